@@ -1,0 +1,1 @@
+"""ex4d: one ordinary video in, the same scene seen from somewhere else out."""

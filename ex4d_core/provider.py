@@ -1,0 +1,34 @@
+"""What a plugin says of a component before it is loaded."""
+
+from __future__ import annotations
+
+import attrs
+
+
+def _is_class_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    module, colon, name = value.partition(":")
+    if not (module and colon and name.isidentifier()):
+        raise ValueError(f"component must read 'package.module:Class', not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Provider:
+    """An offer of a component, light enough to list: nothing is imported until it is used."""
+
+    name: str = attrs.field(validator=attrs.validators.matches_re(r"[a-z][a-z0-9_-]*"))
+    """What users type: lower-case letters, digits, `-`, `_`."""
+
+    summary: str = attrs.field(validator=attrs.validators.min_len(1))
+    """One line that says what it does."""
+
+    licence: str = attrs.field(validator=attrs.validators.min_len(1))
+    """SPDX identifier or a short sentence, of the weights too where there are any."""
+
+    component: str = attrs.field(validator=_is_class_path)
+    """Where the class is, `"package.module:Class"`; it is made as `Class(options, device=device)`."""
+
+    options: type
+    """The attrs class of its options; its module must be cheap to import."""
+
+    needs: tuple[str, ...] = ()
+    """Modules that must be importable before it can be used, such as `("open3d",)`."""

@@ -1,0 +1,79 @@
+"""The five roles a component can play. A component is a class made as `Class(options, device=device)`.
+
+Components may be called many times and keep what they load; they never change their arguments.
+Long calls tell `progress(done, total)`, which may raise `Cancelled`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from ex4d_core.progress import Progress
+from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
+
+
+class DepthEstimator(Protocol):
+    """Turns a video into depth.
+
+    One whose answer depends on more than the video and its options (a file, say) also has a
+    property `fingerprint: str` that changes when that does.
+    """
+
+    def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
+        """Return depth for each frame, of the video's length and size."""
+        ...
+
+
+class MeshBuilder(Protocol):
+    """Turns one frame and its depth into a mesh."""
+
+    def build(self, frame: Tensor, depth: Tensor, intrinsics: Intrinsics, *, valid: Tensor | None = None) -> Mesh:
+        """Return the mesh in the frame of the source camera, on the device of `depth`.
+
+        Args:
+            frame: uint8 [H, W, 3], sRGB.
+            depth: float32 [H, W] along +z; NaN, inf and values <= 0 count as unknown.
+            intrinsics: of the source camera at this frame, for an image of W x H.
+            valid: bool [H, W], True where depth is known; None leaves that to `depth`.
+        """
+        ...
+
+
+class TrajectoryGenerator(Protocol):
+    """Moves the camera."""
+
+    def path(self, num_frames: int, scene: Scene) -> CameraPath:
+        """Return a pose for each of `num_frames` frames; world = source camera of frame 0."""
+        ...
+
+
+class Renderer(Protocol):
+    """Looks at a mesh from a camera."""
+
+    def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
+        """Return what the camera sees, on the device of the mesh.
+
+        Args:
+            mesh: vertices in world coordinates.
+            world_to_camera: float32 [4, 4], OpenCV axes.
+            intrinsics: of the viewing camera; pixel (row i, column j) is sampled at (j + 0.5, i + 0.5).
+        """
+        ...
+
+
+class DiffusionBackbone(Protocol):
+    """Turns guidance into a whole video."""
+
+    def generate(self, guidance: Guidance, scene: Scene | None, *, prompt: str, seed: int, progress: Progress) -> Video:
+        """Return a video of the guidance's length, size and rate with what was hidden filled in.
+
+        Args:
+            guidance: what is known.
+            scene: what was filmed, or None where only the guidance was kept.
+            prompt: a text that describes the video, or "".
+            seed: fixes every random choice.
+            progress: told how far the work is.
+        """
+        ...

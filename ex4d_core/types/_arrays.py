@@ -1,0 +1,46 @@
+"""Checks that the array fields of the value types share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import torch
+
+from ex4d_core.errors import InvalidInput
+
+
+def shaped(shape: str, dtype: torch.dtype) -> Any:
+    """Declare a tensor field of a shape such as `"T H W 3"` (names match any size) and a dtype."""
+    return attrs.field(validator=_checker(shape, dtype), repr=describe, metadata={"shape": shape, "dtype": dtype})
+
+
+def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
+    """Declare a tensor field that may be None (its default)."""
+    return attrs.field(default=None, validator=attrs.validators.optional(_checker(shape, dtype)), repr=describe)
+
+
+def describe(value: object) -> str:
+    """Return a short text for a tensor: dtype, shape, and its device when that is not the CPU."""
+    if not isinstance(value, torch.Tensor):
+        return repr(value)
+    place = "" if value.device.type == "cpu" else f" on {value.device}"
+    return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}{place}"
+
+
+def _checker(shape: str, dtype: torch.dtype) -> Any:
+    sizes = shape.split()
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        fits = (
+            isinstance(value, torch.Tensor)
+            and value.dtype == dtype
+            and value.ndim == len(sizes)
+            and all(not want.isdigit() or int(want) == got for want, got in zip(sizes, value.shape, strict=True))
+        )
+        if not fits:
+            wanted = f"{str(dtype).removeprefix('torch.')} [{', '.join(sizes)}]"
+            got = describe(value) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise InvalidInput(f"{type(instance).__name__}.{attribute.name} must be a {wanted} tensor, not {got}")
+
+    return check

@@ -1,0 +1,158 @@
+"""Cameras: intrinsics and poses, and the one home of axis conventions.
+
+Our axes are OpenCV's: x right, y down, z forward. World = the source camera of frame 0.
+Image coordinates are in pixels with (0, 0) at the image's upper left CORNER, so cx = W / 2 is the middle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.types._arrays import shaped
+
+DEFAULT_FOV = math.degrees(2 * math.atan(0.512))
+"""Field of view along the longer side, degrees: 54.2, EX-4D's 500 px focal length at 512 px."""
+
+_positive = attrs.validators.gt(0)
+
+
+@attrs.frozen(kw_only=True)
+class Intrinsics:
+    """A pinhole camera without distortion."""
+
+    fx: float = attrs.field(converter=float, validator=_positive)
+    """Focal length along x in pixels."""
+    fy: float = attrs.field(converter=float, validator=_positive)
+    """Focal length along y in pixels."""
+    cx: float = attrs.field(converter=float)
+    """Principal point from the left edge of the image in pixels."""
+    cy: float = attrs.field(converter=float)
+    """Principal point from the upper edge of the image in pixels."""
+    width: int = attrs.field(validator=_positive)
+    """Image width in pixels."""
+    height: int = attrs.field(validator=_positive)
+    """Image height in pixels."""
+
+    @classmethod
+    def from_focal(cls, focal: float, *, width: int, height: int) -> Intrinsics:
+        """Return intrinsics with one focal length in pixels and the principal point in the middle."""
+        return cls(fx=focal, fy=focal, cx=width / 2, cy=height / 2, width=width, height=height)
+
+    @classmethod
+    def from_fov(cls, fov: float = DEFAULT_FOV, *, width: int, height: int) -> Intrinsics:
+        """Return intrinsics with a field of view in degrees along the longer side.
+
+        Raises:
+            InvalidInput: the field of view is not between 0 and 180 degrees.
+        """
+        if not 0 < fov < 180:
+            raise InvalidInput(
+                f"a field of view of {fov:g} degrees is not possible; give more than 0 and less than 180"
+            )
+        focal = max(width, height) / (2 * math.tan(math.radians(fov) / 2))
+        return cls.from_focal(focal, width=width, height=height)
+
+    def scaled_to(self, *, width: int, height: int) -> Intrinsics:
+        """Return the intrinsics of the same view resized to another size."""
+        x, y = width / self.width, height / self.height
+        return Intrinsics(fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y, width=width, height=height)
+
+    def cropped(self, *, left: int, top: int, width: int, height: int) -> Intrinsics:
+        """Return the intrinsics of a window of the view; negative `left` or `top` pads it."""
+        return attrs.evolve(self, cx=self.cx - left, cy=self.cy - top, width=width, height=height)
+
+    def matrix(self) -> np.ndarray:
+        """Return K, float64 [3, 3]."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
+
+
+_OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+"""Flips y and z of the camera's axes; its own inverse."""
+
+RIGID_TOLERANCE = 1e-3
+"""How far a rotation may be from orthonormal before a pose is refused."""
+
+
+def _intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
+    return (value,) if isinstance(value, Intrinsics) else tuple(value)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class CameraPath:
+    """A pose and intrinsics for each frame."""
+
+    world_to_camera: Tensor = shaped("T 4 4", torch.float32)
+    """float32 [T, 4, 4], OpenCV axes (x right, y down, z forward), world = source camera of frame 0."""
+
+    intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=_intrinsics_tuple)
+    """One for the path, or one for each frame, so that a path can zoom."""
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.intrinsics) not in (1, self.num_frames):
+            raise InvalidInput(
+                f"CameraPath has {self.num_frames} poses and {len(self.intrinsics)} intrinsics; give 1 or one a pose"
+            )
+        rotation = self.world_to_camera[:, :3, :3]
+        error = (rotation @ rotation.mT - torch.eye(3)).abs().amax() if self.num_frames else torch.tensor(0.0)
+        if not error < RIGID_TOLERANCE or (torch.linalg.det(rotation) < 0).any():
+            raise InvalidInput("CameraPath.world_to_camera has a pose that is no rotation and translation")
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return self.world_to_camera.shape[0]
+
+    def intrinsics_at(self, frame: int) -> Intrinsics:
+        """Return the intrinsics at a frame."""
+        return self.intrinsics[frame if len(self.intrinsics) > 1 else 0]
+
+    def to_opengl(self) -> Tensor:
+        """Return world-to-camera float32 [T, 4, 4] with OpenGL's camera axes (x right, y up, z backward)."""
+        return _OPENCV_TO_OPENGL @ self.world_to_camera
+
+    @classmethod
+    def from_opengl(cls, world_to_camera: Tensor, intrinsics: Intrinsics | tuple[Intrinsics, ...]) -> CameraPath:
+        """Return the path of world-to-camera matrices [T, 4, 4] with OpenGL's camera axes."""
+        return cls(world_to_camera=_OPENCV_TO_OPENGL @ world_to_camera.float(), intrinsics=intrinsics)
+
+    def to_ex4d_npz(self) -> dict[str, np.ndarray]:
+        """Return the arrays of EX-4D's `camera_*.npz`: `extrinsics` [T, 4, 4] in OpenGL axes, `intrinsics` [3, 3].
+
+        A path whose intrinsics change saves them as [T, 3, 3]. `size` (width, height) is ours.
+        """
+        matrices = np.stack([camera.matrix() for camera in self.intrinsics]).astype(np.float32)
+        return {
+            "extrinsics": self.to_opengl().numpy(),
+            "intrinsics": matrices[0] if len(matrices) == 1 else matrices,
+            "size": np.array([self.intrinsics[0].width, self.intrinsics[0].height]),
+        }
+
+    @classmethod
+    def from_ex4d_npz(cls, arrays: Mapping[str, Any]) -> CameraPath:
+        """Return the path saved in EX-4D's `camera_*.npz`, ours or the reference's.
+
+        Without `size` the image is taken to be twice the principal point, as in the reference.
+
+        Raises:
+            InvalidInput: an array is missing or is no camera.
+        """
+        if missing := {"extrinsics", "intrinsics"} - set(arrays):
+            raise InvalidInput(f"the camera file has no {' and no '.join(sorted(missing))}; it needs both arrays")
+        matrices = np.asarray(arrays["intrinsics"], np.float64).reshape(-1, 3, 3)
+        width, height = (
+            (int(side) for side in arrays["size"])
+            if "size" in arrays
+            else (round(2 * matrices[0, 0, 2]), round(2 * matrices[0, 1, 2]))
+        )
+        intrinsics = tuple(
+            Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices
+        )
+        return cls.from_opengl(torch.from_numpy(np.asarray(arrays["extrinsics"], np.float32)), intrinsics)

@@ -1,0 +1,92 @@
+"""Depth of a video, and the scene that both make."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.types._arrays import optional_shaped, shaped
+from ex4d_core.types.camera import CameraPath, Intrinsics
+from ex4d_core.types.video import Video
+
+
+class DepthKind(Enum):
+    """What the numbers of a depth map mean."""
+
+    METRIC = "metric"
+    """Metres."""
+
+    RELATIVE = "relative"
+    """Right up to one unknown scale for the whole clip."""
+
+    AFFINE_INVERSE = "affine-inverse"
+    """Made from inverse depth known up to scale and shift, so far things are only in the right order."""
+
+
+def _intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
+    return (value,) if isinstance(value, Intrinsics) else tuple(value)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class DepthVideo:
+    """Depth for each frame of a video."""
+
+    depth: Tensor = shaped("T H W", torch.float32)
+    """float32 [T, H, W] along +z of the source camera, > 0 where valid, in units named by `kind`."""
+
+    kind: DepthKind = attrs.field(converter=DepthKind)
+    """What the numbers mean."""
+
+    intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=_intrinsics_tuple)
+    """Of the source camera: one for the clip, or one for each frame."""
+
+    valid: Tensor | None = optional_shaped("T H W", torch.bool)
+    """bool [T, H, W], True where depth is known; None means everywhere it is finite and positive."""
+
+    cameras: CameraPath | None = None
+    """Poses of the source camera (world = camera of frame 0); None means that it does not move."""
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.intrinsics) not in (1, self.num_frames):
+            raise InvalidInput(
+                f"DepthVideo has {self.num_frames} frames and {len(self.intrinsics)} intrinsics; give 1 or one a frame"
+            )
+        if self.valid is not None and self.valid.shape != self.depth.shape:
+            raise InvalidInput(f"DepthVideo.valid is {list(self.valid.shape)} but depth is {list(self.depth.shape)}")
+        if self.cameras is not None and self.cameras.num_frames != self.num_frames:
+            raise InvalidInput(f"DepthVideo has {self.num_frames} frames but {self.cameras.num_frames} source cameras")
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return self.depth.shape[0]
+
+    def intrinsics_at(self, frame: int) -> Intrinsics:
+        """Return the intrinsics of the source camera at a frame."""
+        return self.intrinsics[frame if len(self.intrinsics) > 1 else 0]
+
+    def valid_at(self, frame: int) -> Tensor:
+        """Return bool [H, W]: where the depth of a frame is known, finite and positive."""
+        depth = self.depth[frame]
+        usable = torch.isfinite(depth) & (depth > 0)
+        return usable if self.valid is None else usable & self.valid[frame]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Scene:
+    """What was filmed: the clip and its depth, equal in length and size."""
+
+    video: Video
+    depth: DepthVideo
+
+    def __attrs_post_init__(self) -> None:
+        frames, depth = tuple(self.video.frames.shape[:3]), tuple(self.depth.depth.shape)
+        if frames != depth:
+            raise InvalidInput(
+                f"the video has {frames[0]} frames of {frames[2]}x{frames[1]} "
+                f"but its depth has {depth[0]} of {depth[2]}x{depth[1]}; both must be equal"
+            )

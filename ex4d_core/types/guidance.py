@@ -1,0 +1,57 @@
+"""What is known of the video from the new camera."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.types._arrays import shaped
+from ex4d_core.types.camera import CameraPath
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class RenderedFrame:
+    """One view of a mesh. All tensors are on one device."""
+
+    color: Tensor = shaped("H W 3", torch.uint8)
+    """uint8 [H, W, 3], sRGB, 0 where the mask is False."""
+
+    mask: Tensor = shaped("H W", torch.bool)
+    """bool [H, W], True where a surface that the source camera saw is in front."""
+
+    depth: Tensor = shaped("H W", torch.float32)
+    """float32 [H, W] along +z of the viewing camera, of seen and occluded faces alike; inf where nothing is."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Guidance:
+    """The video as far as it is known along a camera path."""
+
+    color: Tensor = shaped("T H W 3", torch.uint8)
+    """uint8 [T, H, W, 3], sRGB, 0 where hidden, on the CPU."""
+
+    mask: Tensor = shaped("T H W", torch.bool)
+    """bool [T, H, W], True = known, on the CPU."""
+
+    cameras: CameraPath
+    """The path that it was rendered along."""
+
+    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(0))
+    """Frames per second."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.color.shape[:3] != self.mask.shape:
+            raise InvalidInput(
+                f"Guidance.mask is {list(self.mask.shape)} but its color is {list(self.color.shape[:3])}"
+            )
+        if self.cameras.num_frames != self.num_frames:
+            raise InvalidInput(f"Guidance has {self.num_frames} frames but {self.cameras.num_frames} cameras")
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return self.mask.shape[0]
