@@ -4,7 +4,7 @@ from ex4d_core.types.camera import DEFAULT_FOV, CameraPath, Intrinsics
 from ex4d_core.types.depth import DepthKind, DepthVideo, Scene
 from ex4d_core.types.guidance import Guidance, RenderedFrame
 from ex4d_core.types.mesh import Mesh
-from ex4d_core.types.video import Video
+from ex4d_core.types.video import Origin, Video
 
 __all__ = [
     "DEFAULT_FOV",
@@ -14,6 +14,7 @@ __all__ = [
     "Guidance",
     "Intrinsics",
     "Mesh",
+    "Origin",
     "RenderedFrame",
     "Scene",
     "Video",

@@ -62,12 +62,21 @@ class Intrinsics:
 
     def scaled_to(self, *, width: int, height: int) -> Intrinsics:
         """Return the intrinsics of the same view resized to another size."""
-        x, y = width / self.width, height / self.height
-        return Intrinsics(fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y, width=width, height=height)
+        return self.windowed(left=0, top=0, width=self.width, height=self.height, to_width=width, to_height=height)
 
-    def cropped(self, *, left: int, top: int, width: int, height: int) -> Intrinsics:
-        """Return the intrinsics of a window of the view; negative `left` or `top` pads it."""
-        return attrs.evolve(self, cx=self.cx - left, cy=self.cy - top, width=width, height=height)
+    def windowed(
+        self, *, left: float, top: float, width: float, height: float, to_width: int, to_height: int
+    ) -> Intrinsics:
+        """Return the intrinsics of a window of the view (pixels; negative edges pad it) resized to another size."""
+        x, y = to_width / width, to_height / height
+        return Intrinsics(
+            fx=self.fx * x,
+            fy=self.fy * y,
+            cx=(self.cx - left) * x,
+            cy=(self.cy - top) * y,
+            width=to_width,
+            height=to_height,
+        )
 
     def matrix(self) -> np.ndarray:
         """Return K, float64 [3, 3]."""

@@ -40,7 +40,7 @@ class Guidance:
     cameras: CameraPath
     """The path that it was rendered along."""
 
-    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(0))
+    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(Fraction(0)))
     """Frames per second."""
 
     def __attrs_post_init__(self) -> None:

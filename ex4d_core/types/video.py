@@ -8,7 +8,37 @@ import attrs
 import torch
 from torch import Tensor
 
+from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import shaped
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """Which frames, and which window of them, a video was made from; what comes along (depth, K) follows it."""
+
+    frame_indices: tuple[int, ...]
+    """For each frame, its index in the source, counted from 0."""
+
+    source_frames: int
+    """Number of frames in the source; 0 when it was not read to its end."""
+
+    source_width: int
+    """Width of the source in pixels, as shown (after rotation)."""
+
+    source_height: int
+    """Height of the source in pixels, as shown (after rotation)."""
+
+    left: float
+    """Left edge of the window in source pixels; negative where the source was padded."""
+
+    top: float
+    """Upper edge of the window in source pixels; negative where the source was padded."""
+
+    width: float
+    """Width of the window in source pixels; it was resized to the video's width."""
+
+    height: float
+    """Height of the window in source pixels; it was resized to the video's height."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -18,8 +48,17 @@ class Video:
     frames: Tensor = shaped("T H W 3", torch.uint8)
     """uint8 [T, H, W, 3], sRGB, on the CPU."""
 
-    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(0))
+    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(Fraction(0)))
     """Frames per second."""
+
+    origin: Origin | None = None
+    """Where the frames come from; None for frames made in memory."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.origin is not None and len(self.origin.frame_indices) != self.num_frames:
+            raise InvalidInput(
+                f"Video has {self.num_frames} frames but its origin names {len(self.origin.frame_indices)}"
+            )
 
     @property
     def num_frames(self) -> int:
