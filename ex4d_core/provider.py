@@ -30,5 +30,8 @@ class Provider:
     options: type
     """The attrs class of its options; its module must be cheap to import."""
 
+    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
+    """Kinds of device that it is worth choosing on without being asked for."""
+
     needs: tuple[str, ...] = ()
     """Modules that must be importable before it can be used, such as `("open3d",)`."""

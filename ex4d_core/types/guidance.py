@@ -37,18 +37,18 @@ class Guidance:
     mask: Tensor = shaped("T H W", torch.bool)
     """bool [T, H, W], True = known, on the CPU."""
 
-    cameras: CameraPath
-    """The path that it was rendered along."""
-
     fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(Fraction(0)))
     """Frames per second."""
+
+    cameras: CameraPath | None = None
+    """The path that it was rendered along; None where only the pictures were kept."""
 
     def __attrs_post_init__(self) -> None:
         if self.color.shape[:3] != self.mask.shape:
             raise InvalidInput(
                 f"Guidance.mask is {list(self.mask.shape)} but its color is {list(self.color.shape[:3])}"
             )
-        if self.cameras.num_frames != self.num_frames:
+        if self.cameras is not None and self.cameras.num_frames != self.num_frames:
             raise InvalidInput(f"Guidance has {self.num_frames} frames but {self.cameras.num_frames} cameras")
 
     @property

@@ -1,0 +1,74 @@
+"""Offers the components that come with the core."""
+
+from __future__ import annotations
+
+from ex4d_core.builtin.depth_file_options import DepthFileOptions
+from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_core.builtin.mesh_options import WatertightOptions
+from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+
+
+@hookimpl
+def ex4d_depth_estimators() -> list[Provider]:
+    """Offer depth from files."""
+    return [
+        Provider(
+            name="file",
+            summary="depth that you bring: .npy, .npz, 16-bit PNG or EXR folders, lossless video",
+            licence="Apache-2.0",
+            component="ex4d_core.builtin.depth_file:DepthFile",
+            options=DepthFileOptions,
+        )
+    ]
+
+
+@hookimpl
+def ex4d_mesh_builders() -> list[Provider]:
+    """Offer the depth watertight mesh."""
+    return [
+        Provider(
+            name="watertight",
+            summary="closed mesh of a frame that keeps what is occluded (DW-Mesh)",
+            licence="Apache-2.0",
+            component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
+            options=WatertightOptions,
+        )
+    ]
+
+
+@hookimpl
+def ex4d_renderers() -> list[Provider]:
+    """Offer the renderers that need no GPU."""
+    return [
+        Provider(
+            name="zbuffer",
+            summary="rasteriser on the CPU",
+            licence="Apache-2.0",
+            component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
+            options=RasterOptions,
+        ),
+        Provider(
+            name="raycast",
+            summary="ray caster on the CPU, slow: the twin that tests compare with",
+            licence="Apache-2.0; Open3D is MIT",
+            component="ex4d_core.builtin.render_raycast:RaycastRenderer",
+            options=RasterOptions,
+            needs=("open3d",),
+        ),
+    ]
+
+
+@hookimpl
+def ex4d_backbones() -> list[Provider]:
+    """Offer the preview that needs no weights."""
+    return [
+        Provider(
+            name="inpaint",
+            summary="a preview: fills holes from other frames, then from their surroundings",
+            licence="Apache-2.0",
+            component="ex4d_core.builtin.backbone_inpaint:InpaintBackbone",
+            options=InpaintOptions,
+        )
+    ]

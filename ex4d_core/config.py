@@ -1,0 +1,275 @@
+"""What a run is asked to do: one frozen value, read from flags, `--set` and TOML, and written back as TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import attrs
+import cattrs
+import tomli_w
+
+from ex4d_core.errors import InputNotFound, InvalidConfig, nearest
+from ex4d_core.options import option
+
+Options = TypeVar("Options")
+Tree = dict[str, Any]
+"""Nested tables, as TOML has them."""
+
+ROLES = ("depth", "mesh", "trajectory", "renderer", "backbone")
+"""The tables that name a component and hold its options."""
+
+SECTIONS = ("video", "lens", *ROLES)
+"""All tables of a configuration."""
+
+
+@attrs.frozen(kw_only=True)
+class VideoOptions:
+    """Which frames of a clip are used, and how large."""
+
+    start: int = option(0, help="first frame, counted from 0", validator=attrs.validators.ge(0))
+    stride: int = option(1, help="take every n-th frame", validator=attrs.validators.ge(1))
+    num_frames: int | None = option(
+        None,
+        help="at most this many frames; all if left out",
+        validator=attrs.validators.optional(attrs.validators.ge(1)),
+    )
+    size: str | None = option(None, help="WIDTHxHEIGHT, or 'ex4d' for the reference's rule; the clip's own if left out")
+    fit: Literal["crop", "pad", "stretch"] = option("crop", help="how a clip of another shape is brought to the size")
+    fps: float | None = option(
+        None, help="rate of the output; the clip's own if left out", unit="Hz",
+        validator=attrs.validators.optional(attrs.validators.gt(0)),
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class LensOptions:
+    """The source camera's intrinsics, where the user knows them better than the depth estimator."""
+
+    fov: float | None = option(None, help="field of view along the longer side", unit="degrees")
+    focal_px: float | None = option(None, help="focal length", unit="pixels")
+    intrinsics: str | None = option(None, help="file with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt)")
+    of: Literal["input", "frame"] = option(
+        "input", help="what they describe: the clip as filmed, or the frame after it was brought to the size"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        given = [name for name in ("fov", "focal_px", "intrinsics") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InvalidConfig(f"{given[0]} and {given[1]} say the same thing twice; give one of them")
+
+
+@attrs.frozen(kw_only=True)
+class ComponentConfig:
+    """A component by name and the options given for it, not checked yet: only its plugin knows them."""
+
+    name: str = "auto"
+    options: Tree = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class RunConfig:
+    """Everything that decides what a run makes."""
+
+    compat: str | None = None
+    """Name of a preset, `ex4d`, whose options stand under the user's."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    seed: int = attrs.field(default=42, validator=attrs.validators.ge(0))
+    """Fixes every random choice."""
+    prompt: str = ""
+    """Text for the backbone."""
+    cam: tuple[str, ...] = ("30",)
+    """Camera paths, as `--cam` takes them."""
+    video: VideoOptions = VideoOptions()
+    lens: LensOptions = LensOptions()
+    depth: ComponentConfig = ComponentConfig()
+    mesh: ComponentConfig = ComponentConfig()
+    trajectory: ComponentConfig = ComponentConfig()
+    """Options for every camera path; the name is in `cam`."""
+    renderer: ComponentConfig = ComponentConfig()
+    backbone: ComponentConfig = ComponentConfig()
+
+
+def read_config(path: Path) -> Tree:
+    """Return the tables of a TOML file.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidConfig: it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputNotFound(f"there is no configuration file {path}; check the path given to --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise InvalidConfig(f"{path} cannot be read as a configuration: {error.strerror}") from error
+
+
+def write_config(config: RunConfig) -> str:
+    """Return a configuration as TOML that `read_config` and `make_config` turn into the same one."""
+    tree: Tree = {}
+    for field in attrs.fields(RunConfig):
+        value = getattr(config, field.name)
+        if isinstance(value, ComponentConfig):
+            tree[field.name] = {"name": value.name, **value.options}
+        elif attrs.has(type(value)):
+            tree[field.name] = attrs.asdict(value)
+        else:
+            tree[field.name] = list(value) if isinstance(value, tuple) else value
+    tree["trajectory"].pop("name")
+    return tomli_w.dumps(_without_none(tree))
+
+
+def parse_settings(settings: Iterable[str]) -> Tree:
+    """Return the tables that `--set` texts such as `depth.steps=8` describe; values are TOML or plain text.
+
+    Raises:
+        InvalidConfig: a text is not KEY=VALUE or KEY has no section.
+    """
+    tree: Tree = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not (equals and dot and name):
+            raise InvalidConfig(f"--set {text!r} must read SECTION.OPTION=VALUE, such as depth.steps=8")
+        tree.setdefault(section, {})[name] = parse_value(value.strip())
+    return tree
+
+
+def parse_value(text: str) -> Any:
+    """Return a TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def merge(*trees: Mapping[str, Any]) -> Tree:
+    """Return the tables laid over each other; later ones win, entry by entry."""
+    merged: Tree = {}
+    for tree in trees:
+        for key, value in tree.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def make_config(tree: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration that tables describe.
+
+    Raises:
+        InvalidConfig: a key is unknown (the nearest known one is named) or a value does not fit.
+    """
+    _refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
+    for section in SECTIONS:
+        if not isinstance(tree.get(section, {}), Mapping):
+            raise InvalidConfig(f"{section} must be a table of options, not {tree[section]!r}")
+    plain = {key: value for key, value in tree.items() if key not in SECTIONS}
+    if isinstance(plain.get("cam"), str | int | float):
+        plain["cam"] = [plain["cam"]]
+    return attrs.evolve(
+        make_options(RunConfig, plain, ""),
+        video=make_options(VideoOptions, tree.get("video", {}), "video"),
+        lens=make_options(LensOptions, tree.get("lens", {}), "lens"),
+        **{role: _component(role, tree.get(role, {})) for role in ROLES},
+    )
+
+
+def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
+    name = table.get("name", "auto")
+    if not isinstance(name, str):
+        raise InvalidConfig(f"{role}.name must be a text, not {name!r}")
+    return ComponentConfig(name=name, options={key: value for key, value in table.items() if key != "name"})
+
+
+def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
+    """Return an options object from plain values.
+
+    Args:
+        cls: the attrs class.
+        values: by field name.
+        where: what the options belong to, for messages, such as `depth`.
+
+    Raises:
+        InvalidConfig: a key is unknown, missing, or has a value that it cannot take.
+    """
+    fields = attrs.fields(cls)  # type: ignore[arg-type]  # cls is an attrs class, which type[] cannot say
+    _refuse_unknown(values, [field.name for field in fields], where)
+    prefix = f"{where}." if where else ""
+    for field in fields:
+        if field.default is attrs.NOTHING and field.name not in values:
+            text = field.metadata.get("help", "")
+            raise InvalidConfig(f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...")
+    try:
+        return _CONVERTER.structure(values, cls)
+    except cattrs.BaseValidationError as group:
+        reasons = cattrs.transform_error(group, path="", format_exception=_reason)
+        raise InvalidConfig("; ".join(f"{prefix}{_located(reason)}" for reason in reasons)) from group
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: list[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            prefix = f"{where}." if where else ""
+            choices = f"known: {', '.join(known)}" if known else "it takes no options"
+            raise InvalidConfig(f"there is no option {prefix}{key}{nearest(key, known)}; {choices}")
+
+
+def _reason(error: BaseException, kind: type | None) -> str:
+    if get_origin(kind) is Literal:
+        return f"must be one of {', '.join(map(str, get_args(kind)))}"
+    if isinstance(error, (ValueError, TypeError)) and error.args:
+        # attrs validators carry the attribute and more behind the message
+        return str(error.args[0])
+    return f"{type(error).__name__}: {error}"
+
+
+def _located(reason: str) -> str:
+    """Turn cattrs' `REASON @ .field` into `field: REASON`."""
+    text, _, place = reason.rpartition(" @ ")
+    return f"{place.lstrip('.')}: {text}" if place.lstrip(".") else text
+
+
+def _without_none(tree: Tree) -> Tree:
+    """Leave out what is None, which TOML cannot say and which is the default everywhere."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if value is not None
+    }
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+
+    def strict_bool(value: Any, _: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"must be true or false, not {value!r}")
+        return value
+
+    def strict_int(value: Any, _: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        return value
+
+    def strict_float(value: Any, _: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"must be a number, not {value!r}")
+        return float(value)
+
+    def text(value: Any, _: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"must be a text, not {value!r}")
+        return str(value)
+
+    for kind, hook in ((bool, strict_bool), (int, strict_int), (float, strict_float), (str, text)):
+        converter.register_structure_hook(kind, hook)
+    return converter
+
+
+_CONVERTER = _converter()

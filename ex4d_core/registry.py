@@ -1,0 +1,78 @@
+"""Components by role and name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
+from ex4d_core.plugins import ROLES, Offer, Plugins, find_plugins
+
+AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
+    "depth": ("depthcrafter",),
+    "mesh": ("watertight",),
+    "renderer": ("nvdiffrast", "torch", "zbuffer"),
+    "backbone": ("wan", "inpaint"),
+}
+"""What `auto` tries for each role, best first."""
+
+
+class Registry:
+    """The components that are installed, found once, when first asked for."""
+
+    def __init__(self, plugins: Plugins | None = None) -> None:
+        self._given = plugins
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """What was found."""
+        return self._given or find_plugins()
+
+    def offers(self, role: str) -> list[Offer]:
+        """Return the offers for a role."""
+        assert role in ROLES, role
+        return [offer for offer in self.plugins.offers if offer.role == role]
+
+    def find(self, role: str, name: str) -> Offer:
+        """Return the offer of a name, or of `name@distribution` where two plugins use one name.
+
+        Raises:
+            ComponentNotFound: nothing of that name is installed.
+            PluginFailed: the plugin of that name is installed and broken.
+            InvalidConfig: several plugins offer the name.
+        """
+        wanted, _, distribution = name.partition("@")
+        offers = self.offers(role)
+        found = [o for o in offers if o.name == wanted and distribution in ("", o.distribution)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choices = " or ".join(f"{o.name}@{o.distribution}" for o in found)
+            raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {choices}")
+        for problem in self.plugins.problems:
+            if wanted in (problem.plugin, problem.distribution):
+                raise PluginFailed(problem.sentence())
+        names = sorted({o.name for o in offers})
+        raise ComponentNotFound(
+            f"there is no {role} {name!r}{nearest(wanted, names)}; installed: {', '.join(names) or 'none'}"
+        )
+
+    def choose(self, role: str, device_type: str) -> Offer:
+        """Return the best offer for a role on a kind of device (`cpu`, `cuda`, `mps`).
+
+        Raises:
+            ComponentNotFound: nothing that is installed will do.
+        """
+        for name in AUTO_ORDER[role]:
+            for offer in self.offers(role):
+                if offer.name == name and device_type in offer.provider.devices and not offer.missing_needs():
+                    return offer
+        names = sorted({o.name for o in self.offers(role)})
+        raise ComponentNotFound(
+            f"no {role} can be chosen on its own here; name one with --{role}: {', '.join(names) or 'none is installed'}"
+        )
+
+    def make(self, offer: Offer, options: object, *, device: Any) -> Any:
+        """Import the component of an offer and make it."""
+        return offer.load()(options, device=device)
