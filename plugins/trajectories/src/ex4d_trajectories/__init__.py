@@ -1,0 +1,1 @@
+"""Camera moves for ex4d."""
