@@ -1,0 +1,264 @@
+"""The z-buffer's loops, compiled with numba.
+
+Rasterising happens in homogeneous coordinates (Olano & Greer, "Triangle Scan Conversion using 2D
+Homogeneous Coordinates", 1997). With camera-frame vertices a, b, c and the ray r = ((u - cx) / fx,
+(v - cy) / fy, 1) of a pixel, the three edge functions
+
+    r . (b x c),    r . (c x a),    r . (a x b)
+
+have one sign inside the face, and divided by their sum they ARE the perspective-correct weights of a, b, c.
+No vertex is divided by its depth, so a face that crosses the near plane is cut exactly by asking each pixel
+whether its depth is beyond the plane; a projected vertex serves to bound the search and for nothing else.
+Two faces that share an edge compute edge functions that are exact negatives, so no crack opens between them.
+
+Everything runs in float64. A `prepared` vertex is (x, y, z, u, v): its place in the camera's frame and, where
+z > 0, in the image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+Array = np.ndarray[Any, Any]
+Lens = tuple[float, float, float, float]
+"""fx, fy, cx, cy."""
+Face = tuple[int, int, int]
+"""Indices of three vertices."""
+Window = tuple[int, int, int, int]
+"""First and last column, first and last row."""
+
+_SPAN_FROM = 8
+"""Faces at least this many pixels wide get their rows trimmed to the face before pixels are tested."""
+
+
+def _compiled(function: _Function) -> _Function:
+    """Compile without the GIL, kept on disk where there is a place to write to."""
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        compiled: Any = numba.njit(cache=True, **settings)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
+        compiled = numba.njit(**settings)(function)
+    return cast(_Function, compiled)
+
+
+@_compiled
+def prepare_vertices(
+    vertices: Array, rotation: Array, translation: Array, lens: Lens, start: int, stop: int, prepared: Array
+) -> None:
+    """Fill `prepared` float64 [V, 5] from `start` to `stop`; z is NaN where a vertex is not finite."""
+    fx, fy, cx, cy = lens
+    for i in range(start, stop):
+        vx, vy, vz = np.float64(vertices[i, 0]), np.float64(vertices[i, 1]), np.float64(vertices[i, 2])
+        x = rotation[0, 0] * vx + rotation[0, 1] * vy + rotation[0, 2] * vz + translation[0]
+        y = rotation[1, 0] * vx + rotation[1, 1] * vy + rotation[1, 2] * vz + translation[1]
+        z = rotation[2, 0] * vx + rotation[2, 1] * vy + rotation[2, 2] * vz + translation[2]
+        prepared[i, 0] = x
+        prepared[i, 1] = y
+        prepared[i, 2] = z if math.isfinite(x + y + z) else math.nan
+        prepared[i, 3] = fx * x / z + cx
+        prepared[i, 4] = fy * y / z + cy
+
+
+@_compiled
+def _bounds_beyond_near(prepared: Array, face: Face, near: float, lens: Lens) -> tuple[float, float, float, float]:
+    """Return left, right, top, bottom in pixels of the part of a face beyond the near plane, a pixel to spare."""
+    fx, fy, cx, cy = lens
+    left, right, top, bottom = math.inf, -math.inf, math.inf, -math.inf
+    for k in range(3):
+        a, b = face[k], face[(k + 1) % 3]
+        za, zb = prepared[a, 2], prepared[b, 2]
+        if za >= near:
+            left, right = min(left, prepared[a, 3]), max(right, prepared[a, 3])
+            top, bottom = min(top, prepared[a, 4]), max(bottom, prepared[a, 4])
+        if (za >= near) != (zb >= near):
+            t = (near - za) / (zb - za)
+            u = fx * (prepared[a, 0] + t * (prepared[b, 0] - prepared[a, 0])) / near + cx
+            v = fy * (prepared[a, 1] + t * (prepared[b, 1] - prepared[a, 1])) / near + cy
+            left, right, top, bottom = min(left, u), max(right, u), min(top, v), max(bottom, v)
+    return left - 1, right + 1, top - 1, bottom + 1
+
+
+@_compiled
+def _edges(prepared: Array, a: int, b: int, c: int) -> tuple[float, ...]:
+    """Return the edge functions' three normals, each facing so that inside is positive, or zeros for no area."""
+    ax, ay, az = prepared[a, 0], prepared[a, 1], prepared[a, 2]
+    bx, by, bz = prepared[b, 0], prepared[b, 1], prepared[b, 2]
+    cx, cy, cz = prepared[c, 0], prepared[c, 1], prepared[c, 2]
+    nax, nay, naz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+    nbx, nby, nbz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
+    ncx, ncy, ncz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    volume = ax * nax + ay * nay + az * naz
+    s = 1.0 if volume > 0 else (-1.0 if volume < 0 else 0.0)
+    return s * nax, s * nay, s * naz, s * nbx, s * nby, s * nbz, s * ncx, s * ncy, s * ncz
+
+
+@_compiled
+def _trim(slope: float, offset: float, low: float, high: float) -> tuple[float, float]:
+    """Return the part of the ray interval [low, high] where slope * x + offset >= 0."""
+    if slope > 0:
+        return max(low, -offset / slope), high
+    if slope < 0:
+        return low, min(high, -offset / slope)
+    return (low, high) if offset >= 0 else (math.inf, -math.inf)
+
+
+@_compiled
+def _fill(
+    prepared: Array,
+    face: Face,
+    f: int,
+    near: float,
+    far: float,
+    lens: Lens,
+    window: Window,
+    depth: Array,
+    face_index: Array,
+) -> None:
+    """Draw face number f into the pixels of `window`."""
+    fx, fy, cx, cy = lens
+    first_column, last_column, first_row, last_row = window
+    a, b, c = face
+    za, zb, zc = prepared[a, 2], prepared[b, 2], prepared[c, 2]
+    nax, nay, naz, nbx, nby, nbz, ncx, ncy, ncz = _edges(prepared, a, b, c)
+    wide = last_column - first_column >= _SPAN_FROM
+    for i in range(first_row, last_row + 1):
+        ry = (i + 0.5 - cy) / fy
+        row_a, row_b, row_c = nay * ry + naz, nby * ry + nbz, ncy * ry + ncz
+        start, stop = first_column, last_column
+        if wide:
+            low, high = (start - 0.5 - cx) / fx, (stop + 1.5 - cx) / fx
+            low, high = _trim(nax, row_a, low, high)
+            low, high = _trim(nbx, row_b, low, high)
+            low, high = _trim(ncx, row_c, low, high)
+            if low > high + 1 / fx:  # by a pixel, so that a face thinner than rounding is not lost
+                continue
+            start = max(start, math.floor(low * fx + cx - 1.0))
+            stop = min(stop, math.ceil(high * fx + cx))
+        for j in range(start, stop + 1):
+            rx = (j + 0.5 - cx) / fx
+            ea, eb, ec = nax * rx + row_a, nbx * rx + row_b, ncx * rx + row_c
+            if ea >= 0 and eb >= 0 and ec >= 0:
+                z = (ea * za + eb * zb + ec * zc) / (ea + eb + ec)
+                if near <= z <= far and z < depth[i, j]:
+                    depth[i, j] = z
+                    face_index[i, j] = f
+
+
+@_compiled
+def raster_rows(
+    prepared: Array,
+    faces: Array,
+    near: float,
+    far: float,
+    lens: Lens,
+    first_row: int,
+    end_row: int,
+    depth: Array,
+    face_index: Array,
+) -> None:
+    """Draw all faces into the rows from `first_row` up to `end_row` of `depth` and `face_index`.
+
+    The nearest face wins, and of two at the same depth the one that comes first.
+    """
+    depth[first_row:end_row] = math.inf
+    face_index[first_row:end_row] = -1
+    last_column = np.float64(depth.shape[1] - 1)
+    spare = 1e-6  # a pixel centre that falls on a vertex must not be lost to rounding
+    for f in range(faces.shape[0]):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        za, zb, zc = prepared[a, 2], prepared[b, 2], prepared[c, 2]
+        if za >= near and zb >= near and zc >= near:
+            va, vb, vc = prepared[a, 4], prepared[b, 4], prepared[c, 4]
+            top = max(min(va, vb, vc) - 0.5 - spare, np.float64(first_row))
+            bottom = min(max(va, vb, vc) - 0.5 + spare, np.float64(end_row - 1))
+            if math.ceil(top) > math.floor(bottom):
+                continue
+            ua, ub, uc = prepared[a, 3], prepared[b, 3], prepared[c, 3]
+            left, right = min(ua, ub, uc) - 0.5 - spare, max(ua, ub, uc) - 0.5 + spare
+        elif (za >= near or zb >= near or zc >= near) and not math.isnan(za + zb + zc):
+            left, right, top, bottom = _bounds_beyond_near(prepared, (a, b, c), near, lens)
+            top, bottom = max(top, np.float64(first_row)), min(bottom, np.float64(end_row - 1))
+        else:
+            continue
+        left, right = max(left, 0.0), min(right, last_column)
+        # Compared before they become integers: far off the screen they may be too big for one.
+        if not (left <= right and top <= bottom):
+            continue
+        window = (math.ceil(left), math.floor(right), math.ceil(top), math.floor(bottom))
+        _fill(prepared, (a, b, c), f, near, far, lens, window, depth, face_index)
+
+
+@_compiled
+def _weights(prepared: Array, a: int, b: int, c: int, i: int, j: int, lens: Lens) -> tuple[float, float, float]:
+    """Return the perspective-correct weights of a face's vertices at a pixel."""
+    fx, fy, cx, cy = lens
+    rx, ry = (j + 0.5 - cx) / fx, (i + 0.5 - cy) / fy
+    nax, nay, naz, nbx, nby, nbz, ncx, ncy, ncz = _edges(prepared, a, b, c)
+    # Summed in the order of `_fill`: a pixel on an edge must not turn out to be outside.
+    ea, eb, ec = nax * rx + (nay * ry + naz), nbx * rx + (nby * ry + nbz), ncx * rx + (ncy * ry + ncz)
+    total = ea + eb + ec
+    return ea / total, eb / total, ec / total
+
+
+@_compiled
+def interpolate_rows(
+    prepared: Array,
+    faces: Array,
+    face_index: Array,
+    attributes: Array,
+    lens: Lens,
+    first_row: int,
+    end_row: int,
+    values: Array,
+) -> None:
+    """Fill rows of `values` float32 [H, W, C] from the vertices' `attributes` [V, C]; 0 where no face is."""
+    for i in range(first_row, end_row):
+        for j in range(face_index.shape[1]):
+            f = face_index[i, j]
+            if f < 0:
+                values[i, j] = 0
+                continue
+            a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
+            for k in range(attributes.shape[1]):
+                values[i, j, k] = wa * attributes[a, k] + wb * attributes[b, k] + wc * attributes[c, k]
+
+
+@_compiled
+def shade_rows(
+    prepared: Array,
+    faces: Array,
+    face_index: Array,
+    colors: Array,
+    alpha: Array,
+    alpha_above: float,
+    lens: Lens,
+    first_row: int,
+    end_row: int,
+    color: Array,
+    mask: Array,
+) -> None:
+    """Fill rows of `color` uint8 [H, W, 3] and `mask` bool [H, W] from the vertices' uint8 `colors` and bool `alpha`.
+
+    Seen are pixels whose interpolated alpha, 0..1, is above `alpha_above`.
+    """
+    for i in range(first_row, end_row):
+        for j in range(face_index.shape[1]):
+            color[i, j] = 0
+            mask[i, j] = False
+            f = face_index[i, j]
+            if f < 0:
+                continue
+            a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
+            if wa * alpha[a] + wb * alpha[b] + wc * alpha[c] > alpha_above:
+                mask[i, j] = True
+                for k in range(3):
+                    color[i, j, k] = np.uint8(wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k] + 0.5)
