@@ -1,0 +1,22 @@
+"""What the plugin offers: one trajectory generator for each move."""
+
+from __future__ import annotations
+
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+from ex4d_trajectories.moves import MOVES
+
+
+@hookimpl
+def ex4d_trajectory_generators() -> list[Provider]:
+    """Offer every move of `moves.py`."""
+    return [
+        Provider(
+            name=move.name,
+            summary=move.summary,
+            licence="Apache-2.0",
+            component="ex4d_trajectories.generator:MoveGenerator",
+            options=move.options,
+        )
+        for move in MOVES.values()
+    ]

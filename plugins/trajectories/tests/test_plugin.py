@@ -1,0 +1,36 @@
+"""Facts about how the moves are offered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from ex4d_trajectories.plugin import ex4d_trajectory_generators
+
+MOVES = ["arc", "loop", "sweep", "orbit", "zoom_in", "zoom_out", "static"]
+
+
+def test_every_move_is_offered_by_name_with_a_summary():
+    providers = ex4d_trajectory_generators()
+    assert [provider.name for provider in providers] == MOVES
+    assert all(provider.summary.endswith(".") for provider in providers)
+
+
+def test_every_component_can_be_made_with_its_default_options():
+    for provider in ex4d_trajectory_generators():
+        module, _, name = provider.component.partition(":")
+        component = getattr(import_module(module), name)
+        assert callable(component(provider.options(), device=None).path), provider.name
+
+
+def test_the_entry_point_is_declared():
+    (found,) = entry_points(group="ex4d", name="trajectories")
+    assert found.value == "ex4d_trajectories.plugin"
+
+
+def test_listing_the_moves_imports_neither_torch_nor_numpy():
+    code = "import sys, ex4d_trajectories.plugin as p; p.ex4d_trajectory_generators(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy"} & set(done.stdout.split())
