@@ -1,0 +1,47 @@
+# make run     the example end to end, from nothing but Python >= 3.11
+# make test    the tests                      make check   what CI runs: formatting, lint, types, tests
+# make format  mend what `make check` says of formatting
+#
+# Another Python: make run PYTHON=python3.12. Another place for the environment: VENV=/tmp/venv.
+# pip reads its own settings: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu gets the small torch.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUTPUT ?= outputs/room
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PLUGINS := plugins/trajectories
+PROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
+SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
+
+.PHONY: help run test check lint format
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+run: $(VENV)/.ready
+	$(BIN)/ex4d run examples/room/clip.mp4 --depth-file examples/room/depth.npz --cam 60 -o $(OUTPUT)
+	@echo "Look at $(OUTPUT)."
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint test
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/python -m mypy
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# Set-up is done again only when something that it installs from has changed.
+$(VENV)/.ready: requirements.txt $(PROJECTS) tools/setup.sh
+	@$(SETUP) .ready requirements.txt $(PLUGINS)
+
+$(VENV)/.ready-dev: requirements-dev.txt requirements.txt $(PROJECTS) tools/setup.sh
+	@$(SETUP) .ready-dev requirements-dev.txt $(PLUGINS)
