@@ -1,0 +1,7 @@
+"""Videos and masks in and out of files. PyAV and OpenCV are imported when a file is touched."""
+
+from ex4d_core.video_io.read import read_mask, read_video
+from ex4d_core.video_io.source import VideoInfo, probe_video
+from ex4d_core.video_io.write import write_mask, write_video
+
+__all__ = ["VideoInfo", "probe_video", "read_mask", "read_video", "write_mask", "write_video"]

@@ -1,0 +1,59 @@
+"""A folder of images as a video."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ex4d_core.errors import InvalidInput
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+"""File names that are taken as frames."""
+
+
+def is_image_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether the path is a folder."""
+    return Path(path).is_dir()
+
+
+def list_images(path: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return the images of a folder in natural order: frame2 comes before frame10.
+
+    Raises:
+        InvalidInput: there are none.
+    """
+    images = [entry for entry in Path(path).iterdir() if _is_image(entry, suffixes)]
+    if not images:
+        raise InvalidInput(f"the folder {path} has no images ({', '.join(sorted(suffixes))})")
+    return sorted(images, key=lambda image: natural_key(image.name))
+
+
+def _is_image(entry: Path, suffixes: frozenset[str]) -> bool:
+    return entry.suffix.lower() in suffixes and not entry.name.startswith(".") and entry.is_file()
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that compares the numbers in a name as numbers."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, name)]
+
+
+def read_image(path: Path, flags: int | None = None) -> np.ndarray:
+    """Return an image as uint8 [H, W, 3], sRGB, turned as its EXIF data says, or as it is stored given cv2 `flags`.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    import cv2
+
+    data = np.frombuffer(path.read_bytes(), np.uint8)  # cv2.imread misses names that are not ASCII on some systems
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR if flags is None else flags) if data.size else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InvalidInput(f"{path} is not an image that can be read")
+    return image[..., ::-1] if flags is None else image

@@ -1,0 +1,148 @@
+"""Read videos and masks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.framing import Fit, Framing, check_selection, check_size, frame_to, selected
+from ex4d_core.progress import Progress, silent
+from ex4d_core.types import Video
+from ex4d_core.video_io.images import is_image_folder, list_images, read_image
+from ex4d_core.video_io.source import decoded, open_video, raw_frames, read_timing
+from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
+
+
+def read_video(
+    path: str | os.PathLike[str],
+    *,
+    num_frames: int | None = None,
+    start: int = 0,
+    stride: int = 1,
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    fps: Fraction | float | None = None,
+    progress: Progress = silent,
+) -> Video:
+    """Read a video file or a folder of images.
+
+    Rotation, mirroring, pixel aspect, colour matrix and range are applied as the file says; video without colour
+    tags counts as BT.709 above 1024x576 and as BT.601 up to that. Alpha is dropped. A variable rate becomes the
+    constant one that keeps the duration; frames are counted on it. Only the frames that are asked for are held.
+
+    Args:
+        path: of the file or folder; the images of a folder are sorted as people count.
+        num_frames: at most so many frames; a shorter source gives what it has.
+        start: first frame, from 0.
+        stride: take every so many-th frame; the rate is divided by it.
+        size: (width, height) in pixels to bring the frames to; None keeps them.
+        fit: what to do when the aspect differs: cut the sides off, pad with black, or stretch.
+        fps: rate of a folder of images (30 unless given); a file knows its own.
+        progress: told how far the work is.
+
+    Returns:
+        The video; its `origin` says which frames of the source and which window of them it shows.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it is no video, is damaged before the last frame asked for, or a number has no meaning.
+    """
+    check_selection(num_frames=num_frames, start=start, stride=stride)
+    if size is not None:
+        check_size(size)
+    timing, frames = _open(path, fps)
+    try:
+        ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
+        wanted = [timing.source_index[tick] for tick in ticks]
+        pictures, framing, seen = _gather(frames, wanted, size, fit, progress)
+    except InvalidInput as error:
+        raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
+    indices = tuple(wanted[: len(pictures)])
+    total = max(timing.source_index) + 1 if len(pictures) == len(wanted) else seen
+    return Video(frames=torch.from_numpy(pictures), fps=timing.fps / stride, origin=framing.origin(indices, total))
+
+
+def _open(path: str | os.PathLike[str], fps: Fraction | float | None) -> tuple[Timing, Iterator[np.ndarray]]:
+    if is_image_folder(path):
+        images = list_images(path)
+        rate = DEFAULT_FPS if fps is None else _rate(fps)
+        return Timing(fps=rate, source_index=range(len(images))), _image_frames(images)
+    if fps is not None:
+        raise InvalidInput(f"{path} has its own rate; fps is for folders of images")
+    return read_timing(path), _video_frames(path)
+
+
+def _rate(fps: Fraction | float) -> Fraction:
+    if not 0 < fps < float("inf"):
+        raise InvalidInput(f"fps must be above 0, not {fps}")
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _image_frames(images: Sequence[Path]) -> Iterator[np.ndarray]:
+    shape: tuple[int, ...] | None = None
+    for path in images:
+        image = read_image(path)
+        shape = shape or image.shape
+        if image.shape != shape:
+            raise InvalidInput(
+                f"{path} is {image.shape[1]}x{image.shape[0]} but the images before it are {shape[1]}x{shape[0]}; "
+                "all must be equal"
+            )
+        yield image
+
+
+def _video_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    with open_video(path) as (container, stream):
+        yield from decoded(container, stream, path)
+
+
+def _gather(
+    frames: Iterator[np.ndarray], wanted: Sequence[int], size: tuple[int, int] | None, fit: Fit, progress: Progress
+) -> tuple[np.ndarray, Framing, int]:
+    """Return the wanted frames uint8 [T, H, W, 3], how they were framed, and how many frames were looked at."""
+    progress(0, len(wanted))
+    framing: Framing | None = None
+    out = np.empty(0, np.uint8)
+    done = index = 0
+    for index, frame in enumerate(frames):
+        if framing is None:
+            framing = frame_to((frame.shape[1], frame.shape[0]), size, fit)
+            out = np.empty((len(wanted), framing.size[1], framing.size[0], 3), np.uint8)
+        if wanted[done] != index:
+            continue
+        picture = framing.apply(frame)
+        while done < len(wanted) and wanted[done] == index:
+            out[done] = picture
+            done += 1
+        progress(done, len(wanted))
+        if done == len(wanted):
+            break
+    if framing is None or done == 0:
+        raise InvalidInput("no frames could be decoded")
+    return out[:done], framing, index + 1
+
+
+def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
+    """Read a mask video: bool [T, H, W], True where it is brighter than half, and its rate.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it is no video.
+    """
+    timing = read_timing(path)
+    with open_video(path) as (container, stream):
+        shades: list[Any] = [
+            frame.reformat(format="gray", dst_color_range=2).to_ndarray() > 127
+            for frame in raw_frames(container, stream, path)
+        ]
+    if not shades:
+        raise InvalidInput(f"{path} has no frames")
+    return torch.from_numpy(np.stack(shades)), timing.fps

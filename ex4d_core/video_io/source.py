@@ -1,0 +1,216 @@
+"""A video file opened for reading: its stream, frame times, orientation and colours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.video_io.timing import Timing, constant_timing
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+BT709, UNTAGGED = 1, 2
+"""Of the colour matrix codes in ITU-T H.273, table 4."""
+
+_NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
+"""Decoders that draw text; FFmpeg takes them for any text file."""
+
+
+@attrs.frozen(kw_only=True)
+class VideoInfo:
+    """What a file says of itself."""
+
+    width: int
+    """In pixels as shown, after rotation."""
+
+    height: int
+    """In pixels as shown, after rotation."""
+
+    fps: Fraction
+    """Frames per second; the average where the rate varies."""
+
+    num_frames: int | None
+    """Number of frames, or None where only counting would tell."""
+
+
+def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
+    """Return size, rate and length of a video file or image folder from its headers and first frame.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it is no video.
+    """
+    from ex4d_core.video_io.images import is_image_folder, list_images, read_image
+    from ex4d_core.video_io.timing import DEFAULT_FPS
+
+    if is_image_folder(path):
+        names = list_images(path)
+        height, width = read_image(names[0]).shape[:2]
+        return VideoInfo(width=width, height=height, fps=DEFAULT_FPS, num_frames=len(names))
+    with open_video(path) as (container, stream):
+        height, width = first_of(decoded(container, stream, path), path).shape[:2]
+        rates = nominal_rates(stream)
+        return VideoInfo(width=width, height=height, fps=rates[0], num_frames=stream.frames or None)
+
+
+@contextmanager
+def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its first moving picture.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it is no video, or holds only sound.
+    """
+    import av
+
+    if not Path(path).exists():
+        raise InputNotFound(f"{path} does not exist; give a video file or a folder of images")
+    try:
+        # An absolute name is never taken for a protocol such as "concat:".
+        container = av.open(os.path.abspath(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise InvalidInput(f"{path} is not a video that can be read ({_reason(error)})") from error
+    with container:
+        yield container, _moving_picture(container, path)
+
+
+def _moving_picture(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
+    from av.stream import Disposition
+
+    covers = Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        what = "holds sound but no picture" if container.streams.audio else "holds no video"
+        raise InvalidInput(f"{path} {what}; give a file with a video stream")
+    stream = streams[0]
+    if stream.codec_context is None or stream.codec_context.name in _NOT_A_VIDEO:
+        raise InvalidInput(f"{path} is not a video that can be read")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def read_timing(path: str | os.PathLike[str]) -> Timing:
+    """Return the constant rate of a video and the frame shown at each of its ticks, without decoding.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it is no video, or has no frames.
+    """
+    import av
+
+    with open_video(path) as (container, stream):
+        times: list[tuple[int | None, int]] = []
+        try:
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    times.append((packet.pts, packet.duration or 0))
+        except av.FFmpegError as error:
+            raise InvalidInput(f"{path} is damaged after frame {len(times)} ({_reason(error)})") from error
+        if not times:
+            raise InvalidInput(f"{path} has no frames")
+        known = sorted((pts, duration) for pts, duration in times if pts is not None)
+        complete = len(known) == len(times)
+        return constant_timing(
+            [pts for pts, _ in known] if complete else None,
+            count=len(times),
+            time_base=stream.time_base or Fraction(1),
+            last_duration=known[-1][1] if complete else 0,
+            nominal=nominal_rates(stream),
+        )
+
+
+def nominal_rates(stream: VideoStream) -> list[Fraction]:
+    """Return the rates that a stream claims, best first."""
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return [Fraction(rate) for rate in dict.fromkeys(rates) if rate]
+
+
+def decoded(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    """Yield the frames as uint8 [H, W, 3], sRGB, turned the way they are shown.
+
+    Raises:
+        InvalidInput: a frame cannot be decoded.
+    """
+    size: tuple[int, int] | None = None
+    for frame in raw_frames(container, stream, path):
+        size = size or _shown_size(frame, stream)
+        yield oriented(_to_rgb(frame, size), frame)
+
+
+def raw_frames(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> Iterator[av.VideoFrame]:
+    """Yield the frames as they were coded.
+
+    Raises:
+        InvalidInput: a frame cannot be decoded.
+    """
+    import av
+
+    count = 0
+    try:
+        for frame in container.decode(stream):
+            yield frame
+            count += 1
+    except av.FFmpegError as error:
+        raise InvalidInput(f"{path} is damaged after frame {count} ({_reason(error)})") from error
+
+
+def first_of(frames: Iterator[Any], path: str | os.PathLike[str]) -> Any:
+    """Return the first frame.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    for frame in frames:
+        return frame
+    raise InvalidInput(f"{path} has no frames")
+
+
+def _shown_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
+    """Return the size with square pixels, before rotation."""
+    aspect = stream.sample_aspect_ratio or 1
+    return (round(frame.width * aspect) if Fraction(1, 4) < aspect < 4 else frame.width), frame.height
+
+
+def _to_rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    from av.video.reformatter import Colorspace, Interpolation
+
+    # Players take untagged video for BT.709 when it is larger than standard definition.
+    untagged_hd = frame.colorspace == UNTAGGED and (frame.width > 1024 or frame.height > 576)
+    how = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+    return frame.reformat(
+        width=size[0],
+        height=size[1],
+        format="rgb24",
+        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+        interpolation=int(how),
+    ).to_ndarray()
+
+
+def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """Return an image [H, W, ...] turned and mirrored as the frame's display matrix says.
+
+    The matrix maps (x, y) to (a x + c y, b x + d y); see FFmpeg's libavutil/display.h.
+    """
+    side_data = frame.side_data.get("DISPLAYMATRIX")
+    if side_data is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].tolist()
+    if abs(b) > abs(a):
+        image = image.swapaxes(0, 1)
+        a, d = c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)

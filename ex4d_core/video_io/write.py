@@ -1,0 +1,184 @@
+"""Write videos and masks, all or nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.types import Video
+
+if TYPE_CHECKING:
+    import av
+
+H264_SUFFIXES = (".mp4", ".m4v", ".mov")
+FFV1_SUFFIX = ".mkv"
+
+MASK_OPTIONS = {"crf": "4", "qmax": "16", "preset": "medium", "profile": "high"}
+"""Quantiser 16 is a step of 4 of 255 levels: black and white stay far from the threshold half-way between them."""
+
+FFV1_OPTIONS = {"level": "3", "slices": "4", "slicecrc": "1", "coder": "1", "g": "1"}
+"""Version 3 of the format, four slices that threads share, each with a checksum; every frame stands alone."""
+
+
+def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) -> None:
+    """Write a video: H.264 for `.mp4`, `.m4v`, `.mov`; lossless FFV1 for `.mkv`. Folders are made as needed.
+
+    H.264 is written as every browser and phone plays it: High profile, 4:2:0, tagged and converted as BT.709 of
+    limited range, index first. 4:2:0 needs even sides, so an odd last column or row is repeated once.
+
+    Args:
+        video: what to write.
+        path: of the file; it appears under this name only when it is complete.
+        crf: x264's quality, 1 (best) to 51; `.mkv` does not use it.
+
+    Raises:
+        InvalidInput: the name's suffix or `crf` is none of these, or the video has no frames.
+        OutputFailed: the file cannot be written.
+    """
+    if not 1 <= crf <= 51:
+        raise InvalidInput(f"crf must be between 1 (best) and 51, not {crf}")
+    frames = (frame.numpy() for frame in video.frames)
+    if _is_lossless(path):
+        _write(path, map(_rgb_exact, frames), video.num_frames, video.fps, "ffv1", FFV1_OPTIONS)
+    else:
+        options = {"crf": str(crf), "preset": "medium", "profile": "high"}
+        _write(path, map(_rgb_420, frames), video.num_frames, video.fps, "libx264", options)
+
+
+def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> None:
+    """Write a mask bool [T, H, W] as white (True) on black, so that `read_mask` gives it back exactly.
+
+    `.mkv` is gray FFV1. `.mp4`, `.m4v`, `.mov` are H.264 that browsers play: not lossless in shades, but exact at
+    the threshold; an odd last column or row is repeated once, as `write_video` does.
+
+    Raises:
+        InvalidInput: the name's suffix is none of these, or the mask has no frames.
+        OutputFailed: the file cannot be written.
+    """
+    shades = (frame.numpy().astype(np.uint8) * 255 for frame in mask)
+    if _is_lossless(path):
+        _write(path, map(_gray_exact, shades), len(mask), fps, "ffv1", FFV1_OPTIONS)
+    else:
+        _write(path, map(_gray_420, shades), len(mask), fps, "libx264", MASK_OPTIONS)
+
+
+def _is_lossless(path: str | os.PathLike[str]) -> bool:
+    suffix = Path(path).suffix.lower()
+    if suffix != FFV1_SUFFIX and suffix not in H264_SUFFIXES:
+        known = ", ".join((*H264_SUFFIXES, FFV1_SUFFIX))
+        raise InvalidInput(f"{path} cannot be written: its name must end in one of {known}")
+    return suffix == FFV1_SUFFIX
+
+
+def _rgb_exact(frame: np.ndarray) -> av.VideoFrame:
+    import av
+
+    # FFV1 has no 24-bit RGB; of bgr0 it stores three bytes. This conversion only moves bytes.
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgr0")
+
+
+def _rgb_420(frame: np.ndarray) -> av.VideoFrame:
+    import av
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+    how = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
+    return av.VideoFrame.from_ndarray(_even(frame), format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=int(how),
+    )
+
+
+def _gray_exact(shade: np.ndarray) -> av.VideoFrame:
+    import av
+
+    return av.VideoFrame.from_ndarray(shade, format="gray")
+
+
+def _gray_420(shade: np.ndarray) -> av.VideoFrame:
+    return _rgb_420(np.repeat(shade[..., None], 3, axis=-1))
+
+
+def _even(frame: np.ndarray) -> np.ndarray:
+    """Return a frame whose sides are even: an odd last row or column is repeated."""
+    odd_height, odd_width = frame.shape[0] % 2, frame.shape[1] % 2
+    if not (odd_height or odd_width):
+        return frame
+    return np.pad(frame, ((0, odd_height), (0, odd_width), (0, 0)), mode="edge")
+
+
+def _write(
+    path: str | os.PathLike[str],
+    frames: Iterable[av.VideoFrame],
+    num_frames: int,
+    fps: Fraction,
+    codec: str,
+    options: dict[str, str],
+) -> None:
+    import av
+
+    if num_frames == 0:
+        raise InvalidInput(f"{path} cannot be written: there are no frames")
+    with replacing(path) as partial:
+        try:
+            _encode(partial, frames, Fraction(fps), codec, options)
+        except av.FFmpegError as error:
+            raise OSError(getattr(error, "errno", None), error.strerror or str(error)) from error
+
+
+def _encode(path: Path, frames: Iterable[av.VideoFrame], fps: Fraction, codec: str, options: dict[str, str]) -> None:
+    import av
+
+    lossless = codec == "ffv1"
+    container_options = {} if lossless else {"movflags": "+faststart"}
+    with av.open(str(path), "w", container_options=container_options) as container:
+        stream: Any = None
+        for index, frame in enumerate(frames):
+            if stream is None:
+                stream = container.add_stream(codec, rate=fps, options=options)
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
+                stream.codec_context.time_base = 1 / fps
+                stream.codec_context.thread_type = "SLICE" if lossless else "AUTO"
+                if not lossless:
+                    _tag_bt709(stream.codec_context)
+            frame.pts, frame.time_base = index, 1 / fps
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _tag_bt709(context: Any) -> None:
+    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+    context.color_range = ColorRange.MPEG
+    context.colorspace = Colorspace.ITU709
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name in the same folder, with the same suffix, that becomes `path` if all goes well.
+
+    Raises:
+        OutputFailed: an `OSError` came up, such as a full disk; nothing is left behind then.
+    """
+    final = Path(path)
+    partial = final.with_name(f".{final.stem}.{secrets.token_hex(4)}.partial{final.suffix}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, final)
+    except OSError as error:
+        raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
