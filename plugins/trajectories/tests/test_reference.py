@@ -54,4 +54,4 @@ def test_cameras_equal_the_reference(name):
 def test_the_cameras_that_the_reference_published_are_reproduced():
     depth = np.full((1, 8, 8), 2.7401 - 0.15, np.float32)
     with np.load(DATA / "clips" / "flower" / "camera_180.npz") as published:
-        np.testing.assert_allclose(extrinsics("180", 49, depth), published["extrinsics"], atol=1e-4, rtol=0)
+        np.testing.assert_allclose(extrinsics("180", 49, depth), published["extrinsics"], atol=1e-5, rtol=0)
