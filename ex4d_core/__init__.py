@@ -1,3 +1,68 @@
-"""ex4d: one ordinary video in, the same scene seen from somewhere else out."""
+"""ex4d: one ordinary video in, the same scene seen from somewhere else out.
+
+Everything public is here and is imported when it is first used, so `import ex4d_core` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ex4d_core.config import RunConfig as RunConfig
+    from ex4d_core.errors import Ex4dError as Ex4dError
+    from ex4d_core.mesh_io import read_mesh as read_mesh
+    from ex4d_core.mesh_io import write_mesh as write_mesh
+    from ex4d_core.pipeline import Shot as Shot
+    from ex4d_core.pipeline import Take as Take
+    from ex4d_core.session import Session as Session
+    from ex4d_core.session import run as run
+    from ex4d_core.trajectory import generate_camera_trajectory as generate_camera_trajectory
+    from ex4d_core.types import CameraPath as CameraPath
+    from ex4d_core.types import DepthKind as DepthKind
+    from ex4d_core.types import DepthVideo as DepthVideo
+    from ex4d_core.types import Guidance as Guidance
+    from ex4d_core.types import Intrinsics as Intrinsics
+    from ex4d_core.types import Mesh as Mesh
+    from ex4d_core.types import RenderedFrame as RenderedFrame
+    from ex4d_core.types import Scene as Scene
+    from ex4d_core.types import Video as Video
+    from ex4d_core.video_io import read_mask as read_mask
+    from ex4d_core.video_io import read_video as read_video
+    from ex4d_core.video_io import write_mask as write_mask
+    from ex4d_core.video_io import write_video as write_video
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ex4d_core.config": ("RunConfig",),
+    "ex4d_core.errors": ("Ex4dError",),
+    "ex4d_core.mesh_io": ("read_mesh", "write_mesh"),
+    "ex4d_core.pipeline": ("Shot", "Take"),
+    "ex4d_core.session": ("Session", "run"),
+    "ex4d_core.trajectory": ("generate_camera_trajectory",),
+    "ex4d_core.types": (
+        "CameraPath",
+        "DepthKind",
+        "DepthVideo",
+        "Guidance",
+        "Intrinsics",
+        "Mesh",
+        "RenderedFrame",
+        "Scene",
+        "Video",
+    ),
+    "ex4d_core.video_io": ("read_mask", "read_video", "write_mask", "write_video"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ex4d_core' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

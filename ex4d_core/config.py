@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,18 +12,17 @@ import attrs
 import cattrs
 import tomli_w
 
+from ex4d_core.compat import preset
 from ex4d_core.errors import InputNotFound, InvalidConfig, nearest
 from ex4d_core.options import option
+from ex4d_core.plugins import ROLES
 
 Options = TypeVar("Options")
 Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
 
-ROLES = ("depth", "mesh", "trajectory", "renderer", "backbone")
-"""The tables that name a component and hold its options."""
-
 SECTIONS = ("video", "lens", *ROLES)
-"""All tables of a configuration."""
+"""The tables of a configuration; those of a role name its component and hold the options."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +73,8 @@ class ComponentConfig:
 class RunConfig:
     """Everything that decides what a run makes."""
 
+    clips: tuple[str, ...] = ()
+    """Videos, folders and patterns to run where none are given on the command line."""
     compat: str | None = None
     """Name of a preset, `ex4d`, whose options stand under the user's."""
     device: str = "auto"
@@ -169,15 +171,16 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     for section in SECTIONS:
         if not isinstance(tree.get(section, {}), Mapping):
             raise InvalidConfig(f"{section} must be a table of options, not {tree[section]!r}")
+    under = preset(tree.get("compat"))
+    video = merge(under.get("video", {}), tree.get("video", {}))
+    lens = tree.get("lens") or under.get("lens", {})  # a focal length of the user's replaces the preset's lens whole
     plain = {key: value for key, value in tree.items() if key not in SECTIONS}
     if isinstance(plain.get("cam"), str | int | float):
         plain["cam"] = [plain["cam"]]
-    return attrs.evolve(
-        make_options(RunConfig, plain, ""),
-        video=make_options(VideoOptions, tree.get("video", {}), "video"),
-        lens=make_options(LensOptions, tree.get("lens", {}), "lens"),
-        **{role: _component(role, tree.get(role, {})) for role in ROLES},
-    )
+    tables: Tree = {role: _component(role, tree.get(role, {})) for role in ROLES}
+    tables["video"] = make_options(VideoOptions, video, "video")
+    tables["lens"] = make_options(LensOptions, lens, "lens")
+    return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 
 
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
@@ -224,8 +227,8 @@ def _reason(error: BaseException, kind: type | None) -> str:
     if get_origin(kind) is Literal:
         return f"must be one of {', '.join(map(str, get_args(kind)))}"
     if isinstance(error, (ValueError, TypeError)) and error.args:
-        # attrs validators carry the attribute and more behind the message
-        return str(error.args[0])
+        # attrs writes "'stride' must be >= 1: 0", with the attribute and more behind the message in args
+        return re.sub(r"^'(\w+)' (must .*): (\S+)$", r"\1 \2, not \3", str(error.args[0]))
     return f"{type(error).__name__}: {error}"
 
 

@@ -103,7 +103,8 @@ class Problem:
 
     def sentence(self) -> str:
         """Return one line for a warning."""
-        return f"plugin {self.plugin!r} ({self.distribution} {self.version}) is left out: {self.error}; try: {self.next_step}"
+        who = f"plugin {self.plugin!r} ({self.distribution} {self.version})"
+        return f"{who} is left out: {self.error}; try: {self.next_step}"
 
 
 @attrs.frozen(kw_only=True)

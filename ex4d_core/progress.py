@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 
@@ -24,3 +25,26 @@ def track(items: Iterable[Item], progress: Progress, total: int | None = None) -
     for done, item in enumerate(items, start=1):
         yield item
         progress(done, total)
+
+
+class Reporter(Protocol):
+    """Where a run tells a person, or a log, what it does."""
+
+    def stage(self, name: str) -> AbstractContextManager[Progress]:
+        """Open a stage and give the callback for its progress."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something that is no error: a choice that was made, an artifact that is made again."""
+        ...
+
+
+class SilentReporter:
+    """Tells nobody."""
+
+    def stage(self, name: str) -> AbstractContextManager[Progress]:
+        """Open a stage."""
+        return nullcontext(silent)
+
+    def note(self, text: str) -> None:
+        """Drop the text."""

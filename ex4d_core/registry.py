@@ -68,10 +68,8 @@ class Registry:
             for offer in self.offers(role):
                 if offer.name == name and device_type in offer.provider.devices and not offer.missing_needs():
                     return offer
-        names = sorted({o.name for o in self.offers(role)})
-        raise ComponentNotFound(
-            f"no {role} can be chosen on its own here; name one with --{role}: {', '.join(names) or 'none is installed'}"
-        )
+        names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
+        raise ComponentNotFound(f"no {role} can be chosen on its own here; name one with --{role}: {names}")
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the component of an offer and make it."""

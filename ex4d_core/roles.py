@@ -1,6 +1,8 @@
 """The five roles a component can play. A component is a class made as `Class(options, device=device)`.
 
 Components may be called many times and keep what they load; they never change their arguments.
+What they give depends on their arguments and options alone; options that name a file have a method
+`fingerprint() -> str` that changes when the file does.
 Long calls tell `progress(done, total)`, which may raise `Cancelled`.
 """
 
@@ -15,11 +17,7 @@ from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, 
 
 
 class DepthEstimator(Protocol):
-    """Turns a video into depth.
-
-    One whose answer depends on more than the video and its options (a file, say) also has a
-    property `fingerprint: str` that changes when that does.
-    """
+    """Turns a video into depth."""
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return depth for each frame, of the video's length and size."""

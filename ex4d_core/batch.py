@@ -1,0 +1,113 @@
+"""Many clips along many paths with one session; a bad clip does not stop the rest."""
+
+from __future__ import annotations
+
+import glob
+import os
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+
+from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
+from ex4d_core.pipeline import StageRecord
+from ex4d_core.plugins import describe
+from ex4d_core.run_folder import Goal, MeshChoice, export
+from ex4d_core.session import Session
+from ex4d_core.video_io.images import is_image_folder
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
+)
+"""What counts as a video in a folder; a file that is named outright is tried whatever its suffix."""
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How one clip along one path ended."""
+
+    clip: Path
+    cam: str
+    folder: Path
+    error: str | None = None
+    """One sentence, or None where it went well."""
+    files: dict[str, Path] = attrs.field(factory=dict)
+    records: tuple[StageRecord, ...] = ()
+
+
+def find_clips(inputs: Iterable[str]) -> list[Path]:
+    """Return the clips that paths, folders of videos and patterns such as `clips/*.mp4` name, in order.
+
+    A folder of images is one clip.
+
+    Raises:
+        InputNotFound: an input names nothing.
+        InvalidInput: a folder holds neither videos nor images.
+    """
+    clips: list[Path] = []
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            clips += _clips_in(path)
+        elif path.exists() or not glob.has_magic(text):
+            clips.append(path)
+        elif matches := sorted(glob.glob(text, recursive=True)):
+            clips += [Path(match) for match in matches]
+        else:
+            raise InputNotFound(f"no file matches {text!r}; check the pattern")
+    return list(dict.fromkeys(clips))
+
+
+def run_folders(clips: Sequence[Path], parent: Path) -> list[Path]:
+    """Return a run folder for each clip, named after it; clips of one name get their folder's name too, or a number."""
+    names: list[str] = []
+    for clip in clips:
+        stem = clip.name if clip.is_dir() else clip.stem
+        choices = [stem, f"{clip.resolve().parent.name}-{stem}", *(f"{stem}-{n}" for n in range(2, len(clips) + 2))]
+        names.append(next(choice for choice in choices if choice not in names))
+    return [parent / name for name in names]
+
+
+def run_batch(
+    session: Session,
+    clips: Sequence[Path],
+    folders: Sequence[Path],
+    *,
+    goal: Goal = "result",
+    save_mesh: MeshChoice | None = None,
+) -> list[Outcome]:
+    """Run every clip along every path of the session's configuration and say how each ended."""
+    return [
+        _run_one(session, clip, cam, folder, goal, save_mesh)
+        for clip, folder in zip(clips, folders, strict=True)
+        for cam in session.config.cam
+    ]
+
+
+def _run_one(session: Session, clip: Path, cam: str, folder: Path, goal: Goal, save_mesh: MeshChoice | None) -> Outcome:
+    outcome = Outcome(clip=clip, cam=cam, folder=folder)
+    try:
+        session.reporter.note(f"{clip} --cam {cam}")
+        exported = export(session.shot(clip, folder=folder).take(cam), goal=goal, save_mesh=save_mesh)
+    except Ex4dError as error:
+        return _failed(outcome, str(error))
+    # A plugin may fail in ways that nobody foresaw; the other clips still run.
+    except Exception as error:
+        return _failed(outcome, f"unexpected {describe(error)}; set EX4D_TRACE=1 to see where")
+    return attrs.evolve(outcome, files=exported.files, records=exported.records)
+
+
+def _failed(outcome: Outcome, sentence: str) -> Outcome:
+    if os.environ.get("EX4D_TRACE"):
+        traceback.print_exc()
+    return attrs.evolve(outcome, error=sentence)
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    if videos := [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]:
+        return videos
+    if is_image_folder(folder):
+        return [folder]
+    raise InvalidInput(f"the folder {folder} holds neither videos nor images; give a video, or a folder with some")

@@ -1,0 +1,47 @@
+"""Presets that make ex4d behave as another system does, quirks included: options, laid under the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ex4d_core.errors import InvalidConfig, nearest
+
+Preset = Mapping[str, Mapping[str, Any]]
+
+PRESETS: Mapping[str, Preset] = {
+    # The numbers are those of EX-4D's released code, which its weights were trained with.
+    "ex4d": {
+        "video": {"num_frames": 49, "size": "ex4d", "fit": "stretch", "fps": 30},
+        "lens": {"focal_px": 500.0, "of": "frame"},
+        "depth.file": {},
+        "mesh.watertight": {
+            "border_depth": 100.0,
+            "cap": "corners",
+            "pixel_center": 0.0,
+            "hidden_colors": "black",
+        },
+        "trajectory": {"look_at": "nearest", "pace": "frames"},
+    },
+}
+"""By name; a table `ROLE.NAME` is for one component, a table `ROLE` for any that has such options."""
+
+
+def preset(name: str | None) -> Preset:
+    """Return a preset, or an empty one for None.
+
+    Raises:
+        InvalidConfig: there is no preset of that name.
+    """
+    if name is None:
+        return {}
+    if name not in PRESETS:
+        raise InvalidConfig(f"there is no preset {name!r}{nearest(name, PRESETS)}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def ex4d_size(width: int, height: int) -> tuple[int, int]:
+    """Return EX-4D's working size: both sides to multiples of 64, the longer one at most 1024."""
+    rounded = [max(64, round(side / 64) * 64) for side in (width, height)]
+    shrink = min(1.0, 1024 / max(rounded))
+    return max(64, round(rounded[0] * shrink)), max(64, round(rounded[1] * shrink))

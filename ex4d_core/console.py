@@ -1,0 +1,144 @@
+"""What a run shows a person: bars on a terminal, plain lines in a log, a closing table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import attrs
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+
+from ex4d_core.batch import Outcome
+from ex4d_core.progress import Progress
+
+_LOG_EVERY = 5.0
+"""Seconds between two lines of one stage in a log."""
+
+
+class ConsoleReporter:
+    """A bar for each stage on a terminal, else plain lines; nothing but warnings when quiet. Writes to stderr."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self._quiet = quiet
+        self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Progress]:
+        """Show a stage until the block ends."""
+        if self._quiet:
+            yield lambda done, total: None
+        elif self._console.is_terminal:
+            with self._bar(name) as progress:
+                yield progress
+        else:
+            with self._log(name) as progress:
+                yield progress
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        if not self._quiet:
+            self._console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a line even when quiet."""
+        self._console.print(f"warning: {text}", markup=False)
+
+    @contextmanager
+    def _bar(self, name: str) -> Iterator[Progress]:
+        columns = (
+            bars.TextColumn("{task.description:<9}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            _RateColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("left"),
+            bars.TimeRemainingColumn(),
+        )
+        with bars.Progress(*columns, console=self._console) as display:
+            task = display.add_task(name, total=None)
+            yield lambda done, total: display.update(task, completed=done, total=total)
+
+    @contextmanager
+    def _log(self, name: str) -> Iterator[Progress]:
+        started = said = time.monotonic()
+        last = (0, 0)
+
+        def progress(done: int, total: int) -> None:
+            nonlocal said, last
+            last = (done, total)
+            now = time.monotonic()
+            if now - said >= _LOG_EVERY and 0 < done < total:
+                said = now
+                left = (now - started) / done * (total - done)
+                self._console.print(f"{name}: {done}/{total}, {done / (now - started):.1f}/s, {left:.0f} s left")
+
+        yield progress
+        self._console.print(f"{name}: {last[0]}/{last[1]} in {time.monotonic() - started:.1f} s")
+
+
+class _RateColumn(bars.ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: bars.Task) -> str:
+        """Return the rate, once there is one."""
+        return f"{task.speed:.1f}/s" if task.speed else "-/s"
+
+
+def summary(outcomes: Sequence[Outcome]) -> Table:
+    """Return the closing table: stages, seconds, peak memory, where the outputs are, and what failed and why."""
+    table = Table(title="ex4d", title_justify="left")
+    for column in ("clip", "cam", "stage"):
+        table.add_column(column)
+    table.add_column("seconds", justify="right")
+    table.add_column("peak memory", justify="right")
+    table.add_column("output", overflow="fold")
+    for outcome in outcomes:
+        who = (outcome.clip.name, outcome.cam)
+        if outcome.error is not None:
+            table.add_row(*who, "[red]failed[/]", "", "", outcome.error, end_section=True)
+            continue
+        for record in outcome.records:
+            seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"
+            peak = "" if record.reused else _memory(record.cost.peak_bytes, record.cost.peak_gpu_bytes)
+            table.add_row(*who, record.stage, seconds, peak, "")
+            who = ("", "")
+        for label, path in _shown(outcome):
+            table.add_row("", "", label, "", "", str(path))
+        table.add_section()
+    return table
+
+
+def _shown(outcome: Outcome) -> list[tuple[str, object]]:
+    """Return the files to name; a mesh for each frame is one line."""
+    meshes = [path for label, path in outcome.files.items() if label.startswith("mesh ")]
+    shown: list[tuple[str, object]] = [
+        (label, path) for label, path in outcome.files.items() if not label.startswith("mesh ")
+    ]
+    return [*shown, ("meshes", f"{meshes[0]} and {len(meshes) - 1} more")] if meshes else shown
+
+
+def _memory(peak: int, gpu: int) -> str:
+    text = f"{peak / 2**30:.1f} GiB"
+    return f"{text}, GPU {gpu / 2**30:.1f} GiB" if gpu else text
+
+
+def outcomes_json(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as JSON: for each run its clip, path, files, stages, and error or null."""
+    return json.dumps(
+        [
+            {
+                "clip": str(outcome.clip),
+                "cam": outcome.cam,
+                "folder": str(outcome.folder),
+                "error": outcome.error,
+                "files": {label: str(path) for label, path in outcome.files.items()},
+                "stages": [{"stage": r.stage, "reused": r.reused, **attrs.asdict(r.cost)} for r in outcome.records],
+            }
+            for outcome in outcomes
+        ],
+        indent=2,
+    )

@@ -1,0 +1,43 @@
+"""A picture that shows a run at a glance: input, guidance, mask and output, a few frames side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+_LABEL_WIDTH = 96
+_GAP = 4
+_BACKGROUND = 255
+
+
+def contact_sheet(rows: Mapping[str, Tensor], *, columns: int = 6, cell_width: int = 192) -> Tensor:
+    """Return the sheet, uint8 [H, W, 3] sRGB.
+
+    Args:
+        rows: for each label, frames uint8 [T, H, W, 3] or a mask bool [T, H, W]; all of one length and size.
+        columns: how many frames, spread evenly from first to last.
+        cell_width: of one frame in pixels.
+    """
+    num_frames, height, width = next(iter(rows.values())).shape[:3]
+    picks = np.linspace(0, num_frames - 1, min(columns, num_frames)).round().astype(int)
+    cell = (cell_width, max(1, round(cell_width * height / width)))
+    strips = [_strip(label, frames[torch.from_numpy(picks)], cell) for label, frames in rows.items()]
+    gap = np.full((_GAP, strips[0].shape[1], 3), _BACKGROUND, np.uint8)
+    stacked = [part for strip in strips for part in (strip, gap)][:-1]
+    return torch.from_numpy(np.concatenate(stacked))
+
+
+def _strip(label: str, frames: Tensor, cell: tuple[int, int]) -> np.ndarray:
+    if frames.ndim == 3:
+        frames = (frames.to(torch.uint8) * 255)[..., None].expand(-1, -1, -1, 3)
+    title = np.full((cell[1], _LABEL_WIDTH, 3), _BACKGROUND, np.uint8)
+    cv2.putText(title, label, (6, cell[1] // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    gap = np.full((cell[1], _GAP, 3), _BACKGROUND, np.uint8)
+    parts = [title]
+    for index, frame in enumerate(frames.numpy()):
+        parts += [gap] * bool(index) + [cv2.resize(frame, cell, interpolation=cv2.INTER_AREA)]
+    return np.concatenate(parts, axis=1)

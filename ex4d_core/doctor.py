@@ -1,0 +1,57 @@
+"""What this machine has for ex4d, and the command that mends what it lacks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterator
+
+import attrs
+
+from ex4d_core.plugins import Plugins
+
+_PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    mend: str = ""
+    """The command that mends it, or '' where nothing is wrong."""
+
+
+def examine(plugins: Plugins) -> Iterator[Finding]:
+    """Yield versions, devices, room on the disk, plugins, and what is missing."""
+    yield Finding(what="python", state=f"{platform.python_version()} on {platform.platform()}")
+    for name in _PACKAGES:
+        try:
+            yield Finding(what=name, state=importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(what=name, state="not installed", mend=f"pip install {name}")
+    yield from _devices()
+    yield Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
+    for offer in plugins.offers:
+        missing = offer.missing_needs()
+        state = f"needs {', '.join(missing)}" if missing else f"ready, from {offer.distribution} {offer.version}"
+        mend = f"ex4d plugins show {offer.name}" if missing else ""
+        yield Finding(what=f"{offer.role} {offer.name}", state=state, mend=mend)
+    for problem in plugins.problems:
+        yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import torch
+    except ImportError:  # already reported among the packages
+        return
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        yield Finding(what=f"cuda:{index}", state=f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+    if torch.backends.mps.is_available():
+        yield Finding(what="mps", state="available")
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        yield Finding(what="GPU", state="none; everything runs on the CPU")

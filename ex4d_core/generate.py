@@ -1,0 +1,60 @@
+"""The last stage on its own: colour and mask videos in, the whole video out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ex4d_core import stages
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.session import Session
+from ex4d_core.types import CameraPath, Guidance
+from ex4d_core.video_io import read_mask, read_video, write_video
+
+
+def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
+    """Return the guidance in a colour and a mask video, and the path in EX-4D's `.npz` where there is one.
+
+    Raises:
+        InputNotFound: a file does not exist.
+        InvalidInput: a file is no video or no camera path, or lengths or sizes differ.
+    """
+    video = read_video(color)
+    known, _ = read_mask(mask)
+    if known.shape != video.frames.shape[:3]:
+        raise InvalidInput(
+            f"{mask} has {_facts(*known.shape)} but {color} has {_facts(*video.frames.shape[:3])}; "
+            "give the mask that belongs to the colour video"
+        )
+    # Lossy colour leaves a rim of not quite black around what is hidden.
+    frames = video.frames * known[..., None]
+    return Guidance(color=frames, mask=known, fps=video.fps, cameras=None if camera is None else _read_path(camera))
+
+
+def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
+    """Fill in what the guidance does not know and write the video.
+
+    Raises:
+        OutputFailed: the output cannot be written.
+    """
+    backbone = session.backbone()
+    with session.reporter.stage("result") as progress:
+        video = stages.fill_in(
+            guidance, None, backbone, prompt=session.config.prompt, seed=session.config.seed, progress=progress
+        )
+    write_video(video, output)
+
+
+def _read_path(path: Path) -> CameraPath:
+    if not path.is_file():
+        raise InputNotFound(f"there is no camera file {path}; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return CameraPath.from_ex4d_npz(arrays)
+    except (ValueError, OSError) as error:
+        raise InvalidInput(f"{path} is no camera path: {error}") from error
+
+
+def _facts(frames: int, height: int, width: int) -> str:
+    return f"{frames} frames of {width}x{height}"

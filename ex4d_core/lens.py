@@ -1,0 +1,87 @@
+"""The source camera's intrinsics as the user gives them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ex4d_core.config import LensOptions
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.types import Intrinsics, Video
+
+
+def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
+    """Return the intrinsics of the video's frames that the options describe, or None where they say nothing.
+
+    With `of="input"` they describe the clip as filmed and follow the window that the frames were made from.
+
+    Raises:
+        InvalidInput: the numbers or the file make no camera.
+        InputNotFound: there is no such file.
+    """
+    origin = video.origin if options.of == "input" else None
+    width, height = (video.width, video.height) if origin is None else (origin.source_width, origin.source_height)
+    if options.fov is not None:
+        filmed = Intrinsics.from_fov(options.fov, width=width, height=height)
+    elif options.focal_px is not None:
+        if not options.focal_px > 0:
+            raise InvalidInput(f"a focal length of {options.focal_px:g} pixels is not possible; give more than 0")
+        filmed = Intrinsics.from_focal(options.focal_px, width=width, height=height)
+    elif options.intrinsics is not None:
+        filmed = read_intrinsics(Path(options.intrinsics), width=width, height=height)
+    else:
+        return None
+    if origin is None:
+        return filmed
+    return filmed.windowed(
+        left=origin.left,
+        top=origin.top,
+        width=origin.width,
+        height=origin.height,
+        to_width=video.width,
+        to_height=video.height,
+    )
+
+
+def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
+    """Return the intrinsics in a file, for an image of `width` x `height` pixels.
+
+    JSON holds `fx, fy, cx, cy` and may hold `width, height`, the size that they are for; `.npy`, `.npz` (`intrinsics`
+    or `K`) and text hold a 3x3 matrix for the given size.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it holds no camera.
+    """
+    if not path.is_file():
+        raise InputNotFound(f"there is no intrinsics file {path}; check the path given to --intrinsics")
+    try:
+        if path.suffix.lower() == ".json":
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            size = int(facts.get("width", width)), int(facts.get("height", height))
+            fx, fy, cx, cy = (float(facts[name]) for name in ("fx", "fy", "cx", "cy"))
+        else:
+            matrix = _read_matrix(path)
+            size = width, height
+            fx, fy, cx, cy = (float(matrix[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        camera = Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=size[0], height=size[1])
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise InvalidInput(
+            f"{path} holds no intrinsics; give JSON with fx, fy, cx, cy in pixels, "
+            "or a 3x3 matrix as .npy, .npz or text"
+        ) from error
+    return camera.scaled_to(width=width, height=height)
+
+
+def _read_matrix(path: Path) -> np.ndarray:
+    if path.suffix.lower() == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            matrix = arrays["intrinsics" if "intrinsics" in arrays else "K"]
+    elif path.suffix.lower() == ".npy":
+        matrix = np.load(path, allow_pickle=False)
+    else:
+        matrix = np.loadtxt(path)
+    first: np.ndarray = np.asarray(matrix, np.float64).reshape(-1, 3, 3)[0]
+    return first

@@ -1,0 +1,59 @@
+"""How much memory a piece of work took at its peak."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import psutil
+import torch
+
+_LINUX_STATUS = Path("/proc/self/status")
+_LINUX_RESET = Path("/proc/self/clear_refs")
+
+
+@attrs.define(kw_only=True)
+class Cost:
+    """What a piece of work took; filled in when it ends."""
+
+    seconds: float = 0.0
+    """Wall-clock time."""
+    peak_bytes: int = 0
+    """Largest resident memory of the process; outside Linux its memory at the end."""
+    peak_gpu_bytes: int = 0
+    """Largest memory allocated on the CUDA device, 0 without one."""
+
+
+@contextmanager
+def measured() -> Iterator[Cost]:
+    """Measure the block."""
+    cost = Cost()
+    _reset_peak()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    yield cost
+    cost.seconds = time.perf_counter() - started
+    cost.peak_bytes = _peak()
+    if torch.cuda.is_available():
+        cost.peak_gpu_bytes = torch.cuda.max_memory_allocated()
+
+
+def _reset_peak() -> None:
+    try:
+        _LINUX_RESET.write_text("5")  # proc(5): resets the peak resident set size
+    except OSError:
+        return
+
+
+def _peak() -> int:
+    try:
+        for line in _LINUX_STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return int(psutil.Process().memory_info().rss)

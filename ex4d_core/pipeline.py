@@ -1,0 +1,250 @@
+"""The order of the stages: what each is made from, looked up before it is made.
+
+video -> depth -> guidance -> result. Every stage's key is a hash of all that decides its content, so the keys of a
+run are known before anything is decoded or loaded, and what is in the store already costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+from torch import Tensor
+
+from ex4d_core import codecs, stages
+from ex4d_core.compat import ex4d_size
+from ex4d_core.config import Tree, VideoOptions
+from ex4d_core.errors import InvalidInput
+from ex4d_core.lens import given_intrinsics
+from ex4d_core.memory import Cost, measured
+from ex4d_core.progress import Progress
+from ex4d_core.store import Store, content_key, tree_hash
+from ex4d_core.types import DepthVideo, Guidance, Mesh, Scene, Video
+from ex4d_core.video_io import probe_video, read_video
+
+if TYPE_CHECKING:
+    from ex4d_core.session import Session
+
+Value = TypeVar("Value")
+Work = Callable[[Progress], Value]
+
+
+@attrs.frozen(kw_only=True)
+class Codec(Generic[Value]):
+    """How the artifacts of a stage are written and read."""
+
+    save: Callable[[Path, Value], None]
+    load: Callable[[Path], Value]
+
+
+DEPTH: Codec[DepthVideo] = Codec(save=codecs.save_depth, load=codecs.load_depth)
+GUIDANCE: Codec[Guidance] = Codec(save=codecs.save_guidance, load=codecs.load_guidance)
+VIDEO: Codec[Video] = Codec(save=codecs.save_video, load=codecs.load_video)
+
+
+@attrs.frozen(kw_only=True)
+class StageRecord:
+    """What one stage of a run took."""
+
+    stage: str
+    key: str
+    reused: bool
+    """Whether it was found instead of made."""
+    cost: Cost
+
+
+class Shot:
+    """One clip in a session: its frames and depth, shared by every camera path along it."""
+
+    def __init__(self, session: Session, clip: Video | str | Path, *, folder: Path | None = None) -> None:
+        """Name a clip; nothing is decoded yet.
+
+        Args:
+            session: its components and options.
+            clip: frames in memory, or a path to a video or a folder of images.
+            folder: the run folder that keeps the artifacts, or None to keep them in memory only.
+        """
+        self.session = session
+        self.clip = clip if isinstance(clip, Video) else Path(clip)
+        self.folder = folder
+        self.records: list[StageRecord] = []
+
+    @cached_property
+    def store(self) -> Store | None:
+        """The artifacts, where there is a run folder."""
+        return None if self.folder is None else Store(self.folder, warn=self.session.reporter.note)
+
+    @cached_property
+    def identity(self) -> str:
+        """What decides everything that belongs to the shot, as one text."""
+        return content_key({"clip": self.clip_inputs, "folder": str(self.folder)})
+
+    @cached_property
+    def clip_inputs(self) -> Tree:
+        """What decides the frames."""
+        if isinstance(self.clip, Video):
+            return {"frames": _frames_hash(self.clip.frames), "fps": str(self.clip.fps)}
+        probe_video(self.clip)  # for its errors: a missing file or no video is said before anything else
+        return {"file": tree_hash(self.clip), "options": attrs.asdict(self.session.config.video)}
+
+    @cached_property
+    def video(self) -> Video:
+        """The frames."""
+        if isinstance(self.clip, Video):
+            return self.clip
+        options = self.session.config.video
+        with self.session.reporter.stage("read") as progress, measured() as cost:
+            video = read_video(
+                self.clip,
+                start=options.start,
+                stride=options.stride,
+                num_frames=options.num_frames,
+                size=_size(options, self.clip),
+                fit=options.fit,
+                progress=progress,
+            )
+        self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
+        return video if options.fps is None else attrs.evolve(video, fps=options.fps)
+
+    @cached_property
+    def depth_inputs(self) -> Tree:
+        """What decides the depth."""
+        return {"clip": self.clip_inputs, "component": self.session.choose("depth").identity()}
+
+    @cached_property
+    def estimated_depth(self) -> DepthVideo:
+        """The depth as the estimator gave it."""
+
+        def prepare() -> Work[DepthVideo]:
+            video, estimator = self.video, self.session.depth_estimator()
+            return lambda progress: stages.estimate_depth(video, estimator, progress=progress)
+
+        return self.produce("depth", self.depth_inputs, DEPTH, prepare)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The frames and their depth, with the intrinsics that the user gave, if any."""
+        video, depth = self.video, self.estimated_depth
+        intrinsics = given_intrinsics(self.session.config.lens, video)
+        return Scene(video=video, depth=stages.with_intrinsics(depth, intrinsics))
+
+    @cached_property
+    def lens_inputs(self) -> Tree:
+        """What decides the intrinsics."""
+        lens = self.session.config.lens
+        file = Path(lens.intrinsics) if lens.intrinsics else None
+        return {**attrs.asdict(lens), "hash": tree_hash(file) if file is not None and file.is_file() else None}
+
+    def take(self, cam: str) -> Take:
+        """Return the shot along a camera path, as `--cam` writes it."""
+        return Take(self, cam)
+
+    def mesh(self, frame: int) -> Mesh:
+        """Return the mesh of one frame."""
+        return stages.build_mesh(self.scene, frame, self.session.mesh_builder())
+
+    def produce(self, stage: str, inputs: Tree, codec: Codec[Value], prepare: Callable[[], Work[Value]]) -> Value:
+        """Return a stage's result: from the store, or made and stored.
+
+        Args:
+            stage: its name.
+            inputs: what decides the result.
+            codec: how it is stored.
+            prepare: gets what the stage works on, earlier stages included, and returns the work itself.
+        """
+        key = content_key(inputs)
+        with measured() as cost:
+            found = self.store.load(stage, key, codec.load) if self.store else None
+        if found is not None:
+            self.records.append(StageRecord(stage=stage, key=key, reused=True, cost=cost))
+            return found
+        work = prepare()
+        with self.session.reporter.stage(stage) as progress, measured() as cost:
+            value = work(progress)
+            if self.store:
+                self.store.save(stage, key, inputs, lambda folder: codec.save(folder, value))
+        self.records.append(StageRecord(stage=stage, key=key, reused=False, cost=cost))
+        return value
+
+
+class Take:
+    """A shot along one camera path."""
+
+    def __init__(self, shot: Shot, cam: str) -> None:
+        """Name a path; nothing is made yet.
+
+        Raises:
+            InvalidConfig: the path cannot be read or has an option out of range.
+            ComponentNotFound: there is no such move.
+        """
+        self.shot = shot
+        self.cam = cam
+        self._chosen = shot.session.choose_trajectory(cam)
+
+    @cached_property
+    def guidance_inputs(self) -> Tree:
+        """What decides the guidance."""
+        session = self.shot.session
+        return {
+            "depth": self.shot.depth_inputs,
+            "lens": self.shot.lens_inputs,
+            "trajectory": self._chosen.identity(),
+            "mesh": session.choose("mesh").identity(),
+            "renderer": session.choose("renderer").identity(),
+        }
+
+    @cached_property
+    def guidance(self) -> Guidance:
+        """Colour and mask of what is known along the path."""
+        session = self.shot.session
+
+        def prepare() -> Work[Guidance]:
+            scene, builder, renderer = self.shot.scene, session.mesh_builder(), session.renderer()
+            path = stages.plan_path(scene, session.trajectory(self.cam))
+            return lambda progress: stages.render_guidance(scene, path, builder, renderer, progress=progress)
+
+        return self.shot.produce("guidance", self.guidance_inputs, GUIDANCE, prepare)
+
+    @cached_property
+    def video_inputs(self) -> Tree:
+        """What decides the result."""
+        config = self.shot.session.config
+        return {
+            "guidance": self.guidance_inputs,
+            "backbone": self.shot.session.choose("backbone").identity(),
+            "prompt": config.prompt,
+            "seed": config.seed,
+        }
+
+    @cached_property
+    def video(self) -> Video:
+        """The result: the whole video from the new camera."""
+        config = self.shot.session.config
+
+        def prepare() -> Work[Video]:
+            guidance, scene, backbone = self.guidance, self.shot.scene, self.shot.session.backbone()
+            return lambda progress: stages.fill_in(
+                guidance, scene, backbone, prompt=config.prompt, seed=config.seed, progress=progress
+            )
+
+        return self.shot.produce("result", self.video_inputs, VIDEO, prepare)
+
+
+def _frames_hash(frames: Tensor) -> str:
+    return hashlib.blake2b(frames.contiguous().numpy().data, digest_size=16).hexdigest()
+
+
+def _size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
+    if options.size is None:
+        return None
+    if options.size == "ex4d":
+        info = probe_video(clip)
+        return ex4d_size(info.width, info.height)
+    width, x, height = options.size.lower().partition("x")
+    if not (x and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise InvalidInput(f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512")
+    return int(width), int(height)

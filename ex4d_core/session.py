@@ -1,0 +1,225 @@
+"""A session: components chosen once, loaded when first used, and kept for every clip and path that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+
+from ex4d_core.cam import parse_cam
+from ex4d_core.compat import preset
+from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge
+from ex4d_core.errors import InvalidConfig
+from ex4d_core.plugins import Offer
+from ex4d_core.progress import Reporter, SilentReporter
+from ex4d_core.registry import Registry
+from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
+
+if TYPE_CHECKING:
+    from ex4d_core.pipeline import Shot, Take
+    from ex4d_core.types import Video
+
+
+@attrs.frozen(kw_only=True)
+class Chosen:
+    """A component that a run will use, and its options, checked."""
+
+    offer: Offer
+    options: Any
+
+    def identity(self) -> Tree:
+        """Return what decides its results, as plain values."""
+        facts = {
+            "name": self.offer.name,
+            "distribution": self.offer.distribution,
+            "version": self.offer.version,
+            "options": attrs.asdict(self.options),
+        }
+        # Options that name a file say what is in it, so that an edited file makes another artifact.
+        fingerprint = getattr(self.options, "fingerprint", None)
+        return facts if fingerprint is None else {**facts, "fingerprint": fingerprint()}
+
+
+class Session:
+    """Runs clips along camera paths without loading anything twice.
+
+    Example:
+        session = Session(depth={"name": "file", "path": "depth.npz"})
+        take = session.run("clip.mp4", cam="orbit:yaw=-40,pitch=10")
+    """
+
+    def __init__(
+        self,
+        config: RunConfig | None = None,
+        *,
+        registry: Registry | None = None,
+        reporter: Reporter | None = None,
+        **settings: Any,
+    ) -> None:
+        """Choose components; nothing is loaded yet.
+
+        Args:
+            config: a whole configuration; `settings` are then not allowed.
+            registry: where components are looked up; by default everything that is installed.
+            reporter: told of stages and choices; by default nobody.
+            settings: fields of `RunConfig`: a role is given as a name (`depth="file"`) or as a table of its name and
+                options (`depth={"name": "file", "path": "depth.npz"}`).
+
+        Raises:
+            InvalidConfig: a setting is unknown or has a value that it cannot take.
+            ComponentNotFound: a component that was named is not installed.
+        """
+        if config is not None and settings:
+            raise TypeError("give a config or settings, not both")
+        self.config = config or make_config(_tables(settings))
+        self.registry = registry or Registry()
+        self.reporter = reporter or SilentReporter()
+        self._preset = preset(self.config.compat)
+        self._loaded: dict[str, Any] = {}
+        self._last_shot: Shot | None = None
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where components compute.
+
+        Raises:
+            InvalidConfig: the device does not exist here.
+        """
+        wanted = self.config.device
+        if wanted == "auto":
+            wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        try:
+            device = torch.device(wanted)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InvalidConfig(f"there is no device {wanted!r} here; give auto, cpu, cuda or mps") from error
+        return device
+
+    def choose(self, role: str) -> Chosen:
+        """Return the component for a role (all but `trajectory`) and its options.
+
+        Raises:
+            ComponentNotFound: it is not installed, or none can be chosen on its own.
+            InvalidConfig: an option is unknown or has a value that it cannot take.
+        """
+        given: ComponentConfig = getattr(self.config, role)
+        if given.name == "auto":
+            offer = self.registry.choose(role, self.device.type)
+        else:
+            offer = self.registry.find(role, given.name)
+        return Chosen(offer=offer, options=self._options(role, offer, given.options))
+
+    def choose_trajectory(self, cam: str) -> Chosen:
+        """Return the generator for a `--cam` text and its options.
+
+        Raises:
+            ComponentNotFound: there is no such move.
+            InvalidConfig: the text or an option of it is wrong.
+        """
+        name, options = parse_cam(cam)
+        offer = self.registry.find("trajectory", name)
+        known = {field.name for field in attrs.fields(offer.provider.options)}
+        shared = {key: value for key, value in self.config.trajectory.options.items() if key in known}
+        try:
+            return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, options)))
+        except InvalidConfig as error:
+            raise InvalidConfig(f"--cam {cam}: {error}") from error
+
+    def check(self) -> None:
+        """Look up every component and path of the configuration, so that a wrong name is said before any work.
+
+        Raises:
+            ComponentNotFound: something is not installed.
+            InvalidConfig: an option or path is wrong, or the device does not exist.
+        """
+        for role in ("depth", "mesh", "renderer", "backbone"):
+            self.choose(role)
+        for cam in self.config.cam:
+            self.choose_trajectory(cam)
+
+    def depth_estimator(self) -> DepthEstimator:
+        """Return the depth estimator, loaded."""
+        estimator: DepthEstimator = self._load("depth")
+        return estimator
+
+    def mesh_builder(self) -> MeshBuilder:
+        """Return the mesh builder, loaded."""
+        builder: MeshBuilder = self._load("mesh")
+        return builder
+
+    def renderer(self) -> Renderer:
+        """Return the renderer, loaded."""
+        renderer: Renderer = self._load("renderer")
+        return renderer
+
+    def backbone(self) -> DiffusionBackbone:
+        """Return the diffusion backbone, loaded."""
+        backbone: DiffusionBackbone = self._load("backbone")
+        return backbone
+
+    def trajectory(self, cam: str) -> TrajectoryGenerator:
+        """Return the generator for a `--cam` text."""
+        chosen = self.choose_trajectory(cam)
+        generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
+        return generator
+
+    def shot(self, clip: Video | str | Path, *, folder: str | Path | None = None) -> Shot:
+        """Return a clip in this session; with a run folder its artifacts are kept there and found again."""
+        from ex4d_core.pipeline import Shot
+
+        shot = Shot(self, clip, folder=None if folder is None else Path(folder))
+        # Another path along the same clip goes on with the depth that is already there.
+        if self._last_shot is None or self._last_shot.identity != shot.identity:
+            self._last_shot = shot
+        return self._last_shot
+
+    def run(self, clip: Video | str | Path, *, cam: str | None = None, folder: str | Path | None = None) -> Take:
+        """Return the clip seen along a camera path, by default the first of the configuration.
+
+        Raises:
+            Ex4dError: the input, an option or an output cannot be used.
+        """
+        take = self.shot(clip, folder=folder).take(cam or self.config.cam[0])
+        _ = take.video
+        return take
+
+    def _load(self, role: str) -> Any:
+        if role not in self._loaded:
+            chosen = self.choose(role)
+            if getattr(self.config, role).name == "auto":
+                self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}")
+            self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
+        return self._loaded[role]
+
+    def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
+        """Lay the user's options over the preset's; of a preset for a whole role only what the component has."""
+        cls = offer.provider.options
+        known = {field.name for field in attrs.fields(cls)}
+        for_role = {key: value for key, value in self._preset.get(role, {}).items() if key in known}
+        return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
+
+
+def _tables(settings: Mapping[str, Any]) -> Tree:
+    """Turn `depth="file"` into `depth={"name": "file"}`."""
+    roles = ("depth", "mesh", "renderer", "backbone")
+    return {
+        key: {"name": value} if key in roles and isinstance(value, str) else value for key, value in settings.items()
+    }
+
+
+def run(clip: Video | str | Path, *, cam: str = "30", **settings: Any) -> Take:
+    """Return a clip seen along a camera path: a session for one take.
+
+    Args:
+        clip: frames, or a path to a video or a folder of images.
+        cam: the path, as `--cam` takes it.
+        settings: as for `Session`.
+
+    Raises:
+        Ex4dError: the input or a setting cannot be used.
+    """
+    return Session(**settings).run(clip, cam=cam)

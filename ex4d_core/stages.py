@@ -1,0 +1,127 @@
+"""The steps of a run as pure functions; `pipeline.py` puts them in order."""
+
+from __future__ import annotations
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import Ex4dError, InvalidInput
+from ex4d_core.progress import Progress, silent, track
+from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
+from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
+
+
+class WrongComponent(Ex4dError, TypeError):
+    """A component gave something that its role does not allow: a fault of the plugin, not of the user."""
+
+
+def estimate_depth(video: Video, estimator: DepthEstimator, *, progress: Progress = silent) -> DepthVideo:
+    """Return the depth of each frame.
+
+    Raises:
+        InvalidInput: no pixel of the clip has a usable depth.
+        WrongComponent: the estimator's answer has another length or size than the video.
+    """
+    depth = estimator.estimate(video, progress=progress)
+    if depth.depth.shape != video.frames.shape[:3]:
+        raise WrongComponent(
+            f"{type(estimator).__name__} gave depth of {list(depth.depth.shape)} for frames of "
+            f"{list(video.frames.shape[:3])}; please tell its author"
+        )
+    if not any(bool(depth.valid_at(frame).any()) for frame in range(depth.num_frames)):
+        raise InvalidInput("the depth has no usable value in any frame (all are NaN, infinite, zero or negative)")
+    return depth
+
+
+def plan_path(scene: Scene, generator: TrajectoryGenerator) -> CameraPath:
+    """Return one pose for each frame of the scene.
+
+    Raises:
+        WrongComponent: the generator's path has another length.
+    """
+    path = generator.path(scene.video.num_frames, scene)
+    if path.num_frames != scene.video.num_frames:
+        raise WrongComponent(
+            f"{type(generator).__name__} gave {path.num_frames} poses for {scene.video.num_frames} frames; "
+            "please tell its author"
+        )
+    return path
+
+
+def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
+    """Return the mesh of one frame, in the frame of the source camera."""
+    depth = scene.depth
+    return builder.build(
+        scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame), valid=depth.valid_at(frame)
+    )
+
+
+def render_guidance(
+    scene: Scene, path: CameraPath, builder: MeshBuilder, renderer: Renderer, *, progress: Progress = silent
+) -> Guidance:
+    """Return what is known along a path: each frame's mesh, seen from that frame's camera.
+
+    A path that starts at the source camera starts with the source frame itself, all of it known, as EX-4D does.
+    """
+    frames, height, width = scene.video.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
+    color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
+    mask = torch.zeros(frames, height, width, dtype=torch.bool)
+    for frame in track(range(frames), progress):
+        pose = path.world_to_camera[frame] @ source_to_world(scene.depth, frame)
+        if frame == 0 and is_source_view(pose, path.intrinsics_at(0), scene.depth.intrinsics_at(0)):
+            color[0], mask[0] = scene.video.frames[0], True
+            continue
+        view = renderer.render(build_mesh(scene, frame, builder), pose, path.intrinsics_at(frame))
+        _check_view(view, height, width, renderer)
+        color[frame], mask[frame] = view.color, view.mask
+    return Guidance(color=color, mask=mask, cameras=path, fps=scene.video.fps)
+
+
+def fill_in(
+    guidance: Guidance,
+    scene: Scene | None,
+    backbone: DiffusionBackbone,
+    *,
+    prompt: str = "",
+    seed: int = 42,
+    progress: Progress = silent,
+) -> Video:
+    """Return the whole video, what was hidden filled in by the backbone.
+
+    Raises:
+        WrongComponent: the backbone's video has another length or size.
+    """
+    video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress)
+    if video.frames.shape != guidance.color.shape:
+        raise WrongComponent(
+            f"{type(backbone).__name__} gave frames of {list(video.frames.shape)} for guidance of "
+            f"{list(guidance.color.shape)}; please tell its author"
+        )
+    return video
+
+
+def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVideo:
+    """Return the depth with the intrinsics that the user gave, if any."""
+    return depth if intrinsics is None else attrs.evolve(depth, intrinsics=intrinsics)
+
+
+def source_to_world(depth: DepthVideo, frame: int) -> Tensor:
+    """Return the source camera's pose at a frame, float32 [4, 4] camera to world."""
+    if depth.cameras is None:
+        return torch.eye(4)
+    pose: Tensor = torch.linalg.inv(depth.cameras.world_to_camera[frame].double()).float()
+    return pose
+
+
+def is_source_view(source_to_target: Tensor, target: Intrinsics, source: Intrinsics) -> bool:
+    """Return whether a view is the source camera's own, so that its frame can stand for the rendering."""
+    return target == source and bool((source_to_target - torch.eye(4)).abs().amax() < 1e-6)
+
+
+def _check_view(view: RenderedFrame, height: int, width: int, renderer: Renderer) -> None:
+    if view.mask.shape != (height, width):
+        raise WrongComponent(
+            f"{type(renderer).__name__} gave a view of {list(view.mask.shape)} instead of [{height}, {width}]; "
+            "please tell its author"
+        )

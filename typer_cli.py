@@ -1,0 +1,304 @@
+"""The `ex4d` command. Each command parses, calls the library and prints; heavy imports wait until it is called."""
+
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from ex4d_core.batch import Outcome
+    from ex4d_core.config import RunConfig
+    from ex4d_core.session import Session
+
+app = typer.Typer(
+    name="ex4d",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turn one ordinary video into a video seen from somewhere else.",
+)
+plugins_app = typer.Typer(no_args_is_help=True, help="What is installed, and its options.")
+app.add_typer(plugins_app, name="plugins")
+
+
+class Flag(NamedTuple):
+    """A command-line option that sets one entry of the configuration."""
+
+    name: str
+    key: str
+    kind: Any
+    help: str
+    panel: str
+
+
+_VIDEO, _SCENE, _RUN = "Clip", "Depth and lens", "Run"
+FLAGS = (
+    Flag("--cam", "cam", list[str], "Camera path: 30, -75, 180, -90..90, orbit:yaw=-75,pitch=10; repeatable.", _RUN),
+    Flag("--backbone", "backbone.name", str, "Fills in what is hidden; see `ex4d plugins list`.", _RUN),
+    Flag("--prompt", "prompt", str, "Text that describes the video, for backbones that read it.", _RUN),
+    Flag("--seed", "seed", int, "Fixes every random choice.", _RUN),
+    Flag("--renderer", "renderer.name", str, "Looks at the mesh; see `ex4d plugins list`.", _RUN),
+    Flag("--device", "device", str, "auto, cpu, cuda, cuda:1, mps.", _RUN),
+    Flag("--compat", "compat", str, "Behave as another system does: ex4d.", _RUN),
+    Flag("--depth", "depth.name", str, "Depth estimator; see `ex4d plugins list`.", _SCENE),
+    Flag("--depth-file", "depth.path", str, "Depth that you bring: .npy, .npz, PNG or EXR folder, video.", _SCENE),
+    Flag("--depth-kind", "depth.kind", str, "What its numbers mean: metric, relative, inverse.", _SCENE),
+    Flag("--fov", "lens.fov", float, "Field of view of the clip along its longer side, degrees.", _SCENE),
+    Flag("--focal-px", "lens.focal_px", float, "Focal length of the clip, pixels.", _SCENE),
+    Flag("--intrinsics", "lens.intrinsics", str, "File with the clip's fx, fy, cx, cy or 3x3 matrix.", _SCENE),
+    Flag("--num-frames", "video.num_frames", int, "Use at most this many frames.", _VIDEO),
+    Flag("--start", "video.start", int, "First frame, counted from 0.", _VIDEO),
+    Flag("--stride", "video.stride", int, "Take every n-th frame.", _VIDEO),
+    Flag("--size", "video.size", str, "Work at WIDTHxHEIGHT.", _VIDEO),
+    Flag("--fit", "video.fit", str, "How a clip of another shape is brought there: crop, pad, stretch.", _VIDEO),
+    Flag("--fps", "video.fps", float, "Rate of the output; the clip's own by default.", _VIDEO),
+)
+CONFIG_FLAGS = ("--set", "--config")
+
+
+def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these flags (all if none is named), `--set` and `--config`, as one argument `config`."""
+    flags = [flag for flag in FLAGS if not names or flag.name in names]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "config"]
+        parameters = [_parameter(flag) for flag in flags] + [
+            _option("settings", list[str], "--set", "SECTION.OPTION=VALUE for any option of any component.", _RUN),
+            _option("config_file", Path, "--config", "TOML file with the same sections.", _RUN),
+        ]
+
+        @functools.wraps(command)
+        def wrapper(**values: Any) -> None:
+            given = {parameter.name: values.pop(parameter.name) for parameter in parameters}
+            command(**values, config=_configuration(flags, given))
+
+        signature = inspect.Signature([*own, *parameters])
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
+        wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        return wrapper
+
+    return decorate
+
+
+def _parameter(flag: Flag) -> inspect.Parameter:
+    return _option(flag.name[2:].replace("-", "_"), flag.kind, flag.name, flag.help, flag.panel)
+
+
+def _option(name: str, kind: Any, flag: str, help: str, panel: str) -> inspect.Parameter:
+    annotation = Annotated[kind | None, typer.Option(flag, help=help, rich_help_panel=panel, show_default=False)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _configuration(flags: Sequence[Flag], given: dict[str, Any]) -> "RunConfig":
+    """Lay flags over `--set` over the file."""
+    from ex4d_core.config import make_config, merge, parse_settings, read_config
+
+    tree: dict[str, Any] = {}
+    for flag in flags:
+        value = given[flag.name[2:].replace("-", "_")]
+        if value not in (None, []):
+            section, _, option = flag.key.rpartition(".")
+            tree = merge(tree, {section: {option: value}} if section else {option: value})
+    if "path" in tree.get("depth", {}):
+        tree = merge({"depth": {"name": "file"}}, tree)
+    file = read_config(given["config_file"]) if given["config_file"] else {}
+    return make_config(merge(file, parse_settings(given["settings"] or ()), tree))
+
+
+OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Where run folders are made.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and the outputs' paths.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SaveMesh = Annotated[
+    str | None, typer.Option(help="Write the mesh as PLY: first frame, or all.", metavar="[first|all]")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from ex4d_core import __version__
+
+        typer.echo(f"ex4d {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@takes_flags()
+def run(
+    config: "RunConfig",
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    save_mesh: SaveMesh = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Turn clips into videos seen from another camera path: the whole way."""
+    from ex4d_core.batch import find_clips, run_batch, run_folders
+
+    found = find_clips(clips or _clips_of(config))
+    session = _session(config, quiet or json_)
+    outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=_mesh_choice(save_mesh))
+    _finish(outcomes, quiet, json_)
+
+
+@app.command()
+@takes_flags()
+def recon(
+    config: "RunConfig",
+    clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
+    input_video: Annotated[str | None, typer.Option(hidden=True)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    save_mesh: SaveMesh = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Go up to the guidance: color_CAM.mp4, mask_CAM.mp4, camera_CAM.npz, and meshes on request."""
+    from ex4d_core.batch import run_batch
+
+    path = Path(clip or input_video or _clips_of(config)[0])
+    session = _session(config, quiet or json_)
+    outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=_mesh_choice(save_mesh))
+    _finish(outcomes, quiet, json_)
+
+
+@app.command()
+@takes_flags("--backbone", "--prompt", "--seed", "--device", "--compat")
+def generate(
+    config: "RunConfig",
+    color_video: Annotated[Path, typer.Option(help="What is known, 0 elsewhere.")],
+    mask_video: Annotated[Path, typer.Option(help="White where it is known.")],
+    output_video: Annotated[Path, typer.Option(help="The video to write.")],
+    camera: Annotated[Path | None, typer.Option(help="camera_CAM.npz of the path, for backbones that use it.")] = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Fill in what a colour and a mask video do not know: the last stage on its own."""
+    from ex4d_core.generate import generate_file, read_guidance
+
+    session = _session(config, quiet or json_)
+    generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
+    typer.echo(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
+
+
+@plugins_app.command("list")
+def plugins_list(json_: Json = False) -> None:
+    """List the components that are installed, and the plugins that do not work."""
+    from ex4d_core.plugin_tables import as_json, listing
+    from ex4d_core.plugins import find_plugins
+
+    found = find_plugins()
+    typer.echo(as_json(found)) if json_ else _print(*listing(found))
+
+
+@plugins_app.command("show")
+def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component or plugin.")]) -> None:
+    """Show a component's licence, needs and options, or what is wrong with a plugin."""
+    from ex4d_core.plugin_tables import details
+    from ex4d_core.plugins import find_plugins
+
+    _print(*details(find_plugins(), name))
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Say what this machine has, what is missing, and the command that mends it."""
+    from ex4d_core.doctor import examine
+    from ex4d_core.plugin_tables import findings_table
+    from ex4d_core.plugins import find_plugins
+
+    findings = list(examine(find_plugins()))
+    if json_:
+        typer.echo(json.dumps([{"what": f.what, "state": f.state, "mend": f.mend} for f in findings], indent=2))
+    else:
+        _print(findings_table(findings))
+
+
+def _clips_of(config: "RunConfig") -> tuple[str, ...]:
+    if not config.clips:
+        raise typer.BadParameter("name a video, a folder of images, or a pattern such as 'clips/*.mp4'")
+    return config.clips
+
+
+def _mesh_choice(text: str | None) -> Any:
+    if text not in (None, "first", "all"):
+        raise typer.BadParameter(f"--save-mesh takes first or all, not {text!r}")
+    return text
+
+
+def _session(config: "RunConfig", quiet: bool) -> "Session":
+    from ex4d_core.console import ConsoleReporter
+    from ex4d_core.session import Session
+
+    reporter = ConsoleReporter(quiet=quiet)
+    session = Session(config, reporter=reporter)
+    for problem in session.registry.plugins.problems:
+        reporter.warn(problem.sentence())
+    session.check()
+    return session
+
+
+def _finish(outcomes: "list[Outcome]", quiet: bool, json_: bool) -> None:
+    """Print what came out; exit with 2 where the only run failed, 1 where some of several did."""
+    from ex4d_core.console import outcomes_json, summary
+
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if json_:
+        typer.echo(outcomes_json(outcomes))
+    elif len(outcomes) > 1 or not failed:
+        if quiet:
+            typer.echo("\n".join(str(path) for outcome in outcomes for path in outcome.files.values()))
+        else:
+            _print(summary(outcomes))
+    if failed and (json_ or len(outcomes) == 1 or quiet):
+        for outcome in failed:
+            typer.echo(f"error: {outcome.error}", err=True)
+    if failed:
+        raise typer.Exit(2 if len(failed) == len(outcomes) else 1)
+
+
+def _print(*renderables: Any) -> None:
+    from rich.console import Console
+
+    Console().print(*renderables, sep="\n")
+
+
+def normalize_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the reference's spellings made ours.
+
+    `--output_dir` becomes `--output-dir`, and a bare `--save-mesh` becomes `--save-mesh first`.
+    """
+    normal: list[str] = []
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            return [*normal, *arguments[index:]]
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            argument = name.replace("_", "-") + equals + value
+        normal.append(argument)
+        if argument == "--save-mesh" and (index + 1 == len(arguments) or arguments[index + 1] not in ("first", "all")):
+            normal.append("first")
+    return normal
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors of ours are one sentence and exit code 2."""
+    try:
+        app(normalize_arguments(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from the last finished stage", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if not type(error).__module__.startswith("ex4d_core") or os.environ.get("EX4D_TRACE"):
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
