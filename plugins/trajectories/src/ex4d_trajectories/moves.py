@@ -50,7 +50,8 @@ def move(options: type[MoveOptions], *, turns: bool = True) -> Callable[[EyeAt],
     assert options not in MOVES, f"{options.__name__} already belongs to {MOVES[options].name}"
 
     def declare(eye_at: EyeAt) -> EyeAt:
-        summary = (eye_at.__doc__ or "").splitlines()[0]
+        sentence = (eye_at.__doc__ or "").splitlines()[0].rstrip(".")
+        summary = sentence[:1].lower() + sentence[1:]
         MOVES[options] = Move(name=eye_at.__name__, summary=summary, options=options, eye_at=eye_at, turns=turns)
         return eye_at
 
@@ -59,25 +60,25 @@ def move(options: type[MoveOptions], *, turns: bool = True) -> Callable[[EyeAt],
 
 @move(ArcOptions)
 def arc(share: float, radius: float, options: ArcOptions) -> Eye:
-    """Go to one side along EX-4D's arc: right for a positive angle, left for a negative one."""
+    """Go to one side on EX-4D's arc: right, or left for a negative angle."""
     return arc_eye(share * options.angle, radius)
 
 
 @move(LoopOptions)
 def loop(share: float, radius: float, options: LoopOptions) -> Eye:
-    """Look around to the right and to the left, up to 45 degrees, and come back (EX-4D's 180)."""
+    """Look around, 45 degrees right and left, and come back (EX-4D's 180)."""
     return loop_eye(share * 360, radius)
 
 
 @move(SweepOptions)
 def sweep(share: float, radius: float, options: SweepOptions) -> Eye:
-    """Go along EX-4D's arc from one angle to another; the first frame need not be the source camera."""
+    """Go along the arc from one angle to another."""
     return arc_eye(options.start + share * (options.end - options.start), radius)
 
 
 @move(OrbitOptions)
 def orbit(share: float, radius: float, options: OrbitOptions) -> Eye:
-    """Go around the subject at a constant distance, by yaw to the right and by pitch up."""
+    """Go around the subject at a constant distance."""
     yaw, pitch = share * options.yaw, share * options.pitch
     if not -90 < pitch < 90:
         raise InvalidConfig(f"pitch becomes {pitch:g} degrees at pace=frames, past the pole; give less, or pace=angle")
@@ -86,17 +87,17 @@ def orbit(share: float, radius: float, options: OrbitOptions) -> Eye:
 
 @move(ZoomInOptions, turns=False)
 def zoom_in(share: float, radius: float, options: ZoomInOptions) -> Eye:
-    """Go straight towards the subject."""
+    """Go towards the subject."""
     return 0.0, 0.0, share * options.by * radius
 
 
 @move(ZoomOutOptions, turns=False)
 def zoom_out(share: float, radius: float, options: ZoomOutOptions) -> Eye:
-    """Go straight back, away from the subject."""
+    """Go back from the subject."""
     return 0.0, 0.0, -share * options.by * radius
 
 
 @move(StaticOptions, turns=False)
 def static(share: float, radius: float, options: StaticOptions) -> Eye:
-    """Stay where the source camera was in frame 0."""
+    """Stay where the source camera was."""
     return 0.0, 0.0, 0.0
