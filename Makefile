@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-OUTPUT ?= outputs/room
+OUTPUT ?= outputs
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -23,7 +23,7 @@ help:
 
 run: $(VENV)/.ready
 	$(BIN)/ex4d run examples/room/clip.mp4 --depth-file examples/room/depth.npz --cam 60 -o $(OUTPUT)
-	@echo "Look at $(OUTPUT)."
+	@echo "Look at the videos and the contact sheet in $(OUTPUT)/clip."
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

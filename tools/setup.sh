@@ -24,8 +24,8 @@ is_ready() {
 make_environment() {
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        say "ex4d needs Python 3.11 or newer, and '$python' is $("$python" --version 2>&1 || true);" \
-            "name a newer one, for instance: make run PYTHON=python3.12"
+        say "ex4d needs Python 3.11 or newer, and '$python' is $("$python" --version 2>/dev/null || echo absent);" \
+            "name another, for instance: make run PYTHON=python3.12"
         exit 1
     fi
     say "Making $venv with $("$python" --version)."
