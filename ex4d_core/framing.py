@@ -123,9 +123,8 @@ def check_selection(*, num_frames: int | None, start: int, stride: int) -> None:
     Raises:
         InvalidInput: `num_frames` or `stride` is no whole number above 0, or `start` none of at least 0.
     """
-    for name, value, least in (("num_frames", num_frames, 1), ("start", start, 0), ("stride", stride, 1)):
-        if value is None and name == "num_frames":
-            continue
+    wanted = 1 if num_frames is None else num_frames
+    for name, value, least in (("num_frames", wanted, 1), ("start", start, 0), ("stride", stride, 1)):
         if not _is_int(value) or value < least:
             raise InvalidInput(f"{name} must be a whole number of at least {least}, not {value!r}")
 

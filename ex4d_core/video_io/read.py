@@ -61,6 +61,11 @@ def read_video(
     timing, frames = _open(path, fps)
     try:
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
+        if timing.is_cut_off and (num_frames is None or len(ticks) < num_frames):
+            raise InvalidInput(
+                f"the file is cut off after {timing.num_frames} frames; copy it again, "
+                f"or ask for the {len(ticks)} that are there with num_frames={len(ticks)}"
+            )
         wanted = [timing.source_index[tick] for tick in ticks]
         pictures, framing, seen = _gather(frames, wanted, size, fit, progress)
     except InvalidInput as error:
@@ -138,6 +143,8 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
         InvalidInput: it is no video.
     """
     timing = read_timing(path)
+    if timing.is_cut_off:
+        raise InvalidInput(f"{path} is cut off after {timing.num_frames} frames; copy it again")
     with open_video(path) as (container, stream):
         shades: list[Any] = [
             frame.reformat(format="gray", dst_color_range=2).to_ndarray() > 127

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import numpy as np
@@ -26,6 +27,9 @@ BT709, UNTAGGED = 1, 2
 _NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
 """Decoders that draw text; FFmpeg takes them for any text file."""
 
+_DURATION_SLACK = 0.2
+"""Seconds by which a file may announce more than it holds; muxers round."""
+
 
 @attrs.frozen(kw_only=True)
 class VideoInfo:
@@ -38,14 +42,14 @@ class VideoInfo:
     """In pixels as shown, after rotation."""
 
     fps: Fraction
-    """Frames per second; the average where the rate varies."""
+    """Frames per second of the video that `read_video` makes of it."""
 
-    num_frames: int | None
-    """Number of frames, or None where only counting would tell."""
+    num_frames: int
+    """Number of frames at that rate."""
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
-    """Return size, rate and length of a video file or image folder from its headers and first frame.
+    """Return size, rate and length of a video file or image folder without decoding more than its first frame.
 
     Raises:
         InputNotFound: there is no such file.
@@ -60,8 +64,8 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         return VideoInfo(width=width, height=height, fps=DEFAULT_FPS, num_frames=len(names))
     with open_video(path) as (container, stream):
         height, width = first_of(decoded(container, stream, path), path).shape[:2]
-        rates = nominal_rates(stream)
-        return VideoInfo(width=width, height=height, fps=rates[0], num_frames=stream.frames or None)
+    timing = read_timing(path)
+    return VideoInfo(width=width, height=height, fps=timing.fps, num_frames=timing.num_frames)
 
 
 @contextmanager
@@ -107,30 +111,56 @@ def read_timing(path: str | os.PathLike[str]) -> Timing:
         InputNotFound: there is no such file.
         InvalidInput: it is no video, or has no frames.
     """
+    with open_video(path) as (container, stream):
+        packets = _packets(container, stream, path)
+        known = sorted((packet.pts, packet.duration) for packet in packets if packet.pts is not None)
+        has_times = len(known) == len(packets)
+        timing = constant_timing(
+            [pts for pts, _ in known] if has_times else [],
+            count=len(packets),
+            time_base=stream.time_base or Fraction(1),
+            last_duration=known[-1][1] if has_times else 0,
+            nominal=_nominal_rates(stream),
+        )
+        return attrs.evolve(timing, is_cut_off=_is_cut_off(stream, packets, Path(path)))
+
+
+@attrs.frozen
+class _Packet:
+    pts: int | None
+    duration: int
+    is_corrupt: bool
+
+
+def _packets(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> list[_Packet]:
     import av
 
-    with open_video(path) as (container, stream):
-        times: list[tuple[int | None, int]] = []
-        try:
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
-                    times.append((packet.pts, packet.duration or 0))
-        except av.FFmpegError as error:
-            raise InvalidInput(f"{path} is damaged after frame {len(times)} ({_reason(error)})") from error
-        if not times:
-            raise InvalidInput(f"{path} has no frames")
-        known = sorted((pts, duration) for pts, duration in times if pts is not None)
-        complete = len(known) == len(times)
-        return constant_timing(
-            [pts for pts, _ in known] if complete else None,
-            count=len(times),
-            time_base=stream.time_base or Fraction(1),
-            last_duration=known[-1][1] if complete else 0,
-            nominal=nominal_rates(stream),
-        )
+    packets: list[_Packet] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard:
+                packets.append(_Packet(packet.pts, packet.duration or 0, packet.is_corrupt))
+    except av.FFmpegError as error:
+        raise _damaged(path, len(packets), error) from error
+    if not packets:
+        raise InvalidInput(f"{path} has no frames")
+    return packets
 
 
-def nominal_rates(stream: VideoStream) -> list[Fraction]:
+def _is_cut_off(stream: VideoStream, packets: list[_Packet], path: Path) -> bool:
+    """Return whether the file ends too early, by its last packet, its index (MP4) or its duration (Matroska)."""
+    size = path.stat().st_size
+    if packets[-1].is_corrupt or any(entry.pos + entry.size > size for entry in getattr(stream, "index_entries", ())):
+        return True
+    announced = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+    if not announced or packets[-1].pts is None or stream.time_base is None:
+        return False
+    seconds = sum(float(part) * unit for part, unit in zip(announced.groups(), (3600, 60, 1), strict=True))
+    end = max((packet.pts or 0) + 2 * packet.duration for packet in packets) * stream.time_base
+    return seconds > end + _DURATION_SLACK
+
+
+def _nominal_rates(stream: VideoStream) -> list[Fraction]:
     """Return the rates that a stream claims, best first."""
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return [Fraction(rate) for rate in dict.fromkeys(rates) if rate]
@@ -162,7 +192,7 @@ def raw_frames(container: InputContainer, stream: VideoStream, path: str | os.Pa
             yield frame
             count += 1
     except av.FFmpegError as error:
-        raise InvalidInput(f"{path} is damaged after frame {count} ({_reason(error)})") from error
+        raise _damaged(path, count, error) from error
 
 
 def first_of(frames: Iterator[Any], path: str | os.PathLike[str]) -> Any:
@@ -205,11 +235,15 @@ def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return image
-    a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(cast(Any, side_data), np.int32)[:5].tolist()
     if abs(b) > abs(a):
         image = image.swapaxes(0, 1)
         a, d = c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _damaged(path: str | os.PathLike[str], count: int, error: BaseException) -> InvalidInput:
+    return InvalidInput(f"{path} is damaged: after {count} frames comes something else ({_reason(error)})")
 
 
 def _reason(error: BaseException) -> str:

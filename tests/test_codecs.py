@@ -1,0 +1,159 @@
+"""What a run folder holds comes back bit for bit, and damage is noticed."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core import codecs
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Origin, Video
+
+ODD = [(1, 17, 19), (5, 33, 48)]
+NTSC = Fraction(30000, 1001)
+
+
+def noise(*shape):
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def cameras(count, width=19, height=17, zooms=False):
+    poses = torch.eye(4).repeat(count, 1, 1)
+    poses[:, 0, 3] = torch.arange(count) / 3
+    lenses = tuple(
+        Intrinsics(fx=50 + 1 / 3 + i, fy=51.1, cx=width / 2 + 0.1, cy=height / 2, width=width, height=height)
+        for i in range(count if zooms else 1)
+    )
+    return CameraPath(world_to_camera=poses, intrinsics=lenses)
+
+
+def same_cameras(a, b):
+    return torch.equal(a.world_to_camera, b.world_to_camera) and a.intrinsics == b.intrinsics
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), ODD)
+def test_a_video_comes_back_bit_for_bit(tmp_path, frames, height, width):
+    video = Video(frames=noise(frames, height, width, 3), fps=NTSC)
+    codecs.save_video(tmp_path, video)
+    again = codecs.load_video(tmp_path)
+    assert torch.equal(again.frames, video.frames)
+    assert (again.fps, again.origin) == (NTSC, None)
+
+
+@pytest.mark.parametrize("fps", [Fraction(1, 7), Fraction(123457, 1013), Fraction(5000)])
+def test_any_rate_and_the_origin_come_back_exactly(tmp_path, fps):
+    origin = Origin(
+        frame_indices=(3, 5), source_frames=9, source_width=40, source_height=30, left=-1.5, top=0, width=43, height=30
+    )
+    codecs.save_video(tmp_path, Video(frames=noise(2, 16, 16, 3), fps=fps, origin=origin))
+    again = codecs.load_video(tmp_path)
+    assert (again.fps, again.origin) == (fps, origin)
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), ODD)
+@pytest.mark.parametrize("zooms", [False, True])
+def test_guidance_comes_back_bit_for_bit(tmp_path, frames, height, width, zooms):
+    path = cameras(frames, width, height, zooms=zooms)
+    mask = noise(frames, height, width) > 127
+    guidance = Guidance(color=noise(frames, height, width, 3), mask=mask, cameras=path, fps=NTSC)
+    codecs.save_guidance(tmp_path, guidance)
+    again = codecs.load_guidance(tmp_path)
+    assert torch.equal(again.color, guidance.color)
+    assert torch.equal(again.mask, mask)
+    assert again.fps == NTSC
+    assert same_cameras(again.cameras, path)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_depth_comes_back_bit_for_bit(tmp_path, full):
+    depth = torch.rand(3, 17, 19)
+    depth[0, 0, 0], depth[0, 0, 1] = torch.inf, torch.nan
+    lens = Intrinsics(fx=1 / 3, fy=2 / 3, cx=1 / 7, cy=8, width=19, height=17)
+    extra = {"valid": depth > 0.5, "cameras": cameras(3)} if full else {}
+    value = DepthVideo(depth=depth, kind="affine-inverse", intrinsics=(lens,) * (3 if full else 1), **extra)
+    codecs.save_depth(tmp_path, value)
+    again = codecs.load_depth(tmp_path)
+    assert torch.equal(again.depth.view(torch.int32), depth.view(torch.int32))
+    assert (again.kind, again.intrinsics) == (DepthKind.AFFINE_INVERSE, value.intrinsics)
+    if full:
+        assert torch.equal(again.valid, value.valid)
+        assert same_cameras(again.cameras, value.cameras)
+    else:
+        assert again.valid is None
+        assert again.cameras is None
+
+
+def test_a_camera_path_comes_back_bit_for_bit(tmp_path):
+    path = cameras(4, zooms=True)
+    codecs.save_cameras(tmp_path, path)
+    assert same_cameras(codecs.load_cameras(tmp_path), path)
+
+
+def saved(folder):
+    video = Video(frames=noise(6, 32, 32, 3), fps=30)
+    codecs.save_video(folder, video)
+    lens = Intrinsics.from_fov(width=32, height=32)
+    codecs.save_depth(folder, DepthVideo(depth=torch.rand(6, 32, 32), kind="metric", intrinsics=lens))
+    codecs.save_cameras(folder, cameras(6))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [
+        ("video.mkv", codecs.load_video),
+        ("meta.json", codecs.load_video),
+        ("depth.safetensors", codecs.load_depth),
+        ("cameras.npz", codecs.load_cameras),
+    ],
+)
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "foreign"])
+def test_a_damaged_artifact_is_refused(tmp_path, name, load, damage):
+    file = saved(tmp_path) / name
+    data = file.read_bytes()
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes({"empty": b"", "half": data[: len(data) // 2], "foreign": b"[1, 2, 3]" * 50}[damage])
+    with pytest.raises(InvalidInput, match=r"the artifact .* is damaged: "):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [("video.mkv", codecs.load_video), ("depth.safetensors", codecs.load_depth), ("cameras.npz", codecs.load_cameras)],
+)
+def test_one_flipped_byte_is_noticed(tmp_path, name, load):
+    file = saved(tmp_path) / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    file.write_bytes(data)
+    with pytest.raises(InvalidInput, match="is damaged"):
+        load(tmp_path)
+
+
+def test_guidance_may_have_no_cameras(tmp_path):
+    guidance = Guidance(color=noise(2, 16, 16, 3), mask=noise(2, 16, 16) > 9, fps=15)
+    codecs.save_guidance(tmp_path, guidance)
+    again = codecs.load_guidance(tmp_path)
+    assert again.cameras is None
+    assert torch.equal(again.mask, guidance.mask)
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "cameras.npz", extrinsics=np.array([{}], object), intrinsics=np.eye(3))
+    with pytest.raises(InvalidInput, match="is damaged"):
+        codecs.load_cameras(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    lens = Intrinsics.from_fov(width=16, height=16)
+    depth = DepthVideo(depth=torch.ones(1, 16, 16), kind="metric", intrinsics=lens)
+    for save, value in (
+        (codecs.save_depth, depth),
+        (codecs.save_cameras, cameras(1)),
+        (codecs.save_video, Video(frames=noise(1, 16, 16, 3), fps=30)),
+    ):
+        with pytest.raises(OutputFailed, match="cannot be written: "):
+            save(tmp_path / "file", value)
