@@ -60,25 +60,25 @@ def test_nearer_things_hide_farther_ones_whatever_their_order():
     assert depth_of(near, far)[24, 32] == pytest.approx(2, abs=1e-3)
 
 
-def test_a_camera_that_turns_sees_the_same_points_elsewhere():
-    """Points that the source depth gives lie on the surface that the other camera sees, where it sees them."""
-    scene, size = room_scene(), Intrinsics.from_fov(width=96, height=96)
+def test_a_point_of_the_source_depth_is_what_another_camera_sees_there_unless_something_hides_it():
+    scene, size = room_scene(), Intrinsics.from_fov(width=48, height=48)
     source = scene.view(0.5, torch.eye(4), size)
     pose = look_at(torch.tensor([[1.2, -0.3, 0.4]]), torch.tensor([0.0, 0.0, 4.4]))[0]
-    other = scene.view(0.5, pose, size)
-    points = transform_points(pose, unproject_depth(source.depth, size).reshape(-1, 3))
-    column = (points[:, 0] / points[:, 2] * size.fx + size.cx).floor().long()
-    row = (points[:, 1] / points[:, 2] * size.fy + size.cy).floor().long()
-    inside = (column >= 0) & (column < 96) & (row >= 0) & (row < 96) & (points[:, 2] > 0)
-    row, column, points = row[inside], column[inside], points[inside]
-    behind = points[:, 2] - other.depth[row, column]
-    visible = behind.abs() < 0.06
-    assert visible.float().mean() > 0.7
-    assert (behind < -0.06).float().mean() < 0.03  # only at outlines, where a pixel sees more than one thing
-    there = other.color[row[visible], column[visible]].float()
-    difference = (source.color.reshape(-1, 3)[inside][visible].float() - there).abs().mean(dim=-1)
-    assert difference.median() < 4
-    assert (difference < 40).float().mean() > 0.93
+    points = transform_points(pose, unproject_depth(source.depth, size).reshape(-1, 3))[::17]
+    colors = source.color.reshape(-1, 3)[::17].float()
+    views = [scene.view(0.5, pose, one_pixel_towards(point)) for point in points]
+    behind = points[:, 2] - torch.stack([view.depth[0, 0] for view in views])
+    seen = behind < 1e-4
+    assert behind.amin() > -1e-4  # nothing that the source saw is in front of what is there
+    assert 0.7 < seen.float().mean() < 0.95
+    difference = (colors - torch.stack([view.color[0, 0] for view in views]).float()).abs().mean(dim=-1)[seen]
+    assert difference.median() < 5
+
+
+def one_pixel_towards(point):
+    """Return a camera of one pixel whose middle is where a point in the camera's frame is seen."""
+    x, y, z = point.tolist()
+    return Intrinsics(fx=60, fy=60, cx=0.5 - 60 * x / z, cy=0.5 - 60 * y / z, width=1, height=1)
 
 
 def test_the_source_clip_is_the_novel_view_from_the_source_camera():
