@@ -1,10 +1,12 @@
 """Pinhole geometry in OpenCV camera axes (x right, y down, z forward).
 
-Everything is computed in float64 and returned as float32: a matrix product in float32 costs about four of its
-seven digits where depths span 1e-4 to 1e4.
+Matrices and ray slopes are computed in float64 and returned as float32: where depths span 1e-4 to 1e4, a matrix
+product in float32 loses up to four of its seven digits.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -57,8 +59,9 @@ def transform_points(world_to_camera: Tensor, points: Tensor) -> Tensor:
         world_to_camera: [4, 4], any rigid or affine matrix.
         points: [N, 3].
     """
-    matrix = world_to_camera.to(device=points.device, dtype=torch.float64)
-    return torch.addmm(matrix[:3, 3], points.double(), matrix[:3, :3].T).float()
+    exact = torch.float32 if points.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    matrix = world_to_camera.to(device=points.device, dtype=exact)
+    return torch.addmm(matrix[:3, 3], points.to(exact), matrix[:3, :3].T).float()
 
 
 def unproject_depth(depth: Tensor, intrinsics: Intrinsics, *, pixel_center: float = 0.5) -> Tensor:
@@ -81,13 +84,30 @@ def unproject_depth(depth: Tensor, intrinsics: Intrinsics, *, pixel_center: floa
             f"the intrinsics are for {intrinsics.width}x{intrinsics.height} "
             f"but the depth map is {width}x{height}; scale one to the other"
         )
-    columns = torch.arange(width, dtype=torch.float64, device=depth.device)
-    rows = torch.arange(height, dtype=torch.float64, device=depth.device)
-    points = depth.new_empty(height, width, 3, dtype=torch.float32)
-    points[..., 0] = (columns + (pixel_center - intrinsics.cx)) / intrinsics.fx * depth
-    points[..., 1] = ((rows + (pixel_center - intrinsics.cy)) / intrinsics.fy)[:, None] * depth
+    x, y = ray_slopes(intrinsics, pixel_center, depth.device)
+    points = torch.empty(height, width, 3, device=depth.device)
+    points[..., 0] = x * depth
+    points[..., 1] = y[:, None] * depth
     points[..., 2] = depth
     return points
+
+
+@lru_cache(maxsize=8)
+def ray_slopes(intrinsics: Intrinsics, pixel_center: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return x / z of each column, float32 [W], and y / z of each row, float32 [H], of a camera's rays.
+
+    They are kept for the next call with the same camera: do not write into them.
+
+    Args:
+        intrinsics: of the camera.
+        pixel_center: (u, v) = (column, row) + pixel_center is where a ray goes through its pixel.
+        device: where the result is.
+    """
+    columns = torch.arange(intrinsics.width, dtype=torch.float64)
+    rows = torch.arange(intrinsics.height, dtype=torch.float64)
+    x = (columns + (pixel_center - intrinsics.cx)) / intrinsics.fx
+    y = (rows + (pixel_center - intrinsics.cy)) / intrinsics.fy
+    return x.float().to(device), y.float().to(device)
 
 
 def clip_from_camera(intrinsics: Intrinsics, *, near: float, far: float) -> Tensor:

@@ -1,0 +1,246 @@
+"""A grid of depth as a closed surface that knows which of its faces nobody saw.
+
+The depth watertight mesh {V, F, T, O} of EX-4D (arXiv 2506.05554, section 3.2): each pixel is a vertex, each 2x2
+block two faces, the outermost ring of pixels is pushed behind the scene, and a cap closes the back. Faces that
+bridge a jump in depth stay, marked as occluded, so that they hide what is behind them.
+
+Nothing here waits for the GPU: no size depends on values.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry.projective import ray_slopes
+from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.types import Intrinsics, Mesh
+
+NEAREST_BORDER = 100.0
+"""The automatic border depth is never nearer: EX-4D's own border, in units of the depth."""
+
+FARTHEST = 1e8
+"""Depth beyond this counts as unknown: the squares of squares in the angle rule would leave float32."""
+
+
+def build_watertight(
+    frame: Tensor,
+    depth: Tensor,
+    intrinsics: Intrinsics,
+    options: WatertightOptions | None = None,
+    *,
+    valid: Tensor | None = None,
+) -> Mesh:
+    """Return the depth watertight mesh of one frame, on the device of `depth`.
+
+    Vertex i * W + j belongs to pixel (row i, column j); the stitched cap adds one in the middle of the ring.
+    Faces come in this order: the upper left ones of all blocks (lower left, upper left, upper right), the lower
+    right ones (lower left, upper right, lower right), the cap. Unknown depth is treated as the ring: pushed to
+    the border depth, every face at it occluded.
+
+    Args:
+        frame: uint8 [H, W, 3], sRGB.
+        depth: [H, W] along +z of the camera; NaN, infinite, <= 0 and > `FARTHEST` count as unknown.
+        intrinsics: of the source camera, for an image of W x H.
+        options: the defaults when None.
+        valid: bool [H, W], True where depth is known; None leaves that to `depth`.
+
+    Raises:
+        InvalidInput: sizes differ or the frame is smaller than 2x2.
+    """
+    options = options or WatertightOptions()
+    _check_sizes(frame, depth, intrinsics, valid)
+    depth = depth.float()
+    known = (depth > 0) & (depth <= FARTHEST)  # also False for NaN
+    if valid is not None:
+        known &= valid.to(depth.device)
+    points, border = _grid_points(depth, known, intrinsics, options)
+    if options.cap == "stitched":
+        known = _without_ring(known)
+    hidden = _occluded_blocks(points, known, options)
+    alpha = _pixel_alpha(hidden)
+    return Mesh(
+        vertices=_vertices(points, border, options),
+        faces=grid_faces(*depth.shape, options.cap, depth.device),
+        vertex_colors=_colors(frame.to(depth.device), alpha, options),
+        face_occluded=torch.cat([hidden.flatten(), _cap_occluded(points, options)]),
+    )
+
+
+@lru_cache(maxsize=4)
+def grid_faces(height: int, width: int, cap: str, device: torch.device) -> Tensor:
+    """Return the faces of a grid of H x W vertices and its cap, int32 [F, 3].
+
+    With F = 2 (H-1) (W-1) + 2 (H-1) + 2 (W-1) for a stitched cap, or + 2 for one between the corners. All faces turn
+    the same way round. The list is kept for the next frame of the same size: do not write into it.
+    """
+    index = torch.arange(height * width, dtype=torch.int32).view(height, width)
+    upper_left, upper_right = index[:-1, :-1], index[:-1, 1:]
+    lower_left, lower_right = index[1:, :-1], index[1:, 1:]
+    faces = [
+        torch.stack([lower_left, upper_left, upper_right], dim=-1).view(-1, 3),
+        torch.stack([lower_left, upper_right, lower_right], dim=-1).view(-1, 3),
+        _fan(index) if cap == "stitched" else _corner_faces(index),
+    ]
+    return torch.cat(faces).to(device)
+
+
+def _fan(index: Tensor) -> Tensor:
+    """Return the faces from each edge of the ring to one more vertex."""
+    ring = torch.cat([index[0, :-1], index[:-1, -1], index[-1].flip(0)[:-1], index[:, 0].flip(0)[:-1]])
+    center = torch.full_like(ring, index.numel())
+    # The grid runs along its edges in ring order; faces on the other side of an edge must run against it.
+    return torch.stack([ring.roll(-1), ring, center], dim=-1)
+
+
+def _corner_faces(index: Tensor) -> Tensor:
+    """Return EX-4D's cap."""
+    upper_left, upper_right, lower_left, lower_right = (int(index[i, j]) for i in (0, -1) for j in (0, -1))
+    faces = [[upper_right, upper_left, lower_right], [lower_right, upper_left, lower_left]]
+    return torch.tensor(faces, dtype=torch.int32)
+
+
+def _check_sizes(frame: Tensor, depth: Tensor, intrinsics: Intrinsics, valid: Tensor | None) -> None:
+    if depth.ndim != 2 or min(depth.shape) < 2:
+        raise InvalidInput(
+            f"a mesh needs a depth map [H, W] of at least 2x2 pixels, not {list(depth.shape)}; use a larger frame"
+        )
+    height, width = depth.shape
+    if tuple(frame.shape) != (height, width, 3) or frame.dtype != torch.uint8:
+        raise InvalidInput(
+            f"the frame must be uint8 [{height}, {width}, 3] as its depth is {width}x{height}, "
+            f"not {str(frame.dtype).removeprefix('torch.')} {list(frame.shape)}; resize one to the other"
+        )
+    if (intrinsics.width, intrinsics.height) != (width, height):
+        raise InvalidInput(
+            f"the intrinsics are for {intrinsics.width}x{intrinsics.height} but the depth is {width}x{height}; "
+            "scale one to the other"
+        )
+    if valid is not None and (valid.shape != depth.shape or valid.dtype != torch.bool):
+        raise InvalidInput(f"the mask of valid depth must be bool [{height}, {width}], not {list(valid.shape)}")
+
+
+def _without_ring(mask: Tensor) -> Tensor:
+    inside = torch.zeros_like(mask)
+    inside[1:-1, 1:-1] = mask[1:-1, 1:-1]
+    return inside
+
+
+def _grid_points(
+    depth: Tensor, known: Tensor, intrinsics: Intrinsics, options: WatertightOptions
+) -> tuple[Tensor, Tensor]:
+    """Return the points of the grid [3, H, W], one plane an axis, and the border depth [] that was used."""
+    zero = depth.new_zeros(())
+    if options.border_depth is None:
+        border = (2 * torch.where(known, depth, zero).amax()).clamp_min(NEAREST_BORDER)
+    else:
+        border = zero + options.border_depth
+    x, y = ray_slopes(intrinsics, options.pixel_center, depth.device)
+    points = depth.new_empty(3, *depth.shape)
+    z = points[2]
+    z[:] = border
+    z[1:-1, 1:-1] = torch.where(known, depth, border)[1:-1, 1:-1]
+    torch.mul(x, z, out=points[0])
+    torch.mul(y[:, None], z, out=points[1])
+    return points, border
+
+
+def _vertices(points: Tensor, border: Tensor, options: WatertightOptions) -> Tensor:
+    pixels = points[0].numel()
+    vertices = points.new_empty(pixels + (options.cap == "stitched"), 3)
+    vertices[:pixels] = points.view(3, -1).T
+    if options.cap == "stitched":
+        vertices[pixels] = points[:, :: points.shape[1] - 1, :: points.shape[2] - 1].mean(dim=(1, 2))
+        vertices[pixels, 2] = border
+    return vertices
+
+
+def _colors(frame: Tensor, alpha: Tensor, options: WatertightOptions) -> Tensor:
+    if options.hidden_colors == "black":
+        frame = frame * alpha[..., None]
+    colors = frame.reshape(-1, 3)
+    return torch.cat([colors, colors.new_zeros(1, 3)]) if options.cap == "stitched" else colors.clone()
+
+
+def _occluded_blocks(points: Tensor, known: Tensor, options: WatertightOptions) -> Tensor:
+    """Return bool [2, H-1, W-1]: whether the upper left and the lower right face of each block is occluded."""
+    hidden = _sharp(points, options.min_angle) if options.occlusion == "angle" else _steep(points, options.max_slope)
+    unknown = ~known
+    diagonal = unknown[1:, :-1] | unknown[:-1, 1:]
+    hidden[0] |= diagonal | unknown[:-1, :-1]
+    hidden[1] |= diagonal | unknown[1:, 1:]
+    return hidden
+
+
+def _sharp(points: Tensor, min_angle: float) -> Tensor:
+    """Return bool [2, H-1, W-1]: faces whose smallest interior angle is below `min_angle` degrees.
+
+    The smallest angle is between the two longer edges b and c, and at most 60 degrees, so its sine decides:
+    |b x c|^2 < sin^2 |b|^2 |c|^2, where |b x c| is the same for any two edges and |b|^2 |c|^2 is the product of the
+    longer edges' squares.
+    """
+    across = points[:, :, 1:] - points[:, :, :-1]
+    down = points[:, 1:] - points[:, :-1]
+    across2 = _squared_length(across)
+    down2 = _squared_length(down)
+    diagonal2 = _squared_length(points[:, 1:, :-1] - points[:, :-1, 1:])
+    hidden = torch.empty(2, *diagonal2.shape, dtype=torch.bool, device=points.device)
+    sine2 = math.sin(math.radians(min_angle)) ** 2
+    for face, rows, columns in ((0, slice(None, -1), slice(None, -1)), (1, slice(1, None), slice(1, None))):
+        a, b = across2[rows], down2[:, columns]
+        shorter, longer = torch.minimum(a, b), torch.maximum(a, b)
+        # Of any three numbers, the largest two multiply to max(a, b) * max(min(a, b), c).
+        longest_two = longer.mul_(torch.maximum(shorter, diagonal2))
+        area2 = _squared_length_of_cross(across[:, rows], down[:, :, columns])
+        torch.lt(area2, longest_two.mul_(sine2), out=hidden[face])
+    return hidden
+
+
+def _squared_length(vectors: Tensor) -> Tensor:
+    x, y, z = vectors.unbind()
+    return (x * x).addcmul_(y, y).addcmul_(z, z)
+
+
+def _squared_length_of_cross(a: Tensor, b: Tensor) -> Tensor:
+    x = (a[1] * b[2]).addcmul_(a[2], b[1], value=-1)
+    y = (a[2] * b[0]).addcmul_(a[0], b[2], value=-1)
+    z = (a[0] * b[1]).addcmul_(a[1], b[0], value=-1)
+    return x.mul_(x).addcmul_(y, y).addcmul_(z, z)
+
+
+def _steep(points: Tensor, max_slope: float) -> Tensor:
+    """Return bool [2, H-1, W-1]: faces whose extent in z is over `max_slope` times their larger one in x and y."""
+    upper_left, upper_right = points[:, :-1, :-1], points[:, :-1, 1:]
+    lower_left, lower_right = points[:, 1:, :-1], points[:, 1:, 1:]
+    low, high = torch.minimum(lower_left, upper_right), torch.maximum(lower_left, upper_right)
+    hidden = []
+    for corner in (upper_left, lower_right):
+        x, y, z = torch.maximum(high, corner) - torch.minimum(low, corner)
+        hidden.append(z > max_slope * torch.maximum(x, y))
+    return torch.stack(hidden)
+
+
+def _cap_occluded(points: Tensor, options: WatertightOptions) -> Tensor:
+    """Return bool [faces of the cap]; a cap between the corners is judged by the rule, as in EX-4D."""
+    height, width = points.shape[1:]
+    if options.cap == "stitched":
+        return torch.ones(2 * (height + width - 2), dtype=torch.bool, device=points.device)
+    corners = points[:, :: height - 1, :: width - 1].flip(2)
+    blocks = _occluded_blocks(corners, torch.ones_like(corners[0], dtype=torch.bool), options)
+    return blocks.flatten()
+
+
+def _pixel_alpha(hidden: Tensor) -> Tensor:
+    """Return bool [H, W], False at the corners of occluded faces: what `Mesh.vertex_alpha` says, from slices."""
+    upper_left, lower_right = hidden
+    either = upper_left | lower_right
+    alpha = torch.ones(either.shape[0] + 1, either.shape[1] + 1, dtype=torch.bool, device=hidden.device)
+    alpha[:-1, :-1] &= ~upper_left
+    alpha[1:, 1:] &= ~lower_right
+    alpha[1:, :-1] &= ~either
+    alpha[:-1, 1:] &= ~either
+    return alpha

@@ -1,0 +1,64 @@
+"""Options of the depth watertight mesh; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import attrs
+
+from ex4d_core.options import option
+
+_positive = attrs.validators.gt(0)
+
+
+@attrs.frozen
+class WatertightOptions:
+    """Options of the depth watertight mesh."""
+
+    border_depth: float | None = option(
+        None,
+        help="Depth of the outermost ring of pixels and of unknown ones; automatic: twice the frame's deepest pixel, "
+        "at least 100, so that it is never in front of the scene",
+        unit="units of the depth",
+        validator=attrs.validators.optional(_positive),
+    )
+    occlusion: str = option(
+        "angle",
+        help="What makes a face one that nobody saw: 'angle', its smallest angle is below min_angle, or 'boundary', "
+        "it goes more than max_slope times as far in depth as it is wide or high",
+        validator=attrs.validators.in_(("angle", "boundary")),
+    )
+    min_angle: float = option(
+        2.5,
+        help="Rule 'angle': faces with a smaller interior angle are occluded",
+        unit="degrees",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(60)),
+    )
+    max_slope: float = option(
+        2.0,
+        help="Rule 'boundary': faces whose extent in z is more than this times their larger extent in x or y are "
+        "occluded",
+        unit="ratio",
+        validator=_positive,
+    )
+    cap: str = option(
+        "stitched",
+        help="How the back is closed: 'stitched', a fan from the whole ring to one vertex in its middle, all occluded, "
+        "or 'corners', EX-4D's two faces between the corners, which are judged as any other and leave gaps in topology",
+        validator=attrs.validators.in_(("stitched", "corners")),
+    )
+    pixel_center: float = option(
+        0.5,
+        help="Where in its pixel the depth was seen: 0.5 is the centre, 0 the upper left corner as in EX-4D",
+        unit="pixels",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
+    )
+    hidden_colors: str = option(
+        "keep",
+        help="Colours of vertices that touch an occluded face: 'keep', or 'black' as in EX-4D, which darkens what "
+        "is beside them",
+        validator=attrs.validators.in_(("keep", "black")),
+    )
+
+    @classmethod
+    def ex4d(cls) -> WatertightOptions:
+        """Return the options that reproduce EX-4D's own reconstruction, its quirks too."""
+        return cls(border_depth=100.0, cap="corners", pixel_center=0.0, hidden_colors="black")
