@@ -12,6 +12,7 @@ import importlib.util
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 
 import attrs
@@ -150,9 +151,9 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error as one line: its class and the first line of its message."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    """Return an error as one line of bounded length: its class and its message."""
+    text = textwrap.shorten(str(error), 300, placeholder=" ...")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _sources() -> Iterator[_Source]:

@@ -1,0 +1,236 @@
+"""The command line: what it makes, and what it says to those who get it wrong."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import typer_cli
+from ex4d_core.video_io import read_video
+
+
+@pytest.fixture
+def ex4d(capfd, monkeypatch, tmp_path):
+    """Run the command in an empty folder; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            typer_cli.main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def run(ex4d, small_clip):
+    """Run the small clip with its depth."""
+    return lambda *arguments: ex4d("run", small_clip.video, "--depth-file", small_clip.depth, *arguments)
+
+
+def test_a_run_leaves_videos_cameras_a_sheet_and_its_configuration(run, tmp_path):
+    code, out, _ = run("--cam", "30")
+    assert code == 0
+    folder = tmp_path / "outputs" / "clip"
+    names = {"color_30.mp4", "mask_30.mp4", "camera_30.npz", "result_30.mp4", "sheet_30.png", "run.json", "config.toml"}
+    assert names | {"artifacts"} == {path.name for path in folder.iterdir()}
+    assert all(stage in out for stage in ("depth", "guidance", "result", "outputs/clip/result_30.mp4"))
+    video = read_video(folder / "result_30.mp4")
+    assert (video.num_frames, video.height, video.width, video.fps) == (6, 48, 64, 12)
+
+
+def test_running_again_makes_nothing_anew(run):
+    run("--cam", "30")
+    _, out, _ = run("--cam", "30", "--json")
+    assert [stage["reused"] for stage in json.loads(out)[0]["stages"]] == [True, True]
+
+
+def test_a_second_path_reuses_the_depth(run):
+    run("--cam", "30")
+    _, out, _ = run("--cam", "-20", "--json")
+    stages = {stage["stage"]: stage["reused"] for stage in json.loads(out)[0]["stages"]}
+    assert stages == {"depth": True, "read": False, "guidance": False, "result": False}
+
+
+def test_the_written_configuration_runs_again(run, ex4d, tmp_path):
+    run("--cam", "30", "--seed", "7", "--set", "mesh.min_angle=3.5")
+    _, out, _ = ex4d("run", "--config", tmp_path / "outputs" / "clip" / "config.toml", "--json")
+    assert all(stage["reused"] for stage in json.loads(out)[0]["stages"])
+
+
+def test_the_references_recon_command_runs_as_it_is(ex4d, small_clip, tmp_path):
+    code, _, _ = ex4d(
+        *("recon", "--input_video", small_clip.video, "--cam", "180", "--output_dir", "out", "--save_mesh"),
+        *("--depth_file", small_clip.depth),
+    )
+    assert code == 0
+    assert {"color_180.mp4", "mask_180.mp4", "camera_180.npz", "DW-Mesh.ply"} <= {
+        p.name for p in (tmp_path / "out").iterdir()
+    }
+    cameras = np.load(tmp_path / "out" / "camera_180.npz")
+    assert np.array_equal(cameras["extrinsics"][0], np.diag([1, -1, -1, 1]))
+
+
+def test_the_references_generate_command_runs_as_it_is(ex4d, small_clip, tmp_path):
+    ex4d("recon", small_clip.video, "--depth-file", small_clip.depth, "--cam", "30", "-o", "out")
+    code, out, _ = ex4d(
+        *("generate", "--color_video", "out/color_30.mp4", "--mask_video", "out/mask_30.mp4"),
+        *("--output_video", "out/result.mp4"),
+    )
+    assert (code, out.strip()) == (0, "out/result.mp4")
+    assert read_video(tmp_path / "out" / "result.mp4").num_frames == 6
+
+
+def test_a_mesh_for_each_frame(run, tmp_path):
+    assert run("--cam", "30", "--save-mesh", "all")[0] == 0
+    meshes = sorted((tmp_path / "outputs" / "clip").glob("*.ply"))
+    assert [mesh.name for mesh in meshes] == [f"DW-Mesh_0000{frame}.ply" for frame in range(6)]
+
+
+def test_a_batch_goes_on_after_a_bad_clip_and_says_what_failed(ex4d, small_clip, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    code, out, _ = ex4d(
+        "run", "bad.mp4", small_clip.video, "--depth-file", small_clip.depth, "--cam", "30", "--cam", "-30"
+    )
+    assert code == 1
+    assert out.count("failed") == 2
+    assert "bad.mp4" in out
+    assert (tmp_path / "outputs" / "clip" / "result_30.mp4").exists()
+    assert (tmp_path / "outputs" / "clip" / "result_-30.mp4").exists()
+
+
+def test_quiet_prints_only_the_outputs(run):
+    code, out, err = run("--cam", "30", "--quiet")
+    assert (code, err) == (0, "")
+    assert all(line.startswith("outputs/clip/") for line in out.splitlines())
+
+
+def test_json_is_all_that_json_prints(run):
+    _, out, err = run("--cam", "30", "--json")
+    (outcome,) = json.loads(out)
+    assert outcome["error"] is None
+    assert outcome["files"]["result"] == "outputs/clip/result_30.mp4"
+    assert err == ""
+
+
+def test_a_log_has_a_line_for_each_stage(run):
+    _, _, err = run("--cam", "30")
+    assert [line.partition(":")[0] for line in err.splitlines() if " in " in line] == [
+        "read",
+        "depth",
+        "guidance",
+        "result",
+    ]
+
+
+WRONG = {
+    "missing file": (["run", "none.mp4", "--depth-file", "DEPTH"], "none.mp4"),
+    "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4"),
+    "unknown component": (["run", "VIDEO", "--depth", "depthcrofter"], "there is no depth 'depthcrofter'"),
+    "unknown renderer": (["run", "VIDEO", "--depth-file", "DEPTH", "--renderer", "zbufer"], "did you mean 'zbuffer'"),
+    "no depth": (["run", "VIDEO"], "--depth-file"),
+    "unknown option": (
+        ["run", "VIDEO", "--depth-file", "DEPTH", "--set", "mesh.min_angel=3"],
+        "did you mean 'min_angle'",
+    ),
+    "angle out of range": (["run", "VIDEO", "--depth-file", "DEPTH", "--cam", "120"], "between -90 and 90 degrees"),
+    "unknown move": (["run", "VIDEO", "--depth-file", "DEPTH", "--cam", "orbt:yaw=3"], "did you mean 'orbit'"),
+    "unwritable output": (["run", "VIDEO", "--depth-file", "DEPTH", "-o", "text.mp4"], "cannot be written"),
+    "size not allowed": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "big"], "must read WIDTHxHEIGHT"),
+    "tiny size": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "4x4"], "16"),
+    "no config": (["run", "VIDEO", "--config", "none.toml"], "there is no configuration file none.toml"),
+    "broken config": (["run", "VIDEO", "--config", "broken.toml"], "is not valid TOML"),
+    "missing depth": (["run", "VIDEO", "--depth-file", "none.npy"], "none.npy"),
+    "short depth": (["run", "VIDEO", "--depth-file", "short.npy"], "6"),
+    "depth of NaN": (["run", "VIDEO", "--depth-file", "nan.npy"], "nan.npy"),
+    "wrong kind": (["run", "VIDEO", "--depth-file", "DEPTH", "--depth-kind", "nearness"], "kind"),
+    "lens twice": (
+        ["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "50", "--focal-px", "9"],
+        "say the same thing twice",
+    ),
+    "wrong lens": (["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "190"], "not possible"),
+    "no device": (["run", "VIDEO", "--depth-file", "DEPTH", "--device", "warp9"], "there is no device 'warp9' here"),
+    "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "99"),
+    "empty folder": (["run", "empty"], "neither videos nor images"),
+    "empty pattern": (["run", "*.webm"], "no file matches '*.webm'"),
+    "no clip": (["run"], "name a video"),
+    "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),
+    "mask of another clip": (
+        ["generate", "--color-video", "VIDEO", "--mask-video", "text.mp4", "--output-video", "o.mp4"],
+        "text.mp4",
+    ),
+    "unknown plugin": (["plugins", "show", "zbufer"], "did you mean 'zbuffer'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_bad_input_is_one_sentence_and_exit_code_2(ex4d, small_clip, tmp_path, name):
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "broken.toml").write_text("cam = [")
+    (tmp_path / "empty").mkdir()
+    depth = np.load(small_clip.depth)
+    np.save(tmp_path / "short.npy", depth[:4])
+    np.save(tmp_path / "nan.npy", np.full_like(depth, np.nan))
+    arguments, says = WRONG[name]
+    files = {"VIDEO": small_clip.video, "DEPTH": small_clip.depth}
+    code, _, err = ex4d(*(files.get(argument, argument) for argument in arguments))
+    assert code == 2
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_one_frame_is_enough(run):
+    assert run("--cam", "30", "--num-frames", "1")[0] == 0
+
+
+def test_plugins_list_names_what_is_installed(ex4d):
+    code, out, _ = ex4d("plugins", "list")
+    assert code == 0
+    assert all(name in out for name in ("watertight", "zbuffer", "inpaint", "orbit", "built in", "Apache-2.0"))
+    components = json.loads(ex4d("plugins", "list", "--json")[1])["components"]
+    assert {"depth", "mesh", "trajectory", "renderer", "backbone"} == {component["role"] for component in components}
+
+
+def test_plugins_show_lists_the_options(ex4d):
+    code, out, _ = ex4d("plugins", "show", "watertight")
+    assert code == 0
+    assert "--set mesh.min_angle=..." in out
+    assert "degrees" in out
+
+
+def test_doctor_says_what_is_here(ex4d):
+    code, out, _ = ex4d("doctor")
+    assert code == 0
+    assert "torch" in out
+    assert "renderer zbuffer" in out
+
+
+def test_version(ex4d):
+    assert ex4d("--version")[1].startswith("ex4d ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plugins", "list"]])
+def test_help_and_plugins_list_import_nothing_heavy(arguments):
+    code = (
+        "import sys, typer_cli\n"
+        "try: typer_cli.main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'open3d', 'diffusers', 'numba', 'cv2', 'av'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+
+def test_importing_the_core_imports_nothing_heavy():
+    code = "import ex4d_core, sys; assert not {'torch', 'numpy', 'rich', 'typer'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_exists():
+    import ex4d_core
+
+    assert [name for name in ex4d_core.__all__ if getattr(ex4d_core, name, None) is None] == []

@@ -1,0 +1,128 @@
+"""A configuration says what is wrong with it, and survives being written."""
+
+import tomllib
+
+import attrs
+import pytest
+
+from ex4d_core.cam import cam_file_part, parse_cam
+from ex4d_core.compat import ex4d_size
+from ex4d_core.config import make_config, make_options, merge, parse_settings, read_config, write_config
+from ex4d_core.errors import InputNotFound, InvalidConfig
+from ex4d_core.options import option
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        ({"vdeo": {}}, "there is no option vdeo; did you mean 'video'?"),
+        ({"video": {"strid": 2}}, "there is no option video.strid; did you mean 'stride'?"),
+        ({"video": {"stride": "two"}}, "video.stride: must be a whole number, not 'two'"),
+        ({"video": {"stride": 0}}, "must be >= 1, not 0"),
+        ({"video": {"fit": "squash"}}, "video.fit: must be one of crop, pad, stretch"),
+        ({"video": {"fps": True}}, "video.fps: must be a number, not True"),
+        ({"video": 3}, "video must be a table of options, not 3"),
+        ({"depth": {"name": 3}}, "depth.name must be a text, not 3"),
+        ({"seed": -1}, "must be >= 0, not -1"),
+        ({"lens": {"fov": 50, "focal_px": 3}}, "fov and focal_px say the same thing twice"),
+        ({"compat": "ex5d"}, "there is no preset 'ex5d'; did you mean 'ex4d'?"),
+    ],
+)
+def test_a_wrong_entry_is_named(tree, says):
+    with pytest.raises(InvalidConfig) as error:
+        make_config(tree)
+    assert says in str(error.value)
+
+
+def test_a_configuration_survives_writing():
+    tree = {"cam": [30, "orbit:yaw=3"], "depth": {"name": "file", "path": "x"}, "video": {"size": "64x64"}, "seed": 7}
+    config = make_config(tree)
+    assert make_config(tomllib.loads(write_config(config))) == config
+
+
+def test_settings_are_typed_as_toml_and_text_otherwise():
+    assert parse_settings(["depth.steps=8", "depth.model=a/b", "mesh.cap=corners", "depth.fast=true"]) == {
+        "depth": {"steps": 8, "model": "a/b", "fast": True},
+        "mesh": {"cap": "corners"},
+    }
+
+
+@pytest.mark.parametrize("text", ["steps=8", "depth.steps", "depth.=3", "=3"])
+def test_a_setting_without_section_or_value_is_refused(text):
+    with pytest.raises(InvalidConfig, match=r"must read SECTION\.OPTION=VALUE"):
+        parse_settings([text])
+
+
+def test_later_tables_win_entry_by_entry():
+    assert merge({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}}) == {"a": {"x": 1, "y": 3}, "b": 1}
+
+
+def test_a_missing_or_broken_file_is_one_sentence(tmp_path):
+    with pytest.raises(InputNotFound, match="there is no configuration file"):
+        read_config(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("cam = [")
+    with pytest.raises(InvalidConfig, match="is not valid TOML"):
+        read_config(tmp_path / "bad.toml")
+    with pytest.raises(InvalidConfig, match="cannot be read as a configuration"):
+        read_config(tmp_path)
+
+
+def test_a_required_option_says_how_to_give_it():
+    @attrs.frozen
+    class Options:
+        path: str = option(help="the file")
+
+    with pytest.raises(InvalidConfig, match=r"depth\.path must be given \(the file\); try --set depth\.path="):
+        make_options(Options, {}, "depth")
+
+
+def test_a_lens_of_the_user_replaces_the_presets():
+    assert make_config({"compat": "ex4d"}).lens.focal_px == 500
+    lens = make_config({"compat": "ex4d", "lens": {"fov": 60}}).lens
+    assert (lens.fov, lens.focal_px) == (60, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("30", ("arc", {"angle": 30.0})),
+        ("-75", ("arc", {"angle": -75.0})),
+        ("+12.5", ("arc", {"angle": 12.5})),
+        ("180", ("loop", {})),
+        ("-90..90", ("sweep", {"start": -90.0, "end": 90.0})),
+        ("zoom_in", ("zoom_in", {})),
+        ("orbit:yaw=-75,pitch=10", ("orbit", {"yaw": -75, "pitch": 10})),
+        ("orbit@other-dist:yaw=1", ("orbit@other-dist", {"yaw": 1})),
+    ],
+)
+def test_what_cam_says(text, meaning):
+    assert parse_cam(text) == meaning
+
+
+@pytest.mark.parametrize("text", ["", "90 degrees", "orbit:", "orbit:yaw", "orbit:yaw=", "30..", "Orbit"])
+def test_what_cam_cannot_say(text):
+    with pytest.raises(InvalidConfig, match="--cam"):
+        parse_cam(text)
+
+
+def test_paths_have_names_that_files_can_carry():
+    assert [cam_file_part(text) for text in ("60", "-75", "orbit:yaw=-75,pitch=10", "-90..90")] == [
+        "60",
+        "-75",
+        "orbit_yaw-75_pitch10",
+        "-90..90",
+    ]
+
+
+def test_the_references_working_size():
+    assert ex4d_size(512, 512) == (512, 512)
+    assert ex4d_size(1280, 720) == (1024, 563)
+    assert ex4d_size(10, 10) == (64, 64)
+
+
+def test_every_option_of_every_component_has_a_help_text():
+    from ex4d_core.plugins import find_plugins
+
+    fields = [(o.name, f) for o in find_plugins().offers for f in attrs.fields(o.provider.options)]
+    assert fields
+    assert [f"{name}.{field.name}" for name, field in fields if not field.metadata.get("help")] == []

@@ -1,0 +1,154 @@
+"""Plugins are found one by one; a broken one is a record and the rest works."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
+from ex4d_core.plugins import ROLES, Plugins, find_plugins
+from ex4d_core.registry import Registry
+
+GOOD = """
+import attrs
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+
+@attrs.frozen
+class Options:
+    steps: int = 5
+
+@hookimpl
+def ex4d_depth_estimators():
+    return [Provider(name="NAME", summary="s", licence="MIT", component="nowhere_at_all:Class", options=Options)]
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Put a distribution with one plugin on the path, as pip would."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(name: str, code: str, requires: str = "ex4d-core>=0.1", component: str = "mine") -> None:
+        module = f"ex4d_test_{name}_{uuid.uuid4().hex}"  # Python keeps what it has imported under a name
+        (tmp_path / f"{module}.py").write_text(code.replace("NAME", component))
+        info = tmp_path / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\nRequires-Dist: {requires}\n"
+        )
+        (info / "entry_points.txt").write_text(f"[ex4d]\n{name} = {module}\n")
+
+    return write
+
+
+def problem_of(plugins: Plugins, name: str):
+    return next(problem for problem in plugins.problems if problem.plugin == name)
+
+
+def test_the_built_in_components_are_listed_as_such():
+    builtin = {(offer.role, offer.name) for offer in find_plugins().offers if offer.builtin}
+    assert {("depth", "file"), ("mesh", "watertight"), ("renderer", "zbuffer"), ("backbone", "inpaint")} <= builtin
+
+
+def test_every_hook_is_a_role():
+    from ex4d_core import hookspecs
+
+    assert {name for name in vars(hookspecs) if name.startswith("ex4d_")} == set(ROLES.values())
+
+
+def test_a_plugin_on_the_path_is_found(install):
+    install("good", GOOD)
+    offer = Registry(find_plugins()).find("depth", "mine")
+    assert (offer.distribution, offer.version, offer.builtin) == ("good-dist", "1.0", False)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+        (GOOD.replace("ex4d_depth_estimators", "ex4d_depth_estimator"), "ex4d_depth_estimator"),
+        (GOOD.replace("return [", "raise KeyError('boom'); return ["), "boom"),
+        (GOOD.replace("return [", "return 7; return ["), "must return a list of Provider, not 7"),
+        (GOOD.replace("ex4d_depth_estimators()", "ex4d_depth_estimators(video)"), "video"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("this is no python", "SyntaxError"),
+    ],
+)
+def test_a_broken_plugin_is_a_problem_and_the_rest_works(install, code, says):
+    install("broken", code)
+    install("good", GOOD)
+    plugins = find_plugins()
+    problem = problem_of(plugins, "broken")
+    assert says in problem.error
+    assert problem.next_step.startswith("pip install")
+    assert "mine" in [offer.name for offer in plugins.offers]
+
+
+def test_a_plugin_for_another_core_is_not_even_imported(install):
+    install("newer", "raise RuntimeError('imported')", requires="ex4d-core>=99")
+    problem = problem_of(find_plugins(), "newer")
+    assert "it asks for ex4d-core>=99" in problem.error
+    assert problem.next_step == "pip install --upgrade ex4d-core"
+
+
+def test_what_a_plugin_prints_does_not_reach_stdout(install, capsys):
+    install("loud", "print('hello')\n" + GOOD)
+    find_plugins()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_disabled_plugin_is_left_out(install, monkeypatch):
+    install("good", GOOD)
+    monkeypatch.setenv("EX4D_DISABLE_PLUGINS", "other, good")
+    assert "mine" not in [offer.name for offer in find_plugins().offers]
+
+
+def test_two_components_of_one_name_must_be_told_apart(install):
+    install("good", GOOD)
+    install("twin", GOOD)
+    registry = Registry(find_plugins())
+    with pytest.raises(InvalidConfig, match="say mine@good-dist or mine@twin-dist"):
+        registry.find("depth", "mine")
+    assert registry.find("depth", "mine@twin-dist").distribution == "twin-dist"
+
+
+def test_an_unknown_component_names_the_nearest():
+    with pytest.raises(ComponentNotFound, match="there is no renderer 'zbufer'; did you mean 'zbuffer'"):
+        Registry().find("renderer", "zbufer")
+
+
+def test_asking_for_a_broken_plugin_says_what_is_wrong_with_it(install):
+    install("broken", "raise RuntimeError('boom')")
+    with pytest.raises(PluginFailed, match="RuntimeError: boom; try: pip install --upgrade broken-dist"):
+        Registry(find_plugins()).find("depth", "broken")
+
+
+def test_a_component_that_cannot_be_imported_says_so(install):
+    install("good", GOOD)
+    with pytest.raises(PluginFailed, match=r"'mine' of good-dist 1\.0 could not be loaded: ModuleNotFoundError"):
+        Registry(find_plugins()).find("depth", "mine").load()
+
+
+def test_a_component_with_missing_needs_names_them(install):
+    install("good", GOOD.replace('licence="MIT"', 'licence="MIT", needs=("no_such_module_anywhere",)'))
+    with pytest.raises(PluginFailed, match="needs no_such_module_anywhere, which is not installed"):
+        Registry(find_plugins()).find("depth", "mine").load()
+
+
+def test_auto_takes_the_best_that_works_here():
+    assert Registry().choose("backbone", "cpu").name == "inpaint"
+
+
+def test_auto_without_a_candidate_lists_what_can_be_named():
+    with pytest.raises(ComponentNotFound, match="name one with --depth: file"):
+        Registry(find_plugins(disabled=["depthcrafter"])).choose("depth", "cpu")
+
+
+def test_nothing_in_the_core_imports_a_plugin():
+    core = Path(__file__).parent.parent / "ex4d_core"
+    plugins = [folder.name for folder in (Path(__file__).parent.parent / "plugins").glob("*/src/*") if folder.is_dir()]
+    assert plugins
+    for file in core.rglob("*.py"):
+        text = file.read_text()
+        assert not any(f"import {name}" in text or f"from {name}" in text for name in plugins), file

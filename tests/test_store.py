@@ -1,0 +1,152 @@
+"""Artifacts are whole or not there, whatever happens while they are written."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ex4d_core.errors import OutputFailed
+from ex4d_core.store import MANIFEST, Store, content_key, replacing, tree_hash
+
+INPUTS = {"clip": "a", "steps": 5}
+KEY = content_key(INPUTS)
+
+
+def write_text(folder):
+    (folder / "data.txt").write_text("hello" * 100)
+
+
+def read_text(folder):
+    return (folder / "data.txt").read_text()
+
+
+@pytest.fixture
+def warnings():
+    return []
+
+
+@pytest.fixture
+def store(tmp_path, warnings):
+    return Store(tmp_path, warn=warnings.append)
+
+
+@pytest.fixture
+def saved(store, tmp_path):
+    store.save("depth", KEY, INPUTS, write_text)
+    return tmp_path / "artifacts" / f"depth-{KEY}"
+
+
+def test_what_was_saved_is_found(store, saved):
+    assert store.load("depth", KEY, read_text) == "hello" * 100
+    assert json.loads((saved / MANIFEST).read_text())["inputs"] == INPUTS
+
+
+def test_nothing_is_found_under_another_key_or_stage(store, saved):
+    assert store.load("depth", content_key({"clip": "b"}), read_text) is None
+    assert store.load("result", KEY, read_text) is None
+
+
+def test_the_order_of_inputs_does_not_change_a_key():
+    assert content_key({"a": 1, "b": {"c": 2, "d": 3}}) == content_key({"b": {"d": 3, "c": 2}, "a": 1})
+    assert content_key({"a": 1}) != content_key({"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda folder: (folder / "data.txt").write_text("hel"), "has 3 bytes instead of 500"),
+        (lambda folder: (folder / "data.txt").write_text("HELLO" * 100), "the checksum of data.txt differs"),
+        (lambda folder: (folder / "data.txt").unlink(), "No such file"),
+        (lambda folder: (folder / MANIFEST).write_text("{"), "Expecting"),
+        (lambda folder: (folder / MANIFEST).write_text('{"key": "other", "files": {}}'), "belongs to another run"),
+    ],
+)
+def test_a_damaged_or_foreign_artifact_is_told_and_made_again(store, saved, warnings, damage, says):
+    damage(saved)
+    assert store.load("depth", KEY, read_text) is None
+    assert len(warnings) == 1
+    assert says in warnings[0]
+    assert warnings[0].endswith("it is made again")
+    store.save("depth", KEY, INPUTS, write_text)
+    assert store.load("depth", KEY, read_text) == "hello" * 100
+
+
+def test_a_full_disk_leaves_nothing_under_the_final_name(store, tmp_path):
+    def write(folder):
+        write_text(folder)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputFailed, match=r"cannot be written: No space left on device"):
+        store.save("depth", KEY, INPUTS, write)
+    assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_a_run_that_was_killed_leaves_nothing_behind_for_the_next(store, tmp_path):
+    """The process dies in the middle of writing; the next one to open the folder cleans up."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from ex4d_core.store import Store\n"
+        "def write(folder):\n"
+        "    (folder / 'data.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Store(Path(sys.argv[1])).save('depth', 'k', {}, write)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    assert len(list((tmp_path / "artifacts").iterdir())) == 1
+    Store(tmp_path)
+    assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_the_half_written_work_of_a_living_run_is_left_alone(store, tmp_path):
+    seen = []
+
+    def write(folder):
+        Store(tmp_path)
+        seen.append(folder.exists())
+        write_text(folder)
+
+    store.save("depth", KEY, INPUTS, write)
+    assert seen == [True]
+
+
+def test_many_runs_may_make_the_same_artifact_at_once(tmp_path):
+    def one(_):
+        store = Store(tmp_path)
+        store.save("depth", KEY, INPUTS, write_text)
+        return store.load("depth", KEY, read_text)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(32))) == {"hello" * 100}
+    assert [folder.name for folder in (tmp_path / "artifacts").iterdir()] == [f"depth-{KEY}"]
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("second")
+        raise ZeroDivisionError
+    assert path.read_text() == "first"
+    assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputFailed, match=r"a\.txt cannot be written: "), replacing(tmp_path / "file" / "a.txt"):
+        pass
+
+
+def test_a_hash_of_a_folder_sees_names_and_bytes(tmp_path):
+    (tmp_path / "a").write_text("x")
+    before = tree_hash(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert tree_hash(tmp_path) != before
+    (tmp_path / "b").rename(tmp_path / "a")
+    assert tree_hash(tmp_path) == before
+    (tmp_path / "a").write_text("y")
+    assert tree_hash(tmp_path) != before
