@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import torch
@@ -14,14 +14,12 @@ from ex4d_core.cam import parse_cam
 from ex4d_core.compat import preset
 from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge
 from ex4d_core.errors import InvalidConfig
+from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.registry import Registry
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
-
-if TYPE_CHECKING:
-    from ex4d_core.pipeline import Shot, Take
-    from ex4d_core.types import Video
+from ex4d_core.types import Video
 
 
 @attrs.frozen(kw_only=True)
@@ -169,8 +167,6 @@ class Session:
 
     def shot(self, clip: Video | str | Path, *, folder: str | Path | None = None) -> Shot:
         """Return a clip in this session; with a run folder its artifacts are kept there and found again."""
-        from ex4d_core.pipeline import Shot
-
         shot = Shot(self, clip, folder=None if folder is None else Path(folder))
         # Another path along the same clip goes on with the depth that is already there.
         if self._last_shot is None or self._last_shot.identity != shot.identity:

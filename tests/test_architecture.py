@@ -1,0 +1,86 @@
+"""The rules of the code base: layers, size, and what must not be in it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "ex4d_core"
+
+LAYERS = (
+    {"errors", "options", "progress", "provider", "__init__"},
+    {"types", "hookspecs"},
+    {"geometry", "framing", "roles", "plugins", "store", "memory"},
+    {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
+    {"config", "codecs", "builtin", "stages", "testing", "plugin_tables"},
+    {"cam", "lens"},
+    {"pipeline"},
+    {"session"},
+    {"run_folder", "generate"},
+    {"batch"},
+    {"console"},
+)
+"""Lowest first: a module imports from lower layers, and from its own package."""
+
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Names of the core's modules that a file imports, those for type checkers only left out."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden or not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        found = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found = [f"ex4d_core.{name}" for name in found] if module == "ex4d_core" else [module]
+        names |= {name.split(".")[1] for name in found if name.startswith("ex4d_core.")}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_modules_import_from_lower_layers_only(path):
+    own = path.relative_to(CORE).parts[0].removesuffix(".py")
+    wrong = {name for name in imports_of(path) & set(RANK) if name != own and RANK[name] >= RANK[own]}
+    assert own in RANK
+    assert wrong == set()
+
+
+def python_files():
+    return [p for folder in ("ex4d_core", "plugins", "examples", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+
+
+def test_files_stay_readable():
+    assert [str(path) for path in python_files() if len(path.read_text().splitlines()) > 400] == []
+
+
+def test_functions_stay_readable():
+    long = [
+        f"{path.name}:{node.name}"
+        for path in python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 60
+    ]
+    assert long == []
+
+
+def test_only_the_cli_imports_typer():
+    users = [path for path in python_files() if "import typer" in path.read_text()]
+    assert users == []
+
+
+def test_nothing_is_pickled():
+    def pickles(path: Path) -> bool:
+        text = path.read_text()
+        return "import pickle" in text or "allow_pickle=True" in text or "weights_only=False" in text
+
+    assert [path for path in python_files() if pickles(path)] == []
