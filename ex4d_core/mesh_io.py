@@ -1,0 +1,133 @@
+"""Meshes in files that other programs open: PLY (which keeps everything) and GLB (which web viewers show)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.store import replacing
+from ex4d_core.types import Mesh
+
+if TYPE_CHECKING:
+    import trimesh
+
+SEEN_ABOVE = 125 / 255
+"""Viewers of a GLB hide surfaces with an interpolated alpha below this, as the renderers do."""
+
+_FORMATS = (".ply", ".glb")
+
+
+def write_mesh(mesh: Mesh, path: str | Path) -> None:
+    """Write a mesh as binary PLY or as GLB, by the name's ending.
+
+    Colours are RGBA with alpha 0 at the vertices of occluded faces. A PLY has OpenCV axes (x right, y down,
+    z forward) and says of each face whether it is `occluded`; a GLB has glTF's (y up, z backward) and is unlit.
+
+    Raises:
+        InvalidInput: the ending is neither .ply nor .glb.
+        OutputFailed: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
+        raise InvalidInput(f"{path} has no ending of a mesh file; name it .ply or .glb")
+    data = _ply_bytes(mesh) if suffix == ".ply" else _glb_bytes(mesh)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_mesh(path: str | Path) -> Mesh:
+    """Return the mesh of a PLY that `write_mesh` wrote, on the CPU.
+
+    A PLY of another program is read too: without colours it is white, without `occluded` all of it was seen.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it is no PLY with vertices and triangles.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputNotFound(f"there is no mesh file {path}")
+    loaded = _load_ply(path)
+    occluded = _face_property(loaded, "occluded")
+    return Mesh(
+        vertices=_tensor(loaded.vertices, np.float32),
+        faces=_tensor(loaded.faces, np.int32),
+        vertex_colors=_tensor(_colors_or_white(loaded), np.uint8),
+        face_occluded=_tensor(np.zeros(len(loaded.faces)) if occluded is None else occluded, np.bool_),
+    )
+
+
+def _ply_bytes(mesh: Mesh) -> bytes:
+    made = _as_trimesh(mesh, mesh.vertices.cpu().numpy())
+    made.face_attributes["occluded"] = mesh.face_occluded.cpu().numpy().astype(np.uint8)
+    data: Any = made.export(file_type="ply", encoding="binary", vertex_normal=False, include_attributes=True)
+    return bytes(data)
+
+
+def _glb_bytes(mesh: Mesh) -> bytes:
+    upright = mesh.vertices.cpu().numpy() * np.array([1, -1, -1], np.float32)
+    made = _as_trimesh(mesh, upright)
+    data: Any = made.export(file_type="glb", include_normals=False, tree_postprocessor=_show_as_guidance)
+    return bytes(data)
+
+
+def _show_as_guidance(tree: dict[str, Any]) -> None:
+    """Give a glTF tree one unlit two-sided material that hides what the source camera did not see."""
+    tree["extensionsUsed"] = ["KHR_materials_unlit"]
+    tree["materials"] = [
+        {
+            "alphaMode": "MASK",
+            "alphaCutoff": SEEN_ABOVE,
+            "doubleSided": True,
+            "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
+            "extensions": {"KHR_materials_unlit": {}},
+        }
+    ]
+    for part in tree["meshes"]:
+        for primitive in part["primitives"]:
+            primitive["material"] = 0
+
+
+def _as_trimesh(mesh: Mesh, vertices: np.ndarray) -> trimesh.Trimesh:
+    import trimesh
+
+    alpha = mesh.vertex_alpha().cpu().numpy()
+    colors = np.column_stack([mesh.vertex_colors.cpu().numpy(), np.where(alpha, 255, 0).astype(np.uint8)])
+    return trimesh.Trimesh(vertices, mesh.faces.cpu().numpy(), vertex_colors=colors, process=False)
+
+
+def _load_ply(path: Path) -> trimesh.Trimesh:
+    import trimesh
+
+    try:
+        loaded = trimesh.load_mesh(path, file_type="ply", process=False, fix_texture=False)
+        triangles = isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0
+    # trimesh raises whatever a damaged header or body leads to.
+    except Exception as error:
+        raise InvalidInput(f"{path} cannot be read as a PLY mesh: {error}") from error
+    if not triangles:
+        raise InvalidInput(f"{path} holds no triangles; give a PLY with vertices and faces")
+    return loaded
+
+
+def _face_property(loaded: trimesh.Trimesh, name: str) -> np.ndarray | None:
+    """Return a scalar property of each face of a loaded PLY, or None; trimesh keeps those only in its raw data."""
+    raw: Any = loaded.metadata.get("_ply_raw", {}).get("face", {}).get("data")
+    names = raw.dtype.names if isinstance(raw, np.ndarray) else raw
+    return np.asarray(raw[name]).reshape(-1) if names is not None and name in names else None
+
+
+def _colors_or_white(loaded: trimesh.Trimesh) -> np.ndarray:
+    visual: Any = loaded.visual
+    if visual.kind != "vertex":
+        return np.full((len(loaded.vertices), 3), 255)
+    return np.asarray(visual.vertex_colors)[:, :3]
+
+
+def _tensor(array: Any, dtype: type) -> torch.Tensor:
+    return torch.from_numpy(np.array(array, dtype))
