@@ -63,7 +63,7 @@ def read_video(
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
         if timing.is_cut_off and (num_frames is None or len(ticks) < num_frames):
             raise InvalidInput(
-                f"the file is cut off after {timing.num_frames} frames; copy it again, "
+                f"the file is cut off after {timing.source_frames} frames; copy it again, "
                 f"or ask for the {len(ticks)} that are there with num_frames={len(ticks)}"
             )
         wanted = [timing.source_index[tick] for tick in ticks]
@@ -71,7 +71,7 @@ def read_video(
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
     indices = tuple(wanted[: len(pictures)])
-    total = max(timing.source_index) + 1 if len(pictures) == len(wanted) else seen
+    total = timing.source_frames if len(pictures) == len(wanted) else seen
     return Video(frames=torch.from_numpy(pictures), fps=timing.fps / stride, origin=framing.origin(indices, total))
 
 
@@ -79,7 +79,7 @@ def _open(path: str | os.PathLike[str], fps: Fraction | float | None) -> tuple[T
     if is_image_folder(path):
         images = list_images(path)
         rate = DEFAULT_FPS if fps is None else _rate(fps)
-        return Timing(fps=rate, source_index=range(len(images))), _image_frames(images)
+        return Timing(fps=rate, source_index=range(len(images)), source_frames=len(images)), _image_frames(images)
     if fps is not None:
         raise InvalidInput(f"{path} has its own rate; fps is for folders of images")
     return read_timing(path), _video_frames(path)
@@ -144,7 +144,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
     """
     timing = read_timing(path)
     if timing.is_cut_off:
-        raise InvalidInput(f"{path} is cut off after {timing.num_frames} frames; copy it again")
+        raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")
     with open_video(path) as (container, stream):
         shades: list[Any] = [
             frame.reformat(format="gray", dst_color_range=2).to_ndarray() > 127

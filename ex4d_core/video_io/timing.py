@@ -27,6 +27,9 @@ class Timing:
 
     fps: Fraction
     source_index: Sequence[int]
+    source_frames: int
+    """Number of frames in the source."""
+
     is_cut_off: bool = False
     """True where the file ends before the frames that it announces."""
 
@@ -58,7 +61,7 @@ def constant_timing(
     """
     elapsed = np.asarray([time - times[0] for time in times], np.int64)
     if not elapsed.size or elapsed[-1] <= 0:
-        return Timing(fps=nominal[0] if nominal else DEFAULT_FPS, source_index=range(count))
+        return Timing(fps=nominal[0] if nominal else DEFAULT_FPS, source_index=range(count), source_frames=count)
     fitted = Fraction(count - 1) / (int(elapsed[-1]) * time_base)
     rates = (*nominal, *USUAL_FPS, fitted)
     drifts = [np.abs(elapsed * float(time_base * fps) - np.arange(count)).max() for fps in rates]
@@ -67,7 +70,7 @@ def constant_timing(
         # Times are rounded to the time base, which must not decide between 30000/1001 and a ratio of long counts.
         rounding = float(time_base * fitted)
         fps = next(fps for fps, drift in zip(rates, drifts, strict=True) if drift <= best + rounding)
-        return Timing(fps=_simple(fps), source_index=range(count))
+        return Timing(fps=_simple(fps), source_index=range(count), source_frames=count)
     return _resampled(elapsed, time_base, last_duration or int(np.median(np.diff(elapsed))))
 
 
@@ -79,7 +82,8 @@ def _resampled(elapsed: np.ndarray, time_base: Fraction, last_duration: int) -> 
         fps = most
     ticks = np.arange(max(1, round(duration * fps))) / float(fps * time_base)
     between = (elapsed[1:] + elapsed[:-1]) / 2
-    return Timing(fps=fps, source_index=np.searchsorted(between, ticks, side="right").tolist())
+    shown = np.searchsorted(between, ticks, side="right").tolist()
+    return Timing(fps=fps, source_index=shown, source_frames=len(elapsed))
 
 
 def _rate_of_most(elapsed: np.ndarray, time_base: Fraction) -> Fraction:

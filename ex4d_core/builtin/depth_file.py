@@ -1,0 +1,206 @@
+"""Depth from files that another program made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ex4d_core.builtin.depth_file_options import DepthFileOptions
+from ex4d_core.builtin.depth_formats import DepthFrames, open_depth
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.framing import frame_to, sample_nearest
+from ex4d_core.progress import Progress, track
+from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Origin, Video
+
+MILLIMETRE = 0.001
+"""Of whole-number depth, unless the options say otherwise."""
+
+SAME_ASPECT = 0.01
+"""Aspect ratios that differ by less than this are the same: sizes are rounded to whole pixels, or to 8 or 14."""
+
+_BLOCK = 1 << 20
+
+
+class DepthFile:
+    """Reads depth and brings it to the frames, the window and the size of the video."""
+
+    def __init__(self, options: DepthFileOptions, *, device: torch.device) -> None:
+        self._options = options
+        self._path = Path(options.path)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the file's contents, or of the names and contents in the folder.
+
+        Raises:
+            InputNotFound: there is no such file.
+        """
+        if not self._path.exists():
+            raise InputNotFound(f"the depth file {self._path} does not exist")
+        digest = hashlib.blake2b(digest_size=16)
+        files = sorted(self._path.iterdir()) if self._path.is_dir() else [self._path]
+        for file in files:
+            if not file.is_file():
+                continue
+            if self._path.is_dir():
+                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as content:
+                while block := content.read(_BLOCK):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
+        """Return the depth of the video's frames, of its length and size.
+
+        A file with as many maps as the video's source follows the frames and the window that were taken of it; one
+        with as many as the video is taken as it is. Each pixel takes the nearest value of the file: averages
+        of a near and a far surface would float between them. Padding, NaN, infinity and, other than for inverse
+        depth, 0 are not valid.
+
+        Inverse depth is brought to 0..1 over the whole file (`rel`, 1 = nearest) and becomes
+        `near / max(rel, near / far)`.
+
+        Raises:
+            InputNotFound: there is no such file.
+            InvalidInput: its length, size or values do not fit.
+        """
+        frames = open_depth(self._path)
+        indices = self._frame_indices(frames.count, video)
+        origin = self._window(frames.size, video)
+        is_inverse = self._is_inverse(frames)
+        numbers, valid = self._sampled(frames, indices, origin, video, progress)
+        if not valid.any():
+            raise InvalidInput(f"{self._path} knows no depth in the frames asked for: all is NaN, infinite or invalid")
+        if is_inverse:
+            depth, kind = self._from_inverse(numbers, frames), DepthKind.AFFINE_INVERSE
+        else:
+            depth, kind = self._from_depth(numbers, valid, frames)
+            valid &= depth > 0
+        if not valid.any():
+            raise InvalidInput(f"{self._path} knows no depth in the frames asked for: all is 0")
+        return DepthVideo(
+            depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
+            valid=torch.from_numpy(valid),
+            kind=kind,
+            intrinsics=_intrinsics(frames, indices, origin, video),
+        )
+
+    def _frame_indices(self, count: int, video: Video) -> Sequence[int]:
+        """Return which depth map belongs to each frame of the video."""
+        origin = video.origin
+        if origin is not None:
+            follows = count > max(origin.frame_indices) if origin.source_frames == 0 else count == origin.source_frames
+            if follows:
+                return origin.frame_indices
+        if count == video.num_frames:
+            return range(count)
+        source = f", from a source of {origin.source_frames}" if origin is not None and origin.source_frames else ""
+        raise InvalidInput(
+            f"{self._path} has {count} depth maps but the video has {video.num_frames} frames{source}; "
+            "give one map for each frame of either"
+        )
+
+    def _window(self, size: tuple[int, int], video: Video) -> Origin:
+        """Return which window of the depth maps the video shows."""
+        if video.origin is not None and _same_aspect(size, (video.origin.source_width, video.origin.source_height)):
+            return video.origin
+        shown = (video.width, video.height)
+        if _same_aspect(size, shown):
+            return frame_to(shown, None).origin(tuple(range(video.num_frames)), video.num_frames)
+        source = (
+            f" and its source {video.origin.source_width}x{video.origin.source_height}"
+            if video.origin is not None
+            else ""
+        )
+        raise InvalidInput(
+            f"{self._path} is {size[0]}x{size[1]} but the video is {shown[0]}x{shown[1]}{source}; "
+            "the depth must have the shape of either"
+        )
+
+    def _is_inverse(self, frames: DepthFrames) -> bool:
+        kind = self._options.kind
+        if frames.is_inverse and kind not in ("auto", "inverse"):
+            raise InvalidInput(f"{self._path} names its array inverse depth, so its kind cannot be {kind}")
+        return frames.is_inverse or kind == "inverse"
+
+    def _sampled(
+        self, frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video, progress: Progress
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the file's numbers float32 [T, H, W], 0 where unknown, and where they are known, bool [T, H, W]."""
+        numbers = np.zeros(video.frames.shape[:3], np.float32)
+        valid = np.zeros(numbers.shape, bool)
+        maps = zip(indices, frames.read(indices), strict=True)
+        for index, (source, values) in enumerate(track(maps, progress, total=len(indices))):
+            sampled, inside = sample_nearest(values, origin, (video.width, video.height))
+            valid[index] = inside & np.isfinite(sampled)
+            if frames.valid is not None:
+                valid[index] &= sample_nearest(frames.valid[source], origin, (video.width, video.height))[0]
+            numbers[index] = np.where(valid[index], sampled, 0)
+        return numbers, valid
+
+    def _from_depth(self, numbers: np.ndarray, valid: np.ndarray, frames: DepthFrames) -> tuple[np.ndarray, DepthKind]:
+        kind = self._options.kind
+        known = numbers[valid]
+        if (known < 0).any():
+            raise InvalidInput(
+                f"{self._path} has values below 0, so it is no depth; set depth kind to inverse if near is large in it"
+            )
+        if kind == "auto" and frames.unit != "integer" and known.max() <= 1:
+            raise InvalidInput(
+                f"{self._path} lies between 0 and 1, which may be metres or normalised; "
+                "set depth kind to metric, relative or inverse"
+            )
+        unit = MILLIMETRE if frames.unit == "integer" else 1.0
+        scale = unit if self._options.scale is None else self._options.scale
+        return numbers * np.float32(scale), DepthKind.RELATIVE if kind == "relative" else DepthKind.METRIC
+
+    def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames) -> np.ndarray:
+        farthest, nearest = self._extremes(frames)
+        near, far = self._options.near, self._options.far
+        relative = (numbers - farthest) / (nearest - farthest)
+        return (near / np.maximum(relative, near / far)).astype(np.float32)
+
+    def _extremes(self, frames: DepthFrames) -> tuple[float, float]:
+        """Return the least and the greatest known number of the whole file."""
+        least, greatest = np.inf, -np.inf
+        for index, values in enumerate(frames.read(range(frames.count))):
+            known = np.isfinite(values) if frames.valid is None else np.isfinite(values) & frames.valid[index]
+            if known.any():
+                least = min(least, float(values[known].min()))
+                greatest = max(greatest, float(values[known].max()))
+        if not least < greatest:
+            raise InvalidInput(f"{self._path} is the same everywhere, so it cannot be inverse depth")
+        return least, greatest
+
+
+def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= SAME_ASPECT
+
+
+def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video) -> tuple[Intrinsics, ...]:
+    """Return the file's intrinsics as the video's, or the default field of view."""
+    if frames.intrinsics is None:
+        return (Intrinsics.from_fov(width=video.width, height=video.height),)
+    width, height = frames.size
+    matrices = frames.intrinsics if len(frames.intrinsics) == 1 else frames.intrinsics[list(indices)]
+    whole = (
+        Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height).scaled_to(
+            width=origin.source_width, height=origin.source_height
+        )
+        for k in matrices
+    )
+    return tuple(
+        camera.windowed(
+            left=origin.left,
+            top=origin.top,
+            width=origin.width,
+            height=origin.height,
+            to_width=video.width,
+            to_height=video.height,
+        )
+        for camera in whole
+    )

@@ -1,0 +1,266 @@
+"""Depth files of all formats as one thing: frames that can be read in order."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+import numpy as np
+
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.video_io.images import list_images, read_image
+from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames, read_timing
+
+if TYPE_CHECKING:
+    import av
+
+Unit = Literal["integer", "float", "normalised"]
+"""Whole numbers of a small unit, numbers with a fraction, or 8-bit shades mapped to 0..1."""
+
+FRAME_SUFFIXES = frozenset({".png", ".exr", ".npy", ".tif", ".tiff"})
+"""Of the files in a folder of depth maps."""
+
+DEPTH_NAMES = ("depth", "depths")
+INVERSE_NAMES = ("inverse_depth", "disparity")
+INTRINSICS_NAMES = ("intrinsics", "K")
+
+Read = Callable[[Sequence[int]], Iterator[np.ndarray]]
+"""Yields the frames [h, w] of ascending indices, which may repeat."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class DepthFrames:
+    """Depth maps of one file or folder."""
+
+    count: int
+    """Number of depth maps."""
+
+    size: tuple[int, int]
+    """Their width and height in pixels."""
+
+    read: Read
+    """Reads some of them, in the file's own numbers."""
+
+    unit: Unit
+    """What kind of numbers they are."""
+
+    is_inverse: bool = False
+    """True where the file itself says that near is large."""
+
+    valid: np.ndarray | None = None
+    """bool [count, h, w], True where depth is known, if the file says so."""
+
+    intrinsics: np.ndarray | None = None
+    """float64 [1 or count, 3, 3], K in pixels of the depth maps."""
+
+
+def open_depth(path: Path) -> DepthFrames:
+    """Return the depth maps of a file or folder.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it holds no depth.
+    """
+    if not path.exists():
+        raise InputNotFound(f"the depth file {path} does not exist")
+    if path.is_dir():
+        return _open_folder(path)
+    if path.suffix.lower() == ".npy":
+        return _from_array(_load_npy(path), path)
+    if path.suffix.lower() == ".npz":
+        return _open_npz(path)
+    if path.suffix.lower() in FRAME_SUFFIXES:
+        return _open_images([path])
+    return _open_video(path)
+
+
+def _load_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (ValueError, EOFError, OSError) as error:
+        raise InvalidInput(f"{path} is not a NumPy array that can be read ({error})") from error
+
+
+def _open_npz(path: Path) -> DepthFrames:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{path} is not a NumPy archive that can be read ({error})") from error
+    name = _depth_name(arrays, path)
+    frames = _from_array(arrays[name], path)
+    valid = arrays.get("valid")
+    matrices = next((arrays[key] for key in INTRINSICS_NAMES if key in arrays), None)
+    return attrs.evolve(
+        frames,
+        is_inverse=name in INVERSE_NAMES,
+        valid=None if valid is None else _valid_maps(valid, arrays[name], path),
+        intrinsics=None if matrices is None else _matrices(matrices, frames.count, path),
+    )
+
+
+def _depth_name(arrays: Mapping[str, np.ndarray], path: Path) -> str:
+    for name in (*DEPTH_NAMES, *INVERSE_NAMES):
+        if name in arrays:
+            return name
+    others = [name for name in arrays if name not in ("valid", *INTRINSICS_NAMES)]
+    if len(others) != 1:
+        wanted = ", ".join((*DEPTH_NAMES, *INVERSE_NAMES))
+        raise InvalidInput(f"{path} has the arrays {', '.join(arrays) or 'none'}; name the depth one of {wanted}")
+    return others[0]
+
+
+def _maps(array: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array as [T, H, W]."""
+    shape = array.shape
+    if array.ndim == 4 and 1 in (shape[1], shape[3]):
+        array = array[:, 0] if shape[1] == 1 else array[..., 0]
+    elif array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or 0 in array.shape:
+        raise InvalidInput(f"{path} holds an array of shape {list(shape)}; depth must be [T, H, W]")
+    return array
+
+
+def _from_array(array: np.ndarray, path: Path) -> DepthFrames:
+    if array.dtype.kind not in "uif":
+        raise InvalidInput(f"{path} holds {array.dtype} values; depth must be numbers")
+    maps = _maps(array, path)
+    return DepthFrames(
+        count=len(maps),
+        size=(maps.shape[2], maps.shape[1]),
+        read=lambda indices: (np.asarray(maps[index]) for index in indices),
+        unit="float" if array.dtype.kind == "f" else "integer",
+    )
+
+
+def _valid_maps(valid: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:
+    if valid.shape != depth.shape:
+        raise InvalidInput(f"{path}: valid is {list(valid.shape)} but the depth is {list(depth.shape)}")
+    return _maps(valid, path).astype(bool)
+
+
+def _matrices(matrices: np.ndarray, count: int, path: Path) -> np.ndarray:
+    if matrices.shape not in ((3, 3), (1, 3, 3), (count, 3, 3)):
+        raise InvalidInput(f"{path}: intrinsics are {list(matrices.shape)}; they must be [3, 3] or [{count}, 3, 3]")
+    if not (matrices[..., (0, 1), (0, 1)] > 1).all():
+        raise InvalidInput(f"{path}: intrinsics must be in pixels of the depth maps, with focal lengths above 1")
+    return matrices.reshape(-1, 3, 3).astype(np.float64)
+
+
+def _open_folder(path: Path) -> DepthFrames:
+    files = list_images(path, FRAME_SUFFIXES)
+    suffixes = sorted({file.suffix.lower() for file in files})
+    if len(suffixes) > 1:
+        raise InvalidInput(f"the folder {path} mixes {' and '.join(suffixes)} files; keep one depth map a frame")
+    return _open_images(files)
+
+
+def _open_images(files: Sequence[Path]) -> DepthFrames:
+    first, unit = read_map(files[0])
+
+    def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
+        for index in indices:
+            depth, found = read_map(files[index])
+            if depth.shape != first.shape or found != unit:
+                raise InvalidInput(f"{files[index]} has another size or type than {files[0].name}; all must be equal")
+            yield depth
+
+    return DepthFrames(count=len(files), size=(first.shape[1], first.shape[0]), read=read, unit=unit)
+
+
+def read_map(path: Path) -> tuple[np.ndarray, Unit]:
+    """Return one depth map [h, w] and the kind of its numbers.
+
+    Raises:
+        InvalidInput: it cannot be read, or is a colour picture.
+    """
+    import cv2
+
+    if path.suffix.lower() == ".npy":
+        depth = _load_npy(path)
+    elif path.suffix.lower() == ".exr":
+        depth = _read_exr(path)
+    else:
+        depth = read_image(path, cv2.IMREAD_UNCHANGED)
+    depth = np.squeeze(depth)
+    if depth.ndim != 2:
+        raise InvalidInput(f"{path} is a colour picture, not a depth map")
+    if depth.dtype == np.uint8:
+        return depth.astype(np.float32) / 255, "normalised"
+    return depth, "float" if depth.dtype.kind == "f" else "integer"
+
+
+def _read_exr(path: Path) -> np.ndarray:
+    import cv2
+
+    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV asks for it when it meets the first EXR
+    data = bytearray(path.read_bytes())
+    channels, first = _exr_channels(data, path)
+    if len(channels) == 1 and len(channels[0]) == 1:
+        data[first : first + 1] = b"Y"  # OpenCV gives zeros for Z and nothing for V; it knows Y, luminance
+    elif not set(channels) <= set("RGBA"):
+        raise InvalidInput(f"{path} has the channels {', '.join(channels)}; save the depth alone, as Z or Y")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InvalidInput(f"{path} is not an EXR image that can be read")
+    return image if image.ndim == 2 else image[..., 2]  # of blue, green, red
+
+
+def _exr_channels(data: bytes | bytearray, path: Path) -> tuple[list[str], int]:
+    """Return the names of an EXR file's channels and where the first name is (openexr.com, "File Layout")."""
+    start = data.find(b"channels\0chlist\0")
+    if start < 0 or not data.startswith(b"\x76\x2f\x31\x01"):
+        raise InvalidInput(f"{path} is not an EXR image that can be read")
+    first = at = start + len(b"channels\0chlist\0") + 4
+    names: list[str] = []
+    while data[at : at + 1] not in (b"\0", b""):
+        end = data.index(b"\0", at)
+        names.append(data[at:end].decode("latin-1"))
+        at = end + 1 + 16
+    return names, first
+
+
+def _open_video(path: Path) -> DepthFrames:
+    timing = read_timing(path)
+    if timing.is_cut_off:
+        raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")
+    with open_video(path) as (container, stream):
+        first = first_of(raw_frames(container, stream, path), path)
+        unit, (height, width) = _frame_unit(first), oriented(_plane(first), first).shape
+
+    def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
+        wanted = list(indices)
+        with open_video(path) as (container, stream):
+            for index, frame in enumerate(raw_frames(container, stream, path)):
+                while wanted and wanted[0] == index:
+                    yield oriented(_plane(frame), frame)
+                    wanted.pop(0)
+                if not wanted:
+                    return
+        raise InvalidInput(f"{path} ends before frame {wanted[0]}")
+
+    return DepthFrames(count=timing.source_frames, size=(width, height), read=read, unit=unit)
+
+
+def _frame_unit(frame: av.VideoFrame) -> Unit:
+    if frame.format.name.startswith("grayf32"):
+        return "float"
+    deep_gray = frame.format.name.startswith("gray") and frame.format.components[0].bits > 8
+    return "integer" if deep_gray else "normalised"
+
+
+def _plane(frame: av.VideoFrame) -> np.ndarray:
+    """Return the one plane of a gray frame as it is, or the luma of others as float32 0..1."""
+    unit = _frame_unit(frame)
+    plane: Any = frame
+    if unit == "normalised":
+        plane = frame.reformat(format="gray16le", dst_color_range="JPEG")
+    order = ">" if plane.format.name.endswith("be") else "<"
+    dtype = np.dtype(order + ("f4" if unit == "float" else "u2"))
+    values = np.frombuffer(plane.planes[0], dtype).reshape(plane.height, -1)[:, : plane.width]
+    return values.astype(np.float32) / 65535 if unit == "normalised" else values.astype(dtype.newbyteorder("="))
