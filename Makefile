@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= outputs
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 
 BIN := $(VENV)/bin
 PLUGINS := plugins/trajectories
