@@ -169,29 +169,27 @@ def raster_rows(
     """
     depth[first_row:end_row] = math.inf
     face_index[first_row:end_row] = -1
-    last_column = np.float64(depth.shape[1] - 1)
-    spare = 1e-6  # a pixel centre that falls on a vertex must not be lost to rounding
+    top_row, bottom_row, last_column = np.float64(first_row), np.float64(end_row - 1), np.float64(depth.shape[1] - 1)
+    half = 0.5 - 1e-6  # a pixel centre that falls on a vertex must not be lost to rounding
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         za, zb, zc = prepared[a, 2], prepared[b, 2], prepared[c, 2]
         if za >= near and zb >= near and zc >= near:
-            va, vb, vc = prepared[a, 4], prepared[b, 4], prepared[c, 4]
-            top = max(min(va, vb, vc) - 0.5 - spare, np.float64(first_row))
-            bottom = min(max(va, vb, vc) - 0.5 + spare, np.float64(end_row - 1))
-            if math.ceil(top) > math.floor(bottom):
-                continue
             ua, ub, uc = prepared[a, 3], prepared[b, 3], prepared[c, 3]
-            left, right = min(ua, ub, uc) - 0.5 - spare, max(ua, ub, uc) - 0.5 + spare
+            va, vb, vc = prepared[a, 4], prepared[b, 4], prepared[c, 4]
+            left, right, top, bottom = min(ua, ub, uc), max(ua, ub, uc), min(va, vb, vc), max(va, vb, vc)
         elif (za >= near or zb >= near or zc >= near) and not math.isnan(za + zb + zc):
             left, right, top, bottom = _bounds_beyond_near(prepared, (a, b, c), near, lens)
-            top, bottom = max(top, np.float64(first_row)), min(bottom, np.float64(end_row - 1))
         else:
             continue
-        left, right = max(left, 0.0), min(right, last_column)
-        # Compared before they become integers: far off the screen they may be too big for one.
-        if not (left <= right and top <= bottom):
+        # Cut to the screen before they become integers: far off it they may be too big for one.
+        top, bottom = max(top - 1 + half, top_row), min(bottom - half, bottom_row)
+        left, right = max(left - 1 + half, 0.0), min(right - half, last_column)
+        if not (top <= bottom and left <= right):
             continue
         window = (math.ceil(left), math.floor(right), math.ceil(top), math.floor(bottom))
+        if window[0] > window[1] or window[2] > window[3]:
+            continue
         _fill(prepared, (a, b, c), f, near, far, lens, window, depth, face_index)
 
 

@@ -14,9 +14,13 @@ from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
 
+_ASIDE = 1e-3
+"""How far beside the middle of a pixel a ray looks for its face, in pixels: Embree's rays slip between the faces at
+a vertex now and then, and seen from the source camera each pixel's middle is a vertex."""
+
 
 class RaycastRenderer:
-    """Casts one ray through the middle of each pixel.
+    """Casts one ray for each pixel to find its face, and computes where its middle is on it.
 
     Raises:
         PluginFailed: Open3D cannot be imported.
@@ -56,21 +60,27 @@ class RaycastRenderer:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Return per pixel the index of the face or -1, the weights of its vertices [H, W, 3], and z or inf."""
         size = (intrinsics.height, intrinsics.width)
-        if not len(faces):
-            return np.full(size, -1), np.zeros((*size, 3)), np.full(size, np.inf)
-        o3d, near = self._open3d, self._options.near
-        scene = o3d.t.geometry.RaycastingScene(nthreads=self._options.threads)
+        face_index, weights, depth = np.full(size, -1), np.zeros((*size, 3)), np.full(size, np.inf)
+        if len(faces):
+            found = self._first_faces(vertices_camera, faces, _pixel_rays(intrinsics, aside=_ASIDE))
+            hit = found >= 0
+            corners = vertices_camera.astype(np.float64)[faces[found[hit]]]
+            weights[hit], depth[hit] = _intersect(_pixel_rays(intrinsics)[hit], corners)
+            seen = depth <= self._options.far
+            face_index, depth = np.where(seen, found, -1), np.where(seen, depth, np.inf)
+        return face_index, weights, depth
+
+    def _first_faces(
+        self, vertices_camera: NDArray[np.float32], faces: NDArray[np.int32], directions: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Return the index of the first face beyond the near plane along each ray [H, W, 3], or -1."""
+        o3d, threads = self._open3d, self._options.threads
+        scene = o3d.t.geometry.RaycastingScene(nthreads=threads)
         scene.add_triangles(o3d.core.Tensor(vertices_camera), o3d.core.Tensor(faces.astype(np.uint32)))
-        directions = _pixel_rays(intrinsics)
-        # A ray begins on the near plane, and since its z is 1, the distance along it is depth.
-        rays = np.concatenate([directions * near, directions], axis=-1).astype(np.float32)
-        hits = scene.cast_rays(o3d.core.Tensor(rays), nthreads=self._options.threads)
-        depth = hits["t_hit"].numpy().astype(np.float64) + near
-        seen = depth <= self._options.far
-        face_index = np.where(seen, hits["primitive_ids"].numpy().astype(np.int64), -1)
-        of_b_and_c = hits["primitive_uvs"].numpy().astype(np.float64)
-        weights = np.concatenate([1 - of_b_and_c.sum(-1, keepdims=True), of_b_and_c], axis=-1)
-        return face_index, weights, np.where(seen, depth, np.inf)
+        rays = np.concatenate([directions * self._options.near, directions], axis=-1).astype(np.float32)
+        hits = scene.cast_rays(o3d.core.Tensor(rays), nthreads=threads)
+        index: NDArray[np.int64] = hits["primitive_ids"].numpy().astype(np.int64)
+        return np.where(np.isfinite(hits["t_hit"].numpy()), index, -1)
 
 
 def _import_open3d() -> Any:
@@ -98,9 +108,23 @@ def _in_camera(mesh: Mesh, world_to_camera: Tensor) -> NDArray[np.float32]:
     return moved
 
 
-def _pixel_rays(intrinsics: Intrinsics) -> NDArray[np.float64]:
-    """Return the rays through the pixels' middles, float64 [H, W, 3] with z = 1, in the camera's frame."""
-    x = (np.arange(intrinsics.width) + 0.5 - intrinsics.cx) / intrinsics.fx
-    y = (np.arange(intrinsics.height) + 0.5 - intrinsics.cy) / intrinsics.fy
+def _pixel_rays(intrinsics: Intrinsics, *, aside: float = 0.0) -> NDArray[np.float64]:
+    """Return rays float64 [H, W, 3] with z = 1 in the camera's frame, `aside` pixels beside the pixels' middles."""
+    x = (np.arange(intrinsics.width) + 0.5 + aside - intrinsics.cx) / intrinsics.fx
+    y = (np.arange(intrinsics.height) + 0.5 + 2 * aside - intrinsics.cy) / intrinsics.fy
     grid = np.meshgrid(x, y)
     return np.stack([*grid, np.ones_like(grid[0])], axis=-1)
+
+
+def _intersect(
+    rays: NDArray[np.float64], corners: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where rays [N, 3] with z = 1 meet the planes of faces [N, 3 corners, 3]: weights [N, 3] and z [N]."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    normal = np.cross(b - a, c - a)
+    depth = (a * normal).sum(-1) / (rays * normal).sum(-1)
+    point = rays * depth[:, None]
+    # A corner's weight is the area of the triangle between the point and the other two corners.
+    parts = [np.cross(c - b, point - b), np.cross(a - c, point - c), np.cross(b - a, point - a)]
+    weights = np.stack([(part * normal).sum(-1) for part in parts], axis=-1).clip(min=0)
+    return weights / weights.sum(-1, keepdims=True), depth
