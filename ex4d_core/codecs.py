@@ -213,11 +213,14 @@ def _checksum_all(tensors: dict[str, Tensor]) -> str:
 
 def _load_frames(path: Path, described: dict[str, int], pixel_format: str) -> Tensor:
     """Return the frames of an FFV1 file, uint8 [T, H, W, 3] or [T, H, W], if they are those that were saved."""
+    from av.video.reformatter import VideoReformatter
+
     out = np.empty(0, np.uint8)
+    reformatter = VideoReformatter()
     num_frames, count = described["num_frames"], 0
     with open_video(path) as (container, stream):
         for frame in raw_frames(container, stream, path):
-            image = frame.reformat(format=pixel_format).to_ndarray()
+            image = reformatter.reformat(frame, format=pixel_format).to_ndarray()
             if count == 0:
                 out = np.empty((num_frames, *image.shape), np.uint8)
             if count < num_frames:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ex4d_core.framing import Fit, Framing, check_selection, check_size, frame_t
 from ex4d_core.progress import Progress, silent
 from ex4d_core.types import Video
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
-from ex4d_core.video_io.source import decoded, open_video, raw_frames, read_timing
+from ex4d_core.video_io.source import open_video, pictures, raw_frames, read_timing
 from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
 
 
@@ -67,15 +68,17 @@ def read_video(
                 f"or ask for the {len(ticks)} that are there with num_frames={len(ticks)}"
             )
         wanted = [timing.source_index[tick] for tick in ticks]
-        pictures, framing, seen = _gather(frames, wanted, size, fit, progress)
+        gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
-    indices = tuple(wanted[: len(pictures)])
-    total = timing.source_frames if len(pictures) == len(wanted) else seen
-    return Video(frames=torch.from_numpy(pictures), fps=timing.fps / stride, origin=framing.origin(indices, total))
+    indices = tuple(wanted[: len(gathered)])
+    total = timing.source_frames if len(gathered) == len(wanted) else seen
+    return Video(frames=torch.from_numpy(gathered), fps=timing.fps / stride, origin=framing.origin(indices, total))
 
 
-def _open(path: str | os.PathLike[str], fps: Fraction | float | None) -> tuple[Timing, Iterator[np.ndarray]]:
+def _open(
+    path: str | os.PathLike[str], fps: Fraction | float | None
+) -> tuple[Timing, Iterator[Callable[[], np.ndarray]]]:
     if is_image_folder(path):
         images = list_images(path)
         rate = DEFAULT_FPS if fps is None else _rate(fps)
@@ -91,41 +94,45 @@ def _rate(fps: Fraction | float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def _image_frames(images: Sequence[Path]) -> Iterator[np.ndarray]:
-    shape: tuple[int, ...] | None = None
+def _image_frames(images: Sequence[Path]) -> Iterator[Callable[[], np.ndarray]]:
     for path in images:
-        image = read_image(path)
-        shape = shape or image.shape
-        if image.shape != shape:
-            raise InvalidInput(
-                f"{path} is {image.shape[1]}x{image.shape[0]} but the images before it are {shape[1]}x{shape[0]}; "
-                "all must be equal"
-            )
-        yield image
+        yield partial(read_image, path)
 
 
-def _video_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+def _video_frames(path: str | os.PathLike[str]) -> Iterator[Callable[[], np.ndarray]]:
     with open_video(path) as (container, stream):
-        yield from decoded(container, stream, path)
+        yield from pictures(container, stream, path)
 
 
 def _gather(
-    frames: Iterator[np.ndarray], wanted: Sequence[int], size: tuple[int, int] | None, fit: Fit, progress: Progress
+    frames: Iterator[Callable[[], np.ndarray]],
+    wanted: Sequence[int],
+    size: tuple[int, int] | None,
+    fit: Fit,
+    progress: Progress,
 ) -> tuple[np.ndarray, Framing, int]:
     """Return the wanted frames uint8 [T, H, W, 3], how they were framed, and how many frames were looked at."""
     progress(0, len(wanted))
     framing: Framing | None = None
     out = np.empty(0, np.uint8)
     done = index = 0
-    for index, frame in enumerate(frames):
-        if framing is None:
-            framing = frame_to((frame.shape[1], frame.shape[0]), size, fit)
-            out = np.empty((len(wanted), framing.size[1], framing.size[0], 3), np.uint8)
+    for index, picture in enumerate(frames):
         if wanted[done] != index:
             continue
-        picture = framing.apply(frame)
+        frame = picture()
+        source_size = (frame.shape[1], frame.shape[0])
+        if framing is None:
+            framing = frame_to(source_size, size, fit)
+            out = np.empty((len(wanted), framing.size[1], framing.size[0], 3), np.uint8)
+        elif source_size != framing.source_size:
+            raise InvalidInput(
+                "frame {} is {}x{} but the first is {}x{}; all must be equal".format(
+                    index, *source_size, *framing.source_size
+                )
+            )
+        framed = framing.apply(frame)
         while done < len(wanted) and wanted[done] == index:
-            out[done] = picture
+            out[done] = framed
             done += 1
         progress(done, len(wanted))
         if done == len(wanted):
@@ -140,14 +147,17 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no video.
+        InvalidInput: it is no video, or is damaged.
     """
+    from av.video.reformatter import ColorRange, VideoReformatter
+
     timing = read_timing(path)
     if timing.is_cut_off:
         raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")
+    reformatter = VideoReformatter()
     with open_video(path) as (container, stream):
         shades: list[Any] = [
-            frame.reformat(format="gray", dst_color_range=2).to_ndarray() > 127
+            reformatter.reformat(frame, format="gray", dst_color_range=ColorRange.JPEG).to_ndarray() > 127
             for frame in raw_frames(container, stream, path)
         ]
     if not shades:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,10 +20,11 @@ from ex4d_core.video_io.timing import Timing, constant_timing
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
-BT709, UNTAGGED = 1, 2
-"""Of the colour matrix codes in ITU-T H.273, table 4."""
+UNTAGGED = 2
+"""The colour matrix code that says nothing (ITU-T H.273, table 4)."""
 
 _NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
 """Decoders that draw text; FFmpeg takes them for any text file."""
@@ -63,7 +65,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         height, width = read_image(names[0]).shape[:2]
         return VideoInfo(width=width, height=height, fps=DEFAULT_FPS, num_frames=len(names))
     with open_video(path) as (container, stream):
-        height, width = first_of(decoded(container, stream, path), path).shape[:2]
+        height, width = first_of(pictures(container, stream, path), path)().shape[:2]
     timing = read_timing(path)
     return VideoInfo(width=width, height=height, fps=timing.fps, num_frames=timing.num_frames)
 
@@ -166,16 +168,21 @@ def _nominal_rates(stream: VideoStream) -> list[Fraction]:
     return [Fraction(rate) for rate in dict.fromkeys(rates) if rate]
 
 
-def decoded(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
-    """Yield the frames as uint8 [H, W, 3], sRGB, turned the way they are shown.
+def pictures(
+    container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]
+) -> Iterator[Callable[[], np.ndarray]]:
+    """Yield for each frame a function that gives it as uint8 [H, W, 3], sRGB, turned the way it is shown.
 
     Raises:
         InvalidInput: a frame cannot be decoded.
     """
+    from av.video.reformatter import VideoReformatter
+
+    reformatter = VideoReformatter()  # one for all: each makes tables and threads of its own
     size: tuple[int, int] | None = None
     for frame in raw_frames(container, stream, path):
         size = size or _shown_size(frame, stream)
-        yield oriented(_to_rgb(frame, size), frame)
+        yield partial(_picture, frame, size, reformatter)
 
 
 def raw_frames(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> Iterator[av.VideoFrame]:
@@ -212,19 +219,21 @@ def _shown_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
     return (round(frame.width * aspect) if Fraction(1, 4) < aspect < 4 else frame.width), frame.height
 
 
-def _to_rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+def _picture(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReformatter) -> np.ndarray:
     from av.video.reformatter import Colorspace, Interpolation
 
     # Players take untagged video for BT.709 when it is larger than standard definition.
     untagged_hd = frame.colorspace == UNTAGGED and (frame.width > 1024 or frame.height > 576)
     how = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
-    return frame.reformat(
+    rgb = reformatter.reformat(
+        frame,
         width=size[0],
         height=size[1],
         format="rgb24",
         src_colorspace=Colorspace.ITU709 if untagged_hd else None,
-        interpolation=int(how),
-    ).to_ndarray()
+        interpolation=how,
+    )
+    return oriented(rgb.to_ndarray(), frame)
 
 
 def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +18,9 @@ from ex4d_core.types import Video
 
 if TYPE_CHECKING:
     import av
+    from av.video.reformatter import VideoReformatter
+
+    Convert = Callable[[np.ndarray, VideoReformatter], av.VideoFrame]
 
 H264_SUFFIXES = (".mp4", ".m4v", ".mov")
 FFV1_SUFFIX = ".mkv"
@@ -46,12 +49,13 @@ def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) ->
     """
     if not 1 <= crf <= 51:
         raise InvalidInput(f"crf must be between 1 (best) and 51, not {crf}")
+    _refuse_empty(video.frames, path)
     frames = (frame.numpy() for frame in video.frames)
     if _is_lossless(path):
-        _write(path, map(_rgb_exact, frames), video.num_frames, video.fps, "ffv1", FFV1_OPTIONS)
+        _write(path, frames, _rgb_exact, video.fps, "ffv1", FFV1_OPTIONS)
     else:
         options = {"crf": str(crf), "preset": "medium", "profile": "high"}
-        _write(path, map(_rgb_420, frames), video.num_frames, video.fps, "libx264", options)
+        _write(path, frames, _rgb_420, video.fps, "libx264", options)
 
 
 def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> None:
@@ -64,11 +68,17 @@ def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> 
         InvalidInput: the name's suffix is none of these, or the mask has no frames.
         OutputFailed: the file cannot be written.
     """
+    _refuse_empty(mask, path)
     shades = (frame.numpy().astype(np.uint8) * 255 for frame in mask)
     if _is_lossless(path):
-        _write(path, map(_gray_exact, shades), len(mask), fps, "ffv1", FFV1_OPTIONS)
+        _write(path, shades, _gray_exact, fps, "ffv1", FFV1_OPTIONS)
     else:
-        _write(path, map(_gray_420, shades), len(mask), fps, "libx264", MASK_OPTIONS)
+        _write(path, shades, _gray_420, fps, "libx264", MASK_OPTIONS)
+
+
+def _refuse_empty(frames: Tensor, path: str | os.PathLike[str]) -> None:
+    if len(frames) == 0:
+        raise InvalidInput(f"{path} cannot be written: there are no frames")
 
 
 def _is_lossless(path: str | os.PathLike[str]) -> bool:
@@ -79,34 +89,35 @@ def _is_lossless(path: str | os.PathLike[str]) -> bool:
     return suffix == FFV1_SUFFIX
 
 
-def _rgb_exact(frame: np.ndarray) -> av.VideoFrame:
+def _rgb_exact(frame: np.ndarray, reformatter: VideoReformatter) -> av.VideoFrame:
     import av
 
     # FFV1 has no 24-bit RGB; of bgr0 it stores three bytes. This conversion only moves bytes.
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgr0")
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return reformatter.reformat(rgb, format="bgr0")
 
 
-def _rgb_420(frame: np.ndarray) -> av.VideoFrame:
+def _rgb_420(frame: np.ndarray, reformatter: VideoReformatter) -> av.VideoFrame:
     import av
     from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-    how = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
-    return av.VideoFrame.from_ndarray(_even(frame), format="rgb24").reformat(
+    return reformatter.reformat(
+        av.VideoFrame.from_ndarray(_even(frame), format="rgb24"),
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
-        interpolation=int(how),
+        interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND,
     )
 
 
-def _gray_exact(shade: np.ndarray) -> av.VideoFrame:
+def _gray_exact(shade: np.ndarray, reformatter: VideoReformatter) -> av.VideoFrame:
     import av
 
     return av.VideoFrame.from_ndarray(shade, format="gray")
 
 
-def _gray_420(shade: np.ndarray) -> av.VideoFrame:
-    return _rgb_420(np.repeat(shade[..., None], 3, axis=-1))
+def _gray_420(shade: np.ndarray, reformatter: VideoReformatter) -> av.VideoFrame:
+    return _rgb_420(np.repeat(shade[..., None], 3, axis=-1), reformatter)
 
 
 def _even(frame: np.ndarray) -> np.ndarray:
@@ -119,19 +130,19 @@ def _even(frame: np.ndarray) -> np.ndarray:
 
 def _write(
     path: str | os.PathLike[str],
-    frames: Iterable[av.VideoFrame],
-    num_frames: int,
+    images: Iterable[np.ndarray],
+    convert: Convert,
     fps: Fraction,
     codec: str,
     options: dict[str, str],
 ) -> None:
     import av
+    from av.video.reformatter import VideoReformatter
 
-    if num_frames == 0:
-        raise InvalidInput(f"{path} cannot be written: there are no frames")
+    reformatter = VideoReformatter()
     with replacing(path) as partial:
         try:
-            _encode(partial, frames, Fraction(fps), codec, options)
+            _encode(partial, (convert(image, reformatter) for image in images), Fraction(fps), codec, options)
         except av.FFmpegError as error:
             raise OSError(getattr(error, "errno", None), error.strerror or str(error)) from error
 
@@ -176,9 +187,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial = final.with_name(f".{final.stem}.{secrets.token_hex(4)}.partial{final.suffix}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, final)
+        try:
+            yield partial
+            os.replace(partial, final)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
