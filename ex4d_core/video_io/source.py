@@ -84,11 +84,16 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
         raise InputNotFound(f"{path} does not exist; give a video file or a folder of images")
     try:
         # An absolute name is never taken for a protocol such as "concat:".
-        container = av.open(os.path.abspath(path), metadata_errors="replace")
+        container = av.open(os.path.abspath(path), **_lenient(av.__version__))
     except (av.FFmpegError, OSError) as error:
         raise InvalidInput(f"{path} is not a video that can be read ({_reason(error)})") from error
     with container:
         yield container, _moving_picture(container, path)
+
+
+def _lenient(version: str) -> dict[str, Any]:
+    """Return what keeps odd bytes in a title from being an error; PyAV 19 is so by itself."""
+    return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
 
 
 def _moving_picture(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
