@@ -142,7 +142,7 @@ def run(
     from ex4d_core.batch import find_clips, run_batch, run_folders
 
     found = find_clips(clips or _clips_of(config))
-    session = _session(config, quiet or json_)
+    session = _session(config, quiet or json_, (*RECON_ROLES, "backbone"))
     outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=_mesh_choice(save_mesh))
     _finish(outcomes, quiet, json_)
 
@@ -162,7 +162,7 @@ def recon(
     from ex4d_core.batch import run_batch
 
     path = Path(clip or input_video or _clips_of(config)[0])
-    session = _session(config, quiet or json_)
+    session = _session(config, quiet or json_, RECON_ROLES)
     outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=_mesh_choice(save_mesh))
     _finish(outcomes, quiet, json_)
 
@@ -181,7 +181,7 @@ def generate(
     """Fill in what a colour and a mask video do not know: the last stage on its own."""
     from ex4d_core.generate import generate_file, read_guidance
 
-    session = _session(config, quiet or json_)
+    session = _session(config, quiet or json_, ("backbone",))
     generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
     typer.echo(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
@@ -231,7 +231,10 @@ def _mesh_choice(text: str | None) -> Any:
     return text
 
 
-def _session(config: "RunConfig", quiet: bool) -> "Session":
+RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
+
+
+def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session":
     from ex4d_core.console import ConsoleReporter
     from ex4d_core.session import Session
 
@@ -239,7 +242,7 @@ def _session(config: "RunConfig", quiet: bool) -> "Session":
     session = Session(config, reporter=reporter)
     for problem in session.registry.plugins.problems:
         reporter.warn(problem.sentence())
-    session.check()
+    session.check(*roles)
     return session
 
 
@@ -265,7 +268,10 @@ def _finish(outcomes: "list[Outcome]", quiet: bool, json_: bool) -> None:
 def _print(*renderables: Any) -> None:
     from rich.console import Console
 
-    Console().print(*renderables, sep="\n")
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 140)  # a log has no edge to wrap at
+    console.print(*renderables, sep="\n")
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:

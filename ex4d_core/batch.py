@@ -15,7 +15,7 @@ from ex4d_core.pipeline import StageRecord
 from ex4d_core.plugins import describe
 from ex4d_core.run_folder import Goal, MeshChoice, export
 from ex4d_core.session import Session
-from ex4d_core.video_io.images import is_image_folder
+from ex4d_core.video_io.images import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
@@ -108,6 +108,6 @@ def _clips_in(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file())
     if videos := [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]:
         return videos
-    if is_image_folder(folder):
+    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
         return [folder]
     raise InvalidInput(f"the folder {folder} holds neither videos nor images; give a video, or a folder with some")

@@ -92,7 +92,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     """Return the closing table: stages, seconds, peak memory, where the outputs are, and what failed and why."""
     table = Table(title="ex4d", title_justify="left")
     for column in ("clip", "cam", "stage"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     table.add_column("seconds", justify="right")
     table.add_column("peak memory", justify="right")
     table.add_column("output", overflow="fold")

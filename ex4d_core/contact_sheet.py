@@ -11,7 +11,7 @@ from torch import Tensor
 
 _LABEL_WIDTH = 96
 _GAP = 4
-_BACKGROUND = 255
+_BACKGROUND = 200  # so that neither black nor white frames melt into it
 
 
 def contact_sheet(rows: Mapping[str, Tensor], *, columns: int = 6, cell_width: int = 192) -> Tensor:

@@ -69,7 +69,8 @@ class Registry:
                 if offer.name == name and device_type in offer.provider.devices and not offer.missing_needs():
                     return offer
         names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
-        raise ComponentNotFound(f"no {role} can be chosen on its own here; name one with --{role}: {names}")
+        bring = "give --depth-file FILE, or " if role == "depth" else ""
+        raise ComponentNotFound(f"no {role} can be chosen on its own here; {bring}name one with --{role}: {names}")
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the component of an offer and make it."""

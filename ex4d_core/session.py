@@ -127,16 +127,17 @@ class Session:
         except InvalidConfig as error:
             raise InvalidConfig(f"--cam {cam}: {error}") from error
 
-    def check(self) -> None:
-        """Look up every component and path of the configuration, so that a wrong name is said before any work.
+    def check(self, *roles: str) -> None:
+        """Look up components, and paths where a trajectory is among the roles, so that a wrong name is said at once.
 
         Raises:
             ComponentNotFound: something is not installed.
             InvalidConfig: an option or path is wrong, or the device does not exist.
         """
-        for role in ("depth", "mesh", "renderer", "backbone"):
-            self.choose(role)
-        for cam in self.config.cam:
+        for role in roles:
+            if role != "trajectory":
+                self.choose(role)
+        for cam in self.config.cam if "trajectory" in roles else ():
             self.choose_trajectory(cam)
 
     def depth_estimator(self) -> DepthEstimator:
@@ -168,8 +169,9 @@ class Session:
     def shot(self, clip: Video | str | Path, *, folder: str | Path | None = None) -> Shot:
         """Return a clip in this session; with a run folder its artifacts are kept there and found again."""
         shot = Shot(self, clip, folder=None if folder is None else Path(folder))
+        identity = shot.identity  # raises for a clip that cannot be read, before it is kept
         # Another path along the same clip goes on with the depth that is already there.
-        if self._last_shot is None or self._last_shot.identity != shot.identity:
+        if self._last_shot is None or self._last_shot.identity != identity:
             self._last_shot = shot
         return self._last_shot
 

@@ -141,7 +141,7 @@ def test_auto_takes_the_best_that_works_here():
 
 
 def test_auto_without_a_candidate_lists_what_can_be_named():
-    with pytest.raises(ComponentNotFound, match="name one with --depth: file"):
+    with pytest.raises(ComponentNotFound, match="give --depth-file FILE, or name one with --depth: file"):
         Registry(find_plugins(disabled=["depthcrafter"])).choose("depth", "cpu")
 
 
