@@ -1,0 +1,269 @@
+"""How close ex4d, told to behave as EX-4D, comes to what EX-4D itself made.
+
+    python benchmarks/parity.py recon FOLDER [--renderer zbuffer] [--device cpu]
+
+prints a table for the scenes (.npz) in a folder and exits with 1 where one misses a limit.
+
+Rendered pixels near an edge are judged apart: the reference blends colours and alpha along silhouettes, so they may
+differ there. An edge is between two neighbouring pixels (4-neighbourhood) where the reference's mask or ours changes,
+or where our depth, of seen and occluded faces alike, jumps by more than 5 % of the nearer one. Both pixels belong to
+it, and so do all within 2 pixels (8-neighbourhood) of them; the others are the interior. Colours are close when no
+channel differs by more than 2 levels of 255. Errors are the largest ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional
+
+from ex4d_core.builtin.mesh_options import WatertightOptions
+from ex4d_core.cam import parse_cam
+from ex4d_core.compat import preset
+from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
+from ex4d_core.geometry.watertight import build_watertight
+from ex4d_core.registry import Registry
+from ex4d_core.roles import Renderer
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Mesh, Scene, Video
+
+DEPTH_JUMP = 0.05
+EDGE_RADIUS = 2
+COLOR_LEVELS = 2
+
+REFERENCE_MESH = WatertightOptions(**preset("ex4d")["mesh.watertight"])
+
+
+@attrs.frozen
+class Row:
+    """One check of one scene."""
+
+    scene: str
+    check: str
+    measured: str
+    limit: str = ""
+    passed: bool = True
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Golden:
+    """A scene, what the reference was given and what it made of it."""
+
+    name: str
+    arrays: Mapping[str, np.ndarray]
+
+    @classmethod
+    def load(cls, path: Path) -> Golden:
+        with np.load(path) as file:
+            golden = cls(name=path.stem, arrays=dict(file))
+        if missing := {"frames", "depth", "extrinsics", "path_index", "cam", "color", "mask"} - set(golden.arrays):
+            raise InvalidInput(f"{path} is no scene of the reconstruction: it has no {', '.join(sorted(missing))}")
+        return golden
+
+    def tensor(self, name: str) -> Tensor:
+        return torch.from_numpy(self.arrays[name])
+
+    @property
+    def path_index(self) -> list[int]:
+        """Index on the path of each frame that the scene keeps."""
+        return [int(index) for index in self.arrays["path_index"]]
+
+    @property
+    def cameras(self) -> CameraPath:
+        """The reference's path."""
+        height, width = self.arrays["depth"].shape[1:]
+        return CameraPath.from_ex4d_npz({**self.arrays, "size": np.array([width, height])})
+
+    @property
+    def intrinsics(self) -> Intrinsics:
+        return self.cameras.intrinsics_at(0)
+
+    def mesh(self, frame: int, device: torch.device) -> Mesh:
+        """Return our mesh of a frame that the scene keeps."""
+        depth = self.tensor("depth")[frame].to(device)
+        return build_watertight(self.tensor("frames")[frame], depth, self.intrinsics, REFERENCE_MESH)
+
+    def scene(self) -> Scene:
+        depth = DepthVideo(
+            depth=self.tensor("depth"), kind=DepthKind.AFFINE_INVERSE, intrinsics=self.cameras.intrinsics
+        )
+        return Scene(video=Video(frames=self.tensor("frames"), fps=Fraction(30)), depth=depth)
+
+
+def recon_rows(golden: Golden, renderer: Renderer, registry: Registry, device: torch.device) -> Iterator[Row]:
+    """Yield the checks of the reconstruction."""
+    yield camera_row(golden, registry)
+    yield from mesh_rows(golden, device)
+    yield from picture_rows(golden, renderer, device)
+
+
+def camera_row(golden: Golden, registry: Registry) -> Row:
+    """Return how far our path of the same name is from the reference's."""
+    name, given = parse_cam(str(golden.arrays["cam"]))
+    offer = registry.find("trajectory", name)
+    options = offer.provider.options(**{**preset("ex4d")["trajectory"], **given})
+    generator = registry.make(offer, options, device=torch.device("cpu"))
+    theirs = golden.arrays["extrinsics"]
+    if golden.path_index[0] != 0:
+        raise InvalidInput(f"{golden.name} keeps no frame 0, whose depth the path depends on")
+    ours = generator.path(len(theirs), golden.scene()).to_opengl().numpy()
+    error = float(np.abs(ours - theirs).max())
+    return Row(golden.name, "cameras, error", f"{error:.2e}", "<= 1e-5", error <= 1e-5)
+
+
+def mesh_rows(golden: Golden, device: torch.device) -> Iterator[Row]:
+    """Yield how far our mesh of the first frame is from the reference's."""
+    mesh = golden.mesh(0, device)
+    vertices = golden.arrays["vertices_0"].astype(np.float64)
+    distance = np.linalg.norm(mesh.vertices.cpu().numpy() - vertices, axis=1)
+    error = float((distance / np.linalg.norm(vertices, axis=1)).max())
+    yield Row(golden.name, "vertices, relative error", f"{error:.2e}", "<= 1e-4", error <= 1e-4)
+    yield different(golden.name, "faces", mesh.faces.cpu().numpy(), golden.arrays["faces_0"])
+    yield different(golden.name, "alpha", mesh.vertex_alpha().cpu().numpy(), golden.arrays["vertex_alpha_0"] > 0)
+
+
+def different(scene: str, what: str, ours: np.ndarray, theirs: np.ndarray) -> Row:
+    """Return the check that two arrays are equal."""
+    if ours.shape != theirs.shape:
+        return Row(scene, what, f"{list(ours.shape)}, not {list(theirs.shape)}", "equal", passed=False)
+    count = int((ours != theirs).sum())
+    return Row(scene, what, f"{count:,} differ", "equal", count == 0)
+
+
+@attrs.define
+class Tally:
+    """Pixels counted over the frames of a scene."""
+
+    total: int = 0
+    equal: int = 0
+    inside: int = 0
+    inside_wrong: int = 0
+    both: int = 0
+    both_close: int = 0
+
+    def add(self, ours: Any, their_mask: Tensor, their_color: Tensor) -> None:
+        """Count a frame."""
+        near_edge = changes(their_mask) | changes(ours.mask) | jumps(ours.depth)
+        inside = ~grown(near_edge, EDGE_RADIUS)
+        equal = ours.mask == their_mask
+        both = inside & ours.mask & their_mask
+        close = (ours.color.int() - their_color.int()).abs().amax(dim=-1) <= COLOR_LEVELS
+        self.total += equal.numel()
+        self.equal += int(equal.sum())
+        self.inside += int(inside.sum())
+        self.inside_wrong += int((inside & ~equal).sum())
+        self.both += int(both.sum())
+        self.both_close += int((both & close).sum())
+
+
+def picture_rows(golden: Golden, renderer: Renderer, device: torch.device) -> Iterator[Row]:
+    """Yield how our pictures compare; the reference replaces the first of the path by the source frame."""
+    tally = Tally()
+    for frame, index in enumerate(golden.path_index):
+        if index != 0:
+            pose = golden.cameras.world_to_camera[index]
+            ours = renderer.render(golden.mesh(frame, device), pose.to(device), golden.intrinsics)
+            their_mask, their_color = (golden.tensor(name)[frame].to(device) for name in ("mask", "color"))
+            tally.add(ours, their_mask > 0, their_color)
+    name = golden.name
+    share, close = tally.equal / max(tally.total, 1), tally.both_close / max(tally.both, 1)
+    yield Row(name, "mask equal, all pixels", f"{share:.4%}", ">= 99.9 %", share >= 0.999)
+    wrong = tally.inside_wrong
+    yield Row(name, "mask different, interior", f"{wrong} of {tally.inside:,}", "0", wrong == 0 and tally.inside > 0)
+    yield Row(name, "colour close, interior", f"{close:.4%}", ">= 99.95 %", close >= 0.9995)
+    at_edges = tally.total - tally.inside
+    near = (tally.total - tally.equal - wrong) / max(at_edges, 1)
+    yield Row(name, "mask different, near edges", f"{near:.3%} of {at_edges:,}")
+
+
+def changes(mask: Tensor) -> Tensor:
+    """Return where a mask [H, W] differs from a neighbour."""
+    return _either_side(mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1])
+
+
+def jumps(depth: Tensor) -> Tensor:
+    """Return where depth [H, W] (inf where nothing is) is away from a neighbour's."""
+
+    def apart(a: Tensor, b: Tensor) -> Tensor:
+        # inf - inf is NaN, and no NaN is greater than anything: two pixels of nothing are no edge.
+        return (a - b).abs() > DEPTH_JUMP * torch.minimum(a, b)
+
+    return _either_side(apart(depth[1:], depth[:-1]), apart(depth[:, 1:], depth[:, :-1]))
+
+
+def _either_side(below: Tensor, right: Tensor) -> Tensor:
+    return (
+        functional.pad(below, (0, 0, 0, 1))
+        | functional.pad(below, (0, 0, 1, 0))
+        | functional.pad(right, (0, 1))
+        | functional.pad(right, (1, 0))
+    )
+
+
+def grown(mask: Tensor, radius: int) -> Tensor:
+    """Return a mask [H, W] with all pixels up to `radius` rows and columns away."""
+    pooled = functional.max_pool2d(mask[None, None].float(), 2 * radius + 1, stride=1, padding=radius)
+    return pooled[0, 0] > 0
+
+
+def compare_recon(folder: Path, renderer: str, device: torch.device) -> Iterator[Row]:
+    """Yield the checks of all scenes in a folder."""
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise InputNotFound(f"there is no scene (.npz) in {folder}")
+    registry = Registry()
+    offer = registry.find("renderer", renderer)
+    made = registry.make(offer, offer.provider.options(), device=device)
+    for path in paths:
+        yield from recon_rows(Golden.load(path), made, registry, device)
+
+
+def table_of(rows: list[Row], title: str) -> Table:
+    """Return the checks as a table."""
+    table = Table(title=title)
+    for column in ("scene", "check", "measured", "limit", ""):
+        table.add_column(column)
+    for before, row in zip([None, *rows[:-1]], rows, strict=True):
+        if before is not None and before.scene != row.scene:
+            table.add_section()
+        verdict = "" if not row.limit else "ok" if row.passed else "[bold red]FAIL"
+        table.add_row(row.scene, row.check, row.measured, row.limit, verdict)
+    return table
+
+
+def run(title: str, rows: Callable[[], Iterator[Row]]) -> int:
+    """Print the table of some checks and return the exit code."""
+    try:
+        made = list(rows())
+    except Ex4dError as error:
+        Console(stderr=True).print(str(error), markup=False)
+        return 2
+    Console().print(table_of(made, title))
+    return 0 if all(row.passed for row in made) else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Compare ex4d with what EX-4D itself made.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    recon = commands.add_parser("recon", help="cameras, meshes and rendered guidance")
+    recon.add_argument("folder", type=Path, help="holds scenes (.npz)")
+    recon.add_argument("--renderer", default="zbuffer", help="name of a renderer (default: zbuffer)")
+    recon.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")
+    given = parser.parse_args(arguments)
+    return run(
+        f"recon, {given.renderer} on {given.device}", lambda: compare_recon(given.folder, given.renderer, given.device)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
