@@ -1,0 +1,193 @@
+"""How long a frame takes from depth to guidance, and how much memory.
+
+    python benchmarks/recon.py [--size 512x512 ...] [--frames 49] [--renderer zbuffer] [--device cpu] [--json FILE]
+
+A room with steps in depth is made frame by frame and seen from a camera that moves 90 degrees around it. Each figure
+is the median over the frames after a warm-up. Memory is what the process needs beyond what it needed before the first
+frame and beyond the guidance that it collects: it must not depend on `--frames`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from ex4d_core.geometry.projective import look_at, ray_slopes
+from ex4d_core.memory import measured
+from ex4d_core.registry import Registry
+from ex4d_core.types import Intrinsics, Video
+from ex4d_core.video_io import write_mask, write_video
+
+WARM_UP = 3
+ARC = 90
+RADIUS = 3.15
+MEBI = 2**20
+Result = TypeVar("Result")
+
+
+@attrs.frozen(kw_only=True)
+class Figures:
+    """What was measured at one size."""
+
+    size: str
+    renderer: str
+    frames: int
+    faces: int
+    mesh_ms: float
+    render_ms: float
+    slowest_ms: float
+    """Mesh and rendering together, of the slowest frame."""
+    encode_ms: float
+    """Colour and mask as FFV1, a frame."""
+    guidance_mib: float
+    memory_mib: float
+    """Peak beyond the start and the guidance."""
+    peak_mib: float
+
+
+def room(intrinsics: Intrinsics, frame: int) -> tuple[Tensor, Tensor]:
+    """Return a frame uint8 [H, W, 3] of a room in which a disc moves in front of a post, and its depth [H, W]."""
+    x, y = ray_slopes(intrinsics, 0.5, torch.device("cpu"))
+    x, y = torch.broadcast_tensors(x, y[:, None])
+    depth = torch.minimum(4 / x.abs(), 2 / y.abs()).clamp(max=14)
+    depth[(x > 0.2) & (x < 0.3) & (depth > 5)] = 5
+    depth[(x - 0.2 * float(torch.tensor(frame / 8).sin())) ** 2 + y**2 < 0.2**2] = 3
+    waves = [torch.sin(40 * x + y), torch.cos(31 * y - 7 * x), torch.sin(9 * depth)]
+    return (128 + 100 * torch.stack(waves, dim=-1)).to(torch.uint8), depth
+
+
+def pose(share: float) -> Tensor:
+    """Return the pose at a share of the arc, 0 at the source camera."""
+    angle = torch.deg2rad(torch.tensor(ARC * share, dtype=torch.float64))
+    eye = RADIUS * torch.stack([angle.sin(), angle * 0, 1 - angle.cos()])
+    return look_at(eye, torch.tensor([0.0, 0.0, RADIUS]))
+
+
+def timed(work: Callable[[], Result], milliseconds: list[float]) -> Result:
+    """Return what `work` returns, and note how long it took, the GPU's part too."""
+    started = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    milliseconds.append((time.perf_counter() - started) * 1000)
+    return result
+
+
+def component(role: str, name: str, device: torch.device) -> Any:
+    """Return a component with its default options."""
+    registry = Registry()
+    offer = registry.find(role, name)
+    return registry.make(offer, offer.provider.options(), device=device)
+
+
+def measure(width: int, height: int, frames: int, renderer_name: str, mesh_name: str, device: torch.device) -> Figures:
+    """Build, render and encode so many frames."""
+    intrinsics = Intrinsics.from_fov(width=width, height=height)
+    builder, renderer = component("mesh", mesh_name, device), component("renderer", renderer_name, device)
+    mesh_ms: list[float] = []
+    render_ms: list[float] = []
+    faces = 0
+
+    def view(frame: int) -> tuple[Tensor, Tensor]:
+        nonlocal faces
+        image, depth = room(intrinsics, frame)
+        mesh = timed(lambda: builder.build(image, depth, intrinsics), mesh_ms)
+        faces = len(mesh.faces)
+        seen = timed(lambda: renderer.render(mesh, pose(frame / frames).to(mesh.device), intrinsics), render_ms)
+        return seen.color.cpu(), seen.mask.cpu()
+
+    for frame in range(WARM_UP):
+        view(frame)
+    start = psutil.Process().memory_info().rss
+    mesh_ms.clear()
+    render_ms.clear()
+    with measured() as cost:
+        color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
+        mask = torch.zeros(frames, height, width, dtype=torch.bool)
+        for frame in range(frames):
+            color[frame], mask[frame] = view(frame)
+    guidance = color.nbytes + mask.nbytes
+    return Figures(
+        size=f"{width}x{height}",
+        renderer=renderer_name,
+        frames=frames,
+        faces=faces,
+        mesh_ms=statistics.median(mesh_ms),
+        render_ms=statistics.median(render_ms),
+        slowest_ms=max(map(sum, zip(mesh_ms, render_ms, strict=True))),
+        encode_ms=encode(color, mask) / frames,
+        guidance_mib=guidance / MEBI,
+        memory_mib=(cost.peak_bytes - start - guidance) / MEBI,
+        peak_mib=cost.peak_bytes / MEBI,
+    )
+
+
+def encode(color: Tensor, mask: Tensor) -> float:
+    """Write colour and mask losslessly and return the milliseconds."""
+    milliseconds: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        video = Video(frames=color, fps=Fraction(30))
+        timed(lambda: write_video(video, Path(folder, "color.mkv")), milliseconds)
+        timed(lambda: write_mask(mask, Path(folder, "mask.mkv"), fps=video.fps), milliseconds)
+    return sum(milliseconds)
+
+
+def size(text: str) -> tuple[int, int]:
+    """Read WxH."""
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def show(rows: list[Figures]) -> None:
+    """Print a table, one column a size."""
+    table = Table("milliseconds a frame (median)", *(f"{row.size}, {row.renderer}" for row in rows))
+    lines: dict[str, Callable[[Figures], str]] = {
+        "mesh": lambda f: f"{f.mesh_ms:.1f}",
+        "render": lambda f: f"{f.render_ms:.1f}",
+        "mesh + render": lambda f: f"{f.mesh_ms + f.render_ms:.1f}",
+        "mesh + render, slowest frame": lambda f: f"{f.slowest_ms:.1f}",
+        "encode colour + mask (FFV1)": lambda f: f"{f.encode_ms:.1f}",
+        "frames": lambda f: str(f.frames),
+        "faces": lambda f: f"{f.faces:,}",
+        "guidance, MiB": lambda f: f"{f.guidance_mib:.0f}",
+        "memory beyond start and guidance, MiB": lambda f: f"{f.memory_mib:.0f}",
+        "peak of the process, MiB": lambda f: f"{f.peak_mib:.0f}",
+    }
+    for name, line in lines.items():
+        table.add_row(name, *map(line, rows))
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=size, nargs="+", default=[(512, 512), (1024, 576)], metavar="WxH")
+    parser.add_argument("--frames", type=int, default=49)
+    parser.add_argument("--renderer", default="zbuffer")
+    parser.add_argument("--mesh", default="watertight")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args()
+    rows = [measure(*wh, args.frames, args.renderer, args.mesh, args.device) for wh in args.size]
+    show(rows)
+    if args.json:
+        machine = {"cores": psutil.cpu_count(), "platform": platform.platform(), "torch": torch.__version__}
+        args.json.write_text(json.dumps({"machine": machine, "figures": [attrs.asdict(row) for row in rows]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
