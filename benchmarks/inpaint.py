@@ -1,0 +1,108 @@
+"""PSNR of the `inpaint` backbone on hidden pixels, against the true novel views of the synthetic room.
+
+    python benchmarks/inpaint.py [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
+
+`black` leaves holes as they are, `around` fills them from their surroundings, `full` asks other frames first. The
+source camera stands still, or moves (`moving`) and so sees around things. `flicker` is the mean absolute difference,
+in levels, of following frames on pixels hidden in both, beside the truth's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import torch
+
+from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
+from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_core.builtin.mesh_options import WatertightOptions
+from ex4d_core.builtin.mesh_watertight import WatertightMesh
+from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.contact_sheet import contact_sheet
+from ex4d_core.geometry.paths import orbit_eye
+from ex4d_core.progress import silent
+from ex4d_core.stages import render_guidance
+from ex4d_core.testing.scenes import room_scene
+from ex4d_core.trajectory import path_of_eyes
+from ex4d_core.types import CameraPath, Guidance, Intrinsics, Scene, Video
+
+CPU = torch.device("cpu")
+SUBJECT = 4.4
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--num-frames", type=int, default=49)
+    parser.add_argument("--yaw", type=float, nargs="+", default=[30, 60, 90])
+    parser.add_argument("--source", nargs="+", default=["still", "moving"], choices=["still", "moving"])
+    parser.add_argument("--sheet", type=Path, help="folder for contact sheets")
+    arguments = parser.parse_args()
+    print("source  yaw  hidden | PSNR dB  black  around    full | s around  full | flicker around unsteady  full truth")
+    for source in arguments.source:
+        scene = make_clip(source, arguments.size, arguments.num_frames)
+        for yaw in arguments.yaw:
+            measure(scene, source, yaw, arguments.sheet)
+
+
+def make_clip(source: str, size: int, num_frames: int) -> Scene:
+    intrinsics = Intrinsics.from_fov(width=size, height=size)
+    cameras = None
+    if source == "moving":
+        eyes = [(-0.9 * n / max(num_frames - 1, 1), 0.0, 0.0) for n in range(num_frames)]
+        cameras = path_of_eyes(eyes, center=(0.0, 0.0, SUBJECT), intrinsics=intrinsics)
+    return room_scene().clip(num_frames=num_frames, width=size, height=size, cameras=cameras)
+
+
+def orbit(scene: Scene, yaw: float) -> CameraPath:
+    last = max(scene.video.num_frames - 1, 1)
+    eyes = [orbit_eye(yaw * n / last, 0.0, SUBJECT) for n in range(scene.video.num_frames)]
+    return path_of_eyes(eyes, center=(0.0, 0.0, SUBJECT), intrinsics=scene.depth.intrinsics_at(0))
+
+
+def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
+    path = orbit(scene, yaw)
+    truth = room_scene().novel_views(path, fps=scene.video.fps)
+    builder, renderer = WatertightMesh(WatertightOptions(), device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
+    guidance = render_guidance(scene, path, builder, renderer)
+    around, around_seconds = fill(guidance, scene, InpaintOptions(other_frames=0))
+    unsteady, _ = fill(guidance, scene, InpaintOptions(other_frames=0, steadiness=0))
+    full, full_seconds = fill(guidance, scene, InpaintOptions())
+    psnrs = [psnr(video, truth.frames, ~guidance.mask) for video in (guidance.color, around.frames, full.frames)]
+    flickers = [flicker(video.frames, guidance) for video in (around, unsteady, full, truth)]
+    print(
+        f"{source:7} {yaw:3.0f} {100 * (~guidance.mask).float().mean():5.1f} % |         "
+        + " ".join(f"{value:6.2f} " for value in psnrs)
+        + f"|   {around_seconds:6.1f} {full_seconds:5.1f} |        "
+        + " ".join(f"{value:7.2f}" for value in flickers),
+        flush=True,
+    )
+    if sheets:
+        rows = {"input": scene.video.frames, "guidance": guidance.color, "around": around.frames, "full": full.frames}
+        sheet = contact_sheet({**rows, "truth": truth.frames}, columns=5, cell_width=256)
+        sheets.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(sheets / f"{source}_{yaw:g}.png"), sheet.numpy()[..., ::-1])
+
+
+def fill(guidance: Guidance, scene: Scene, options: InpaintOptions) -> tuple[Video, float]:
+    start = time.perf_counter()
+    video = InpaintBackbone(options, device=CPU).generate(guidance, scene, prompt="", seed=0, progress=silent)
+    return video, time.perf_counter() - start
+
+
+def psnr(frames: torch.Tensor, truth: torch.Tensor, where: torch.Tensor) -> float:
+    error = (frames[where].float() - truth[where].float()).square().mean()
+    return float(10 * torch.log10(255**2 / error))
+
+
+def flicker(frames: torch.Tensor, guidance: Guidance) -> float:
+    hidden = ~(guidance.mask[1:] | guidance.mask[:-1])
+    return float((frames[1:].float() - frames[:-1].float()).abs().mean(dim=-1)[hidden].mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""What the `inpaint` backbone promises."""
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core.builtin._fill import fill_from_surroundings
+from ex4d_core.builtin._other_frames import asked_frames
+from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
+from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_core.builtin.mesh_options import WatertightOptions
+from ex4d_core.builtin.mesh_watertight import WatertightMesh
+from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.errors import Cancelled, InvalidInput
+from ex4d_core.geometry.paths import orbit_eye
+from ex4d_core.progress import silent
+from ex4d_core.stages import render_guidance
+from ex4d_core.testing._paint import checks, plain
+from ex4d_core.testing._solids import Ellipsoid, Interior
+from ex4d_core.testing.scenes import SyntheticScene, room_scene
+from ex4d_core.trajectory import path_of_eyes
+from ex4d_core.types import CameraPath, Guidance, Intrinsics
+
+CPU = torch.device("cpu")
+SIZE = {"width": 64, "height": 48}
+
+
+def inpaint(guidance, scene=None, *, seed=0, progress=silent, **options):
+    backbone = InpaintBackbone(InpaintOptions(**options), device=CPU)
+    return backbone.generate(guidance, scene, prompt="", seed=seed, progress=progress).frames
+
+
+def still_path(num_frames, **size):
+    return CameraPath(
+        world_to_camera=torch.eye(4).repeat(num_frames, 1, 1), intrinsics=Intrinsics.from_fov(**(size or SIZE))
+    )
+
+
+def orbit(scene, yaw):
+    last = max(scene.video.num_frames - 1, 1)
+    eyes = [orbit_eye(yaw * n / last, 0.0, 4.4) for n in range(scene.video.num_frames)]
+    return path_of_eyes(eyes, center=(0, 0, 4.4), intrinsics=scene.depth.intrinsics_at(0))
+
+
+def guide(scene, path):
+    builder, renderer = WatertightMesh(WatertightOptions(), device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
+    return render_guidance(scene, path, builder, renderer)
+
+
+def punched(frames, mask, cameras=None):
+    return Guidance(color=frames * mask[..., None], mask=mask, fps=24, cameras=cameras)
+
+
+def error(frames, truth, where):
+    return float((frames[where].float() - truth[where].float()).abs().mean())
+
+
+@pytest.fixture(scope="module")
+def ball_before_wall():
+    """A ball that crosses a chequered wall from left to right."""
+    wall = Interior(
+        center=(0, 0, 0), half=(9, 9, 6), paint=checks((0.2, 0.3, 0.7), (0.9, 0.8, 0.3), size=1.6, axes=(0, 1))
+    )
+
+    def objects(time):
+        return (wall, Ellipsoid(center=(-1.5 + time, 0, 3.5), radii=(0.5,) * 3, paint=plain((0.9, 0.1, 0.1))))
+
+    return SyntheticScene(objects=objects)
+
+
+@pytest.fixture(scope="module")
+def orbiting():
+    """The room, its guidance along an orbit of 40 degrees, and the truth."""
+    scene = room_scene().clip(num_frames=6, fps=3, **SIZE)
+    path = orbit(scene, 40)
+    return scene, guide(scene, path), room_scene().novel_views(path, fps=3).frames
+
+
+def test_known_pixels_are_kept_exactly_and_nothing_stays_hidden(orbiting):
+    scene, guidance, _ = orbiting
+    frames = inpaint(guidance, scene)
+    assert frames.shape == guidance.color.shape
+    assert torch.equal(frames[guidance.mask], guidance.color[guidance.mask])
+    assert (frames[~guidance.mask].sum(dim=-1) > 0).all()
+
+
+def test_the_same_call_gives_the_same_video_whatever_the_seed(orbiting):
+    scene, guidance, _ = orbiting
+    before = guidance.color.clone()
+    assert torch.equal(inpaint(guidance, scene, seed=1), inpaint(guidance, scene, seed=2))
+    assert torch.equal(guidance.color, before)
+
+
+def test_along_an_orbit_the_fill_is_nearer_to_the_truth_than_black(orbiting):
+    scene, guidance, truth = orbiting
+    hidden = ~guidance.mask
+    assert hidden.float().mean() > 0.15
+    black, full = error(guidance.color, truth, hidden), error(inpaint(guidance, scene), truth, hidden)
+    assert full < 0.4 * black
+
+
+def test_what_an_object_hides_comes_from_frames_in_which_it_is_elsewhere(ball_before_wall):
+    """With the camera to the side, the wall behind the ball is found, colour for colour."""
+    scene = ball_before_wall.clip(num_frames=7, fps=2, **SIZE)
+    eyes = [(0.8, 0.0, 0.0)] * 7
+    path = path_of_eyes(eyes, center=(0, 0, 5), intrinsics=scene.depth.intrinsics_at(0))
+    guidance, truth = guide(scene, path), ball_before_wall.novel_views(path, fps=2).frames
+    is_wall = (truth[..., 0].int() - truth[..., 1]).abs() < 60  # the ball's far side was never seen
+    shadow = ~guidance.mask & (guidance.mask.sum(dim=0) > 4) & is_wall
+    assert shadow.sum() > 300
+    around, full = (
+        error(inpaint(guidance, scene, other_frames=0), truth, shadow),
+        error(inpaint(guidance, scene), truth, shadow),
+    )
+    assert full < 0.3 * around
+
+
+def test_a_thing_that_moves_leaves_no_ghost_where_it_was_at_another_time(ball_before_wall):
+    """The whole wall is hidden in one frame: the ball of the other times is not pasted there."""
+    scene = ball_before_wall.clip(num_frames=7, fps=2, **SIZE)
+    path = still_path(7)
+    mask = torch.ones(7, 48, 64, dtype=torch.bool)
+    ball_now = scene.depth.depth[3] < 5
+    mask[3] = ball_now
+    frames = inpaint(punched(scene.video.frames, mask, path), scene)
+    red = (frames[3, ..., 0].int() - frames[3, ..., 2].int() > 90) & (frames[3, ..., 1] < 80)
+    assert not (red & ~ball_now).any()
+    assert error(frames[3], scene.video.frames[3], ~mask[3]) < 12
+
+
+def test_a_source_camera_that_moves_shows_what_its_other_frames_saw():
+    still = room_scene().frozen_at(0.0)
+    lens = Intrinsics.from_fov(**SIZE)
+    eyes = [(0.25 * n, 0.0, 0.0) for n in range(6)]
+    scene = still.clip(cameras=path_of_eyes(eyes, center=(0, 0, 4.4), intrinsics=lens))
+    path = path_of_eyes([(0.6, 0.0, 0.0)] * 6, center=(0, 0, 4.4), intrinsics=lens)
+    guidance, truth = guide(scene, path), still.novel_views(path).frames
+    hidden = ~guidance.mask
+    around = error(inpaint(guidance, scene, other_frames=0), truth, hidden)
+    assert error(inpaint(guidance, scene), truth, hidden) < 0.75 * around
+
+
+def test_a_still_clip_seen_from_a_still_camera_does_not_flicker():
+    scene = room_scene().frozen_at(0.5).clip(num_frames=5, **SIZE)
+    path = path_of_eyes([(1.5, 0.0, 0.5)] * 5, center=(0, 0, 4.4), intrinsics=scene.depth.intrinsics_at(0))
+    guidance = guide(scene, path)
+    frames = inpaint(guidance, scene)
+    assert (~guidance.mask).float().mean() > 0.1
+    assert (frames == frames[:1]).all()
+
+
+def test_smoothing_over_time_makes_the_fill_of_a_moving_camera_steadier(orbiting):
+    scene, guidance, _ = orbiting
+    hidden = ~(guidance.mask[1:] | guidance.mask[:-1])
+    raw, steady = (
+        inpaint(guidance, scene, other_frames=0, steadiness=steadiness).float().diff(dim=0).abs()[hidden].mean()
+        for steadiness in (0, 3)
+    )
+    assert steady < 0.85 * raw
+
+
+def test_without_the_scene_or_the_cameras_surroundings_fill_the_holes(orbiting):
+    scene, guidance, truth = orbiting
+    alone = inpaint(guidance, None)
+    assert torch.equal(inpaint(attrs.evolve(guidance, cameras=None), scene), alone)
+    assert error(alone, truth, ~guidance.mask) < 0.5 * error(guidance.color, truth, ~guidance.mask)
+
+
+def test_everything_known_comes_back_unchanged():
+    frames = torch.randint(0, 256, (3, 17, 23, 3), dtype=torch.uint8)
+    assert torch.equal(inpaint(punched(frames, torch.ones(3, 17, 23, dtype=torch.bool))), frames)
+
+
+def test_a_frame_of_which_nothing_is_known_takes_the_mean_of_the_rest_and_grey_if_there_is_none():
+    frames = torch.full((2, 16, 16, 3), 200, dtype=torch.uint8)
+    mask = torch.tensor([True, False])[:, None, None].expand(2, 16, 16).clone()
+    assert (inpaint(punched(frames, mask)) == 200).all()
+    assert (inpaint(punched(frames, torch.zeros_like(mask))) == 127).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 200), (33, 16)])
+def test_any_size_and_a_single_frame_are_filled(height, width):
+    frames = torch.full((1, height, width, 3), 90, dtype=torch.uint8)
+    mask = torch.zeros(1, height, width, dtype=torch.bool)
+    mask[:, :, :5] = True
+    assert (inpaint(punched(frames, mask)) == 90).all()
+
+
+def test_a_single_frame_with_its_scene_is_filled():
+    scene = room_scene().clip(num_frames=1, **SIZE)
+    path = path_of_eyes([(1.0, 0.0, 0.0)], center=(0, 0, 4.4), intrinsics=scene.depth.intrinsics_at(0))
+    frames = inpaint(guide(scene, path), scene)
+    assert (frames.sum(dim=-1) > 0).all()
+
+
+def test_depth_with_holes_and_guidance_of_another_size_are_taken():
+    scene = room_scene().clip(num_frames=3, **SIZE)
+    depth = scene.depth.depth.clone()
+    depth[:, 10:20, 10:20] = torch.nan
+    scene = attrs.evolve(scene, depth=attrs.evolve(scene.depth, depth=depth))
+    small = guide(scene, orbit(scene, 20))
+    resized = attrs.evolve(small, color=small.color[:, ::2, ::2].clone(), mask=small.mask[:, ::2, ::2].clone())
+    frames = inpaint(resized, scene)
+    assert frames.shape == (3, 24, 32, 3)
+    assert torch.equal(frames[resized.mask], resized.color[resized.mask])
+
+
+def test_guidance_and_scene_of_different_lengths_are_refused():
+    scene = room_scene().clip(num_frames=2, width=16, height=16)
+    mask = torch.ones(3, 16, 16, dtype=torch.bool)
+    with pytest.raises(InvalidInput, match="guidance has 3 frames but the source video has 2"):
+        inpaint(punched(torch.zeros(3, 16, 16, 3, dtype=torch.uint8), mask), scene)
+
+
+def test_guidance_without_frames_is_refused():
+    empty = torch.zeros(0, 16, 16, dtype=torch.bool)
+    with pytest.raises(InvalidInput, match="no frames"):
+        inpaint(punched(torch.zeros(0, 16, 16, 3, dtype=torch.uint8), empty))
+
+
+def test_progress_is_told_of_each_frame_and_may_stop_the_work():
+    told = []
+    guidance = punched(torch.zeros(3, 16, 16, 3, dtype=torch.uint8), torch.zeros(3, 16, 16, dtype=torch.bool))
+    inpaint(guidance, progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+    def stop(done, total):
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        inpaint(guidance, progress=stop)
+
+
+def test_a_hole_between_near_and_far_takes_the_far_colour():
+    """Left half: a red thing at 2. Right quarter: a blue wall at 8. Between them only what is behind 7 can be."""
+    color = np.zeros((32, 64, 3), np.float32)
+    color[:, :32, 0] = color[:, 48:, 2] = 200
+    depth = np.full((32, 64), 2, np.float32)
+    depth[:, 48:] = 8
+    trust = np.ones((32, 64), np.float32)
+    trust[:, 32:48] = 0
+    limit = np.where(trust == 0, 7, 0).astype(np.float32)
+    filled = fill_from_surroundings(color, depth, trust, limit)
+    np.testing.assert_array_equal(filled[trust == 1], color[trust == 1])
+    assert filled[:, 34:48, 2].min() > 150
+    assert filled[:, 34:48, 0].max() < 50
+
+
+def test_asked_frames_are_in_the_clip_never_the_frame_itself_and_reach_far():
+    for frame in (0, 7, 24, 48):
+        asked = asked_frames(frame, 49, 8)
+        assert frame not in asked
+        assert len(set(asked)) == len(asked) <= 8
+        assert all(0 <= other < 49 for other in asked)
+        assert max(abs(other - frame) for other in asked) >= 16
+    assert asked_frames(0, 1, 8) == []
+    assert asked_frames(3, 9, 0) == []
