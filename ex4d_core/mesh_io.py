@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.store import replacing
+from ex4d_core.files import replacing
 from ex4d_core.types import Mesh
 
 if TYPE_CHECKING:

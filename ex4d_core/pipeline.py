@@ -19,10 +19,11 @@ from ex4d_core import codecs, stages
 from ex4d_core.compat import ex4d_size
 from ex4d_core.config import Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
+from ex4d_core.files import tree_hash
 from ex4d_core.lens import given_intrinsics
 from ex4d_core.memory import Cost, measured
 from ex4d_core.progress import Progress
-from ex4d_core.store import Store, content_key, tree_hash
+from ex4d_core.store import Store, content_key
 from ex4d_core.types import DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, read_video
 

@@ -17,10 +17,11 @@ import ex4d_core
 from ex4d_core.cam import cam_file_part
 from ex4d_core.config import Tree, write_config
 from ex4d_core.contact_sheet import contact_sheet
+from ex4d_core.files import replacing
 from ex4d_core.memory import Cost
 from ex4d_core.mesh_io import write_mesh
 from ex4d_core.pipeline import Shot, StageRecord, Take
-from ex4d_core.store import content_key, replacing
+from ex4d_core.store import content_key
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_mask, write_video
 

@@ -10,63 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import socket
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
-
 from ex4d_core.errors import OutputFailed
+from ex4d_core.files import file_hash, remove_leftovers, temporary_folder
 
 Value = TypeVar("Value")
 
 MANIFEST = "artifact.json"
-_TEMPORARY = ".part-"
 
 
 def content_key(inputs: Mapping[str, Any]) -> str:
     """Return the key of an artifact made from `inputs`: 32 hex digits of a hash of their canonical JSON."""
     text = json.dumps(inputs, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Return a hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def tree_hash(path: Path) -> str:
-    """Return a hash of a file's bytes, or of the names and bytes of all files below a folder."""
-    if path.is_file():
-        return file_hash(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return content_key({str(file.relative_to(path)): file_hash(file) for file in files})
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what is written there takes the final name if the block succeeds.
-
-    Raises:
-        OutputFailed: the folder cannot be made or written to, or the disk is full.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_temporary_prefix(), dir=path.parent))
-        # Inside a folder of its own the file keeps its name, and with it the suffix that writers go by.
-        yield temporary / path.name
-        os.replace(temporary / path.name, path)
-    except OSError as error:
-        raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 class Store:
@@ -77,7 +36,7 @@ class Store:
         self._folder = folder / "artifacts"
         self._warn = warn
         for place in (folder, self._folder):
-            _remove_leftovers(place)
+            remove_leftovers(place)
 
     def load(self, stage: str, key: str, read: Callable[[Path], Value]) -> Value | None:
         """Return what `read` makes of the artifact, or None where there is none that is whole."""
@@ -107,22 +66,18 @@ class Store:
             OutputFailed: the folder cannot be written to, or the disk is full.
         """
         final = self._path(stage, key)
-        temporary: Path | None = None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=_temporary_prefix(), dir=self._folder))
-            write(temporary)
-            files = {
-                file.name: {"bytes": file.stat().st_size, "blake2b": file_hash(file)} for file in temporary.iterdir()
-            }
-            manifest = {"stage": stage, "key": key, "inputs": inputs, "files": files}
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str))
-            self._put(temporary, final, key)
+            with temporary_folder(self._folder) as temporary:
+                write(temporary)
+                files = {
+                    file.name: {"bytes": file.stat().st_size, "blake2b": file_hash(file)}
+                    for file in temporary.iterdir()
+                }
+                manifest = {"stage": stage, "key": key, "inputs": inputs, "files": files}
+                (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str))
+                self._put(temporary, final, key)
         except OSError as error:
             raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error
-        finally:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
 
     def _put(self, temporary: Path, final: Path, key: str) -> None:
         """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""
@@ -132,10 +87,9 @@ class Store:
             try:
                 _check(final, key)
             except (OSError, ValueError, KeyError, TypeError):
-                aside = Path(tempfile.mkdtemp(prefix=_temporary_prefix(), dir=self._folder))
-                os.rename(final, aside / "damaged")
-                shutil.rmtree(aside, ignore_errors=True)
-                os.rename(temporary, final)
+                with temporary_folder(self._folder) as aside:
+                    os.rename(final, aside / "damaged")
+                    os.rename(temporary, final)
 
     def _path(self, stage: str, key: str) -> Path:
         return self._folder / f"{stage}-{key}"
@@ -152,16 +106,3 @@ def _check(folder: Path, key: str, *, contents: bool = True) -> None:
             raise ValueError(f"{name} has {file.stat().st_size} bytes instead of {facts['bytes']}")
         if contents and file_hash(file) != facts["blake2b"]:
             raise ValueError(f"the checksum of {name} differs")
-
-
-def _temporary_prefix() -> str:
-    return f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-"
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what runs on this machine that are no longer alive left half-written."""
-    own = f"{_TEMPORARY}{socket.gethostname()}-"
-    for left in folder.glob(f"{own}*"):
-        pid = left.name.removeprefix(own).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ex4d_core.errors import OutputFailed
-from ex4d_core.store import MANIFEST, Store, content_key, replacing, tree_hash
+from ex4d_core.files import replacing, tree_hash
+from ex4d_core.store import MANIFEST, Store, content_key
 
 INPUTS = {"clip": "a", "steps": 5}
 KEY = content_key(INPUTS)

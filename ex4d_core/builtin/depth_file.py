@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.builtin.depth_formats import DepthFrames, open_depth
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InvalidInput
 from ex4d_core.framing import frame_to, sample_nearest
 from ex4d_core.progress import Progress, track
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Origin, Video
@@ -22,8 +21,6 @@ MILLIMETRE = 0.001
 SAME_ASPECT = 0.01
 """Aspect ratios that differ by less than this are the same: sizes are rounded to whole pixels, or to 8 or 14."""
 
-_BLOCK = 1 << 20
-
 
 class DepthFile:
     """Reads depth and brings it to the frames, the window and the size of the video."""
@@ -31,27 +28,6 @@ class DepthFile:
     def __init__(self, options: DepthFileOptions, *, device: torch.device) -> None:
         self._options = options
         self._path = Path(options.path)
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the file's contents, or of the names and contents in the folder.
-
-        Raises:
-            InputNotFound: there is no such file.
-        """
-        if not self._path.exists():
-            raise InputNotFound(f"the depth file {self._path} does not exist")
-        digest = hashlib.blake2b(digest_size=16)
-        files = sorted(self._path.iterdir()) if self._path.is_dir() else [self._path]
-        for file in files:
-            if not file.is_file():
-                continue
-            if self._path.is_dir():
-                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            with file.open("rb") as content:
-                while block := content.read(_BLOCK):
-                    digest.update(block)
-        return digest.hexdigest()
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of the video's frames, of its length and size.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
+from ex4d_core.errors import InputNotFound
+from ex4d_core.files import tree_hash
 from ex4d_core.options import option
 
 Kind = Literal["auto", "metric", "relative", "inverse"]
@@ -58,3 +61,14 @@ class DepthFileOptions:
         unit="scene units",
         validator=_above_near,
     )
+
+    def fingerprint(self) -> str:
+        """Return a hash of the file's contents, or of the names and contents in the folder.
+
+        Raises:
+            InputNotFound: there is no such file.
+        """
+        path = Path(self.path)
+        if not path.exists():
+            raise InputNotFound(f"the depth file {path} does not exist; check the path given to --depth-file")
+        return tree_hash(path)

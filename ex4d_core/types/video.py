@@ -16,7 +16,7 @@ from ex4d_core.types._arrays import shaped
 class Origin:
     """Which frames, and which window of them, a video was made from; what comes along (depth, K) follows it."""
 
-    frame_indices: tuple[int, ...]
+    frame_indices: tuple[int, ...] = attrs.field(repr=lambda indices: f"<{len(indices)} of them>")
     """For each frame, its index in the source, counted from 0."""
 
     source_frames: int

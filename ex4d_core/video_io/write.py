@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.errors import InvalidInput
+from ex4d_core.files import replacing
 from ex4d_core.types import Video
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _write(
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()
-    with replacing(path) as partial:
+    with replacing(Path(path)) as partial:
         try:
             _encode(partial, (convert(image, reformatter) for image in images), Fraction(fps), codec, options)
         except av.FFmpegError as error:
@@ -174,23 +173,3 @@ def _tag_bt709(context: Any) -> None:
     context.colorspace = Colorspace.ITU709
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name in the same folder, with the same suffix, that becomes `path` if all goes well.
-
-    Raises:
-        OutputFailed: an `OSError` came up, such as a full disk; nothing is left behind then.
-    """
-    final = Path(path)
-    partial = final.with_name(f".{final.stem}.{secrets.token_hex(4)}.partial{final.suffix}")
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield partial
-            os.replace(partial, final)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error

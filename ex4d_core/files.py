@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all, and hashes of what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from ex4d_core.errors import OutputFailed
+
+_TEMPORARY = ".part-"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; what is written there takes the final name if the block succeeds.
+
+    Raises:
+        OutputFailed: the folder cannot be made or written to, or the disk is full.
+    """
+    try:
+        with temporary_folder(path.parent) as folder:
+            # In a folder of its own the file keeps its name, and with it the suffix that writers go by.
+            yield folder / path.name
+            os.replace(folder / path.name, path)
+    except OSError as error:
+        raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Give an empty folder in `parent` whose name says whose it is; what is left of it at the end is removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what runs on this machine that are no longer alive left half-written."""
+    own = f"{_TEMPORARY}{socket.gethostname()}-"
+    for left in folder.glob(f"{own}*"):
+        pid = left.name.removeprefix(own).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def file_hash(path: Path) -> str:
+    """Return a hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def tree_hash(path: Path) -> str:
+    """Return a hash of a file's bytes, or of the names and bytes of all files below a folder."""
+    if path.is_file():
+        return file_hash(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    names_and_hashes = "\n".join(f"{file.relative_to(path)}\0{file_hash(file)}" for file in files)
+    return hashlib.blake2b(names_and_hashes.encode(), digest_size=16).hexdigest()

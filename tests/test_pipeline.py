@@ -1,0 +1,231 @@
+"""A run survives: stages are found again, a killed run goes on, damage is noticed, and a session loads once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ex4d_core as ex4d
+from ex4d_core.batch import find_clips, run_folders
+from ex4d_core.errors import Cancelled, InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.run_folder import export
+
+STAGES = ("depth", "guidance", "result")
+
+
+@pytest.fixture
+def settings(small_clip):
+    return {"depth": {"name": "file", "path": str(small_clip.depth)}}
+
+
+@pytest.fixture
+def session(settings):
+    return ex4d.Session(**settings)
+
+
+def made_stages(shot):
+    return [record.stage for record in shot.records if not record.reused]
+
+
+def test_a_take_has_the_clips_length_size_and_rate(session, small_clip):
+    take = session.run(small_clip.video, cam="30")
+    clip = ex4d.read_video(small_clip.video)
+    assert take.video.frames.shape == clip.frames.shape
+    assert take.video.fps == clip.fps
+    assert take.guidance.cameras.num_frames == clip.num_frames
+
+
+def test_a_path_that_starts_at_the_source_starts_with_its_frame(session, small_clip):
+    guidance = session.run(small_clip.video, cam="30").guidance
+    assert guidance.mask[0].all()
+    assert torch.equal(guidance.color[0], ex4d.read_video(small_clip.video).frames[0])
+
+
+def test_a_path_that_starts_elsewhere_does_not(session, small_clip):
+    assert not session.run(small_clip.video, cam="-60..60").guidance.mask[0].all()
+
+
+def test_known_pixels_are_kept_and_hidden_ones_are_filled(session, small_clip):
+    take = session.run(small_clip.video, cam="60")
+    mask = take.guidance.mask
+    assert torch.equal(take.video.frames[mask], take.guidance.color[mask])
+    assert 0.1 < mask.float().mean() < 1
+    assert take.video.frames[~mask].float().mean() > 10
+
+
+def test_a_static_camera_shows_the_clip_inside_its_border(session, small_clip):
+    """Pixels next to the border ring or to a jump in depth are hidden; every other one is the source's own."""
+    guidance = session.run(small_clip.video, cam="static").guidance
+    clip = ex4d.read_video(small_clip.video)
+    assert torch.equal(guidance.color[3][guidance.mask[3]], clip.frames[3][guidance.mask[3]])
+    assert guidance.mask[3, 4:12, 4:-4].all()
+
+
+def test_a_second_path_in_a_session_estimates_no_second_depth(session, small_clip):
+    session.run(small_clip.video, cam="30")
+    take = session.run(small_clip.video, cam="-30")
+    assert made_stages(take.shot) == ["read", "depth", "guidance", "result", "guidance", "result"]
+
+
+def test_frames_in_memory_run_as_a_file_does(session, small_clip):
+    clip = ex4d.read_video(small_clip.video)
+    from_memory, from_file = (session.run(source, cam="30").video for source in (clip, small_clip.video))
+    assert torch.equal(from_memory.frames, from_file.frames)
+
+
+def test_the_same_settings_give_the_same_video(settings, small_clip):
+    first, second = (ex4d.run(small_clip.video, cam="-45", **settings).video for _ in range(2))
+    assert torch.equal(first.frames, second.frames)
+
+
+def test_a_finished_run_decodes_nothing(settings, small_clip, tmp_path, monkeypatch):
+    export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30"))
+    monkeypatch.setattr("ex4d_core.pipeline.read_video", lambda *_, **__: pytest.fail("decoded"))
+    exported = export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30"))
+    assert [(record.stage, record.reused) for record in exported.records] == [("guidance", True), ("result", True)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_killed_while_it_writes_a_stage_goes_on_from_there(settings, small_clip, tmp_path, stage):
+    whole = ex4d.run(small_clip.video, cam="30", **settings).video
+    name = {"result": "video"}.get(stage, stage)
+    code = (
+        "import os, signal, sys; import ex4d_core as ex4d; from ex4d_core import codecs\n"
+        f"def save(folder, value): (folder / 'half').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"codecs.save_{name} = save\n"
+        f"ex4d.Session(depth=dict(name='file', path=sys.argv[2])).run(sys.argv[1], cam='30', folder=sys.argv[3])"
+    )
+    arguments = [str(small_clip.video), str(small_clip.depth), str(tmp_path)]
+    killed = subprocess.run([sys.executable, "-c", code, *arguments], check=False, capture_output=True)
+    assert killed.returncode == -9
+    take = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
+    assert torch.equal(take.video.frames, whole.frames)
+    reused = {record.stage for record in take.shot.records if record.reused}
+    assert reused == set(STAGES[: STAGES.index(stage)])
+    assert [path.name for path in (tmp_path / "artifacts").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_truncated_artifact_is_told_and_made_again(settings, small_clip, tmp_path, stage):
+    first = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
+    (folder,) = (tmp_path / "artifacts").glob(f"{stage}-*")
+    largest = max(folder.iterdir(), key=lambda file: file.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    for later in STAGES[STAGES.index(stage) + 1 :]:
+        shutil.rmtree(next((tmp_path / "artifacts").glob(f"{later}-*")))
+    notes = []
+    session = ex4d.Session(**settings)
+    session.reporter.note = notes.append
+    again = session.run(small_clip.video, cam="30", folder=tmp_path)
+    assert torch.equal(again.video.frames, first.video.frames)
+    assert any("is damaged" in note and "it is made again" in note for note in notes)
+
+
+def test_two_runs_into_one_folder_at_once_do_not_corrupt_it(settings, small_clip, tmp_path):
+    command = [sys.executable, "-m", "typer_cli", "run", str(small_clip.video), "--depth-file", str(small_clip.depth)]
+    command += ["--cam", "30", "-o", str(tmp_path), "--quiet"]
+    runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    exported = export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path / "clip").take("30"))
+    assert all(record.reused for record in exported.records)
+    assert ex4d.read_video(exported.files["result"]).num_frames == 6
+    json.loads((tmp_path / "clip" / "run.json").read_text())
+
+
+def test_a_change_of_an_option_makes_only_what_depends_on_it(settings, small_clip, tmp_path):
+    ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
+    take = ex4d.Session(**settings, seed=7).run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(take.shot) == ["read", "result"]
+    take = ex4d.Session(**settings, mesh={"min_angle": 4.0}).run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(take.shot) == ["read", "guidance", "result"]
+
+
+def test_an_edited_depth_file_makes_another_depth(small_clip, tmp_path):
+    depth = np.load(small_clip.depth)
+    path = tmp_path / "depth.npy"
+    np.save(path, depth)
+    settings = {"depth": {"name": "file", "path": str(path)}}
+    ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
+    np.save(path, depth * 2)
+    take = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
+    assert "depth" in made_stages(take.shot)
+
+
+def test_a_run_can_be_cancelled_from_its_progress(session, small_clip):
+    def stop(done, total):
+        raise Cancelled("enough")
+
+    from contextlib import nullcontext
+
+    session.reporter.stage = lambda name: nullcontext(stop)
+    with pytest.raises(Cancelled, match="enough"):
+        session.run(small_clip.video, cam="30")
+
+
+def test_the_lens_of_the_user_wins(small_clip, settings):
+    shot = ex4d.Session(**settings, lens={"fov": 90}).shot(small_clip.video)
+    assert shot.scene.depth.intrinsics[0].fx == pytest.approx(32)
+    shot = ex4d.Session(**settings, lens={"focal_px": 100}, video={"size": "32x32"}).shot(small_clip.video)
+    camera = shot.scene.depth.intrinsics[0]
+    assert (camera.fx, camera.cx, camera.width) == (pytest.approx(100 * 32 / 48), 16, 32)
+
+
+def test_intrinsics_come_from_json_or_a_matrix(small_clip, settings, tmp_path):
+    (tmp_path / "k.json").write_text('{"fx": 80, "fy": 82, "cx": 30, "cy": 20}')
+    np.savetxt(tmp_path / "k.txt", [[80, 0, 30], [0, 82, 20], [0, 0, 1]])
+    for name in ("k.json", "k.txt"):
+        shot = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / name)}).shot(small_clip.video)
+        camera = shot.scene.depth.intrinsics[0]
+        assert (camera.fx, camera.fy, camera.cx, camera.cy) == (80, 82, 30, 20)
+
+
+def test_intrinsics_that_are_none_are_one_sentence(small_clip, settings, tmp_path):
+    (tmp_path / "k.json").write_text('{"fx": 80}')
+    with pytest.raises(InvalidInput, match=r"k\.json holds no intrinsics"):
+        _ = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / "k.json")}).shot(small_clip.video).scene
+    with pytest.raises(InputNotFound, match="there is no intrinsics file"):
+        _ = ex4d.Session(**settings, lens={"intrinsics": "none.json"}).shot(small_clip.video).scene
+
+
+def test_compat_ex4d_is_a_set_of_options(small_clip, settings):
+    shot = ex4d.Session(**settings, compat="ex4d").shot(small_clip.video)
+    assert shot.scene.depth.intrinsics[0].fx == 500
+    assert (shot.video.width, shot.video.height, shot.video.fps) == (64, 64, 30)
+    mesh = shot.session.choose("mesh").options
+    assert (mesh.border_depth, mesh.cap, mesh.pixel_center, mesh.hidden_colors) == (100, "corners", 0, "black")
+    path = shot.session.choose_trajectory("30").options
+    assert (path.look_at, path.pace) == ("nearest", "frames")
+
+
+def test_the_users_options_stand_over_the_presets(settings):
+    session = ex4d.Session(**settings, compat="ex4d", mesh={"border_depth": 50.0}, trajectory={"pace": "angle"})
+    assert session.choose("mesh").options.border_depth == 50
+    assert session.choose_trajectory("30").options.pace == "angle"
+
+
+def test_settings_of_a_path_are_said_in_its_text(session):
+    assert session.choose_trajectory("orbit:yaw=-75,pitch=10").options.yaw == -75
+    with pytest.raises(InvalidConfig, match="--cam orbit:yaw=200: "):
+        session.choose_trajectory("orbit:yaw=200")
+
+
+def test_clips_are_found_in_folders_and_patterns(tmp_path):
+    for name in ("b.mp4", "a.mov", "notes.txt"):
+        (tmp_path / name).write_text("")
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "0.png").write_text("")
+    assert find_clips([str(tmp_path)]) == [tmp_path / "a.mov", tmp_path / "b.mp4"]
+    assert find_clips([str(images)]) == [images]
+    assert find_clips([f"{tmp_path}/*.mp4", str(tmp_path / "b.mp4")]) == [tmp_path / "b.mp4"]
+
+
+def test_clips_of_one_name_get_folders_of_their_own():
+    clips = [Path("a/clip.mp4"), Path("b/clip.mp4"), Path("b/clip.mov")]
+    assert [folder.name for folder in run_folders(clips, Path("out"))] == ["clip", "b-clip", "clip-2"]
