@@ -8,15 +8,15 @@ from fractions import Fraction
 import attrs
 import pytest
 import torch
-from ex4d_trajectories import options as o
-from ex4d_trajectories.generator import MoveGenerator, nearest_distance, subject_distance
-from ex4d_trajectories.moves import MOVES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.trajectory import generate_camera_trajectory
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
+from ex4d_trajectories import options as o
+from ex4d_trajectories.generator import MoveGenerator, nearest_distance, subject_distance
+from ex4d_trajectories.moves import MOVES
 
 DISTANCE = 2.0
 IDENTITY = torch.eye(4)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ex4d_trajectories.generator import MoveGenerator, nearest_distance
-from ex4d_trajectories.options import ArcOptions, LoopOptions
 
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Scene, Video
+from ex4d_trajectories.generator import MoveGenerator, nearest_distance
+from ex4d_trajectories.options import ArcOptions, LoopOptions
 
 DATA = Path(os.environ.get("EX4D_REFERENCE_DATA", "absent"))
 RULES = {"look_at": "nearest", "pace": "frames"}
