@@ -19,9 +19,13 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.projective import ray_slopes
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
+from ex4d_core.types._arrays import describe
 
 NEAREST_BORDER = 100.0
 """The automatic border depth is never nearer: EX-4D's own border, in units of the depth."""
+
+CAP_BULGE = 1.1
+"""Depth of the cap's middle over that of the ring: unknown pixels, at the ring's depth, must not touch the cap."""
 
 FARTHEST = 1e8
 """Depth beyond this counts as unknown: the squares of squares in the angle rule would leave float32."""
@@ -37,7 +41,7 @@ def build_watertight(
 ) -> Mesh:
     """Return the depth watertight mesh of one frame, on the device of `depth`.
 
-    Vertex i * W + j belongs to pixel (row i, column j); the stitched cap adds one in the middle of the ring.
+    Vertex i * W + j belongs to pixel (row i, column j); the stitched cap adds one behind the middle of the ring.
     Faces come in this order: the upper left ones of all blocks (lower left, upper left, upper right), the lower
     right ones (lower left, upper right, lower right), the cap. Unknown depth is treated as the ring: pushed to
     the border depth, every face at it occluded.
@@ -113,7 +117,7 @@ def _check_sizes(frame: Tensor, depth: Tensor, intrinsics: Intrinsics, valid: Te
     if tuple(frame.shape) != (height, width, 3) or frame.dtype != torch.uint8:
         raise InvalidInput(
             f"the frame must be uint8 [{height}, {width}, 3] as its depth is {width}x{height}, "
-            f"not {str(frame.dtype).removeprefix('torch.')} {list(frame.shape)}; resize one to the other"
+            f"not {describe(frame)}; resize one to the other"
         )
     if (intrinsics.width, intrinsics.height) != (width, height):
         raise InvalidInput(
@@ -121,7 +125,9 @@ def _check_sizes(frame: Tensor, depth: Tensor, intrinsics: Intrinsics, valid: Te
             "scale one to the other"
         )
     if valid is not None and (valid.shape != depth.shape or valid.dtype != torch.bool):
-        raise InvalidInput(f"the mask of valid depth must be bool [{height}, {width}], not {list(valid.shape)}")
+        raise InvalidInput(
+            f"the mask of valid depth must be bool [{height}, {width}], not {describe(valid)}; make one from the depth"
+        )
 
 
 def _without_ring(mask: Tensor) -> Tensor:
@@ -155,7 +161,7 @@ def _vertices(points: Tensor, border: Tensor, options: WatertightOptions) -> Ten
     vertices[:pixels] = points.view(3, -1).T
     if options.cap == "stitched":
         vertices[pixels] = points[:, :: points.shape[1] - 1, :: points.shape[2] - 1].mean(dim=(1, 2))
-        vertices[pixels, 2] = border
+        vertices[pixels, 2] = CAP_BULGE * border
     return vertices
 
 

@@ -41,7 +41,7 @@ class WatertightOptions:
     )
     cap: str = option(
         "stitched",
-        help="How the back is closed: 'stitched', a fan from the whole ring to one vertex in its middle, all occluded, "
+        help="How the back is closed: 'stitched', a fan from the whole ring to one vertex behind it, all occluded, "
         "or 'corners', EX-4D's two faces between the corners, which are judged as any other and leave gaps in topology",
         validator=attrs.validators.in_(("stitched", "corners")),
     )
@@ -60,5 +60,5 @@ class WatertightOptions:
 
     @classmethod
     def ex4d(cls) -> WatertightOptions:
-        """Return the options that reproduce EX-4D's own reconstruction, its quirks too."""
+        """Return the options that reproduce EX-4D's own mesh, its quirks too."""
         return cls(border_depth=100.0, cap="corners", pixel_center=0.0, hidden_colors="black")
