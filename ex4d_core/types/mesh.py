@@ -36,8 +36,11 @@ class Mesh:
     def vertex_alpha(self) -> Tensor:
         """Return bool [V]: False at the vertices of occluded faces, True elsewhere."""
         num_vertices = self.vertices.shape[0]
-        # Seen faces write into one spare slot, so no list of occluded faces is made: that would wait for the GPU.
-        target = torch.where(self.face_occluded[:, None], self.faces, num_vertices)
         alpha = torch.ones(num_vertices + 1, dtype=torch.bool, device=self.device)
-        alpha[target.flatten().long()] = False
+        if self.device.type == "cpu":
+            hidden = self.faces[self.face_occluded]
+        else:
+            # Picking faces would wait for the GPU; instead all faces write, the seen ones into a spare slot.
+            hidden = torch.where(self.face_occluded[:, None], self.faces, num_vertices)
+        alpha[hidden.flatten().long()] = False
         return alpha[:num_vertices]
