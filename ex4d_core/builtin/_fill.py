@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
 
-NEARNESS_PENALTY = 6
-"""Power of the ratio of depths with which a pixel gives way: twice as near counts 1/64."""
+NEARNESS_PENALTY = 4
+"""Power of the ratio of depths with which a pixel gives way: twice as near counts 1/16."""
 
 _ANYTHING = np.float32(1e6)
 """Inverse depth of nothing in particular: nearer than all."""
@@ -89,8 +89,7 @@ def _push_pull(level: _Level) -> Picture:
 def _halve(level: _Level) -> _Level:
     """Return the picture at half the size."""
     known = np.where(level.weight > _LEAST, level.near, _ANYTHING).astype(np.float32)
-    limit = _smallest_around(level.limit)
-    allowed = level.weight * level.giving_way(limit)
+    allowed = level.weight * level.giving_way(_smallest_around(level.limit))
     share = allowed * level.giving_way(_smallest_around(known))
     stacked = np.asarray(cv2.pyrDown(np.dstack([level.values() * share[..., None], share, allowed])), np.float32)
     total, covered = stacked[..., 4], stacked[..., 5]
@@ -100,10 +99,11 @@ def _halve(level: _Level) -> _Level:
         near=np.ascontiguousarray(mean[..., 3]),
         # Four pixels make one: a quarter of them known is enough to know it.
         weight=np.where(total > _LEAST, np.minimum(4 * covered, 1), 0).astype(np.float32),
-        limit=np.ascontiguousarray(limit[::2, ::2]),
+        # Passed on by the inner 3 x 3 only, or one limit would soon rule the whole picture.
+        limit=np.ascontiguousarray(_smallest_around(level.limit, 3)[::2, ::2]),
     )
 
 
-def _smallest_around(values: Picture) -> Picture:
-    """Return the smallest of the 5 x 5 values around each, those that make one of half the size."""
-    return np.asarray(cv2.erode(values, np.ones((5, 5), np.uint8)), np.float32)
+def _smallest_around(values: Picture, size: int = 5) -> Picture:
+    """Return the smallest of the size x size values around each; 5 x 5 of them make one of half the size."""
+    return np.asarray(cv2.erode(values, np.ones((size, size), np.uint8)), np.float32)

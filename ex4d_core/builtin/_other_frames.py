@@ -9,6 +9,7 @@ time t itself looked through is refused, and so is one that moved: more looked t
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import attrs
 import cv2
@@ -23,12 +24,20 @@ from ex4d_core.geometry.watertight import build_watertight
 from ex4d_core.types import CameraPath, Intrinsics, Mesh, RenderedFrame, Scene
 
 Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
 
 NEARNESS_FRAMES = 3.0
 """A frame that is this far away in time counts half."""
 
 MOST_THROUGH = 0.34
 """Share of the opinions that may have looked through a point that stays; errors of depth cause some."""
+
+
+_OUTLINE_JUMP = 1.15
+"""Ratio of depths beside each other at which a thing ends."""
+
+_BEHIND = 1.5
+"""How far behind a thing, as a ratio of depths, what it hides is taken to be where nothing else is known."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -50,6 +59,8 @@ class _Source:
     mesh: Mesh
     nearest: Floats
     """float32 [H, W], the smallest depth of 3x3 pixels; 0 where unknown."""
+    outline: NDArray[np.bool_]
+    """bool [H, W], True beside something much farther away."""
     intrinsics: Intrinsics
     world_to_source: NDArray[np.float64]
 
@@ -115,17 +126,20 @@ class OtherFrames:
             world_to_camera: float32 [4, 4], of the target camera.
             intrinsics: of the target camera.
         """
-        pixels = np.flatnonzero(hidden & np.isfinite(depth))
+        pixels = np.flatnonzero(np.isfinite(depth) & (hidden | _largest_around(hidden, 5)))
         source = self._source(frame)
-        points = _to_world(pixels, depth.flat[pixels], world_to_camera, intrinsics) @ source.world_to_source[:3, :3].T
-        points += source.world_to_source[:3, 3]
-        z = np.maximum(points[:, 2], 1e-6)
-        column = points[:, 0] / z * source.intrinsics.fx + source.intrinsics.cx
-        row = points[:, 1] / z * source.intrinsics.fy + source.intrinsics.cy
+        z, column, row = _project(source, _to_world(pixels, depth.flat[pixels], world_to_camera, intrinsics))
         height, width = source.nearest.shape
-        inside = (column > 2) & (column < width - 2) & (row > 2) & (row < height - 2)
+        inside = (z > 0) & (column > 2) & (column < width - 2) & (row > 2) & (row < height - 2)
         result = np.zeros_like(depth)
         result.flat[pixels[inside]] = depth.flat[pixels[inside]]
+        result[~hidden] = 0
+        # Beside the outline of a thing, what it hides is behind it wherever the mesh goes on there.
+        outline = np.zeros_like(hidden)
+        at = row[inside].astype(int), column[inside].astype(int)
+        outline.flat[pixels[inside]] = source.outline[at]
+        beside = hidden & (result == 0) & _largest_around(outline & ~hidden, 5)
+        result[beside] = _BEHIND * np.where(beside, _largest_around(np.where(hidden, 0, depth), 5), 0)[beside]
         return result
 
     def _refuse(
@@ -153,13 +167,9 @@ class OtherFrames:
     def _opinions(self, frame: int, world: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return for points [N, 3] of the world whether a source camera looked through each, and whether it saw it."""
         source = self._source(frame)
-        matrix, lens = source.world_to_source, source.intrinsics
-        points = world @ matrix[:3, :3].T + matrix[:3, 3]
-        z = np.maximum(points[:, 2], 1e-6)
-        column = np.floor(points[:, 0] / z * lens.fx + lens.cx)
-        row = np.floor(points[:, 1] / z * lens.fy + lens.cy)
+        z, column, row = _project(source, world)
         height, width = source.nearest.shape
-        inside = (points[:, 2] > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        inside = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
         ends = np.zeros(len(world), np.float32)
         ends[inside] = source.nearest[row[inside].astype(int), column[inside].astype(int)]
         return ends > z * (1 + self._tolerance), (ends > 0) & (np.abs(ends - z) <= z * self._tolerance)
@@ -183,6 +193,7 @@ class OtherFrames:
         return _Source(
             mesh=mesh,
             nearest=_smallest_around(known, 3),
+            outline=_largest_around(known, 7) > _OUTLINE_JUMP * np.maximum(known, 1e-6),
             intrinsics=intrinsics,
             world_to_source=pose.double().numpy(),
         )
@@ -202,6 +213,21 @@ def asked_frames(frame: int, num_frames: int, count: int) -> list[int]:
         for signed in (-offset, offset):
             asked[min(max(round((frame + signed) / grid) * grid, 0), reach)] = None
     return [other for other in asked if other != frame and other < num_frames][:count]
+
+
+def _project(source: _Source, world: NDArray[np.float64]) -> tuple[Floats64, Floats64, Floats64]:
+    """Return depth, column and row of points [N, 3] of the world in a source picture, float64 [N] each."""
+    points = world @ source.world_to_source[:3, :3].T + source.world_to_source[:3, 3]
+    z = points[:, 2]
+    scale = 1 / np.maximum(z, 1e-6)
+    lens = source.intrinsics
+    return z, points[:, 0] * scale * lens.fx + lens.cx, points[:, 1] * scale * lens.fy + lens.cy
+
+
+def _largest_around(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return the largest of the size x size values around each."""
+    plain = values.astype(np.uint8) if values.dtype == bool else values
+    return np.asarray(cv2.dilate(plain, np.ones((size, size), np.uint8)), values.dtype)
 
 
 def _smallest_around(values: Floats, size: int) -> Floats:

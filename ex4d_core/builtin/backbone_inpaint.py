@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import attrs
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -167,8 +168,6 @@ def _surroundings(known: _Known, spare: NDArray[np.float32]) -> NDArray[np.float
         return known.color
     if not known.mask.any():
         return np.broadcast_to(spare, known.color.shape).astype(np.float32)
-    import cv2
-
     inner = cv2.erode(known.mask.astype(np.uint8), np.ones((5, 5), np.uint8))
     trust = np.where(inner > 0, 1, np.where(known.mask, _EDGE_TRUST, 0)).astype(np.float32)
     return fill_from_surroundings(known.color, known.depth, trust, known.limit)
