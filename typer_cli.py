@@ -59,7 +59,8 @@ FLAGS = (
     Flag("--fit", "video.fit", str, "How a clip of another shape is brought there: crop, pad, stretch.", _VIDEO),
     Flag("--fps", "video.fps", float, "Rate of the output; the clip's own by default.", _VIDEO),
 )
-CONFIG_FLAGS = ("--set", "--config")
+RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
+"""What `recon` uses; `run` adds a backbone."""
 
 
 def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -117,6 +118,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SaveMesh = Annotated[
     str | None, typer.Option(help="Write the mesh as PLY: first frame, or all.", metavar="[first|all]")
 ]
+MeshFormat = Annotated[str, typer.Option(help="How meshes are written: ply or glb.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -135,6 +137,7 @@ def run(
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
     output_dir: OutputDir = Path("outputs"),
     save_mesh: SaveMesh = None,
+    mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -143,7 +146,7 @@ def run(
 
     found = find_clips(clips or _clips_of(config))
     session = _session(config, quiet or json_, (*RECON_ROLES, "backbone"))
-    outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=_mesh_choice(save_mesh))
+    outcomes = run_batch(session, found, run_folders(found, output_dir), **_mesh_choice(save_mesh, mesh_format))
     _finish(outcomes, quiet, json_)
 
 
@@ -155,6 +158,7 @@ def recon(
     input_video: Annotated[str | None, typer.Option(hidden=True)] = None,
     output_dir: OutputDir = Path("outputs"),
     save_mesh: SaveMesh = None,
+    mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -163,7 +167,7 @@ def recon(
 
     path = Path(clip or input_video or _clips_of(config)[0])
     session = _session(config, quiet or json_, RECON_ROLES)
-    outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=_mesh_choice(save_mesh))
+    outcomes = run_batch(session, [path], [output_dir], goal="guidance", **_mesh_choice(save_mesh, mesh_format))
     _finish(outcomes, quiet, json_)
 
 
@@ -225,13 +229,12 @@ def _clips_of(config: "RunConfig") -> tuple[str, ...]:
     return config.clips
 
 
-def _mesh_choice(text: str | None) -> Any:
-    if text not in (None, "first", "all"):
-        raise typer.BadParameter(f"--save-mesh takes first or all, not {text!r}")
-    return text
-
-
-RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
+def _mesh_choice(save_mesh: str | None, mesh_format: str) -> dict[str, Any]:
+    if save_mesh not in (None, "first", "all"):
+        raise typer.BadParameter(f"--save-mesh takes first or all, not {save_mesh!r}")
+    if mesh_format not in ("ply", "glb"):
+        raise typer.BadParameter(f"--mesh-format takes ply or glb, not {mesh_format!r}")
+    return {"save_mesh": save_mesh, "mesh_format": mesh_format}
 
 
 def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session":

@@ -5,15 +5,15 @@ from __future__ import annotations
 import glob
 import os
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import attrs
 
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
-from ex4d_core.pipeline import StageRecord
+from ex4d_core.pipeline import StageRecord, Take
 from ex4d_core.plugins import describe
-from ex4d_core.run_folder import Goal, MeshChoice, export
+from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export
 from ex4d_core.session import Session
 from ex4d_core.video_io.images import IMAGE_SUFFIXES
 
@@ -76,20 +76,25 @@ def run_batch(
     *,
     goal: Goal = "result",
     save_mesh: MeshChoice | None = None,
+    mesh_format: MeshFormat = "ply",
 ) -> list[Outcome]:
     """Run every clip along every path of the session's configuration and say how each ended."""
+
+    def write(take: Take) -> Exported:
+        return export(take, goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
+
     return [
-        _run_one(session, clip, cam, folder, goal, save_mesh)
+        _run_one(session, clip, cam, folder, write)
         for clip, folder in zip(clips, folders, strict=True)
         for cam in session.config.cam
     ]
 
 
-def _run_one(session: Session, clip: Path, cam: str, folder: Path, goal: Goal, save_mesh: MeshChoice | None) -> Outcome:
+def _run_one(session: Session, clip: Path, cam: str, folder: Path, write: Callable[[Take], Exported]) -> Outcome:
     outcome = Outcome(clip=clip, cam=cam, folder=folder)
     try:
         session.reporter.note(f"{clip} --cam {cam}")
-        exported = export(session.shot(clip, folder=folder).take(cam), goal=goal, save_mesh=save_mesh)
+        exported = write(session.shot(clip, folder=folder).take(cam))
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # A plugin may fail in ways that nobody foresaw; the other clips still run.

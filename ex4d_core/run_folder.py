@@ -27,6 +27,7 @@ from ex4d_core.video_io import write_mask, write_video
 
 Goal = Literal["guidance", "result"]
 MeshChoice = Literal["first", "all"]
+MeshFormat = Literal["ply", "glb"]
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +40,9 @@ class Exported:
     """The stages that were run or found for it."""
 
 
-def export(take: Take, *, goal: Goal = "result", save_mesh: MeshChoice | None = None) -> Exported:
+def export(
+    take: Take, *, goal: Goal = "result", save_mesh: MeshChoice | None = None, mesh_format: MeshFormat = "ply"
+) -> Exported:
     """Bring a take's files up to date in its run folder.
 
     Files that an earlier run left are kept when they were made from the same artifacts.
@@ -53,7 +56,7 @@ def export(take: Take, *, goal: Goal = "result", save_mesh: MeshChoice | None = 
     records_before = len(shot.records)
     files: dict[str, Path] = {}
     stamps: Tree = {}
-    for group in _groups(take, goal, save_mesh):
+    for group in _groups(take, goal, save_mesh, mesh_format):
         if not all(_is_fresh(path, known.get(path.name), group.key) for path in group.files.values()):
             group.write()
         elif group.stage:
@@ -75,7 +78,7 @@ class _Group:
     stage: str = ""
 
 
-def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None) -> list[_Group]:
+def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None, mesh_format: MeshFormat) -> list[_Group]:
     folder, part = take.shot.folder, cam_file_part(take.cam)
     assert folder is not None
     groups = []
@@ -93,7 +96,7 @@ def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None) -> list[_Group
     key = content_key(take.guidance_inputs)
     groups.append(_Group(key=key, files=guidance_files, write=write_guidance, stage="guidance"))
     if save_mesh:
-        groups.append(_mesh_group(take.shot, folder, save_mesh))
+        groups.append(_mesh_group(take.shot, folder, save_mesh, mesh_format))
     if goal == "result":
         result, sheet = folder / f"result_{part}.mp4", folder / f"sheet_{part}.png"
 
@@ -106,17 +109,17 @@ def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None) -> list[_Group
     return groups
 
 
-def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice) -> _Group:
+def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice, suffix: MeshFormat) -> _Group:
     """Frame 0 is `DW-Mesh.ply`, the reference's name; all of them are `DW-Mesh_00000.ply` and on."""
-    frames = shot.video.num_frames if choice == "all" else 1
-    paths = [folder / (f"DW-Mesh_{frame:05d}.ply" if choice == "all" else "DW-Mesh.ply") for frame in range(frames)]
+    names = [f"DW-Mesh_{frame:05d}" for frame in range(shot.video.num_frames)] if choice == "all" else ["DW-Mesh"]
+    paths = [folder / f"{name}.{suffix}" for name in names]
 
     def write() -> None:
         for frame, path in enumerate(paths):
             write_mesh(shot.mesh(frame), path)
 
     key = content_key({"depth": shot.depth_inputs, "mesh": shot.session.choose("mesh").identity()})
-    labels = ["mesh"] if choice == "first" else [f"mesh {frame}" for frame in range(frames)]
+    labels = ["mesh"] if choice == "first" else [f"mesh {frame}" for frame in range(len(paths))]
     return _Group(key=key, files=dict(zip(labels, paths, strict=True)), write=write)
 
 

@@ -91,6 +91,11 @@ def test_a_mesh_for_each_frame(run, tmp_path):
     assert [mesh.name for mesh in meshes] == [f"DW-Mesh_0000{frame}.ply" for frame in range(6)]
 
 
+def test_a_mesh_for_other_programs(run, tmp_path):
+    assert run("--cam", "30", "--save-mesh", "--mesh-format", "glb")[0] == 0
+    assert (tmp_path / "outputs" / "clip" / "DW-Mesh.glb").read_bytes()[:4] == b"glTF"
+
+
 def test_a_batch_goes_on_after_a_bad_clip_and_says_what_failed(ex4d, small_clip, tmp_path):
     (tmp_path / "bad.mp4").write_text("no video")
     code, out, _ = ex4d(
@@ -157,6 +162,7 @@ WRONG = {
     "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "99"),
     "empty folder": (["run", "empty"], "neither videos nor images"),
     "empty pattern": (["run", "*.webm"], "no file matches '*.webm'"),
+    "unknown mesh format": (["run", "VIDEO", "--depth-file", "DEPTH", "--mesh-format", "obj"], "takes ply or glb"),
     "no clip": (["run"], "name a video"),
     "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),
     "mask of another clip": (
