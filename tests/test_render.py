@@ -13,7 +13,7 @@ from ex4d_core.builtin import _rasterize
 from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_raycast import RaycastRenderer
-from ex4d_core.builtin.render_zbuffer import ZBufferRenderer, _vertex_alpha, rasterize
+from ex4d_core.builtin.render_zbuffer import ZBufferRenderer, rasterize
 from ex4d_core.compat import PRESETS
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.types import Intrinsics
@@ -259,12 +259,6 @@ def test_the_fast_renderer_draws_what_its_slow_twin_draws(yaw, options, record_p
     assert slow.mask.float().mean() > 0.2
     assert not differs[~edge].any()
     assert differs[edge].float().mean() < 0.005
-
-
-def test_the_fast_renderer_hides_the_vertices_that_the_mesh_hides():
-    mesh = stepped_mesh(SMALL)
-    assert 0.02 < mesh.face_occluded.float().mean() < 0.98
-    assert _vertex_alpha(mesh).tolist() == mesh.vertex_alpha().tolist()
 
 
 def test_any_number_of_channels_is_interpolated_and_the_places_of_vertices_give_the_points_seen():

@@ -53,7 +53,7 @@ class ZBufferRenderer:
             far=self._options.far,
             bands=self._bands,
         )
-        color, mask = drawing.shade(_as_numpy(mesh.vertex_colors), _vertex_alpha(mesh))
+        color, mask = drawing.shade(_as_numpy(mesh.vertex_colors), _as_numpy(mesh.vertex_alpha()))
         depth = drawing.depth.astype(np.float32)
         color_out, mask_out, depth_out = (torch.from_numpy(a).to(mesh.device) for a in (color, mask, depth))
         return RenderedFrame(color=color_out, mask=mask_out, depth=depth_out)
@@ -196,13 +196,6 @@ class Drawing:
 
 def _as_numpy(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(tensor.detach().cpu().numpy())
-
-
-def _vertex_alpha(mesh: Mesh) -> NDArray[np.bool_]:
-    """Return `mesh.vertex_alpha()`; on the CPU, where few faces are occluded, naming only those is ten times faster."""
-    alpha = np.ones(len(mesh.vertices), np.bool_)
-    alpha[_as_numpy(mesh.faces)[_as_numpy(mesh.face_occluded)]] = False
-    return alpha
 
 
 def _check(vertices: NDArray[np.floating], faces: NDArray[np.int32], pose: NDArray[np.floating]) -> None:
