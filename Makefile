@@ -15,6 +15,9 @@ PLUGINS := plugins/trajectories
 PROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 
+# As typer_cli.py does, for what is started without it.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help run test check lint format
 .DEFAULT_GOAL := help
 

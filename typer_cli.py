@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ex4d_core.config import RunConfig
     from ex4d_core.session import Session
 
+# Threads of OpenMP spin while they wait for each other; where cores are few or shared that costs torch a hundredfold
+# (a mesh took 640 ms instead of 7). It is read once, when torch is imported, and what the user set is kept.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 app = typer.Typer(
     name="ex4d",
     no_args_is_help=True,
