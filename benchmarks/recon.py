@@ -9,6 +9,10 @@ frame and beyond the guidance that it collects: it must not depend on `--frames`
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does; torch reads it when it is imported
+
 import argparse
 import json
 import platform
