@@ -1,12 +1,14 @@
 """What the `inpaint` backbone promises."""
 
+from fractions import Fraction
+
 import attrs
 import numpy as np
 import pytest
 import torch
 
 from ex4d_core.builtin._fill import fill_from_surroundings
-from ex4d_core.builtin._other_frames import asked_frames
+from ex4d_core.builtin._other_frames import OtherFrames, asked_frames
 from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
 from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.builtin.mesh_options import WatertightOptions
@@ -21,7 +23,7 @@ from ex4d_core.testing._paint import checks, plain
 from ex4d_core.testing._solids import Ellipsoid, Interior
 from ex4d_core.testing.scenes import SyntheticScene, room_scene
 from ex4d_core.trajectory import path_of_eyes
-from ex4d_core.types import CameraPath, Guidance, Intrinsics
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Scene, Video
 
 CPU = torch.device("cpu")
 SIZE = {"width": 64, "height": 48}
@@ -257,3 +259,27 @@ def test_asked_frames_are_in_the_clip_never_the_frame_itself_and_reach_far():
         assert max(abs(other - frame) for other in asked) >= 16
     assert asked_frames(0, 1, 8) == []
     assert asked_frames(3, 9, 0) == []
+
+
+def test_pixels_of_unknown_depth_do_not_say_that_nothing_is_before_them():
+    """The mesh is far away there, but the source camera saw no such thing."""
+    depth = torch.full((1, 48, 64), 2.0)
+    depth[:, 12:24, 16:32] = torch.nan
+    lens = Intrinsics.from_fov(width=64, height=48)
+    scene = Scene(
+        video=Video(frames=torch.full((1, 48, 64, 3), 200, dtype=torch.uint8), fps=Fraction(12)),
+        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
+    )
+    others = OtherFrames(scene, count=0, tolerance=0.04)
+    view = others.view(0, torch.eye(4), lens)
+    limit = others.limit(0, view.depth.numpy(), ~view.mask.numpy(), torch.eye(4), lens)
+    assert (view.depth[13:23, 17:31] > 50).all()
+    assert (limit[13:23, 17:31] == 0).all()
+
+
+def test_some_colour_is_left_where_everything_around_is_too_near():
+    color, trust = np.full((32, 32, 3), 90, np.float32), np.zeros((32, 32), np.float32)
+    trust[::8, ::8] = 1
+    limit = np.where(trust > 0, 0, 1000).astype(np.float32)
+    filled = fill_from_surroundings(color, np.ones((32, 32), np.float32), trust, limit)
+    assert np.allclose(filled, 90, atol=1)

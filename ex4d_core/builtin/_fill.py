@@ -21,7 +21,10 @@ NEARNESS_PENALTY = 4
 _ANYTHING = np.float32(1e6)
 """Inverse depth of nothing in particular: nearer than all."""
 
-_LEAST = 1e-9
+_LEAST_RATIO = np.float32(0.2)
+"""Ratios of depths below count as this, so that some colour is left where everything around is too near."""
+
+_LEAST = 1e-30
 """Weights below count as none."""
 
 
@@ -61,7 +64,7 @@ class _Level:
 
     def giving_way(self, other: Picture) -> Picture:
         """Return 1 where nothing is nearer than `other` [H, W] (inverse depth), and less the nearer it is."""
-        ratio = np.minimum(np.minimum(other, _ANYTHING) / np.maximum(self.near, 1e-9), 1)
+        ratio = np.clip(np.minimum(other, _ANYTHING) / np.maximum(self.near, 1e-9), _LEAST_RATIO, 1)
         return np.asarray(ratio**NEARNESS_PENALTY, np.float32)
 
     def values(self) -> Picture:

@@ -32,7 +32,6 @@ NEARNESS_FRAMES = 3.0
 MOST_THROUGH = 0.34
 """Share of the opinions that may have looked through a point that stays; errors of depth cause some."""
 
-
 _OUTLINE_JUMP = 1.15
 """Ratio of depths beside each other at which a thing ends."""
 
@@ -117,7 +116,8 @@ class OtherFrames:
         """Return how far away what a frame hides must be at least, float32 [H, W], 0 where nothing is known of that.
 
         A hidden pixel shows an occluded face, up to which the source camera saw that nothing is there. Faces that
-        go on from the edge of the source picture say nothing: before them is what that camera did not see.
+        go on from the edge of the source picture, or from pixels of unknown depth, say nothing: before them is what
+        that camera did not see.
 
         Args:
             frame: index of the frame.
@@ -131,6 +131,7 @@ class OtherFrames:
         z, column, row = _project(source, _to_world(pixels, depth.flat[pixels], world_to_camera, intrinsics))
         height, width = source.nearest.shape
         inside = (z > 0) & (column > 2) & (column < width - 2) & (row > 2) & (row < height - 2)
+        inside[inside] = source.nearest[row[inside].astype(int), column[inside].astype(int)] > 0
         result = np.zeros_like(depth)
         result.flat[pixels[inside]] = depth.flat[pixels[inside]]
         result[~hidden] = 0
