@@ -18,12 +18,12 @@ import torch
 
 from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
 from ex4d_core.builtin.inpaint_options import InpaintOptions
-from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.geometry.paths import orbit_eye
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.progress import silent
 from ex4d_core.stages import render_guidance
 from ex4d_core.testing.scenes import room_scene

@@ -28,13 +28,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from ex4d_core.builtin.mesh_options import WatertightOptions
-from ex4d_core.cam import parse_cam
 from ex4d_core.compat import preset
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.geometry.watertight import build_watertight
-from ex4d_core.registry import Registry
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.roles import Renderer
+from ex4d_core.session import Session
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Mesh, Scene, Video
 
 DEPTH_JUMP = 0.05
@@ -100,19 +99,16 @@ class Golden:
         return Scene(video=Video(frames=self.tensor("frames"), fps=Fraction(30)), depth=depth)
 
 
-def recon_rows(golden: Golden, renderer: Renderer, registry: Registry, device: torch.device) -> Iterator[Row]:
+def recon_rows(golden: Golden, session: Session) -> Iterator[Row]:
     """Yield the checks of the reconstruction."""
-    yield camera_row(golden, registry)
-    yield from mesh_rows(golden, device)
-    yield from picture_rows(golden, renderer, device)
+    yield camera_row(golden, session)
+    yield from mesh_rows(golden, session.device)
+    yield from picture_rows(golden, session.renderer(), session.device)
 
 
-def camera_row(golden: Golden, registry: Registry) -> Row:
+def camera_row(golden: Golden, session: Session) -> Row:
     """Return how far our path of the same name is from the reference's."""
-    name, given = parse_cam(str(golden.arrays["cam"]))
-    offer = registry.find("trajectory", name)
-    options = offer.provider.options(**{**preset("ex4d")["trajectory"], **given})
-    generator = registry.make(offer, options, device=torch.device("cpu"))
+    generator = session.trajectory(str(golden.arrays["cam"]))
     theirs = golden.arrays["extrinsics"]
     if golden.path_index[0] != 0:
         raise InvalidInput(f"{golden.name} keeps no frame 0, whose depth the path depends on")
@@ -221,11 +217,9 @@ def compare_recon(folder: Path, renderer: str, device: torch.device) -> Iterator
     paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise InputNotFound(f"there is no scene (.npz) in {folder}")
-    registry = Registry()
-    offer = registry.find("renderer", renderer)
-    made = registry.make(offer, offer.provider.options(), device=device)
+    session = Session(compat="ex4d", renderer=renderer, device=str(device))
     for path in paths:
-        yield from recon_rows(Golden.load(path), made, registry, device)
+        yield from recon_rows(Golden.load(path), session)
 
 
 def table_of(rows: list[Row], title: str) -> Table:

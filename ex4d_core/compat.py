@@ -21,6 +21,7 @@ PRESETS: Mapping[str, Preset] = {
             "pixel_center": 0.0,
             "hidden_colors": "black",
         },
+        "renderer": {"near": 1e-3, "far": 1e3},
         "trajectory": {"look_at": "nearest", "pace": "frames"},
     },
 }

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.geometry.projective import look_at, ray_slopes
 from ex4d_core.geometry.watertight import build_watertight
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
 
 FRONT = torch.eye(4)

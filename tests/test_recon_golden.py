@@ -10,7 +10,7 @@ import torch
 
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.registry import Registry
+from ex4d_core.session import Session
 
 CPU = torch.device("cpu")
 FOLDER = Path(os.environ.get("EX4D_REFERENCE_DATA", "absent")) / "golden" / "recon"
@@ -38,7 +38,7 @@ def failures(rows):
 @pytest.mark.parametrize("path", SCENES, ids=lambda path: path.stem)
 def test_cameras_and_meshes_are_those_of_the_reference(path):
     golden = parity.Golden.load(path)
-    rows = [parity.camera_row(golden, Registry()), *parity.mesh_rows(golden, CPU)]
+    rows = [parity.camera_row(golden, Session(compat="ex4d")), *parity.mesh_rows(golden, CPU)]
     assert [row.check for row in rows] == ["cameras, error", "vertices, relative error", "faces", "alpha"]
     assert failures(rows) == []
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from ex4d_core.builtin import _rasterize
-from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_raycast import RaycastRenderer
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer, rasterize
 from ex4d_core.compat import PRESETS
 from ex4d_core.errors import InvalidInput, PluginFailed
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics
 from tests.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, quad, stepped_mesh
 

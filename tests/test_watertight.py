@@ -9,11 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
-from ex4d_core.compat import preset
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.watertight import build_watertight, grid_faces
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics
 
 SIZES = [(2, 2), (2, 3), (3, 2), (3, 5), (4, 4), (7, 12), (17, 10)]
@@ -253,10 +252,6 @@ def test_the_component_builds_the_same_mesh():
     expected = build_watertight(frame, depth, camera, options)
     assert torch.equal(made.vertices, expected.vertices)
     assert torch.equal(made.face_occluded, expected.face_occluded)
-
-
-def test_the_preset_of_the_reference_is_the_class_method():
-    assert WatertightOptions(**preset("ex4d")["mesh.watertight"]) == WatertightOptions.ex4d()
 
 
 @pytest.mark.parametrize("size", [(1, 5), (5, 1), (1, 1), (0, 3)], ids=str)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.geometry.watertight import build_watertight
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
 
 

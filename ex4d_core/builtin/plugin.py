@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.builtin.inpaint_options import InpaintOptions
-from ex4d_core.builtin.mesh_options import WatertightOptions
 from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
 

@@ -9,14 +9,14 @@ import attrs
 from ex4d_core.options import option
 
 
-def _beyond_near(instance: RasterOptions, attribute: attrs.Attribute[Any], value: float) -> None:
+def _beyond_near(instance: ViewRange, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value > instance.near:
         raise ValueError(f"far must be more than near: it is {value:g} and near is {instance.near:g}")
 
 
 @attrs.frozen
-class RasterOptions:
-    """What the renderers draw, and with how many threads."""
+class ViewRange:
+    """What a renderer draws."""
 
     near: float = option(
         1e-3,
@@ -25,11 +25,17 @@ class RasterOptions:
         validator=attrs.validators.gt(0),
     )
     far: float = option(
-        1e3,
+        1e9,
         help="Surfaces farther than this along the camera's axis are cut away.",
         unit="units of depth",
         validator=_beyond_near,
     )
+
+
+@attrs.frozen
+class RasterOptions(ViewRange):
+    """What a renderer draws, and with how many threads."""
+
     threads: int = option(
         0, help="CPU threads; 0 uses every core. The picture does not depend on it.", validator=attrs.validators.ge(0)
     )

@@ -65,7 +65,7 @@ def rasterize(
     attributes: NDArray[np.float32],
     intrinsics: Intrinsics,
     near: float = 1e-3,
-    far: float = 1e3,
+    far: float = 1e9,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     """Return any vertex attributes as a camera sees them, with one thread.
 

@@ -57,8 +57,3 @@ class WatertightOptions:
         "is beside them",
         validator=attrs.validators.in_(("keep", "black")),
     )
-
-    @classmethod
-    def ex4d(cls) -> WatertightOptions:
-        """Return the options that reproduce EX-4D's own mesh, its quirks too."""
-        return cls(border_depth=100.0, cap="corners", pixel_center=0.0, hidden_colors="black")
