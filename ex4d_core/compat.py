@@ -22,6 +22,7 @@ PRESETS: Mapping[str, Preset] = {
             "hidden_colors": "black",
         },
         "renderer": {"near": 1e-3, "far": 1e3},
+        "renderer.nvdiffrast": {"antialias": True},
         "trajectory": {"look_at": "nearest", "pace": "frames"},
     },
 }
@@ -36,8 +37,8 @@ def preset(name: str | None) -> Preset:
     """
     if name is None:
         return {}
-    if name not in PRESETS:
-        raise InvalidConfig(f"there is no preset {name!r}{nearest(name, PRESETS)}; known: {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise InvalidConfig(f"there is no preset {name!r}{nearest(str(name), PRESETS)}; known: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

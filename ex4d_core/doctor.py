@@ -36,8 +36,10 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
     yield Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
     for offer in plugins.offers:
         missing = offer.missing_needs()
-        state = f"needs {', '.join(missing)}" if missing else f"ready, from {offer.distribution} {offer.version}"
-        mend = f"ex4d plugins show {offer.name}" if missing else ""
+        state = f"ready, from {offer.distribution} {offer.version}"
+        if missing:
+            state = f"needs {', '.join(missing)}; licence: {offer.provider.licence}"
+        mend = " && ".join(offer.install_commands()) if missing else ""
         yield Finding(what=f"{offer.role} {offer.name}", state=state, mend=mend)
     for problem in plugins.problems:
         yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)

@@ -13,6 +13,7 @@ def option(
     *,
     help: str,
     unit: str = "",
+    decides: bool = True,
     validator: Callable[[Any, attrs.Attribute[Any], Any], Any] | None = None,
 ) -> Any:
     """Declare a field of an options class.
@@ -21,11 +22,9 @@ def option(
         default: used where the user gives none; leave out to make the option required.
         help: one sentence that the CLI shows.
         unit: of the number, such as "degrees", or "".
+        decides: whether the result depends on it; if not, changing it makes no artifact anew.
         validator: an attrs validator.
     """
-    return attrs.field(default=default, validator=validator, metadata={"help": help, "unit": unit}, kw_only=True)
-
-
-@attrs.frozen
-class NoOptions:
-    """The options of a component that has none."""
+    return attrs.field(
+        default=default, validator=validator, metadata={"help": help, "unit": unit, "decides": decides}, kw_only=True
+    )

@@ -54,6 +54,8 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
             missing = offer.missing_needs()
             lack = f", of which {', '.join(missing)} is not installed" if missing else ""
             yield f"needs: {', '.join(offer.provider.needs)}{lack}"
+            if missing:
+                yield f"type: {escape(' && '.join(offer.install_commands()))}"
         yield _options_table(offer)
 
 

@@ -65,7 +65,11 @@ class Offer:
 
     def missing_needs(self) -> tuple[str, ...]:
         """Return the modules that it needs and that cannot be found, without importing them."""
-        return tuple(need for need in self.provider.needs if importlib.util.find_spec(need) is None)
+        return tuple(need for need in self.provider.needs if not _can_be_found(need))
+
+    def install_commands(self) -> tuple[str, ...]:
+        """Return the commands that bring what is missing."""
+        return self.provider.install or tuple(f"pip install {need}" for need in self.missing_needs())
 
     def load(self) -> type:
         """Import and return the component's class.
@@ -75,8 +79,8 @@ class Offer:
         """
         if missing := self.missing_needs():
             raise PluginFailed(
-                f"the {self.role} {self.name!r} needs {' and '.join(missing)}, which is not installed; "
-                f"see `ex4d plugins show {self.name}`"
+                f"the {self.role} {self.name!r} needs {' and '.join(missing)}, which is not installed "
+                f"(licence: {self.provider.licence}); type: {' && '.join(self.install_commands())}"
             )
         module, _, name = self.provider.component.partition(":")
         try:
@@ -148,6 +152,13 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
         except (Exception, SystemExit) as error:
             problems.append(_problem(source, error))
     return Plugins(offers=tuple(offers), problems=tuple(problems))
+
+
+def _can_be_found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # its parent is missing or broken
+        return False
 
 
 def describe(error: BaseException) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import attrs
 
 
+def _is_options_class(instance: object, attribute: attrs.Attribute[type], value: type) -> None:
+    if not (isinstance(value, type) and attrs.has(value)):
+        raise ValueError(f"options must be an attrs class, not {value!r}")
+
+
 def _is_class_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     module, colon, name = value.partition(":")
     if not (module and colon and name.isidentifier()):
@@ -27,7 +32,7 @@ class Provider:
     component: str = attrs.field(validator=_is_class_path)
     """Where the class is, `"package.module:Class"`; it is made as `Class(options, device=device)`."""
 
-    options: type
+    options: type = attrs.field(validator=_is_options_class)
     """The attrs class of its options; its module must be cheap to import."""
 
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
@@ -35,3 +40,6 @@ class Provider:
 
     needs: tuple[str, ...] = ()
     """Modules that must be importable before it can be used, such as `("open3d",)`."""
+
+    install: tuple[str, ...] = ()
+    """Commands that bring what it needs, where `pip install` of the needs' own names would not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.builtin.inpaint_options import InpaintOptions
-from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
@@ -40,8 +40,16 @@ def ex4d_mesh_builders() -> list[Provider]:
 
 @hookimpl
 def ex4d_renderers() -> list[Provider]:
-    """Offer the renderers that need no GPU."""
+    """Offer the renderers that need nothing installed."""
     return [
+        Provider(
+            name="torch",
+            summary="rasteriser in plain PyTorch, for any GPU",
+            licence="Apache-2.0",
+            component="ex4d_core.builtin.render_torch:TorchRenderer",
+            options=TorchOptions,
+            devices=("cuda", "mps"),
+        ),
         Provider(
             name="zbuffer",
             summary="rasteriser on the CPU",
@@ -56,6 +64,7 @@ def ex4d_renderers() -> list[Provider]:
             component="ex4d_core.builtin.render_raycast:RaycastRenderer",
             options=RasterOptions,
             needs=("open3d",),
+            install=("pip install open3d-cpu",),
         ),
     ]
 

@@ -14,12 +14,16 @@ def _beyond_near(instance: ViewRange, attribute: attrs.Attribute[Any], value: fl
         raise ValueError(f"far must be more than near: it is {value:g} and near is {instance.near:g}")
 
 
+SEEN_ABOVE = 125 / 255
+"""A pixel is seen when its interpolated alpha (0..1) is above this: 125 of 255, as in EX-4D."""
+
+
 @attrs.frozen
 class ViewRange:
     """What a renderer draws."""
 
     near: float = option(
-        1e-3,
+        1e-6,
         help="Surfaces nearer than this along the camera's axis are cut away.",
         unit="units of depth",
         validator=attrs.validators.gt(0),
@@ -37,5 +41,17 @@ class RasterOptions(ViewRange):
     """What a renderer draws, and with how many threads."""
 
     threads: int = option(
-        0, help="CPU threads; 0 uses every core. The picture does not depend on it.", validator=attrs.validators.ge(0)
+        0,
+        help="CPU threads; 0 uses every core. The picture does not depend on it.",
+        decides=False,
+        validator=attrs.validators.ge(0),
+    )
+
+
+@attrs.frozen
+class TorchOptions(ViewRange):
+    """What a renderer draws, and by what means."""
+
+    triton: bool = option(
+        True, help="On CUDA, draw with Triton kernels where Triton is installed: faster, same picture."
     )

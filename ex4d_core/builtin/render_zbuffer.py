@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ex4d_core.builtin import _rasterize
-from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_options import SEEN_ABOVE, RasterOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
-
-SEEN_ABOVE = 125 / 255
-"""A pixel is seen when its interpolated alpha (0..1) is above this: 125 of 255, as in EX-4D."""
 
 
 class ZBufferRenderer:
