@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from ex4d_core.errors import Ex4dError
+
 if TYPE_CHECKING:
     from ex4d_core.batch import Outcome
     from ex4d_core.config import RunConfig
@@ -63,6 +65,9 @@ FLAGS = (
     Flag("--fit", "video.fit", str, "How a clip of another shape is brought there: crop, pad, stretch.", _VIDEO),
     Flag("--fps", "video.fps", float, "Rate of the output; the clip's own by default.", _VIDEO),
 )
+STOPPED = 130
+"""What typer makes of Ctrl-C."""
+
 RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
 """What `recon` uses; `run` adds a backbone."""
 
@@ -149,13 +154,14 @@ def run(
     from ex4d_core.batch import find_clips, run_batch, run_folders
 
     found = find_clips(clips or _clips_of(config))
+    _check_output(output_dir)
     session = _session(config, quiet or json_, (*RECON_ROLES, "backbone"))
     outcomes = run_batch(session, found, run_folders(found, output_dir), **_mesh_choice(save_mesh, mesh_format))
     _finish(outcomes, quiet, json_)
 
 
 @app.command()
-@takes_flags()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--backbone", "--prompt", "--seed")))
 def recon(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
@@ -170,6 +176,7 @@ def recon(
     from ex4d_core.batch import run_batch
 
     path = Path(clip or input_video or _clips_of(config)[0])
+    _check_output(output_dir)
     session = _session(config, quiet or json_, RECON_ROLES)
     outcomes = run_batch(session, [path], [output_dir], goal="guidance", **_mesh_choice(save_mesh, mesh_format))
     _finish(outcomes, quiet, json_)
@@ -225,6 +232,19 @@ def doctor(json_: Json = False) -> None:
         typer.echo(json.dumps([{"what": f.what, "state": f.state, "mend": f.mend} for f in findings], indent=2))
     else:
         _print(findings_table(findings))
+
+
+def _check_output(folder: Path) -> None:
+    """Find out before any work whether the outputs can be written."""
+    from ex4d_core.errors import OutputFailed
+    from ex4d_core.files import temporary_folder
+
+    try:
+        with temporary_folder(folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputFailed(f"{folder} cannot be written: {reason}; choose another --output-dir") from error
 
 
 def _clips_of(config: "RunConfig") -> tuple[str, ...]:
@@ -303,11 +323,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours are one sentence and exit code 2."""
     try:
         app(normalize_arguments(sys.argv[1:] if arguments is None else arguments))
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from the last finished stage", err=True)
-        sys.exit(130)
-    except Exception as error:
-        if not type(error).__module__.startswith("ex4d_core") or os.environ.get("EX4D_TRACE"):
+    except SystemExit as stop:
+        if stop.code == STOPPED:
+            typer.echo("stopped; the same command goes on from the last finished stage", err=True)
+        raise
+    except Ex4dError as error:
+        if os.environ.get("EX4D_TRACE"):
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ex4d_core.types import Guidance as Guidance
     from ex4d_core.types import Intrinsics as Intrinsics
     from ex4d_core.types import Mesh as Mesh
+    from ex4d_core.types import Origin as Origin
     from ex4d_core.types import RenderedFrame as RenderedFrame
     from ex4d_core.types import Scene as Scene
     from ex4d_core.types import Video as Video
@@ -46,6 +47,7 @@ _HOMES = {
         "Guidance",
         "Intrinsics",
         "Mesh",
+        "Origin",
         "RenderedFrame",
         "Scene",
         "Video",

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import attrs
 
-from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
+from ex4d_core.errors import Ex4dError
 from ex4d_core.pipeline import StageRecord, Take
 from ex4d_core.plugins import describe
 from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export
 from ex4d_core.session import Session
-from ex4d_core.video_io.images import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
@@ -39,24 +38,10 @@ class Outcome:
 def find_clips(inputs: Iterable[str]) -> list[Path]:
     """Return the clips that paths, folders of videos and patterns such as `clips/*.mp4` name, in order.
 
-    A folder of images is one clip.
-
-    Raises:
-        InputNotFound: an input names nothing.
-        InvalidInput: a folder holds neither videos nor images.
+    A folder without videos is one clip, of images. What does not exist stays in the list: running it says so.
     """
-    clips: list[Path] = []
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            clips += _clips_in(path)
-        elif path.exists() or not glob.has_magic(text):
-            clips.append(path)
-        elif matches := sorted(glob.glob(text, recursive=True)):
-            clips += [Path(match) for match in matches]
-        else:
-            raise InputNotFound(f"no file matches {text!r}; check the pattern")
-    return list(dict.fromkeys(clips))
+    paths = [Path(match) for text in inputs for match in ([] if Path(text).exists() else _matches(text)) or [text]]
+    return list(dict.fromkeys(clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path])))
 
 
 def run_folders(clips: Sequence[Path], parent: Path) -> list[Path]:
@@ -109,10 +94,9 @@ def _failed(outcome: Outcome, sentence: str) -> Outcome:
     return attrs.evolve(outcome, error=sentence)
 
 
+def _matches(pattern: str) -> list[str]:
+    return sorted(glob.glob(pattern, recursive=True))
+
+
 def _clips_in(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    if videos := [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]:
-        return videos
-    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
-        return [folder]
-    raise InvalidInput(f"the folder {folder} holds neither videos nor images; give a video, or a folder with some")
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in VIDEO_SUFFIXES] or [folder]

@@ -91,26 +91,6 @@ def load_guidance(folder: Path) -> Guidance:
         )
 
 
-def save_cameras(folder: Path, value: CameraPath) -> None:
-    """Write `cameras.npz`, as EX-4D's.
-
-    Raises:
-        OutputFailed: the folder cannot be written.
-    """
-    with _saving(folder):
-        _save_npz(folder / "cameras.npz", value)
-
-
-def load_cameras(folder: Path) -> CameraPath:
-    """Return what `save_cameras` wrote.
-
-    Raises:
-        InvalidInput: a file is missing or damaged.
-    """
-    with _loading(folder):
-        return _load_npz(folder / "cameras.npz")
-
-
 def save_depth(folder: Path, value: DepthVideo) -> None:
     """Write `depth.safetensors`: `depth`, `intrinsics` [N, 6] and, where there are any, `valid` and source cameras.
 

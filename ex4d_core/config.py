@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -40,7 +40,7 @@ class VideoOptions:
     fit: Literal["crop", "pad", "stretch"] = option("crop", help="how a clip of another shape is brought to the size")
     fps: float | None = option(
         None, help="rate of the output; the clip's own if left out", unit="Hz",
-        validator=attrs.validators.optional(attrs.validators.gt(0)),
+        validator=attrs.validators.optional(attrs.validators.and_(attrs.validators.ge(0.1), attrs.validators.le(1000))),
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ class RunConfig:
     """Fixes every random choice."""
     prompt: str = ""
     """Text for the backbone."""
-    cam: tuple[str, ...] = ("30",)
+    cam: tuple[str, ...] = attrs.field(default=("30",), validator=attrs.validators.min_len(1))
     """Camera paths, as `--cam` takes them."""
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
@@ -113,18 +113,21 @@ def read_config(path: Path) -> Tree:
 
 
 def write_config(config: RunConfig) -> str:
-    """Return a configuration as TOML that `read_config` and `make_config` turn into the same one."""
+    """Return a configuration as TOML that `read_config` and `make_config` turn into the same one.
+
+    What is as it is by default is left out, so that a preset named later finds room for its own.
+    """
     tree: Tree = {}
     for field in attrs.fields(RunConfig):
         value = getattr(config, field.name)
         if isinstance(value, ComponentConfig):
-            tree[field.name] = {"name": value.name, **value.options}
+            name = {} if value.name == "auto" else {"name": value.name}
+            tree[field.name] = {**name, **value.options}
         elif attrs.has(type(value)):
-            tree[field.name] = attrs.asdict(value)
-        else:
+            tree[field.name] = attrs.asdict(value, filter=lambda option, given: given != option.default)
+        elif value != field.default:
             tree[field.name] = list(value) if isinstance(value, tuple) else value
-    tree["trajectory"].pop("name")
-    return tomli_w.dumps(_without_none(tree))
+    return tomli_w.dumps(_without_none({key: value for key, value in tree.items() if value != {}}))
 
 
 def parse_settings(settings: Iterable[str]) -> Tree:
@@ -167,16 +170,19 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     Raises:
         InvalidConfig: a key is unknown (the nearest known one is named) or a value does not fit.
     """
-    _refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
+    refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
     for section in SECTIONS:
         if not isinstance(tree.get(section, {}), Mapping):
             raise InvalidConfig(f"{section} must be a table of options, not {tree[section]!r}")
     under = preset(tree.get("compat"))
     video = merge(under.get("video", {}), tree.get("video", {}))
-    lens = tree.get("lens") or under.get("lens", {})  # a focal length of the user's replaces the preset's lens whole
+    # A lens of the user's replaces the preset's whole: two focal lengths would contradict each other.
+    own_lens = any(key in tree.get("lens", {}) for key in ("fov", "focal_px", "intrinsics"))
+    lens = merge({} if own_lens else under.get("lens", {}), tree.get("lens", {}))
     plain = {key: value for key, value in tree.items() if key not in SECTIONS}
-    if isinstance(plain.get("cam"), str | int | float):
-        plain["cam"] = [plain["cam"]]
+    for key in ("cam", "clips"):
+        if isinstance(plain.get(key), str | int | float):
+            plain[key] = [plain[key]]
     tables: Tree = {role: _component(role, tree.get(role, {})) for role in ROLES}
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
@@ -184,6 +190,8 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
 
 
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
+    if role == "trajectory":  # its name is in `cam`; a name given here is an option that no path has
+        return ComponentConfig(options=dict(table))
     name = table.get("name", "auto")
     if not isinstance(name, str):
         raise InvalidConfig(f"{role}.name must be a text, not {name!r}")
@@ -202,7 +210,7 @@ def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> O
         InvalidConfig: a key is unknown, missing, or has a value that it cannot take.
     """
     fields = attrs.fields(cls)  # type: ignore[arg-type]  # cls is an attrs class, which type[] cannot say
-    _refuse_unknown(values, [field.name for field in fields], where)
+    refuse_unknown(values, [field.name for field in fields], where)
     prefix = f"{where}." if where else ""
     for field in fields:
         if field.default is attrs.NOTHING and field.name not in values:
@@ -215,7 +223,12 @@ def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> O
         raise InvalidConfig("; ".join(f"{prefix}{_located(reason)}" for reason in reasons)) from group
 
 
-def _refuse_unknown(values: Mapping[str, Any], known: list[str], where: str) -> None:
+def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Raise for a key that is not known, naming the nearest.
+
+    Raises:
+        InvalidConfig: there is one.
+    """
     for key in values:
         if key not in known:
             prefix = f"{where}." if where else ""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import attrs
 from rich import progress as bars
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ex4d_core.batch import Outcome
@@ -97,9 +98,9 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("peak memory", justify="right")
     table.add_column("output", overflow="fold")
     for outcome in outcomes:
-        who = (outcome.clip.name, outcome.cam)
+        who = (escape(outcome.clip.name), escape(outcome.cam))
         if outcome.error is not None:
-            table.add_row(*who, "[red]failed[/]", "", "", outcome.error, end_section=True)
+            table.add_row(*who, "[red]failed[/]", "", "", escape(outcome.error), end_section=True)
             continue
         for record in outcome.records:
             seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"
@@ -107,7 +108,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
             table.add_row(*who, record.stage, seconds, peak, "")
             who = ("", "")
         for label, path in _shown(outcome):
-            table.add_row("", "", label, "", "", str(path))
+            table.add_row("", "", label, "", "", escape(str(path)))
         table.add_section()
     return table
 

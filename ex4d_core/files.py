@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,9 +61,13 @@ def file_hash(path: Path) -> str:
 
 
 def tree_hash(path: Path) -> str:
-    """Return a hash of a file's bytes, or of the names and bytes of all files below a folder."""
+    """Return a hash of a file's bytes, or of the names and bytes of the files in a folder."""
     if path.is_file():
         return file_hash(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    names_and_hashes = "\n".join(f"{file.relative_to(path)}\0{file_hash(file)}" for file in files)
+    return files_hash(sorted(file for file in path.iterdir() if file.is_file()))
+
+
+def files_hash(files: Iterable[Path]) -> str:
+    """Return a hash of the names and bytes of files, in their order."""
+    names_and_hashes = "\n".join(f"{file.name}\0{file_hash(file)}" for file in files)
     return hashlib.blake2b(names_and_hashes.encode(), digest_size=16).hexdigest()

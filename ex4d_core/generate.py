@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -52,8 +53,8 @@ def _read_path(path: Path) -> CameraPath:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return CameraPath.from_ex4d_npz(arrays)
-    except (ValueError, OSError) as error:
-        raise InvalidInput(f"{path} is no camera path: {error}") from error
+    except (ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError, BadZipFile) as error:
+        raise InvalidInput(f"{path} is no camera path ({error}); give the camera_*.npz of a run") from error
 
 
 def _facts(frames: int, height: int, width: int) -> str:

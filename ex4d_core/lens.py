@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from ex4d_core.config import LensOptions
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.types import Intrinsics, Video
+
+LONGEST_FOCAL = 1e6
+"""Pixels: a telescope."""
 
 
 def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
@@ -26,8 +30,11 @@ def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
     if options.fov is not None:
         filmed = Intrinsics.from_fov(options.fov, width=width, height=height)
     elif options.focal_px is not None:
-        if not options.focal_px > 0:
-            raise InvalidInput(f"a focal length of {options.focal_px:g} pixels is not possible; give more than 0")
+        if not 0 < options.focal_px <= LONGEST_FOCAL:
+            raise InvalidInput(
+                f"a focal length of {options.focal_px:g} pixels is not possible; "
+                f"give more than 0 and at most {LONGEST_FOCAL:g}"
+            )
         filmed = Intrinsics.from_focal(options.focal_px, width=width, height=height)
     elif options.intrinsics is not None:
         filmed = read_intrinsics(Path(options.intrinsics), width=width, height=height)
@@ -35,14 +42,7 @@ def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
         return None
     if origin is None:
         return filmed
-    return filmed.windowed(
-        left=origin.left,
-        top=origin.top,
-        width=origin.width,
-        height=origin.height,
-        to_width=video.width,
-        to_height=video.height,
-    )
+    return origin.windowed(filmed, width=video.width, height=video.height)
 
 
 def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
@@ -67,7 +67,7 @@ def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
             size = width, height
             fx, fy, cx, cy = (float(matrix[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
         camera = Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=size[0], height=size[1])
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, BadZipFile) as error:
         raise InvalidInput(
             f"{path} holds no intrinsics; give JSON with fx, fy, cx, cy in pixels, "
             "or a 3x3 matrix as .npy, .npz or text"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -19,16 +20,20 @@ from ex4d_core import codecs, stages
 from ex4d_core.compat import ex4d_size
 from ex4d_core.config import Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import tree_hash
+from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.lens import given_intrinsics
 from ex4d_core.memory import Cost, measured
 from ex4d_core.progress import Progress
 from ex4d_core.store import Store, content_key
 from ex4d_core.types import DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, read_video
+from ex4d_core.video_io.images import list_images
 
 if TYPE_CHECKING:
     from ex4d_core.session import Session
+
+LARGEST_SIDE = 8192
+"""Pixels; a larger frame is more likely a slip of the finger than a wish."""
 
 Value = TypeVar("Value")
 Work = Callable[[Progress], Value]
@@ -77,7 +82,7 @@ class Shot:
     @cached_property
     def store(self) -> Store | None:
         """The artifacts, where there is a run folder."""
-        return None if self.folder is None else Store(self.folder, warn=self.session.reporter.note)
+        return None if self.folder is None else Store(self.folder, warn=self.session.reporter.warn)
 
     @cached_property
     def identity(self) -> str:
@@ -88,9 +93,12 @@ class Shot:
     def clip_inputs(self) -> Tree:
         """What decides the frames."""
         if isinstance(self.clip, Video):
-            return {"frames": _frames_hash(self.clip.frames), "fps": str(self.clip.fps)}
+            origin = self.clip.origin and attrs.asdict(self.clip.origin)
+            return {"frames": _frames_hash(self.clip.frames), "origin": origin}
         probe_video(self.clip)  # for its errors: a missing file or no video is said before anything else
-        return {"file": tree_hash(self.clip), "options": attrs.asdict(self.session.config.video)}
+        options = attrs.asdict(self.session.config.video)
+        options.pop("fps")  # it changes no frame
+        return {"file": _clip_hash(self.clip), "options": options}
 
     @cached_property
     def video(self) -> Video:
@@ -109,7 +117,7 @@ class Shot:
                 progress=progress,
             )
         self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
-        return video if options.fps is None else attrs.evolve(video, fps=options.fps)
+        return video if options.fps is None else attrs.evolve(video, fps=_usual_rate(options.fps))
 
     @cached_property
     def depth_inputs(self) -> Tree:
@@ -138,7 +146,9 @@ class Shot:
         """What decides the intrinsics."""
         lens = self.session.config.lens
         file = Path(lens.intrinsics) if lens.intrinsics else None
-        return {**attrs.asdict(lens), "hash": tree_hash(file) if file is not None and file.is_file() else None}
+        facts = attrs.asdict(lens)
+        # What is in the file decides, not what it is called.
+        return facts if file is None else {**facts, "intrinsics": tree_hash(file) if file.is_file() else None}
 
     def take(self, cam: str) -> Take:
         """Return the shot along a camera path, as `--cam` writes it."""
@@ -196,6 +206,7 @@ class Take:
             "trajectory": self._chosen.identity(),
             "mesh": session.choose("mesh").identity(),
             "renderer": session.choose("renderer").identity(),
+            "fps": str(self.shot.clip.fps if isinstance(self.shot.clip, Video) else session.config.video.fps),
         }
 
     @cached_property
@@ -236,7 +247,20 @@ class Take:
 
 
 def _frames_hash(frames: Tensor) -> str:
-    return hashlib.blake2b(frames.contiguous().numpy().data, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(str(list(frames.shape)).encode(), digest_size=16)
+    digest.update(frames.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _clip_hash(clip: Path) -> str:
+    """Hash a video, or the images of a folder and nothing else that lies there."""
+    return files_hash(list_images(clip)) if clip.is_dir() else tree_hash(clip)
+
+
+def _usual_rate(fps: float) -> Fraction:
+    """Return the rate that a decimal number stands for: 29.97 is 30000/1001."""
+    near = [rate for rate in (Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)) if abs(rate - fps) < 0.005]
+    return near[0] if near else Fraction(fps).limit_denominator(1000)
 
 
 def _size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
@@ -246,6 +270,9 @@ def _size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
         info = probe_video(clip)
         return ex4d_size(info.width, info.height)
     width, x, height = options.size.lower().partition("x")
-    if not (x and width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise InvalidInput(f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512")
-    return int(width), int(height)
+    sides = [int(side) for side in (width, height) if x and side.isascii() and side.isdigit()]
+    if len(sides) != 2 or not all(0 < side <= LARGEST_SIDE for side in sides):
+        raise InvalidInput(
+            f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, each at most {LARGEST_SIDE}"
+        )
+    return sides[0], sides[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
@@ -35,7 +36,11 @@ class Reporter(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Say something that is no error: a choice that was made, an artifact that is made again."""
+        """Say something in passing, such as a choice that was made."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Say something that should not be missed, such as an artifact that is made again."""
         ...
 
 
@@ -48,3 +53,7 @@ class SilentReporter:
 
     def note(self, text: str) -> None:
         """Drop the text."""
+
+    def warn(self, text: str) -> None:
+        """Hand the text to Python's warnings."""
+        warnings.warn(text, stacklevel=2)

@@ -64,7 +64,7 @@ def export(
         files |= group.files
         stamps |= {path.name: {"key": group.key, "bytes": path.stat().st_size} for path in group.files.values()}
     records = tuple(shot.records[records_before:])
-    _write_texts(take, {**known, **stamps}, records)
+    _write_texts(take, goal, stamps, records)
     return Exported(files=files, records=records)
 
 
@@ -118,7 +118,9 @@ def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice, suffix: MeshFormat
         for frame, path in enumerate(paths):
             write_mesh(shot.mesh(frame), path)
 
-    key = content_key({"depth": shot.depth_inputs, "mesh": shot.session.choose("mesh").identity()})
+    key = content_key(
+        {"depth": shot.depth_inputs, "lens": shot.lens_inputs, "mesh": shot.session.choose("mesh").identity()}
+    )
     labels = ["mesh"] if choice == "first" else [f"mesh {frame}" for frame in range(len(paths))]
     return _Group(key=key, files=dict(zip(labels, paths, strict=True)), write=write)
 
@@ -132,16 +134,17 @@ def _write_sheet(take: Take, path: Path) -> None:
         "output": take.video.frames,
     }
     with replacing(path) as temporary:
-        sheet = contact_sheet(rows).numpy()
-        cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        sheet = cv2.cvtColor(contact_sheet(rows).numpy(), cv2.COLOR_RGB2BGR)
+        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())  # imwrite would not say why it failed
 
 
-def _write_texts(take: Take, stamps: Tree, records: tuple[StageRecord, ...]) -> None:
+def _write_texts(take: Take, goal: Goal, stamps: Tree, records: tuple[StageRecord, ...]) -> None:
     shot = take.shot
     folder, session = shot.folder, shot.session
     assert folder is not None
     clip = "frames in memory" if isinstance(shot.clip, Video) else str(shot.clip)
-    before = _read_json(folder / "run.json")
+    before = _read_json(folder / "run.json")  # read again: another run may have written to it meanwhile
+    inputs = take.video_inputs if goal == "result" else take.guidance_inputs
     facts = {
         "versions": {
             "ex4d": ex4d_core.__version__,
@@ -153,9 +156,8 @@ def _write_texts(take: Take, stamps: Tree, records: tuple[StageRecord, ...]) -> 
         "clip": clip,
         "device": str(session.device),
         "seed": session.config.seed,
-        "inputs": take.video_inputs,
-        "files": stamps,
-        "takes": {**before.get("takes", {}), take.cam: [_record(record) for record in records]},
+        "files": {**before.get("files", {}), **stamps},
+        "takes": {**before.get("takes", {}), take.cam: {"inputs": inputs, "stages": list(map(_record, records))}},
     }
     with replacing(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=2, default=str))

@@ -12,7 +12,7 @@ import torch
 
 from ex4d_core.cam import parse_cam
 from ex4d_core.compat import preset
-from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge
+from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge, refuse_unknown
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
@@ -35,9 +35,9 @@ class Chosen:
             "name": self.offer.name,
             "distribution": self.offer.distribution,
             "version": self.offer.version,
-            "options": attrs.asdict(self.options),
+            "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("decides", True)),
         }
-        # Options that name a file say what is in it, so that an edited file makes another artifact.
+        # Options that name a file say what is in it: an edited file makes another artifact, a renamed one does not.
         fingerprint = getattr(self.options, "fingerprint", None)
         return facts if fingerprint is None else {**facts, "fingerprint": fingerprint()}
 
@@ -120,8 +120,7 @@ class Session:
         """
         name, options = parse_cam(cam)
         offer = self.registry.find("trajectory", name)
-        known = {field.name for field in attrs.fields(offer.provider.options)}
-        shared = {key: value for key, value in self.config.trajectory.options.items() if key in known}
+        shared = self._shared_by_paths(offer)
         try:
             return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, options)))
         except InvalidConfig as error:
@@ -184,6 +183,13 @@ class Session:
         take = self.shot(clip, folder=folder).take(cam or self.config.cam[0])
         _ = take.video
         return take
+
+    def _shared_by_paths(self, offer: Offer) -> Tree:
+        """Return the options for every path that this one has; refuse what no path has."""
+        known = [{field.name for field in attrs.fields(o.provider.options)} for o in self.registry.offers("trajectory")]
+        refuse_unknown(self.config.trajectory.options, sorted(set().union(*known)), "trajectory")
+        own = {field.name for field in attrs.fields(offer.provider.options)}
+        return {key: value for key, value in self.config.trajectory.options.items() if key in own}
 
     def _load(self, role: str) -> Any:
         if role not in self._loaded:

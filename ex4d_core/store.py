@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,15 +50,8 @@ class Store:
         # Whatever a damaged file makes its reader raise, the answer is the same: make it again.
         except Exception as error:
             self._warn(f"{stage} in {folder} is damaged ({error}); it is made again")
+            self._remove(folder)
             return None
-
-    def contains(self, stage: str, key: str) -> bool:
-        """Return whether the artifact is there, looking at its manifest and sizes but not at every byte."""
-        try:
-            _check(self._path(stage, key), key, contents=False)
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        return True
 
     def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         """Let `write` fill a temporary folder and give it its final name.
@@ -77,7 +71,9 @@ class Store:
                 (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str))
                 self._put(temporary, final, key)
         except OSError as error:
-            raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error
+            # A codec has wrapped it already, under a temporary name that tells nobody anything.
+            reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
 
     def _put(self, temporary: Path, final: Path, key: str) -> None:
         """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""
@@ -87,15 +83,19 @@ class Store:
             try:
                 _check(final, key)
             except (OSError, ValueError, KeyError, TypeError):
-                with temporary_folder(self._folder) as aside:
-                    os.rename(final, aside / "damaged")
-                    os.rename(temporary, final)
+                self._remove(final)
+                os.rename(temporary, final)
+
+    def _remove(self, folder: Path) -> None:
+        """Rename, then delete: another run sees the whole artifact or none."""
+        with suppress(OSError), temporary_folder(self._folder) as aside:
+            os.rename(folder, aside / "damaged")
 
     def _path(self, stage: str, key: str) -> Path:
         return self._folder / f"{stage}-{key}"
 
 
-def _check(folder: Path, key: str, *, contents: bool = True) -> None:
+def _check(folder: Path, key: str) -> None:
     """Raise ValueError, or what reading raises, unless the artifact is the one of `key` and whole."""
     manifest = json.loads((folder / MANIFEST).read_text())
     if manifest["key"] != key:
@@ -104,5 +104,5 @@ def _check(folder: Path, key: str, *, contents: bool = True) -> None:
         file = folder / name
         if file.stat().st_size != facts["bytes"]:
             raise ValueError(f"{name} has {file.stat().st_size} bytes instead of {facts['bytes']}")
-        if contents and file_hash(file) != facts["blake2b"]:
+        if file_hash(file) != facts["blake2b"]:
             raise ValueError(f"the checksum of {name} differs")

@@ -1,6 +1,7 @@
 """The command line: what it makes, and what it says to those who get it wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import typer_cli
+from ex4d_core.errors import Ex4dError
 from ex4d_core.video_io import read_video
 
 
@@ -133,8 +135,8 @@ def test_a_log_has_a_line_for_each_stage(run):
 
 
 WRONG = {
-    "missing file": (["run", "none.mp4", "--depth-file", "DEPTH"], "none.mp4"),
-    "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4"),
+    "missing file": (["run", "none.mp4", "--depth-file", "DEPTH"], "does not exist"),
+    "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),
     "unknown component": (["run", "VIDEO", "--depth", "depthcrofter"], "there is no depth 'depthcrofter'"),
     "unknown renderer": (["run", "VIDEO", "--depth-file", "DEPTH", "--renderer", "zbufer"], "did you mean 'zbuffer'"),
     "no depth": (["run", "VIDEO"], "--depth-file"),
@@ -146,23 +148,33 @@ WRONG = {
     "unknown move": (["run", "VIDEO", "--depth-file", "DEPTH", "--cam", "orbt:yaw=3"], "did you mean 'orbit'"),
     "unwritable output": (["run", "VIDEO", "--depth-file", "DEPTH", "-o", "text.mp4"], "cannot be written"),
     "size not allowed": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "big"], "must read WIDTHxHEIGHT"),
-    "tiny size": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "4x4"], "16"),
+    "tiny size": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "4x4"], "16x16"),
     "no config": (["run", "VIDEO", "--config", "none.toml"], "there is no configuration file none.toml"),
     "broken config": (["run", "VIDEO", "--config", "broken.toml"], "is not valid TOML"),
-    "missing depth": (["run", "VIDEO", "--depth-file", "none.npy"], "none.npy"),
-    "short depth": (["run", "VIDEO", "--depth-file", "short.npy"], "6"),
-    "depth of NaN": (["run", "VIDEO", "--depth-file", "nan.npy"], "nan.npy"),
-    "wrong kind": (["run", "VIDEO", "--depth-file", "DEPTH", "--depth-kind", "nearness"], "kind"),
+    "missing depth": (["run", "VIDEO", "--depth-file", "none.npy"], "the depth file none.npy does not exist"),
+    "short depth": (["run", "VIDEO", "--depth-file", "short.npy"], "4 depth maps but the video has 6 frames"),
+    "depth of NaN": (["run", "VIDEO", "--depth-file", "nan.npy"], "knows no depth"),
+    "wrong kind": (["run", "VIDEO", "--depth-file", "DEPTH", "--depth-kind", "nearness"], "depth.kind: must be one of"),
     "lens twice": (
         ["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "50", "--focal-px", "9"],
         "say the same thing twice",
     ),
     "wrong lens": (["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "190"], "not possible"),
     "no device": (["run", "VIDEO", "--depth-file", "DEPTH", "--device", "warp9"], "there is no device 'warp9' here"),
-    "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "99"),
-    "empty folder": (["run", "empty"], "neither videos nor images"),
-    "empty pattern": (["run", "*.webm"], "no file matches '*.webm'"),
+    "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "6 frames"),
+    "empty folder": (["run", "empty", "--depth-file", "DEPTH"], "has no images"),
+    "empty pattern": (["run", "*.webm", "--depth-file", "DEPTH"], "*.webm does not exist"),
     "unknown mesh format": (["run", "VIDEO", "--depth-file", "DEPTH", "--mesh-format", "obj"], "takes ply or glb"),
+    "decimal rate out of range": (["run", "VIDEO", "--depth-file", "DEPTH", "--fps", "1e9"], "fps must be <= 1000"),
+    "endless focal length": (["run", "VIDEO", "--depth-file", "DEPTH", "--focal-px", "inf"], "not possible"),
+    "empty intrinsics": (["run", "VIDEO", "--depth-file", "DEPTH", "--intrinsics", "empty.npy"], "holds no intrinsics"),
+    "unknown path option": (
+        ["run", "VIDEO", "--depth-file", "DEPTH", "--set", "trajectory.yow=3"],
+        "did you mean 'yaw'",
+    ),
+    "preset of a wrong type": (["run", "VIDEO", "--config", "compat.toml"], "there is no preset 3"),
+    "no path": (["run", "VIDEO", "--config", "nocam.toml"], "cam"),
+    "backbone of recon": (["recon", "VIDEO", "--depth-file", "DEPTH", "--backbone", "x"], "No such option"),
     "no clip": (["run"], "name a video"),
     "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),
     "mask of another clip": (
@@ -177,6 +189,9 @@ WRONG = {
 def test_bad_input_is_one_sentence_and_exit_code_2(ex4d, small_clip, tmp_path, name):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "broken.toml").write_text("cam = [")
+    (tmp_path / "compat.toml").write_text("compat = 3")
+    (tmp_path / "nocam.toml").write_text("cam = []")
+    (tmp_path / "empty.npy").write_text("")
     (tmp_path / "empty").mkdir()
     depth = np.load(small_clip.depth)
     np.save(tmp_path / "short.npy", depth[:4])
@@ -186,7 +201,46 @@ def test_bad_input_is_one_sentence_and_exit_code_2(ex4d, small_clip, tmp_path, n
     code, _, err = ex4d(*(files.get(argument, argument) for argument in arguments))
     assert code == 2
     assert says in err
+    assert "unexpected" not in err
     assert "Traceback" not in err
+    assert err.count("error: ") + err.count("Error ") == 1
+
+
+def test_names_with_brackets_are_shown_as_they_are(ex4d, small_clip, tmp_path):
+    shutil.copy(small_clip.video, tmp_path / "x[final].mp4")
+    code, out, _ = ex4d("run", "x[final].mp4", "--depth-file", small_clip.depth, "--cam", "30")
+    assert code == 0
+    assert out.count("x[final]") > 1
+
+
+def test_an_error_of_a_plugins_own_kind_is_one_sentence_too(ex4d, small_clip, monkeypatch):
+    class NoWeights(Ex4dError):
+        pass
+
+    def fail(*_):
+        raise NoWeights("the weights are missing; type: ex4d fetch them")
+
+    monkeypatch.setattr("ex4d_core.generate.read_guidance", fail)
+    code, _, err = ex4d("generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o")
+    assert (code, err) == (2, "error: the weights are missing; type: ex4d fetch them\n")
+
+
+def test_ctrl_c_says_how_to_go_on(ex4d, small_clip, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ex4d_core.batch.run_batch", interrupt)
+    code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth)
+    assert code == 130
+    assert "the same command goes on from the last finished stage" in err
+
+
+def test_two_paths_of_one_clip_are_both_in_its_run_file(run, tmp_path):
+    run("--cam", "30")
+    run("--cam", "-30")
+    facts = json.loads((tmp_path / "outputs" / "clip" / "run.json").read_text())
+    assert set(facts["takes"]) == {"30", "-30"}
+    assert {"result_30.mp4", "result_-30.mp4"} <= set(facts["files"])
 
 
 def test_one_frame_is_enough(run):

@@ -84,10 +84,11 @@ def test_depth_comes_back_bit_for_bit(tmp_path, full):
         assert again.cameras is None
 
 
-def test_a_camera_path_comes_back_bit_for_bit(tmp_path):
+def test_the_cameras_of_guidance_come_back_bit_for_bit(tmp_path):
     path = cameras(4, zooms=True)
-    codecs.save_cameras(tmp_path, path)
-    assert same_cameras(codecs.load_cameras(tmp_path), path)
+    guidance = Guidance(color=noise(4, 16, 16, 3), mask=noise(4, 16, 16) > 9, cameras=path, fps=15)
+    codecs.save_guidance(tmp_path, guidance)
+    assert same_cameras(codecs.load_guidance(tmp_path).cameras, path)
 
 
 def saved(folder):
@@ -95,8 +96,14 @@ def saved(folder):
     codecs.save_video(folder, video)
     lens = Intrinsics.from_fov(width=32, height=32)
     codecs.save_depth(folder, DepthVideo(depth=torch.rand(6, 32, 32), kind="metric", intrinsics=lens))
-    codecs.save_cameras(folder, cameras(6))
+    (folder / "guidance").mkdir()
+    guidance = Guidance(color=noise(6, 32, 32, 3), mask=noise(6, 32, 32) > 9, cameras=cameras(6), fps=30)
+    codecs.save_guidance(folder / "guidance", guidance)
     return folder
+
+
+def load_guidance(folder):
+    return codecs.load_guidance(folder / "guidance")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def saved(folder):
         ("video.mkv", codecs.load_video),
         ("meta.json", codecs.load_video),
         ("depth.safetensors", codecs.load_depth),
-        ("cameras.npz", codecs.load_cameras),
+        ("guidance/cameras.npz", load_guidance),
     ],
 )
 @pytest.mark.parametrize("damage", ["missing", "empty", "half", "foreign"])
@@ -121,7 +128,11 @@ def test_a_damaged_artifact_is_refused(tmp_path, name, load, damage):
 
 @pytest.mark.parametrize(
     ("name", "load"),
-    [("video.mkv", codecs.load_video), ("depth.safetensors", codecs.load_depth), ("cameras.npz", codecs.load_cameras)],
+    [
+        ("video.mkv", codecs.load_video),
+        ("depth.safetensors", codecs.load_depth),
+        ("guidance/cameras.npz", load_guidance),
+    ],
 )
 def test_one_flipped_byte_is_noticed(tmp_path, name, load):
     file = saved(tmp_path) / name
@@ -141,9 +152,10 @@ def test_guidance_may_have_no_cameras(tmp_path):
 
 
 def test_pickled_arrays_are_refused(tmp_path):
-    np.savez(tmp_path / "cameras.npz", extrinsics=np.array([{}], object), intrinsics=np.eye(3))
+    folder = saved(tmp_path) / "guidance"
+    np.savez(folder / "cameras.npz", extrinsics=np.array([{}], object), intrinsics=np.eye(3))
     with pytest.raises(InvalidInput, match="is damaged"):
-        codecs.load_cameras(tmp_path)
+        codecs.load_guidance(folder)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
@@ -152,7 +164,6 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     depth = DepthVideo(depth=torch.ones(1, 16, 16), kind="metric", intrinsics=lens)
     for save, value in (
         (codecs.save_depth, depth),
-        (codecs.save_cameras, cameras(1)),
         (codecs.save_video, Video(frames=noise(1, 16, 16, 3), fps=30)),
     ):
         with pytest.raises(OutputFailed, match="cannot be written: "):

@@ -5,15 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 import ex4d_core as ex4d
+from ex4d_core import stages
 from ex4d_core.batch import find_clips, run_folders
 from ex4d_core.errors import Cancelled, InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.files import file_hash
 from ex4d_core.run_folder import export
 
 STAGES = ("depth", "guidance", "result")
@@ -121,7 +125,7 @@ def test_a_truncated_artifact_is_told_and_made_again(settings, small_clip, tmp_p
         shutil.rmtree(next((tmp_path / "artifacts").glob(f"{later}-*")))
     notes = []
     session = ex4d.Session(**settings)
-    session.reporter.note = notes.append
+    session.reporter.warn = notes.append
     again = session.run(small_clip.video, cam="30", folder=tmp_path)
     assert torch.equal(again.video.frames, first.video.frames)
     assert any("is damaged" in note and "it is made again" in note for note in notes)
@@ -144,6 +148,110 @@ def test_a_change_of_an_option_makes_only_what_depends_on_it(settings, small_cli
     assert made_stages(take.shot) == ["read", "result"]
     take = ex4d.Session(**settings, mesh={"min_angle": 4.0}).run(small_clip.video, cam="30", folder=tmp_path)
     assert made_stages(take.shot) == ["read", "guidance", "result"]
+
+
+def test_the_lens_and_the_prompt_are_part_of_what_is_made(settings, small_clip, tmp_path):
+    ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
+    take = ex4d.Session(**settings, prompt="a box").run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(take.shot) == ["read", "result"]
+    take = ex4d.Session(**settings, lens={"fov": 80}).run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(take.shot) == ["read", "guidance", "result"]
+
+
+def test_a_mesh_of_another_lens_is_written_anew(settings, small_clip, tmp_path):
+    for fov in (40, 90):
+        session = ex4d.Session(**settings, lens={"fov": fov})
+        path = export(session.shot(small_clip.video, folder=tmp_path).take("30"), save_mesh="first").files["mesh"]
+        width = ex4d.read_mesh(path).vertices[:, 0].max().item()
+        assert width == pytest.approx(31.5 * 100 / session.shot(small_clip.video).scene.depth.intrinsics[0].fx)
+
+
+def test_a_rate_changes_no_frame_and_a_renamed_depth_file_no_depth(small_clip, tmp_path):
+    settings = {"depth": {"name": "file", "path": str(small_clip.depth)}}
+    ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
+    shutil.copy(small_clip.depth, tmp_path / "other.npy")
+    settings = {"depth": {"name": "file", "path": str(tmp_path / "other.npy")}, "video": {"fps": 29.97}}
+    take = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
+    assert "depth" not in made_stages(take.shot)
+    assert take.video.fps == Fraction(30000, 1001)
+
+
+def test_equal_pixels_of_other_frames_or_shapes_are_other_clips(session):
+    pixels = torch.zeros(5, 16, 32, 3, dtype=torch.uint8)
+    origin = ex4d.Origin(
+        frame_indices=(0, 1, 2, 3, 4),
+        source_frames=5,
+        source_width=32,
+        source_height=16,
+        left=0,
+        top=0,
+        width=32,
+        height=16,
+    )
+    clips = [
+        ex4d.Video(frames=pixels, fps=12),
+        ex4d.Video(frames=pixels.view(5, 32, 16, 3), fps=12),
+        ex4d.Video(frames=pixels, fps=12, origin=origin),
+        ex4d.Video(frames=pixels, fps=12, origin=attrs.evolve(origin, frame_indices=(1, 2, 3, 4, 5))),
+    ]
+    assert len({session.shot(clip).identity for clip in clips}) == 4
+
+
+def test_frames_are_selected_and_cropped_with_their_depth(settings, small_clip):
+    video = {"start": 1, "stride": 2, "size": "32x48", "fit": "crop"}
+    scene = ex4d.Session(**settings, video=video).shot(small_clip.video).scene
+    assert scene.video.origin.frame_indices == (1, 3, 5)
+    depth = np.load(small_clip.depth)[1::2, :, 16:48]
+    assert np.array_equal(scene.depth.depth.numpy(), depth)
+    padded = ex4d.Session(**settings, video={"size": "64x64", "fit": "pad"}).shot(small_clip.video).scene
+    assert not padded.depth.valid_at(0)[:8].any()
+    assert padded.depth.valid_at(0)[8:56].all()
+
+
+def test_a_lens_of_the_frame_is_not_cropped_with_the_clip(settings, small_clip):
+    lens = {"focal_px": 100, "of": "frame"}
+    camera = (
+        ex4d.Session(**settings, lens=lens, video={"size": "32x32"}).shot(small_clip.video).scene.depth.intrinsics[0]
+    )
+    assert (camera.fx, camera.fy, camera.cx, camera.width) == (100, 100, 16, 32)
+
+
+def test_a_camera_that_follows_the_source_camera_sees_the_clip(session, small_clip):
+    """The source camera moves to the right; a path that is its own sees each frame as it was filmed."""
+    scene = session.shot(small_clip.video).scene
+    poses = torch.eye(4).repeat(6, 1, 1)
+    poses[:, 0, 3] = -torch.arange(6.0)
+    path = ex4d.CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)
+    moving = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=path))
+    guidance = stages.render_guidance(moving, path, session.mesh_builder(), session.renderer())
+    assert guidance.mask[5].float().mean() > 0.8
+    assert torch.equal(guidance.color[5][guidance.mask[5]], scene.video.frames[5][guidance.mask[5]])
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e5])
+def test_relative_depth_of_any_scale_gives_the_same_picture(small_clip, tmp_path, scale):
+    masks = []
+    for factor in (1.0, scale):
+        np.save(tmp_path / f"{factor}.npy", (np.load(small_clip.depth) * factor).astype(np.float32))
+        settings = {"depth": {"name": "file", "path": str(tmp_path / f"{factor}.npy"), "kind": "relative"}}
+        masks.append(ex4d.Session(**settings).shot(small_clip.video).take("30").guidance.mask)
+    assert (masks[0] != masks[1]).float().mean() < 0.002
+
+
+def test_an_artifact_that_cannot_be_read_is_replaced(settings, small_clip, tmp_path):
+    """Its manifest is right, but what it says is not what this version reads."""
+    ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
+    (folder,) = (tmp_path / "artifacts").glob("guidance-*")
+    (folder / "meta.json").write_text("{}")
+    manifest = json.loads((folder / "artifact.json").read_text())
+    manifest["files"]["meta.json"] = {"bytes": 2, "blake2b": file_hash(folder / "meta.json")}
+    (folder / "artifact.json").write_text(json.dumps(manifest))
+    for made in (["read", "guidance"], []):
+        session = ex4d.Session(**settings)
+        session.reporter.warn = lambda text: None
+        take = session.shot(small_clip.video, folder=tmp_path).take("30")
+        assert take.guidance.num_frames == 6
+        assert made_stages(take.shot) == made
 
 
 def test_an_edited_depth_file_makes_another_depth(small_clip, tmp_path):
@@ -196,6 +304,7 @@ def test_intrinsics_that_are_none_are_one_sentence(small_clip, settings, tmp_pat
 def test_compat_ex4d_is_a_set_of_options(small_clip, settings):
     shot = ex4d.Session(**settings, compat="ex4d").shot(small_clip.video)
     assert shot.scene.depth.intrinsics[0].fx == 500
+    assert shot.scene.depth.intrinsics[0].fy == 500
     assert (shot.video.width, shot.video.height, shot.video.fps) == (64, 64, 30)
     mesh = shot.session.choose("mesh").options
     assert (mesh.border_depth, mesh.cap, mesh.pixel_center, mesh.hidden_colors) == (100, "corners", 0, "black")
@@ -213,6 +322,12 @@ def test_settings_of_a_path_are_said_in_its_text(session):
     assert session.choose_trajectory("orbit:yaw=-75,pitch=10").options.yaw == -75
     with pytest.raises(InvalidConfig, match="--cam orbit:yaw=200: "):
         session.choose_trajectory("orbit:yaw=200")
+
+
+def test_what_is_no_clip_stays_in_the_list_so_that_the_others_run(tmp_path):
+    (tmp_path / "empty").mkdir()
+    names = [str(tmp_path / name) for name in ("empty", "none.mp4", "*.webm")]
+    assert [str(path) for path in find_clips(names)] == names
 
 
 def test_clips_are_found_in_folders_and_patterns(tmp_path):

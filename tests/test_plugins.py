@@ -132,8 +132,19 @@ def test_a_component_that_cannot_be_imported_says_so(install):
 
 def test_a_component_with_missing_needs_names_them(install):
     install("good", GOOD.replace('licence="MIT"', 'licence="MIT", needs=("no_such_module_anywhere",)'))
-    with pytest.raises(PluginFailed, match="needs no_such_module_anywhere, which is not installed"):
+    with pytest.raises(PluginFailed, match=r"which is not installed .licence: MIT.; type: pip install no_such_module"):
         Registry(find_plugins()).find("depth", "mine").load()
+
+
+@pytest.mark.parametrize("need", ["no_such_module_anywhere", "no_such_module_anywhere.sub"])
+def test_a_missing_need_is_said_and_not_raised(install, need):
+    install("good", GOOD.replace('licence="MIT"', f'licence="MIT", needs=("{need}",)'))
+    assert Registry(find_plugins()).find("depth", "mine").missing_needs() == (need,)
+
+
+def test_options_that_are_no_attrs_class_are_a_problem(install):
+    install("broken", GOOD.replace("options=Options", "options=dict"))
+    assert "options must be an attrs class" in problem_of(find_plugins(), "broken").error
 
 
 def test_auto_takes_the_best_that_works_here():

@@ -163,20 +163,5 @@ def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, vid
         return (Intrinsics.from_fov(width=video.width, height=video.height),)
     width, height = frames.size
     matrices = frames.intrinsics if len(frames.intrinsics) == 1 else frames.intrinsics[list(indices)]
-    whole = (
-        Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height).scaled_to(
-            width=origin.source_width, height=origin.source_height
-        )
-        for k in matrices
-    )
-    return tuple(
-        camera.windowed(
-            left=origin.left,
-            top=origin.top,
-            width=origin.width,
-            height=origin.height,
-            to_width=video.width,
-            to_height=video.height,
-        )
-        for camera in whole
-    )
+    filmed = (Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices)
+    return tuple(origin.windowed(camera, width=video.width, height=video.height) for camera in filmed)

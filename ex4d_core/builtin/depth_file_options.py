@@ -30,7 +30,8 @@ class DepthFileOptions:
         help=(
             "A .npy or .npz array [T, H, W], a folder of 16-bit PNG, EXR or .npy files, or a lossless 16-bit depth "
             "video."
-        )
+        ),
+        decides=False,  # what is in it does: the fingerprint
     )
     kind: Kind = option(
         "auto",

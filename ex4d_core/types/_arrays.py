@@ -12,7 +12,7 @@ from ex4d_core.errors import InvalidInput
 
 def shaped(shape: str, dtype: torch.dtype) -> Any:
     """Declare a tensor field of a shape such as `"T H W 3"` (names match any size) and a dtype."""
-    return attrs.field(validator=_checker(shape, dtype), repr=describe, metadata={"shape": shape, "dtype": dtype})
+    return attrs.field(validator=_checker(shape, dtype), repr=describe)
 
 
 def optional_shaped(shape: str, dtype: torch.dtype) -> Any:

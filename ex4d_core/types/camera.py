@@ -90,7 +90,8 @@ RIGID_TOLERANCE = 1e-3
 """How far a rotation may be from orthonormal before a pose is refused."""
 
 
-def _intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
+def intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
+    """Return one or several intrinsics as a tuple."""
     return (value,) if isinstance(value, Intrinsics) else tuple(value)
 
 
@@ -101,7 +102,7 @@ class CameraPath:
     world_to_camera: Tensor = shaped("T 4 4", torch.float32)
     """float32 [T, 4, 4], OpenCV axes (x right, y down, z forward), world = source camera of frame 0."""
 
-    intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=_intrinsics_tuple)
+    intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
     """One for the path, or one for each frame, so that a path can zoom."""
 
     def __attrs_post_init__(self) -> None:

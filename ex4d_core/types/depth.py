@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import optional_shaped, shaped
-from ex4d_core.types.camera import CameraPath, Intrinsics
+from ex4d_core.types.camera import CameraPath, Intrinsics, intrinsics_tuple
 from ex4d_core.types.video import Video
 
 
@@ -27,10 +27,6 @@ class DepthKind(Enum):
     """Made from inverse depth known up to scale and shift, so far things are only in the right order."""
 
 
-def _intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
-    return (value,) if isinstance(value, Intrinsics) else tuple(value)
-
-
 @attrs.frozen(eq=False, kw_only=True)
 class DepthVideo:
     """Depth for each frame of a video."""
@@ -41,7 +37,7 @@ class DepthVideo:
     kind: DepthKind = attrs.field(converter=DepthKind)
     """What the numbers mean."""
 
-    intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=_intrinsics_tuple)
+    intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
     """Of the source camera: one for the clip, or one for each frame."""
 
     valid: Tensor | None = optional_shaped("T H W", torch.bool)

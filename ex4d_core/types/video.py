@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import shaped
+from ex4d_core.types.camera import Intrinsics
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +40,12 @@ class Origin:
 
     height: float
     """Height of the window in source pixels; it was resized to the video's height."""
+
+    def windowed(self, filmed: Intrinsics, *, width: int, height: int) -> Intrinsics:
+        """Return the intrinsics of the video's frames (width x height) from those of the source (any size)."""
+        return filmed.scaled_to(width=self.source_width, height=self.source_height).windowed(
+            left=self.left, top=self.top, width=self.width, height=self.height, to_width=width, to_height=height
+        )
 
 
 @attrs.frozen(eq=False, kw_only=True)
