@@ -7,9 +7,14 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import Ex4dError, InvalidInput
-from ex4d_core.progress import Progress, silent, track
+from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
+
+CPU = torch.device("cpu")
+
+FRAMES_AT_ONCE = 16
+"""How many frames go to a GPU, and come back, in one copy; it bounds the GPU's memory."""
 
 
 class WrongComponent(Ex4dError, TypeError):
@@ -52,30 +57,71 @@ def plan_path(scene: Scene, generator: TrajectoryGenerator) -> CameraPath:
 def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
     """Return the mesh of one frame, in the frame of the source camera."""
     depth = scene.depth
-    return builder.build(
-        scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame), valid=depth.valid_at(frame)
-    )
+    valid = None if depth.valid is None else depth.valid[frame]
+    return builder.build(scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame), valid=valid)
 
 
 def render_guidance(
-    scene: Scene, path: CameraPath, builder: MeshBuilder, renderer: Renderer, *, progress: Progress = silent
+    scene: Scene,
+    path: CameraPath,
+    builder: MeshBuilder,
+    renderer: Renderer,
+    *,
+    device: torch.device = CPU,
+    progress: Progress = silent,
 ) -> Guidance:
     """Return what is known along a path: each frame's mesh, seen from that frame's camera.
 
     A path that starts at the source camera starts with the source frame itself, all of it known, as EX-4D does.
+
+    Args:
+        scene: the clip and its depth, on the CPU.
+        path: a pose for each frame.
+        builder: makes the meshes.
+        renderer: looks at them.
+        device: where meshes are built. Frames go there and views come back a few at a time, so that nothing
+            waits for it in between.
+        progress: told how many frames are done.
     """
     frames, height, width = scene.video.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
     color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
     mask = torch.zeros(frames, height, width, dtype=torch.bool)
-    for frame in track(range(frames), progress):
-        pose = path.world_to_camera[frame] @ source_to_world(scene.depth, frame)
-        if frame == 0 and is_source_view(pose, path.intrinsics_at(0), scene.depth.intrinsics_at(0)):
-            color[0], mask[0] = scene.video.frames[0], True
-            continue
-        view = renderer.render(build_mesh(scene, frame, builder), pose, path.intrinsics_at(frame))
-        _check_view(view, height, width, renderer)
-        color[frame], mask[frame] = view.color, view.mask
+    at_once = 1 if device.type == "cpu" else FRAMES_AT_ONCE
+    progress(0, frames)
+    for first in range(0, frames, at_once):
+        stop = min(first + at_once, frames)
+        part = _part_on(device, scene, first, stop)
+        views = [_look(scene, part, frame, first, path, builder, renderer) for frame in range(first, stop)]
+        color[first:stop] = torch.stack([seen for seen, _ in views]).cpu()
+        mask[first:stop] = torch.stack([known for _, known in views]).cpu()
+        progress(stop, frames)
     return Guidance(color=color, mask=mask, cameras=path, fps=scene.video.fps)
+
+
+def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene:
+    """Return some frames of a scene on a device, without the source camera's poses."""
+    depth, frames = scene.depth, slice(first, stop)
+    here = attrs.evolve(
+        depth,
+        depth=depth.depth[frames].to(device),
+        valid=None if depth.valid is None else depth.valid[frames].to(device),
+        intrinsics=depth.intrinsics[frames] if len(depth.intrinsics) > 1 else depth.intrinsics,
+        cameras=None,
+    )
+    return Scene(video=Video(frames=scene.video.frames[frames].to(device), fps=scene.video.fps), depth=here)
+
+
+def _look(
+    scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, builder: MeshBuilder, renderer: Renderer
+) -> tuple[Tensor, Tensor]:
+    """Return colour and mask of one frame; `part` holds the scene from frame `first` on."""
+    pose, target = path.world_to_camera[frame] @ source_to_world(scene.depth, frame), path.intrinsics_at(frame)
+    if frame == 0 and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
+        seen = part.video.frames[0]
+        return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
+    view = renderer.render(build_mesh(part, frame - first, builder), pose, target)
+    _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
+    return view.color, view.mask
 
 
 def fill_in(
