@@ -298,7 +298,7 @@ def _print(*renderables: Any) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 140)  # a log has no edge to wrap at
-    console.print(*renderables, sep="\n")
+    console.print(*renderables, sep="\n", soft_wrap=True)
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:

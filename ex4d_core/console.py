@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import attrs
 from rich import progress as bars
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ex4d_core.batch import Outcome
 from ex4d_core.progress import Progress
@@ -56,8 +57,9 @@ class ConsoleReporter:
             bars.MofNCompleteColumn(),
             _RateColumn(),
             bars.TimeElapsedColumn(),
-            bars.TextColumn("left"),
+            bars.TextColumn("elapsed,"),
             bars.TimeRemainingColumn(),
+            bars.TextColumn("left"),
         )
         with bars.Progress(*columns, console=self._console) as display:
             task = display.add_task(name, total=None)
@@ -89,36 +91,33 @@ class _RateColumn(bars.ProgressColumn):
         return f"{task.speed:.1f}/s" if task.speed else "-/s"
 
 
-def summary(outcomes: Sequence[Outcome]) -> Table:
-    """Return the closing table: stages, seconds, peak memory, where the outputs are, and what failed and why."""
-    table = Table(title="ex4d", title_justify="left")
-    for column in ("clip", "cam", "stage"):
-        table.add_column(column, no_wrap=True)
+def summary(outcomes: Sequence[Outcome]) -> Group:
+    """Return a table of stages, seconds and peak memory, then what failed and why, and where the outputs are."""
+    table = Table("clip", "cam", "stage", title="ex4d", title_justify="left")
     table.add_column("seconds", justify="right")
     table.add_column("peak memory", justify="right")
-    table.add_column("output", overflow="fold")
+    lines = []
     for outcome in outcomes:
         who = (escape(outcome.clip.name), escape(outcome.cam))
         if outcome.error is not None:
-            table.add_row(*who, "[red]failed[/]", "", "", escape(outcome.error), end_section=True)
+            table.add_row(*who, "[red]failed[/]", "", "", end_section=True)
+            lines.append(f"[red]failed[/]: {who[0]} --cam {who[1]}: {escape(outcome.error)}")
             continue
         for record in outcome.records:
             seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"
             peak = "" if record.reused else _memory(record.cost.peak_bytes, record.cost.peak_gpu_bytes)
-            table.add_row(*who, record.stage, seconds, peak, "")
+            table.add_row(*who, record.stage, seconds, peak)
             who = ("", "")
-        for label, path in _shown(outcome):
-            table.add_row("", "", label, "", "", escape(str(path)))
         table.add_section()
-    return table
+        lines += [escape(f"{label:<7} {path}") for label, path in _shown(outcome)]
+    # A path that is folded cannot be copied.
+    return Group(table, *(Text.from_markup(line, overflow="ignore") for line in lines))
 
 
-def _shown(outcome: Outcome) -> list[tuple[str, object]]:
+def _shown(outcome: Outcome) -> list[tuple[str, str]]:
     """Return the files to name; a mesh for each frame is one line."""
     meshes = [path for label, path in outcome.files.items() if label.startswith("mesh ")]
-    shown: list[tuple[str, object]] = [
-        (label, path) for label, path in outcome.files.items() if not label.startswith("mesh ")
-    ]
+    shown = [(label, str(path)) for label, path in outcome.files.items() if not label.startswith("mesh ")]
     return [*shown, ("meshes", f"{meshes[0]} and {len(meshes) - 1} more")] if meshes else shown
 
 

@@ -113,7 +113,9 @@ def check_size(size: Any) -> tuple[int, int]:
     if len(pair) != 2 or not all(_is_int(side) and side > 0 for side in pair):
         raise InvalidInput(f"a size must be a width and a height in whole pixels, both above 0, not {size!r}")
     if min(pair) < MIN_SIDE:
-        raise InvalidInput(f"{pair[0]}x{pair[1]} is too small; the smallest is {MIN_SIDE}x{MIN_SIDE}")
+        raise InvalidInput(
+            f"{pair[0]}x{pair[1]} is too small; the smallest is {MIN_SIDE}x{MIN_SIDE}: give a larger clip or --size"
+        )
     return int(pair[0]), int(pair[1])
 
 

@@ -161,5 +161,5 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
             for frame in raw_frames(container, stream, path)
         ]
     if not shades:
-        raise InvalidInput(f"{path} has no frames")
+        raise InvalidInput(f"{path} has no frames; give a video with at least one")
     return torch.from_numpy(np.stack(shades)), timing.fps

@@ -86,7 +86,9 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
         # An absolute name is never taken for a protocol such as "concat:".
         container = av.open(os.path.abspath(path), **_lenient(av.__version__))
     except (av.FFmpegError, OSError) as error:
-        raise InvalidInput(f"{path} is not a video that can be read ({_reason(error)})") from error
+        raise InvalidInput(
+            f"{path} is not a video that can be read ({_reason(error)}); give another file, or a folder of images"
+        ) from error
     with container:
         yield container, _moving_picture(container, path)
 
@@ -106,7 +108,7 @@ def _moving_picture(container: InputContainer, path: str | os.PathLike[str]) -> 
         raise InvalidInput(f"{path} {what}; give a file with a video stream")
     stream = streams[0]
     if stream.codec_context is None or stream.codec_context.name in _NOT_A_VIDEO:
-        raise InvalidInput(f"{path} is not a video that can be read")
+        raise InvalidInput(f"{path} is not a video that can be read; give another file, or a folder of images")
     stream.thread_type = "AUTO"
     return stream
 
@@ -150,7 +152,7 @@ def _packets(container: InputContainer, stream: VideoStream, path: str | os.Path
     except av.FFmpegError as error:
         raise _damaged(path, len(packets), error) from error
     if not packets:
-        raise InvalidInput(f"{path} has no frames")
+        raise InvalidInput(f"{path} has no frames; give a video with at least one")
     return packets
 
 
@@ -215,7 +217,7 @@ def first_of(frames: Iterator[Any], path: str | os.PathLike[str]) -> Any:
     """
     for frame in frames:
         return frame
-    raise InvalidInput(f"{path} has no frames")
+    raise InvalidInput(f"{path} has no frames; give a video with at least one")
 
 
 def _shown_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
