@@ -51,7 +51,7 @@ class DepthFile:
         numbers, valid = self._sampled(frames, indices, origin, video, progress)
         if not valid.any():
             raise InvalidInput(
-                f"{self._path} knows no depth in the frames asked for: all is NaN, infinite or invalid; give another file"
+                f"{self._path} knows no depth in the frames asked for: all is NaN, infinite or invalid; give another"
             )
         if is_inverse:
             depth, kind = self._from_inverse(numbers, frames), DepthKind.AFFINE_INVERSE
@@ -59,7 +59,7 @@ class DepthFile:
             depth, kind = self._from_depth(numbers, valid, frames)
             valid &= depth > 0
         if not valid.any():
-            raise InvalidInput(f"{self._path} knows no depth in the frames asked for: all is 0; give another file")
+            raise InvalidInput(f"{self._path} knows no depth in the frames asked for: all is 0; give another")
         return DepthVideo(
             depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
             valid=torch.from_numpy(valid),
