@@ -217,7 +217,9 @@ class Take:
         def prepare() -> Work[Guidance]:
             scene, builder, renderer = self.shot.scene, session.mesh_builder(), session.renderer()
             path = stages.plan_path(scene, session.trajectory(self.cam))
-            return lambda progress: stages.render_guidance(scene, path, builder, renderer, progress=progress)
+            return lambda progress: stages.render_guidance(
+                scene, path, builder, renderer, device=session.device, progress=progress
+            )
 
         return self.shot.produce("guidance", self.guidance_inputs, GUIDANCE, prepare)
 
