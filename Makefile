@@ -11,7 +11,7 @@ OUTPUT ?= outputs
 PYTEST_ARGS ?= -n 2
 
 BIN := $(VENV)/bin
-PLUGINS := plugins/trajectories
+PLUGINS := plugins/trajectories plugins/render_nvdiffrast
 PROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 

@@ -1,10 +1,12 @@
 """How long a frame takes from depth to guidance, and how much memory.
 
     python benchmarks/recon.py [--size 512x512 ...] [--frames 49] [--renderer zbuffer] [--device cpu] [--json FILE]
+                               [--no-triton] [--whole]
 
 A room with steps in depth is made frame by frame and seen from a camera that moves 90 degrees around it. Each figure
 is the median over the frames after a warm-up. Memory is what the process needs beyond what it needed before the first
-frame and beyond the guidance that it collects: it must not depend on `--frames`.
+frame and beyond the guidance that it collects: it must not depend on `--frames`. `--whole` also times the way from
+decoded frames and depth to written guidance, several times over.
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ex4d_core.codecs import save_guidance
 from ex4d_core.geometry.projective import look_at, ray_slopes
 from ex4d_core.memory import measured
 from ex4d_core.registry import Registry
-from ex4d_core.types import Intrinsics, Video
+from ex4d_core.roles import MeshBuilder, Renderer
+from ex4d_core.stages import render_guidance
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 from ex4d_core.video_io import write_mask, write_video
 
 WARM_UP = 3
+WHOLE_RUNS = 6
 ARC = 90
 RADIUS = 3.15
 MEBI = 2**20
@@ -58,6 +64,8 @@ class Figures:
     """Mesh and rendering together, of the slowest frame."""
     encode_ms: float
     """Colour and mask as FFV1, a frame."""
+    whole_s: tuple[float, ...]
+    """From decoded frames and depth to written guidance, each run; the first one warms up."""
     guidance_mib: float
     memory_mib: float
     """Peak beyond the start and the guidance."""
@@ -92,27 +100,29 @@ def timed(work: Callable[[], Result], milliseconds: list[float]) -> Result:
     return result
 
 
-def component(role: str, name: str, device: torch.device) -> Any:
-    """Return a component with its default options."""
+def component(role: str, name: str, device: torch.device, **options: Any) -> Any:
+    """Return a component with its default options but for those given."""
     registry = Registry()
     offer = registry.find(role, name)
-    return registry.make(offer, offer.provider.options(), device=device)
+    return registry.make(offer, offer.provider.options(**options), device=device)
 
 
-def measure(width: int, height: int, frames: int, renderer_name: str, mesh_name: str, device: torch.device) -> Figures:
+def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
     """Build, render and encode so many frames."""
     intrinsics = Intrinsics.from_fov(width=width, height=height)
-    builder, renderer = component("mesh", mesh_name, device), component("renderer", renderer_name, device)
+    frames, device = args.frames, args.device
+    builder = component("mesh", args.mesh, device)
+    renderer = component("renderer", args.renderer, device, **({"triton": False} if args.no_triton else {}))
     mesh_ms: list[float] = []
     render_ms: list[float] = []
     faces = 0
 
     def view(frame: int) -> tuple[Tensor, Tensor]:
         nonlocal faces
-        image, depth = room(intrinsics, frame)
+        image, depth = (there.to(device) for there in room(intrinsics, frame))
         mesh = timed(lambda: builder.build(image, depth, intrinsics), mesh_ms)
         faces = len(mesh.faces)
-        seen = timed(lambda: renderer.render(mesh, pose(frame / frames).to(mesh.device), intrinsics), render_ms)
+        seen = timed(lambda: renderer.render(mesh, pose(frame / frames), intrinsics), render_ms)
         return seen.color.cpu(), seen.mask.cpu()
 
     for frame in range(WARM_UP):
@@ -128,13 +138,14 @@ def measure(width: int, height: int, frames: int, renderer_name: str, mesh_name:
     guidance = color.nbytes + mask.nbytes
     return Figures(
         size=f"{width}x{height}",
-        renderer=renderer_name,
+        renderer=args.renderer + (", no Triton" if args.no_triton else ""),
         frames=frames,
         faces=faces,
         mesh_ms=statistics.median(mesh_ms),
         render_ms=statistics.median(render_ms),
         slowest_ms=max(map(sum, zip(mesh_ms, render_ms, strict=True))),
         encode_ms=encode(color, mask) / frames,
+        whole_s=whole(intrinsics, frames, builder, renderer, device) if args.whole else (),
         guidance_mib=guidance / MEBI,
         memory_mib=(cost.peak_bytes - start - guidance) / MEBI,
         peak_mib=cost.peak_bytes / MEBI,
@@ -149,6 +160,27 @@ def encode(color: Tensor, mask: Tensor) -> float:
         timed(lambda: write_video(video, Path(folder, "color.mkv")), milliseconds)
         timed(lambda: write_mask(mask, Path(folder, "mask.mkv"), fps=video.fps), milliseconds)
     return sum(milliseconds)
+
+
+def whole(
+    intrinsics: Intrinsics, frames: int, builder: MeshBuilder, renderer: Renderer, device: torch.device
+) -> tuple[float, ...]:
+    """Make and write guidance for a clip `WHOLE_RUNS` times and return the seconds of each."""
+    images, depths = zip(*(room(intrinsics, frame) for frame in range(frames)), strict=True)
+    video = Video(frames=torch.stack(images), fps=Fraction(30))
+    depth = DepthVideo(depth=torch.stack(depths), kind=DepthKind.RELATIVE, intrinsics=intrinsics)
+    scene = Scene(video=video, depth=depth)
+    poses = torch.stack([pose(frame / frames) for frame in range(frames)])
+    path = CameraPath(world_to_camera=poses, intrinsics=intrinsics)
+
+    def once() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            save_guidance(Path(folder), render_guidance(scene, path, builder, renderer, device=device))
+
+    milliseconds: list[float] = []
+    for _ in range(WHOLE_RUNS):
+        timed(once, milliseconds)
+    return tuple(took / 1000 for took in milliseconds)
 
 
 def size(text: str) -> tuple[int, int]:
@@ -166,6 +198,7 @@ def show(rows: list[Figures]) -> None:
         "mesh + render": lambda f: f"{f.mesh_ms + f.render_ms:.1f}",
         "mesh + render, slowest frame": lambda f: f"{f.slowest_ms:.1f}",
         "encode colour + mask (FFV1)": lambda f: f"{f.encode_ms:.1f}",
+        "all frames to written guidance, seconds": lambda f: " ".join(f"{took:.2f}" for took in f.whole_s),
         "frames": lambda f: str(f.frames),
         "faces": lambda f: f"{f.faces:,}",
         "guidance, MiB": lambda f: f"{f.guidance_mib:.0f}",
@@ -185,8 +218,10 @@ def main() -> None:
     parser.add_argument("--mesh", default="watertight")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--no-triton", action="store_true", help="renderer torch: without Triton kernels")
+    parser.add_argument("--whole", action="store_true", help="also time all frames, to written guidance")
     args = parser.parse_args()
-    rows = [measure(*wh, args.frames, args.renderer, args.mesh, args.device) for wh in args.size]
+    rows = [measure(*wh, args) for wh in args.size]
     show(rows)
     if args.json:
         machine = {"cores": psutil.cpu_count(), "platform": platform.platform(), "torch": torch.__version__}

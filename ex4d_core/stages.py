@@ -13,7 +13,7 @@ from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, 
 
 CPU = torch.device("cpu")
 
-FRAMES_AT_ONCE = 16
+FRAMES_AT_ONCE = 8
 """How many frames go to a GPU, and come back, in one copy; it bounds the GPU's memory."""
 
 
@@ -92,8 +92,8 @@ def render_guidance(
         stop = min(first + at_once, frames)
         part = _part_on(device, scene, first, stop)
         views = [_look(scene, part, frame, first, path, builder, renderer) for frame in range(first, stop)]
-        color[first:stop] = torch.stack([seen for seen, _ in views]).cpu()
-        mask[first:stop] = torch.stack([known for _, known in views]).cpu()
+        color[first:stop] = torch.stack([seen for seen, _ in views])
+        mask[first:stop] = torch.stack([known for _, known in views])
         progress(stop, frames)
     return Guidance(color=color, mask=mask, cameras=path, fps=scene.video.fps)
 
@@ -103,12 +103,19 @@ def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene
     depth, frames = scene.depth, slice(first, stop)
     here = attrs.evolve(
         depth,
-        depth=depth.depth[frames].to(device),
-        valid=None if depth.valid is None else depth.valid[frames].to(device),
+        depth=_on(device, depth.depth[frames]),
+        valid=None if depth.valid is None else _on(device, depth.valid[frames]),
         intrinsics=depth.intrinsics[frames] if len(depth.intrinsics) > 1 else depth.intrinsics,
         cameras=None,
     )
-    return Scene(video=Video(frames=scene.video.frames[frames].to(device), fps=scene.video.fps), depth=here)
+    return Scene(video=Video(frames=_on(device, scene.video.frames[frames]), fps=scene.video.fps), depth=here)
+
+
+def _on(device: torch.device, tensor: Tensor) -> Tensor:
+    """Return a tensor of the CPU on a device."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)  # so the host goes on
+    return tensor.to(device)
 
 
 def _look(

@@ -1,7 +1,9 @@
 """What the renderers draw, and that the fast one and its slow twin draw the same."""
 
+import importlib.util
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
 
 import cv2
 import numba
@@ -10,14 +12,17 @@ import pytest
 import torch
 
 from ex4d_core.builtin import _rasterize
-from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.mesh_watertight import WatertightMesh
+from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
 from ex4d_core.builtin.render_raycast import RaycastRenderer
+from ex4d_core.builtin.render_torch import TorchRenderer
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer, rasterize
 from ex4d_core.compat import PRESETS
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.types import Intrinsics
-from tests.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, quad, stepped_mesh
+from ex4d_core.registry import Registry
+from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from tests.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, painted, quad, stepped_depth, stepped_mesh
 
 CPU = torch.device("cpu")
 SMALL = Intrinsics.from_focal(100, width=64, height=48)
@@ -36,7 +41,52 @@ def zbuffer(options=None):
     return ZBufferRenderer(options or RasterOptions(), device=CPU)
 
 
-@pytest.fixture(params=[zbuffer, raycast])
+def seen_range(options):
+    """Return near and far of other options as keywords."""
+    return {"near": options.near, "far": options.far} if options else {}
+
+
+class OnGpu:
+    """A renderer whose meshes and views are carried to a GPU and back."""
+
+    def __init__(self, renderer):
+        self.there = renderer
+
+    def render(self, mesh, pose, intrinsics):
+        names = ("vertices", "faces", "vertex_colors", "face_occluded")
+        there = Mesh(**{name: getattr(mesh, name).cuda() for name in names})
+        view = self.there.render(there, pose, intrinsics)
+        assert {view.color.device, view.mask.device, view.depth.device} == {there.device}
+        return RenderedFrame(color=view.color.cpu(), mask=view.mask.cpu(), depth=view.depth.cpu())
+
+
+def in_torch(options=None, device="cpu", triton=True):
+    options = TorchOptions(**seen_range(options), triton=triton)
+    return TorchRenderer(options, device=torch.device(device))
+
+
+def in_torch_on_gpu(options=None):
+    return OnGpu(in_torch(options, "cuda", triton=False))
+
+
+def in_triton(options=None):
+    pytest.importorskip("triton")
+    return OnGpu(in_torch(options, "cuda"))
+
+
+def nvdiffrast(options=None):
+    renderer = pytest.importorskip("ex4d_render_nvdiffrast.renderer", exc_type=ImportError)
+    options = renderer.NvdiffrastOptions(**seen_range(options))
+    return OnGpu(renderer.NvdiffrastRenderer(options, device=torch.device("cuda")))
+
+
+ON_GPU = [
+    pytest.param(make, marks=pytest.mark.gpu, id=make.__name__) for make in (in_torch_on_gpu, in_triton, nvdiffrast)
+]
+"""Those that need a GPU; nvdiffrast also needs to be installed."""
+
+
+@pytest.fixture(params=[zbuffer, raycast, in_torch, *ON_GPU])
 def make(request):
     return request.param
 
@@ -136,11 +186,13 @@ def test_faces_without_area_are_not_seen(renderer):
     assert is_empty(renderer.render(joined(point, line), FRONT, SMALL))
 
 
+@pytest.mark.parametrize("make_any", [zbuffer, in_torch, *ON_GPU])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_faces_at_a_vertex_that_is_no_number_are_not_seen_and_the_others_are(bad):
+def test_faces_at_a_vertex_that_is_no_number_are_not_seen_and_the_others_are(make_any, bad):
     broken = mesh_of([[-1, -1, 1], [1, -1, 1], [0, bad, 1], [0, 1, bad]], [[0, 1, 2], [0, 1, 3]])
     alone = facing_quad(2.0, color=RED)
-    assert_same(zbuffer().render(joined(broken, alone), FRONT, SMALL), zbuffer().render(alone, FRONT, SMALL))
+    for pose in (FRONT, orbit(20)):
+        assert_same(make_any().render(joined(broken, alone), pose, SMALL), make_any().render(alone, pose, SMALL))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 5), (33, 17), (5, 64)])
@@ -159,16 +211,20 @@ def test_the_nearest_surface_wins_whatever_the_order(renderer):
         assert view.color[10, 10].tolist() == list(GREEN)
 
 
-def test_the_first_of_two_surfaces_in_one_place_wins():
+@pytest.mark.parametrize("make_any", [zbuffer, in_torch, *ON_GPU[:2]])
+def test_the_first_of_two_surfaces_in_one_place_wins(make_any):
     red, green = facing_quad(2.0, color=RED), facing_quad(2.0, color=GREEN)
-    assert zbuffer().render(joined(red, green), FRONT, SMALL).color[24, 32].tolist() == list(RED)
-    assert zbuffer().render(joined(green, red), FRONT, SMALL).color[24, 32].tolist() == list(GREEN)
+    assert make_any().render(joined(red, green), FRONT, SMALL).color[24, 32].tolist() == list(RED)
+    assert make_any().render(joined(green, red), FRONT, SMALL).color[24, 32].tolist() == list(GREEN)
 
 
 def test_both_sides_of_a_face_are_seen(renderer):
     front = facing_quad(2.0)
     back = mesh_of(front.vertices, front.faces.flip(1))
-    assert_same(renderer.render(front, FRONT, SMALL), renderer.render(back, FRONT, SMALL))
+    one, other = renderer.render(front, FRONT, SMALL), renderer.render(back, FRONT, SMALL)
+    assert torch.equal(one.mask, other.mask)
+    assert torch.equal(one.color, other.color)
+    torch.testing.assert_close(one.depth, other.depth, rtol=1e-6, atol=0)
 
 
 def test_a_surface_that_nobody_saw_hides_what_is_behind_it(renderer):
@@ -219,8 +275,9 @@ def test_the_picture_does_not_depend_on_the_number_of_threads(yaw):
         assert_same(one, zbuffer(RasterOptions(threads=threads)).render(mesh, orbit(yaw), SMALL))
 
 
-def test_one_renderer_serves_several_threads_at_once():
-    mesh, poses, renderer = stepped_mesh(SMALL), [orbit(yaw) for yaw in range(0, 90, 10)], zbuffer()
+@pytest.mark.parametrize("make_any", [zbuffer, in_torch, *ON_GPU])
+def test_one_renderer_serves_several_threads_at_once(make_any):
+    mesh, poses, renderer = stepped_mesh(SMALL), [orbit(yaw) for yaw in range(0, 90, 10)], make_any()
     alone = [renderer.render(mesh, pose, SMALL) for pose in poses]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda pose: renderer.render(mesh, pose, SMALL), poses))
@@ -249,16 +306,116 @@ def near_an_edge(view, *, pixels=2, step=0.15):
 
 @pytest.mark.parametrize("options", [WatertightOptions(), EX4D], ids=["ours", "ex4d"])
 @pytest.mark.parametrize("yaw", [0, 30, -90, 90])
-def test_the_fast_renderer_draws_what_its_slow_twin_draws(yaw, options, record_property):
+@pytest.mark.parametrize("make_fast", [zbuffer, in_torch, *ON_GPU])
+def test_a_fast_renderer_draws_what_the_slow_twin_draws(make_fast, yaw, options, record_property):
     camera = Intrinsics.from_fov(100, width=256, height=192)
     mesh = stepped_mesh(camera, options)
-    fast, slow = zbuffer().render(mesh, orbit(yaw), camera), raycast().render(mesh, orbit(yaw), camera)
+    slow = raycast().render(mesh, orbit(yaw), camera)
+    fast = make_fast().render(mesh, orbit(yaw), camera)
     edge = near_an_edge(slow)
     differs = (fast.mask != slow.mask) | ((fast.color.int() - slow.color.int()).abs().amax(-1) > 1)
     record_property("share that differs near edges", differs[edge].float().mean().item())
     assert slow.mask.float().mean() > 0.2
     assert not differs[~edge].any()
     assert differs[edge].float().mean() < 0.005
+
+
+@pytest.mark.parametrize("make_other", [in_torch, *ON_GPU])
+@pytest.mark.parametrize(("width", "height"), [(512, 288), (333, 201)])
+@pytest.mark.parametrize("yaw", [0, 45, -80])
+def test_renderers_draw_the_same_picture(make_other, width, height, yaw, record_property):
+    camera = Intrinsics.from_fov(80, width=width, height=height)
+    mesh = stepped_mesh(camera)
+    one, other = zbuffer().render(mesh, orbit(yaw), camera), make_other().render(mesh, orbit(yaw), camera)
+    edge = near_an_edge(one)
+    far_off = (one.color.int() - other.color.int()).abs().amax(-1) > 1
+    near_edges = ((one.mask != other.mask) | far_off)[edge].float().mean().item()
+    record_property("share that differs near edges", near_edges)
+    inside = ~edge & torch.isfinite(one.depth)
+    depth_off = ~torch.isclose(other.depth, one.depth, rtol=1e-4, atol=1e-5)[inside]
+    assert torch.equal(one.mask[~edge], other.mask[~edge])
+    if make_other is nvdiffrast:  # moves corners to a grid of 1/16 pixel, which shows where surfaces are steep
+        assert far_off[~edge].float().mean() < 0.005
+        assert depth_off.float().mean() < 0.02
+        assert near_edges < 0.05
+    else:
+        assert not far_off[~edge].any()
+        assert not depth_off.any()
+        assert near_edges < 0.005
+
+
+@pytest.mark.parametrize("make_any", [zbuffer, in_torch, *ON_GPU])
+def test_a_large_view_of_a_small_mesh(make_any):
+    camera = Intrinsics.from_fov(80, width=2048, height=2048)
+    view = make_any().render(facing_quad(2.0, half_width=1, half_height=1, color=GREEN), FRONT, camera)
+    side = round(2 * camera.fx / 2)
+    assert view.mask.sum().item() == pytest.approx(side**2, rel=0.003)
+    assert (view.color[view.mask] == torch.tensor(GREEN, dtype=torch.uint8)).all()
+
+
+@pytest.mark.parametrize("make_any", [zbuffer, in_torch, *ON_GPU])
+def test_meshes_of_other_sizes_take_turns(make_any):
+    """What a renderer keeps of one mesh must not leak into the picture of the next."""
+    cameras = [SMALL, Intrinsics.from_focal(60, width=40, height=40)]
+    meshes = [stepped_mesh(camera) for camera in cameras]
+    renderer = make_any()
+    for _ in range(2):
+        for mesh, camera in zip(meshes, cameras, strict=True):
+            assert_same(renderer.render(mesh, orbit(20), camera), make_any().render(mesh, orbit(20), camera))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("make_one", [in_torch_on_gpu, in_triton])
+def test_a_picture_from_the_gpu_is_the_same_each_time(make_one):
+    camera = Intrinsics.from_fov(80, width=512, height=288)
+    mesh = stepped_mesh(camera)
+    first = make_one().render(mesh, orbit(33), camera)
+    for _ in range(3):
+        assert_same(make_one().render(mesh, orbit(33), camera), first)
+
+
+@pytest.mark.gpu
+def test_triton_kernels_draw_what_plain_torch_draws():
+    camera = Intrinsics.from_fov(80, width=333, height=201)
+    mesh = stepped_mesh(camera)
+    for yaw in (0, 45, -80, 120, 180):
+        plain, fast = (make_one().render(mesh, orbit(yaw), camera) for make_one in (in_torch_on_gpu, in_triton))
+        differs = (plain.mask != fast.mask) | ((plain.color.int() - fast.color.int()).abs().amax(-1) > 1)
+        assert differs.sum() <= 3, yaw  # rounding, where an edge goes through a pixel's middle
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+@pytest.mark.parametrize("make_one", [in_triton, nvdiffrast])
+def test_nothing_waits_for_the_gpu_from_depth_to_picture(make_one):
+    camera = Intrinsics.from_fov(80, width=96, height=64)
+    frame, depth = painted(64, 96).cuda(), stepped_depth(camera).cuda()
+    builder, renderer = WatertightMesh(WatertightOptions(), device=depth.device), make_one().there
+
+    def view(yaw):
+        return renderer.render(builder.build(frame, depth, camera), orbit(yaw), camera)
+
+    view(10)  # compiles, and looks at the list of faces
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        second = view(20)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert second.mask.any()
+
+
+def auto_renderer(device_type, monkeypatch, *, nvdiffrast_found):
+    """Return the name of the renderer that `auto` takes."""
+    found = ModuleSpec("nvdiffrast", None) if nvdiffrast_found else None
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "nvdiffrast" else find_spec(name))
+    return Registry().choose("renderer", device_type).name
+
+
+def test_auto_takes_torch_on_a_gpu_and_the_z_buffer_elsewhere(monkeypatch):
+    assert auto_renderer("cuda", monkeypatch, nvdiffrast_found=False) == "torch"
+    assert auto_renderer("mps", monkeypatch, nvdiffrast_found=True) == "torch"
+    assert auto_renderer("cpu", monkeypatch, nvdiffrast_found=True) == "zbuffer"
 
 
 def test_any_number_of_channels_is_interpolated_and_the_places_of_vertices_give_the_points_seen():

@@ -34,7 +34,7 @@ class TorchRenderer:
     def __init__(self, options: TorchOptions, *, device: torch.device) -> None:
         self._options = options
         self._check = ViewCheck()
-        self._fast = options.triton and device.type == "cuda" and importlib.util.find_spec("triton") is not None
+        self._triton = options.triton and importlib.util.find_spec("triton") is not None
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
         """Return what the camera sees, on the device of the mesh.
@@ -51,10 +51,11 @@ class TorchRenderer:
         if not len(mesh.faces):
             return empty_view(intrinsics.height, intrinsics.width, mesh.device)
         near, far = self._options.near, self._options.far
-        if self._fast and mesh.device.type == "cuda":
+        if self._triton and mesh.device.type == "cuda":
             from ex4d_core.builtin import _raster_kernels
 
-            return _raster_kernels.render(mesh, world_to_camera, intrinsics, near, far)
+            if _raster_kernels.works(mesh.device):
+                return _raster_kernels.render(mesh, world_to_camera, intrinsics, near, far)
         # Apple's GPUs have no float64; elsewhere it is exact enough for walls that reach far off the screen.
         dtype = torch.float32 if mesh.device.type == "mps" else torch.float64
         pose = world_to_camera.to(mesh.device, dtype)
@@ -78,11 +79,11 @@ class _View:
 
     def rays_x(self, columns: Tensor) -> Tensor:
         """Return x / z of the rays through the centres of pixel columns."""
-        return (columns + (0.5 - self.intrinsics.cx)) / self.intrinsics.fx
+        return (columns.to(self.points.dtype) + (0.5 - self.intrinsics.cx)) / self.intrinsics.fx
 
     def rays_y(self, rows: Tensor) -> Tensor:
         """Return y / z of the rays through the centres of pixel rows."""
-        return (rows + (0.5 - self.intrinsics.cy)) / self.intrinsics.fy
+        return (rows.to(self.points.dtype) + (0.5 - self.intrinsics.cy)) / self.intrinsics.fy
 
 
 @attrs.frozen(eq=False, kw_only=True)

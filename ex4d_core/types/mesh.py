@@ -42,5 +42,6 @@ class Mesh:
         else:
             # Picking faces would wait for the GPU; instead all faces write, the seen ones into a spare slot.
             hidden = torch.where(self.face_occluded[:, None], self.faces, num_vertices)
-        alpha[hidden.flatten().long()] = False
+        # `alpha[...] = False` would wait for the GPU too, to bring the False there.
+        alpha.index_fill_(0, hidden.flatten().long(), False)
         return alpha[:num_vertices]

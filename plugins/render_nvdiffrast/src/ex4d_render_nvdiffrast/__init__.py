@@ -1,0 +1,1 @@
+"""Rendering with nvdiffrast."""

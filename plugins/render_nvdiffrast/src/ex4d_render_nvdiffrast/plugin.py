@@ -1,0 +1,27 @@
+"""What the plugin offers."""
+
+from __future__ import annotations
+
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+from ex4d_render_nvdiffrast.options import NvdiffrastOptions
+
+
+@hookimpl
+def ex4d_renderers() -> list[Provider]:
+    """Offer nvdiffrast."""
+    return [
+        Provider(
+            name="nvdiffrast",
+            summary="EX-4D's own rasteriser, on NVIDIA GPUs",
+            licence="Apache-2.0; nvdiffrast itself: Nvidia Source Code License, non-commercial use only",
+            component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",
+            options=NvdiffrastOptions,
+            devices=("cuda",),
+            needs=("nvdiffrast",),
+            install=(
+                "git clone https://github.com/NVlabs/nvdiffrast",
+                "pip install --no-build-isolation ./nvdiffrast",
+            ),
+        )
+    ]

@@ -1,0 +1,98 @@
+"""A mesh, rasterised by nvdiffrast."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import nvdiffrast.torch as dr
+import torch
+from torch import Tensor
+
+from ex4d_core.builtin.render_checks import ViewCheck, empty_view
+from ex4d_core.builtin.render_options import SEEN_ABOVE
+from ex4d_core.errors import InvalidConfig
+from ex4d_core.geometry.projective import clip_from_camera
+from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_render_nvdiffrast.options import NvdiffrastOptions
+
+
+class NvdiffrastRenderer:
+    """Draws meshes with a CUDA context of its own.
+
+    Nothing here waits for the GPU; nvdiffrast itself does once in each `rasterize`, to see whether its buffers
+    were large enough.
+    """
+
+    def __init__(self, options: NvdiffrastOptions, *, device: torch.device) -> None:
+        """Make the context.
+
+        Raises:
+            InvalidConfig: the device is no CUDA device.
+        """
+        if device.type != "cuda":
+            raise InvalidConfig(
+                f"the renderer nvdiffrast needs an NVIDIA GPU, not {device}; use torch or zbuffer there"
+            )
+        self._options = options
+        self._device = device
+        self._context = dr.RasterizeCudaContext(device=device)
+        self._check = ViewCheck()
+        self._topology: tuple[Tensor, Any] | None = None
+
+    def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
+        """Return what the camera sees, on the device of the mesh.
+
+        Args:
+            mesh: vertices in world coordinates.
+            world_to_camera: float32 [4, 4], OpenCV axes.
+            intrinsics: of the viewing camera; pixel (row i, column j) is sampled at (j + 0.5, i + 0.5).
+
+        Raises:
+            InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
+        """
+        self._check(mesh, world_to_camera)
+        height, width = intrinsics.height, intrinsics.width
+        if not len(mesh.faces):
+            return empty_view(height, width, mesh.device)
+        faces = mesh.faces.to(self._device)
+        matrix = _clip_and_depth(intrinsics, self._options.near, self._options.far, self._device)
+        matrix = matrix @ world_to_camera.to(self._device, torch.float64, non_blocking=True)
+        projected = torch.addmm(matrix[:, 3], mesh.vertices.to(self._device, torch.float64), matrix[:, :3].T).float()
+        clip = projected[None, :, :4].contiguous()
+        raster, _ = dr.rasterize(self._context, clip, faces, resolution=(height, width), grad_db=False)
+        values = torch.empty(1, len(clip[0]), 5, device=self._device)
+        values[0, :, :3] = mesh.vertex_colors
+        values[0, :, 3] = mesh.vertex_alpha()
+        # Depth comes along as an attribute: the rasteriser's own, z / w, has no digits left far from the near plane.
+        values[0, :, 4] = projected[:, 4]
+        image, _ = dr.interpolate(values, raster, faces)
+        rgba, depth = image[..., :4].contiguous(), image[0, ..., 4]
+        if self._options.antialias:
+            rgba = dr.antialias(rgba, raster, clip, faces, topology_hash=self._topology_of(faces))
+        return _frame(rgba[0], depth, raster[0, ..., 3] > 0, mesh.device)
+
+    def _topology_of(self, faces: Tensor) -> Any:
+        """Return the hash of edges that antialiasing needs; frames of one size share their list of faces."""
+        known = self._topology
+        if known is None or known[0] is not faces:
+            known = self._topology = faces, dr.antialias_construct_topology_hash(faces)
+        return known[1]
+
+
+@lru_cache(maxsize=8)
+def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: torch.device) -> Tensor:
+    """Return float64 [5, 4]: from a camera's frame to clip coordinates, first row at the bottom, and to depth."""
+    to_clip = clip_from_camera(intrinsics, near=near, far=far).double()
+    # nvdiffrast's first row is the bottom of OpenGL's image; ours is the top.
+    upside_down = torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64)[:, None]
+    depth = torch.tensor([[0.0, 0.0, 1.0, 0.0]], dtype=torch.float64)
+    return torch.cat([upside_down * to_clip, depth]).to(device)
+
+
+def _frame(rgba: Tensor, depth: Tensor, covered: Tensor, device: torch.device) -> RenderedFrame:
+    """Return the view on a device, from colour 0..255 and alpha 0..1."""
+    mask = rgba[..., 3] > SEEN_ABOVE
+    color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).clamp_(0, 255).to(torch.uint8)
+    depth = torch.where(covered, depth, torch.inf)
+    return RenderedFrame(color=color.to(device), mask=mask.to(device), depth=depth.to(device))
