@@ -22,7 +22,7 @@ def test_it_is_offered_by_name_with_its_licence():
 
 
 def test_the_entry_point_is_declared():
-    (found,) = entry_points(group="ex4d", name="depth_depthcrafter")
+    (found,) = entry_points(group="ex4d", name="depthcrafter")
     assert found.value == "ex4d_depth_depthcrafter.plugin"
 
 

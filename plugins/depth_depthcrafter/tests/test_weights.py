@@ -45,11 +45,12 @@ def empty_cache(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
-def test_weights_that_are_not_here_are_named_with_the_command(empty_cache):
-    with pytest.raises(
-        InputNotFound, match=r"tencent/DepthCrafter are not on this machine; type: hf download tencent/"
-    ):
+def test_weights_that_are_not_here_are_named_with_the_commands(empty_cache):
+    with pytest.raises(InputNotFound, match="are not on this machine; type: ") as raised:
         locate(DepthCrafterOptions())
+    told = str(raised.value)
+    assert "hf download tencent/DepthCrafter --revision main config.json" in told
+    assert "&& hf download stabilityai/stable-video-diffusion-img2vid --revision" in told
 
 
 def test_the_command_for_the_base_names_its_commit(empty_cache, checkpoint):

@@ -47,8 +47,13 @@ def locate(options: DepthCrafterOptions) -> Checkpoint:
     Raises:
         InputNotFound: a folder is no checkpoint, or the hub's cache does not have it; the message has the command.
     """
-    unet = _place(options.unet, options.unet_revision, _download_unet(options))
-    base = _place(options.base, options.base_revision, _download_base(options))
+    unet = _place(options.unet, options.unet_revision)
+    base = _place(options.base, options.base_revision)
+    if unet is None or base is None:
+        missing = [(options.unet, _download_unet(options))] * (unet is None)
+        missing += [(options.base, _download_base(options))] * (base is None)
+        names, commands = zip(*missing, strict=True)
+        raise InputNotFound(f"the weights {' and '.join(names)} are not on this machine; type: {' && '.join(commands)}")
     for folder, name, need in _needed(unet, base, options):
         if not any(folder.glob(need)):
             raise InputNotFound(
@@ -79,7 +84,8 @@ def _needed(unet: Path, base: Path, options: DepthCrafterOptions) -> Iterator[tu
         yield base / part, options.base, file
 
 
-def _place(name: str, revision: str, command: str) -> Path:
+def _place(name: str, revision: str) -> Path | None:
+    """Return the folder of a name, in the hub's cache where it is not one itself, or None where neither has it."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -92,8 +98,8 @@ def _place(name: str, revision: str, command: str) -> Path:
 
     try:
         return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise InputNotFound(f"the weights {name} are not on this machine; type: {command}") from error
+    except LocalEntryNotFoundError:
+        return None
 
 
 def _mend(options: DepthCrafterOptions, name: str) -> str:
