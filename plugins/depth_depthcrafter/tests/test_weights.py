@@ -46,7 +46,9 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_weights_that_are_not_here_are_named_with_the_commands(empty_cache):
-    with pytest.raises(InputNotFound, match="are not on this machine; type: ") as raised:
+    with pytest.raises(
+        InputNotFound, match="are not on this machine, neither as a folder nor in the hub's cache; type: "
+    ) as raised:
         locate(DepthCrafterOptions())
     told = str(raised.value)
     assert "hf download tencent/DepthCrafter --revision main config.json" in told
@@ -69,9 +71,10 @@ def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
     assert found.folder("vae").is_dir()
 
 
-def test_a_folder_that_does_not_exist_is_named(checkpoint):
-    with pytest.raises(InputNotFound, match="there is no folder /nowhere/at/all"):
-        locate(DepthCrafterOptions(unet="/nowhere/at/all", base=str(checkpoint / "base")))
+@pytest.mark.parametrize("name", ["/nowhere/at/all", "../weights", "owner/a--b", "depthcrafter"])
+def test_what_is_neither_a_folder_nor_a_name_on_the_hub_is_named(checkpoint, name):
+    with pytest.raises(InputNotFound, match=f"there is no folder {name}"):
+        locate(DepthCrafterOptions(unet=name, base=str(checkpoint / "base")))
 
 
 @pytest.mark.parametrize(

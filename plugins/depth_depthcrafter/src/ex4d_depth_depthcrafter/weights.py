@@ -53,7 +53,10 @@ def locate(options: DepthCrafterOptions) -> Checkpoint:
         missing = [(options.unet, _download_unet(options))] * (unet is None)
         missing += [(options.base, _download_base(options))] * (base is None)
         names, commands = zip(*missing, strict=True)
-        raise InputNotFound(f"the weights {' and '.join(names)} are not on this machine; type: {' && '.join(commands)}")
+        raise InputNotFound(
+            f"the weights {' and '.join(names)} are not on this machine, neither as a folder nor in the hub's cache; "
+            f"type: {' && '.join(commands)}"
+        )
     for folder, name, need in _needed(unet, base, options):
         if not any(folder.glob(need)):
             raise InputNotFound(
@@ -89,7 +92,7 @@ def _place(name: str, revision: str) -> Path | None:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if not _HUB_NAME.fullmatch(name):
+    if not _HUB_NAME.fullmatch(name) or "--" in name or ".." in name:  # the hub allows neither in a name
         raise InputNotFound(
             f"there is no folder {name}; give a folder with weights, or OWNER/NAME of weights on the hub"
         )
