@@ -12,7 +12,9 @@ PYTEST_ARGS ?= -n 2
 
 BIN := $(VENV)/bin
 PLUGINS := plugins/trajectories plugins/render_nvdiffrast
-PROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
+# Plugins that need gigabytes of libraries or weights are set up for the tests only.
+DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter
+PROJECTS := pyproject.toml $(DEV_PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 
 # As typer_cli.py does, for what is started without it.
@@ -47,4 +49,4 @@ $(VENV)/.ready: requirements.txt $(PROJECTS) tools/setup.sh
 	@$(SETUP) .ready requirements.txt $(PLUGINS)
 
 $(VENV)/.ready-dev: requirements-dev.txt requirements.txt $(PROJECTS) tools/setup.sh
-	@$(SETUP) .ready-dev requirements-dev.txt $(PLUGINS)
+	@$(SETUP) .ready-dev requirements-dev.txt $(DEV_PLUGINS)

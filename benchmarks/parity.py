@@ -4,6 +4,12 @@
 
 prints a table for the scenes (.npz) in a folder and exits with 1 where one misses a limit.
 
+    python benchmarks/parity.py depthcrafter FOLDER [--device cpu]
+
+does so for one run of DepthCrafter in float32: a folder with its settings (config.json), its weights (svd/ and
+depthcrafter/) and what it made (golden.safetensors). It needs the plugin ex4d-depth-depthcrafter. The noise is drawn
+from the seed, as it was there.
+
 Rendered pixels near an edge are judged apart: the reference blends colours and alpha along silhouettes, so they may
 differ there. An edge is between two neighbouring pixels (4-neighbourhood) where the reference's mask or ours changes,
 or where our depth, of seen and occluded faces alike, jumps by more than 5 % of the nearer one. Both pixels belong to
@@ -14,6 +20,7 @@ channel differs by more than 2 levels of 255. Errors are the largest ones.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -25,6 +32,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,6 +40,7 @@ from ex4d_core.compat import preset
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.geometry.watertight import build_watertight
 from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.progress import silent
 from ex4d_core.roles import Renderer
 from ex4d_core.session import Session
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Mesh, Scene, Video
@@ -39,6 +48,18 @@ from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Mesh,
 DEPTH_JUMP = 0.05
 EDGE_RADIUS = 2
 COLOR_LEVELS = 2
+
+REFERENCE_FAR = 1e4
+
+DEPTHCRAFTER_SETTINGS = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "window_size": "window",
+    "overlap": "overlap",
+    "seed": "seed",
+    "decode_chunk_size": "decode_chunk",
+}
+"""Names of the settings in the reference's config.json and in ours."""
 
 REFERENCE_MESH = WatertightOptions(**preset("ex4d")["mesh.watertight"])
 
@@ -222,6 +243,53 @@ def compare_recon(folder: Path, renderer: str, device: torch.device) -> Iterator
         yield from recon_rows(Golden.load(path), session)
 
 
+def compare_depthcrafter(folder: Path, device: torch.device) -> Iterator[Row]:
+    """Yield how far DepthCrafter's steps and result are from one run of the reference."""
+    from ex4d_depth_depthcrafter.conversion import depth_from_relative, relative_inverse_depth
+    from ex4d_depth_depthcrafter.diffusion import Meter
+    from ex4d_depth_depthcrafter.estimator import DepthCrafter
+    from ex4d_depth_depthcrafter.options import DepthCrafterOptions
+
+    for name in ("config.json", "golden.safetensors", "svd", "depthcrafter"):
+        if not (folder / name).exists():
+            raise InputNotFound(f"{folder} is no run of DepthCrafter: it has no {name}")
+    config, theirs = json.loads((folder / "config.json").read_text()), load_file(folder / "golden.safetensors")
+    options = DepthCrafterOptions(
+        unet=str(folder / "depthcrafter"),
+        base=str(folder / "svd"),
+        dtype="float32",
+        far=REFERENCE_FAR,
+        **{ours: config[name] for name, ours in DEPTHCRAFTER_SETTINGS.items()},
+    )
+    diffusion = DepthCrafter(options, device=device).diffusion
+    frames = theirs["frames"]
+    generator = torch.Generator(device).manual_seed(options.seed)
+    meter = Meter(silent, 0)
+    with torch.no_grad():
+        known = diffusion.encode(frames, generator, meter)
+        latents = diffusion.denoise(known, generator, meter)
+        decoded = torch.cat(list(diffusion.decode(latents, meter))).movedim(1, -1)
+    relative = relative_inverse_depth(diffusion.inverse_depth(frames, progress=silent), percentile=0)
+    depth = depth_from_relative(relative, near=options.near, far=options.far)
+    converted = depth_from_relative(theirs["relative"], near=options.near, far=options.far)
+    scene = folder.name
+    yield distance(scene, "embeddings, error", known.embeddings, theirs["embeddings"])
+    yield distance(scene, "latents, error", latents, theirs["latents"][0])
+    yield distance(scene, "decoded frames, error", decoded, theirs["decoded"])
+    yield distance(scene, "relative inverse depth, error", relative, theirs["relative"])
+    # Depth runs to 10000 where inverse depth goes to 0, so it is compared as what it was made from, and, made from
+    # the same numbers, in proportion.
+    their_depth = theirs["depth"][:, 0]
+    yield distance(scene, "near / depth, error", options.near / depth, options.near / their_depth)
+    yield distance(scene, "depth of their inverse, relative error", converted / their_depth, torch.ones(()))
+
+
+def distance(scene: str, what: str, ours: Tensor, theirs: Tensor) -> Row:
+    """Return the check that no two numbers are further apart than 1e-4."""
+    error = float((ours.cpu() - theirs).abs().max())
+    return Row(scene, what, f"{error:.2e}", "<= 1e-4", error <= 1e-4)
+
+
 def table_of(rows: list[Row], title: str) -> Table:
     """Return the checks as a table."""
     table = Table(title=title)
@@ -253,7 +321,12 @@ def main(arguments: list[str] | None = None) -> int:
     recon.add_argument("folder", type=Path, help="holds scenes (.npz)")
     recon.add_argument("--renderer", default="zbuffer", help="name of a renderer (default: zbuffer)")
     recon.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")
+    depthcrafter = commands.add_parser("depthcrafter", help="each step of one run of DepthCrafter, and its depth")
+    depthcrafter.add_argument("folder", type=Path, help="holds config.json, golden.safetensors, svd/, depthcrafter/")
+    depthcrafter.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")
     given = parser.parse_args(arguments)
+    if given.command == "depthcrafter":
+        return run(f"depthcrafter on {given.device}", lambda: compare_depthcrafter(given.folder, given.device))
     return run(
         f"recon, {given.renderer} on {given.device}", lambda: compare_recon(given.folder, given.renderer, given.device)
     )

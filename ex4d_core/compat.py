@@ -15,6 +15,7 @@ PRESETS: Mapping[str, Preset] = {
         "video": {"num_frames": 49, "size": "ex4d", "fit": "stretch", "fps": 30},
         "lens": {"focal_px": 500.0, "of": "frame"},
         "depth.file": {"far": 10000.0},
+        "depth.depthcrafter": {"far": 10000.0},
         "mesh.watertight": {
             "border_depth": 100.0,
             "cap": "corners",

@@ -1,0 +1,1 @@
+"""DepthCrafter for ex4d."""

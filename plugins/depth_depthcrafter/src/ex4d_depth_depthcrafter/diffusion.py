@@ -1,0 +1,188 @@
+"""DepthCrafter's way from frames to inverse depth: encode, denoise window by window, decode.
+
+Noise is drawn from the seed on the device, in this order: what is added to the frames before the VAE sees them
+[T, 3, H, W], then the start of the latents of a window [window, 4, H/8, W/8].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_core.progress import Progress
+from ex4d_depth_depthcrafter.frames import encoder_picture
+from ex4d_depth_depthcrafter.networks import Networks, per_frame_attention
+from ex4d_depth_depthcrafter.options import DepthCrafterOptions
+from ex4d_depth_depthcrafter.windows import Window, cut_windows
+
+NOISE_STRENGTH = 0.02
+"""Standard deviation of the noise added to frames in [-1, 1]."""
+
+TIME_IDS = (7.0, 127.0, NOISE_STRENGTH)
+"""Frames per second, motion bucket and noise strength that DepthCrafter was trained with, whatever the clip's are."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Conditioning:
+    """What the UNet is told of the clip, on the device."""
+
+    embeddings: Tensor
+    """[T, C] of the image encoder."""
+    latents: Tensor
+    """[T, 4, H/8, W/8] of the VAE."""
+
+
+class Meter:
+    """Counts frames that went through a network."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+        progress(0, total)
+
+    def advance(self, frames: int) -> None:
+        """Tell of some more frames."""
+        self._done += frames
+        self._progress(self._done, self._total)
+
+
+class DepthDiffusion:
+    """Runs the networks on one clip at a time."""
+
+    def __init__(self, networks: Networks, options: DepthCrafterOptions) -> None:
+        self._networks = networks
+        self._options = options
+
+    def inverse_depth(self, frames: Tensor, *, progress: Progress) -> Tensor:
+        """Return inverse depth up to scale and shift, float32 [T, H, W] on the CPU, larger = nearer.
+
+        Args:
+            frames: uint8 [T, H, W, 3], or float32 in [0, 1]; H and W multiples of 8 times what the UNet halves.
+            progress: told how many of all frames have gone through all networks.
+        """
+        with torch.no_grad():
+            windows = self.windows(len(frames))
+            meter = Meter(progress, 3 * len(frames) + self._options.steps * sum(w.length for w in windows))
+            generator = torch.Generator(self._networks.device).manual_seed(self._options.seed)
+            conditioning = self.encode(frames, generator, meter)
+            latents = self.denoise(conditioning, generator, meter)
+            return torch.cat([chunk.mean(dim=1).cpu() for chunk in self.decode(latents, meter)])
+
+    def windows(self, num_frames: int) -> list[Window]:
+        """Return the windows that a clip is cut into."""
+        return cut_windows(num_frames, window=self._options.window, overlap=self._options.overlap)
+
+    def encode(self, frames: Tensor, generator: torch.Generator, meter: Meter) -> Conditioning:
+        """Return what both encoders make of frames [T, H, W, 3]; draws the first noise."""
+        networks = self._networks
+        with networks.using(networks.image_encoder):
+            embeddings = torch.cat([self._embed(chunk, meter) for chunk in self._chunks(frames)])
+        with networks.using(networks.vae.encoder, networks.vae.quant_conv):
+            # A window's noise at a time: long clips need no more memory than short ones.
+            latents = [
+                self._latents(chunk, noise, meter)
+                for block in torch.split(frames, self._options.window)
+                for chunk, noise in zip(
+                    self._chunks(block), self._chunks(self._noise_for(block, generator)), strict=True
+                )
+            ]
+        return Conditioning(embeddings=embeddings, latents=torch.cat(latents))
+
+    def denoise(self, conditioning: Conditioning, generator: torch.Generator, meter: Meter) -> Tensor:
+        """Return the latents of the depth [T, 4, H/8, W/8]; draws the second noise."""
+        known, networks = conditioning.latents, self._networks
+        windows = self.windows(len(known))
+        shape = (windows[0].length, *known.shape[1:])
+        noise = torch.randn(shape, generator=generator, device=networks.device, dtype=networks.dtype)
+        latents = torch.empty_like(known)
+        with networks.using(networks.unet):
+            for index, window in enumerate(windows):
+                # Frames that two windows share get the noise in the second that they had in the first.
+                rolled = noise.roll(index * self._options.overlap, dims=0)[: window.length]
+                earlier = latents[window.start : window.start + window.overlap]
+                made = self._denoise_window(rolled, earlier, conditioning, window, meter)
+                made[: window.overlap] = crossfade(earlier, made[: window.overlap])
+                latents[window.start : window.stop] = made
+        return latents
+
+    def decode(self, latents: Tensor, meter: Meter) -> Iterator[Tensor]:
+        """Yield pictures of the depth, float32 [n, 3, H, W] in [0, 1], some frames at a time."""
+        vae = self._networks.vae
+        with self._networks.using(vae.decoder):
+            for chunk in self._chunks(latents):
+                decoded = vae.decode(chunk / vae.config.scaling_factor, num_frames=len(chunk), return_dict=False)[0]
+                # NaN stays NaN in clamp, for whoever looks for it.
+                yield (decoded.float() / 2 + 0.5).clamp(0, 1)
+                meter.advance(len(chunk))
+
+    def _denoise_window(
+        self, noise: Tensor, earlier: Tensor, conditioning: Conditioning, window: Window, meter: Meter
+    ) -> Tensor:
+        scheduler = self._networks.scheduler(self._options.steps)
+        embeddings = conditioning.embeddings[window.start : window.stop]
+        known = conditioning.latents[window.start : window.stop]
+        latents: Tensor = noise * scheduler.init_noise_sigma
+        # What the window before made is where the shared frames start from, under noise of the first level.
+        latents[: window.overlap] = earlier + noise[: window.overlap] * scheduler.sigmas[0]
+        for time in scheduler.timesteps:
+            seen = scheduler.scale_model_input(latents, time)
+            predicted = self._predict(seen, known, embeddings, time)
+            if self._options.guidance > 1:
+                blind = self._predict(seen, torch.zeros_like(known), torch.zeros_like(embeddings), time)
+                predicted = blind + self._options.guidance * (predicted - blind)
+            latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
+            meter.advance(window.length)
+        return latents
+
+    def _predict(self, seen: Tensor, known: Tensor, embeddings: Tensor, time: Any) -> Tensor:
+        unet = self._networks.unet
+        with per_frame_attention(unet, embeddings):
+            (predicted,) = unet(
+                torch.cat([seen, known], dim=1)[None],
+                time,
+                encoder_hidden_states=embeddings[None, :1],
+                added_time_ids=torch.tensor([TIME_IDS], device=seen.device, dtype=seen.dtype),
+                return_dict=False,
+            )
+        frames: Tensor = predicted[0]
+        return frames
+
+    def _embed(self, chunk: Tensor, meter: Meter) -> Tensor:
+        networks = self._networks
+        side = networks.image_encoder.config.image_size
+        pictures = (encoder_picture(self._signed(chunk).float(), side) + 1) / 2
+        mean, std = (pictures.new_tensor(values).view(3, 1, 1) for values in (networks.image_mean, networks.image_std))
+        embeddings: Tensor = networks.image_encoder(((pictures - mean) / std).to(networks.dtype)).image_embeds
+        meter.advance(len(chunk))
+        return embeddings
+
+    def _latents(self, chunk: Tensor, noise: Tensor, meter: Meter) -> Tensor:
+        networks = self._networks
+        noisy = self._signed(chunk) + NOISE_STRENGTH * noise
+        latents: Tensor = networks.vae.encode(noisy.to(networks.encode_dtype)).latent_dist.mode()
+        meter.advance(len(chunk))
+        return latents.to(networks.dtype)
+
+    def _signed(self, frames: Tensor) -> Tensor:
+        """Return frames [n, H, W, 3] as [n, 3, H, W] in [-1, 1] on the device."""
+        pictures = frames.to(self._networks.device).movedim(-1, 1)
+        pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
+        return pictures.to(self._networks.dtype) * 2 - 1
+
+    def _noise_for(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        count, height, width, channels = frames.shape
+        shape = (count, channels, height, width)
+        return torch.randn(shape, generator=generator, device=self._networks.device, dtype=self._networks.dtype)
+
+    def _chunks(self, frames: Tensor) -> Sequence[Tensor]:
+        return torch.split(frames, self._options.decode_chunk)
+
+
+def crossfade(earlier: Tensor, later: Tensor) -> Tensor:
+    """Return the first argument fading into the second over their frames (dim 0), from 0 to 1 with both ends."""
+    shape = (-1, *(1 for _ in earlier.shape[1:]))
+    weights = torch.linspace(0, 1, len(later), device=later.device).view(shape)
+    return (later * weights + earlier * (1 - weights)).to(later.dtype)

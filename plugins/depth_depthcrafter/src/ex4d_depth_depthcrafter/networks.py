@@ -1,0 +1,179 @@
+"""The networks of DepthCrafter, loaded into diffusers' and transformers' own classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from diffusers.utils import logging as diffusers_logging
+from torch import Tensor, nn
+from transformers import CLIPVisionModelWithProjection
+from transformers.utils import logging as transformers_logging
+
+from ex4d_core.errors import InvalidInput
+from ex4d_depth_depthcrafter.options import Offload
+from ex4d_depth_depthcrafter.weights import Checkpoint, weight_files
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Networks:
+    """All that a run needs, ready to compute on `device`."""
+
+    unet: Any
+    vae: Any
+    image_encoder: Any
+    scheduler_config: Mapping[str, Any]
+    image_mean: tuple[float, float, float]
+    """Of the pictures that the image encoder was trained with, in [0, 1]."""
+    image_std: tuple[float, float, float]
+    device: torch.device
+    dtype: torch.dtype
+    offload: Offload
+
+    @property
+    def encode_dtype(self) -> torch.dtype:
+        """Precision of the VAE's encoder, which overflows in float16."""
+        dtype: torch.dtype = next(iter(self.vae.encoder.parameters())).dtype
+        return dtype
+
+    def scheduler(self, steps: int) -> Any:
+        """Return a fresh Euler sampler for a number of steps."""
+        scheduler = EulerDiscreteScheduler.from_config(self.scheduler_config)
+        scheduler.set_timesteps(steps, device=self.device)
+        scheduler.set_begin_index(0)  # or it would look for it on the device, and wait
+        return scheduler
+
+    @contextmanager
+    def using(self, *modules: nn.Module) -> Iterator[None]:
+        """Have modules on the device for the length of a block, where they are not there anyway."""
+        if self.offload != "model":
+            yield
+            return
+        try:
+            for module in modules:
+                module.to(self.device)
+            yield
+        finally:
+            for module in modules:
+                module.to("cpu")
+
+
+def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, offload: Offload) -> Networks:
+    """Load a checkpoint.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+    """
+    unet = _load(UNetSpatioTemporalConditionModel, checkpoint.folder("unet"), dtype)
+    vae = _load(AutoencoderKLTemporalDecoder, checkpoint.folder("vae"), dtype)
+    image_encoder = _load(CLIPVisionModelWithProjection, checkpoint.folder("image_encoder"), dtype)
+    if dtype == torch.float16 and vae.config.force_upcast:
+        vae.encoder.float()
+        vae.quant_conv.float()
+    for module in (unet, vae, image_encoder):
+        module.eval().requires_grad_(False)
+        _settle(module, device, offload)
+    preprocessing = _json(checkpoint.folder("feature_extractor") / "preprocessor_config.json")
+    return Networks(
+        unet=unet,
+        vae=vae,
+        image_encoder=image_encoder,
+        scheduler_config=_json(checkpoint.folder("scheduler") / "scheduler_config.json"),
+        image_mean=tuple(preprocessing["image_mean"]),
+        image_std=tuple(preprocessing["image_std"]),
+        device=device,
+        dtype=dtype,
+        offload=offload,
+    )
+
+
+@contextmanager
+def per_frame_attention(unet: Any, embeddings: Tensor) -> Iterator[None]:
+    """Have each frame attend to its own embedding [T, C] during a block.
+
+    The stock UNet repeats one embedding for all frames; DepthCrafter was trained with one for each. Its blocks take
+    either, so what they are given is replaced on the way in.
+    """
+    context = embeddings[:, None]
+
+    def replace(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, {**kwargs, "encoder_hidden_states": context} if "encoder_hidden_states" in kwargs else kwargs
+
+    blocks = (*unet.down_blocks, unet.mid_block, *unet.up_blocks)
+    handles = [block.register_forward_pre_hook(replace, with_kwargs=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _settle(module: nn.Module, device: torch.device, offload: Offload) -> None:
+    if offload == "none":
+        module.to(device)
+    elif offload == "sequential":
+        from accelerate import cpu_offload
+
+        cpu_offload(module, execution_device=device, offload_buffers=bool(module._parameters))
+
+
+def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """Load one network and refuse it unless each of its tensors was in the files and the other way round."""
+    variant = weight_files(folder, half=dtype != torch.float32)
+    try:
+        with _quiet():
+            network, report = cls.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                variant=variant,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(f"{folder} cannot be loaded as a {cls.__name__}: {reason}; download it again") from error
+    # Checkpoints of older versions of transformers keep this table of 0, 1, 2 ..., which is no weight.
+    unexpected = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
+    _refuse(folder, "lacks the tensors", report["missing_keys"])
+    _refuse(folder, "has tensors of another network:", unexpected)
+    _refuse(folder, "has tensors of another shape:", [str(key) for key in report["mismatched_keys"]])
+    return network
+
+
+def _refuse(folder: Path, what: str, keys: Iterable[str]) -> None:
+    if found := sorted(keys):
+        raise InvalidInput(f"{folder} {what} {', '.join(found)}; check which model it holds, or download it again")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} cannot be read as JSON: {error}; download it again") from error
+    return values
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' bars and remarks to themselves: what is wrong with a checkpoint is raised."""
+    shut: list[Callable[[], None]] = []
+    for logging in (diffusers_logging, transformers_logging):
+        level = logging.get_verbosity()
+        shut.append(lambda logging=logging, level=level: logging.set_verbosity(level))  # type: ignore[misc]
+        logging.set_verbosity(logging.CRITICAL)
+    had_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for restore in shut:
+            restore()
+        if had_bar:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,23 @@
+"""What the plugin offers: DepthCrafter."""
+
+from __future__ import annotations
+
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+from ex4d_depth_depthcrafter.options import DepthCrafterOptions
+
+
+@hookimpl
+def ex4d_depth_estimators() -> list[Provider]:
+    """Offer DepthCrafter."""
+    return [
+        Provider(
+            name="depthcrafter",
+            summary="video diffusion, consistent over the whole clip (DepthCrafter)",
+            licence="code Apache-2.0; DepthCrafter's weights are for academic use only",
+            component="ex4d_depth_depthcrafter.estimator:DepthCrafter",
+            options=DepthCrafterOptions,
+            devices=("cuda",),
+            needs=("diffusers", "transformers", "accelerate"),
+        )
+    ]

@@ -1,0 +1,53 @@
+"""Facts about how DepthCrafter is offered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from ex4d_core.config import make_options
+from ex4d_core.errors import InvalidConfig
+from ex4d_depth_depthcrafter.options import DepthCrafterOptions
+from ex4d_depth_depthcrafter.plugin import ex4d_depth_estimators
+
+
+def test_it_is_offered_by_name_with_its_licence():
+    (provider,) = ex4d_depth_estimators()
+    assert provider.name == "depthcrafter"
+    assert "academic use only" in provider.licence
+    assert set(provider.needs) >= {"diffusers", "transformers"}
+
+
+def test_the_entry_point_is_declared():
+    (found,) = entry_points(group="ex4d", name="depthcrafter")
+    assert found.value == "ex4d_depth_depthcrafter.plugin"
+
+
+def test_listing_and_making_options_imports_neither_torch_nor_diffusers():
+    code = (
+        "import sys, ex4d_depth_depthcrafter.plugin as p\n"
+        "[provider.options() for provider in p.ex4d_depth_estimators()]\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "diffusers", "transformers", "huggingface_hub"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"steps": 0}, "depth.steps must be >= 1, not 0"),
+        ({"guidance": 0.5}, "depth.guidance must be >= 1"),
+        ({"window": 10, "overlap": 10}, r"overlap must be at least 0 and less than window \(10\), not 10"),
+        ({"max_side": 100}, "max_side must be a multiple of 64"),
+        ({"far": 1.0}, r"far must be more than near \(2.5641\), not 1"),
+        ({"percentile": 50}, "percentile must be at least 0 and less than 50, not 50"),
+        ({"offload": "some"}, "must be one of none, model, sequential"),
+        ({"dtype": "int8"}, "must be one of auto, float32, float16, bfloat16"),
+    ],
+)
+def test_options_that_have_no_meaning_are_refused(given, message):
+    with pytest.raises(InvalidConfig, match=message):
+        make_options(DepthCrafterOptions, given, "depth")
