@@ -71,17 +71,25 @@ class Offer:
         """Return the commands that bring what is missing."""
         return self.provider.install or tuple(f"pip install {need}" for need in self.missing_needs())
 
-    def load(self) -> type:
-        """Import and return the component's class.
+    def check_needs(self) -> None:
+        """Refuse a component that cannot work here.
 
         Raises:
-            PluginFailed: a module that it needs is missing, or importing it failed.
+            PluginFailed: a module that it needs is missing.
         """
         if missing := self.missing_needs():
             raise PluginFailed(
                 f"the {self.role} {self.name!r} needs {' and '.join(missing)}, which is not installed "
                 f"(licence: {self.provider.licence}); type: {' && '.join(self.install_commands())}"
             )
+
+    def load(self) -> type:
+        """Import and return the component's class.
+
+        Raises:
+            PluginFailed: a module that it needs is missing, or importing it failed.
+        """
+        self.check_needs()
         module, _, name = self.provider.component.partition(":")
         try:
             component: type = getattr(importlib.import_module(module), name)

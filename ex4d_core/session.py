@@ -131,11 +131,12 @@ class Session:
 
         Raises:
             ComponentNotFound: something is not installed.
+            PluginFailed: something that a component needs is not installed.
             InvalidConfig: an option or path is wrong, or the device does not exist.
         """
         for role in roles:
             if role != "trajectory":
-                self.choose(role)
+                self.choose(role).offer.check_needs()
         for cam in self.config.cam if "trajectory" in roles else ():
             self.choose_trajectory(cam)
 

@@ -56,20 +56,20 @@ class NvdiffrastRenderer:
         if not len(mesh.faces):
             return empty_view(height, width, mesh.device)
         faces = mesh.faces.to(self._device)
-        matrix = _clip_and_depth(intrinsics, self._options.near, self._options.far, self._device)
-        matrix = matrix @ world_to_camera.to(self._device, torch.float64, non_blocking=True)
-        projected = torch.addmm(matrix[:, 3], mesh.vertices.to(self._device, torch.float64), matrix[:, :3].T).float()
-        clip = projected[None, :, :4].contiguous()
-        raster, _ = dr.rasterize(self._context, clip, faces, resolution=(height, width), grad_db=False)
-        values = torch.empty(1, len(clip[0]), 5, device=self._device)
+        to_clip = _clip_and_depth(intrinsics, self._options.near, self._options.far, world_to_camera.device)
+        matrix = (to_clip @ world_to_camera.double()).to(self._device, non_blocking=True)
+        projected = torch.addmm(matrix[:, 3], mesh.vertices.to(self._device, torch.float64), matrix[:, :3].T)
+        clip = projected[None, :, :4].float()
+        # Depth comes along as an attribute: the rasteriser's own, z / w, has no digits left far from the near plane.
+        values = torch.empty(1, len(mesh.vertices), 5, device=self._device)
         values[0, :, :3] = mesh.vertex_colors
         values[0, :, 3] = mesh.vertex_alpha()
-        # Depth comes along as an attribute: the rasteriser's own, z / w, has no digits left far from the near plane.
         values[0, :, 4] = projected[:, 4]
+        raster, _ = dr.rasterize(self._context, clip, faces, resolution=(height, width), grad_db=False)
         image, _ = dr.interpolate(values, raster, faces)
-        rgba, depth = image[..., :4].contiguous(), image[0, ..., 4]
+        rgba, depth = image[..., :4], image[0, ..., 4]
         if self._options.antialias:
-            rgba = dr.antialias(rgba, raster, clip, faces, topology_hash=self._topology_of(faces))
+            rgba = dr.antialias(rgba.contiguous(), raster, clip, faces, topology_hash=self._topology_of(faces))
         return _frame(rgba[0], depth, raster[0, ..., 3] > 0, mesh.device)
 
     def _topology_of(self, faces: Tensor) -> Any:
@@ -93,6 +93,6 @@ def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: tor
 def _frame(rgba: Tensor, depth: Tensor, covered: Tensor, device: torch.device) -> RenderedFrame:
     """Return the view on a device, from colour 0..255 and alpha 0..1."""
     mask = rgba[..., 3] > SEEN_ABOVE
-    color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).clamp_(0, 255).to(torch.uint8)
+    color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).to(torch.uint8)
     depth = torch.where(covered, depth, torch.inf)
     return RenderedFrame(color=color.to(device), mask=mask.to(device), depth=depth.to(device))
