@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 
+import attrs
 import cv2
 import numba
 import numpy as np
@@ -21,7 +22,8 @@ from ex4d_core.compat import PRESETS
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.registry import Registry
-from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_core.stages import FRAMES_AT_ONCE, render_guidance
+from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Mesh, RenderedFrame, Scene, Video
 from tests.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, painted, quad, stepped_depth, stepped_mesh
 
 CPU = torch.device("cpu")
@@ -402,6 +404,32 @@ def test_nothing_waits_for_the_gpu_from_depth_to_picture(make_one):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert second.mask.any()
+
+
+@pytest.mark.gpu
+def test_guidance_from_a_gpu_is_that_of_the_cpu(frames=FRAMES_AT_ONCE + 3):
+    camera = Intrinsics.from_fov(80, width=96, height=64)
+    lenses = tuple(attrs.evolve(camera, fx=camera.fx + frame) for frame in range(frames))
+    depth = torch.stack([stepped_depth(lens) for lens in lenses])
+    depth = DepthVideo(depth=depth, kind="metric", intrinsics=lenses, valid=torch.rand(depth.shape) > 0.05)
+    video = Video(frames=torch.stack([painted(64, 96).roll(frame, 1) for frame in range(frames)]), fps=30)
+    path = CameraPath(world_to_camera=torch.stack([orbit(3 * frame) for frame in range(frames)]), intrinsics=lenses)
+    told = []
+
+    def guidance(device):
+        told.clear()
+        builder, renderer = WatertightMesh(WatertightOptions(), device=device), in_torch(device=device)
+        scene = Scene(video=video, depth=depth)
+        return render_guidance(
+            scene, path, builder, renderer, device=device, progress=lambda done, total: told.append((done, total))
+        )
+
+    here, there = guidance(CPU), guidance(torch.device("cuda"))
+    assert told == [(0, frames), (FRAMES_AT_ONCE, frames), (frames, frames)]
+    assert there.color.device.type == "cpu"
+    assert here.mask[1:].any()
+    assert (here.mask != there.mask).float().mean() < 1e-3
+    assert ((here.color.int() - there.color.int()).abs().amax(-1) > 1).float().mean() < 1e-3
 
 
 def auto_renderer(device_type, monkeypatch, *, nvdiffrast_found):
