@@ -1,11 +1,8 @@
 """What the renderers draw, and that the fast one and its slow twin draw the same."""
 
-import importlib.util
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.machinery import ModuleSpec
 
-import attrs
 import cv2
 import numba
 import numpy as np
@@ -13,79 +10,19 @@ import pytest
 import torch
 
 from ex4d_core.builtin import _rasterize
-from ex4d_core.builtin.mesh_watertight import WatertightMesh
-from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
+from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_raycast import RaycastRenderer
-from ex4d_core.builtin.render_torch import TorchRenderer
-from ex4d_core.builtin.render_zbuffer import ZBufferRenderer, rasterize
+from ex4d_core.builtin.render_zbuffer import rasterize
 from ex4d_core.compat import PRESETS
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.registry import Registry
-from ex4d_core.stages import FRAMES_AT_ONCE, render_guidance
-from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Mesh, RenderedFrame, Scene, Video
-from tests.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, painted, quad, stepped_depth, stepped_mesh
+from ex4d_core.types import Intrinsics
+from tests.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, quad, stepped_mesh
+from tests.renderers import CPU, ON_GPU, assert_same, in_torch, nvdiffrast, raycast, zbuffer
 
-CPU = torch.device("cpu")
 SMALL = Intrinsics.from_focal(100, width=64, height=48)
 EX4D = WatertightOptions(**PRESETS["ex4d"]["mesh.watertight"])
 RED, GREEN = (255, 0, 0), (0, 255, 0)
-
-
-def raycast(options=None):
-    try:
-        return RaycastRenderer(options or RasterOptions(), device=CPU)
-    except PluginFailed as error:
-        pytest.skip(str(error))
-
-
-def zbuffer(options=None):
-    return ZBufferRenderer(options or RasterOptions(), device=CPU)
-
-
-def seen_range(options):
-    """Return near and far of other options as keywords."""
-    return {"near": options.near, "far": options.far} if options else {}
-
-
-class OnGpu:
-    """A renderer whose meshes and views are carried to a GPU and back."""
-
-    def __init__(self, renderer):
-        self.there = renderer
-
-    def render(self, mesh, pose, intrinsics):
-        names = ("vertices", "faces", "vertex_colors", "face_occluded")
-        there = Mesh(**{name: getattr(mesh, name).cuda() for name in names})
-        view = self.there.render(there, pose, intrinsics)
-        assert {view.color.device, view.mask.device, view.depth.device} == {there.device}
-        return RenderedFrame(color=view.color.cpu(), mask=view.mask.cpu(), depth=view.depth.cpu())
-
-
-def in_torch(options=None, device="cpu", triton=True):
-    options = TorchOptions(**seen_range(options), triton=triton)
-    return TorchRenderer(options, device=torch.device(device))
-
-
-def in_torch_on_gpu(options=None):
-    return OnGpu(in_torch(options, "cuda", triton=False))
-
-
-def in_triton(options=None):
-    pytest.importorskip("triton")
-    return OnGpu(in_torch(options, "cuda"))
-
-
-def nvdiffrast(options=None):
-    renderer = pytest.importorskip("ex4d_render_nvdiffrast.renderer", exc_type=ImportError)
-    options = renderer.NvdiffrastOptions(**seen_range(options))
-    return OnGpu(renderer.NvdiffrastRenderer(options, device=torch.device("cuda")))
-
-
-ON_GPU = [
-    pytest.param(make, marks=pytest.mark.gpu, id=make.__name__) for make in (in_torch_on_gpu, in_triton, nvdiffrast)
-]
-"""Those that need a GPU; nvdiffrast also needs to be installed."""
 
 
 @pytest.fixture(params=[zbuffer, raycast, in_torch, *ON_GPU])
@@ -106,12 +43,6 @@ def rays(intrinsics):
 
 def is_empty(view):
     return not view.mask.any() and not view.color.any() and bool(torch.isinf(view.depth).all())
-
-
-def assert_same(a, b):
-    assert torch.equal(a.color, b.color)
-    assert torch.equal(a.mask, b.mask)
-    assert torch.equal(a.depth, b.depth)
 
 
 def test_a_quad_covers_the_pixels_whose_middles_it_covers(renderer):
@@ -364,86 +295,6 @@ def test_meshes_of_other_sizes_take_turns(make_any):
     for _ in range(2):
         for mesh, camera in zip(meshes, cameras, strict=True):
             assert_same(renderer.render(mesh, orbit(20), camera), make_any().render(mesh, orbit(20), camera))
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("make_one", [in_torch_on_gpu, in_triton])
-def test_a_picture_from_the_gpu_is_the_same_each_time(make_one):
-    camera = Intrinsics.from_fov(80, width=512, height=288)
-    mesh = stepped_mesh(camera)
-    first = make_one().render(mesh, orbit(33), camera)
-    for _ in range(3):
-        assert_same(make_one().render(mesh, orbit(33), camera), first)
-
-
-@pytest.mark.gpu
-def test_triton_kernels_draw_what_plain_torch_draws():
-    camera = Intrinsics.from_fov(80, width=333, height=201)
-    mesh = stepped_mesh(camera)
-    for yaw in (0, 45, -80, 120, 180):
-        plain, fast = (make_one().render(mesh, orbit(yaw), camera) for make_one in (in_torch_on_gpu, in_triton))
-        differs = (plain.mask != fast.mask) | ((plain.color.int() - fast.color.int()).abs().amax(-1) > 1)
-        assert differs.sum() <= 3, yaw  # rounding, where an edge goes through a pixel's middle
-
-
-@pytest.mark.gpu
-@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-@pytest.mark.parametrize("make_one", [in_triton, nvdiffrast])
-def test_nothing_waits_for_the_gpu_from_depth_to_picture(make_one):
-    camera = Intrinsics.from_fov(80, width=96, height=64)
-    frame, depth = painted(64, 96).cuda(), stepped_depth(camera).cuda()
-    builder, renderer = WatertightMesh(WatertightOptions(), device=depth.device), make_one().there
-
-    def view(yaw):
-        return renderer.render(builder.build(frame, depth, camera), orbit(yaw), camera)
-
-    view(10)  # compiles, and looks at the list of faces
-    try:
-        torch.cuda.set_sync_debug_mode("error")
-        second = view(20)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert second.mask.any()
-
-
-@pytest.mark.gpu
-def test_guidance_from_a_gpu_is_that_of_the_cpu(frames=FRAMES_AT_ONCE + 3):
-    camera = Intrinsics.from_fov(80, width=96, height=64)
-    lenses = tuple(attrs.evolve(camera, fx=camera.fx + frame) for frame in range(frames))
-    depth = torch.stack([stepped_depth(lens) for lens in lenses])
-    depth = DepthVideo(depth=depth, kind="metric", intrinsics=lenses, valid=torch.rand(depth.shape) > 0.05)
-    video = Video(frames=torch.stack([painted(64, 96).roll(frame, 1) for frame in range(frames)]), fps=30)
-    path = CameraPath(world_to_camera=torch.stack([orbit(3 * frame) for frame in range(frames)]), intrinsics=lenses)
-    told = []
-
-    def guidance(device):
-        told.clear()
-        builder, renderer = WatertightMesh(WatertightOptions(), device=device), in_torch(device=device)
-        scene = Scene(video=video, depth=depth)
-        return render_guidance(
-            scene, path, builder, renderer, device=device, progress=lambda done, total: told.append((done, total))
-        )
-
-    here, there = guidance(CPU), guidance(torch.device("cuda"))
-    assert told == [(0, frames), (FRAMES_AT_ONCE, frames), (frames, frames)]
-    assert there.color.device.type == "cpu"
-    assert here.mask[1:].any()
-    assert (here.mask != there.mask).float().mean() < 1e-3
-    assert ((here.color.int() - there.color.int()).abs().amax(-1) > 1).float().mean() < 1e-3
-
-
-def auto_renderer(device_type, monkeypatch, *, nvdiffrast_found):
-    """Return the name of the renderer that `auto` takes."""
-    found = ModuleSpec("nvdiffrast", None) if nvdiffrast_found else None
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "nvdiffrast" else find_spec(name))
-    return Registry().choose("renderer", device_type).name
-
-
-def test_auto_takes_torch_on_a_gpu_and_the_z_buffer_elsewhere(monkeypatch):
-    assert auto_renderer("cuda", monkeypatch, nvdiffrast_found=False) == "torch"
-    assert auto_renderer("mps", monkeypatch, nvdiffrast_found=True) == "torch"
-    assert auto_renderer("cpu", monkeypatch, nvdiffrast_found=True) == "zbuffer"
 
 
 def test_any_number_of_channels_is_interpolated_and_the_places_of_vertices_give_the_points_seen():

@@ -53,5 +53,5 @@ class TorchOptions(ViewRange):
     """What a renderer draws, and by what means."""
 
     triton: bool = option(
-        True, help="On CUDA, draw with Triton kernels where Triton is installed: faster, same picture."
+        True, help="On CUDA, draw with Triton kernels where Triton and a C compiler are there: faster, same picture."
     )
