@@ -78,12 +78,13 @@ def test_the_references_recon_command_runs_as_it_is(ex4d, small_clip, tmp_path):
 
 
 def test_the_references_generate_command_runs_as_it_is(ex4d, small_clip, tmp_path):
-    ex4d("recon", small_clip.video, "--depth-file", small_clip.depth, "--cam", "30", "-o", "out")
-    code, out, _ = ex4d(
+    code, _, err = ex4d("recon", small_clip.video, "--depth-file", small_clip.depth, "--cam", "30", "-o", "out")
+    assert (code, "error" in err) == (0, False), err
+    code, out, err = ex4d(
         *("generate", "--color_video", "out/color_30.mp4", "--mask_video", "out/mask_30.mp4"),
         *("--output_video", "out/result.mp4"),
     )
-    assert (code, out.strip()) == (0, "out/result.mp4")
+    assert (code, out.strip()) == (0, "out/result.mp4"), err
     assert read_video(tmp_path / "out" / "result.mp4").num_frames == 6
 
 

@@ -6,6 +6,7 @@ Arrays are NumPy's: points and directions are float [N, 3], t is float64 [N], in
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import attrs
@@ -26,7 +27,7 @@ def _vector(value: object) -> Array:
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Solid:
+class Solid(ABC):
     """A shape at a place in the world: a point p of its own axes is at `center + rotation @ p`."""
 
     paint: Paint
@@ -36,17 +37,17 @@ class Solid:
     """float64 [3, 3], own axes to world."""
 
     @property
+    @abstractmethod
     def reach(self) -> float:
         """Radius of a sphere around the centre that holds the solid."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hit_local(self, origin: Array, directions: Array) -> Array:
         """Return t of the first hit of each ray, in the solid's own axes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def normal_local(self, points: Array) -> Array:
         """Return the unit normals at surface points, in the solid's own axes."""
-        raise NotImplementedError
 
     def to_local(self, vectors: Array) -> Array:
         """Return directions of the world in the solid's own axes."""

@@ -41,12 +41,7 @@ class NvdiffrastRenderer:
         self._topology: tuple[Tensor, Any] | None = None
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what the camera sees, on the device of the mesh.
-
-        Args:
-            mesh: vertices in world coordinates.
-            world_to_camera: float32 [4, 4], OpenCV axes.
-            intrinsics: of the viewing camera; pixel (row i, column j) is sampled at (j + 0.5, i + 0.5).
+        """Return what the camera sees, as `ex4d_core.roles.Renderer` says.
 
         Raises:
             InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
