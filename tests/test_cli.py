@@ -73,8 +73,8 @@ def test_the_references_recon_command_runs_as_it_is(ex4d, small_clip, tmp_path):
     assert {"color_180.mp4", "mask_180.mp4", "camera_180.npz", "DW-Mesh.ply"} <= {
         p.name for p in (tmp_path / "out").iterdir()
     }
-    cameras = np.load(tmp_path / "out" / "camera_180.npz")
-    assert np.array_equal(cameras["extrinsics"][0], np.diag([1, -1, -1, 1]))
+    with np.load(tmp_path / "out" / "camera_180.npz") as cameras:
+        assert np.array_equal(cameras["extrinsics"][0], np.diag([1, -1, -1, 1]))
 
 
 def test_the_references_generate_command_runs_as_it_is(ex4d, small_clip, tmp_path):
