@@ -53,7 +53,7 @@ def normalise(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     return made.movedim(-1, 1)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def _measure(x, means, squares, rows, channels, ROWS: tl.constexpr, CHANNELS: tl.constexpr, TURNS: tl.constexpr):
     """Write each channel's mean and sum of squared deviations over a block of rows."""
     block, number = tl.program_id(0), tl.program_id(2)
@@ -78,7 +78,7 @@ def _measure(x, means, squares, rows, channels, ROWS: tl.constexpr, CHANNELS: tl
     tl.store(squares + place, tl.sum(square, 0) - count * mean * mean, mask=column < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "members"])
 def _merge(
     means, squares, weight, bias, scales, shifts, rows, channels, members, eps,
     BLOCK: tl.constexpr, BLOCKS: tl.constexpr, MEMBERS: tl.constexpr,
@@ -113,7 +113,7 @@ def _merge(
     tl.store(shifts + number * channels + column, shift, mask=member < members)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def _apply(x, scales, shifts, made, rows, channels, ROWS: tl.constexpr, CHANNELS: tl.constexpr, TURNS: tl.constexpr):
     """Write a block of rows, multiplied and added to."""
     number = tl.program_id(2)
