@@ -183,6 +183,29 @@ def recon(
 
 
 @app.command()
+@takes_flags(*(f.name for f in FLAGS if f.name not in ("--cam", "--backbone", "--prompt", "--seed", "--renderer")))
+def depth(
+    config: "RunConfig",
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    format: Annotated[list[str] | None, typer.Option(help="Also write png (16-bit) or exr; repeatable.")] = None,
+    preview: Annotated[bool, typer.Option(help="Write depth_preview.mp4, the depth in colours.")] = True,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Write the depth of clips, to look at it, to edit it, and to bring it back by --depth-file."""
+    from ex4d_core.batch import depth_batch, find_clips, run_folders
+
+    if unknown := sorted(set(format or ()) - {"npz", "png", "exr"}):
+        raise typer.BadParameter(f"--format takes npz, png or exr, not {unknown[0]!r}")
+    found = find_clips(clips or _clips_of(config))
+    _check_output(output_dir)
+    session = _session(config, quiet or json_, ("depth",))
+    outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=format or (), preview=preview)  # type: ignore[arg-type]  # checked above
+    _finish(outcomes, quiet, json_)
+
+
+@app.command()
 @takes_flags("--backbone", "--prompt", "--seed", "--device", "--compat")
 def generate(
     config: "RunConfig",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ex4d_core.config import RunConfig as RunConfig
+    from ex4d_core.depth_export import write_depth as write_depth
     from ex4d_core.errors import Ex4dError as Ex4dError
     from ex4d_core.mesh_io import read_mesh as read_mesh
     from ex4d_core.mesh_io import write_mesh as write_mesh
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ex4d_core.config": ("RunConfig",),
+    "ex4d_core.depth_export": ("write_depth",),
     "ex4d_core.errors": ("Ex4dError",),
     "ex4d_core.mesh_io": ("read_mesh", "write_mesh"),
     "ex4d_core.pipeline": ("Shot", "Take"),

@@ -6,14 +6,16 @@ import glob
 import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
 
+from ex4d_core.depth_export import DepthFormat
 from ex4d_core.errors import Ex4dError
-from ex4d_core.pipeline import StageRecord, Take
+from ex4d_core.pipeline import Shot, StageRecord
 from ex4d_core.plugins import describe
-from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export
+from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.session import Session
 
 VIDEO_SUFFIXES = frozenset(
@@ -24,15 +26,21 @@ VIDEO_SUFFIXES = frozenset(
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """How one clip along one path ended."""
+    """How one clip along one path ended, or its depth."""
 
     clip: Path
-    cam: str
     folder: Path
+    cam: str | None = None
+    """The path, or None where no camera moves."""
     error: str | None = None
     """One sentence, or None where it went well."""
     files: dict[str, Path] = attrs.field(factory=dict)
     records: tuple[StageRecord, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The clip and the path in words."""
+        return str(self.clip) if self.cam is None else f"{self.clip} --cam {self.cam}"
 
 
 def find_clips(inputs: Iterable[str]) -> list[Path]:
@@ -65,21 +73,35 @@ def run_batch(
 ) -> list[Outcome]:
     """Run every clip along every path of the session's configuration and say how each ended."""
 
-    def write(take: Take) -> Exported:
-        return export(take, goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
+    def write(shot: Shot, cam: str) -> Exported:
+        return export(shot.take(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
 
     return [
-        _run_one(session, clip, cam, folder, write)
+        _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))
         for clip, folder in zip(clips, folders, strict=True)
         for cam in session.config.cam
     ]
 
 
-def _run_one(session: Session, clip: Path, cam: str, folder: Path, write: Callable[[Take], Exported]) -> Outcome:
-    outcome = Outcome(clip=clip, cam=cam, folder=folder)
+def depth_batch(
+    session: Session,
+    clips: Sequence[Path],
+    folders: Sequence[Path],
+    *,
+    formats: Sequence[DepthFormat] = (),
+    preview: bool = True,
+) -> list[Outcome]:
+    """Write the depth of every clip and say how each ended."""
+    write = partial(export_depth, formats=formats, preview=preview)
+    return [
+        _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
+    ]
+
+
+def _run_one(session: Session, outcome: Outcome, write: Callable[[Shot], Exported]) -> Outcome:
     try:
-        session.reporter.note(f"{clip} --cam {cam}")
-        exported = write(session.shot(clip, folder=folder).take(cam))
+        session.reporter.note(outcome.title)
+        exported = write(session.shot(outcome.clip, folder=outcome.folder))
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # A plugin may fail in ways that nobody foresaw; the other clips still run.

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import attrs
 from rich import progress as bars
@@ -93,21 +94,23 @@ class _RateColumn(bars.ProgressColumn):
 
 def summary(outcomes: Sequence[Outcome]) -> Group:
     """Return a table of stages, seconds and peak memory, then what failed and why, and where the outputs are."""
-    table = Table("clip", "cam", "stage", title="ex4d", title_justify="left")
+    has_paths = any(outcome.cam is not None for outcome in outcomes)
+    table = Table("clip", *["cam"] * has_paths, "stage", title="ex4d", title_justify="left")
     table.add_column("seconds", justify="right")
     table.add_column("peak memory", justify="right")
     lines = []
     for outcome in outcomes:
-        who = (escape(outcome.clip.name), escape(outcome.cam))
+        who = (escape(outcome.clip.name), escape(outcome.cam or ""))[: 1 + has_paths]
         if outcome.error is not None:
             table.add_row(*who, "[red]failed[/]", "", "", end_section=True)
-            lines.append(f"[red]failed[/]: {who[0]} --cam {who[1]}: {escape(outcome.error)}")
+            named = attrs.evolve(outcome, clip=Path(outcome.clip.name))
+            lines.append(f"[red]failed[/]: {escape(named.title)}: {escape(outcome.error)}")
             continue
         for record in outcome.records:
             seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"
             peak = "" if record.reused else _memory(record.cost.peak_bytes, record.cost.peak_gpu_bytes)
             table.add_row(*who, record.stage, seconds, peak)
-            who = ("", "")
+            who = ("", "")[: 1 + has_paths]
         table.add_section()
         lines += [escape(f"{label:<7} {path}") for label, path in _shown(outcome)]
     # A path that is folded cannot be copied.

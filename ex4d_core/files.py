@@ -22,6 +22,8 @@ _TEMPORARY = ".part-"
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; what is written there takes the final name if the block succeeds.
 
+    It may be a folder, which takes the place of another folder; a folder never takes the place of a file.
+
     Raises:
         OutputFailed: the folder cannot be made or written to, or the disk is full.
     """
@@ -29,6 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary_folder(path.parent) as folder:
             # In a folder of its own the file keeps its name, and with it the suffix that writers go by.
             yield folder / path.name
+            if (folder / path.name).is_dir() and path.is_dir():
+                os.rename(path, folder / ".replaced")  # a folder takes the place of an empty one only
             os.replace(folder / path.name, path)
     except OSError as error:
         raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error

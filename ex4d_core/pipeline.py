@@ -119,6 +119,11 @@ class Shot:
         self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
         return video if options.fps is None else attrs.evolve(video, fps=_usual_rate(options.fps))
 
+    @property
+    def fps(self) -> Fraction | float | None:
+        """The rate of the outputs where it is known before the clip is read."""
+        return self.clip.fps if isinstance(self.clip, Video) else self.session.config.video.fps
+
     @cached_property
     def depth_inputs(self) -> Tree:
         """What decides the depth."""
@@ -206,7 +211,7 @@ class Take:
             "trajectory": self._chosen.identity(),
             "mesh": session.choose("mesh").identity(),
             "renderer": session.choose("renderer").identity(),
-            "fps": str(self.shot.clip.fps if isinstance(self.shot.clip, Video) else session.config.video.fps),
+            "fps": str(self.shot.fps),
         }
 
     @cached_property

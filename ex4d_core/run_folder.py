@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,9 @@ import ex4d_core
 from ex4d_core.cam import cam_file_part
 from ex4d_core.config import Tree, write_config
 from ex4d_core.contact_sheet import contact_sheet
-from ex4d_core.files import replacing
+from ex4d_core.depth_export import DepthFormat, png_error, write_depth
+from ex4d_core.depth_preview import write_preview
+from ex4d_core.files import replacing, tree_hash
 from ex4d_core.memory import Cost
 from ex4d_core.mesh_io import write_mesh
 from ex4d_core.pipeline import Shot, StageRecord, Take
@@ -29,15 +33,27 @@ Goal = Literal["guidance", "result"]
 MeshChoice = Literal["first", "all"]
 MeshFormat = Literal["ply", "glb"]
 
+DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
+    "npz": ("depth", "depth.npz"),
+    "png": ("png", "depth_png"),
+    "exr": ("exr", "depth_exr"),
+}
+"""For each format, what its file or folder is and what it is called."""
+
+COARSE = 0.01
+"""Share of its depth that a point may be off in a 16-bit PNG before that is said."""
+
 
 @attrs.frozen(kw_only=True)
 class Exported:
-    """What a take left, and what it took."""
+    """What a take, or a shot's depth, left and what it took."""
 
     files: dict[str, Path]
-    """By what they are: `result`, `color`, `mask`, `camera`, `sheet`, `mesh`."""
+    """By what they are: `result`, `color`, `mask`, `camera`, `sheet`, `mesh`; `depth`, `png`, `exr`, `preview`."""
     records: tuple[StageRecord, ...]
     """The stages that were run or found for it."""
+    stamps: Tree
+    """What `run.json` says of each file, to know it again."""
 
 
 def export(
@@ -50,22 +66,26 @@ def export(
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
-    shot = take.shot
-    assert shot.folder is not None, "exports need a run folder"
-    known = _read_json(shot.folder / "run.json").get("files", {})
-    records_before = len(shot.records)
-    files: dict[str, Path] = {}
-    stamps: Tree = {}
-    for group in _groups(take, goal, save_mesh, mesh_format):
-        if not all(_is_fresh(path, known.get(path.name), group.key) for path in group.files.values()):
-            group.write()
-        elif group.stage:
-            shot.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Cost()))
-        files |= group.files
-        stamps |= {path.name: {"key": group.key, "bytes": path.stat().st_size} for path in group.files.values()}
-    records = tuple(shot.records[records_before:])
-    _write_texts(take, goal, stamps, records)
-    return Exported(files=files, records=records)
+    exported = _bring_up_to_date(take.shot, _groups(take, goal, save_mesh, mesh_format))
+    inputs = take.video_inputs if goal == "result" else take.guidance_inputs
+    done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
+    _write_facts(take.shot, exported.stamps, lambda before: {"takes": {**before.get("takes", {}), take.cam: done}})
+    _write_config(take.shot)
+    return exported
+
+
+def export_depth(shot: Shot, *, formats: Iterable[DepthFormat] = (), preview: bool = True) -> Exported:
+    """Bring a clip's depth in its run folder up to date: `depth.npz`, other formats on request, a preview.
+
+    Depth that was edited since it was written stays as it is; where it is of other options it makes way, renamed.
+
+    Raises:
+        OutputFailed: the folder cannot be written to, or the disk is full.
+    """
+    exported = _bring_up_to_date(shot, _depth_groups(shot, formats, preview))
+    done = {"inputs": shot.depth_inputs, "stages": list(map(_record, exported.records))}
+    _write_facts(shot, exported.stamps, lambda before: {"depth": done})
+    return exported
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +96,89 @@ class _Group:
     files: dict[str, Path]
     write: Callable[[], None]
     stage: str = ""
+    editable: bool = False
+    """Whether people may change the files and still find them as they left them."""
+
+    def is_fresh(self, known: Tree) -> bool:
+        """Return whether the files are there and were made from the artifact; `known` has their stamps by name."""
+        return all(self._is_known(path, known.get(path.name)) for path in self.files.values())
+
+    def _is_known(self, path: Path, stamp: Any) -> bool:
+        try:
+            size = path.stat().st_size
+            return bool(stamp["key"] == self.key and (self.editable or stamp["bytes"] == size))
+        except (OSError, KeyError, TypeError):
+            return False
+
+
+def _bring_up_to_date(shot: Shot, groups: Iterable[_Group]) -> Exported:
+    assert shot.folder is not None, "exports need a run folder"
+    known = _read_json(shot.folder / "run.json").get("files", {})
+    records_before = len(shot.records)
+    files: dict[str, Path] = {}
+    stamps: Tree = {}
+    for group in groups:
+        if not group.is_fresh(known):
+            group.write()
+            stamps |= {path.name: _stamp(path, group) for path in group.files.values()}
+        elif group.stage:
+            shot.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Cost()))
+        files |= group.files
+    return Exported(files=files, records=tuple(shot.records[records_before:]), stamps=stamps)
+
+
+def _stamp(path: Path, group: _Group) -> Tree:
+    """Return what tells later that a file is as it was written."""
+    content = {"blake2b": tree_hash(path)} if group.editable else {"bytes": path.stat().st_size}
+    return {"key": group.key, **content}
+
+
+def _depth_groups(shot: Shot, formats: Iterable[DepthFormat], preview: bool) -> Iterator[_Group]:
+    folder = shot.folder
+    assert folder is not None
+    inputs = {"depth": shot.depth_inputs, "lens": shot.lens_inputs}
+    wanted = {"npz", *formats}
+    for kind, (label, name) in DEPTH_FILES.items():
+        if kind in wanted:
+            yield _Group(
+                key=content_key(inputs),
+                files={label: folder / name},
+                write=partial(_write_depth, shot, folder / name, kind),
+                stage="depth" if kind == "npz" else "",
+                editable=True,
+            )
+    if preview:
+        path = folder / "depth_preview.mp4"
+        key = content_key({**inputs, "fps": str(shot.fps)})
+        yield _Group(key=key, files={"preview": path}, write=partial(_write_preview, shot, path))
+
+
+def _write_depth(shot: Shot, path: Path, format: DepthFormat) -> None:
+    depth, reporter = shot.scene.depth, shot.session.reporter
+    _keep_edited(shot, path)  # after it was read: it may be what the depth is made from
+    write_depth(depth, path, format=format)
+    if format == "png" and (error := png_error(depth)) > COARSE:
+        reporter.warn(
+            f"16 bits are coarse for this depth: {path} is up to {error:.0%} off at its nearest point; EXR is exact"
+        )
+
+
+def _keep_edited(shot: Shot, path: Path) -> None:
+    """Rename depth that is not as it was written."""
+    assert shot.folder is not None
+    stamp = _read_json(shot.folder / "run.json").get("files", {}).get(path.name, {})
+    if not path.exists() or stamp.get("blake2b") == tree_hash(path):
+        return
+    free = (path.with_name(f"{path.stem}-edited-{n}{path.suffix}") for n in itertools.count(1))
+    kept = next(name for name in free if not name.exists())
+    path.rename(kept)
+    shot.session.reporter.warn(f"{path} was changed since it was written; it is kept as {kept.name}")
+
+
+def _write_preview(shot: Shot, path: Path) -> None:
+    scene = shot.scene
+    with shot.session.reporter.stage("preview") as progress:
+        write_preview(scene, path, progress=progress)
 
 
 def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None, mesh_format: MeshFormat) -> list[_Group]:
@@ -138,14 +241,13 @@ def _write_sheet(take: Take, path: Path) -> None:
         temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())  # imwrite would not say why it failed
 
 
-def _write_texts(take: Take, goal: Goal, stamps: Tree, records: tuple[StageRecord, ...]) -> None:
-    shot = take.shot
+def _write_facts(shot: Shot, stamps: Tree, more: Callable[[Tree], Tree]) -> None:
+    """Write `run.json`: what is there already, with what this run adds."""
     folder, session = shot.folder, shot.session
     assert folder is not None
-    clip = "frames in memory" if isinstance(shot.clip, Video) else str(shot.clip)
     before = _read_json(folder / "run.json")  # read again: another run may have written to it meanwhile
-    inputs = take.video_inputs if goal == "result" else take.guidance_inputs
     facts = {
+        **before,
         "versions": {
             "ex4d": ex4d_core.__version__,
             "python": platform.python_version(),
@@ -153,29 +255,30 @@ def _write_texts(take: Take, goal: Goal, stamps: Tree, records: tuple[StageRecor
             "numpy": np.__version__,
             "platform": platform.platform(),
         },
-        "clip": clip,
+        "clip": _name(shot),
         "device": str(session.device),
         "seed": session.config.seed,
         "files": {**before.get("files", {}), **stamps},
-        "takes": {**before.get("takes", {}), take.cam: {"inputs": inputs, "stages": list(map(_record, records))}},
+        **more(before),
     }
     with replacing(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=2, default=str))
-    with replacing(folder / "config.toml") as temporary:
-        clips = () if isinstance(shot.clip, Video) else (clip,)
-        temporary.write_text(write_config(attrs.evolve(session.config, clips=clips)))
+
+
+def _write_config(shot: Shot) -> None:
+    assert shot.folder is not None
+    with replacing(shot.folder / "config.toml") as temporary:
+        clips = () if isinstance(shot.clip, Video) else (_name(shot),)
+        temporary.write_text(write_config(attrs.evolve(shot.session.config, clips=clips)))
+
+
+def _name(shot: Shot) -> str:
+    return "frames in memory" if isinstance(shot.clip, Video) else str(shot.clip)
 
 
 def _record(record: StageRecord) -> Tree:
     cost = attrs.asdict(record.cost)
     return {"stage": record.stage, "key": record.key, "reused": record.reused, **cost}
-
-
-def _is_fresh(path: Path, stamp: Any, key: str) -> bool:
-    try:
-        return bool(stamp["key"] == key and stamp["bytes"] == path.stat().st_size)
-    except (OSError, KeyError, TypeError):
-        return False
 
 
 def _read_json(path: Path) -> Tree:

@@ -1,4 +1,4 @@
-"""What many tests share: a small clip with depth, as files."""
+"""What many tests share: a small clip with depth, as files, and the command line."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+
+import typer_cli
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
 
@@ -34,3 +36,18 @@ def small_clip(tmp_path_factory) -> ClipFiles:
     write_video(Video(frames=torch.from_numpy(frames), fps=Fraction(12)), folder / "clip.mp4")
     np.save(folder / "depth.npy", depth)
     return ClipFiles(folder / "clip.mp4", folder / "depth.npy")
+
+
+@pytest.fixture
+def ex4d(capfd, monkeypatch, tmp_path):
+    """Run the command in an empty folder; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            typer_cli.main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return call

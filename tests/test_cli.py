@@ -8,24 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-import typer_cli
 from ex4d_core.errors import Ex4dError
 from ex4d_core.video_io import read_video
-
-
-@pytest.fixture
-def ex4d(capfd, monkeypatch, tmp_path):
-    """Run the command in an empty folder; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            typer_cli.main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -9,14 +9,11 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
-from ex4d_core.builtin.depth_formats import DepthFrames, open_depth
+from ex4d_core.builtin.depth_formats import MILLIMETRE, DepthFrames, open_depth
 from ex4d_core.errors import InvalidInput
 from ex4d_core.framing import frame_to, sample_nearest
 from ex4d_core.progress import Progress, track
-from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Origin, Video
-
-MILLIMETRE = 0.001
-"""Of whole-number depth, unless the options say otherwise."""
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Origin, Video
 
 SAME_ASPECT = 0.01
 """Aspect ratios that differ by less than this are the same: sizes are rounded to whole pixels, or to 8 or 14."""
@@ -60,11 +57,13 @@ class DepthFile:
             valid &= depth > 0
         if not valid.any():
             raise InvalidInput(f"{self._path} knows no depth in the frames asked for: all is 0; give another")
+        intrinsics = _intrinsics(frames, indices, origin, video)
         return DepthVideo(
             depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
             valid=torch.from_numpy(valid),
             kind=kind,
-            intrinsics=_intrinsics(frames, indices, origin, video),
+            intrinsics=intrinsics,
+            cameras=_cameras(frames, indices, intrinsics),
         )
 
     def _frame_indices(self, count: int, video: Video) -> Sequence[int]:
@@ -84,16 +83,13 @@ class DepthFile:
 
     def _window(self, size: tuple[int, int], video: Video) -> Origin:
         """Return which window of the depth maps the video shows."""
-        if video.origin is not None and _same_aspect(size, (video.origin.source_width, video.origin.source_height)):
-            return video.origin
-        shown = (video.width, video.height)
+        filmed, shown = video.origin, (video.width, video.height)
+        # Maps of the very size of the frames were made for them, even where the source has nearly the same shape.
+        if filmed and size != shown and _same_aspect(size, (filmed.source_width, filmed.source_height)):
+            return filmed
         if _same_aspect(size, shown):
             return frame_to(shown, None).origin(tuple(range(video.num_frames)), video.num_frames)
-        source = (
-            f" and its source {video.origin.source_width}x{video.origin.source_height}"
-            if video.origin is not None
-            else ""
-        )
+        source = f" and its source {filmed.source_width}x{filmed.source_height}" if filmed else ""
         raise InvalidInput(
             f"{self._path} is {size[0]}x{size[1]} but the video is {shown[0]}x{shown[1]}{source}; "
             "the depth must have the shape of either"
@@ -103,6 +99,11 @@ class DepthFile:
         kind = self._options.kind
         if frames.is_inverse and kind not in ("auto", "inverse"):
             raise InvalidInput(f"{self._path} names its array inverse depth, so its kind cannot be {kind}")
+        if frames.kind is not None and not frames.is_inverse and kind == "inverse":
+            raise InvalidInput(
+                f"{self._path} says that it holds depth ({frames.kind.value}), so its kind cannot be inverse; "
+                "leave the kind out"
+            )
         return frames.is_inverse or kind == "inverse"
 
     def _sampled(
@@ -127,14 +128,15 @@ class DepthFile:
             raise InvalidInput(
                 f"{self._path} has values below 0, so it is no depth; set depth kind to inverse if near is large in it"
             )
-        if kind == "auto" and frames.unit != "integer" and known.max() <= 1:
+        found = frames.kind if kind == "auto" else DepthKind(kind)
+        if found is None and frames.unit != "integer" and known.max() <= 1:
             raise InvalidInput(
                 f"{self._path} lies between 0 and 1, which may be metres or normalised; "
                 "set depth kind to metric, relative or inverse"
             )
-        unit = MILLIMETRE if frames.unit == "integer" else 1.0
-        scale = unit if self._options.scale is None else self._options.scale
-        return numbers * np.float32(scale), DepthKind.RELATIVE if kind == "relative" else DepthKind.METRIC
+        usual = MILLIMETRE if frames.unit == "integer" else 1.0
+        scale = next(unit for unit in (self._options.scale, frames.scale, usual) if unit is not None)
+        return numbers * np.float32(scale), found or DepthKind.METRIC
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames) -> np.ndarray:
         farthest, nearest = self._extremes(frames)
@@ -167,3 +169,13 @@ def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, vid
     matrices = frames.intrinsics if len(frames.intrinsics) == 1 else frames.intrinsics[list(indices)]
     filmed = (Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices)
     return tuple(origin.windowed(camera, width=video.width, height=video.height) for camera in filmed)
+
+
+def _cameras(frames: DepthFrames, indices: Sequence[int], intrinsics: tuple[Intrinsics, ...]) -> CameraPath | None:
+    """Return the file's poses of the source camera for the video's frames, in the world of the first of them."""
+    if frames.world_to_camera is None:
+        return None
+    poses = frames.world_to_camera[list(indices)]
+    if indices[0] != 0:
+        poses = poses @ np.linalg.inv(poses[0])
+    return CameraPath(world_to_camera=torch.from_numpy(poses.astype(np.float32)), intrinsics=intrinsics)

@@ -37,13 +37,17 @@ class DepthFileOptions:
         "auto",
         help=(
             "What the numbers mean: metric (metres), relative (right up to scale), inverse (near is large, known up to "
-            "scale and shift), or auto: by the array's name, else metric, unless all lie between 0 and 1."
+            "scale and shift), or auto: what the file says or its array is called, else metric, unless all lie "
+            "between 0 and 1."
         ),
         validator=attrs.validators.in_(("auto", "metric", "relative", "inverse")),
     )
     scale: float | None = option(
         None,
-        help="What one unit of the file is; unless given, whole numbers are millimetres and fractions are metres.",
+        help=(
+            "What one unit of the file is; unless given or said by the file, whole numbers are millimetres and "
+            "fractions are metres."
+        ),
         unit="metres",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import attrs
 import numpy as np
 
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.types import DepthKind
 from ex4d_core.video_io.images import list_images, read_image
 from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames, read_timing
 
@@ -21,12 +23,21 @@ if TYPE_CHECKING:
 Unit = Literal["integer", "float", "normalised"]
 """Whole numbers of a small unit, numbers with a fraction, or 8-bit shades mapped to 0..1."""
 
+MILLIMETRE = 0.001
+"""Unit of whole-number depth in metres, unless the file or the user says otherwise."""
+
 FRAME_SUFFIXES = frozenset({".png", ".exr", ".npy", ".tif", ".tiff"})
 """Of the files in a folder of depth maps."""
 
 DEPTH_NAMES = ("depth", "depths")
 INVERSE_NAMES = ("inverse_depth", "disparity")
 INTRINSICS_NAMES = ("intrinsics", "K")
+POSES_NAME = "world_to_camera"
+FACTS_NAMES = ("valid", "kind", *INTRINSICS_NAMES, POSES_NAME)
+"""Of what an archive says beside the depth."""
+
+FACTS_FILE = "depth.json"
+"""What a folder of depth maps says beside them: `kind`, `scale`, and intrinsics and poses as an archive has them."""
 
 Read = Callable[[Sequence[int]], Iterator[np.ndarray]]
 """Yields the frames [h, w] of ascending indices, which may repeat."""
@@ -56,6 +67,15 @@ class DepthFrames:
 
     intrinsics: np.ndarray | None = None
     """float64 [1 or count, 3, 3], K in pixels of the depth maps."""
+
+    kind: DepthKind | None = None
+    """What the numbers mean, if the file says so."""
+
+    scale: float | None = None
+    """Depth of one unit of the file, if it says so."""
+
+    world_to_camera: np.ndarray | None = None
+    """float64 [count, 4, 4], poses of the source camera (OpenCV axes), if the file says that it moves."""
 
 
 def open_depth(path: Path) -> DepthFrames:
@@ -94,12 +114,24 @@ def _open_npz(path: Path) -> DepthFrames:
     name = _depth_name(arrays, path)
     frames = _from_array(arrays[name], path)
     valid = arrays.get("valid")
-    matrices = next((arrays[key] for key in INTRINSICS_NAMES if key in arrays), None)
     return attrs.evolve(
-        frames,
+        _with_facts(frames, arrays, path),
         is_inverse=name in INVERSE_NAMES,
         valid=None if valid is None else _valid_maps(valid, arrays[name], path),
+    )
+
+
+def _with_facts(frames: DepthFrames, facts: Mapping[str, Any], path: Path) -> DepthFrames:
+    """Return the frames with the kind, the lens and the poses that a file says they have."""
+    kinds = [kind.value for kind in DepthKind]
+    if "kind" in facts and str(facts["kind"]) not in kinds:
+        raise InvalidInput(f"{path}: the kind is {str(facts['kind'])!r}; it must be one of {', '.join(kinds)}")
+    matrices = next((facts[key] for key in INTRINSICS_NAMES if key in facts), None)
+    return attrs.evolve(
+        frames,
+        kind=DepthKind(str(facts["kind"])) if "kind" in facts else None,
         intrinsics=None if matrices is None else _matrices(matrices, frames.count, path),
+        world_to_camera=_poses(facts[POSES_NAME], frames.count, path) if POSES_NAME in facts else None,
     )
 
 
@@ -107,7 +139,7 @@ def _depth_name(arrays: Mapping[str, np.ndarray], path: Path) -> str:
     for name in (*DEPTH_NAMES, *INVERSE_NAMES):
         if name in arrays:
             return name
-    others = [name for name in arrays if name not in ("valid", *INTRINSICS_NAMES)]
+    others = [name for name in arrays if name not in FACTS_NAMES]
     if len(others) != 1:
         wanted = ", ".join((*DEPTH_NAMES, *INVERSE_NAMES))
         raise InvalidInput(f"{path} has the arrays {', '.join(arrays) or 'none'}; name the depth one of {wanted}")
@@ -152,12 +184,35 @@ def _matrices(matrices: np.ndarray, count: int, path: Path) -> np.ndarray:
     return matrices.reshape(-1, 3, 3).astype(np.float64)
 
 
+def _poses(poses: np.ndarray, count: int, path: Path) -> np.ndarray:
+    if poses.dtype.kind not in "uif" or poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
+        raise InvalidInput(f"{path}: {POSES_NAME} must be numbers [{count}, 4, 4], not {list(poses.shape)}")
+    return poses.astype(np.float64)
+
+
 def _open_folder(path: Path) -> DepthFrames:
     files = list_images(path, FRAME_SUFFIXES)
     suffixes = sorted({file.suffix.lower() for file in files})
     if len(suffixes) > 1:
         raise InvalidInput(f"the folder {path} mixes {' and '.join(suffixes)} files; keep one depth map a frame")
-    return _open_images(files)
+    frames, said = _open_images(files), path / FACTS_FILE
+    return _with_folder_facts(frames, said) if said.is_file() else frames
+
+
+def _with_folder_facts(frames: DepthFrames, path: Path) -> DepthFrames:
+    try:
+        facts = dict(json.loads(path.read_text(encoding="utf-8")))
+        arrays = {key: np.asarray(facts[key], np.float64) for key in (*INTRINSICS_NAMES, POSES_NAME) if key in facts}
+        scale = float(facts["scale"]) if "scale" in facts else None
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"{path} cannot be read ({error}); mend it, or delete it and say the same by flags"
+        ) from error
+    if scale is not None and not 0 < scale < np.inf:
+        raise InvalidInput(f"{path}: the scale is {scale:g}; it must be above 0")
+    if scale is not None and frames.unit == "normalised":
+        raise InvalidInput(f"{path}: the images beside it have 8 bits now; save them with 16 bits, as they were")
+    return attrs.evolve(_with_facts(frames, {**facts, **arrays}, path), scale=scale)
 
 
 def _open_images(files: Sequence[Path]) -> DepthFrames:

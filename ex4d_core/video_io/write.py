@@ -46,15 +46,24 @@ def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) ->
         InvalidInput: the name's suffix or `crf` is none of these, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
+    _refuse_empty(video.frames, path)
+    write_frames((frame.numpy() for frame in video.frames), path, fps=video.fps, crf=crf)
+
+
+def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, fps: Fraction, crf: int = 18) -> None:
+    """Write frames uint8 [H, W, 3] as `write_video` does, one at a time: they need not all be in memory.
+
+    Raises:
+        InvalidInput: the name's suffix or `crf` is none of those that `write_video` takes.
+        OutputFailed: the file cannot be written.
+    """
     if not 1 <= crf <= 51:
         raise InvalidInput(f"crf must be between 1 (best) and 51, not {crf}")
-    _refuse_empty(video.frames, path)
-    frames = (frame.numpy() for frame in video.frames)
     if _is_lossless(path):
-        _write(path, frames, _rgb_exact, video.fps, "ffv1", FFV1_OPTIONS)
+        _write(path, frames, _rgb_exact, fps, "ffv1", FFV1_OPTIONS)
     else:
         options = {"crf": str(crf), "preset": "medium", "profile": "high"}
-        _write(path, frames, _rgb_420, video.fps, "libx264", options)
+        _write(path, frames, _rgb_420, fps, "libx264", options)
 
 
 def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> None:

@@ -1,0 +1,176 @@
+"""Depth as a picture: the source frame, its depth in colours, and a legend that says what they mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.progress import Progress, silent, track
+from ex4d_core.types import DepthKind, DepthVideo, Scene
+from ex4d_core.video_io import write_frames
+
+UNKNOWN = np.uint8(128)
+"""Gray, which the colour map has not."""
+
+LONGEST = 1280
+"""Pixels of a picture's longer side; larger ones are shrunk, so that two of them play anywhere."""
+
+SHORTEST = 256
+"""Pixels that the longer side is enlarged towards, in whole steps, where a clip is tiny."""
+
+_BACKGROUND, _INK = 24, (235, 235, 235)
+_GAP = 4
+_MOST_TICKS = 7
+_SAMPLES = 1_000_000
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def write_preview(scene: Scene, path: str | os.PathLike[str], *, progress: Progress = silent) -> None:
+    """Write a video of the frames, their depth in colours and a legend, one frame in memory at a time.
+
+    Frame and depth lie side by side, or one above the other where the clip is wider than high.
+
+    Args:
+        scene: the clip and its depth.
+        path: of the video, as `write_video` takes it.
+        progress: told how many frames are done.
+
+    Raises:
+        InvalidInput: no depth is known.
+        OutputFailed: the file cannot be written.
+    """
+    near, far = depth_range(scene.depth)
+    size = _shown_size(scene.video.width, scene.video.height)
+    beside = 0 if size[0] > size[1] else 1
+    height = max(size[1] if beside else 2 * size[1] + _GAP, 128)
+    legend = draw_legend(scene.depth.kind, near, far, height=height, with_unknown=_has_unknown(scene.depth))
+
+    def pictures() -> Iterator[np.ndarray]:
+        for index in range(scene.video.num_frames):
+            frame = scene.video.frames[index].numpy()
+            colors = color_depth(scene.depth, index, near, far)
+            pair = (_resized(frame, size, cv2.INTER_AREA), _resized(colors, size, cv2.INTER_NEAREST))
+            yield np.concatenate([_padded(_joined(pair, axis=beside), height), legend], axis=1)
+
+    write_frames(track(pictures(), progress, total=scene.video.num_frames), path, fps=scene.video.fps)
+
+
+def depth_range(depth: DepthVideo) -> tuple[float, float]:
+    """Return the nearest and the farthest depth that the colours tell apart, one range for the whole clip.
+
+    They are the percentiles 99 and 1 of inverse depth, so that a few stray pixels do not decide. A clip whose depth is
+    all the same gets a range around it.
+
+    Raises:
+        InvalidInput: no depth is known.
+    """
+    step = max(1, depth.depth.numel() // _SAMPLES)
+    known = [depth.depth[frame][depth.valid_at(frame)][::step] for frame in range(depth.num_frames)]
+    inverse = 1 / np.concatenate([values.double().numpy() for values in known])
+    if not inverse.size:
+        raise InvalidInput("the depth cannot be shown: none is known")
+    low, high = np.percentile(inverse, (1, 99))
+    if high - low < 1e-4 * high:
+        low, high = low / 1.1, high * 1.1
+    return float(1 / high), float(1 / low)
+
+
+def color_depth(depth: DepthVideo, frame: int, near: float, far: float) -> np.ndarray:
+    """Return the depth of a frame in colours, uint8 [H, W, 3] sRGB: even in inverse depth, near is red, far is blue."""
+    valid = depth.valid_at(frame).numpy()
+    share = _share(np.where(valid, depth.depth[frame].numpy(), near), near, far)
+    colors = _turbo((share.clip(0, 1) * 255).round().astype(np.uint8))
+    return np.where(valid[..., None], colors, UNKNOWN)
+
+
+def draw_legend(kind: DepthKind, near: float, far: float, *, height: int, with_unknown: bool) -> np.ndarray:
+    """Return a bar of the colours with depths at its side, uint8 [height, W, 3] sRGB; letters grow with the height."""
+    scale = 0.45 * min(max(height / 400, 1), 2.5)
+    line = 2 * _text_size("0", scale)[1]
+    unit = "metres" if kind is DepthKind.METRIC else "relative"
+    top, bottom = 2 * line, height - line * (3 if with_unknown else 1)
+    ticks = tick_depths(near, far, most=min(_MOST_TICKS, max(2, (bottom - top) // line)))
+    left, right, text = line // 2, line // 2 + line, 2 * line + line // 4
+    beside = [f"{tick:g}" for tick in ticks] + ["unknown"] * with_unknown
+    edges = [left + _text_size(unit, scale)[0], *(text + _text_size(word, scale)[0] for word in beside)]
+    legend = np.full((height, max(edges) + line // 2, 3), _BACKGROUND, np.uint8)
+    _write(legend, unit, left, line, scale)
+    legend[top:bottom, left:right] = _turbo(np.linspace(255, 0, bottom - top).round().astype(np.uint8)[:, None])
+    for tick in ticks:
+        share = min(max(_share(tick, near, far), 0), 1)
+        y = round(bottom - 1 - share * (bottom - 1 - top))
+        legend[y, right : right + line // 3] = _INK
+        _write(legend, f"{tick:g}", text, y, scale)
+    if with_unknown:
+        legend[height - 2 * line : height - line, left:right] = UNKNOWN
+        _write(legend, "unknown", text, height - 3 * line // 2, scale)
+    return legend
+
+
+def _share(depth: Any, near: float, far: float) -> Any:
+    """Return where a depth, or an array of them, lies between far (0) and near (1), even in inverse depth."""
+    return (1 / depth - 1 / far) / (1 / near - 1 / far)
+
+
+def tick_depths(near: float, far: float, *, most: int) -> list[float]:
+    """Return up to `most` depths to mark, evenly spread in inverse depth, of as few digits as tell them apart."""
+    exact = 1 / np.linspace(1 / near, 1 / far, most)
+    for digits in range(2, 8):
+        rounded = list(dict.fromkeys(float(f"{value:.{digits}g}") for value in exact))
+        if len(rounded) == most:
+            break
+    return rounded
+
+
+def _has_unknown(depth: DepthVideo) -> bool:
+    return not all(bool(depth.valid_at(frame).all()) for frame in range(depth.num_frames))
+
+
+def _turbo(shares: np.ndarray) -> np.ndarray:
+    """Return the colour map's colours for 0..255, uint8 [h, w, 3] sRGB."""
+    return cv2.applyColorMap(np.ascontiguousarray(shares), cv2.COLORMAP_TURBO)[..., ::-1]
+
+
+def _shown_size(width: int, height: int) -> tuple[int, int]:
+    longer = max(width, height)
+    factor = max(1, SHORTEST // longer) if longer <= LONGEST else LONGEST / longer
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], shrinking: int) -> np.ndarray:
+    """Return an image at another size; what is enlarged shows its pixels."""
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return cv2.resize(image, size, interpolation=shrinking if size[0] < image.shape[1] else cv2.INTER_NEAREST)
+
+
+def _joined(images: tuple[np.ndarray, ...], *, axis: int) -> np.ndarray:
+    shape = list(images[0].shape)
+    shape[axis] = _GAP
+    gap = np.full(shape, _BACKGROUND, np.uint8)
+    return np.concatenate([part for image in images for part in (gap, image)][1:], axis=axis)
+
+
+def _padded(image: np.ndarray, height: int) -> np.ndarray:
+    """Return an image in the middle of as many rows."""
+    missing = height - image.shape[0]
+    return np.pad(image, ((missing // 2, missing - missing // 2), (0, 0), (0, 0)), constant_values=_BACKGROUND)
+
+
+def _text_size(text: str, scale: float) -> tuple[int, int]:
+    (width, height), _ = cv2.getTextSize(text, _FONT, scale, _thickness(scale))
+    return width, height
+
+
+def _write(image: np.ndarray, text: str, left: int, middle: int, scale: float) -> None:
+    baseline = middle + _text_size(text, scale)[1] // 2
+    cv2.putText(image, text, (left, baseline), _FONT, scale, _INK, _thickness(scale), cv2.LINE_AA)
+
+
+def _thickness(scale: float) -> int:
+    return max(1, round(scale * 1.6))
