@@ -11,7 +11,7 @@ CORE = ROOT / "ex4d_core"
 
 LAYERS = (
     {"errors", "options", "progress", "provider", "__init__"},
-    {"files"},
+    {"files", "hub"},
     {"types", "hookspecs"},
     {"geometry", "framing", "roles", "plugins", "store", "memory"},
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
