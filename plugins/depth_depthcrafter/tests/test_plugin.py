@@ -51,3 +51,8 @@ def test_listing_and_making_options_imports_neither_torch_nor_diffusers():
 def test_options_that_have_no_meaning_are_refused(given, message):
     with pytest.raises(InvalidConfig, match=message):
         make_options(DepthCrafterOptions, given, "depth")
+
+
+def test_its_terms_are_said_in_a_run():
+    (provider,) = ex4d_depth_estimators()
+    assert provider.notice.startswith("DepthCrafter's weights are for academic use only")
