@@ -6,7 +6,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed
 from ex4d_core.hub import HubFiles, huggingface_hub
@@ -78,5 +77,5 @@ def _local(error: Exception, cache: Path) -> OutputFailed | None:
     return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; mend that, or set HF_HOME")
 
 
-def _reason(error: Exception) -> Any:
+def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
