@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -79,6 +80,19 @@ def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
     found = locate(DepthCrafterOptions(unet="lab/depth", unet_revision="main", base="lab/svd", base_revision="0" * 40))
     assert found.unet == empty_cache / "models--lab--depth" / "snapshots" / ("0" * 40)
     assert found.folder("vae").is_dir()
+
+
+def test_weights_of_32_bits_do_where_those_of_16_are_on_the_hub_only(empty_cache, checkpoint):
+    repo = empty_cache / "models--lab--svd"
+    shutil.copytree(checkpoint / "base", repo / "snapshots" / ("0" * 40))
+    names = [path.relative_to(checkpoint / "base").as_posix() for path in (checkpoint / "base").rglob("*.*")]
+    names += [name.replace(".safetensors", ".fp16.safetensors") for name in names if name.endswith(".safetensors")]
+    (repo / "trees").mkdir()
+    entry = {"size": 1, "blob_id": "0" * 40}
+    listed = dict.fromkeys(names, entry)  # as the hub's client keeps it
+    (repo / "trees" / f"{'0' * 40}.json").write_text(json.dumps({"format_version": 1, "files": listed}))
+    found = locate(DepthCrafterOptions(unet=str(checkpoint / "unet"), base="lab/svd", base_revision="0" * 40))
+    assert found.base == repo / "snapshots" / ("0" * 40)
 
 
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "../weights", "owner/a--b", "depthcrafter"])

@@ -16,7 +16,7 @@ from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 BASE_PARTS = ("image_encoder", "vae", "feature_extractor", "scheduler")
 """Subfolders of Stable Video Diffusion that are used; its own UNet is not."""
 
-_NETWORKS = ("image_encoder", "vae")
+_NETWORKS = {"image_encoder": "model", "vae": "diffusion_pytorch_model"}
 _CONFIGS = {"feature_extractor": "preprocessor_config.json", "scheduler": "scheduler_config.json"}
 _HALF = ".fp16."
 _NAMES = ("unet", "unet_revision", "base", "base_revision")
@@ -46,7 +46,7 @@ def hub_files(options: DepthCrafterOptions) -> list[HubFiles]:
     # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
     return [
         HubFiles(repo=options.unet, revision=options.unet_revision, patterns=unet),
-        _base(options, "*.fp16.safetensors"),
+        _base(options, ".fp16.safetensors"),
     ]
 
 
@@ -59,7 +59,7 @@ def locate(options: DepthCrafterOptions) -> Checkpoint:
     fetch = fetch_command("depthcrafter", options, role="depth", of=_NAMES)
     unet, base = hub_files(options)
     # Where somebody has brought only the weights of 32 bits, these do as well.
-    found = base.folder() or cached(_base(options, "*.safetensors"))
+    found = base.folder() or cached(_base(options, ".safetensors"))
     checkpoint = Checkpoint(unet=place(unet, fetch=fetch), base=found or place(base, fetch=fetch))
     for folder, name, need in _needed(checkpoint, options):
         if not any(folder.glob(need)):
@@ -82,8 +82,8 @@ def weight_files(folder: Path, *, half: bool) -> str | None:
     return "fp16" if has_half and (half or not has_full) else None
 
 
-def _base(options: DepthCrafterOptions, weights: str) -> HubFiles:
-    networks = [f"{part}/{file}" for part in _NETWORKS for file in ("config.json", weights)]
+def _base(options: DepthCrafterOptions, kind: str) -> HubFiles:
+    networks = [f"{part}/{file}" for part, name in _NETWORKS.items() for file in ("config.json", f"{name}{kind}")]
     configs = [f"{part}/{file}" for part, file in _CONFIGS.items()]
     return HubFiles(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
 
