@@ -10,6 +10,10 @@ the same networks as diffusers has them and compares: inverse depth is in [0, 1]
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as the command does
+
 import argparse
 import json
 import tempfile

@@ -10,10 +10,15 @@ def _is_options_class(instance: object, attribute: attrs.Attribute[type], value:
         raise ValueError(f"options must be an attrs class, not {value!r}")
 
 
-def _is_class_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+def _is_import_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     module, colon, name = value.partition(":")
     if not (module and colon and name.isidentifier()):
-        raise ValueError(f"component must read 'package.module:Class', not {value!r}")
+        raise ValueError(f"{attribute.name} must read 'package.module:name', not {value!r}")
+
+
+def _is_import_path_or_empty(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if value:
+        _is_import_path(instance, attribute, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +34,10 @@ class Provider:
     licence: str = attrs.field(validator=attrs.validators.min_len(1))
     """SPDX identifier or a short sentence, of the weights too where there are any."""
 
-    component: str = attrs.field(validator=_is_class_path)
+    notice: str = ""
+    """One sentence about terms that restrict what its results may be used for, said once in a run, or ''."""
+
+    component: str = attrs.field(validator=_is_import_path)
     """Where the class is, `"package.module:Class"`; it is made as `Class(options, device=device)`."""
 
     options: type = attrs.field(validator=_is_options_class)
@@ -43,3 +51,7 @@ class Provider:
 
     install: tuple[str, ...] = ()
     """Commands that bring what it needs, where `pip install` of the needs' own names would not."""
+
+    weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
+    """The function that names its weights, `"package.module:function"`, or ''. It takes the options and returns a
+    list of `ex4d_core.hub.HubFiles`, folders of the user's included; its module must be cheap to import."""

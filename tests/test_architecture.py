@@ -11,13 +11,13 @@ CORE = ROOT / "ex4d_core"
 
 LAYERS = (
     {"errors", "options", "progress", "provider", "__init__"},
-    {"files"},
+    {"files", "hub"},
     {"types", "hookspecs"},
-    {"geometry", "framing", "roles", "plugins", "store", "memory"},
+    {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
     {"config", "codecs", "depth_preview", "builtin", "stages", "testing", "plugin_tables"},
-    {"cam", "lens", "depth_export"},
-    {"pipeline"},
+    {"cam", "lens", "depth_export", "fetch"},
+    {"pipeline", "fetch_tables"},
     {"session"},
     {"run_folder", "generate"},
     {"batch"},

@@ -1,0 +1,117 @@
+"""Weights that are on this machine are found, and those that are not are named with the command that brings them."""
+
+import json
+import sys
+
+import attrs
+import pytest
+
+from ex4d_core.errors import InputNotFound, PluginFailed
+from ex4d_core.hub import HubFiles, cached, fetch_command, is_hub_name, place
+
+COMMIT = "1" * 40
+FILES = HubFiles(repo="lab/net", revision="main", patterns=("config.json", "vae/*.safetensors"))
+
+
+@pytest.fixture
+def snapshot(tmp_path, monkeypatch):
+    """The hub's cache with the files of FILES in one snapshot; return the snapshot's folder."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repo = tmp_path / "models--lab--net"
+    folder = repo / "snapshots" / COMMIT
+    (folder / "vae").mkdir(parents=True)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(COMMIT)
+    (folder / "config.json").write_text("{}")
+    (folder / "vae" / "a.safetensors").write_bytes(b"weights")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("tencent/DepthCrafter", True),
+        ("lab/net-1.0_b", True),
+        ("depthcrafter", False),
+        ("/weights/net", False),
+        ("../weights", False),
+        ("lab/a--b", False),
+        ("lab/a..b", False),
+        ("a/b/c", False),
+    ],
+)
+def test_the_hub_names_its_repositories_owner_and_name(text, is_one):
+    assert is_hub_name(text) is is_one
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_a_snapshot_is_found_by_branch_and_by_commit(snapshot, revision):
+    assert cached(attrs.evolve(FILES, revision=revision)) == snapshot
+
+
+@pytest.mark.parametrize("change", [{"repo": "lab/other"}, {"revision": "v2"}, {"patterns": ("*.json", "*.bin")}])
+def test_what_the_cache_does_not_have_is_not_found(snapshot, change):
+    assert cached(attrs.evolve(FILES, **change)) is None
+
+
+def test_a_link_whose_file_is_gone_does_not_count(snapshot):
+    (snapshot / "vae" / "a.safetensors").unlink()
+    (snapshot / "vae" / "a.safetensors").symlink_to(snapshot / "gone")
+    assert cached(FILES) is None
+
+
+def test_weights_in_parts_count_when_all_that_the_index_names_are_there(snapshot):
+    index = {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}
+    (snapshot / "vae" / "model.safetensors.index.json").write_text(json.dumps(index))
+    files = attrs.evolve(FILES, patterns=("vae/*",))
+    assert cached(files) is None
+    (snapshot / "vae" / "b.safetensors").write_bytes(b"more")
+    assert cached(files) == snapshot
+
+
+def test_a_file_that_the_hubs_list_names_is_missed(snapshot):
+    """The list of all files is written by the hub's client; of those, what the patterns leave out may be absent."""
+    entry = {"size": 1, "blob_id": "0" * 40}
+    listed = dict.fromkeys(("config.json", "vae/a.safetensors", "unet/net.safetensors"), entry)
+    (snapshot.parent.parent / "trees").mkdir()
+    trees = snapshot.parent.parent / "trees" / f"{COMMIT}.json"
+    trees.write_text(json.dumps({"format_version": 1, "files": listed}))
+    assert cached(FILES) == snapshot
+    assert cached(attrs.evolve(FILES, patterns=("*",))) is None
+
+
+def test_a_folder_of_the_users_comes_before_the_cache(snapshot, tmp_path):
+    (tmp_path / "mine").mkdir()
+    assert place(HubFiles(repo=str(tmp_path / "mine"), revision="main"), fetch="ex4d fetch x") == tmp_path / "mine"
+    assert place(FILES, fetch="ex4d fetch x") == snapshot
+
+
+def test_what_is_not_here_is_named_with_the_command(snapshot):
+    with pytest.raises(InputNotFound, match=r"weights lab/net \(v2\) are not on this machine.*; type: ex4d fetch x"):
+        place(attrs.evolve(FILES, revision="v2"), fetch="ex4d fetch x")
+
+
+def test_what_is_neither_a_folder_nor_a_name_is_said(snapshot):
+    with pytest.raises(InputNotFound, match="there is no folder weights/of/mine; give a folder with weights, or OWNER"):
+        place(HubFiles(repo="weights/of/mine", revision="main"), fetch="ex4d fetch x")
+
+
+def test_without_the_hubs_client_the_message_has_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(PluginFailed, match="type: pip install huggingface_hub"):
+        cached(FILES)
+
+
+def test_the_command_repeats_what_the_user_set():
+    @attrs.frozen
+    class Options:
+        net: str = "lab/net"
+        revision: str = "main"
+        steps: int = 5
+
+    def command(options):
+        return fetch_command("mine", options, role="depth", of=("net", "revision"))
+
+    assert command(Options(steps=3)) == "ex4d fetch mine"
+    assert command(Options(net="me/net")) == "ex4d fetch mine --set depth.net=me/net"
