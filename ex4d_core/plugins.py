@@ -85,6 +85,14 @@ class Offer:
                 f"(licence: {self.provider.licence}); type: {' && '.join(self.install_commands())}"
             )
 
+    def obstacle(self, device_type: str) -> str:
+        """Return why it is not worth choosing on a kind of device, or ''."""
+        if device_type not in self.provider.devices:
+            return f"is for {' or '.join(self.provider.devices)}"
+        if missing := self.missing_needs():
+            return f"needs {' and '.join(missing)} ({' && '.join(self.install_commands())})"
+        return ""
+
     def load(self) -> type:
         """Import and return the component's class.
 

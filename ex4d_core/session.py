@@ -13,11 +13,12 @@ import torch
 from ex4d_core.cam import parse_cam
 from ex4d_core.compat import preset
 from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge, refuse_unknown
-from ex4d_core.errors import InvalidConfig
+from ex4d_core.errors import InvalidConfig, PluginFailed
+from ex4d_core.hub import cached
 from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
 from ex4d_core.progress import Reporter, SilentReporter
-from ex4d_core.registry import Registry
+from ex4d_core.registry import Choice, Registry
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import Video
 
@@ -78,6 +79,7 @@ class Session:
         self.reporter = reporter or SilentReporter()
         self._preset = preset(self.config.compat)
         self._loaded: dict[str, Any] = {}
+        self._choices: dict[str, Choice] = {}
         self._last_shot: Shot | None = None
 
     @cached_property
@@ -105,11 +107,16 @@ class Session:
             InvalidConfig: an option is unknown or has a value that it cannot take.
         """
         given: ComponentConfig = getattr(self.config, role)
-        if given.name == "auto":
-            offer = self.registry.choose(role, self.device.type)
-        else:
+        if given.name != "auto":
             offer = self.registry.find(role, given.name)
-        return Chosen(offer=offer, options=self._options(role, offer, given.options))
+            return Chosen(offer=offer, options=self._options(role, offer, given.options))
+        choice = self._best(role)
+        try:
+            return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
+        except InvalidConfig as error:
+            if not choice.instead_of:
+                raise
+            raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.instead_of)}") from error
 
     def choose_trajectory(self, cam: str) -> Chosen:
         """Return the generator for a `--cam` text and its options.
@@ -192,11 +199,31 @@ class Session:
         own = {field.name for field in attrs.fields(offer.provider.options)}
         return {key: value for key, value in self.config.trajectory.options.items() if key in own}
 
+    def _best(self, role: str) -> Choice:
+        """Return what `auto` means for a role, the same all through the session."""
+        if role not in self._choices:
+            self._choices[role] = self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+        return self._choices[role]
+
+    def _lacks_weights(self, offer: Offer) -> bool:
+        given: ComponentConfig = getattr(self.config, offer.role)
+        try:
+            return not all(cached(files) for files in offer.weights(self._options(offer.role, offer, given.options)))
+        except (
+            InvalidConfig
+        ):  # said when it is used: a slip in an option does not make another component the better one
+            return False
+        except PluginFailed:  # without the hub's client there is nothing of the hub's
+            return True
+
     def _load(self, role: str) -> Any:
         if role not in self._loaded:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
-                self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}")
+                why = "".join(f"; {reason}" for reason in self._best(role).instead_of)
+                self.reporter.note(
+                    f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}{why}"
+                )
             if chosen.offer.provider.notice:
                 self.reporter.note(f"{role} {chosen.offer.name}: {chosen.offer.provider.notice}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
@@ -205,7 +232,8 @@ class Session:
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
         """Lay the user's options over the preset's; of a preset for a whole role only what the component has."""
         cls = offer.provider.options
-        known = {field.name for field in attrs.fields(cls)}
+        known = [field.name for field in attrs.fields(cls)]
+        refuse_unknown(given, known, role, component=offer.name)
         for_role = {key: value for key, value in self._preset.get(role, {}).items() if key in known}
         return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
 

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import torch
 
+from ex4d_core.hub import HubFiles
 from ex4d_core.options import option
 from ex4d_core.plugins import Offer, Plugins, find_plugins
 from ex4d_core.provider import Provider
@@ -19,6 +20,7 @@ STEPS_DONE: list[int] = []
 
 @attrs.frozen
 class StepOptions:
+    model: str = option("nobody/has-this", help="Weights: a name on the hub or a folder.")
     steps: int = option(4, help="Steps.")
     stop_at: int = option(0, help="The step at which the user presses Ctrl-C; 0 is never.", decides=False)
     memory: str = option("none", help="What the card has.", decides=False)
@@ -55,6 +57,10 @@ class StepBackbone:
         return Video(frames=torch.where(guidance.mask[..., None], guidance.color, hidden), fps=guidance.fps)
 
 
+def weights(options: StepOptions) -> list[HubFiles]:
+    return [HubFiles(repo=options.model, revision="main")]
+
+
 STEPWISE = Provider(
     name="stepwise",
     summary="for tests",
@@ -62,6 +68,10 @@ STEPWISE = Provider(
     component=f"{__name__}:StepBackbone",
     options=StepOptions,
 )
+
+
+WAN = attrs.evolve(STEPWISE, name="wan", weights=f"{__name__}:weights")
+"""Goes by the name that `auto` looks for first."""
 
 
 def plugins_with(*providers: Provider) -> Plugins:
