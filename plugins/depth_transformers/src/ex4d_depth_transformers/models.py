@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-_NON_COMMERCIAL = "CC-BY-NC-4.0"
-
 
 @attrs.frozen(kw_only=True)
 class Model:
@@ -21,16 +19,16 @@ class Model:
 
 
 def _depth_anything_v2() -> Iterator[tuple[str, Model]]:
-    for size in ("small", "base", "large"):
-        licence = "Apache-2.0" if size == "small" else _NON_COMMERCIAL
-        for short, long in (("", ""), ("metric-indoor-", "Metric-Indoor-"), ("metric-outdoor-", "Metric-Outdoor-")):
-            repo = f"depth-anything/Depth-Anything-V2-{long}{size.capitalize()}-hf"
-            yield f"depth-anything-v2-{short}{size}", Model(repo=repo, licence=licence)
+    for variant in ("", "Metric-Indoor-", "Metric-Outdoor-"):
+        for size in ("Small", "Base", "Large"):
+            name = f"Depth-Anything-V2-{variant}{size}"
+            licence = "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0"
+            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", licence=licence)
 
 
 MODELS: Mapping[str, Model] = {
     **dict(_depth_anything_v2()),
-    "depth-pro": Model(repo="apple/DepthPro-hf", licence="Apple's model licence for research (apple-amlr)"),
+    "depth-pro": Model(repo="apple/DepthPro-hf", licence="apple-amlr, for research"),
     "zoedepth": Model(repo="Intel/zoedepth-nyu-kitti", licence="MIT"),
     "dpt-large": Model(repo="Intel/dpt-large", licence="Apache-2.0"),
 }

@@ -20,7 +20,10 @@ class TransformersOptions:
 
     model: str = option(
         DEFAULT,
-        help=f"A name on the Hugging Face hub, a folder with a checkpoint, or one of {', '.join(MODELS)}.",
+        help=(
+            "A name on the Hugging Face hub, a folder with a checkpoint, or one of "
+            f"{', '.join(f'{name} ({model.licence})' for name, model in MODELS.items())}."
+        ),
         decides=False,  # what it stands for does: the fingerprint
     )
     revision: str = option("main", help="Commit, tag or branch on the hub; a folder has none.", decides=False)
