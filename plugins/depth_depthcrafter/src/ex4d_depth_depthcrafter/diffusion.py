@@ -22,6 +22,9 @@ from ex4d_depth_depthcrafter.windows import Window, cut_windows
 NOISE_STRENGTH = 0.02
 """Standard deviation of the noise added to frames in [-1, 1]."""
 
+ENCODED_PIXELS = 2 * 1024 * 576
+"""Pixels that an encoder takes at once, in whole frames; more are no faster."""
+
 TIME_IDS = (7.0, 127.0, NOISE_STRENGTH)
 """Frames per second, motion bucket and noise strength that DepthCrafter was trained with, whatever the clip's are."""
 
@@ -79,15 +82,14 @@ class DepthDiffusion:
         """Return what both encoders make of frames [T, H, W, 3]; draws the first noise."""
         networks = self._networks
         with networks.using(networks.image_encoder):
-            embeddings = torch.cat([self._embed(chunk, meter) for chunk in self._chunks(frames)])
+            blocks = torch.split(frames, self._options.window)
+            embeddings = torch.cat([self._embed(block, meter) for block in blocks])
         with networks.using(networks.vae.encoder, networks.vae.quant_conv):
             # A window's noise at a time: long clips need no more memory than short ones.
             latents = [
                 self._latents(chunk, noise, meter)
-                for block in torch.split(frames, self._options.window)
-                for chunk, noise in zip(
-                    self._chunks(block), self._chunks(self._noise_for(block, generator)), strict=True
-                )
+                for block in blocks
+                for chunk, noise in self._with_noise(block, generator)
             ]
         return Conditioning(embeddings=embeddings, latents=torch.cat(latents))
 
@@ -112,7 +114,7 @@ class DepthDiffusion:
         """Yield pictures of the depth, float32 [n, 3, H, W] in [0, 1], some frames at a time."""
         vae = self._networks.vae
         with self._networks.using(vae.decoder):
-            for chunk in self._chunks(latents):
+            for chunk in torch.split(latents, self._options.decode_chunk):
                 decoded = vae.decode(chunk / vae.config.scaling_factor, num_frames=len(chunk), return_dict=False)[0]
                 # NaN stays NaN in clamp, for whoever looks for it.
                 yield (decoded.float() / 2 + 0.5).clamp(0, 1)
@@ -150,13 +152,14 @@ class DepthDiffusion:
         frames: Tensor = predicted[0]
         return frames
 
-    def _embed(self, chunk: Tensor, meter: Meter) -> Tensor:
+    def _embed(self, block: Tensor, meter: Meter) -> Tensor:
         networks = self._networks
         side = networks.image_encoder.config.image_size
-        pictures = (encoder_picture(self._signed(chunk).float(), side) + 1) / 2
+        chunks = [encoder_picture(self._signed(chunk).float(), side) for chunk in _encoded_at_once(block)]
+        pictures = (torch.cat(chunks) + 1) / 2
         mean, std = (pictures.new_tensor(values).view(3, 1, 1) for values in (networks.image_mean, networks.image_std))
         embeddings: Tensor = networks.image_encoder(((pictures - mean) / std).to(networks.dtype)).image_embeds
-        meter.advance(len(chunk))
+        meter.advance(len(block))
         return embeddings
 
     def _latents(self, chunk: Tensor, noise: Tensor, meter: Meter) -> Tensor:
@@ -172,13 +175,18 @@ class DepthDiffusion:
         pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
         return pictures.to(self._networks.dtype) * 2 - 1
 
-    def _noise_for(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+    def _with_noise(self, frames: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         count, height, width, channels = frames.shape
         shape = (count, channels, height, width)
-        return torch.randn(shape, generator=generator, device=self._networks.device, dtype=self._networks.dtype)
+        noise = torch.randn(shape, generator=generator, device=self._networks.device, dtype=self._networks.dtype)
+        chunks = _encoded_at_once(frames)
+        return zip(chunks, torch.split(noise, len(chunks[0])), strict=True)
 
-    def _chunks(self, frames: Tensor) -> Sequence[Tensor]:
-        return torch.split(frames, self._options.decode_chunk)
+
+def _encoded_at_once(frames: Tensor) -> Sequence[Tensor]:
+    """Return frames [T, H, W, 3] in pieces that an encoder needs little memory for; each frame is on its own."""
+    _, height, width, _ = frames.shape
+    return torch.split(frames, max(1, ENCODED_PIXELS // (height * width)))
 
 
 def crossfade(earlier: Tensor, later: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from ex4d_core.errors import InvalidInput
 from ex4d_depth_depthcrafter.options import Offload
+from ex4d_depth_depthcrafter.tuning import tune
 from ex4d_depth_depthcrafter.weights import Checkpoint, weight_files
 
 
@@ -78,6 +79,7 @@ def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.
         vae.quant_conv.float()
     for module in (unet, vae, image_encoder):
         module.eval().requires_grad_(False)
+        tune(module, device)
         _settle(module, device, offload)
     preprocessing = _json(checkpoint.folder("feature_extractor") / "preprocessor_config.json")
     return Networks(
