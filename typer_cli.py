@@ -201,6 +201,32 @@ def generate(
     typer.echo(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
 
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Name of a component that has weights.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Options that name other weights.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the download.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded, and stop.")] = False,
+    json_: Json = False,
+) -> None:
+    """Download a component's weights from the Hugging Face hub; what is here already stays."""
+    from ex4d_core.console import ConsoleReporter
+    from ex4d_core.fetch import download, plan_for
+    from ex4d_core.fetch_tables import plan_json, plan_tables
+
+    plan = plan_for(name, settings or ())
+    if not json_:
+        _print(*plan_tables(plan))
+    folders = None
+    if not dry_run:
+        plan.check_room()
+        if plan.missing and not yes and sys.stdin.isatty():
+            typer.confirm("Download?", default=True, abort=True, err=True)
+        with ConsoleReporter(quiet=json_ or not plan.missing).transfer("download") as progress:
+            folders = download(plan, progress)
+    typer.echo(plan_json(plan, folders) if json_ else "\n".join(f"ready: {folder}" for folder in folders or ()))
+
+
 @plugins_app.command("list")
 def plugins_list(json_: Json = False) -> None:
     """List the components that are installed, and the plugins that do not work."""
@@ -325,7 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(normalize_arguments(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as stop:
         if stop.code == STOPPED:
-            typer.echo("stopped; the same command goes on from the last finished stage", err=True)
+            typer.echo("stopped; the same command goes on from what is finished", err=True)
         raise
     except Ex4dError as error:
         if os.environ.get("EX4D_TRACE"):

@@ -4,21 +4,51 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 import attrs
+from rich import filesize
 from rich import progress as bars
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ex4d_core.batch import Outcome
 from ex4d_core.progress import Progress
+
+if TYPE_CHECKING:  # what it needs of a run is heavy, and not every command runs something
+    from ex4d_core.batch import Outcome
 
 _LOG_EVERY = 5.0
 """Seconds between two lines of one stage in a log."""
+
+
+class _RateColumn(bars.ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: bars.Task) -> str:
+        """Return the rate, once there is one."""
+        return f"{task.speed:.1f}/s" if task.speed else "-/s"
+
+
+@attrs.frozen(kw_only=True)
+class _Unit:
+    """How amounts of something are shown."""
+
+    amount: Callable[[int], str]
+    rate: Callable[[float], str]
+    columns: Callable[[], tuple[bars.ProgressColumn, bars.ProgressColumn]]
+    """Amount and rate in a bar; a column belongs to one bar."""
+
+
+_FRAMES = _Unit(amount=str, rate=lambda rate: f"{rate:.1f}", columns=lambda: (bars.MofNCompleteColumn(), _RateColumn()))
+_BYTES = _Unit(
+    amount=filesize.decimal,
+    rate=lambda rate: filesize.decimal(int(rate)),
+    columns=lambda: (bars.DownloadColumn(), bars.TransferSpeedColumn()),
+)
 
 
 class ConsoleReporter:
@@ -28,17 +58,13 @@ class ConsoleReporter:
         self._quiet = quiet
         self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Progress]:
+    def stage(self, name: str) -> AbstractContextManager[Progress]:
         """Show a stage until the block ends."""
-        if self._quiet:
-            yield lambda done, total: None
-        elif self._console.is_terminal:
-            with self._bar(name) as progress:
-                yield progress
-        else:
-            with self._log(name) as progress:
-                yield progress
+        return self._show(name, _FRAMES)
+
+    def transfer(self, name: str) -> AbstractContextManager[Progress]:
+        """Show bytes on their way until the block ends."""
+        return self._show(name, _BYTES)
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -50,12 +76,22 @@ class ConsoleReporter:
         self._console.print(f"warning: {text}", markup=False)
 
     @contextmanager
-    def _bar(self, name: str) -> Iterator[Progress]:
+    def _show(self, name: str, unit: _Unit) -> Iterator[Progress]:
+        if self._quiet:
+            yield lambda done, total: None
+        elif self._console.is_terminal:
+            with self._bar(name, unit) as progress:
+                yield progress
+        else:
+            with self._log(name, unit) as progress:
+                yield progress
+
+    @contextmanager
+    def _bar(self, name: str, unit: _Unit) -> Iterator[Progress]:
         columns = (
             bars.TextColumn("{task.description:<9}"),
             bars.BarColumn(),
-            bars.MofNCompleteColumn(),
-            _RateColumn(),
+            *unit.columns(),
             bars.TimeElapsedColumn(),
             bars.TextColumn("elapsed,"),
             bars.TimeRemainingColumn(),
@@ -66,7 +102,7 @@ class ConsoleReporter:
             yield lambda done, total: display.update(task, completed=done, total=total)
 
     @contextmanager
-    def _log(self, name: str) -> Iterator[Progress]:
+    def _log(self, name: str, unit: _Unit) -> Iterator[Progress]:
         started = said = time.monotonic()
         last = (0, 0)
 
@@ -76,19 +112,13 @@ class ConsoleReporter:
             now = time.monotonic()
             if now - said >= _LOG_EVERY and 0 < done < total:
                 said = now
-                left = (now - started) / done * (total - done)
-                self._console.print(f"{name}: {done}/{total}, {done / (now - started):.1f}/s, {left:.0f} s left")
+                rate = done / (now - started)
+                amount = f"{unit.amount(done)}/{unit.amount(total)}"
+                self._console.print(f"{name}: {amount}, {unit.rate(rate)}/s, {(total - done) / rate:.0f} s left")
 
         yield progress
-        self._console.print(f"{name}: {last[0]}/{last[1]} in {time.monotonic() - started:.1f} s")
-
-
-class _RateColumn(bars.ProgressColumn):
-    """Frames a second."""
-
-    def render(self, task: bars.Task) -> str:
-        """Return the rate, once there is one."""
-        return f"{task.speed:.1f}/s" if task.speed else "-/s"
+        amount = f"{unit.amount(last[0])}/{unit.amount(last[1])}"
+        self._console.print(f"{name}: {amount} in {time.monotonic() - started:.1f} s")
 
 
 def summary(outcomes: Sequence[Outcome]) -> Group:

@@ -37,6 +37,10 @@ class OutputFailed(Ex4dError, OSError):
     """An output cannot be written."""
 
 
+class DownloadFailed(Ex4dError, OSError):
+    """Something cannot be downloaded, or did not arrive as it should."""
+
+
 class Cancelled(Ex4dError):
     """A progress callback asked for the work to stop."""
 

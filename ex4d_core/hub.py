@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -55,6 +56,8 @@ def cached(files: HubFiles) -> Path | None:
     Raises:
         PluginFailed: the package huggingface_hub is not installed.
     """
+    if not is_hub_name(files.repo):
+        return None
     hub = huggingface_hub()
     asked = {"revision": files.revision, "allow_patterns": list(files.patterns), "local_files_only": True}
     try:
@@ -112,7 +115,8 @@ def fetch_command(name: str, options: Any, *, role: str, of: Sequence[str]) -> s
     """
     defaults = {field.name: field.default for field in attrs.fields(type(options))}
     given = [option for option in of if getattr(options, option) != defaults[option]]
-    return f"ex4d fetch {name}" + "".join(f" --set {role}.{option}={getattr(options, option)}" for option in given)
+    settings = [shlex.quote(f"{role}.{option}={getattr(options, option)}") for option in given]
+    return " --set ".join([f"ex4d fetch {name}", *settings])
 
 
 def huggingface_hub() -> ModuleType:
@@ -123,7 +127,10 @@ def huggingface_hub() -> ModuleType:
     """
     try:
         import huggingface_hub
+        import huggingface_hub.constants
         import huggingface_hub.errors
+        import huggingface_hub.file_download
+        import huggingface_hub.utils
     except ModuleNotFoundError as error:
         raise PluginFailed(
             "weights on the hub need the package huggingface_hub, which is not installed; "

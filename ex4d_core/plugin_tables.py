@@ -50,12 +50,16 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
     for offer in offers:
         yield f"[bold]{offer.role} {offer.name}[/]: {escape(offer.provider.summary)}"
         yield f"licence: {escape(offer.provider.licence)}; from {offer.distribution} {offer.version}"
+        if offer.provider.notice:
+            yield f"notice: {escape(offer.provider.notice)}"
         if offer.provider.needs:
             missing = offer.missing_needs()
             lack = f", of which {', '.join(missing)} is not installed" if missing else ""
             yield f"needs: {', '.join(offer.provider.needs)}{lack}"
             if missing:
                 yield f"type: {escape(' && '.join(offer.install_commands()))}"
+        if offer.provider.weights:
+            yield f"weights: type ex4d fetch {offer.name}"
         yield _options_table(offer)
 
 
@@ -75,6 +79,7 @@ def as_json(plugins: Plugins) -> str:
             "name": offer.name,
             "summary": offer.provider.summary,
             "licence": offer.provider.licence,
+            "notice": offer.provider.notice,
             "distribution": offer.distribution,
             "version": offer.version,
             "missing": list(offer.missing_needs()),

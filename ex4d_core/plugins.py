@@ -14,6 +14,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import attrs
 import pluggy
@@ -22,6 +23,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 import ex4d_core
 from ex4d_core import hookspecs
 from ex4d_core.errors import PluginFailed
+from ex4d_core.hub import HubFiles
 from ex4d_core.provider import Provider
 
 BUILTINS = ("ex4d_core.builtin.plugin",)
@@ -90,15 +92,28 @@ class Offer:
             PluginFailed: a module that it needs is missing, or importing it failed.
         """
         self.check_needs()
-        module, _, name = self.provider.component.partition(":")
+        component: type = self._imported(self.provider.component)
+        return component
+
+    def weights(self, options: object) -> list[HubFiles]:
+        """Return the files on the hub that it needs with these options; folders of the user's are left out.
+
+        Raises:
+            PluginFailed: importing the function that names them failed.
+        """
+        if not self.provider.weights:
+            return []
+        return [files for files in self._imported(self.provider.weights)(options) if files.folder() is None]
+
+    def _imported(self, path: str) -> Any:
+        module, _, name = path.partition(":")
         try:
-            component: type = getattr(importlib.import_module(module), name)
+            return getattr(importlib.import_module(module), name)
         except Exception as error:
             raise PluginFailed(
                 f"the {self.role} {self.name!r} of {self.distribution} {self.version} could not be loaded: "
                 f"{describe(error)}; try `pip install --upgrade {self.distribution}`"
             ) from error
-        return component
 
 
 @attrs.frozen(kw_only=True)

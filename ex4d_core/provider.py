@@ -34,6 +34,9 @@ class Provider:
     licence: str = attrs.field(validator=attrs.validators.min_len(1))
     """SPDX identifier or a short sentence, of the weights too where there are any."""
 
+    notice: str = ""
+    """One sentence about terms that restrict what its results may be used for, said once in a run, or ''."""
+
     component: str = attrs.field(validator=_is_import_path)
     """Where the class is, `"package.module:Class"`; it is made as `Class(options, device=device)`."""
 

@@ -50,13 +50,32 @@ class Registry:
         if found:
             choices = " or ".join(f"{o.name}@{o.distribution}" for o in found)
             raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {choices}")
-        for problem in self.plugins.problems:
-            if wanted in (problem.plugin, problem.distribution):
-                raise PluginFailed(problem.sentence())
+        self._refuse_broken(wanted)
         names = sorted({o.name for o in offers})
         raise ComponentNotFound(
             f"there is no {role} {name!r}{nearest(wanted, names)}; installed: {', '.join(names) or 'none'}"
         )
+
+    def find_anywhere(self, name: str) -> Offer:
+        """Return the offer of a name whatever its role, or of `role.name` where two roles use one name.
+
+        Raises:
+            ComponentNotFound: nothing of that name is installed.
+            PluginFailed: the plugin of that name is installed and broken.
+            InvalidConfig: several components have the name.
+        """
+        role, dot, rest = name.partition(".")
+        if dot and role in ROLES:
+            return self.find(role, rest)
+        wanted = name.partition("@")[0]
+        roles = sorted({offer.role for offer in self.plugins.offers if offer.name == wanted})
+        if len(roles) == 1:
+            return self.find(roles[0], name)
+        if roles:
+            raise InvalidConfig(f"several roles have a {wanted!r}; say {' or '.join(f'{r}.{name}' for r in roles)}")
+        self._refuse_broken(wanted)
+        names = {offer.name for offer in self.plugins.offers}
+        raise ComponentNotFound(f"there is no component {name!r}{nearest(wanted, names)}; see ex4d plugins list")
 
     def choose(self, role: str, device_type: str) -> Offer:
         """Return the best offer for a role on a kind of device (`cpu`, `cuda`, `mps`).
@@ -71,6 +90,11 @@ class Registry:
         names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
         bring = "give --depth-file FILE, or " if role == "depth" else ""
         raise ComponentNotFound(f"no {role} can be chosen on its own here; {bring}name one with --{role}: {names}")
+
+    def _refuse_broken(self, name: str) -> None:
+        for problem in self.plugins.problems:
+            if name in (problem.plugin, problem.distribution):
+                raise PluginFailed(problem.sentence())
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the component of an offer and make it."""

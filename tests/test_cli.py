@@ -232,7 +232,7 @@ def test_ctrl_c_says_how_to_go_on(ex4d, small_clip, monkeypatch):
     monkeypatch.setattr("ex4d_core.batch.run_batch", interrupt)
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth)
     assert code == 130
-    assert "the same command goes on from the last finished stage" in err
+    assert "the same command goes on from what is finished" in err
 
 
 def test_two_paths_of_one_clip_are_both_in_its_run_file(run, tmp_path):

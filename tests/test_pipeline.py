@@ -18,6 +18,8 @@ from ex4d_core import stages
 from ex4d_core.batch import find_clips, run_folders
 from ex4d_core.errors import Cancelled, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.files import file_hash
+from ex4d_core.plugins import find_plugins
+from ex4d_core.registry import Registry
 from ex4d_core.run_folder import export
 
 STAGES = ("depth", "guidance", "result")
@@ -75,6 +77,23 @@ def test_a_second_path_in_a_session_estimates_no_second_depth(session, small_cli
     session.run(small_clip.video, cam="30")
     take = session.run(small_clip.video, cam="-30")
     assert made_stages(take.shot) == ["read", "depth", "guidance", "result", "guidance", "result"]
+
+
+def test_terms_that_restrict_use_are_said_once_in_a_session(settings, small_clip):
+    found = find_plugins()
+    restricted = [
+        attrs.evolve(offer, provider=attrs.evolve(offer.provider, notice="for tests only"))
+        for offer in found.offers
+        if offer.name == "zbuffer"
+    ]
+    others = [offer for offer in found.offers if offer.name != "zbuffer"]
+    registry = Registry(attrs.evolve(found, offers=(*others, *restricted)))
+    session = ex4d.Session(**settings, renderer="zbuffer", registry=registry)
+    notes = []
+    session.reporter.note = notes.append
+    for cam in ("30", "-30"):
+        session.run(small_clip.video, cam=cam)
+    assert notes.count("renderer zbuffer: for tests only") == 1
 
 
 def test_frames_in_memory_run_as_a_file_does(session, small_clip):

@@ -10,6 +10,9 @@ import pytest
 
 from ex4d_core.config import make_options
 from ex4d_core.errors import InvalidConfig
+from ex4d_core.plugin_tables import details
+from ex4d_core.plugins import find_plugins
+from ex4d_core.registry import Registry
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 from ex4d_depth_depthcrafter.plugin import ex4d_depth_estimators
 
@@ -51,3 +54,16 @@ def test_listing_and_making_options_imports_neither_torch_nor_diffusers():
 def test_options_that_have_no_meaning_are_refused(given, message):
     with pytest.raises(InvalidConfig, match=message):
         make_options(DepthCrafterOptions, given, "depth")
+
+
+def test_showing_it_says_its_terms_and_how_to_get_its_weights():
+    shown = [line for line in details(find_plugins(), "depthcrafter") if isinstance(line, str)]
+    assert any(line.startswith("notice: DepthCrafter's weights are for academic use only") for line in shown)
+    assert "weights: type ex4d fetch depthcrafter" in shown
+
+
+def test_it_names_what_it_needs_from_the_hub_but_for_the_users_folders(tmp_path):
+    offer = Registry().find("depth", "depthcrafter")
+    assert [files.repo for files in offer.weights(DepthCrafterOptions(unet=str(tmp_path)))] == [
+        "stabilityai/stable-video-diffusion-img2vid"
+    ]

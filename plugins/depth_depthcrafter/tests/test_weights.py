@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
-from ex4d_depth_depthcrafter.weights import locate, weight_files
+from ex4d_depth_depthcrafter.weights import hub_files, locate, weight_files
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -45,20 +47,29 @@ def empty_cache(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
-def test_weights_that_are_not_here_are_named_with_the_commands(empty_cache):
+def test_weights_that_are_not_here_are_named_with_the_command(empty_cache):
     with pytest.raises(
-        InputNotFound, match="are not on this machine, neither as a folder nor in the hub's cache; type: "
-    ) as raised:
+        InputNotFound,
+        match=r"tencent/DepthCrafter \(c1a22b.*\) are not on this machine.*; type: ex4d fetch depthcrafter$",
+    ):
         locate(DepthCrafterOptions())
-    told = str(raised.value)
-    assert "hf download tencent/DepthCrafter --revision main config.json" in told
-    assert "&& hf download stabilityai/stable-video-diffusion-img2vid --revision" in told
 
 
-def test_the_command_for_the_base_names_its_commit(empty_cache, checkpoint):
-    options = DepthCrafterOptions(unet=str(checkpoint / "unet"))
-    with pytest.raises(InputNotFound, match=f"hf download {options.base} --revision {options.base_revision} --include"):
+def test_the_command_has_the_names_that_were_given(empty_cache, checkpoint):
+    options = DepthCrafterOptions(unet=str(checkpoint / "unet"), base="lab/svd", base_revision="v2", steps=3)
+    command = f"ex4d fetch depthcrafter --set depth.unet={checkpoint}/unet --set depth.base=lab/svd "
+    with pytest.raises(InputNotFound, match=f"lab/svd .*type: {command}--set depth.base_revision=v2$"):
         locate(options)
+
+
+def test_the_smaller_weights_and_nothing_else_are_fetched():
+    unet, base = hub_files(DepthCrafterOptions())
+    assert [unet.repo, base.repo] == ["tencent/DepthCrafter", "stabilityai/stable-video-diffusion-img2vid"]
+    assert all(re.fullmatch("[0-9a-f]{40}", files.revision) for files in (unet, base))
+    on_the_hub = ["vae/diffusion_pytorch_model", "image_encoder/model", "unet/diffusion_pytorch_model"]
+    wanted = [f"{name}{kind}.safetensors" for name in on_the_hub for kind in ("", ".fp16")]
+    assert [name for name in wanted if base.wants(name)] == [f"{name}.fp16.safetensors" for name in on_the_hub[:2]]
+    assert [name for name in ("assets/visualization.gif", "config.json") if unet.wants(name)] == ["config.json"]
 
 
 def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
@@ -66,9 +77,22 @@ def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
         (empty_cache / name / "refs").mkdir(parents=True)
         (empty_cache / name / "refs" / "main").write_text("0" * 40)
         shutil.copytree(checkpoint / source, empty_cache / name / "snapshots" / ("0" * 40))
-    found = locate(DepthCrafterOptions(unet="lab/depth", base="lab/svd", base_revision="0" * 40))
+    found = locate(DepthCrafterOptions(unet="lab/depth", unet_revision="main", base="lab/svd", base_revision="0" * 40))
     assert found.unet == empty_cache / "models--lab--depth" / "snapshots" / ("0" * 40)
     assert found.folder("vae").is_dir()
+
+
+def test_weights_of_32_bits_do_where_those_of_16_are_on_the_hub_only(empty_cache, checkpoint):
+    repo = empty_cache / "models--lab--svd"
+    shutil.copytree(checkpoint / "base", repo / "snapshots" / ("0" * 40))
+    names = [path.relative_to(checkpoint / "base").as_posix() for path in (checkpoint / "base").rglob("*.*")]
+    names += [name.replace(".safetensors", ".fp16.safetensors") for name in names if name.endswith(".safetensors")]
+    (repo / "trees").mkdir()
+    entry = {"size": 1, "blob_id": "0" * 40}
+    listed = dict.fromkeys(names, entry)  # as the hub's client keeps it
+    (repo / "trees" / f"{'0' * 40}.json").write_text(json.dumps({"format_version": 1, "files": listed}))
+    found = locate(DepthCrafterOptions(unet=str(checkpoint / "unet"), base="lab/svd", base_revision="0" * 40))
+    assert found.base == repo / "snapshots" / ("0" * 40)
 
 
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "../weights", "owner/a--b", "depthcrafter"])

@@ -40,7 +40,9 @@ class DepthCrafterOptions:
         decides=False,  # what it stands for does: the fingerprint
     )
     unet_revision: str = option(
-        "main", help="Commit, tag or branch of the UNet on the hub; a folder has none.", decides=False
+        "c1a22b53f8abf80cd0b025adf29e637773229eca",
+        help="Commit, tag or branch of the UNet on the hub; a folder has none.",
+        decides=False,
     )
     base: str = option(
         "stabilityai/stable-video-diffusion-img2vid",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,16 +10,16 @@ import attrs
 
 from ex4d_core.errors import InputNotFound
 from ex4d_core.files import files_hash
+from ex4d_core.hub import HubFiles, cached, fetch_command, place
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
 BASE_PARTS = ("image_encoder", "vae", "feature_extractor", "scheduler")
 """Subfolders of Stable Video Diffusion that are used; its own UNet is not."""
 
-_NETWORKS = ("image_encoder", "vae")
+_NETWORKS = {"image_encoder": "model", "vae": "diffusion_pytorch_model"}
 _CONFIGS = {"feature_extractor": "preprocessor_config.json", "scheduler": "scheduler_config.json"}
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _HALF = ".fp16."
-_FULL_WEIGHTS = "diffusion_pytorch_model.safetensors"
+_NAMES = ("unet", "unet_revision", "base", "base_revision")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,28 +40,33 @@ class Checkpoint:
         return " ".join(_identity(self.folder(part)) for part in ("unet", *BASE_PARTS))
 
 
+def hub_files(options: DepthCrafterOptions) -> list[HubFiles]:
+    """Return what is needed: of the UNet, and of Stable Video Diffusion."""
+    unet = ("config.json", "diffusion_pytorch_model*.safetensors")
+    # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
+    return [
+        HubFiles(repo=options.unet, revision=options.unet_revision, patterns=unet),
+        _base(options, ".fp16.safetensors"),
+    ]
+
+
 def locate(options: DepthCrafterOptions) -> Checkpoint:
     """Return the folders that the options name, on this machine.
 
     Raises:
         InputNotFound: a folder is no checkpoint, or the hub's cache does not have it; the message has the command.
     """
-    unet = _place(options.unet, options.unet_revision)
-    base = _place(options.base, options.base_revision)
-    if unet is None or base is None:
-        missing = [(options.unet, _download_unet(options))] * (unet is None)
-        missing += [(options.base, _download_base(options))] * (base is None)
-        names, commands = zip(*missing, strict=True)
-        raise InputNotFound(
-            f"the weights {' and '.join(names)} are not on this machine, neither as a folder nor in the hub's cache; "
-            f"type: {' && '.join(commands)}"
-        )
-    for folder, name, need in _needed(unet, base, options):
+    fetch = fetch_command("depthcrafter", options, role="depth", of=_NAMES)
+    unet, base = hub_files(options)
+    # Where somebody has brought only the weights of 32 bits, these do as well.
+    found = base.folder() or cached(_base(options, ".safetensors"))
+    checkpoint = Checkpoint(unet=place(unet, fetch=fetch), base=found or place(base, fetch=fetch))
+    for folder, name, need in _needed(checkpoint, options):
         if not any(folder.glob(need)):
             raise InputNotFound(
-                f"{folder} has no {need}, so it is no part of the checkpoint {name}; {_mend(options, name)}"
+                f"{folder} has no {need}, so it is no part of the checkpoint {name}; check the folder that was given"
             )
-    return Checkpoint(unet=unet, base=base)
+    return checkpoint
 
 
 def weight_files(folder: Path, *, half: bool) -> str | None:
@@ -78,49 +82,19 @@ def weight_files(folder: Path, *, half: bool) -> str | None:
     return "fp16" if has_half and (half or not has_full) else None
 
 
-def _needed(unet: Path, base: Path, options: DepthCrafterOptions) -> Iterator[tuple[Path, str, str]]:
+def _base(options: DepthCrafterOptions, kind: str) -> HubFiles:
+    networks = [f"{part}/{file}" for part, name in _NETWORKS.items() for file in ("config.json", f"{name}{kind}")]
+    configs = [f"{part}/{file}" for part, file in _CONFIGS.items()]
+    return HubFiles(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
+
+
+def _needed(checkpoint: Checkpoint, options: DepthCrafterOptions) -> Iterator[tuple[Path, str, str]]:
     """Yield folders, the names of what they are part of, and a file that each must have."""
-    for folder, name in ((unet, options.unet), *((base / part, options.base) for part in _NETWORKS)):
-        yield folder, name, "config.json"
-        yield folder, name, "*.safetensors"
+    for part, name in (("unet", options.unet), *((part, options.base) for part in _NETWORKS)):
+        yield checkpoint.folder(part), name, "config.json"
+        yield checkpoint.folder(part), name, "*.safetensors"
     for part, file in _CONFIGS.items():
-        yield base / part, options.base, file
-
-
-def _place(name: str, revision: str) -> Path | None:
-    """Return the folder of a name, in the hub's cache where it is not one itself, or None where neither has it."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if not _HUB_NAME.fullmatch(name) or "--" in name or ".." in name:  # the hub allows neither in a name
-        raise InputNotFound(
-            f"there is no folder {name}; give a folder with weights, or OWNER/NAME of weights on the hub"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-
-
-def _mend(options: DepthCrafterOptions, name: str) -> str:
-    """Return what to do about a checkpoint that lacks a file."""
-    if Path(name).expanduser().is_dir():
-        return "check the folder that was given"
-    return f"type: {_download_unet(options) if name == options.unet else _download_base(options)}"
-
-
-def _download_unet(options: DepthCrafterOptions) -> str:
-    return f"hf download {options.unet} --revision {options.unet_revision} config.json {_FULL_WEIGHTS}"
-
-
-def _download_base(options: DepthCrafterOptions) -> str:
-    # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
-    patterns = ("*/*.json", "image_encoder/*.fp16.safetensors", "vae/*.fp16.safetensors")
-    included = " ".join(f"--include '{pattern}'" for pattern in patterns)
-    return f"hf download {options.base} --revision {options.base_revision} {included}"
+        yield checkpoint.folder(part), options.base, file
 
 
 def _identity(folder: Path) -> str:

@@ -15,6 +15,7 @@ def ex4d_renderers() -> list[Provider]:
             name="nvdiffrast",
             summary="EX-4D's own rasteriser, on NVIDIA GPUs",
             licence="Apache-2.0; nvdiffrast itself: Nvidia Source Code License, non-commercial use only",
+            notice="nvdiffrast is for non-commercial use only (Nvidia Source Code License)",
             component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",
             options=NvdiffrastOptions,
             devices=("cuda",),

@@ -1,0 +1,81 @@
+"""What went wrong at the hub, in one sentence with the next step."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed
+from ex4d_core.hub import HubFiles, huggingface_hub
+
+_AGAIN = "the same command goes on where it stopped"
+
+
+@contextmanager
+def explained(files: HubFiles, cache: Path) -> Iterator[None]:
+    """Turn what the hub's client raises about these files into errors of ours.
+
+    Raises:
+        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        OutputFailed: the cache cannot be written.
+    """
+    try:
+        yield
+    except Ex4dError:
+        raise
+    except (OSError, huggingface_hub().errors.HTTPError) as error:
+        raise _explanation(error, files, cache) from error
+
+
+def _explanation(error: Exception, files: HubFiles, cache: Path) -> Ex4dError:
+    hub = huggingface_hub()
+    errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{files.repo}"
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the client looked into its cache, in vain, because of something else
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return DownloadFailed(
+            f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and type the command again"
+        )
+    if isinstance(error, errors.GatedRepoError):
+        return DownloadFailed(
+            f"{files.repo} is given only to those who accepted its terms; accept them on {page}, log in with "
+            "`hf auth login`, and type the command again"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return DownloadFailed(
+            f"the hub has no {files.repo}, or shows it only to some; check the name, or accept its terms on {page} "
+            "and log in with `hf auth login`"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return DownloadFailed(
+            f"{files.repo} has no revision {files.revision!r}; give a commit, tag or branch of its own, such as main"
+        )
+    if status in (401, 403):
+        return DownloadFailed(
+            f"the hub refused {files.repo} ({status}); look at {page} and log in with `hf auth login`, "
+            "then type the command again"
+        )
+    if status is not None:
+        return DownloadFailed(f"the hub answered {status} for {files.repo}; try again later, {_AGAIN}")
+    return _local(error, cache) or DownloadFailed(
+        f"the hub ({hub.constants.ENDPOINT}) cannot be reached for {files.repo}: {_reason(error)}; check the network, "
+        f"{_AGAIN}"
+    )
+
+
+def _local(error: Exception, cache: Path) -> OutputFailed | None:
+    """Return what is wrong with the disk, or None where it is something else."""
+    if not isinstance(error, OSError) or error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputFailed(
+            f"the disk of {cache} is full; make room, or put the hub's cache on another disk by HF_HOME: {_AGAIN}"
+        )
+    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; mend that, or set HF_HOME")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

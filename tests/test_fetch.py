@@ -1,0 +1,375 @@
+"""Weights come from the hub whole, go on where they stopped, and what goes wrong is said with the next step."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from ex4d_core.errors import Cancelled, ComponentNotFound, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
+from ex4d_core.fetch import download, make_plan, plan_for
+from ex4d_core.hub import HubFiles, cached
+from ex4d_core.plugins import Offer, Plugins
+from ex4d_core.progress import silent
+from ex4d_core.provider import Provider
+from ex4d_core.registry import Registry
+from tests.hub_server import COMMIT, REPO, HubServer, sha256
+
+hub = pytest.importorskip("huggingface_hub")
+
+LARGE = "net/model-1.safetensors"
+FILES = {
+    "config.json": b"{}",
+    LARGE: random.Random(1).randbytes(3 * 2**20 + 5),
+    "net/model-2.safetensors": random.Random(2).randbytes(1000),
+    "other/model.safetensors": b"not wanted",
+}
+WANTED = sum(len(data) for name, data in FILES.items() if not name.startswith("other"))
+
+
+@attrs.frozen
+class Options:
+    repo: str = REPO
+    revision: str = "main"
+    patterns: tuple[str, ...] = ("config.json", "net/*")
+
+
+def weights(options: Options) -> list[HubFiles]:
+    return [HubFiles(repo=options.repo, revision=options.revision, patterns=options.patterns)]
+
+
+def offer(
+    role: str = "depth", name: str = "mine", weights: str = f"{__name__}:weights", options: type = Options
+) -> Offer:
+    provider = Provider(
+        name=name, summary="s", licence="MIT", component="nowhere:Class", options=options, weights=weights
+    )
+    return Offer(role=role, provider=provider, plugin=name, distribution="mine-dist", version="1.0")
+
+
+@pytest.fixture
+def server():
+    server = HubServer(dict(FILES))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cache(server, tmp_path, monkeypatch):
+    """An empty cache for the hub's client, which talks to the server."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    yield tmp_path / "hub"
+    hub.close_session()
+
+
+def fetch(progress=silent, **options):
+    return download(make_plan(offer(), Options(**options)), progress)
+
+
+def large_part(cache):
+    return cache / "models--lab--net" / "blobs" / f"{sha256(FILES[LARGE])}.ex4d.incomplete"
+
+
+def test_what_is_needed_arrives_and_nothing_else(cache):
+    (folder,) = fetch()
+    there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert there == {name: data for name, data in FILES.items() if not name.startswith("other")}
+    assert cached(weights(Options())[0]) == folder
+    assert list((cache / "models--lab--net" / "blobs").glob("*incomplete*")) == []
+
+
+def test_the_plan_says_how_much_is_to_come(cache):
+    plan = make_plan(offer(), Options())
+    assert (plan.missing, plan.checkpoints[0].size, plan.checkpoints[0].commit) == (WANTED, WANTED, COMMIT)
+    assert plan.free > 0
+    assert not cache.exists()
+    fetch()
+    assert make_plan(offer(), Options()).missing == 0
+
+
+def test_what_is_here_is_not_asked_for_again(cache, server):
+    fetch()
+    server.asked.clear()
+    assert fetch() == [cache / "models--lab--net" / "snapshots" / COMMIT]
+    assert server.asked == []
+
+
+def test_progress_counts_the_bytes_that_are_missing(cache):
+    told = []
+    fetch(progress=lambda done, total: told.append((done, total)))
+    assert told[0] == (0, WANTED)
+    assert told[-1] == (WANTED, WANTED)
+    assert told == sorted(told)
+
+
+def test_a_cut_connection_is_taken_up_where_it_broke(cache, server):
+    server.cut_after = [2**20, 2**20]
+    (folder,) = fetch(patterns=(LARGE,))
+    assert (folder / LARGE).read_bytes() == FILES[LARGE]
+    assert server.asked == ["", f"bytes={2**20}-", f"bytes={2**21}-"]
+
+
+def test_a_later_command_goes_on_in_the_middle_of_a_file(cache, server):
+    large_part(cache).parent.mkdir(parents=True)
+    large_part(cache).write_bytes(FILES[LARGE][: 2**21])
+    assert make_plan(offer(), Options()).missing == WANTED - 2**21
+    (folder,) = fetch(patterns=(LARGE,))
+    assert (folder / LARGE).read_bytes() == FILES[LARGE]
+    assert server.asked == [f"bytes={2**21}-"]
+
+
+def test_a_server_that_sends_no_parts_sends_the_whole_again(cache, server):
+    server.ranges = False
+    large_part(cache).parent.mkdir(parents=True)
+    large_part(cache).write_bytes(FILES[LARGE][: 2**21])
+    told = []
+    (folder,) = fetch(patterns=(LARGE,), progress=lambda done, total: told.append(done))
+    assert (folder / LARGE).read_bytes() == FILES[LARGE]
+    assert told[-1] == len(FILES[LARGE]) - 2**21
+
+
+@pytest.mark.parametrize("start", [b"wrong" * 1000, b"x" * (len(FILES[LARGE]) + 1)], ids=["other bytes", "too long"])
+def test_the_remains_of_something_else_do_no_harm_twice(cache, start):
+    large_part(cache).parent.mkdir(parents=True)
+    large_part(cache).write_bytes(start)
+    if len(start) < len(FILES[LARGE]):
+        with pytest.raises(DownloadFailed, match=r"model-1\.safetensors of lab/net arrived damaged"):
+            fetch(patterns=(LARGE,))
+    (folder,) = fetch(patterns=(LARGE,))
+    assert (folder / LARGE).read_bytes() == FILES[LARGE]
+
+
+def test_a_file_that_arrives_damaged_is_named_and_not_kept(cache, server):
+    server.changed = {LARGE: bytes(len(FILES[LARGE]))}
+    with pytest.raises(DownloadFailed, match=r"net/model-1\.safetensors of lab/net arrived damaged .its sha256"):
+        fetch()
+    assert cached(weights(Options())[0]) is None
+    server.changed = {}
+    assert (fetch()[0] / LARGE).read_bytes() == FILES[LARGE]
+
+
+@pytest.mark.parametrize("length", [1000, len(FILES[LARGE]) + 1])
+def test_a_file_of_another_length_is_named_with_both(cache, server, length, monkeypatch):
+    server.changed = {LARGE: bytes(length)}
+    with pytest.raises(
+        DownloadFailed, match=rf"model-1.safetensors of lab/net has {length} bytes and the hub says 3145"
+    ):
+        fetch()
+
+
+def test_a_small_file_of_another_length_is_named_too(cache, server):
+    server.changed = {"config.json": b"{ }"}
+    with pytest.raises(DownloadFailed, match=r"config.json of lab/net has 3 bytes and the hub says 2"):
+        fetch()
+    server.changed = {}
+    assert (fetch()[0] / "config.json").read_bytes() == b"{}"
+
+
+def test_a_damaged_file_in_the_cache_is_brought_again(cache):
+    (folder,) = fetch()
+    (folder / LARGE).resolve().write_bytes(b"half")
+    assert make_plan(offer(), Options()).missing == len(FILES[LARGE])
+    assert (fetch()[0] / LARGE).read_bytes() == FILES[LARGE]
+
+
+def test_a_gated_repository_says_where_to_accept_its_terms(cache, server):
+    server.gated = True
+    with pytest.raises(DownloadFailed, match=rf"accept them on {server.url}/lab/net, log in with `hf auth login`"):
+        fetch()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repo": "lab/nut"}, "the hub has no lab/nut, or shows it only to some; check the name"),
+        ({"revision": "v9"}, "lab/net has no revision 'v9'; give a commit, tag or branch of its own, such as main"),
+        ({"patterns": ("config.json", "vae/*")}, r"lab/net \(main\) has no file vae/\* on the hub"),
+    ],
+)
+def test_names_that_the_hub_does_not_know_are_said(cache, options, message):
+    with pytest.raises(DownloadFailed, match=message):
+        fetch(**options)
+
+
+def test_without_a_network_it_says_so(cache, server, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(DownloadFailed, match=r"the hub .http://127.0.0.1:1. cannot be reached for lab/net: .*refused"):
+        fetch()
+
+
+def test_offline_mode_is_named(cache, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadFailed, match="because HF_HUB_OFFLINE is set; unset it"):
+        fetch()
+
+
+def test_a_disk_with_too_little_room_is_refused_before_the_start(cache, server, monkeypatch):
+    usage = shutil.disk_usage(cache.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(OutputFailed, match=r"0.0 GB free; make room, .* HF_HOME=/another/disk ex4d fetch mine"):
+        fetch()
+    assert server.asked == []
+
+
+def test_a_disk_that_fills_up_is_said(cache, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ex4d_core.transfer._Written.add", full)
+    with pytest.raises(OutputFailed, match=r"the disk of .*hub is full; make room, .*goes on where it stopped"):
+        fetch(patterns=(LARGE,))
+
+
+def test_a_cache_that_cannot_be_written_is_named(cache):
+    cache.mkdir()
+    (cache / "models--lab--net").write_text("in the way")
+    with pytest.raises(OutputFailed, match=r"models--lab--net.* cannot be written: "):
+        fetch(patterns=(LARGE,))
+
+
+def test_stopping_keeps_what_has_arrived(cache, server):
+    server.slow = 0.01
+
+    def stop(done, total):
+        if done > 2**20:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        fetch(progress=stop)
+    assert 2**19 < large_part(cache).stat().st_size < 2**21
+
+
+def test_a_component_without_weights_says_so():
+    with pytest.raises(InvalidInput, match="the renderer 'zbuffer' has no weights, so there is nothing to download"):
+        plan_for("zbuffer")
+
+
+def test_an_unknown_component_names_the_nearest():
+    with pytest.raises(ComponentNotFound, match="there is no component 'zbufer'; did you mean 'zbuffer'"):
+        plan_for("zbufer")
+
+
+def test_a_name_that_two_roles_have_is_told_apart(cache):
+    registry = Registry(Plugins(offers=(offer("depth"), offer("backbone")), problems=()))
+    with pytest.raises(InvalidConfig, match=r"several roles have a 'mine'; say backbone\.mine or depth\.mine"):
+        plan_for("mine", registry=registry)
+    assert plan_for("backbone.mine", registry=registry).offer.role == "backbone"
+
+
+def test_the_users_folders_are_left_out(cache, tmp_path):
+    registry = Registry(Plugins(offers=(offer(),), problems=()))
+    assert plan_for("mine", [f"depth.repo={tmp_path}"], registry=registry).checkpoints == ()
+
+
+PLUGIN = """
+import attrs
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.hub import HubFiles
+from ex4d_core.provider import Provider
+
+@attrs.frozen
+class Options:
+    repo: str = "lab/net"
+
+def weights(options):
+    return [HubFiles(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
+
+@hookimpl
+def ex4d_backbones():
+    return [Provider(name="mine", summary="s", licence="MIT", notice="for tests only", component="nowhere:Class",
+                     options=Options, weights=f"{__name__}:weights")]
+"""
+
+
+@pytest.fixture
+def command(server, tmp_path):
+    """Start `ex4d` with a plugin of its own, as users do."""
+    (tmp_path / "ex4d_test_fetch.py").write_text(PLUGIN)
+    info = tmp_path / "ex4d_test_fetch-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ex4d-test-fetch\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ex4d]\nmine = ex4d_test_fetch\n")
+    own = {"PYTHONPATH": str(tmp_path), "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "COLUMNS": "160"}
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "typer_cli", "fetch", *arguments],
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def test_the_command_says_what_it_will_do_does_it_and_says_where(command, tmp_path):
+    with command("mine", "--dry-run") as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert all(text in out for text in ("lab/net", "main (cccccccccccc)", "3.1 MB", "licence: MIT", "for tests only"))
+    assert not (tmp_path / "home" / "hub").exists()
+    with command("mine") as process:
+        out, err = process.communicate()
+    folder = tmp_path / "home" / "hub" / "models--lab--net" / "snapshots" / COMMIT
+    assert process.returncode == 0, err
+    assert f"ready: {folder}" in out
+    assert err.startswith("download: 3.1 MB/3.1 MB in ")
+    assert (folder / LARGE).read_bytes() == FILES[LARGE]
+
+
+def test_json_says_where_the_files_are(command, tmp_path):
+    with command("mine", "--json") as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    (checkpoint,) = json.loads(out)["checkpoints"]
+    assert checkpoint["commit"] == COMMIT
+    assert (Path(checkpoint["folder"]) / "config.json").read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_download_goes_on_in_the_middle_of_the_file(command, server, tmp_path, how):
+    server.slow = 0.05
+    part = tmp_path / "home" / "hub" / "models--lab--net" / "blobs" / f"{sha256(FILES[LARGE])}.ex4d.incomplete"
+    with command("mine") as process:
+        deadline = time.monotonic() + 30
+        while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(how)
+        _, err = process.communicate()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert err.endswith("stopped; the same command goes on from what is finished\n")
+    kept = part.stat().st_size
+    assert 0 < kept < len(FILES[LARGE])
+    server.slow = 0.0
+    server.asked.clear()
+    with command("mine") as process:
+        process.communicate()
+    assert process.returncode == 0
+    assert f"bytes={kept}-" in server.asked
+
+
+def test_the_command_says_in_one_sentence_what_is_wrong(command, server):
+    server.gated = True
+    with command("mine") as process:
+        _, err = process.communicate()
+    assert process.returncode == 2
+    assert err.splitlines()[-1].startswith("error: lab/net is given only to those who accepted its terms")
+    assert "Traceback" not in err
