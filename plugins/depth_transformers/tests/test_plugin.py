@@ -43,6 +43,27 @@ def test_the_default_is_free_and_every_short_name_is_in_the_help():
     assert all(name in model.metadata["help"] for name in MODELS)
 
 
+@pytest.mark.parametrize(
+    ("model", "notice"),
+    [
+        (DEFAULT, ""),
+        ("zoedepth", ""),
+        ("depth-anything-v2-large", "read the licence of depth-anything-v2-large first: CC-BY-NC-4.0"),
+        ("depth-pro", "apple-amlr, for research"),
+        ("lab/net", "read the licence of lab/net first"),
+    ],
+)
+def test_a_run_says_which_weights_are_not_for_any_use(model, notice):
+    (provider,) = ex4d_depth_estimators()
+    said = provider.notice_for(TransformersOptions(model=model))
+    assert notice in said
+    assert bool(notice) is bool(said)
+
+
+def test_weights_of_ones_own_need_no_notice(tmp_path):
+    assert TransformersOptions(model=str(tmp_path)).notice() == ""
+
+
 def test_listing_and_making_options_imports_neither_torch_nor_transformers():
     code = (
         "import sys, ex4d_depth_transformers.plugin as p, ex4d_depth_transformers.weights as w\n"

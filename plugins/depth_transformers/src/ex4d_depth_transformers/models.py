@@ -34,6 +34,9 @@ MODELS: Mapping[str, Model] = {
 }
 """By short name."""
 
+FREE = ("Apache-2.0", "MIT")
+"""Licences that leave open what the results are used for."""
+
 DEFAULT = "depth-anything-v2-small"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 import attrs
 
+from ex4d_core.files import weights_hash
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option, percentile_option
 from ex4d_core.options import option
-from ex4d_depth_transformers.models import DEFAULT, MODELS
+from ex4d_depth_transformers.models import DEFAULT, FREE, MODELS
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 Kind = Literal["auto", "metric", "relative", "inverse"]
@@ -79,6 +81,14 @@ class TransformersOptions:
         Raises:
             InputNotFound: the weights are not on this machine.
         """
-        from ex4d_depth_transformers.weights import fingerprint
+        from ex4d_depth_transformers.weights import locate
 
-        return fingerprint(self)
+        return weights_hash(locate(self))
+
+    def notice(self) -> str:
+        """Return terms of the model's licence that restrict what the result may be used for, or ''."""
+        known = MODELS.get(self.model)
+        if known is not None:
+            return "" if known.licence in FREE else f"read the licence of {self.model} first: {known.licence}"
+        is_folder = Path(self.model).expanduser().is_dir()
+        return "" if is_folder else f"read the licence of {self.model} first"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from ex4d_core.errors import InputNotFound
-from ex4d_core.files import files_hash
 from ex4d_core.hub import HubFiles, fetch_command, place
 from ex4d_depth_transformers.models import repo_of
 from ex4d_depth_transformers.options import TransformersOptions
@@ -35,18 +33,3 @@ def locate(options: TransformersOptions) -> Path:
                 f"{folder} has no {pattern.rstrip('*')}, so it is no checkpoint of a depth model; {mend}"
             )
     return folder
-
-
-def fingerprint(options: TransformersOptions) -> str:
-    """Return a text that changes when the weights do."""
-    folder = locate(options)
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-    if all(file.is_symlink() for file in files):  # the hub's cache has them in the names that its links lead to
-        return "+".join(file.resolve().name for file in files)
-    return _hashed(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
-
-
-@cache
-def _hashed(files: tuple[tuple[Path, int, int], ...]) -> str:
-    # Gigabytes: read once for each state of the files.
-    return files_hash(file for file, _, _ in files)
