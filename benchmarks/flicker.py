@@ -107,7 +107,7 @@ def guessed(scene: Scene, reading: Reading, *, jitter: float = 1.0) -> Transform
     guesser = Guesser(1 / depth, 0.2 * jitter, 0.03 * jitter) if inverse else Guesser(depth, 0.05 * jitter, 0.0)
     component = TransformersDepth(TransformersOptions(), device=CPU)
     component.network = Network(
-        model=guesser, model_type="zoedepth", reading=reading, processor={}, device=CPU, dtype=torch.float32
+        model=guesser, model_type="dpt", reading=reading, processor={}, device=CPU, dtype=torch.float32
     )
     return component
 
