@@ -174,15 +174,15 @@ def main() -> None:
     parser.add_argument("--stock", action="store_true", help="compare with the networks as diffusers has them")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
-    if args.memory:
-        torch.cuda.set_per_process_memory_fraction(
-            args.memory * GIBI / torch.cuda.get_device_properties(0).total_memory
-        )
     with tempfile.TemporaryDirectory() as temporary:
         weights = args.weights or Path(temporary)
         if not (weights / "unet").exists():
             write_checkpoint(weights)
             torch.cuda.empty_cache()
+        if args.memory:
+            torch.cuda.set_per_process_memory_fraction(
+                args.memory * GIBI / torch.cuda.get_device_properties(0).total_memory
+            )
         given = parse_settings(args.set).get("depth", {})
         places = {"unet": str(weights / "unet"), "base": str(weights / "base")}
         options = make_options(DepthCrafterOptions, {**places, **given}, "depth")

@@ -224,8 +224,8 @@ class Session:
                 self.reporter.note(
                     f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}{why}"
                 )
-            if chosen.offer.provider.notice:
-                self.reporter.note(f"{role} {chosen.offer.name}: {chosen.offer.provider.notice}")
+            if notice := chosen.offer.provider.notice_for(chosen.options):
+                self.reporter.note(f"{role} {chosen.offer.name}: {notice}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return self._loaded[role]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_TOKENS = 1 << 17
+_TOKENS = 1 << 15
 """How many tokens a feed-forward layer takes at once: its inner values are 8 times as many as what goes in."""
 
 
