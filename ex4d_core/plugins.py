@@ -113,6 +113,22 @@ class Offer:
             return []
         return [files for files in self._imported(self.provider.weights)(options) if files.folder() is None]
 
+    def advice(self, gpu_bytes: int) -> list[str]:
+        """Return sentences on what it will do on a GPU with so much memory.
+
+        Raises:
+            PluginFailed: the function that says so could not be imported or failed.
+        """
+        if not self.provider.advice:
+            return []
+        advise = self._imported(self.provider.advice)
+        try:
+            return [str(sentence) for sentence in advise(gpu_bytes)]
+        except Exception as error:
+            raise PluginFailed(
+                f"the {self.role} {self.name!r} has no advice for this GPU: {describe(error)}"
+            ) from error
+
     def _imported(self, path: str) -> Any:
         module, _, name = path.partition(":")
         try:
