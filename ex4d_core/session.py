@@ -20,7 +20,7 @@ from ex4d_core.plugins import Offer
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.registry import Choice, Registry
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
-from ex4d_core.types import Video
+from ex4d_core.types import CameraPath, Video
 
 
 @attrs.frozen(kw_only=True)
@@ -74,7 +74,7 @@ class Session:
         """
         if config is not None and settings:
             raise TypeError("give a config or settings, not both")
-        self.config = config or make_config(_tables(settings))
+        self.config = config or make_config(tables(settings))
         self.registry = registry or Registry()
         self.reporter = reporter or SilentReporter()
         self._preset = preset(self.config.compat)
@@ -182,8 +182,16 @@ class Session:
             self._last_shot = shot
         return self._last_shot
 
-    def run(self, clip: Video | str | Path, *, cam: str | None = None, folder: str | Path | None = None) -> Take:
+    def run(
+        self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
+    ) -> Take:
         """Return the clip seen along a camera path, by default the first of the configuration.
+
+        Args:
+            clip: frames, or a path to a video or a folder of images.
+            cam: as `--cam` writes it, or a path with a pose for each frame: in units of the depth, seen through its
+                own lens.
+            folder: the run folder that keeps the artifacts, or None to keep them in memory only.
 
         Raises:
             Ex4dError: the input, an option or an output cannot be used.
@@ -238,20 +246,20 @@ class Session:
         return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
 
 
-def _tables(settings: Mapping[str, Any]) -> Tree:
-    """Turn `depth="file"` into `depth={"name": "file"}`."""
+def tables(settings: Mapping[str, Any]) -> Tree:
+    """Return settings as tables: `depth="file"` becomes `depth={"name": "file"}`."""
     roles = ("depth", "mesh", "renderer", "backbone")
     return {
         key: {"name": value} if key in roles and isinstance(value, str) else value for key, value in settings.items()
     }
 
 
-def run(clip: Video | str | Path, *, cam: str = "30", **settings: Any) -> Take:
+def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> Take:
     """Return a clip seen along a camera path: a session for one take.
 
     Args:
         clip: frames, or a path to a video or a folder of images.
-        cam: the path, as `--cam` takes it.
+        cam: the path, as for `Session.run`.
         settings: as for `Session`.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.hub import HubFiles
+from ex4d_core.hub import HubFiles, place
 from ex4d_core.options import option
 from ex4d_core.plugins import Offer, Plugins, find_plugins
 from ex4d_core.provider import Provider
@@ -32,8 +32,12 @@ class StepOptions:
 class StepBackbone:
     """Each step makes what is hidden a little lighter."""
 
+    made = 0
+    """How many there were since the test began."""
+
     def __init__(self, options: StepOptions, *, device: torch.device) -> None:
         self._options = options
+        StepBackbone.made += 1
 
     def generate(
         self, guidance: Guidance, scene: Scene | None, *, prompt: str, seed: int, progress: Any, workspace: Workspace
@@ -70,7 +74,13 @@ STEPWISE = Provider(
 )
 
 
-WAN = attrs.evolve(STEPWISE, name="wan", weights=f"{__name__}:weights")
+@attrs.frozen
+class WanOptions(StepOptions):
+    def fingerprint(self) -> str:
+        return str(place(*weights(self), fetch="ex4d fetch wan"))
+
+
+WAN = attrs.evolve(STEPWISE, name="wan", weights=f"{__name__}:weights", options=WanOptions)
 """Goes by the name that `auto` looks for first."""
 
 
