@@ -76,6 +76,9 @@ STEPWISE = Provider(
 
 @attrs.frozen
 class WanOptions(StepOptions):
+    size: str = option("same", help="Size that is worked at.")
+    fit: str = option("aspect", help="How other shapes are brought to it.")
+
     def fingerprint(self) -> str:
         return str(place(*weights(self), fetch="ex4d fetch wan"))
 

@@ -80,7 +80,8 @@ def test_frames_in_memory_are_taken_at_their_own_size_only(model, small_clip):
 def test_it_behaves_as_the_reference_unless_it_is_told_otherwise(model):
     config = model.session.config
     assert (config.compat, config.video.num_frames, config.video.fps) == ("ex4d", 49, 30)
-    assert model.session.choose("backbone").offer.name == "wan"
+    backbone = model.session.choose("backbone")
+    assert (backbone.offer.name, backbone.options.size, backbone.options.fit) == ("wan", "512x512", "stretch")
 
 
 def test_weights_that_are_missing_are_said_before_a_video_is_read(settings):
