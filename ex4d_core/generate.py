@@ -49,7 +49,10 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     def show(name: str, video: Video) -> None:
         write_video(video, output.with_name(f"{output.stem}_{name}{output.suffix}"))
 
-    with reporter.stage("result") as progress, kept_folder(unfinished, tell=reporter.note) as folder:
+    def tell(text: str) -> None:
+        reporter.note(f"result: {text}")
+
+    with reporter.stage("result") as progress, kept_folder(unfinished, tell=tell) as folder:
         video = stages.fill_in(
             guidance,
             None,
