@@ -161,3 +161,8 @@ def test_the_fingerprint_follows_the_contents_and_not_the_place(checkpoint, copy
 def test_loading_says_nothing(checkpoint, capfd):
     load(checkpoint())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_short_name_that_is_misspelt_is_told_the_nearest():
+    with pytest.raises(InputNotFound, match="did you mean 'depth-anything-v2-small'"):
+        hub_files(TransformersOptions(model="depth-anything-v2-smal"))
