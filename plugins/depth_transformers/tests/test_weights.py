@@ -75,7 +75,7 @@ def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
 
 
 def test_what_is_neither_a_folder_nor_a_name_is_named():
-    with pytest.raises(InputNotFound, match="there is no folder depth-anything-v3"):
+    with pytest.raises(InputNotFound, match="there is no depth model and no folder 'depth-anything-v3'"):
         locate(TransformersOptions(model="depth-anything-v3"))
 
 
