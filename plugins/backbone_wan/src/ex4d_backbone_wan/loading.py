@@ -1,0 +1,276 @@
+"""The networks of Wan, loaded from either layout into diffusers' and transformers' own classes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.accounts import compare
+from ex4d_backbone_wan.adapter import CameraEncoder, apply_loras, camera_tensors
+from ex4d_backbone_wan.layouts import Source, Sources, original_config, sources
+from ex4d_backbone_wan.tensor_files import open_tensors, shapes_of
+from ex4d_backbone_wan.transfer import Mover
+from ex4d_backbone_wan.weights import Checkpoint, Lora, Part
+from ex4d_core.errors import InputNotFound, InvalidInput
+
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Of the pictures that CLIP was trained with, in [0, 1]."""
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class TextEncoder:
+    """umt5: a prompt in, an embedding of each of its tokens out."""
+
+    tokenizer: Any
+    model: Any
+    """A UMT5EncoderModel."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ImageEncoder:
+    """CLIP's half that sees: a picture in, an embedding of each patch out."""
+
+    model: Any
+    """A CLIPVisionModel."""
+    mean: tuple[float, ...]
+    """Of the pictures that it was trained with, in [0, 1], red, green, blue."""
+    std: tuple[float, ...]
+    size: int
+    """Side of the square that it takes, in pixels."""
+
+
+def load_transformer(
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    adapters: Sequence[Lora] | None = None,
+    merge: bool = True,
+) -> Any:
+    """Load the WanTransformer3DModel, with EX-4D's LoRA and those stacked on it.
+
+    Args:
+        checkpoint: where the files are.
+        device: that it goes to, tensor by tensor.
+        dtype: of its weights, but for those that diffusers keeps in float32.
+        adapters: LoRAs to use; by default those of the checkpoint.
+        merge: whether they become part of the weights; else they stay apart, in float32, as for training.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from diffusers import WanTransformer3DModel
+
+    kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
+    network = _load(checkpoint, "transformer", WanTransformer3DModel.from_config, device=device, dtype=dtype, kept=kept)
+    if adapters is None:
+        own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
+        adapters = (*own, *checkpoint.loras)
+    apply_loras(network, adapters, merge=merge)
+    return network
+
+
+def load_camera_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> CameraEncoder | None:
+    """Load EX-4D's camera encoder; None where the checkpoint goes without an adapter.
+
+    Raises:
+        InvalidInput: the file is damaged, or its tensors are not those of the encoder or do not fit the transformer.
+        InputNotFound: the file is not there.
+    """
+    if checkpoint.adapter is None:
+        return None
+    encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
+    width = _width(checkpoint)
+    if encoder.width != width:
+        raise InvalidInput(
+            f"{checkpoint.adapter} was trained for a transformer of width {encoder.width} and {checkpoint.folder} has "
+            f"{width}; choose the adapter for this Wan, or backbone.adapter=none"
+        )
+    return _ready(encoder.to(device=device, dtype=dtype))
+
+
+def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Any:
+    """Load the AutoencoderKLWan.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from diffusers import AutoencoderKLWan
+
+    return _load(checkpoint, "vae", AutoencoderKLWan.from_config, device=device, dtype=dtype)
+
+
+def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+    """Load umt5 and its tokenizer.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    def make(config: Mapping[str, Any]) -> Any:
+        return UMT5EncoderModel(UMT5Config.from_dict(dict(config)))
+
+    tokenizer = _load_tokenizer(checkpoint.tokenizer)
+    network = _load(checkpoint, "text_encoder", make, device=device, dtype=dtype)
+    network.tie_weights()
+    return TextEncoder(tokenizer=tokenizer, model=network)
+
+
+def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
+    """Load the part of CLIP that sees.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there, or this Wan has no image encoder.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    def make(config: Mapping[str, Any]) -> Any:
+        return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
+
+    network = _load(checkpoint, "image_encoder", make, device=device, dtype=dtype)
+    processor = checkpoint.image_processor
+    return ImageEncoder(
+        model=network,
+        mean=tuple(processor.get("image_mean", IMAGE_MEAN)),
+        std=tuple(processor.get("image_std", IMAGE_STD)),
+        size=network.config.image_size,
+    )
+
+
+def _load(
+    checkpoint: Checkpoint,
+    part: Part,
+    make: Callable[[Mapping[str, Any]], Any],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    kept: Iterable[str] = (),
+) -> Any:
+    """Make a network without memory of its own, and give it its tensors one by one where it is to be used.
+
+    What has one of the names `kept` in its own stays in float32.
+    """
+    files = checkpoint.files.get(part, ())
+    if not files:
+        raise InputNotFound(f"{checkpoint.folder} has no files of the {part}; check which model it holds")
+    where = files[0] if len(files) == 1 else files[0].parent
+    shapes = {file: shapes_of(file) for file in files}
+    known: dict[str, tuple[int, ...]] = {}
+    for file, found in shapes.items():
+        if twice := set(known) & set(found):
+            raise InvalidInput(f"{file} has {min(twice)}, which another file beside it has too; keep one set of files")
+        known |= found
+    config = checkpoint.config(part)
+    if checkpoint.layout == "original":
+        config = original_config(part, known, config)
+    with _without_memory():
+        network = _made(partial(make, config), where)
+    wanted = sources(checkpoint.layout, part, known)
+    places = network.state_dict()
+    _check(str(where), wanted, known, places)
+
+    def dtype_of(name: str) -> torch.dtype:
+        return torch.float32 if set(kept) & set(name.split(".")) else dtype
+
+    tensors: dict[str, Tensor] = {}
+    with Mover(device) as mover:
+        for file in files:
+            own = {name: source for name, source in wanted.items() if source.key in shapes[file]}
+            tensors |= _read(file, own, places, mover, dtype_of)
+    network.load_state_dict(tensors, assign=True)
+    return _ready(network.to(device))  # buffers that no file has
+
+
+def _made(make: Callable[[], Any], where: Path) -> Any:
+    try:
+        return make()
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(f"no network can be made for {where} from its config.json: {reason}; check it") from error
+
+
+def _check(where: str, wanted: Sources, known: Mapping[str, tuple[int, ...]], places: Mapping[str, Tensor]) -> None:
+    def shape(name: str, source: Source) -> tuple[int, ...]:
+        first, *rest = known[source.key]
+        whole = (first // source.parts, *rest)
+        return _fitted(whole, tuple(places[name].shape)) if name in places else whole
+
+    compare(
+        where,
+        given={name: shape(name, source) for name, source in wanted.items()},
+        wanted={name: tuple(tensor.shape) for name, tensor in places.items()},
+    )
+
+
+def _fitted(shape: tuple[int, ...], place: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without leading axes of one that its place does not have."""
+    while len(shape) > len(place) and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _read(
+    file: Path,
+    wanted: Sources,
+    places: Mapping[str, Tensor],
+    mover: Mover,
+    dtype_of: Callable[[str], torch.dtype],
+) -> dict[str, Tensor]:
+    by_source: dict[Source, list[str]] = defaultdict(list)
+    for name, source in wanted.items():
+        by_source[source].append(name)
+    with open_tensors(file) as opened:
+
+        def move(source: Source, name: str) -> Tensor:
+            tensor = opened.read(source.key).chunk(source.parts)[source.part]
+            return mover.move(tensor.reshape(places[name].shape), dtype=dtype_of(name))
+
+        moved = mover.map(move, ((source, names[0]) for source, names in by_source.items()))
+        return {name: tensor for tensor, names in zip(moved, by_source.values(), strict=True) for name in names}
+
+
+@contextmanager
+def _without_memory() -> Iterator[None]:
+    """Make networks in this block whose weights take neither memory nor the time to draw them."""
+    from accelerate import init_empty_weights
+    from diffusers.models.modeling_utils import no_init_weights
+
+    with no_init_weights(), init_empty_weights(include_buffers=False):
+        yield
+
+
+def _ready(network: Any) -> Any:
+    return network.eval().requires_grad_(False)
+
+
+def _width(checkpoint: Checkpoint) -> int:
+    """Return the channels of the transformer's tokens."""
+    for file in checkpoint.files["transformer"]:
+        if shape := shapes_of(file).get("patch_embedding.weight"):
+            return shape[0]
+    raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it holds no Wan transformer")
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    if not any(folder.glob("*.json")):
+        raise InputNotFound(f"there is no tokenizer in {folder}; check which model the folder holds")
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"the tokenizer in {folder} cannot be read: {error}; download it again") from error
