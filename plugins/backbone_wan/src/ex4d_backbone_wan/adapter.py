@@ -37,7 +37,7 @@ class CameraEncoder(nn.Module):
         patch: frames, rows and columns of latents to a token.
     """
 
-    def __init__(self, *, channels: int, hidden: int, width: int, patch: tuple[int, ...] = (1, 2, 2)) -> None:
+    def __init__(self, *, channels: int, hidden: int, width: int, patch: tuple[int, int, int] = (1, 2, 2)) -> None:
         super().__init__()
         self.width = width
         # Named and numbered as in the file.
@@ -64,8 +64,9 @@ class CameraEncoder(nn.Module):
                 "EX-4D adapter; stack other LoRAs with backbone.loras"
             )
         with torch.device("meta"):
+            frames, rows, columns = last.shape[2:]
             encoder = cls(
-                channels=first.shape[1], hidden=first.shape[0], width=last.shape[0], patch=tuple(last.shape[2:])
+                channels=first.shape[1], hidden=first.shape[0], width=last.shape[0], patch=(frames, rows, columns)
             )
         compare(where, given=_shapes(tensors), wanted=_shapes(encoder.state_dict()))
         encoder.load_state_dict(dict(tensors), assign=True)
@@ -101,7 +102,7 @@ def camera_tokens(transformer: Any, tokens: Tensor | None) -> Iterator[None]:
                 f"{given.shape[2]} camera tokens of width {given.shape[1]} do not fit a video of "
                 f"{embedded[0, 0].numel()} patches of width {embedded.shape[1]}; encode the guidance at its size"
             )
-        return embedded + given.to(embedded).unflatten(2, embedded.shape[2:])
+        return embedded + given.to(embedded).reshape(-1, *embedded.shape[1:])
 
     handle = transformer.patch_embedding.register_forward_hook(add)
     try:
@@ -213,7 +214,7 @@ def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
     for name, tensor in tensors.items():
         layer_name, _, matrix = name.partition(".lora_")
         layer = layers.get(layer_name)
-        if not hasattr(layer, "in_features"):
+        if layer is None or not hasattr(layer, "in_features"):
             continue
         if matrix == "B.bias":
             places[name] = (layer.out_features,)
@@ -228,7 +229,7 @@ def _settings(path: Path) -> dict[str, Any]:
     """Return what a file that diffusers wrote says of its scale; where none does, alpha is the rank."""
     with open_tensors(path) as file:
         told = json.loads(file.metadata.get(_METADATA, "{}"))
-    return {"metadata": {_plain(f"{name}"): value for name, value in told.items()}} if told else {}
+    return {"metadata": {_plain(name): value for name, value in told.items()}} if told else {}
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
 
-from ex4d_backbone_wan.accounts import compare
 from ex4d_backbone_wan.adapter import CameraEncoder, apply_loras, camera_tensors
-from ex4d_backbone_wan.layouts import Source, Sources, original_config, sources
-from ex4d_backbone_wan.tensor_files import open_tensors, shapes_of
-from ex4d_backbone_wan.transfer import Mover
-from ex4d_backbone_wan.weights import Checkpoint, Lora, Part
+from ex4d_backbone_wan.streaming import load_network
+from ex4d_backbone_wan.tensor_files import shapes_of
+from ex4d_backbone_wan.weights import Checkpoint, Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -72,7 +66,9 @@ def load_transformer(
     from diffusers import WanTransformer3DModel
 
     kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
-    network = _load(checkpoint, "transformer", WanTransformer3DModel.from_config, device=device, dtype=dtype, kept=kept)
+    network = load_network(
+        checkpoint, "transformer", WanTransformer3DModel.from_config, device=device, dtype=dtype, kept=kept
+    )
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
         adapters = (*own, *checkpoint.loras)
@@ -96,7 +92,8 @@ def load_camera_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: 
             f"{checkpoint.adapter} was trained for a transformer of width {encoder.width} and {checkpoint.folder} has "
             f"{width}; choose the adapter for this Wan, or backbone.adapter=none"
         )
-    return _ready(encoder.to(device=device, dtype=dtype))
+    encoder = encoder.to(device=device, dtype=dtype)
+    return encoder.eval().requires_grad_(False)
 
 
 def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Any:
@@ -108,7 +105,7 @@ def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
     """
     from diffusers import AutoencoderKLWan
 
-    return _load(checkpoint, "vae", AutoencoderKLWan.from_config, device=device, dtype=dtype)
+    return load_network(checkpoint, "vae", AutoencoderKLWan.from_config, device=device, dtype=dtype)
 
 
 def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
@@ -124,7 +121,7 @@ def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: to
         return UMT5EncoderModel(UMT5Config.from_dict(dict(config)))
 
     tokenizer = _load_tokenizer(checkpoint.tokenizer)
-    network = _load(checkpoint, "text_encoder", make, device=device, dtype=dtype)
+    network = load_network(checkpoint, "text_encoder", make, device=device, dtype=dtype)
     network.tie_weights()
     return TextEncoder(tokenizer=tokenizer, model=network)
 
@@ -141,7 +138,7 @@ def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: t
     def make(config: Mapping[str, Any]) -> Any:
         return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
 
-    network = _load(checkpoint, "image_encoder", make, device=device, dtype=dtype)
+    network = load_network(checkpoint, "image_encoder", make, device=device, dtype=dtype)
     processor = checkpoint.image_processor
     return ImageEncoder(
         model=network,
@@ -149,112 +146,6 @@ def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: t
         std=tuple(processor.get("image_std", IMAGE_STD)),
         size=network.config.image_size,
     )
-
-
-def _load(
-    checkpoint: Checkpoint,
-    part: Part,
-    make: Callable[[Mapping[str, Any]], Any],
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    kept: Iterable[str] = (),
-) -> Any:
-    """Make a network without memory of its own, and give it its tensors one by one where it is to be used.
-
-    What has one of the names `kept` in its own stays in float32.
-    """
-    files = checkpoint.files.get(part, ())
-    if not files:
-        raise InputNotFound(f"{checkpoint.folder} has no files of the {part}; check which model it holds")
-    where = files[0] if len(files) == 1 else files[0].parent
-    shapes = {file: shapes_of(file) for file in files}
-    known: dict[str, tuple[int, ...]] = {}
-    for file, found in shapes.items():
-        if twice := set(known) & set(found):
-            raise InvalidInput(f"{file} has {min(twice)}, which another file beside it has too; keep one set of files")
-        known |= found
-    config = checkpoint.config(part)
-    if checkpoint.layout == "original":
-        config = original_config(part, known, config)
-    with _without_memory():
-        network = _made(partial(make, config), where)
-    wanted = sources(checkpoint.layout, part, known)
-    places = network.state_dict()
-    _check(str(where), wanted, known, places)
-
-    def dtype_of(name: str) -> torch.dtype:
-        return torch.float32 if set(kept) & set(name.split(".")) else dtype
-
-    tensors: dict[str, Tensor] = {}
-    with Mover(device) as mover:
-        for file in files:
-            own = {name: source for name, source in wanted.items() if source.key in shapes[file]}
-            tensors |= _read(file, own, places, mover, dtype_of)
-    network.load_state_dict(tensors, assign=True)
-    return _ready(network.to(device))  # buffers that no file has
-
-
-def _made(make: Callable[[], Any], where: Path) -> Any:
-    try:
-        return make()
-    except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput(f"no network can be made for {where} from its config.json: {reason}; check it") from error
-
-
-def _check(where: str, wanted: Sources, known: Mapping[str, tuple[int, ...]], places: Mapping[str, Tensor]) -> None:
-    def shape(name: str, source: Source) -> tuple[int, ...]:
-        first, *rest = known[source.key]
-        whole = (first // source.parts, *rest)
-        return _fitted(whole, tuple(places[name].shape)) if name in places else whole
-
-    compare(
-        where,
-        given={name: shape(name, source) for name, source in wanted.items()},
-        wanted={name: tuple(tensor.shape) for name, tensor in places.items()},
-    )
-
-
-def _fitted(shape: tuple[int, ...], place: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape without leading axes of one that its place does not have."""
-    while len(shape) > len(place) and shape[0] == 1:
-        shape = shape[1:]
-    return shape
-
-
-def _read(
-    file: Path,
-    wanted: Sources,
-    places: Mapping[str, Tensor],
-    mover: Mover,
-    dtype_of: Callable[[str], torch.dtype],
-) -> dict[str, Tensor]:
-    by_source: dict[Source, list[str]] = defaultdict(list)
-    for name, source in wanted.items():
-        by_source[source].append(name)
-    with open_tensors(file) as opened:
-
-        def move(source: Source, name: str) -> Tensor:
-            tensor = opened.read(source.key).chunk(source.parts)[source.part]
-            return mover.move(tensor.reshape(places[name].shape), dtype=dtype_of(name))
-
-        moved = mover.map(move, ((source, names[0]) for source, names in by_source.items()))
-        return {name: tensor for tensor, names in zip(moved, by_source.values(), strict=True) for name in names}
-
-
-@contextmanager
-def _without_memory() -> Iterator[None]:
-    """Make networks in this block whose weights take neither memory nor the time to draw them."""
-    from accelerate import init_empty_weights
-    from diffusers.models.modeling_utils import no_init_weights
-
-    with no_init_weights(), init_empty_weights(include_buffers=False):
-        yield
-
-
-def _ready(network: Any) -> Any:
-    return network.eval().requires_grad_(False)
 
 
 def _width(checkpoint: Checkpoint) -> int:

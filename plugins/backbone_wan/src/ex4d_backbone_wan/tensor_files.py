@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
 
 import attrs
 import torch
@@ -21,16 +20,15 @@ PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", *PICKLED)
 
 
-class TensorFile(Protocol):
+@attrs.frozen(eq=False, kw_only=True)
+class TensorFile:
     """An open file."""
 
     shapes: Mapping[str, tuple[int, ...]]
-    metadata: Mapping[str, str]
+    read: Callable[[str], Tensor]
+    """Gives one tensor in main memory, by its name; its bytes are read from the disk when they are used."""
+    metadata: Mapping[str, str] = attrs.Factory(dict)
     """What else its head says."""
-
-    def read(self, name: str) -> Tensor:
-        """Return one tensor in main memory; its bytes are read from the disk when they are used."""
-        ...
 
 
 @contextmanager
@@ -45,7 +43,9 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         raise InputNotFound(f"there is no file {path}; check the path")
     if path.suffix in PICKLED:
         tensors = _unpickled(path)
-        yield _Loaded(tensors=tensors, shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        yield TensorFile(
+            shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()}, read=tensors.__getitem__
+        )
         return
     try:
         file = safe_open(path, framework="pt")
@@ -54,7 +54,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
     with file as opened:
         names = list(opened.keys())
         shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in names}
-        yield _Mapped(file=opened, shapes=shapes, metadata=opened.metadata() or {})
+        yield TensorFile(shapes=shapes, read=opened.get_tensor, metadata=opened.metadata() or {})
 
 
 def read_all(path: Path) -> dict[str, Tensor]:
@@ -77,27 +77,6 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     """
     with open_tensors(path) as file:
         return dict(file.shapes)
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class _Mapped:
-    file: Any
-    shapes: Mapping[str, tuple[int, ...]]
-    metadata: Mapping[str, str]
-
-    def read(self, name: str) -> Tensor:
-        tensor: Tensor = self.file.get_tensor(name)
-        return tensor
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class _Loaded:
-    tensors: Mapping[str, Tensor]
-    shapes: Mapping[str, tuple[int, ...]]
-    metadata: Mapping[str, str] = attrs.Factory(dict)
-
-    def read(self, name: str) -> Tensor:
-        return self.tensors[name]
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 WORKERS = 8
 """Threads that read files: one is bound by copying pages, long before a disk's cache or a GPU's bus is."""
@@ -38,11 +40,9 @@ class Mover:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def map(self, move: Callable[..., Tensor], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Tensor]:
-        """Yield what a function gives for each of several arguments, in their order."""
-        if self._workers == 1:
-            return (move(*given) for given in arguments)
-        return self._pool.map(lambda given: move(*given), arguments)
+    def map(self, move: Callable[[T], Tensor], things: Iterable[T]) -> Iterator[Tensor]:
+        """Yield what a function gives for each of several things, in their order."""
+        return map(move, things) if self._workers == 1 else self._pool.map(move, things)
 
     def move(self, tensor: Tensor, *, dtype: torch.dtype) -> Tensor:
         """Return a tensor of main memory on the device, in another precision."""
@@ -70,7 +70,7 @@ class Mover:
         """Return this thread's stream, and its memory on either side."""
         if not hasattr(self._own, "buffers"):
             self._own.buffers = (
-                torch.cuda.Stream(self._device),
+                torch.cuda.Stream(self._device),  # type: ignore[no-untyped-call]
                 torch.empty(self._piece, dtype=torch.uint8, pin_memory=True),
                 torch.empty(self._piece, dtype=torch.uint8, device=self._device),
             )
