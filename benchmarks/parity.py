@@ -245,7 +245,7 @@ def compare_recon(folder: Path, renderer: str, device: torch.device) -> Iterator
 
 def compare_depthcrafter(folder: Path, device: torch.device) -> Iterator[Row]:
     """Yield how far DepthCrafter's steps and result are from one run of the reference."""
-    from ex4d_depth_depthcrafter.conversion import depth_from_relative, relative_inverse_depth
+    from ex4d_core.geometry.inverse_depth import depth_from_relative, relative_inverse_depth
     from ex4d_depth_depthcrafter.diffusion import Meter
     from ex4d_depth_depthcrafter.estimator import DepthCrafter
     from ex4d_depth_depthcrafter.options import DepthCrafterOptions
@@ -269,7 +269,9 @@ def compare_depthcrafter(folder: Path, device: torch.device) -> Iterator[Row]:
         known = diffusion.encode(frames, generator, meter)
         latents = diffusion.denoise(known, generator, meter)
         decoded = torch.cat(list(diffusion.decode(latents, meter))).movedim(1, -1)
-    relative = relative_inverse_depth(diffusion.inverse_depth(frames, progress=silent), percentile=0)
+    relative = relative_inverse_depth(
+        diffusion.inverse_depth(frames, progress=silent), percentile=0, source="DepthCrafter"
+    )
     depth = depth_from_relative(relative, near=options.near, far=options.far)
     converted = depth_from_relative(theirs["relative"], near=options.near, far=options.far)
     scene = folder.name

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -75,3 +76,20 @@ def files_hash(files: Iterable[Path]) -> str:
     """Return a hash of the names and bytes of files, in their order."""
     names_and_hashes = "\n".join(f"{file.name}\0{file_hash(file)}" for file in files)
     return hashlib.blake2b(names_and_hashes.encode(), digest_size=16).hexdigest()
+
+
+def weights_hash(folder: Path) -> str:
+    """Return a text that changes when the configurations and weights in a folder do; the folder's place is no matter.
+
+    Files in the hub's cache are links to files named by their contents, which need not be read.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
+    if all(file.is_symlink() for file in files):
+        return "+".join(file.resolve().name for file in files)
+    return _hash_of(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@cache
+def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    # Gigabytes: read once for each state of the files.
+    return files_hash(file for file, _, _ in files)

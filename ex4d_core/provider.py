@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 
@@ -55,3 +57,8 @@ class Provider:
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """The function that names its weights, `"package.module:function"`, or ''. It takes the options and returns a
     list of `ex4d_core.hub.HubFiles`, folders of the user's included; its module must be cheap to import."""
+
+    def notice_for(self, options: object) -> str:
+        """Return the notice, or what the options say where they have a method `notice() -> str` of their own."""
+        own: Callable[[], str] | None = getattr(options, "notice", None)
+        return self.notice if own is None else own()

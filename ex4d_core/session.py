@@ -197,8 +197,8 @@ class Session:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}")
-            if chosen.offer.provider.notice:
-                self.reporter.note(f"{role} {chosen.offer.name}: {chosen.offer.provider.notice}")
+            if notice := chosen.offer.provider.notice_for(chosen.options):
+                self.reporter.note(f"{role} {chosen.offer.name}: {notice}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return self._loaded[role]
 

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
 from ex4d_core.errors import InputNotFound
 from ex4d_core.files import tree_hash
+from ex4d_core.geometry.inverse_depth_options import far_option, near_option
 from ex4d_core.options import option
 
 Kind = Literal["auto", "metric", "relative", "inverse"]
-
-NEAREST = 10000 / 3900
-"""Depth of the nearest point of affine-inverse depth: 2.564, as EX-4D was trained with."""
-
-
-def _above_near(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not value > instance.near:
-        raise ValueError(f"far must be more than near ({instance.near:g}), not {value:g}")
 
 
 @attrs.frozen
@@ -51,21 +44,8 @@ class DepthFileOptions:
         unit="metres",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )
-    near: float = option(
-        NEAREST,
-        help="Depth that the nearest point of inverse depth gets.",
-        unit="scene units",
-        validator=attrs.validators.gt(0),
-    )
-    far: float = option(
-        100.0,
-        help=(
-            "Depth that inverse depth is cut off at, where it would run to infinity; 100 is where the mesh's border "
-            "ring lies, so nothing is behind it."
-        ),
-        unit="scene units",
-        validator=_above_near,
-    )
+    near: float = near_option()
+    far: float = far_option()
 
     def fingerprint(self) -> str:
         """Return a hash of the file's contents, or of the names and contents in the folder.

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ex4d_core.errors import Cancelled, InvalidInput
+from ex4d_core.geometry.inverse_depth_options import NEAREST
 from ex4d_core.progress import silent
 from ex4d_core.types import DEFAULT_FOV, DepthKind, Intrinsics
-from ex4d_depth_depthcrafter.options import NEAREST
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")

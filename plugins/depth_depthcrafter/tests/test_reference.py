@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ex4d_core.geometry.inverse_depth import depth_from_relative, relative_inverse_depth
 from ex4d_core.progress import silent
-from ex4d_depth_depthcrafter.conversion import depth_from_relative, relative_inverse_depth
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
 pytest.importorskip("diffusers")
@@ -49,7 +49,9 @@ def test_every_step_equals_the_reference(name):
         torch.testing.assert_close(known.embeddings, theirs["embeddings"], **LIMIT)
         latents = diffusion.denoise(known, generator, meter)
         torch.testing.assert_close(latents, theirs["latents"][0], **LIMIT)
-    relative = relative_inverse_depth(diffusion.inverse_depth(theirs["frames"], progress=silent), percentile=0)
+    relative = relative_inverse_depth(
+        diffusion.inverse_depth(theirs["frames"], progress=silent), percentile=0, source="DepthCrafter"
+    )
     torch.testing.assert_close(relative, theirs["relative"], **LIMIT)
     depth = depth_from_relative(theirs["relative"], near=options.near, far=options.far)
     torch.testing.assert_close(depth, theirs["depth"][:, 0], rtol=1e-6, atol=0)

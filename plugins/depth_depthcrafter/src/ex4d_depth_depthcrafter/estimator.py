@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry.inverse_depth import depth_from_relative, relative_inverse_depth
 from ex4d_core.progress import Progress
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Video
-from ex4d_depth_depthcrafter.conversion import depth_from_relative, relative_inverse_depth
 from ex4d_depth_depthcrafter.diffusion import DepthDiffusion
 from ex4d_depth_depthcrafter.frames import resized, working_size
 from ex4d_depth_depthcrafter.networks import load_networks
@@ -41,7 +41,7 @@ class DepthCrafter:
             raise InvalidInput("the clip has no frames, so it has no depth; give a clip of at least 1 frame")
         size = working_size(video.width, video.height, max_side=self._options.max_side)
         inverse = self._inverse_depth(resized(video.frames, size), progress)
-        relative = relative_inverse_depth(inverse, percentile=self._options.percentile)
+        relative = relative_inverse_depth(inverse, percentile=self._options.percentile, source="DepthCrafter")
         relative = grown(relative, width=video.width, height=video.height)
         return DepthVideo(
             depth=depth_from_relative(relative, near=self._options.near, far=self._options.far),

@@ -6,13 +6,11 @@ from typing import Any, Literal, get_args
 
 import attrs
 
+from ex4d_core.geometry.inverse_depth_options import far_option, near_option, percentile_option
 from ex4d_core.options import option
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 Offload = Literal["none", "model", "sequential"]
-
-NEAREST = 10000 / 3900
-"""Depth of the nearest point: 2.564, as EX-4D was trained with."""
 
 STEP = 64
 """Sides that the UNet works on are multiples of this: 8 from the VAE times 8 from the UNet's own levels."""
@@ -21,16 +19,6 @@ STEP = 64
 def _below_window(instance: Any, attribute: attrs.Attribute[Any], value: int) -> None:
     if not 0 <= value < instance.window:
         raise ValueError(f"overlap must be at least 0 and less than window ({instance.window}), not {value}")
-
-
-def _above_near(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not value > instance.near:
-        raise ValueError(f"far must be more than near ({instance.near:g}), not {value:g}")
-
-
-def _below_half(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value < 50:
-        raise ValueError(f"percentile must be at least 0 and less than 50, not {value:g}")
 
 
 def _in_steps(instance: Any, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -98,30 +86,9 @@ class DepthCrafterOptions:
         unit="frames",
         validator=_at_least(1),
     )
-    near: float = option(
-        NEAREST,
-        help="Depth that the nearest point gets.",
-        unit="scene units",
-        validator=attrs.validators.gt(0),
-    )
-    far: float = option(
-        100.0,
-        help=(
-            "Depth that is cut off at, where it would run to infinity; 100 is where the mesh's border ring lies, so "
-            "nothing is behind it."
-        ),
-        unit="scene units",
-        validator=_above_near,
-    )
-    percentile: float = option(
-        0.0,
-        help=(
-            "Share of all values of the clip that may lie beyond the nearest and the farthest point, each; 0 is "
-            "EX-4D's rule, the smallest and the largest value, which one bad pixel can spoil."
-        ),
-        unit="percent",
-        validator=_below_half,
-    )
+    near: float = near_option()
+    far: float = far_option()
+    percentile: float = percentile_option()
 
     def fingerprint(self) -> str:
         """Return what tells these weights from others: the commits on the hub, or hashes of the folders' files.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import attrs
 
 from ex4d_core.errors import InputNotFound
-from ex4d_core.files import files_hash
+from ex4d_core.files import weights_hash
 from ex4d_core.hub import HubFiles, cached, fetch_command, place
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
@@ -37,7 +36,7 @@ class Checkpoint:
 
     def fingerprint(self) -> str:
         """Return a text that changes when the weights do."""
-        return " ".join(_identity(self.folder(part)) for part in ("unet", *BASE_PARTS))
+        return " ".join(weights_hash(self.folder(part)) for part in ("unet", *BASE_PARTS))
 
 
 def hub_files(options: DepthCrafterOptions) -> list[HubFiles]:
@@ -95,17 +94,3 @@ def _needed(checkpoint: Checkpoint, options: DepthCrafterOptions) -> Iterator[tu
         yield checkpoint.folder(part), name, "*.safetensors"
     for part, file in _CONFIGS.items():
         yield checkpoint.folder(part), options.base, file
-
-
-def _identity(folder: Path) -> str:
-    """Return a hash of a folder's files; the hub's cache has them in the names that its links lead to."""
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-    if all(file.is_symlink() for file in files):
-        return "+".join(file.resolve().name for file in files)
-    return _hashed(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
-
-
-@cache
-def _hashed(files: tuple[tuple[Path, int, int], ...]) -> str:
-    # Gigabytes: read once for each state of the files.
-    return files_hash(file for file, _, _ in files)

@@ -1,0 +1,1 @@
+"""Depth models of the transformers library for ex4d."""

@@ -1,0 +1,201 @@
+"""Depth by a frame-wise model of transformers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry.inverse_depth import check_finite, depth_from_relative, relative_inverse_depth
+from ex4d_core.progress import Progress
+from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Video
+from ex4d_depth_transformers.models import DEFAULT
+from ex4d_depth_transformers.networks import Network, load_network
+from ex4d_depth_transformers.options import TransformersOptions
+from ex4d_depth_transformers.pictures import Preparation, preparation
+from ex4d_depth_transformers.reading import Reading
+from ex4d_depth_transformers.steadiness import SIDE, Array, Steadier, slow_part
+
+Frames = TypeVar("Frames", Tensor, Array)
+
+NEAREST_INVERSE, FARTHEST_INVERSE = 1e4, 1e-4
+"""Depth Pro's inverse depth is cut off there, as its authors do."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Seen:
+    """What a model said of a clip, before the scales of the frames are made one."""
+
+    values: Tensor
+    """float32 [T, H, W]: inverse depth, else log depth."""
+    fovs: Tensor | None
+    """[T], degrees across the width."""
+    steadier: Steadier | None
+
+
+class TransformersDepth:
+    """Estimates depth frame by frame; the model is loaded at the first clip and kept."""
+
+    def __init__(self, options: TransformersOptions, *, device: torch.device) -> None:
+        self._options = options
+        self._device = device
+
+    def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
+        """Return the depth of each frame, of the clip's length and size.
+
+        Metric models give metres, those for inverse depth affine-inverse depth: brought to 0..1 over each shot (`rel`,
+        1 = nearest) it becomes `near / max(rel, near / far)`. A model that tells the field of view sets the intrinsics
+        and its own scale by the median over the clip, as a clip has one lens.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+            InvalidInput: the clip has no frames, the weights do not fit, the GPU is too small, or the result has
+                no meaning.
+        """
+        if video.num_frames == 0:
+            raise InvalidInput("the clip has no frames, so it has no depth; give a clip of at least 1 frame")
+        how = preparation(
+            self.network.processor,
+            model_type=self.network.model_type,
+            width=video.width,
+            height=video.height,
+            max_side=self._options.max_side,
+        )
+        seen = self._see(video, how, progress)
+        check_finite(seen.values, source=self._options.model)
+        inverse = self.network.reading is Reading.INVERSE
+        depth = self._from_inverse(seen) if inverse else self._from_log_depth(seen)
+        intrinsics = Intrinsics.from_fov(width=video.width, height=video.height)
+        if seen.fovs is not None:
+            focal = self._focal(seen.fovs, video.width)
+            intrinsics = Intrinsics.from_focal(focal, width=video.width, height=video.height)
+            if self.network.reading is Reading.CANONICAL:
+                depth *= focal / video.width
+        return DepthVideo(depth=depth, kind=self._kind, intrinsics=intrinsics)
+
+    @cached_property
+    def network(self) -> Network:
+        """The model, loaded at the first use."""
+        try:
+            return load_network(self._options, device=self._device)
+        except torch.OutOfMemoryError as error:
+            raise InvalidInput(
+                f"{self._device} has too little memory to hold {self._options.model}; "
+                f"try --set depth.model={DEFAULT} or --device cpu"
+            ) from error
+
+    @property
+    def _kind(self) -> DepthKind:
+        reading = self.network.reading
+        if reading is Reading.INVERSE:
+            return DepthKind.AFFINE_INVERSE
+        # Without a focal length Depth Pro's numbers want a factor.
+        lacks_focal = reading is Reading.CANONICAL and not self.network.gives_fov
+        return DepthKind.RELATIVE if lacks_focal or reading is Reading.RELATIVE else DepthKind.METRIC
+
+    def _see(self, video: Video, how: Preparation, progress: Progress) -> _Seen:
+        options = self._options
+        values = torch.empty(video.frames.shape[:3])
+        fovs: list[Tensor] = []
+        steadier = None
+        if options.steady:
+            fit_scale = self.network.reading is Reading.INVERSE
+            steadier = Steadier(unchanged=options.unchanged, cut=options.cut, fit_scale=fit_scale)
+        for first, frames in track_batches(video.frames, options.batch, progress):
+            on_device = frames.to(self._device)
+            maps, fov = self._predicted(on_device, how)
+            values[first : first + len(frames)] = maps.cpu()
+            if fov is not None:
+                fovs.append(fov.float().cpu())
+            if steadier is not None:
+                for small, picture in zip(_small(maps[:, None]), _small(on_device.movedim(-1, 1)), strict=True):
+                    steadier.add(small[0], np.moveaxis(picture, 0, -1))
+        return _Seen(values=values, fovs=torch.cat(fovs) if fovs else None, steadier=steadier)
+
+    def _predicted(self, frames: Tensor, how: Preparation) -> tuple[Tensor, Tensor | None]:
+        """Return maps float32 [N, H, W], inverse or log depth, and the fields of view [N], of a model that has them."""
+        try:
+            said = self.network.predict(how.pictures(frames))
+            maps = how.maps(said.maps, width=frames.shape[2], height=frames.shape[1])
+        except torch.OutOfMemoryError as error:
+            raise InvalidInput(self._too_small(len(frames), how)) from error
+        reading = self.network.reading
+        if reading is Reading.INVERSE:
+            return maps, said.fov
+        if self.network.model_type == "depth_pro":
+            return -maps.clamp(FARTHEST_INVERSE, NEAREST_INVERSE).log(), said.fov
+        return maps.clamp(min=1 / NEAREST_INVERSE).log(), said.fov
+
+    def _too_small(self, count: int, how: Preparation) -> str:
+        fits = ["--set depth.batch=1"] if count > 1 else []
+        if self.network.model_type != "depth_pro":
+            fits.append(f"--set depth.max_side={max(how.width, how.height) // 2}")
+        fits.append(f"a smaller model, --set depth.model={DEFAULT}")
+        return (
+            f"{self._device} has too little memory for {count} frames of {how.width}x{how.height} with "
+            f"{self._options.model}; try {', or '.join(fits)}"
+        )
+
+    def _from_inverse(self, seen: _Seen) -> Tensor:
+        options, values = self._options, seen.values
+        starts = [0]
+        if seen.steadier is not None:
+            for frame, (scale, shift) in enumerate(seen.steadier.gauges):
+                values[frame].mul_(scale).add_(shift)
+            starts = seen.steadier.starts
+        for shot in _shots(values, starts):
+            if len(starts) > 1 and shot.amin() == shot.amax():
+                shot.fill_(options.far)  # black between two shots
+                continue
+            relative = relative_inverse_depth(shot, percentile=options.percentile, source=options.model)
+            shot.copy_(depth_from_relative(relative, near=options.near, far=options.far))
+        return values
+
+    def _from_log_depth(self, seen: _Seen) -> Tensor:
+        if seen.steadier is not None:
+            shifts = np.array([shift for _, shift in seen.steadier.gauges])
+            keeps_scale = self.network.reading is not Reading.RELATIVE
+            for shot in _shots(shifts, seen.steadier.starts):
+                shot -= slow_part(shot) if keeps_scale else 0
+            seen.values.add_(torch.from_numpy(shifts).float()[:, None, None])
+        return seen.values.exp_()
+
+    def _focal(self, fovs: Tensor, width: int) -> float:
+        """Return the focal length in pixels that goes with the median field of view across the width."""
+        fov = float(fovs.nanmedian())
+        if not 1 < fov < 179:
+            raise InvalidInput(
+                f"{self._options.model} sees a field of view of {fov:g} degrees, which no lens has; check its weights"
+            )
+        return width / (2 * math.tan(math.radians(fov) / 2))
+
+
+def track_batches(frames: Tensor, size: int, progress: Progress) -> Iterator[tuple[int, Tensor]]:
+    """Yield the number of the first frame of each batch, and the batch; tell progress in frames."""
+    progress(0, len(frames))
+    for first in range(0, len(frames), size):
+        batch = frames[first : first + size]
+        yield first, batch
+        progress(first + len(batch), len(frames))
+
+
+def _shots(values: Frames, starts: Sequence[int]) -> Iterator[Frames]:
+    """Yield a view of the frames of each shot."""
+    for first, stop in zip(starts, [*starts[1:], len(values)], strict=True):
+        yield values[first:stop]
+
+
+def _small(maps: Tensor) -> Array:
+    """Return maps [N, C, H, W] averaged down to a longest side of SIDE, float64 on the CPU."""
+    shrink = min(1.0, SIDE / max(maps.shape[2:]))
+    height, width = (max(1, round(side * shrink)) for side in maps.shape[2:])
+    small: Array = functional.adaptive_avg_pool2d(maps.float(), (height, width)).double().cpu().numpy()
+    return small

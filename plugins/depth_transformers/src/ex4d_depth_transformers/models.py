@@ -1,0 +1,46 @@
+"""The models that have a short name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Model:
+    """A checkpoint on the Hugging Face hub."""
+
+    repo: str
+    """OWNER/NAME."""
+
+    licence: str
+    """Of the weights."""
+
+
+def _depth_anything_v2() -> Iterator[tuple[str, Model]]:
+    for variant in ("", "Metric-Indoor-", "Metric-Outdoor-"):
+        for size in ("Small", "Base", "Large"):
+            name = f"Depth-Anything-V2-{variant}{size}"
+            licence = "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0"
+            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", licence=licence)
+
+
+MODELS: Mapping[str, Model] = {
+    **dict(_depth_anything_v2()),
+    "depth-pro": Model(repo="apple/DepthPro-hf", licence="apple-amlr, for research"),
+    "zoedepth": Model(repo="Intel/zoedepth-nyu-kitti", licence="MIT"),
+    "dpt-large": Model(repo="Intel/dpt-large", licence="Apache-2.0"),
+}
+"""By short name."""
+
+FREE = ("Apache-2.0", "MIT")
+"""Licences that leave open what the results are used for."""
+
+DEFAULT = "depth-anything-v2-small"
+
+
+def repo_of(name: str) -> str:
+    """Return the hub's name that a short name stands for, or the text itself."""
+    known = MODELS.get(name)
+    return name if known is None else known.repo

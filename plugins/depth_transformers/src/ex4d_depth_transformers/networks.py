@@ -1,0 +1,158 @@
+"""A checkpoint, loaded into the class of transformers that its configuration names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoModelForDepthEstimation
+from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
+from transformers.utils import logging
+
+from ex4d_core.errors import InvalidInput
+from ex4d_depth_transformers.options import DType, TransformersOptions
+from ex4d_depth_transformers.reading import Reading, reading_of
+from ex4d_depth_transformers.weights import locate
+
+_BEAR_HALF = ("depth_anything", "depth_pro", "dpt")
+"""Model types that are run in float16 by their authors or users; others may overflow."""
+
+_UNUSED = {"dpt": ("neck.fusion_stage.layers.0.residual_layer1.",)}
+"""Parts that the library's class has and its forward pass never reaches, so that published checkpoints lack them."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Prediction:
+    """What a model says of some pictures."""
+
+    maps: Tensor
+    """[N, h, w], in the model's own numbers."""
+    fov: Tensor | None
+    """[N], field of view across the width in degrees, of a model that gives one."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Network:
+    """A depth model, ready to compute on `device`."""
+
+    model: Any
+    model_type: str
+    reading: Reading
+    processor: Mapping[str, Any]
+    """What preprocessor_config.json says."""
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def gives_fov(self) -> bool:
+        """Whether it tells the field of view."""
+        return bool(getattr(self.model.config, "use_fov_model", False))
+
+    @torch.inference_mode()
+    def predict(self, pictures: Tensor) -> Prediction:
+        """Return what the model says of pictures float32 [N, 3, h, w] that are prepared for it."""
+        said = self.model(pixel_values=pictures.to(self.dtype))
+        return Prediction(maps=said.predicted_depth, fov=getattr(said, "field_of_view", None))
+
+
+def load_network(options: TransformersOptions, *, device: torch.device) -> Network:
+    """Load the checkpoint that the options name.
+
+    Raises:
+        InputNotFound: it is not on this machine.
+        InvalidInput: it holds no depth model, a file is damaged, its tensors are not those of the network (they are
+            listed), or the meaning of its numbers is not known.
+    """
+    folder = locate(options)
+    config = _json(folder / "config.json")
+    model_type = str(config.get("model_type"))
+    if model_type not in MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES:
+        raise InvalidInput(
+            f"{folder} holds a model of type {model_type!r}, which gives no depth; transformers has "
+            f"{', '.join(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES)}"
+        )
+    reading = reading_of(config, kind=options.kind, model=options.model)
+    dtype = _dtype(options.dtype, model_type, device)
+    model = _load(folder, model_type, dtype).eval().requires_grad_(False).to(device)
+    return Network(
+        model=model,
+        model_type=model_type,
+        reading=reading,
+        processor=_json(folder / "preprocessor_config.json"),
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _load(folder: Path, model_type: str, dtype: torch.dtype) -> Any:
+    """Load a model and refuse it unless each of its tensors was in the files and the other way round."""
+    try:
+        with _quiet():
+            model, report = AutoModelForDepthEstimation.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # or it raises without a name
+                output_loading_info=True,
+            )
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(f"{folder} cannot be loaded as a {model_type}: {reason}; download it again") from error
+    missing = [key for key in report["missing_keys"] if not key.startswith(_UNUSED.get(model_type, ()))]
+    _refuse(folder, "lacks the tensors", missing)
+    _refuse(folder, "has tensors of another network:", report["unexpected_keys"])
+    _refuse(folder, "has tensors of another shape:", [key[0] for key in report["mismatched_keys"]])
+    return model
+
+
+def _refuse(folder: Path, what: str, keys: Iterable[str]) -> None:
+    if found := sorted(keys):
+        raise InvalidInput(f"{folder} {what} {', '.join(found)}; check which model it holds, or download it again")
+
+
+def _dtype(name: DType, model_type: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        name = "float16" if device.type != "cpu" and model_type in _BEAR_HALF else "float32"
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is no table")
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} cannot be read as JSON: {error}; download it again") from error
+    return values
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's bars and remarks to themselves: what is wrong with a checkpoint is raised."""
+    level, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if had_bar:
+            logging.enable_progress_bar()

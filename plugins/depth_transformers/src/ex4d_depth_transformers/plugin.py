@@ -1,0 +1,26 @@
+"""What the plugin offers: the depth models of the transformers library."""
+
+from __future__ import annotations
+
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+from ex4d_depth_transformers.options import TransformersOptions
+
+
+@hookimpl
+def ex4d_depth_estimators() -> list[Provider]:
+    """Offer any depth model of transformers."""
+    return [
+        Provider(
+            name="transformers",
+            summary="any depth model of transformers, frame by frame and steadied (Depth Anything V2, Depth Pro, ...)",
+            licence=(
+                "code Apache-2.0; weights: Depth Anything V2 small Apache-2.0, base and large CC-BY-NC-4.0, Depth Pro "
+                "for research, ZoeDepth MIT, DPT Apache-2.0"
+            ),
+            component="ex4d_depth_transformers.estimator:TransformersDepth",
+            options=TransformersOptions,
+            needs=("transformers",),
+            weights="ex4d_depth_transformers.weights:hub_files",
+        )
+    ]

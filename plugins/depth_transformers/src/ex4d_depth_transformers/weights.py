@@ -1,0 +1,35 @@
+"""Where the weights are on this machine. Nothing is downloaded and nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ex4d_core.errors import InputNotFound
+from ex4d_core.hub import HubFiles, fetch_command, place
+from ex4d_depth_transformers.models import repo_of
+from ex4d_depth_transformers.options import TransformersOptions
+
+_PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
+
+
+def hub_files(options: TransformersOptions) -> list[HubFiles]:
+    """Return the files that the options ask for."""
+    return [HubFiles(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)]
+
+
+def locate(options: TransformersOptions) -> Path:
+    """Return the folder with the checkpoint that the options name.
+
+    Raises:
+        InputNotFound: the folder is no checkpoint, or the hub's cache does not have it; the message has the command.
+    """
+    (files,) = hub_files(options)
+    fetch = fetch_command("transformers", options, role="depth", of=("model", "revision"))
+    folder = place(files, fetch=fetch)
+    for pattern in files.patterns:
+        if not any(folder.glob(pattern)):
+            mend = "check the folder that was given" if files.folder() else f"type: {fetch}"
+            raise InputNotFound(
+                f"{folder} has no {pattern.rstrip('*')}, so it is no checkpoint of a depth model; {mend}"
+            )
+    return folder
