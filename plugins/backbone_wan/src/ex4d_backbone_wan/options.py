@@ -68,7 +68,7 @@ class WanOptions:
         49,
         help="Frames that are denoised together, 4k+1; longer clips go through several windows.",
         unit="frames",
-        validator=lambda instance, attribute, value: _frames(attribute.name, value, least=1),
+        validator=lambda instance, attribute, value: _frames(attribute.name, value, least=STRIDE + 1),
     )
     overlap: int = option(
         9,
@@ -173,7 +173,7 @@ def _frames(name: str, value: int, *, least: int) -> None:
 
 def _overlap(options: Any, value: int) -> None:
     _frames("overlap", value, least=1)
-    if options.num_frames > 1 and value >= options.num_frames:
+    if value >= options.num_frames:
         raise ValueError(f"overlap must be less than num_frames ({options.num_frames}), not {value}")
 
 
