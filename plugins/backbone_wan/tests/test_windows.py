@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, padded_length, whole_latents
@@ -17,7 +19,7 @@ def test_windows_are_equally_long_cover_the_clip_and_take_over_whole_latent_fram
     windows = cut_windows(num_frames, window=49, overlap=9)
     assert {window.length for window in windows} == {49}
     assert (windows[0].start, windows[-1].stop) == (0, num_frames)
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in pairwise(windows):
         assert after.taken_over % 4 == 1
         assert 9 <= after.taken_over <= before.stop - after.start
         assert before.stop - after.start - after.taken_over < 4

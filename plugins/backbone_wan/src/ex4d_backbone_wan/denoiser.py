@@ -40,10 +40,11 @@ class Conditioning:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditioning:
         """Return it on a device, in a precision."""
-        values = attrs.asdict(self, recurse=False)
-        return Conditioning(
-            **{name: value if value is None else value.to(device, dtype) for name, value in values.items()}
-        )
+        moved = {
+            field.name: None if (value := getattr(self, field.name)) is None else value.to(device, dtype)
+            for field in attrs.fields(Conditioning)
+        }
+        return attrs.evolve(self, **moved)
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from ex4d_core.options import option
 DType = Literal["auto", "float32", "bfloat16"]
 Speed = Literal["exact", "fast"]
 Switch = Literal["auto", "on", "off"]
+Fit = Literal["aspect", "stretch"]
 
 PROMPT = "A sharp, natural video of one real scene, filmed by a camera that moves smoothly; steady light, fine detail."
 """Said of a video that nobody described."""
@@ -81,6 +82,12 @@ class WanOptions:
         help="WIDTHxHEIGHT that is worked at, multiples of 16; same keeps the clip's own, rounded to them.",
         unit="pixels",
         validator=lambda instance, attribute, value: _size(value),
+    )
+    fit: Fit = option(
+        "aspect",
+        help="How a clip of another shape is worked at: aspect keeps its shape and the number of pixels of size, "
+        "stretch squashes it, as EX-4D does.",
+        validator=attrs.validators.in_(get_args(Fit)),
     )
     erode: str = option(
         "2..8",
