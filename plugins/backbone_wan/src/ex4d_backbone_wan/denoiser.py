@@ -5,8 +5,8 @@ Read `integrate` for the sampler and `Schedule` for its steps; `LocalDenoiser` a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import attrs
@@ -40,7 +40,7 @@ class Conditioning:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditioning:
         """Return it on a device, in a precision."""
-        moved = {
+        moved: dict[str, Any] = {
             field.name: None if (value := getattr(self, field.name)) is None else value.to(device, dtype)
             for field in attrs.fields(Conditioning)
         }
@@ -138,6 +138,15 @@ def integrate(
     return latents
 
 
+@attrs.frozen(eq=False)
+class _Call:
+    """What one call of the transformer is told: the same tensors at every step, so that what they lead to can be kept."""
+
+    name: str
+    text: Tensor
+    image: Tensor | None
+
+
 class LocalDenoiser:
     """Asks a transformer on one device.
 
@@ -147,15 +156,23 @@ class LocalDenoiser:
         dtype: of what goes in.
         batch_guidance: whether both halves of the guidance go through at once: each weight is read once, for twice
             the memory of what is between the layers.
+        around: makes a context that all steps are worked out in.
     """
 
     def __init__(
-        self, transformer: Any, *, device: torch.device, dtype: torch.dtype, batch_guidance: bool = False
+        self,
+        transformer: Any,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_guidance: bool = False,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._transformer = transformer
         self._device = device
         self._dtype = dtype
         self._batch_guidance = batch_guidance
+        self._around = around
 
     def denoise(
         self,
@@ -170,14 +187,15 @@ class LocalDenoiser:
     ) -> Tensor:
         """See `Denoiser`."""
         told = conditioning.to(self._device, self._dtype)
+        calls = self._calls(told, guidance)
         times = schedule.timesteps.to(self._device)
 
         def velocity(noisy: Tensor, step: int) -> Tensor:
             seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
-            return self._guided(seen, times[step : step + 1], told, guidance)
+            return guided([self._predict(call, seen, times[step]) for call in calls], guidance)
 
         camera = nullcontext() if told.camera is None else camera_tokens(self._transformer, told.camera)
-        with torch.no_grad(), camera:
+        with torch.no_grad(), self._around(), camera:
             return integrate(
                 velocity,
                 latents.to(self._device, torch.float32),
@@ -187,33 +205,40 @@ class LocalDenoiser:
                 after_step=after_step,
             )
 
-    def _guided(self, seen: Tensor, time: Tensor, told: Conditioning, guidance: float) -> Tensor:
-        """Return `negative + guidance (positive - negative)` in float32 (Ho and Salimans 2022, arXiv 2207.12598)."""
+    def _calls(self, told: Conditioning, guidance: float) -> list[_Call]:
         if guidance == 1:
-            return self._predict("cond", seen, time, told.text, told.image)
-        if self._batch_guidance:
-            image = None if told.image is None else told.image.expand(2, -1, -1)
-            text = torch.cat([told.text, told.negative_text])
-            positive, negative = self._predict(
-                "both", seen.expand(2, -1, -1, -1, -1), time.expand(2), text, image
-            ).chunk(2)
-        else:
-            positive = self._predict("cond", seen, time, told.text, told.image)
-            negative = self._predict("uncond", seen, time, told.negative_text, told.image)
-        return negative + guidance * (positive - negative)
+            return [_Call("cond", told.text, told.image)]
+        if not self._batch_guidance:
+            return [_Call("cond", told.text, told.image), _Call("uncond", told.negative_text, told.image)]
+        image = None if told.image is None else told.image.expand(2, -1, -1)
+        return [_Call("both", torch.cat([told.text, told.negative_text]), image)]
 
-    def _predict(self, which: str, seen: Tensor, time: Tensor, text: Tensor, image: Tensor | None) -> Tensor:
+    def _predict(self, call: _Call, seen: Tensor, time: Tensor) -> Tensor:
+        count = len(call.text)
         # The name keeps apart what caches remember of the two halves.
-        with self._transformer.cache_context(which):
+        with self._transformer.cache_context(call.name):
             (predicted,) = self._transformer(
-                hidden_states=seen,
-                timestep=time,
-                encoder_hidden_states=text,
-                encoder_hidden_states_image=image,
+                hidden_states=seen.expand(count, -1, -1, -1, -1),
+                timestep=time.expand(count),
+                encoder_hidden_states=call.text,
+                encoder_hidden_states_image=call.image,
                 return_dict=False,
             )
         velocity: Tensor = predicted.float()
         return velocity
+
+
+def guided(predicted: Sequence[Tensor], guidance: float) -> Tensor:
+    """Return `negative + guidance (positive - negative)` (Ho and Salimans 2022, arXiv 2207.12598).
+
+    Args:
+        predicted: the positive one and, unless the guidance is 1, the negative one, in one batch or in two.
+        guidance: the scale.
+    """
+    if guidance == 1:
+        return predicted[0]
+    positive, negative = torch.cat(list(predicted)).chunk(2)
+    return negative + guidance * (positive - negative)
 
 
 def _check_finite(latents: Tensor, step: int, steps: int) -> None:
