@@ -140,7 +140,7 @@ def integrate(
 
 @attrs.frozen(eq=False)
 class _Call:
-    """What one call of the transformer is told: the same tensors at every step, so that what they lead to can be kept."""
+    """What one call of the transformer is told; the same tensors at every step, so that others keep what they give."""
 
     name: str
     text: Tensor

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_backbone_wan.options import STRIDE
 
 _RIDGE = 1e-3
@@ -43,9 +46,30 @@ class LatentColors:
         return shown[index]
 
 
-def expected(before: Tensor, after: Tensor, *, sigma_before: float, sigma_after: float) -> Tensor:
-    """Return the clean latents that a step of Euler's method went towards, from what it began and ended with."""
-    return before + (after - before) * (sigma_before / (sigma_before - sigma_after))
+class Watcher:
+    """Follows the steps of a sampler and shows the clean latents that they go towards.
+
+    Args:
+        start: latents before the first step that it is told of.
+        schedule: of the steps.
+        every: so many steps, and not after the last.
+        show: is given the clean latents.
+    """
+
+    def __init__(self, start: Tensor, *, schedule: Schedule, every: int, show: Callable[[Tensor], None]) -> None:
+        self._before = start
+        self._sigmas = schedule.sigmas.tolist()
+        self._every = every
+        self._show = show
+
+    def __call__(self, step: int, latents: Tensor) -> None:
+        """Take the latents after a step."""
+        if step % self._every == 0 and step < len(self._sigmas) - 1:
+            now, after = self._sigmas[step - 1], self._sigmas[step]
+            # Euler's method goes straight: further along the same line there is no noise.
+            before = self._before.to(latents)
+            self._show(before + (latents - before) * (now / (now - after)))
+        self._before = latents
 
 
 def _inputs(latents: Tensor) -> Tensor:
@@ -61,6 +85,6 @@ def _pixels(volume: Tensor) -> Tensor:
 
 def _shrunk(video: Tensor, size: torch.Size) -> Tensor:
     """Return a video [4t-3, 3, H, W] as means over what each latent pixel stands for, [1, 3, t, h, w]."""
-    small = functional.adaptive_avg_pool2d(video, list(size))
+    small = functional.adaptive_avg_pool2d(video, (size[0], size[1]))
     rest = small[1:].reshape(-1, STRIDE, *small.shape[1:]).mean(1) if len(small) > 1 else small[1:]
     return torch.cat([small[:1], rest]).movedim(1, 0)[None]
