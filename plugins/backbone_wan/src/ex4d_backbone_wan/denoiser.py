@@ -194,8 +194,7 @@ class LocalDenoiser:
             seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
             return guided([self._predict(call, seen, times[step]) for call in calls], guidance)
 
-        camera = nullcontext() if told.camera is None else camera_tokens(self._transformer, told.camera)
-        with torch.no_grad(), self._around(), camera:
+        with torch.no_grad(), self._around(), camera_tokens(self._transformer, told.camera):
             return integrate(
                 velocity,
                 latents.to(self._device, torch.float32),
