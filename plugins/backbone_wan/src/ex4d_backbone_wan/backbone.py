@@ -129,8 +129,8 @@ class _Take:
             latents = self._denoised(number, known, encoded, noise, meter)
             made = (decode(self._networks.vae, latents) * 255).byte().movedim(1, -1)[: window.length]
             frames = made if frames is None else joined(frames, made, window)
-            meter.advance()
             self._unfinished.finish(number + 1, frames)
+            meter.advance()
         assert frames is not None
         return frames
 
@@ -156,7 +156,8 @@ class _Take:
     def _denoised(self, number: int, known: Known, encoded: Encoded, noise: Tensor, meter: _Meter) -> Tensor:
         window, schedule = self._windows[number], self._schedule
         first_step, latents = self._unfinished.latents(number)
-        meter.advance(first_step)
+        if first_step:
+            meter.advance(first_step)
         # The VAE never looks ahead: the first latents are those of the frames that were taken over, whatever follows.
         anchor = encoded.color[:, :, : latent_length(window.taken_over)] if window.taken_over else None
         start = noise if latents is None else latents
