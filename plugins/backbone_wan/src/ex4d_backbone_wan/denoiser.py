@@ -170,10 +170,11 @@ class LocalDenoiser:
         """See `Denoiser`."""
         told = conditioning.to(self._device, self._dtype)
         times = schedule.timesteps.to(self._device)
+        asked = self._asked(told, guidance)
 
         def velocity(noisy: Tensor, step: int) -> Tensor:
             seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
-            return self._guided(seen, times[step : step + 1], told, guidance)
+            return self._guided(seen, times[step : step + 1], asked, guidance)
 
         camera = nullcontext() if told.camera is None else camera_tokens(self._transformer, told.camera)
         with torch.no_grad(), camera:
@@ -186,27 +187,34 @@ class LocalDenoiser:
                 after_step=after_step,
             )
 
-    def _guided(self, seen: Tensor, time: Tensor, told: Conditioning, guidance: float) -> Tensor:
-        """Return `negative + guidance (positive - negative)` in float32 (Ho and Salimans 2022, arXiv 2207.12598)."""
+    def _asked(self, told: Conditioning, guidance: float) -> list[tuple[str, Tensor, Tensor | None]]:
+        """Return what the transformer is asked for at each step: a name, texts and images.
+
+        They are made once: what the transformer keeps of a context belongs to these very tensors.
+        """
         if guidance == 1:
-            return self._predict("cond", seen, time, told.text, told.image)
-        if self._batch_guidance:
-            image = None if told.image is None else told.image.expand(2, -1, -1)
-            text = torch.cat([told.text, told.negative_text])
-            positive, negative = self._predict(
-                "both", seen.expand(2, -1, -1, -1, -1), time.expand(2), text, image
-            ).chunk(2)
-        else:
-            positive = self._predict("cond", seen, time, told.text, told.image)
-            negative = self._predict("uncond", seen, time, told.negative_text, told.image)
+            return [("cond", told.text, told.image)]
+        if not self._batch_guidance:
+            return [("cond", told.text, told.image), ("uncond", told.negative_text, told.image)]
+        image = None if told.image is None else told.image.expand(2, -1, -1)
+        return [("both", torch.cat([told.text, told.negative_text]), image)]
+
+    def _guided(
+        self, seen: Tensor, time: Tensor, asked: list[tuple[str, Tensor, Tensor | None]], guidance: float
+    ) -> Tensor:
+        """Return `negative + guidance (positive - negative)` in float32 (Ho and Salimans 2022, arXiv 2207.12598)."""
+        velocities = torch.cat([self._predict(name, seen, time, text, image) for name, text, image in asked])
+        if guidance == 1:
+            return velocities
+        positive, negative = velocities.chunk(2)
         return negative + guidance * (positive - negative)
 
     def _predict(self, which: str, seen: Tensor, time: Tensor, text: Tensor, image: Tensor | None) -> Tensor:
         # The name keeps apart what caches remember of the two halves.
         with self._transformer.cache_context(which):
             (predicted,) = self._transformer(
-                hidden_states=seen,
-                timestep=time,
+                hidden_states=seen.expand(len(text), -1, -1, -1, -1),
+                timestep=time.expand(len(text)),
                 encoder_hidden_states=text,
                 encoder_hidden_states_image=image,
                 return_dict=False,
