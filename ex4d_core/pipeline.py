@@ -6,17 +6,17 @@ run are known before anything is decoded or loaded, and what is in the store alr
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
-from torch import Tensor
 
 from ex4d_core import codecs, stages
+from ex4d_core.cam import cam_file_part
 from ex4d_core.compat import ex4d_size
 from ex4d_core.config import Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
@@ -24,10 +24,11 @@ from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.lens import given_intrinsics
 from ex4d_core.memory import Cost, measured
 from ex4d_core.progress import Progress
-from ex4d_core.store import Store, content_key
+from ex4d_core.store import Store, content_key, tensor_hash
 from ex4d_core.types import DepthVideo, Guidance, Mesh, Scene, Video
-from ex4d_core.video_io import probe_video, read_video
+from ex4d_core.video_io import probe_video, read_video, write_video
 from ex4d_core.video_io.images import list_images
+from ex4d_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from ex4d_core.session import Session
@@ -36,7 +37,8 @@ LARGEST_SIDE = 8192
 """Pixels; a larger frame is more likely a slip of the finger than a wish."""
 
 Value = TypeVar("Value")
-Work = Callable[[Progress], Value]
+Work = Callable[[Progress, Path | None], Value]
+"""Is told where it may keep what it has so far, if anywhere."""
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +96,7 @@ class Shot:
         """What decides the frames."""
         if isinstance(self.clip, Video):
             origin = self.clip.origin and attrs.asdict(self.clip.origin)
-            return {"frames": _frames_hash(self.clip.frames), "origin": origin}
+            return {"frames": tensor_hash(self.clip.frames), "origin": origin}
         probe_video(self.clip)  # for its errors: a missing file or no video is said before anything else
         options = attrs.asdict(self.session.config.video)
         options.pop("fps")  # it changes no frame
@@ -135,7 +137,7 @@ class Shot:
 
         def prepare() -> Work[DepthVideo]:
             video, estimator = self.video, self.session.depth_estimator()
-            return lambda progress: stages.estimate_depth(video, estimator, progress=progress)
+            return lambda progress, _: stages.estimate_depth(video, estimator, progress=progress)
 
         return self.produce("depth", self.depth_inputs, DEPTH, prepare)
 
@@ -179,12 +181,17 @@ class Shot:
             self.records.append(StageRecord(stage=stage, key=key, reused=True, cost=cost))
             return found
         work = prepare()
-        with self.session.reporter.stage(stage) as progress, measured() as cost:
-            value = work(progress)
+        with self.session.reporter.stage(stage) as progress, measured() as cost, self._unfinished(stage, key) as kept:
+            value = work(progress, kept)
             if self.store:
                 self.store.save(stage, key, inputs, lambda folder: codec.save(folder, value))
         self.records.append(StageRecord(stage=stage, key=key, reused=False, cost=cost))
         return value
+
+    def _unfinished(self, stage: str, key: str) -> AbstractContextManager[Path | None]:
+        if self.store is None:
+            return nullcontext()
+        return self.store.unfinished(stage, key, tell=lambda text: self.session.reporter.note(f"{stage}: {text}"))
 
 
 class Take:
@@ -222,7 +229,7 @@ class Take:
         def prepare() -> Work[Guidance]:
             scene, builder, renderer = self.shot.scene, session.mesh_builder(), session.renderer()
             path = stages.plan_path(scene, session.trajectory(self.cam))
-            return lambda progress: stages.render_guidance(
+            return lambda progress, _: stages.render_guidance(
                 scene, path, builder, renderer, device=session.device, progress=progress
             )
 
@@ -246,17 +253,22 @@ class Take:
 
         def prepare() -> Work[Video]:
             guidance, scene, backbone = self.guidance, self.shot.scene, self.shot.session.backbone()
-            return lambda progress: stages.fill_in(
-                guidance, scene, backbone, prompt=config.prompt, seed=config.seed, progress=progress
+            return lambda progress, folder: stages.fill_in(
+                guidance,
+                scene,
+                backbone,
+                prompt=config.prompt,
+                seed=config.seed,
+                progress=progress,
+                workspace=Workspace(folder=folder, show=self._show),
             )
 
         return self.shot.produce("result", self.video_inputs, VIDEO, prepare)
 
-
-def _frames_hash(frames: Tensor) -> str:
-    digest = hashlib.blake2b(str(list(frames.shape)).encode(), digest_size=16)
-    digest.update(frames.contiguous().numpy().data)
-    return digest.hexdigest()
+    def _show(self, name: str, video: Video) -> None:
+        """Write a video on its way to the result into the run folder."""
+        if self.shot.folder is not None:
+            write_video(video, self.shot.folder / f"{name}_{cam_file_part(self.cam)}.mp4")
 
 
 def _clip_hash(clip: Path) -> str:

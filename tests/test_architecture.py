@@ -13,6 +13,7 @@ LAYERS = (
     {"errors", "options", "progress", "provider", "__init__"},
     {"files", "hub"},
     {"types", "hookspecs"},
+    {"workspace"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
     {"config", "codecs", "depth_preview", "builtin", "stages", "testing", "plugin_tables"},

@@ -5,8 +5,8 @@ Read `integrate` for the sampler and `Schedule` for its steps; `LocalDenoiser` a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import attrs
@@ -40,10 +40,11 @@ class Conditioning:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditioning:
         """Return it on a device, in a precision."""
-        values = attrs.asdict(self, recurse=False)
-        return Conditioning(
-            **{name: value if value is None else value.to(device, dtype) for name, value in values.items()}
-        )
+        moved: dict[str, Any] = {
+            field.name: None if (value := getattr(self, field.name)) is None else value.to(device, dtype)
+            for field in attrs.fields(Conditioning)
+        }
+        return attrs.evolve(self, **moved)
 
 
 @attrs.frozen
@@ -137,6 +138,15 @@ def integrate(
     return latents
 
 
+@attrs.frozen(eq=False)
+class _Call:
+    """What one call of the transformer is told; the same tensors at every step, so that others keep what they give."""
+
+    name: str
+    text: Tensor
+    image: Tensor | None
+
+
 class LocalDenoiser:
     """Asks a transformer on one device.
 
@@ -146,15 +156,23 @@ class LocalDenoiser:
         dtype: of what goes in.
         batch_guidance: whether both halves of the guidance go through at once: each weight is read once, for twice
             the memory of what is between the layers.
+        around: makes a context that all steps are worked out in.
     """
 
     def __init__(
-        self, transformer: Any, *, device: torch.device, dtype: torch.dtype, batch_guidance: bool = False
+        self,
+        transformer: Any,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_guidance: bool = False,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._transformer = transformer
         self._device = device
         self._dtype = dtype
         self._batch_guidance = batch_guidance
+        self._around = around
 
     def denoise(
         self,
@@ -169,15 +187,14 @@ class LocalDenoiser:
     ) -> Tensor:
         """See `Denoiser`."""
         told = conditioning.to(self._device, self._dtype)
+        calls = self._calls(told, guidance)
         times = schedule.timesteps.to(self._device)
-        asked = self._asked(told, guidance)
 
         def velocity(noisy: Tensor, step: int) -> Tensor:
             seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
-            return self._guided(seen, times[step : step + 1], asked, guidance)
+            return guided([self._predict(call, seen, times[step]) for call in calls], guidance)
 
-        camera = nullcontext() if told.camera is None else camera_tokens(self._transformer, told.camera)
-        with torch.no_grad(), camera:
+        with torch.no_grad(), self._around(), camera_tokens(self._transformer, told.camera):
             return integrate(
                 velocity,
                 latents.to(self._device, torch.float32),
@@ -187,40 +204,40 @@ class LocalDenoiser:
                 after_step=after_step,
             )
 
-    def _asked(self, told: Conditioning, guidance: float) -> list[tuple[str, Tensor, Tensor | None]]:
-        """Return what the transformer is asked for at each step: a name, texts and images.
-
-        They are made once: what the transformer keeps of a context belongs to these very tensors.
-        """
+    def _calls(self, told: Conditioning, guidance: float) -> list[_Call]:
         if guidance == 1:
-            return [("cond", told.text, told.image)]
+            return [_Call("cond", told.text, told.image)]
         if not self._batch_guidance:
-            return [("cond", told.text, told.image), ("uncond", told.negative_text, told.image)]
+            return [_Call("cond", told.text, told.image), _Call("uncond", told.negative_text, told.image)]
         image = None if told.image is None else told.image.expand(2, -1, -1)
-        return [("both", torch.cat([told.text, told.negative_text]), image)]
+        return [_Call("both", torch.cat([told.text, told.negative_text]), image)]
 
-    def _guided(
-        self, seen: Tensor, time: Tensor, asked: list[tuple[str, Tensor, Tensor | None]], guidance: float
-    ) -> Tensor:
-        """Return `negative + guidance (positive - negative)` in float32 (Ho and Salimans 2022, arXiv 2207.12598)."""
-        velocities = torch.cat([self._predict(name, seen, time, text, image) for name, text, image in asked])
-        if guidance == 1:
-            return velocities
-        positive, negative = velocities.chunk(2)
-        return negative + guidance * (positive - negative)
-
-    def _predict(self, which: str, seen: Tensor, time: Tensor, text: Tensor, image: Tensor | None) -> Tensor:
+    def _predict(self, call: _Call, seen: Tensor, time: Tensor) -> Tensor:
+        count = len(call.text)
         # The name keeps apart what caches remember of the two halves.
-        with self._transformer.cache_context(which):
+        with self._transformer.cache_context(call.name):
             (predicted,) = self._transformer(
-                hidden_states=seen.expand(len(text), -1, -1, -1, -1),
-                timestep=time.expand(len(text)),
-                encoder_hidden_states=text,
-                encoder_hidden_states_image=image,
+                hidden_states=seen.expand(count, -1, -1, -1, -1),
+                timestep=time.expand(count),
+                encoder_hidden_states=call.text,
+                encoder_hidden_states_image=call.image,
                 return_dict=False,
             )
         velocity: Tensor = predicted.float()
         return velocity
+
+
+def guided(predicted: Sequence[Tensor], guidance: float) -> Tensor:
+    """Return `negative + guidance (positive - negative)` (Ho and Salimans 2022, arXiv 2207.12598).
+
+    Args:
+        predicted: the positive one and, unless the guidance is 1, the negative one, in one batch or in two.
+        guidance: the scale.
+    """
+    if guidance == 1:
+        return predicted[0]
+    positive, negative = torch.cat(list(predicted)).chunk(2)
+    return negative + guidance * (positive - negative)
 
 
 def _check_finite(latents: Tensor, step: int, steps: int) -> None:
