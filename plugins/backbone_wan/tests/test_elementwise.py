@@ -10,6 +10,7 @@ from torch.nn import functional
 from ex4d_backbone_wan import elementwise
 from ex4d_backbone_wan.quantised import QuantisedLinear, quantise_rows
 
+CPU = torch.device("cpu")
 SHAPES = [(2, 5, 96), (1, 3, 5120)]
 
 
@@ -35,7 +36,7 @@ def tokens(shape, dtype):
 
 
 def test_on_the_cpu_everything_is_plain_torch():
-    assert elementwise.operations(torch.device("cpu")) is elementwise
+    assert elementwise.operations(CPU) is elementwise
 
 
 def test_a_row_of_zeros_stays_one_in_8_bits():
@@ -54,7 +55,7 @@ def test_8_bits_keep_the_largest_of_each_row_and_are_off_by_a_sixteenth_at_most(
 def test_a_linear_layer_in_8_bits_is_off_by_little():
     torch.manual_seed(0)
     linear, x = nn.Linear(96, 64), torch.randn(2, 5, 96)
-    made = QuantisedLinear(linear)(quantise_rows(x))
+    made = QuantisedLinear(linear, device=linear.weight.device)(quantise_rows(x))
     assert made.shape == (2, 5, 64)
     assert 0.001 < (made - linear(x)).norm() / linear(x).norm() < 0.05
 
@@ -109,8 +110,8 @@ def test_kernels_turn_keys_as_plain_torch_does(kernels, dtype, turned):
 @pytest.mark.gpu
 def test_products_of_8_bits_are_what_they_stand_for(kernels):
     linear, x = nn.Linear(128, 64, device="cuda", dtype=torch.bfloat16), torch.randn(2, 8, 128, device="cuda")
-    made = QuantisedLinear(linear)(kernels.quantise(x.bfloat16()))
-    expected = QuantisedLinear(linear.cpu())(elementwise.quantise(x.bfloat16().cpu()))
+    made = QuantisedLinear(linear, device=linear.weight.device)(kernels.quantise(x.bfloat16()))
+    expected = QuantisedLinear(linear.cpu(), device=CPU)(elementwise.quantise(x.bfloat16().cpu()))
     assert (made.cpu() - expected).norm() < 1e-2 * expected.norm()
 
 

@@ -53,14 +53,14 @@ def test_fast_is_near_what_diffusers_computes(transformer_of, call):
 
 def test_fast_takes_bfloat16_on_a_gpu_that_has_8_bits(transformer_of, monkeypatch):
     transformer = transformer_of()
-    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "A100")
     with pytest.raises(InvalidInput, match=r"A100 has no products of 8-bit floats.*--speed exact"):
-        speed.prepare(transformer, speed="fast")
+        speed.prepare(transformer, speed="fast", device=device)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
     with pytest.raises(InvalidInput, match=r"in bfloat16, not torch.float32"):
-        speed.prepare(transformer, speed="fast")
+        speed.prepare(transformer, speed="fast", device=device)
 
 
 def test_a_context_is_projected_once_and_kept_while_it_lives(transformer_of, call, contexts):

@@ -36,6 +36,11 @@ class Place(Enum):
     CONTEXT_APART = "all on the GPU but what makes keys and values of the prompt"
     STREAMED = "in main memory, one block after the other on the GPU"
 
+    def saves_more_than(self, other: Place) -> bool:
+        """Return whether less is on the GPU."""
+        places = list(Place)
+        return places.index(self) > places.index(other)
+
 
 @attrs.frozen(kw_only=True)
 class Needs:
@@ -54,15 +59,19 @@ class Needs:
     working: int
     """What is between the layers, for each batch member."""
 
-    def of(self, place: Place) -> int:
-        """Return the bytes that are taken with the weights at a place."""
-        weights = {
+    def weights(self, place: Place) -> int:
+        """Return the bytes of the weights that are on the GPU with all of them at a place."""
+        blocks = {
             Place.RESIDENT: self.blocks + self.context,
             Place.CONTEXT_APART: self.blocks,
             Place.STREAMED: 2 * self.block,
         }
+        return blocks[place] + self.rest
+
+    def of(self, place: Place) -> int:
+        """Return the bytes that are taken in all with the weights at a place."""
         members = 2 if place is Place.STREAMED else 1  # so that each weight travels once a step
-        return weights[place] + self.rest + self.kept + members * self.working + _SPARE
+        return self.weights(place) + self.kept + members * self.working + _SPARE
 
 
 def needs(transformer: Any, *, tokens: int) -> Needs:
@@ -99,9 +108,26 @@ def choose(needs: Needs, budget: float) -> Place:
             return place
     least = needs.of(Place.STREAMED) / GIBI
     raise InvalidInput(
-        f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size: with all weights in main memory "
-        f"it takes {least:.1f} GiB; take fewer frames or a smaller size, such as --set backbone.num_frames=25"
+        f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size: with all weights in main "
+        f"memory it takes {least:.1f} GiB; take fewer frames or a smaller size, such as --set backbone.num_frames=25"
     )
+
+
+def budget(text: str, device: torch.device) -> float:
+    """Return how many bytes more may be taken of a device.
+
+    Args:
+        text: "auto" for what it has free, or the GiB that may be taken in all.
+        device: a GPU; main memory is not counted.
+    """
+    import torch
+
+    if device.type != "cuda":
+        return float("inf") if text == "auto" else float(text) * GIBI
+    torch.cuda.empty_cache()
+    if text == "auto":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return float(text) * GIBI - torch.cuda.memory_allocated(device)
 
 
 def check_fits(needs: Needs, free: float) -> None:

@@ -34,17 +34,23 @@ def quantise_rows(x: Tensor) -> Quantised:
 
 
 class QuantisedLinear(nn.Module):
-    """A linear layer whose weight is in 8 bits, and which takes `Quantised` values."""
+    """A linear layer whose weight is in 8 bits, and which takes `Quantised` values.
+
+    Args:
+        linear: what it is made of; it stays where that is.
+        device: where the 8 bits are made.
+    """
 
     weight: Tensor
     scales: Tensor
     bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, *, device: torch.device) -> None:
         super().__init__()
-        weight = quantise_rows(linear.weight.data)
-        self.register_buffer("weight", weight.values)
-        self.register_buffer("scales", weight.scales)
+        home = linear.weight.device
+        weight = quantise_rows(linear.weight.data.to(device))
+        self.register_buffer("weight", weight.values.to(home))
+        self.register_buffer("scales", weight.scales.to(home))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.data)
         self.dtype = linear.weight.dtype
 
