@@ -123,11 +123,11 @@ def test_the_text_encoder_is_loaded_once_for_prompts_that_come_again(options, gu
 
 def test_networks_are_loaded_once_and_the_first_picture_is_encoded_once(options, guidance, monkeypatch):
     calls = []
-    from ex4d_backbone_wan import networks
+    from ex4d_backbone_wan import loading, networks
 
-    for name in ("load_vae", "load_transformer", "image_feature"):
-        real = getattr(networks, name)
-        monkeypatch.setattr(networks, name, lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k))
+    for module, name in ((networks, "load_vae"), (loading, "load_transformer"), (networks, "image_feature")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k))
     backbone = WanBackbone(options(steps=1), device=CPU)
     for hidden in (0.3, 0.6):
         generate(None, guidance(5, hidden=hidden), backbone=backbone)
@@ -173,6 +173,7 @@ def test_a_preview_is_shown_after_every_so_many_steps(options, guidance):
 
 def test_latents_that_are_not_finite_stop_the_run_with_their_step(options, guidance, monkeypatch):
     backbone = WanBackbone(options(), device=CPU)
+    generate(None, guidance(5), backbone=backbone)
     weight = next(backbone.networks.denoiser._transformer.parameters())
     monkeypatch.setattr(weight, "data", weight.data * float("nan"))
     with pytest.raises(InvalidInput, match="the latents are not finite any more after step 1 of 2"):

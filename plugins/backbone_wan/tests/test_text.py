@@ -9,6 +9,8 @@ from ex4d_backbone_wan.text import LENGTH, cache_folder, clean, embed, embedding
 
 pytest.importorskip("transformers")
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(scope="module")
 def encoder(tiny_wan):
@@ -17,7 +19,7 @@ def encoder(tiny_wan):
     from ex4d_backbone_wan.weights import locate
 
     options = WanOptions(model=str(tiny_wan), adapter="none")
-    return load_text_encoder(locate(options), device=torch.device("cpu"), dtype=torch.float32)
+    return load_text_encoder(locate(options), device=CPU, dtype=torch.float32)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def embedded(encoder, tmp_path):
 
         def __call__(self, *prompts, identity="weights"):
             return embeddings(
-                prompts, load=self.load, identity=identity, dtype=torch.float32, folder=tmp_path / "prompts"
+                prompts, load=self.load, device=CPU, identity=identity, dtype=torch.float32, folder=tmp_path / "prompts"
             )
 
         def load(self):
@@ -50,7 +52,7 @@ def test_an_embedding_has_512_tokens_that_are_0_after_the_last(embedded, encoder
     assert whole.shape == (1, LENGTH, 32)
     assert (whole[0, 4:] == 0).all()
     assert whole[0, :4].abs().min(dim=-1).values.max() > 0
-    torch.testing.assert_close(whole[0, :4], embed(encoder, "a red ball"))
+    torch.testing.assert_close(whole[0, :4], embed(encoder, "a red ball", device=CPU))
 
 
 def test_words_after_the_last_change_nothing_that_they_should_not(embedded):
