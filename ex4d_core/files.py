@@ -7,12 +7,13 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
 from ex4d_core.errors import OutputFailed
 
@@ -48,6 +49,41 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def kept_folder(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path | None]:
+    """Give a folder for unfinished work: kept as it is where the block fails or is killed, removed where it succeeds.
+
+    None where another run has it at this moment: two must not write into one. `tell` hears of that, and of what is
+    kept.
+
+    Raises:
+        OutputFailed: the folder cannot be made.
+    """
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        tell("another run is at the same work now; what this one does is lost if it is stopped")
+        yield None
+        return
+    except OSError as error:
+        raise OutputFailed(f"{path} cannot be made: {error.strerror or error}") from error
+    try:
+        yield path
+        shutil.rmtree(path, ignore_errors=True)
+    except BaseException:  # Ctrl-C too
+        if any(path.iterdir()):
+            tell("what is done so far is kept; the same run goes on from there")
+        raise
+    finally:
+        with suppress(OSError):
+            path.rmdir()  # unless something is kept in it
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -9,9 +9,13 @@ import numpy as np
 
 from ex4d_core import stages
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.files import kept_folder
+from ex4d_core.pipeline import path_key
 from ex4d_core.session import Session
-from ex4d_core.types import CameraPath, Guidance
+from ex4d_core.store import content_key, tensor_hash
+from ex4d_core.types import CameraPath, Guidance, Video
 from ex4d_core.video_io import read_mask, read_video, write_video
+from ex4d_core.workspace import Workspace
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
@@ -39,12 +43,41 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     Raises:
         OutputFailed: the output cannot be written.
     """
-    backbone = session.backbone()
-    with session.reporter.stage("result") as progress:
+    config, reporter, backbone = session.config, session.reporter, session.backbone()
+    unfinished = output.with_name(f".partial-{output.stem}-{_key(session, guidance)}")
+
+    def show(name: str, video: Video) -> None:
+        write_video(video, output.with_name(f"{output.stem}_{name}{output.suffix}"))
+
+    def tell(text: str) -> None:
+        reporter.note(f"result: {text}")
+
+    with reporter.stage("result") as progress, kept_folder(unfinished, tell=tell) as folder:
         video = stages.fill_in(
-            guidance, None, backbone, prompt=session.config.prompt, seed=session.config.seed, progress=progress
+            guidance,
+            None,
+            backbone,
+            prompt=config.prompt,
+            seed=config.seed,
+            progress=progress,
+            workspace=Workspace(folder=folder, show=show),
         )
-    write_video(video, output)
+        write_video(video, output)
+
+
+def _key(session: Session, guidance: Guidance) -> str:
+    """Return what tells the work from any other, so that only the same goes on where it was."""
+    return content_key(
+        {
+            "color": tensor_hash(guidance.color),
+            "mask": tensor_hash(guidance.mask),
+            "cameras": guidance.cameras and path_key(guidance.cameras),
+            "fps": str(guidance.fps),
+            "backbone": session.choose("backbone").identity(),
+            "prompt": session.config.prompt,
+            "seed": session.config.seed,
+        }
+    )
 
 
 def _read_path(path: Path) -> CameraPath:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ex4d_core.progress import Progress
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
+from ex4d_core.workspace import Workspace
 
 
 class DepthEstimator(Protocol):
@@ -64,7 +65,16 @@ class Renderer(Protocol):
 class DiffusionBackbone(Protocol):
     """Turns guidance into a whole video."""
 
-    def generate(self, guidance: Guidance, scene: Scene | None, *, prompt: str, seed: int, progress: Progress) -> Video:
+    def generate(
+        self,
+        guidance: Guidance,
+        scene: Scene | None,
+        *,
+        prompt: str,
+        seed: int,
+        progress: Progress,
+        workspace: Workspace,
+    ) -> Video:
         """Return a video of the guidance's length, size and rate with what was hidden filled in.
 
         Args:
@@ -73,5 +83,6 @@ class DiffusionBackbone(Protocol):
             prompt: a text that describes the video, or "".
             seed: fixes every random choice.
             progress: told how far the work is.
+            workspace: keeps what is done so far, so that work which was stopped goes on, and shows it to people.
         """
         ...

@@ -10,6 +10,7 @@ from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
+from ex4d_core.workspace import NOWHERE, Workspace
 
 CPU = torch.device("cpu")
 
@@ -139,13 +140,14 @@ def fill_in(
     prompt: str = "",
     seed: int = 42,
     progress: Progress = silent,
+    workspace: Workspace = NOWHERE,
 ) -> Video:
     """Return the whole video, what was hidden filled in by the backbone.
 
     Raises:
         WrongComponent: the backbone's video has another length or size.
     """
-    video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress)
+    video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
     if video.frames.shape != guidance.color.shape:
         raise WrongComponent(
             f"{type(backbone).__name__} gave frames of {list(video.frames.shape)} for guidance of "

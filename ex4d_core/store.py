@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from ex4d_core.errors import OutputFailed
-from ex4d_core.files import file_hash, remove_leftovers, temporary_folder
+from ex4d_core.files import file_hash, kept_folder, remove_leftovers, temporary_folder
 
 Value = TypeVar("Value")
 
@@ -27,6 +29,13 @@ def content_key(inputs: Mapping[str, Any]) -> str:
     """Return the key of an artifact made from `inputs`: 32 hex digits of a hash of their canonical JSON."""
     text = json.dumps(inputs, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """Return a hash of the shape and the bytes of a tensor on the CPU."""
+    digest = hashlib.blake2b(str(list(tensor.shape)).encode(), digest_size=16)
+    digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 class Store:
@@ -74,6 +83,10 @@ class Store:
             # A codec has wrapped it already, under a temporary name that tells nobody anything.
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
+
+    def unfinished(self, stage: str, key: str, *, tell: Callable[[str], None]) -> AbstractContextManager[Path | None]:
+        """Give a folder for what is done so far of an artifact, as `files.kept_folder` does."""
+        return kept_folder(self._folder / f".partial-{stage}-{key}", tell=tell)
 
     def _put(self, temporary: Path, final: Path, key: str) -> None:
         """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""

@@ -16,6 +16,7 @@ from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress, track
 from ex4d_core.types import CameraPath, Guidance, Scene, Video
+from ex4d_core.workspace import Workspace
 
 _EDGE_TRUST = np.float32(0.02)
 """How much pixels beside a hole count: their colours are already mixed with what is on its other side."""
@@ -31,7 +32,16 @@ class InpaintBackbone:
     def __init__(self, options: InpaintOptions, *, device: torch.device) -> None:
         self._options = options
 
-    def generate(self, guidance: Guidance, scene: Scene | None, *, prompt: str, seed: int, progress: Progress) -> Video:
+    def generate(
+        self,
+        guidance: Guidance,
+        scene: Scene | None,
+        *,
+        prompt: str,
+        seed: int,
+        progress: Progress,
+        workspace: Workspace,
+    ) -> Video:
         """Return the guidance with its holes filled; known pixels are kept exactly.
 
         Args:
@@ -40,6 +50,7 @@ class InpaintBackbone:
             prompt: not used.
             seed: not used.
             progress: told after each frame.
+            workspace: not used: a preview takes seconds.
 
         Raises:
             InvalidInput: the guidance has no frames, or another number of them than the scene.

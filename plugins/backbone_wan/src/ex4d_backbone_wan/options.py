@@ -12,6 +12,7 @@ from ex4d_core.options import option
 DType = Literal["auto", "float32", "bfloat16"]
 Speed = Literal["exact", "fast"]
 Switch = Literal["auto", "on", "off"]
+Fit = Literal["aspect", "stretch"]
 
 PROMPT = "A sharp, natural video of one real scene, filmed by a camera that moves smoothly; steady light, fine detail."
 """Said of a video that nobody described."""
@@ -68,7 +69,7 @@ class WanOptions:
         49,
         help="Frames that are denoised together, 4k+1; longer clips go through several windows.",
         unit="frames",
-        validator=lambda instance, attribute, value: _frames(attribute.name, value, least=1),
+        validator=lambda instance, attribute, value: _frames(attribute.name, value, least=STRIDE + 1),
     )
     overlap: int = option(
         9,
@@ -81,6 +82,12 @@ class WanOptions:
         help="WIDTHxHEIGHT that is worked at, multiples of 16; same keeps the clip's own, rounded to them.",
         unit="pixels",
         validator=lambda instance, attribute, value: _size(value),
+    )
+    fit: Fit = option(
+        "aspect",
+        help="How a clip of another shape is worked at: aspect keeps its shape and the number of pixels of size, "
+        "stretch squashes it, as EX-4D does.",
+        validator=attrs.validators.in_(get_args(Fit)),
     )
     erode: str = option(
         "2..8",
@@ -173,7 +180,7 @@ def _frames(name: str, value: int, *, least: int) -> None:
 
 def _overlap(options: Any, value: int) -> None:
     _frames("overlap", value, least=1)
-    if options.num_frames > 1 and value >= options.num_frames:
+    if value >= options.num_frames:
         raise ValueError(f"overlap must be less than num_frames ({options.num_frames}), not {value}")
 
 
