@@ -66,6 +66,15 @@ def test_sizes_of_the_original_files_are_told_by_their_shapes(original, load, wa
     assert load(original, "text_encoder").model.config.vocab_size == 42
 
 
+@pytest.mark.parametrize(("width", "heads"), [(5120, 40), (1536, 12), (3072, 24)])
+def test_heads_of_every_released_wan_are_told_by_its_width(wan, width, heads):
+    from ex4d_backbone_wan.layouts import original_config
+
+    config = original_config("transformer", dict(wan.transformer(width=width)), {})
+    assert (config["num_attention_heads"], config["attention_head_dim"]) == (heads, 128)
+    assert config["added_kv_proj_dim"] == width
+
+
 def test_a_text_to_video_wan_of_another_size_needs_no_code(tmp_path, load, find, denoise, wan):
     """No image encoder, 16 channels in, other widths, heads of 128 channels, as no config.json says otherwise."""
     save_file(
@@ -279,6 +288,12 @@ def test_a_file_of_another_model_is_refused(copy, load):
     shutil.copy(copy / TEXT_FILE, copy / VAE_FILE)
     with pytest.raises(InvalidInput, match=r"original files of the vae have no tensor encoder\.conv1\.weight"):
         load(copy, "vae")
+
+
+def test_tensors_of_odd_shapes_are_refused(copy, load, change):
+    change(copy / CLIP_FILE, {"visual.patch_embedding.weight": torch.zeros(20)})
+    with pytest.raises(InvalidInput, match="files of the image_encoder have shapes by which no size is told"):
+        load(copy, "image_encoder")
 
 
 def test_weights_that_are_there_twice_are_refused(hub_copy, load):
