@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import traceback
+import warnings
 from datetime import timedelta
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -210,6 +211,8 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     from diffusers import ContextParallelConfig, ParallelConfig
     from diffusers.hooks import apply_context_parallel
 
+    # diffusers uses what the newest torch deprecates.
+    warnings.filterwarnings("ignore", ".*all_gather_tensor. is deprecated", FutureWarning)
     config = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
     # What `transformer.enable_parallelism` does, which fails on a machine without any GPU.
     config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
