@@ -45,12 +45,16 @@ class Flag(NamedTuple):
     panel: str
 
 
-_VIDEO, _SCENE, _RUN = "Clip", "Depth and lens", "Run"
+_VIDEO, _SCENE, _RUN, _FILL = "Clip", "Depth and lens", "Run", "Filling in"
 FLAGS = (
     Flag("--cam", "cam", list[str], "Camera path: 30, -75, 180, -90..90, orbit:yaw=-75,pitch=10; repeatable.", _RUN),
-    Flag("--backbone", "backbone.name", str, "Fills in what is hidden; see `ex4d plugins list`.", _RUN),
-    Flag("--prompt", "prompt", str, "Text that describes the video, for backbones that read it.", _RUN),
-    Flag("--seed", "seed", int, "Fixes every random choice.", _RUN),
+    Flag("--backbone", "backbone.name", str, "Fills in what is hidden; see `ex4d plugins list`.", _FILL),
+    Flag("--prompt", "prompt", str, "Text that describes the video, for backbones that read it.", _FILL),
+    Flag("--seed", "seed", int, "Fixes every random choice.", _FILL),
+    Flag("--memory", "backbone.memory", str, "GiB of the GPU that the backbone may take, auto or none.", _FILL),
+    Flag("--speed", "backbone.speed", str, "exact, or fast at some loss of quality.", _FILL),
+    Flag("--gpus", "backbone.gpus", int, "GPUs that work at one video together.", _FILL),
+    Flag("--preview-every", "backbone.preview_every", int, "Write a preview every this many steps.", _FILL),
     Flag("--renderer", "renderer.name", str, "Looks at the mesh; see `ex4d plugins list`.", _RUN),
     Flag("--device", "device", str, "auto, cpu, cuda, cuda:1, mps.", _RUN),
     Flag("--compat", "compat", str, "Behave as another system does: ex4d.", _RUN),
@@ -67,6 +71,9 @@ FLAGS = (
     Flag("--fit", "video.fit", str, "How a clip of another shape is brought there: crop, pad, stretch.", _VIDEO),
     Flag("--fps", "video.fps", float, "Rate of the output; the clip's own by default.", _VIDEO),
 )
+FILL_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == _FILL)
+"""Those of the last stage."""
+
 STOPPED = 130
 """What typer makes of Ctrl-C."""
 
@@ -163,7 +170,7 @@ def run(
 
 
 @app.command()
-@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--backbone", "--prompt", "--seed")))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
 def recon(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
@@ -185,7 +192,7 @@ def recon(
 
 
 @app.command()
-@takes_flags(*(f.name for f in FLAGS if f.name not in ("--cam", "--backbone", "--prompt", "--seed", "--renderer")))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--cam", "--renderer", *FILL_FLAGS)))
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
@@ -208,7 +215,7 @@ def depth(
 
 
 @app.command()
-@takes_flags("--backbone", "--prompt", "--seed", "--device", "--compat")
+@takes_flags(*FILL_FLAGS, "--device", "--compat")
 def generate(
     config: "RunConfig",
     color_video: Annotated[Path, typer.Option(help="What is known, 0 elsewhere.")],

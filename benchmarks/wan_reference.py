@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.utils.logging import disable_progress_bar
 
-from ex4d_backbone_wan.backbone import encode_known
-from ex4d_backbone_wan.conditioning import Known, decode
+from ex4d_backbone_wan.backbone import decode_frames, encode_known
+from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.denoiser import LocalDenoiser, Schedule
 from ex4d_backbone_wan.loading import load_image_encoder, load_text_encoder, load_transformer, load_vae
 from ex4d_backbone_wan.networks import Networks
@@ -138,7 +138,7 @@ def _steps(run: Path, given: WanOptions, device: torch.device) -> Iterator[tuple
         yield f"transformer, first step, {which}", _apart(outputs[number], theirs[f"dit.{number}.output"]), LIMIT
     yield "final latents", _apart(latents, theirs["final_latents"]), LIMIT
     with torch.no_grad():
-        frames = (decode(networks.vae, latents) * 255).byte().movedim(1, -1)
+        frames = decode_frames(networks, latents)
     yield "frames, in levels of 255", _apart(frames.float(), theirs["frames"].float()), LEVELS
 
 
@@ -146,7 +146,7 @@ def _texts(checkpoint: Checkpoint, theirs: dict[str, Tensor], device: torch.devi
     model = load_text_encoder(checkpoint, device=device, dtype=torch.float32).model
     texts = {}
     for name in ("positive", "negative"):
-        embedding = embed_tokens(model, theirs[f"text.{name}.ids"], theirs[f"text.{name}.mask"])
+        embedding = embed_tokens(model, theirs[f"text.{name}.ids"].to(device), theirs[f"text.{name}.mask"].to(device))
         texts[name] = functional.pad(embedding, (0, 0, 0, LENGTH - len(embedding)))[None]
     return texts
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ex4d_core.errors import Ex4dError as Ex4dError
     from ex4d_core.mesh_io import read_mesh as read_mesh
     from ex4d_core.mesh_io import write_mesh as write_mesh
+    from ex4d_core.model import EX4DModel as EX4DModel
+    from ex4d_core.model import save_video as save_video
     from ex4d_core.pipeline import Shot as Shot
     from ex4d_core.pipeline import Take as Take
     from ex4d_core.session import Session as Session
@@ -39,6 +41,7 @@ _HOMES = {
     "ex4d_core.depth_export": ("write_depth",),
     "ex4d_core.errors": ("Ex4dError",),
     "ex4d_core.mesh_io": ("read_mesh", "write_mesh"),
+    "ex4d_core.model": ("EX4DModel", "save_video"),
     "ex4d_core.pipeline": ("Shot", "Take"),
     "ex4d_core.session": ("Session", "run"),
     "ex4d_core.trajectory": ("generate_camera_trajectory",),

@@ -24,6 +24,7 @@ PRESETS: Mapping[str, Preset] = {
         },
         "renderer": {"near": 1e-3, "far": 1e3},
         "renderer.nvdiffrast": {"antialias": True},
+        "backbone.wan": {"size": "512x512", "fit": "stretch"},
         "trajectory": {"look_at": "nearest", "pace": "frames"},
     },
 }

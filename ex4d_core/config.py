@@ -223,8 +223,8 @@ def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> O
         raise InvalidConfig("; ".join(f"{prefix}{_located(reason)}" for reason in reasons)) from group
 
 
-def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    """Raise for a key that is not known, naming the nearest.
+def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, *, component: str = "") -> None:
+    """Raise for a key that is not known, naming the nearest, and the component that does not know it if there is one.
 
     Raises:
         InvalidConfig: there is one.
@@ -233,7 +233,10 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) 
         if key not in known:
             prefix = f"{where}." if where else ""
             choices = f"known: {', '.join(known)}" if known else "it takes no options"
-            raise InvalidConfig(f"there is no option {prefix}{key}{nearest(key, known)}; {choices}")
+            missing = (
+                f"the {where} {component!r} has no option {key}" if component else f"there is no option {prefix}{key}"
+            )
+            raise InvalidConfig(f"{missing}{nearest(key, known)}; {choices}")
 
 
 def _reason(error: BaseException, kind: type | None) -> str:

@@ -26,12 +26,17 @@ _LOG_EVERY = 5.0
 """Seconds between two lines of one stage in a log."""
 
 
+def _pace(rate: float) -> str:
+    """Return how fast it goes: frames a second, or how long each takes."""
+    return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+
+
 class _RateColumn(bars.ProgressColumn):
     """Frames a second."""
 
     def render(self, task: bars.Task) -> str:
         """Return the rate, once there is one."""
-        return f"{task.speed:.1f}/s" if task.speed else "-/s"
+        return _pace(task.speed) if task.speed else "-/s"
 
 
 @attrs.frozen(kw_only=True)
@@ -44,10 +49,10 @@ class _Unit:
     """Amount and rate in a bar; a column belongs to one bar."""
 
 
-_FRAMES = _Unit(amount=str, rate=lambda rate: f"{rate:.1f}", columns=lambda: (bars.MofNCompleteColumn(), _RateColumn()))
+_FRAMES = _Unit(amount=str, rate=_pace, columns=lambda: (bars.MofNCompleteColumn(), _RateColumn()))
 _BYTES = _Unit(
     amount=filesize.decimal,
-    rate=lambda rate: filesize.decimal(int(rate)),
+    rate=lambda rate: f"{filesize.decimal(int(rate))}/s",
     columns=lambda: (bars.DownloadColumn(), bars.TransferSpeedColumn()),
 )
 
@@ -106,16 +111,18 @@ class ConsoleReporter:
     def _log(self, name: str, unit: _Unit) -> Iterator[Progress]:
         started = said = time.monotonic()
         last = (0, 0)
+        first: tuple[float, int] | None = None  # what an earlier run had done counts for no rate, nor does loading
 
         def progress(done: int, total: int) -> None:
-            nonlocal said, last
-            last = (done, total)
-            now = time.monotonic()
-            if now - said >= _LOG_EVERY and 0 < done < total:
+            nonlocal said, last, first
+            last, now = (done, total), time.monotonic()
+            if first is None:
+                first, said = (now, done), now
+            if now - said >= _LOG_EVERY and first[1] < done < total:
                 said = now
-                rate = done / (now - started)
+                rate = (done - first[1]) / (now - first[0])
                 amount = f"{unit.amount(done)}/{unit.amount(total)}"
-                self._console.print(f"{name}: {amount}, {unit.rate(rate)}/s, {(total - done) / rate:.0f} s left")
+                self._console.print(f"{name}: {amount}, {unit.rate(rate)}, {(total - done) / rate:.0f} s left")
 
         yield progress
         amount = f"{unit.amount(last[0])}/{unit.amount(last[1])}"

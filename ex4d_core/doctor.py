@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from ex4d_core.plugins import Plugins
+from ex4d_core.errors import PluginFailed
+from ex4d_core.plugins import Offer, Plugins
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
 
@@ -32,7 +33,7 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
             yield Finding(what=name, state=importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(what=name, state="not installed", mend=f"pip install {name}")
-    yield from _devices()
+    yield from _devices(plugins)
     yield Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
     for offer in plugins.offers:
         missing = offer.missing_needs()
@@ -45,7 +46,7 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
         yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices(plugins: Plugins) -> Iterator[Finding]:
     try:
         import torch
     except ImportError:  # already reported among the packages
@@ -53,7 +54,19 @@ def _devices() -> Iterator[Finding]:
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield Finding(what=f"cuda:{index}", state=f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+        for offer in plugins.offers:
+            yield from _advice(offer, f"cuda:{index}", facts.total_memory)
     if torch.backends.mps.is_available():
         yield Finding(what="mps", state="available")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         yield Finding(what="GPU", state="none; everything runs on the CPU")
+
+
+def _advice(offer: Offer, device: str, gpu_bytes: int) -> Iterator[Finding]:
+    """Yield what a component says of a GPU; one that cannot say it does not spoil the rest."""
+    try:
+        sentences = offer.advice(gpu_bytes)
+    except PluginFailed as error:
+        sentences = [str(error)]
+    for sentence in sentences:
+        yield Finding(what=f"{device} {offer.name}", state=sentence)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from zipfile import BadZipFile
 
-import attrs
 import numpy as np
 
 from ex4d_core import stages
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.files import kept_folder
+from ex4d_core.pipeline import path_key
 from ex4d_core.session import Session
 from ex4d_core.store import content_key, tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
@@ -49,7 +49,10 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     def show(name: str, video: Video) -> None:
         write_video(video, output.with_name(f"{output.stem}_{name}{output.suffix}"))
 
-    with reporter.stage("result") as progress, kept_folder(unfinished, tell=reporter.note) as folder:
+    def tell(text: str) -> None:
+        reporter.note(f"result: {text}")
+
+    with reporter.stage("result") as progress, kept_folder(unfinished, tell=tell) as folder:
         video = stages.fill_in(
             guidance,
             None,
@@ -64,12 +67,11 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
 
 def _key(session: Session, guidance: Guidance) -> str:
     """Return what tells the work from any other, so that only the same goes on where it was."""
-    path = guidance.cameras
     return content_key(
         {
             "color": tensor_hash(guidance.color),
             "mask": tensor_hash(guidance.mask),
-            "cameras": path and [tensor_hash(path.world_to_camera), *map(attrs.asdict, path.intrinsics)],
+            "cameras": guidance.cameras and path_key(guidance.cameras),
             "fps": str(guidance.fps),
             "backbone": session.choose("backbone").identity(),
             "prompt": session.config.prompt,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,9 +23,11 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.lens import given_intrinsics
 from ex4d_core.memory import Cost, measured
-from ex4d_core.progress import Progress
+from ex4d_core.progress import Progress, silent
+from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.store import Store, content_key, tensor_hash
-from ex4d_core.types import DepthVideo, Guidance, Mesh, Scene, Video
+from ex4d_core.trajectory import GivenPath
+from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, read_video, write_video
 from ex4d_core.video_io.images import list_images
 from ex4d_core.workspace import Workspace
@@ -107,19 +109,10 @@ class Shot:
         """The frames."""
         if isinstance(self.clip, Video):
             return self.clip
-        options = self.session.config.video
         with self.session.reporter.stage("read") as progress, measured() as cost:
-            video = read_video(
-                self.clip,
-                start=options.start,
-                stride=options.stride,
-                num_frames=options.num_frames,
-                size=_size(options, self.clip),
-                fit=options.fit,
-                progress=progress,
-            )
+            video = read_clip(self.clip, self.session.config.video, progress=progress)
         self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
-        return video if options.fps is None else attrs.evolve(video, fps=_usual_rate(options.fps))
+        return video
 
     @property
     def fps(self) -> Fraction | float | None:
@@ -157,8 +150,8 @@ class Shot:
         # What is in the file decides, not what it is called.
         return facts if file is None else {**facts, "intrinsics": tree_hash(file) if file.is_file() else None}
 
-    def take(self, cam: str) -> Take:
-        """Return the shot along a camera path, as `--cam` writes it."""
+    def take(self, cam: str | CameraPath) -> Take:
+        """Return the shot along a camera path: as `--cam` writes it, or given, with the lens and size it has."""
         return Take(self, cam)
 
     def mesh(self, frame: int) -> Mesh:
@@ -197,7 +190,7 @@ class Shot:
 class Take:
     """A shot along one camera path."""
 
-    def __init__(self, shot: Shot, cam: str) -> None:
+    def __init__(self, shot: Shot, cam: str | CameraPath) -> None:
         """Name a path; nothing is made yet.
 
         Raises:
@@ -205,8 +198,15 @@ class Take:
             ComponentNotFound: there is no such move.
         """
         self.shot = shot
-        self.cam = cam
-        self._chosen = shot.session.choose_trajectory(cam)
+        self._generator: Callable[[], TrajectoryGenerator]
+        if isinstance(cam, CameraPath):
+            self._path_inputs: Tree = {"given": path_key(cam)}
+            self._generator = partial(GivenPath, cam)
+            self.cam = f"given-{path_key(cam)[:8]}"
+        else:
+            self._path_inputs = shot.session.choose_trajectory(cam).identity()
+            self._generator = partial(shot.session.trajectory, cam)
+            self.cam = cam
 
     @cached_property
     def guidance_inputs(self) -> Tree:
@@ -215,7 +215,7 @@ class Take:
         return {
             "depth": self.shot.depth_inputs,
             "lens": self.shot.lens_inputs,
-            "trajectory": self._chosen.identity(),
+            "trajectory": self._path_inputs,
             "mesh": session.choose("mesh").identity(),
             "renderer": session.choose("renderer").identity(),
             "fps": str(self.shot.fps),
@@ -228,7 +228,7 @@ class Take:
 
         def prepare() -> Work[Guidance]:
             scene, builder, renderer = self.shot.scene, session.mesh_builder(), session.renderer()
-            path = stages.plan_path(scene, session.trajectory(self.cam))
+            path = stages.plan_path(scene, self._generator())
             return lambda progress, _: stages.render_guidance(
                 scene, path, builder, renderer, device=session.device, progress=progress
             )
@@ -269,6 +269,30 @@ class Take:
         """Write a video on its way to the result into the run folder."""
         if self.shot.folder is not None:
             write_video(video, self.shot.folder / f"{name}_{cam_file_part(self.cam)}.mp4")
+
+
+def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:
+    """Return the frames of a video or a folder of images that the options name.
+
+    Raises:
+        InputNotFound: there is no such clip.
+        InvalidInput: it is none, or has no such frames.
+    """
+    video = read_video(
+        clip,
+        start=options.start,
+        stride=options.stride,
+        num_frames=options.num_frames,
+        size=_size(options, clip),
+        fit=options.fit,
+        progress=progress,
+    )
+    return video if options.fps is None else attrs.evolve(video, fps=_usual_rate(options.fps))
+
+
+def path_key(path: CameraPath) -> str:
+    """Return a hash of the poses and the lens of a path."""
+    return content_key({"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))})
 
 
 def _clip_hash(clip: Path) -> str:

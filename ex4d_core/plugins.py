@@ -85,6 +85,14 @@ class Offer:
                 f"(licence: {self.provider.licence}); type: {' && '.join(self.install_commands())}"
             )
 
+    def obstacle(self, device_type: str) -> str:
+        """Return why it is not worth choosing on a kind of device, or ''."""
+        if device_type not in self.provider.devices:
+            return f"is for {' or '.join(self.provider.devices)}"
+        if missing := self.missing_needs():
+            return f"needs {' and '.join(missing)} ({' && '.join(self.install_commands())})"
+        return ""
+
     def load(self) -> type:
         """Import and return the component's class.
 
@@ -104,6 +112,22 @@ class Offer:
         if not self.provider.weights:
             return []
         return [files for files in self._imported(self.provider.weights)(options) if files.folder() is None]
+
+    def advice(self, gpu_bytes: int) -> list[str]:
+        """Return sentences on what it will do on a GPU with so much memory.
+
+        Raises:
+            PluginFailed: the function that says so could not be imported or failed.
+        """
+        if not self.provider.advice:
+            return []
+        advise = self._imported(self.provider.advice)
+        try:
+            return [str(sentence) for sentence in advise(gpu_bytes)]
+        except Exception as error:
+            raise PluginFailed(
+                f"the {self.role} {self.name!r} has no advice for this GPU: {describe(error)}"
+            ) from error
 
     def _imported(self, path: str) -> Any:
         module, _, name = path.partition(":")

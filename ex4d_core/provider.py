@@ -58,6 +58,11 @@ class Provider:
     """The function that names its weights, `"package.module:function"`, or ''. It takes the options and returns a
     list of `ex4d_core.hub.HubFiles`, folders of the user's included; its module must be cheap to import."""
 
+    advice: str = attrs.field(default="", validator=_is_import_path_or_empty)
+    """The function that says what a GPU will do for it, `"package.module:function"`, or ''. It takes the bytes of the
+    GPU's memory and returns sentences, such as which options fit and how long it will take; `ex4d doctor` shows them
+    for each GPU. Its module must be cheap to import."""
+
     def notice_for(self, options: object) -> str:
         """Return the notice, or what the options say where they have a method `notice() -> str` of their own."""
         own: Callable[[], str] | None = getattr(options, "notice", None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
+
+import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
 from ex4d_core.plugins import ROLES, Offer, Plugins, find_plugins
@@ -16,6 +18,15 @@ AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
     "backbone": ("wan", "inpaint"),
 }
 """What `auto` tries for each role, best first."""
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """What `auto` took."""
+
+    offer: Offer
+    instead_of: tuple[str, ...] = ()
+    """What would have been better, each with the reason why it was not taken."""
 
 
 class Registry:
@@ -77,16 +88,28 @@ class Registry:
         names = {offer.name for offer in self.plugins.offers}
         raise ComponentNotFound(f"there is no component {name!r}{nearest(wanted, names)}; see ex4d plugins list")
 
-    def choose(self, role: str, device_type: str) -> Offer:
+    def choose(
+        self, role: str, device_type: str, *, lacks_weights: Callable[[Offer], bool] = lambda offer: False
+    ) -> Choice:
         """Return the best offer for a role on a kind of device (`cpu`, `cuda`, `mps`).
+
+        Where all that would do lack their weights, the best of them: using it says how to get them.
 
         Raises:
             ComponentNotFound: nothing that is installed will do.
         """
-        for name in AUTO_ORDER[role]:
-            for offer in self.offers(role):
-                if offer.name == name and device_type in offer.provider.devices and not offer.missing_needs():
-                    return offer
+        better: list[str] = []
+        unfetched: list[Offer] = []
+        for offer in (offer for name in AUTO_ORDER[role] for offer in self.offers(role) if offer.name == name):
+            if obstacle := offer.obstacle(device_type):
+                better.append(f"{offer.name} {obstacle}")
+            elif lacks_weights(offer):
+                better.append(f"{offer.name} has no weights on this machine (ex4d fetch {offer.name})")
+                unfetched.append(offer)
+            else:
+                return Choice(offer=offer, instead_of=tuple(better))
+        if unfetched:
+            return Choice(offer=unfetched[0])
         names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
         bring = "give --depth-file FILE, or " if role == "depth" else ""
         raise ComponentNotFound(f"no {role} can be chosen on its own here; {bring}name one with --{role}: {names}")

@@ -13,13 +13,14 @@ import torch
 from ex4d_core.cam import parse_cam
 from ex4d_core.compat import preset
 from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge, refuse_unknown
-from ex4d_core.errors import InvalidConfig
+from ex4d_core.errors import InvalidConfig, PluginFailed
+from ex4d_core.hub import cached
 from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
 from ex4d_core.progress import Reporter, SilentReporter
-from ex4d_core.registry import Registry
+from ex4d_core.registry import Choice, Registry
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
-from ex4d_core.types import Video
+from ex4d_core.types import CameraPath, Video
 
 
 @attrs.frozen(kw_only=True)
@@ -73,11 +74,12 @@ class Session:
         """
         if config is not None and settings:
             raise TypeError("give a config or settings, not both")
-        self.config = config or make_config(_tables(settings))
+        self.config = config or make_config(tables(settings))
         self.registry = registry or Registry()
         self.reporter = reporter or SilentReporter()
         self._preset = preset(self.config.compat)
         self._loaded: dict[str, Any] = {}
+        self._choices: dict[str, Choice] = {}
         self._last_shot: Shot | None = None
 
     @cached_property
@@ -105,11 +107,16 @@ class Session:
             InvalidConfig: an option is unknown or has a value that it cannot take.
         """
         given: ComponentConfig = getattr(self.config, role)
-        if given.name == "auto":
-            offer = self.registry.choose(role, self.device.type)
-        else:
+        if given.name != "auto":
             offer = self.registry.find(role, given.name)
-        return Chosen(offer=offer, options=self._options(role, offer, given.options))
+            return Chosen(offer=offer, options=self._options(role, offer, given.options))
+        choice = self._best(role)
+        try:
+            return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
+        except InvalidConfig as error:
+            if not choice.instead_of:
+                raise
+            raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.instead_of)}") from error
 
     def choose_trajectory(self, cam: str) -> Chosen:
         """Return the generator for a `--cam` text and its options.
@@ -175,8 +182,16 @@ class Session:
             self._last_shot = shot
         return self._last_shot
 
-    def run(self, clip: Video | str | Path, *, cam: str | None = None, folder: str | Path | None = None) -> Take:
+    def run(
+        self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
+    ) -> Take:
         """Return the clip seen along a camera path, by default the first of the configuration.
+
+        Args:
+            clip: frames, or a path to a video or a folder of images.
+            cam: as `--cam` writes it, or a path with a pose for each frame: in units of the depth, seen through its
+                own lens.
+            folder: the run folder that keeps the artifacts, or None to keep them in memory only.
 
         Raises:
             Ex4dError: the input, an option or an output cannot be used.
@@ -192,11 +207,31 @@ class Session:
         own = {field.name for field in attrs.fields(offer.provider.options)}
         return {key: value for key, value in self.config.trajectory.options.items() if key in own}
 
+    def _best(self, role: str) -> Choice:
+        """Return what `auto` means for a role, the same all through the session."""
+        if role not in self._choices:
+            self._choices[role] = self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+        return self._choices[role]
+
+    def _lacks_weights(self, offer: Offer) -> bool:
+        given: ComponentConfig = getattr(self.config, offer.role)
+        try:
+            return not all(cached(files) for files in offer.weights(self._options(offer.role, offer, given.options)))
+        except (
+            InvalidConfig
+        ):  # said when it is used: a slip in an option does not make another component the better one
+            return False
+        except PluginFailed:  # without the hub's client there is nothing of the hub's
+            return True
+
     def _load(self, role: str) -> Any:
         if role not in self._loaded:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
-                self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}")
+                why = "".join(f"; {reason}" for reason in self._best(role).instead_of)
+                self.reporter.note(
+                    f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}{why}"
+                )
             if notice := chosen.offer.provider.notice_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {notice}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
@@ -205,25 +240,26 @@ class Session:
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
         """Lay the user's options over the preset's; of a preset for a whole role only what the component has."""
         cls = offer.provider.options
-        known = {field.name for field in attrs.fields(cls)}
+        known = [field.name for field in attrs.fields(cls)]
+        refuse_unknown(given, known, role, component=offer.name)
         for_role = {key: value for key, value in self._preset.get(role, {}).items() if key in known}
         return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
 
 
-def _tables(settings: Mapping[str, Any]) -> Tree:
-    """Turn `depth="file"` into `depth={"name": "file"}`."""
+def tables(settings: Mapping[str, Any]) -> Tree:
+    """Return settings as tables: `depth="file"` becomes `depth={"name": "file"}`."""
     roles = ("depth", "mesh", "renderer", "backbone")
     return {
         key: {"name": value} if key in roles and isinstance(value, str) else value for key, value in settings.items()
     }
 
 
-def run(clip: Video | str | Path, *, cam: str = "30", **settings: Any) -> Take:
+def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> Take:
     """Return a clip seen along a camera path: a session for one take.
 
     Args:
         clip: frames, or a path to a video or a folder of images.
-        cam: the path, as `--cam` takes it.
+        cam: the path, as for `Session.run`.
         settings: as for `Session`.
 
     Raises:

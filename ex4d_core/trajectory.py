@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from ex4d_core.errors import InvalidConfig
+from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.paths import Eye, arc_eye, frame_shares
 from ex4d_core.geometry.projective import look_at
-from ex4d_core.types import CameraPath, Intrinsics
+from ex4d_core.types import CameraPath, Intrinsics, Scene
 
 
 def path_of_eyes(eyes: Sequence[Eye], *, center: Eye, intrinsics: Intrinsics) -> CameraPath:
@@ -17,6 +17,26 @@ def path_of_eyes(eyes: Sequence[Eye], *, center: Eye, intrinsics: Intrinsics) ->
     positions = torch.tensor(eyes, dtype=torch.float64).reshape(-1, 3)
     poses = look_at(positions, torch.tensor(center, dtype=torch.float64))
     return CameraPath(world_to_camera=poses, intrinsics=intrinsics)
+
+
+class GivenPath:
+    """The trajectory generator that always gives one path."""
+
+    def __init__(self, path: CameraPath) -> None:
+        self._path = path
+
+    def path(self, num_frames: int, scene: Scene) -> CameraPath:
+        """Return the path.
+
+        Raises:
+            InvalidInput: it has another number of poses than there are frames.
+        """
+        if self._path.num_frames != num_frames:
+            raise InvalidInput(
+                f"the camera path has {self._path.num_frames} poses but the clip has {num_frames} frames; "
+                f"make the path with {num_frames} or give a clip of {self._path.num_frames}"
+            )
+        return self._path
 
 
 def generate_camera_trajectory(

@@ -20,7 +20,7 @@ LAYERS = (
     {"cam", "lens", "depth_export", "fetch"},
     {"pipeline", "fetch_tables"},
     {"session"},
-    {"run_folder", "generate"},
+    {"run_folder", "generate", "model"},
     {"batch"},
     {"console"},
 )

@@ -148,7 +148,7 @@ def test_options_that_are_no_attrs_class_are_a_problem(install):
 
 
 def test_auto_takes_the_best_that_works_here():
-    assert Registry().choose("backbone", "cpu").name == "inpaint"
+    assert Registry().choose("backbone", "cpu").offer.name == "inpaint"
 
 
 def test_auto_without_a_candidate_lists_what_can_be_named():

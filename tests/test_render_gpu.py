@@ -102,7 +102,7 @@ def auto_renderer(device_type, monkeypatch, *, nvdiffrast_found):
     found = ModuleSpec("nvdiffrast", None) if nvdiffrast_found else None
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "nvdiffrast" else find_spec(name))
-    return Registry().choose("renderer", device_type).name
+    return Registry().choose("renderer", device_type).offer.name
 
 
 def test_auto_takes_torch_on_a_gpu_and_the_z_buffer_elsewhere(monkeypatch):

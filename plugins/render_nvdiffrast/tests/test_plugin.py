@@ -35,9 +35,9 @@ def nvdiffrast_found(monkeypatch):
 
 def test_auto_takes_it_on_cuda_where_it_is_installed(nvdiffrast_found):
     nvdiffrast_found(True)
-    assert Registry().choose("renderer", "cuda").name == "nvdiffrast"
+    assert Registry().choose("renderer", "cuda").offer.name == "nvdiffrast"
     nvdiffrast_found(False)
-    assert Registry().choose("renderer", "cuda").name == "torch"
+    assert Registry().choose("renderer", "cuda").offer.name == "torch"
 
 
 def test_without_nvdiffrast_the_error_says_how_to_install_it_and_its_licence(nvdiffrast_found):

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.subject import nearest_distance, subject_distance
 from ex4d_core.trajectory import generate_camera_trajectory
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 from ex4d_trajectories import options as o
-from ex4d_trajectories.generator import MoveGenerator, nearest_distance, subject_distance
+from ex4d_trajectories.generator import MoveGenerator
 from ex4d_trajectories.moves import MOVES
 
 DISTANCE = 2.0

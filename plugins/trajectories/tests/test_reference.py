@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from ex4d_core.geometry.subject import nearest_distance
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Scene, Video
-from ex4d_trajectories.generator import MoveGenerator, nearest_distance
+from ex4d_trajectories.generator import MoveGenerator
 from ex4d_trajectories.options import ArcOptions, LoopOptions
 
 DATA = Path(os.environ.get("EX4D_REFERENCE_DATA", "absent"))

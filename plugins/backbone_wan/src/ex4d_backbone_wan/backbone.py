@@ -127,10 +127,10 @@ class _Take:
             encoded = encode_known(self._networks, known, text=text, negative_text=negative)
             meter.advance()
             latents = self._denoised(number, known, encoded, noise, meter)
-            made = (decode(self._networks.vae, latents) * 255).byte().movedim(1, -1)[: window.length]
+            made = decode_frames(self._networks, latents)[: window.length]
             frames = made if frames is None else joined(frames, made, window)
-            meter.advance()
             self._unfinished.finish(number + 1, frames)
+            meter.advance()
         assert frames is not None
         return frames
 
@@ -156,7 +156,8 @@ class _Take:
     def _denoised(self, number: int, known: Known, encoded: Encoded, noise: Tensor, meter: _Meter) -> Tensor:
         window, schedule = self._windows[number], self._schedule
         first_step, latents = self._unfinished.latents(number)
-        meter.advance(first_step)
+        if first_step:
+            meter.advance(first_step)
         # The VAE never looks ahead: the first latents are those of the frames that were taken over, whatever follows.
         anchor = encoded.color[:, :, : latent_length(window.taken_over)] if window.taken_over else None
         start = noise if latents is None else latents
@@ -201,14 +202,22 @@ def encode_known(networks: Networks, known: Known, *, text: Tensor, negative_tex
         negative_text: embedding of what the video is led away from.
     """
     image, y = networks.first_picture(known.first_picture, len(known.color))
-    color, camera = encode(networks.vae, known.video), None
-    if networks.camera_encoder is not None:
-        mask = encode(networks.vae, known.mask_video)
-        camera = networks.camera_encoder(color.to(networks.dtype), mask.to(networks.dtype))
+    camera = None
+    with networks.using(networks.vae):
+        color = encode(networks.vae, known.video)
+        if networks.camera_encoder is not None:
+            mask = encode(networks.vae, known.mask_video)
+            camera = networks.camera_encoder(color.to(networks.dtype), mask.to(networks.dtype))
     return Encoded(
         conditioning=Conditioning(text=text, negative_text=negative_text, image=image, y=y, camera=camera),
         color=color,
     )
+
+
+def decode_frames(networks: Networks, latents: Tensor) -> Tensor:
+    """Return the frames uint8 [4t-3, H, W, 3], on the CPU, of clean latents [1, 16, t, h, w]."""
+    with networks.using(networks.vae):
+        return (decode(networks.vae, latents) * 255).byte().movedim(1, -1)
 
 
 def joined(frames: Tensor, made: Tensor, window: Window) -> Tensor:

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
-from ex4d_backbone_wan.denoiser import Denoiser, LocalDenoiser
+from ex4d_backbone_wan.denoiser import Denoiser
+from ex4d_backbone_wan.engine import Recipe, make_denoiser
 from ex4d_backbone_wan.loading import (
+    TextEncoder,
     load_camera_encoder,
     load_image_encoder,
     load_text_encoder,
-    load_transformer,
     load_vae,
 )
+from ex4d_backbone_wan.memory import in_pieces
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.text import cache_folder, embeddings
-from ex4d_backbone_wan.weights import Checkpoint, locate
+from ex4d_backbone_wan.weights import Checkpoint, Part, locate
 
 
 class Networks:
@@ -49,15 +52,15 @@ class Networks:
 
     @cached_property
     def vae(self) -> Any:
-        """The AutoencoderKLWan."""
+        """The AutoencoderKLWan; on the device in `using(vae)`."""
         vae = load_vae(self.checkpoint, device=self.device, dtype=self.dtype)
-        if self._options.tiling == "on":
+        if self._options.tiling == "on" or (self._options.tiling == "auto" and self._is_short):
             vae.enable_tiling()
         return vae
 
     @cached_property
     def image_encoder(self) -> Any:
-        """CLIP's half that sees, or None for a Wan that takes no image."""
+        """CLIP's half that sees, or None for a Wan that takes no image; its model is see `using`."""
         if "image_encoder" not in self.checkpoint.files:
             return None
         return load_image_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
@@ -69,14 +72,22 @@ class Networks:
 
     @cached_property
     def denoiser(self) -> Denoiser:
-        """The transformer and the sampler."""
-        transformer = load_transformer(self.checkpoint, device=self.device, dtype=self.dtype)
-        return LocalDenoiser(
-            transformer,
-            device=self.device,
-            dtype=self.dtype,
-            batch_guidance=self._options.batch_guidance == "on",
-        )
+        """The transformer and the sampler, on as many GPUs as are asked for."""
+        recipe = Recipe.of(self._options, self.checkpoint, dtype=self.dtype)
+        guided = self._options.guidance > 1
+        return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=guided)
+
+    @contextmanager
+    def using(self, network: nn.Module) -> Iterator[None]:
+        """Have a network on the device during a block; where memory is short it is nowhere else."""
+        network.to(self.device)
+        yield
+        if self._is_short:
+            network.to("cpu")
+
+    @property
+    def _is_short(self) -> bool:
+        return self._options.memory != "none"
 
     @property
     def latent_channels(self) -> int:
@@ -101,25 +112,35 @@ class Networks:
             return None, None
         kept = self._first_picture
         if kept is None or kept[1] != num_frames or not torch.equal(kept[0], picture):
-            told = image_feature(self.image_encoder, picture), image_latents(self.vae, picture, num_frames)
-            self._first_picture = kept = (picture, num_frames, told)
+            with self.using(self.image_encoder.model):
+                feature = image_feature(self.image_encoder, picture)
+            with self.using(self.vae):
+                y = image_latents(self.vae, picture, num_frames)
+            self._first_picture = kept = (picture, num_frames, (feature, y))
         return kept[2]
 
     def texts(self, prompts: Sequence[str]) -> list[Tensor]:
-        """Return the embedding of each prompt [1, 512, C], on the CPU."""
-        with self._text_encoder() as load:
-            return embeddings(
-                prompts, load=load, identity=self._text_identity(), dtype=self.dtype, folder=cache_folder()
-            )
+        """Return the embedding of each prompt [1, 512, C], on the CPU; the text encoder does not stay."""
+        made = embeddings(
+            prompts,
+            load=self._load_text_encoder,
+            device=self.device,
+            identity=self._text_identity(),
+            dtype=self.dtype,
+            folder=cache_folder(),
+        )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return made
+
+    def _load_text_encoder(self) -> TextEncoder:
+        if not self._is_short:
+            return load_text_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
+        encoder = load_text_encoder(self.checkpoint, device=torch.device("cpu"), dtype=self.dtype)
+        in_pieces(encoder.model, device=self.device)
+        return encoder
 
     def _text_identity(self) -> str:
         # Embeddings outlast another adapter, another LoRA and another VAE.
-        files = {"text_encoder": self.checkpoint.files["text_encoder"]}
+        files: dict[Part, tuple[Path, ...]] = {"text_encoder": self.checkpoint.files["text_encoder"]}
         return attrs.evolve(self.checkpoint, files=files, adapter=None, loras=()).fingerprint()
-
-    @contextmanager
-    def _text_encoder(self) -> Iterator[Any]:
-        """Give a function that loads the text encoder, which is gone again after the block."""
-        yield lambda: load_text_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()

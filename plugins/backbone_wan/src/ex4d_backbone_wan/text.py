@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
+from ex4d_backbone_wan.loading import TextEncoder
 from ex4d_core.errors import OutputFailed
 from ex4d_core.files import replacing
 
@@ -30,13 +31,20 @@ def cache_folder() -> Path:
 
 
 def embeddings(
-    prompts: Sequence[str], *, load: Callable[[], Any], identity: str, dtype: torch.dtype, folder: Path
+    prompts: Sequence[str],
+    *,
+    load: Callable[[], TextEncoder],
+    device: torch.device,
+    identity: str,
+    dtype: torch.dtype,
+    folder: Path,
 ) -> list[Tensor]:
     """Return the embedding of each prompt [1, 512, C], on the CPU, 0 after its last token.
 
     Args:
         prompts: as users wrote them.
         load: gives the text encoder; called once, and only if an embedding is not in `folder` yet.
+        device: that the text encoder computes on.
         identity: tells the text encoder's weights from others.
         dtype: of the text encoder.
         folder: where embeddings are kept.
@@ -47,7 +55,7 @@ def embeddings(
     if missing := [text for text in files if text not in known]:
         encoder = load()
         for text in missing:
-            known[text] = embed(encoder, text)
+            known[text] = embed(encoder, text, device=device)
             _write(files[text], known[text])
     return [functional.pad(known[text], (0, 0, 0, LENGTH - len(known[text])))[None] for text in cleaned]
 
@@ -59,18 +67,18 @@ def clean(prompt: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())
 
 
-def embed(encoder: Any, text: str) -> Tensor:
+def embed(encoder: TextEncoder, text: str, *, device: torch.device) -> Tensor:
     """Return the embedding of a cleaned prompt, [tokens, C] on the CPU; what is beyond 512 tokens is cut off."""
     tokens = encoder.tokenizer(
         text, padding="max_length", max_length=LENGTH, truncation=True, return_attention_mask=True, return_tensors="pt"
     )
-    return embed_tokens(encoder.model, tokens.input_ids, tokens.attention_mask)
+    return embed_tokens(encoder.model, tokens.input_ids.to(device), tokens.attention_mask.to(device))
 
 
 def embed_tokens(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
     """Return the embedding [tokens, C], on the CPU, of token numbers and a mask, both int64 [1, 512]."""
     with torch.no_grad():
-        states = model(ids.to(model.device), attention_mask=mask.to(model.device)).last_hidden_state
+        states = model(ids, attention_mask=mask).last_hidden_state
     embedding: Tensor = states[0, : int(mask.sum())].cpu()
     return embedding
 

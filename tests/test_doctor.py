@@ -1,0 +1,64 @@
+"""What `ex4d doctor` says of each GPU."""
+
+from types import SimpleNamespace
+
+import attrs
+import pytest
+import torch
+
+from ex4d_core.doctor import examine
+from tests.backbones import STEPWISE, plugins_with
+
+GIB = 2**30
+
+
+def advise(gpu_bytes):
+    return [f"--memory {gpu_bytes // GIB} fits", "a video takes 40 s"]
+
+
+def stumble(gpu_bytes):
+    raise KeyError("H900")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    sizes = {0: 24 * GIB, 1: 8 * GIB}
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(name="Card", total_memory=sizes[index])
+    )
+
+
+def findings(*providers):
+    return [(found.what, found.state) for found in examine(plugins_with(*providers)) if found.what.startswith("cuda")]
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_components_say_what_each_gpu_will_do_for_them():
+    assert findings(attrs.evolve(STEPWISE, advice=f"{__name__}:advise")) == [
+        ("cuda:0", "Card, 24 GiB"),
+        ("cuda:0 stepwise", "--memory 24 fits"),
+        ("cuda:0 stepwise", "a video takes 40 s"),
+        ("cuda:1", "Card, 8 GiB"),
+        ("cuda:1 stepwise", "--memory 8 fits"),
+        ("cuda:1 stepwise", "a video takes 40 s"),
+    ]
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("advice", "says"),
+    [
+        (f"{__name__}:stumble", "the backbone 'stepwise' has no advice for this GPU: KeyError: 'H900'"),
+        ("nowhere_at_all:advise", "could not be loaded: ModuleNotFoundError"),
+    ],
+)
+def test_advice_that_fails_is_said_and_the_rest_goes_on(advice, says):
+    found = dict(findings(attrs.evolve(STEPWISE, advice=advice)))
+    assert says in found["cuda:0 stepwise"]
+    assert found["cuda:1"] == "Card, 8 GiB"
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_components_without_advice_say_nothing():
+    assert findings(STEPWISE) == [("cuda:0", "Card, 24 GiB"), ("cuda:1", "Card, 8 GiB")]
