@@ -10,6 +10,11 @@ does so for one run of DepthCrafter in float32: a folder with its settings (conf
 depthcrafter/) and what it made (golden.safetensors). It needs the plugin ex4d-depth-depthcrafter. The noise is drawn
 from the seed, as it was there.
 
+    python benchmarks/parity.py wan FOLDER [--device cpu]
+
+does so for one run of the generation in float32, once from the weights in the original layout and once from the same in
+diffusers' (wan_reference.py says what the folder holds). It needs the plugin ex4d-backbone-wan.
+
 Rendered pixels near an edge are judged apart: the reference blends colours and alpha along silhouettes, so they may
 differ there. An edge is between two neighbouring pixels (4-neighbourhood) where the reference's mask or ours changes,
 or where our depth, of seen and occluded faces alike, jumps by more than 5 % of the nearer one. Both pixels belong to
@@ -286,6 +291,15 @@ def compare_depthcrafter(folder: Path, device: torch.device) -> Iterator[Row]:
     yield distance(scene, "depth of their inverse, relative error", converted / their_depth, torch.ones(()))
 
 
+def compare_wan(folder: Path, device: torch.device) -> Iterator[Row]:
+    """Yield how far each step of the generation is from one run of the reference, from both layouts of the weights."""
+    from wan_reference import differences
+
+    for found in differences(folder, device):
+        measured, limit = (f"{value:.2e}" if 0 < value < 1 else f"{value:g}" for value in (found.measured, found.limit))
+        yield Row(found.layout, f"{found.what}, error", measured, f"<= {limit}", found.measured <= found.limit)
+
+
 def distance(scene: str, what: str, ours: Tensor, theirs: Tensor) -> Row:
     """Return the check that no two numbers are further apart than 1e-4."""
     error = float((ours.cpu() - theirs).abs().max())
@@ -326,7 +340,12 @@ def main(arguments: list[str] | None = None) -> int:
     depthcrafter = commands.add_parser("depthcrafter", help="each step of one run of DepthCrafter, and its depth")
     depthcrafter.add_argument("folder", type=Path, help="holds config.json, golden.safetensors, svd/, depthcrafter/")
     depthcrafter.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")
+    wan = commands.add_parser("wan", help="each step of one run of EX-4D's generation, and its frames")
+    wan.add_argument("folder", type=Path, help="holds config.json, golden.safetensors and the weights")
+    wan.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")
     given = parser.parse_args(arguments)
+    if given.command == "wan":
+        return run(f"wan on {given.device}", lambda: compare_wan(given.folder, given.device))
     if given.command == "depthcrafter":
         return run(f"depthcrafter on {given.device}", lambda: compare_depthcrafter(given.folder, given.device))
     return run(

@@ -1,0 +1,1 @@
+"""Wan2.1 with the EX-4D adapter for ex4d."""

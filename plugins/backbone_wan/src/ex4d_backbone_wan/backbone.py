@@ -1,0 +1,250 @@
+"""Wan with the EX-4D adapter as a backbone: read `WanBackbone.generate`, then what it calls from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.conditioning import (
+    Known,
+    decode,
+    encode,
+    eroded,
+    eroding_sides,
+    known_frames,
+    resized,
+    working_size,
+)
+from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
+from ex4d_backbone_wan.networks import Networks
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.preview import LatentColors, Watcher
+from ex4d_backbone_wan.resume import Unfinished
+from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, padded_length
+from ex4d_core.errors import InvalidInput
+from ex4d_core.progress import Progress
+from ex4d_core.types import Guidance, Scene, Video
+from ex4d_core.workspace import NOWHERE, Workspace
+
+
+class WanBackbone:
+    """Invents what the mask hides; the networks are loaded at the first clip and kept."""
+
+    def __init__(self, options: WanOptions, *, device: torch.device) -> None:
+        self._options = options
+        self._device = device
+
+    def generate(
+        self,
+        guidance: Guidance,
+        scene: Scene | None,
+        *,
+        prompt: str,
+        seed: int,
+        progress: Progress,
+        workspace: Workspace = NOWHERE,
+    ) -> Video:
+        """Return the video; what is known is made anew too, so it is close to the guidance and not equal.
+
+        Args:
+            guidance: what is known.
+            scene: not used.
+            prompt: describes the video, or "" for that of the options.
+            seed: of the noise, and of how far the known part is eroded.
+            progress: told after each step, encoding and decoding.
+            workspace: keeps latents after each step, and shows `preview` where that is asked for.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+            InvalidInput: the guidance has no frames, the weights do not fit, the GPU is too small, or the latents are
+                no longer finite.
+        """
+        if guidance.num_frames == 0:
+            raise InvalidInput("the guidance has no frames, so there is nothing to generate; give at least 1 frame")
+        height, width = guidance.mask.shape[1:]
+        size = working_size(width, height, size=self._options.working_size, fit=self._options.fit)
+        take = _Take(self._options, self.networks, guidance, size=size, seed=seed, workspace=workspace)
+        try:
+            with torch.no_grad():
+                frames = take.frames(prompt, progress)
+        except torch.OutOfMemoryError as error:
+            raise InvalidInput(
+                f"{self._device} has too little memory for {take.length} frames at {size[0]}x{size[1]}; "
+                "try --memory auto, or a smaller --set backbone.size"
+            ) from error
+        return Video(frames=frames if size == (width, height) else resized(frames, (width, height)), fps=guidance.fps)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """What it computes with."""
+        return Networks(self._options, device=self._device)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Encoded:
+    """What is known of a window, as the VAE sees it."""
+
+    conditioning: Conditioning
+    color: Tensor
+    """[1, 16, t, h, w], latents of the known part."""
+
+
+class _Take:
+    """One clip on its way, at the size that is worked at."""
+
+    def __init__(
+        self,
+        options: WanOptions,
+        networks: Networks,
+        guidance: Guidance,
+        *,
+        size: tuple[int, int],
+        seed: int,
+        workspace: Workspace,
+    ) -> None:
+        self._options, self._networks, self._guidance = options, networks, guidance
+        self._size, self._seed, self._workspace = size, seed, workspace
+        self._schedule = Schedule(options.steps, options.shift)
+        self._unfinished = Unfinished(workspace.folder)
+        self._sides = eroding_sides(guidance.num_frames, options.eroded, seed=seed)
+        self._windows = cut_windows(guidance.num_frames, window=options.num_frames, overlap=options.overlap)
+        self.length = padded_length(self._windows[0].length)
+
+    def frames(self, prompt: str, progress: Progress) -> Tensor:
+        """Return all frames, uint8 [T, H, W, 3]."""
+        each = self._options.steps + 2
+        finished, frames = self._unfinished.finished()
+        meter = _Meter(progress, done=finished * each, total=len(self._windows) * each)
+        text, negative = self._networks.texts([prompt or self._options.prompt, self._options.negative_prompt])
+        for number, (window, noise) in enumerate(zip(self._windows, self._noises(), strict=True)):
+            if number < finished:
+                continue
+            known = self._known(window, frames)
+            encoded = encode_known(self._networks, known, text=text, negative_text=negative)
+            meter.advance()
+            latents = self._denoised(number, known, encoded, noise, meter)
+            made = decode_frames(self._networks, latents)[: window.length]
+            frames = made if frames is None else joined(frames, made, window)
+            self._unfinished.finish(number + 1, frames)
+            meter.advance()
+        assert frames is not None
+        return frames
+
+    def _noises(self) -> Iterator[Tensor]:
+        """Yield the noise of each window; all are drawn in this order, those of windows that are finished too."""
+        generator = torch.Generator().manual_seed(self._seed)
+        width, height = self._size
+        scale, channels = self._networks.latent_scale, self._networks.latent_channels
+        shape = (1, channels, latent_length(self.length), height // scale, width // scale)
+        for _ in self._windows:
+            yield torch.randn(shape, generator=generator)
+
+    def _known(self, window: Window, made: Tensor | None) -> Known:
+        """Return what is known of a window: the guidance, eroded, and what the window before made of its beginning."""
+        index = torch.arange(window.start, window.start + self.length).clamp(max=window.stop - 1)
+        known = known_frames(self._guidance.color[index], self._guidance.mask[index], self._size)
+        known = attrs.evolve(known, mask=eroded(known.mask, self._sides[index]))
+        if made is None:
+            return known
+        taken_over = made[window.start : window.start + window.taken_over]
+        return known.starting_with(taken_over.movedim(-1, 1).float() / 255)
+
+    def _denoised(self, number: int, known: Known, encoded: Encoded, noise: Tensor, meter: _Meter) -> Tensor:
+        window, schedule = self._windows[number], self._schedule
+        first_step, latents = self._unfinished.latents(number)
+        if first_step:
+            meter.advance(first_step)
+        # The VAE never looks ahead: the first latents are those of the frames that were taken over, whatever follows.
+        anchor = encoded.color[:, :, : latent_length(window.taken_over)] if window.taken_over else None
+        start = noise if latents is None else latents
+
+        watcher = self._watcher(start, known, encoded)
+
+        def after_step(step: int, latents: Tensor) -> None:
+            self._unfinished.step(number, step, latents)
+            watcher(step, latents)
+            meter.advance()
+
+        return self._networks.denoiser.denoise(
+            encoded.conditioning,
+            start,
+            schedule=schedule,
+            guidance=self._options.guidance,
+            first_step=first_step,
+            anchor=anchor,
+            after_step=after_step,
+        )
+
+    def _watcher(self, start: Tensor, known: Known, encoded: Encoded) -> AfterStep:
+        every, length = self._options.preview_every, self._windows[0].length
+        if not every:
+            return lambda step, latents: None
+        colors = LatentColors(encoded.color, known.video)
+
+        def show(latents: Tensor) -> None:
+            frames = colors.frames(latents, length)
+            self._workspace.show("preview", Video(frames=frames, fps=self._guidance.fps))
+
+        return Watcher(start, schedule=self._schedule, every=every, show=show)
+
+
+def encode_known(networks: Networks, known: Known, *, text: Tensor, negative_text: Tensor) -> Encoded:
+    """Return what the transformer is told of a window.
+
+    Args:
+        networks: that encode.
+        known: 4k+1 frames.
+        text: embedding of the prompt [1, 512, C].
+        negative_text: embedding of what the video is led away from.
+    """
+    image, y = networks.first_picture(known.first_picture, len(known.color))
+    camera = None
+    with networks.using(networks.vae):
+        color = encode(networks.vae, known.video)
+        if networks.camera_encoder is not None:
+            mask = encode(networks.vae, known.mask_video)
+            camera = networks.camera_encoder(color.to(networks.dtype), mask.to(networks.dtype))
+    return Encoded(
+        conditioning=Conditioning(text=text, negative_text=negative_text, image=image, y=y, camera=camera),
+        color=color,
+    )
+
+
+def decode_frames(networks: Networks, latents: Tensor) -> Tensor:
+    """Return the frames uint8 [4t-3, H, W, 3], on the CPU, of clean latents [1, 16, t, h, w]."""
+    with networks.using(networks.vae):
+        return (decode(networks.vae, latents) * 255).byte().movedim(1, -1)
+
+
+def joined(frames: Tensor, made: Tensor, window: Window) -> Tensor:
+    """Return frames uint8 [n, H, W, 3] with those of the next window; where both have frames, one fades into the other.
+
+    Both are the same frames there, but for what the VAE loses each time.
+
+    Args:
+        frames: what there is, from the first frame of the clip on.
+        made: the frames of the window.
+        window: where they belong.
+    """
+    shared = window.taken_over
+    weights = (torch.arange(1, shared + 1) / (shared + 1)).view(-1, 1, 1, 1)
+    before, after = frames[window.start : window.start + shared].float(), made[:shared].float()
+    faded = (before + weights * (after - before)).round().byte()
+    return torch.cat([frames[: window.start], faded, made[shared:]])
+
+
+class _Meter:
+    """Counts steps, encodings and decodings, which take about the same time each."""
+
+    def __init__(self, progress: Progress, *, done: int, total: int) -> None:
+        self._progress, self._done, self._total = progress, done, total
+        progress(done, total)
+
+    def advance(self, by: int = 1) -> None:
+        """Tell of some more."""
+        self._done += by
+        self._progress(self._done, self._total)

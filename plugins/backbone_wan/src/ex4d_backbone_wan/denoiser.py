@@ -1,0 +1,248 @@
+"""From noise to latents: the sampler, and the transformer's part in it.
+
+Read `integrate` for the sampler and `Schedule` for its steps; `LocalDenoiser` asks a transformer on one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.adapter import camera_tokens
+from ex4d_core.errors import InvalidInput
+
+TIME_SCALE = 1000.0
+"""The transformer counts time from 0 (clean) to 1000 (noise)."""
+
+AfterStep = Callable[[int, Tensor], None]
+"""Called as `after_step(done, latents)` with how many of all steps are done and the latents that they led to."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Conditioning:
+    """What the transformer is told besides the latents, on any device."""
+
+    text: Tensor
+    """[1, 512, C], embedding of the prompt, 0 after its last token."""
+    negative_text: Tensor
+    """[1, 512, C], embedding of what the video is led away from."""
+    image: Tensor | None = None
+    """[1, 257, C2], feature of the first frame; None for a Wan that takes no image."""
+    y: Tensor | None = None
+    """[1, 20, t, h, w], which latent frames are given and what they are; None for a Wan that takes no image."""
+    camera: Tensor | None = None
+    """[1, N, D], what is known from the new camera, one token for each of the transformer's; None without adapter."""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Conditioning:
+        """Return it on a device, in a precision."""
+        moved: dict[str, Any] = {
+            field.name: None if (value := getattr(self, field.name)) is None else value.to(device, dtype)
+            for field in attrs.fields(Conditioning)
+        }
+        return attrs.evolve(self, **moved)
+
+
+@attrs.frozen
+class Schedule:
+    """Noise levels of a flow-matching Euler sampler: `s = linspace(1, 0, steps + 1)`, then `f s / (1 + (f - 1) s)`.
+
+    The shift f moves steps to noisier latents (Esser et al. 2024, arXiv 2403.03206, eq. 23).
+    """
+
+    steps: int = attrs.field(validator=attrs.validators.ge(1))
+    shift: float = attrs.field(validator=attrs.validators.gt(0))
+
+    @property
+    def sigmas(self) -> Tensor:
+        """float32 [steps + 1] on the CPU: the share of noise before each step, from 1, and 0 after the last."""
+        even = torch.linspace(1, 0, self.steps + 1)
+        return self.shift * even / (1 + (self.shift - 1) * even)
+
+    @property
+    def timesteps(self) -> Tensor:
+        """float32 [steps] on the CPU: the noise levels as the transformer counts them."""
+        return TIME_SCALE * self.sigmas[:-1]
+
+
+class Denoiser(Protocol):
+    """Turns noise into latents."""
+
+    def denoise(
+        self,
+        conditioning: Conditioning,
+        latents: Tensor,
+        *,
+        schedule: Schedule,
+        guidance: float,
+        first_step: int = 0,
+        anchor: Tensor | None = None,
+        after_step: AfterStep,
+    ) -> Tensor:
+        """Return clean latents, float32 [1, 16, t, h, w].
+
+        Args:
+            conditioning: on any device.
+            latents: float32 [1, 16, t, h, w], noise of level `schedule.sigmas[first_step]`.
+            schedule: the steps.
+            guidance: scale of classifier-free guidance; 1 is none.
+            first_step: how many steps have been done before.
+            anchor: clean latents [1, 16, a, h, w] of the first latent frames where those are known already.
+            after_step: called after each step.
+
+        Raises:
+            InvalidInput: the latents are no longer finite; the message has the step.
+        """
+        ...
+
+
+def integrate(
+    velocity: Callable[[Tensor, int], Tensor],
+    latents: Tensor,
+    *,
+    schedule: Schedule,
+    first_step: int = 0,
+    anchor: Tensor | None = None,
+    after_step: AfterStep,
+) -> Tensor:
+    """Follow a velocity field from noise to clean latents by Euler's method.
+
+    Frames with an anchor move on the straight line from their noise to the anchor, so at each step they are the
+    anchor under noise of that level, and the others see what they will be.
+
+    Args:
+        velocity: gives noise minus clean latents, [1, 16, t, h, w], for latents and the number of their step.
+        latents: float32 [1, 16, t, h, w], noise of level `schedule.sigmas[first_step]`.
+        schedule: the steps.
+        first_step: how many steps have been done before.
+        anchor: clean latents [1, 16, a, h, w] of the first frames, or None.
+        after_step: called after each step.
+
+    Raises:
+        InvalidInput: the latents are no longer finite; the message has the step.
+    """
+    sigmas = schedule.sigmas.tolist()
+    known = 0 if anchor is None else anchor.shape[2]
+    for step in range(first_step, schedule.steps):
+        now, after = sigmas[step], sigmas[step + 1]
+        direction = velocity(latents, step).to(latents)
+        if anchor is not None:
+            direction = torch.cat([(latents[:, :, :known] - anchor.to(latents)) / now, direction[:, :, known:]], dim=2)
+        latents = latents + (after - now) * direction
+        _check_finite(latents, step + 1, schedule.steps)
+        after_step(step + 1, latents)
+    return latents
+
+
+@attrs.frozen(eq=False)
+class _Call:
+    """What one call of the transformer is told; the same tensors at every step, so that others keep what they give."""
+
+    name: str
+    text: Tensor
+    image: Tensor | None
+
+
+class LocalDenoiser:
+    """Asks a transformer on one device.
+
+    Args:
+        transformer: diffusers' Wan transformer, ready to compute.
+        device: where it computes.
+        dtype: of what goes in.
+        batch_guidance: whether both halves of the guidance go through at once: each weight is read once, for twice
+            the memory of what is between the layers.
+        around: makes a context that all steps are worked out in.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_guidance: bool = False,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._transformer = transformer
+        self._device = device
+        self._dtype = dtype
+        self._batch_guidance = batch_guidance
+        self._around = around
+
+    def denoise(
+        self,
+        conditioning: Conditioning,
+        latents: Tensor,
+        *,
+        schedule: Schedule,
+        guidance: float,
+        first_step: int = 0,
+        anchor: Tensor | None = None,
+        after_step: AfterStep,
+    ) -> Tensor:
+        """See `Denoiser`."""
+        told = conditioning.to(self._device, self._dtype)
+        calls = self._calls(told, guidance)
+        times = schedule.timesteps.to(self._device)
+
+        def velocity(noisy: Tensor, step: int) -> Tensor:
+            seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
+            return guided([self._predict(call, seen, times[step]) for call in calls], guidance)
+
+        with torch.no_grad(), self._around(), camera_tokens(self._transformer, told.camera):
+            return integrate(
+                velocity,
+                latents.to(self._device, torch.float32),
+                schedule=schedule,
+                first_step=first_step,
+                anchor=anchor,
+                after_step=after_step,
+            )
+
+    def _calls(self, told: Conditioning, guidance: float) -> list[_Call]:
+        if guidance == 1:
+            return [_Call("cond", told.text, told.image)]
+        if not self._batch_guidance:
+            return [_Call("cond", told.text, told.image), _Call("uncond", told.negative_text, told.image)]
+        image = None if told.image is None else told.image.expand(2, -1, -1)
+        return [_Call("both", torch.cat([told.text, told.negative_text]), image)]
+
+    def _predict(self, call: _Call, seen: Tensor, time: Tensor) -> Tensor:
+        count = len(call.text)
+        # The name keeps apart what caches remember of the two halves.
+        with self._transformer.cache_context(call.name):
+            (predicted,) = self._transformer(
+                hidden_states=seen.expand(count, -1, -1, -1, -1),
+                timestep=time.expand(count),
+                encoder_hidden_states=call.text,
+                encoder_hidden_states_image=call.image,
+                return_dict=False,
+            )
+        velocity: Tensor = predicted.float()
+        return velocity
+
+
+def guided(predicted: Sequence[Tensor], guidance: float) -> Tensor:
+    """Return `negative + guidance (positive - negative)` (Ho and Salimans 2022, arXiv 2207.12598).
+
+    Args:
+        predicted: the positive one and, unless the guidance is 1, the negative one, in one batch or in two.
+        guidance: the scale.
+    """
+    if guidance == 1:
+        return predicted[0]
+    positive, negative = torch.cat(list(predicted)).chunk(2)
+    return negative + guidance * (positive - negative)
+
+
+def _check_finite(latents: Tensor, step: int, steps: int) -> None:
+    if not torch.isfinite(latents).all():
+        raise InvalidInput(
+            f"the latents are not finite any more after step {step} of {steps}; check the weights and the LoRAs, "
+            "and try --set backbone.dtype=float32 and --set backbone.speed=exact"
+        )

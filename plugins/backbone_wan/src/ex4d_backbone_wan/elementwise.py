@@ -1,0 +1,82 @@
+"""What lies between a block's products, in plain torch: what the kernels do, and what is done where they do not run."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ex4d_backbone_wan.quantised import Quantised, quantise_rows
+
+
+def operations(device: torch.device) -> ModuleType:
+    """Return the module whose functions to use on a device: this one, or its twin with Triton kernels."""
+    import ex4d_backbone_wan.elementwise as plain
+
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return plain
+    from ex4d_backbone_wan import _elementwise_kernels as kernels
+
+    return kernels if kernels.works(device) else plain
+
+
+def add_norm(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    added: Tensor | None = None,
+    gate: Tensor | None = None,
+    eps: float = 1e-6,
+    float8: bool = False,
+) -> tuple[Tensor, Tensor | Quantised]:
+    """Return `x + added * gate`, and that normalised over its channels, times `scale`, plus `shift`.
+
+    Args:
+        x: [B, N, C].
+        scale: [B, 1, C] or [C].
+        shift: likewise.
+        added: [B, N, C]; nothing if it is not given.
+        gate: [B, 1, C]; 1 if it is not given.
+        eps: is added to the variance.
+        float8: whether the second is made ready for 8-bit products.
+    """
+    if added is not None:
+        x = (x.float() + (added.float() if gate is None else added.float() * gate)).type_as(x)
+    normed = functional.layer_norm(x.float(), x.shape[-1:], eps=eps) * scale.float() + shift.float()
+    return x, quantise_rows(normed) if float8 else normed.type_as(x)
+
+
+def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
+    """Return `x + added * gate`; [B, N, C], and the gate [B, 1, C]."""
+    return (x.float() + added.float() * gate).type_as(x)
+
+
+def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Return queries or keys with all heads normalised together, and each turned by its token's place.
+
+    Args:
+        x: [B, N, C]; rows may lie apart.
+        norm: over C.
+        rotary: cosines and sines [1, N, 1, C / heads], each twice; the turn is left out if they are.
+    """
+    x = norm(x)
+    if rotary is None:
+        return x
+    cos, sin = (each[..., ::2].float() for each in rotary)
+    first, second = x.view(*x.shape[:-1], -1, cos.shape[-1], 2).unbind(-1)
+    turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    return turned.flatten(-3).type_as(x)
+
+
+def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:
+    """Return values ready for 8-bit products, through a GELU first where that is asked for."""
+    return quantise_rows(functional.gelu(x.float(), approximate="tanh") if gelu else x)
+
+
+def linear_gelu(x: Tensor, linear: nn.Linear) -> Tensor:
+    """Return a GELU of what a linear layer makes of [B, N, C]."""
+    return functional.gelu(linear(x), approximate="tanh")

@@ -1,0 +1,167 @@
+"""The networks of Wan, loaded from either layout into diffusers' and transformers' own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from ex4d_backbone_wan.adapter import CameraEncoder, apply_loras, camera_tensors
+from ex4d_backbone_wan.streaming import load_network
+from ex4d_backbone_wan.tensor_files import shapes_of
+from ex4d_backbone_wan.weights import Checkpoint, Lora
+from ex4d_core.errors import InputNotFound, InvalidInput
+
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Of the pictures that CLIP was trained with, in [0, 1]."""
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class TextEncoder:
+    """umt5: a prompt in, an embedding of each of its tokens out."""
+
+    tokenizer: Any
+    model: Any
+    """A UMT5EncoderModel."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ImageEncoder:
+    """CLIP's half that sees: a picture in, an embedding of each patch out."""
+
+    model: Any
+    """A CLIPVisionModel."""
+    mean: tuple[float, ...]
+    """Of the pictures that it was trained with, in [0, 1], red, green, blue."""
+    std: tuple[float, ...]
+    size: int
+    """Side of the square that it takes, in pixels."""
+
+
+def load_transformer(
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    adapters: Sequence[Lora] | None = None,
+    merge: bool = True,
+) -> Any:
+    """Load the WanTransformer3DModel, with EX-4D's LoRA and those stacked on it.
+
+    Args:
+        checkpoint: where the files are.
+        device: that it goes to, tensor by tensor.
+        dtype: of its weights, but for those that diffusers keeps in float32.
+        adapters: LoRAs to use; by default those of the checkpoint.
+        merge: whether they become part of the weights; else they stay apart, in float32, as for training.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from diffusers import WanTransformer3DModel
+
+    kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
+    network = load_network(
+        checkpoint, "transformer", WanTransformer3DModel.from_config, device=device, dtype=dtype, kept=kept
+    )
+    if adapters is None:
+        own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
+        adapters = (*own, *checkpoint.loras)
+    apply_loras(network, adapters, merge=merge)
+    return network
+
+
+def load_camera_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> CameraEncoder | None:
+    """Load EX-4D's camera encoder; None where the checkpoint goes without an adapter.
+
+    Raises:
+        InvalidInput: the file is damaged, or its tensors are not those of the encoder or do not fit the transformer.
+        InputNotFound: the file is not there.
+    """
+    if checkpoint.adapter is None:
+        return None
+    encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
+    width = _width(checkpoint)
+    if encoder.width != width:
+        raise InvalidInput(
+            f"{checkpoint.adapter} was trained for a transformer of width {encoder.width} and {checkpoint.folder} has "
+            f"{width}; choose the adapter for this Wan, or backbone.adapter=none"
+        )
+    encoder = encoder.to(device=device, dtype=dtype)
+    return encoder.eval().requires_grad_(False)
+
+
+def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Any:
+    """Load the AutoencoderKLWan.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from diffusers import AutoencoderKLWan
+
+    return load_network(checkpoint, "vae", AutoencoderKLWan.from_config, device=device, dtype=dtype)
+
+
+def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+    """Load umt5 and its tokenizer.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    def make(config: Mapping[str, Any]) -> Any:
+        return UMT5EncoderModel(UMT5Config.from_dict(dict(config)))
+
+    tokenizer = _load_tokenizer(checkpoint.tokenizer)
+    network = load_network(checkpoint, "text_encoder", make, device=device, dtype=dtype)
+    network.tie_weights()
+    return TextEncoder(tokenizer=tokenizer, model=network)
+
+
+def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
+    """Load the part of CLIP that sees.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there, or this Wan has no image encoder.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    def make(config: Mapping[str, Any]) -> Any:
+        return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
+
+    network = load_network(checkpoint, "image_encoder", make, device=device, dtype=dtype)
+    processor = checkpoint.image_processor
+    return ImageEncoder(
+        model=network,
+        mean=tuple(processor.get("image_mean", IMAGE_MEAN)),
+        std=tuple(processor.get("image_std", IMAGE_STD)),
+        size=network.config.image_size,
+    )
+
+
+def _width(checkpoint: Checkpoint) -> int:
+    """Return the channels of the transformer's tokens."""
+    for file in checkpoint.files["transformer"]:
+        if shape := shapes_of(file).get("patch_embedding.weight"):
+            return shape[0]
+    raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it holds no Wan transformer")
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    if not any(folder.glob("*.json")):
+        raise InputNotFound(f"there is no tokenizer in {folder}; check which model the folder holds")
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"the tokenizer in {folder} cannot be read: {error}; download it again") from error

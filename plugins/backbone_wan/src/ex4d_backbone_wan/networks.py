@@ -1,0 +1,146 @@
+"""Wan's networks on one machine: each is loaded when it is first used, and kept but for the text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from ex4d_backbone_wan.conditioning import image_feature, image_latents
+from ex4d_backbone_wan.denoiser import Denoiser
+from ex4d_backbone_wan.engine import Recipe, make_denoiser
+from ex4d_backbone_wan.loading import (
+    TextEncoder,
+    load_camera_encoder,
+    load_image_encoder,
+    load_text_encoder,
+    load_vae,
+)
+from ex4d_backbone_wan.memory import in_pieces
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.text import cache_folder, embeddings
+from ex4d_backbone_wan.weights import Checkpoint, Part, locate
+
+
+class Networks:
+    """What a generation computes with."""
+
+    def __init__(self, options: WanOptions, *, device: torch.device) -> None:
+        self.device = device
+        self._options = options
+        self._first_picture: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the networks."""
+        name = self._options.dtype
+        if name == "auto":
+            name = "float32" if self.device.type == "cpu" else "bfloat16"
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """Where the weights are."""
+        return locate(self._options)
+
+    @cached_property
+    def vae(self) -> Any:
+        """The AutoencoderKLWan; on the device in `using(vae)`."""
+        vae = load_vae(self.checkpoint, device=self.device, dtype=self.dtype)
+        if self._options.tiling == "on" or (self._options.tiling == "auto" and self._is_short):
+            vae.enable_tiling()
+        return vae
+
+    @cached_property
+    def image_encoder(self) -> Any:
+        """CLIP's half that sees, or None for a Wan that takes no image; its model is see `using`."""
+        if "image_encoder" not in self.checkpoint.files:
+            return None
+        return load_image_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
+
+    @cached_property
+    def camera_encoder(self) -> Any:
+        """The adapter's, or None without one."""
+        return load_camera_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
+
+    @cached_property
+    def denoiser(self) -> Denoiser:
+        """The transformer and the sampler, on as many GPUs as are asked for."""
+        recipe = Recipe.of(self._options, self.checkpoint, dtype=self.dtype)
+        guided = self._options.guidance > 1
+        return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=guided)
+
+    @contextmanager
+    def using(self, network: nn.Module) -> Iterator[None]:
+        """Have a network on the device during a block; where memory is short it is nowhere else."""
+        network.to(self.device)
+        yield
+        if self._is_short:
+            network.to("cpu")
+
+    @property
+    def _is_short(self) -> bool:
+        return self._options.memory != "none"
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the VAE's latents."""
+        return int(self.vae.config.z_dim)
+
+    @property
+    def latent_scale(self) -> int:
+        """Pixels along a side of a latent pixel."""
+        return int(self.vae.config.scale_factor_spatial)
+
+    def first_picture(self, picture: Tensor, num_frames: int) -> tuple[Tensor | None, Tensor | None]:
+        """Return what Wan is told of the first frame: CLIP's feature and `y`; None where it takes no image.
+
+        The last ones are kept: every camera path through a clip begins with the same frame.
+
+        Args:
+            picture: float32 [3, H, W] in [0, 1].
+            num_frames: of the video, 4k+1.
+        """
+        if self.image_encoder is None:
+            return None, None
+        kept = self._first_picture
+        if kept is None or kept[1] != num_frames or not torch.equal(kept[0], picture):
+            with self.using(self.image_encoder.model):
+                feature = image_feature(self.image_encoder, picture)
+            with self.using(self.vae):
+                y = image_latents(self.vae, picture, num_frames)
+            self._first_picture = kept = (picture, num_frames, (feature, y))
+        return kept[2]
+
+    def texts(self, prompts: Sequence[str]) -> list[Tensor]:
+        """Return the embedding of each prompt [1, 512, C], on the CPU; the text encoder does not stay."""
+        made = embeddings(
+            prompts,
+            load=self._load_text_encoder,
+            device=self.device,
+            identity=self._text_identity(),
+            dtype=self.dtype,
+            folder=cache_folder(),
+        )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return made
+
+    def _load_text_encoder(self) -> TextEncoder:
+        if not self._is_short:
+            return load_text_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
+        encoder = load_text_encoder(self.checkpoint, device=torch.device("cpu"), dtype=self.dtype)
+        in_pieces(encoder.model, device=self.device)
+        return encoder
+
+    def _text_identity(self) -> str:
+        # Embeddings outlast another adapter, another LoRA and another VAE.
+        files: dict[Part, tuple[Path, ...]] = {"text_encoder": self.checkpoint.files["text_encoder"]}
+        return attrs.evolve(self.checkpoint, files=files, adapter=None, loras=()).fingerprint()

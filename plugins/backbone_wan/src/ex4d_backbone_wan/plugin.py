@@ -1,0 +1,24 @@
+"""What the plugin offers: Wan2.1 with the EX-4D adapter."""
+
+from __future__ import annotations
+
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+
+
+@hookimpl
+def ex4d_backbones() -> list[Provider]:
+    """Offer Wan."""
+    return [
+        Provider(
+            name="wan",
+            summary="Wan2.1 image-to-video with the EX-4D adapter: invents what the mask hides",
+            licence="code Apache-2.0; Wan2.1's weights Apache-2.0; the EX-4D adapter's as its repository says",
+            component="ex4d_backbone_wan.backbone:WanBackbone",
+            options=WanOptions,
+            devices=("cuda",),
+            needs=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
+            weights="ex4d_backbone_wan.weights:hub_files",
+        )
+    ]

@@ -1,0 +1,73 @@
+"""Products of 8-bit floats: each row of activations and of weights has a scale of its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LARGEST = torch.finfo(torch.float8_e4m3fn).max
+TINY = 1e-12
+"""Least scale, so that a row of zeros stays one."""
+
+
+class Quantised(NamedTuple):
+    """Values divided by a scale for each row."""
+
+    values: Tensor
+    """float8_e4m3fn [..., C]."""
+    scales: Tensor
+    """float32 [..., 1]."""
+
+    def floats(self) -> Tensor:
+        """Return what is meant, float32 [..., C]."""
+        return self.values.float() * self.scales
+
+
+def quantise_rows(x: Tensor) -> Quantised:
+    """Return the last axis of a tensor in 8 bits: largest magnitudes become the largest that there is."""
+    x = x.float()
+    scales = (x.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(TINY)
+    return Quantised((x / scales).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scales)
+
+
+class QuantisedLinear(nn.Module):
+    """A linear layer whose weight is in 8 bits, and which takes `Quantised` values.
+
+    Args:
+        linear: what it is made of; it stays where that is.
+        device: where the 8 bits are made.
+    """
+
+    weight: Tensor
+    scales: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear, *, device: torch.device) -> None:
+        super().__init__()
+        home = linear.weight.device
+        weight = quantise_rows(linear.weight.data.to(device))
+        self.register_buffer("weight", weight.values.to(home))
+        self.register_buffer("scales", weight.scales.to(home))
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.data)
+        self.dtype = linear.weight.dtype
+
+    def forward(self, x: Quantised) -> Tensor:
+        """Return the product [..., C_out] in the precision that the weight had."""
+        shape = x.values.shape[:-1]
+        values, scales = x.values.flatten(0, -2), x.scales.flatten(0, -2)
+        if not values.is_cuda:
+            weight = Quantised(self.weight, self.scales).floats().to(self.dtype)
+            return functional.linear(x.floats().to(self.dtype), weight, self.bias)
+        made = torch._scaled_mm(
+            values,
+            self.weight.t(),
+            scale_a=scales,
+            scale_b=self.scales.t(),
+            bias=self.bias,
+            out_dtype=self.dtype,
+            use_fast_accum=True,
+        )
+        return made.view(*shape, -1)

@@ -1,0 +1,224 @@
+"""One of the processes that share the work of denoising: read `run`."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import traceback
+import warnings
+from datetime import timedelta
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Any
+
+import attrs
+import torch
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save as bytes_of
+from torch import Tensor, distributed
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
+from ex4d_backbone_wan.engine import Engine, Recipe
+from ex4d_core.errors import InvalidInput
+
+DONE = -1
+"""Says in place of a step that the latents which follow are the last."""
+
+PATIENCE = timedelta(minutes=30)
+"""For the others, who may still load weights."""
+
+_ABOUT_OTHERS = ("gloo", "nccl", "connection closed", "connection reset")
+
+
+@attrs.frozen
+class Layout:
+    """Who does what: rank r has half r // degree, and every degree-th part of its tokens from r % degree on."""
+
+    kind: str
+    """"cuda" or "cpu"."""
+    halves: int
+    """2 where the halves of the guidance are shared out, else 1."""
+    degree: int
+    """How many processes share the tokens of each half."""
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+        return self.halves * self.degree
+
+
+@attrs.frozen(kw_only=True)
+class Task:
+    """What to do with the tensors that follow; see `Denoiser.denoise`."""
+
+    schedule: Schedule
+    guidance: float
+    first_step: int
+
+
+@attrs.frozen
+class Failure:
+    """Why a process ends."""
+
+    error: Exception
+    about_others: bool
+    """Whether it only says that another process did not answer."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """Return what can be sent of an error: the error itself, or one with its text."""
+        text = str(error).lower()
+        about_others = isinstance(error, distributed.DistError) or any(word in text for word in _ABOUT_OTHERS)
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        return cls(error.with_traceback(None), about_others)
+
+
+def run(rank: int, port: int, recipe: Recipe, layout: Layout, end: Connection) -> None:
+    """Do tasks until there are no more; what is wrong is sent, too.
+
+    Args:
+        rank: of this process.
+        port: where all meet.
+        recipe: of the transformer.
+        layout: says what this one does.
+        end: gives tasks and tensors, takes steps and latents of rank 0, and failures.
+    """
+    # Ctrl-C reaches every process of a terminal; the one that asks decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _meet(rank, port, layout)
+        engine = _RankEngine(recipe, rank, layout)
+        while True:
+            engine.work(end)
+    except (EOFError, BrokenPipeError):
+        pass  # the one that asks has gone
+    except Exception as error:
+        end.send(Failure.of(error))
+    # Libraries wait for other processes at an orderly exit.
+    os._exit(0)
+
+
+def _meet(rank: int, port: int, layout: Layout) -> None:
+    store = distributed.TCPStore("127.0.0.1", port, is_master=False)  # type: ignore[attr-defined]
+    backend, device = ("nccl", torch.device("cuda", rank)) if layout.kind == "cuda" else ("gloo", None)
+    if device is not None:
+        torch.cuda.set_device(device)
+    distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=layout.size, timeout=PATIENCE, device_id=device
+    )
+
+
+class _RankEngine(Engine):
+    """An engine that does its share."""
+
+    def __init__(self, recipe: Recipe, rank: int, layout: Layout) -> None:
+        super().__init__(recipe, device=torch.device(f"{layout.kind}:{rank}" if layout.kind == "cuda" else layout.kind))
+        self._rank, self._layout = rank, layout
+        shape, names = (layout.halves, 1, layout.degree), ("half", "ring", "ulysses")
+        self._mesh: DeviceMesh = init_device_mesh(layout.kind, shape, mesh_dim_names=names)
+
+    def work(self, end: Connection) -> None:
+        """Do one task."""
+        task: Task = end.recv()
+        given = tensors_of(end.recv_bytes())
+        latents, anchor = given.pop("latents"), given.pop("anchor", None)
+
+        def tell(step: int, latents: Tensor) -> None:
+            asking = parent_process()
+            if asking is not None and not asking.is_alive():
+                raise EOFError  # as reading the next task would; the GPU is wanted for others
+            if self._rank == 0:
+                end.send(step)
+                end.send_bytes(bytes_of({"latents": latents.contiguous()}))
+
+        made = self.denoise(
+            Conditioning(**given),
+            latents,
+            schedule=task.schedule,
+            guidance=task.guidance,
+            first_step=task.first_step,
+            anchor=anchor,
+            after_step=tell,
+        )
+        tell(DONE, made)
+
+    def _load(self) -> None:
+        if self._transformer is None:
+            super()._load()
+            if self._layout.degree > 1:
+                share_tokens(self._transformer, self._mesh)
+
+    def _settle(self, latents: Tensor) -> None:
+        tokens = self._tokens(latents)
+        if tokens % self._layout.degree:
+            raise InvalidInput(
+                f"{tokens} tokens cannot be shared out evenly to {self._layout.degree} GPUs; "
+                f"use --gpus {self._layout.halves}, or another --set backbone.size"
+            )
+        super()._settle(latents)
+
+    def _local(self) -> LocalDenoiser:
+        group = self._mesh["half"].get_group() if self._layout.halves == 2 else None
+        return _Half(
+            self._transformer,
+            device=self._device,
+            dtype=self._recipe.dtype,
+            around=self._skipping,
+            group=group,
+        )
+
+
+class _Half(LocalDenoiser):
+    """Asks for one half of the guidance, and gets the other from another process.
+
+    Args:
+        given: see `LocalDenoiser`.
+        group: of two processes, the first for the positive half; None if this one does both.
+    """
+
+    def __init__(self, *given: Any, group: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._group = group
+        self._shares = False
+
+    def _calls(self, told: Conditioning, guidance: float) -> Any:
+        calls = super()._calls(told, guidance)
+        self._shares = self._group is not None and len(calls) == 2
+        return [calls[distributed.get_rank(self._group)]] if self._shares else calls
+
+    def _predict(self, *given: Any) -> Tensor:
+        mine = super()._predict(*given)
+        if not self._shares:
+            return mine
+        both = [torch.empty_like(mine) for _ in range(2)]
+        distributed.all_gather(both, mine, group=self._group)
+        return torch.cat(both)
+
+
+def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
+    """Have each process of a mesh compute some of the tokens, by diffusers' Ulysses (arXiv 2309.14509).
+
+    Args:
+        transformer: on its device.
+        mesh: has the dimensions "ring", of size 1, and "ulysses".
+    """
+    from diffusers import ContextParallelConfig, ParallelConfig
+    from diffusers.hooks import apply_context_parallel
+
+    # diffusers uses what the newest torch deprecates.
+    warnings.filterwarnings("ignore", ".*all_gather_tensor. is deprecated", FutureWarning)
+    config = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
+    # What `transformer.enable_parallelism` does, which fails on a machine without any GPU.
+    config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
+    if mesh.device_type == "cuda":
+        transformer.set_attention_backend("_native_cudnn")
+    for block in transformer.blocks:
+        block.attn1.processor._parallel_config = ParallelConfig(context_parallel_config=config)
+    plan = {name: part for name, part in transformer._cp_plan.items() if name}  # "" is for a time for each token
+    apply_context_parallel(transformer, config, plan)

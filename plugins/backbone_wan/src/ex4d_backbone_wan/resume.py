@@ -1,0 +1,59 @@
+"""What a generation has so far, on disk, so that one that was stopped goes on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ex4d_core.files import replacing
+
+
+class Unfinished:
+    """The windows that are finished, and the steps of the one that is not.
+
+    Args:
+        folder: where it is kept and found again, or None to keep nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def finished(self) -> tuple[int, Tensor | None]:
+        """Return how many windows are finished, and their frames uint8 [n, H, W, 3], None where there are none."""
+        found = self._read("frames", ("windows",))
+        return (0, None) if found is None else (found[1][0], found[0])
+
+    def finish(self, windows: int, frames: Tensor) -> None:
+        """Keep the frames of that many finished windows."""
+        self._write("frames", frames, windows=windows)
+
+    def latents(self, window: int) -> tuple[int, Tensor | None]:
+        """Return how many steps of a window are done, and its latents, None where no step is."""
+        found = self._read("latents", ("window", "step"))
+        return (0, None) if found is None or found[1][0] != window else (found[1][1], found[0])
+
+    def step(self, window: int, step: int, latents: Tensor) -> None:
+        """Keep the latents of a window after that many steps."""
+        self._write("latents", latents, window=window, step=step)
+
+    def _read(self, name: str, facts: tuple[str, ...]) -> tuple[Tensor, list[int]] | None:
+        if self._folder is None:
+            return None
+        # What cannot be read is made again.
+        with (
+            suppress(OSError, SafetensorError, KeyError, TypeError, ValueError),
+            safe_open(self._folder / f"{name}.safetensors", "pt") as file,
+        ):
+            return file.get_tensor(name), [int(file.metadata()[fact]) for fact in facts]
+        return None
+
+    def _write(self, name: str, tensor: Tensor, **facts: int) -> None:
+        if self._folder is None:
+            return
+        said = {fact: str(value) for fact, value in facts.items()}
+        with replacing(self._folder / f"{name}.safetensors") as temporary:
+            save_file({name: tensor.contiguous().cpu()}, temporary, metadata=said)

@@ -1,0 +1,179 @@
+"""What makes Wan's transformer faster: exactly, but for rounding, or with 8-bit products and skipped work.
+
+    prepared = prepare(transformer, speed="exact")
+    ...                 # call the transformer as before
+    prepared.restore()  # as it was; exact only
+
+It is for inference: nothing here has gradients. Load, merge LoRAs, prepare, then place it in memory.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ex4d_backbone_wan.blocks import KeysValues, context_keys_values, fused_forward
+from ex4d_backbone_wan.elementwise import operations
+from ex4d_backbone_wan.quantised import QuantisedLinear
+from ex4d_core.errors import InvalidInput
+
+FLOAT8_CAPABILITY = (8, 9)
+"""Least compute capability with products of 8-bit floats: Ada."""
+
+
+class Prepared:
+    """A transformer that is faster than it was; `prepare` makes it."""
+
+    def __init__(self, transformer: Any, context: KeptContext, *, exact: bool) -> None:
+        self._transformer = transformer
+        self._context = context
+        self._exact = exact
+
+    def restore(self) -> None:
+        """Make the transformer what diffusers made it."""
+        assert self._exact, "weights in 8 bits do not come back"
+        self._context.remove()
+        for block in self._transformer.blocks:
+            del block.forward
+            _split(block.attn1)
+
+
+def prepare(
+    transformer: Any, *, speed: Literal["exact", "fast"] = "exact", device: torch.device | None = None
+) -> Prepared:
+    """Make a transformer faster, in place; it stays on the device where it is.
+
+    Args:
+        transformer: diffusers' WanTransformer3DModel, LoRAs merged.
+        speed: "exact" computes the same but for rounding. "fast" also turns the weights of the blocks' large products
+            into 8-bit floats, which cannot be undone; products are then about twice as fast and 4 % off, each.
+        device: that will compute, where that is another; 8-bit floats are made there too.
+
+    Raises:
+        InvalidInput: "fast", and the device or the precision has no 8-bit products.
+    """
+    device = transformer.device if device is None else device
+    if speed == "fast":
+        _check_float8(transformer, device)
+    context = KeptContext(transformer)
+    for block in transformer.blocks:
+        _fuse(block.attn1)
+        if speed == "fast":
+            _quantise(block, device)
+        block.forward = partial(_forward, block, context)
+    return Prepared(transformer, context, exact=speed == "exact")
+
+
+@contextmanager
+def skipping_steps(transformer: Any, *, threshold: float) -> Iterator[None]:
+    """Reuse what a step added where the next one's first block says that little has changed, by diffusers' cache.
+
+    Args:
+        transformer: prepared or not; it must be called in `transformer.cache_context(...)`.
+        threshold: mean change of what the first block adds, as a share of it, up to which the rest is reused.
+    """
+    from diffusers import FirstBlockCacheConfig
+
+    transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
+    try:
+        yield
+    finally:
+        transformer.disable_cache()
+
+
+class KeptContext:
+    """Keys and values of each cross attention, made once for a text and an image and kept while these tensors live.
+
+    A step asks for those of its prompt, which are the same at every step: the same tensor objects must come.
+    """
+
+    def __init__(self, transformer: nn.Module) -> None:
+        self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._now: dict[nn.Module, KeysValues] | None = None
+        self._hooks = [
+            transformer.register_forward_pre_hook(self._begin, with_kwargs=True),
+            transformer.register_forward_hook(self._end, always_call=True),
+        ]
+
+    def keys_values(self, attn: nn.Module, context: Tensor) -> KeysValues:
+        """Return what an attention layer makes of the context of the call that is under way."""
+        if self._now is None:
+            return context_keys_values(attn, context)
+        if attn not in self._now:
+            self._now[attn] = context_keys_values(attn, context)
+        return self._now[attn]
+
+    def remove(self) -> None:
+        """Keep nothing any more."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _begin(self, transformer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        text, image = kwargs.get("encoder_hidden_states"), kwargs.get("encoder_hidden_states_image")
+        if text is None:
+            return
+        image_then, kept = self._kept.get(text, (None, None))  # type: ignore[no-untyped-call]
+        if kept is None or (image_then and image_then()) is not image:
+            kept = {}
+            self._kept[text] = (None if image is None else weakref.ref(image), kept)
+        self._now = kept
+
+    def _end(self, *_: Any) -> None:
+        self._now = None
+
+
+def _forward(block: Any, context: KeptContext, *args: Any, **kwargs: Any) -> Tensor:
+    tokens = args[0] if args else kwargs["hidden_states"]
+    return fused_forward(block, context.keys_values, operations(tokens.device), *args, **kwargs)
+
+
+def _fuse(attn: Any) -> None:
+    """Put the three projections of a self attention into one, `to_qkv`, which takes their place."""
+    parts = (attn.to_q, attn.to_k, attn.to_v)
+    fused = nn.Linear(1, 1, device="meta")
+    fused.in_features, fused.out_features = parts[0].in_features, sum(part.out_features for part in parts)
+    fused.weight = nn.Parameter(torch.cat([part.weight.data for part in parts]), requires_grad=False)
+    fused.bias = nn.Parameter(torch.cat([part.bias.data for part in parts]), requires_grad=False)
+    attn.to_qkv = fused
+    attn.to_q = attn.to_k = attn.to_v = None
+    attn.fused_projections = True
+
+
+def _split(attn: Any) -> None:
+    """Undo `_fuse`."""
+    weights, biases = attn.to_qkv.weight.data.chunk(3), attn.to_qkv.bias.data.chunk(3)
+    for name, weight, bias in zip(("to_q", "to_k", "to_v"), weights, biases, strict=True):
+        part = nn.Linear(1, 1, device="meta")
+        part.in_features, part.out_features = weight.shape[1], weight.shape[0]
+        part.weight, part.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+        setattr(attn, name, part)
+    del attn.to_qkv
+    attn.fused_projections = False
+
+
+def _quantise(block: Any, device: torch.device) -> None:
+    quantised = partial(QuantisedLinear, device=device)
+    block.attn1.to_qkv = quantised(block.attn1.to_qkv)
+    block.attn2.to_q = quantised(block.attn2.to_q)
+    for attn in (block.attn1, block.attn2):
+        attn.to_out[0] = quantised(attn.to_out[0])
+    block.ffn.net[0].proj = quantised(block.ffn.net[0].proj)
+    block.ffn.net[2] = quantised(block.ffn.net[2])
+
+
+def _check_float8(transformer: Any, device: torch.device) -> None:
+    if device.type != "cuda":
+        return
+    if torch.cuda.get_device_capability(device) < FLOAT8_CAPABILITY:
+        name = torch.cuda.get_device_name(device)
+        raise InvalidInput(f"{name} has no products of 8-bit floats, which --speed fast takes; use --speed exact")
+    dtype = transformer.blocks[0].ffn.net[2].weight.dtype
+    if dtype != torch.bfloat16:
+        raise InvalidInput(f"--speed fast works in bfloat16, not {dtype}; use --set backbone.dtype=bfloat16")

@@ -1,0 +1,255 @@
+"""Where the weights are on this machine, in either layout. Nothing is downloaded or loaded here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.hub import HubFiles, fetch_command, place
+
+Layout = Literal["diffusers", "original"]
+Part = Literal["transformer", "vae", "text_encoder", "image_encoder"]
+
+PARTS: tuple[Part, ...] = ("transformer", "vae", "text_encoder", "image_encoder")
+
+ORIGINAL_FILES: Mapping[Part, str] = {
+    "transformer": "diffusion_pytorch_model*.safetensors",
+    "vae": "Wan2.1_VAE.*",
+    "text_encoder": "models_t5_*.*",
+    "image_encoder": "models_clip_*.*",
+}
+"""What the files are called in the folder of the original layout."""
+
+_TENSORS = (".safetensors", ".pth", ".pt", ".ckpt")
+_TOKENIZERS: Mapping[Layout, str] = {"diffusers": "tokenizer", "original": "google/umt5-xxl"}
+# Text-to-video models have no image encoder, so no pattern asks for one by name.
+_HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
+_ADAPTER_PATTERN = "ex4d.*"
+_NAMES = ("model", "model_revision", "adapter", "adapter_revision")
+
+_SAMPLE = 1 << 16
+_SAMPLES = 256
+
+
+@attrs.frozen(kw_only=True)
+class Lora:
+    """A file of low-rank changes to the transformer."""
+
+    path: Path
+    weight: float = 1.0
+    """By how much it counts; 1 is as it was trained."""
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """The files of Wan, of the EX-4D adapter and of other LoRAs, in their order."""
+
+    folder: Path
+    layout: Layout
+    files: Mapping[Part, tuple[Path, ...]]
+    """Of each network; several where it is kept in shards. A text-to-video model has no image encoder."""
+    adapter: Path | None = None
+    """EX-4D's LoRA and camera encoder in one file; None to go without."""
+    loras: tuple[Lora, ...] = ()
+
+    def config(self, part: Part) -> dict[str, Any]:
+        """Return the sizes of a network that its folder gives: all of them in diffusers' layout, few in the original.
+
+        Raises:
+            InvalidInput: the file is damaged.
+        """
+        if self.layout == "diffusers":
+            return _json(self.folder / part / "config.json")
+        path = self.folder / "config.json"
+        config = _json(path) if path.is_file() else {}
+        return config if part == "transformer" else config.get(_ORIGINAL_CONFIGS[part], {})
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder of the text encoder's tokenizer."""
+        return self.folder / _TOKENIZERS[self.layout]
+
+    @property
+    def image_processor(self) -> dict[str, Any]:
+        """How pictures are prepared for the image encoder, where the folder says it.
+
+        Raises:
+            InvalidInput: the file is damaged.
+        """
+        path = self.folder / "image_processor" / "preprocessor_config.json"
+        return _json(path) if path.is_file() else {}
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when the weights do; where they are is no matter."""
+        configs = [self.folder / "config.json", *self.folder.glob("*/*.json"), *self.tokenizer.glob("*.json")]
+        files = [
+            *sorted({path for path in configs if path.is_file()}),
+            *(f for p in PARTS for f in self.files.get(p, ())),
+        ]
+        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in self.loras]
+        adapter = _identity(self.adapter) if self.adapter else "none"
+        whole = "\n".join([self.layout, *map(_identity, files), adapter, *stacked])
+        return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+
+
+_ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "image_encoder": "clip"}
+"""Where config.json of the original layout says more than the reference's does: sizes that no tensor tells."""
+
+
+def hub_files(options: WanOptions) -> list[HubFiles]:
+    """Return what is needed from the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a file.
+
+    Raises:
+        InputNotFound: the adapter is named as a file that does not exist.
+    """
+    adapter = HubFiles(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
+    return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
+
+
+def locate(options: WanOptions) -> Checkpoint:
+    """Return the files that the options name, on this machine.
+
+    Raises:
+        InputNotFound: a folder is no checkpoint, a file does not exist, or the hub's cache does not have what is
+            named; the message has the command.
+        InvalidConfig: the LoRAs cannot be understood.
+    """
+    fetch = fetch_command("wan", options, role="backbone", of=_NAMES)
+    loras = parse_loras(options.loras)
+    folder = place(_model(options), fetch=fetch)
+    adapter = _locate_adapter(options, fetch)
+    layout: Layout = "diffusers" if (folder / "transformer").is_dir() else "original"
+    files = {part: found for part in PARTS if (found := _files(folder, layout, part))}
+    checkpoint = Checkpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
+    for part in _required(checkpoint):
+        if part not in files:
+            raise InputNotFound(
+                f"{folder} has no {_pattern(layout, part)}, so it is no Wan in the {layout} layout; check the folder "
+                f"that was given, or type: {fetch}"
+            )
+    return checkpoint
+
+
+def parse_loras(text: str) -> tuple[Lora, ...]:
+    """Return the LoRAs that a text such as `style.safetensors:0.8,few_steps.safetensors` names; a weight left out is 1.
+
+    Raises:
+        InvalidConfig: a path is empty or a weight is no number.
+        InputNotFound: a file does not exist.
+    """
+    return tuple(_lora(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def _lora(entry: str) -> Lora:
+    path, colon, weight = entry.rpartition(":")
+    if not colon:
+        path, weight = entry, "1"
+    if not path or not _is_number(weight):
+        raise InvalidConfig(f"backbone.loras must be FILE:WEIGHT, separated by commas, not {entry!r}")
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise InputNotFound(f"there is no LoRA {file}; check backbone.loras")
+    return Lora(path=file, weight=float(weight))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return abs(float(text)) < float("inf")
+    except ValueError:
+        return False
+
+
+def _model(options: WanOptions) -> HubFiles:
+    return HubFiles(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
+
+
+def _adapter_file(options: WanOptions) -> Path | None:
+    """Return the file that the adapter's name is, if it is one."""
+    path = Path(options.adapter).expanduser()
+    # A file's path may read OWNER/NAME, as the hub's names do.
+    if path.suffix in _TENSORS and not path.is_file():
+        raise InputNotFound(f"there is no adapter {path}; check backbone.adapter")
+    return path if path.is_file() else None
+
+
+def _locate_adapter(options: WanOptions, fetch: str) -> Path | None:
+    if options.adapter == "none":
+        return None
+    if file := _adapter_file(options):
+        return file
+    *_, wanted = hub_files(options)
+    folder = place(wanted, fetch=fetch)
+    found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in _TENSORS]
+    if not found:
+        raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; name the file, or type: {fetch}")
+    return found[0]
+
+
+def _files(folder: Path, layout: Layout, part: Part) -> tuple[Path, ...]:
+    """Return the files of a network: those that an index names, else all that look like its."""
+    within = folder / part if layout == "diffusers" else folder
+    # In the original layout only the transformer comes in shards, and only its index lies in the folder.
+    for index in sorted(within.glob("*.index.json")) if layout == "diffusers" or part == "transformer" else ():
+        named = set(_json(index).get("weight_map", {}).values())
+        if missing := sorted(name for name in named if not (within / name).is_file()):
+            raise InputNotFound(f"{within} lacks {', '.join(missing)}, which {index.name} names; download them again")
+        return tuple(within / name for name in sorted(named))
+    pattern = "*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
+    return tuple(path for path in sorted(within.glob(pattern)) if path.suffix in _TENSORS)
+
+
+def _required(checkpoint: Checkpoint) -> Iterator[Part]:
+    yield from ("transformer", "vae", "text_encoder")
+    if "transformer" in checkpoint.files:
+        config = checkpoint.config("transformer")
+        is_told = checkpoint.layout == "diffusers" or "model_type" in config
+        sees_images = config.get("image_dim") is not None or config.get("model_type", "t2v") != "t2v"
+        if sees_images or not is_told:
+            yield "image_encoder"
+
+
+def _pattern(layout: Layout, part: Part) -> str:
+    return f"{part}/*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputNotFound(f"{path.parent} has no {path.name}; check which model it holds") from error
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} cannot be read as JSON: {error}; download it again") from error
+    return values
+
+
+def _identity(path: Path) -> str:
+    """Return a file's name and what tells its contents; the hub's cache has files named by their contents."""
+    if path.is_symlink() and path.resolve().parent.name == "blobs":
+        return f"{path.name}={path.resolve().name}"
+    state = path.stat()
+    return f"{path.name}={_sampled(path, state.st_size, state.st_mtime_ns)}"
+
+
+@cache
+def _sampled(path: Path, size: int, modified: int) -> str:
+    """Return a hash of a file's length and of bytes all over it: a hundred gigabytes would take minutes to read.
+
+    Files up to 16 MiB are read whole. Training changes tensors everywhere, and names and shapes are at the beginning.
+    """
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    step = max(_SAMPLE, size // _SAMPLES)
+    with path.open("rb") as file:
+        for start in range(0, size, step):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE))
+        file.seek(max(0, size - _SAMPLE))
+        digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()

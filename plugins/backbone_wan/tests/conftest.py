@@ -1,0 +1,166 @@
+"""A tiny Wan with random weights in diffusers' folders, an adapter for it, and tiny guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_core.types import Guidance
+
+TRANSFORMER = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "in_channels": 36,
+    "text_dim": 32,
+    "freq_dim": 32,
+    "ffn_dim": 48,
+    "num_layers": 2,
+    "image_dim": 32,
+    "added_kv_proj_dim": 24,
+}
+VAE = {"base_dim": 4, "num_res_blocks": 1}
+TEXT = {"vocab_size": 64, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+CLIP = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 56,
+    "patch_size": 14,
+}
+SIZES = {
+    "num_attention_heads": 4,
+    "attention_head_dim": 24,
+    "in_channels": 36,
+    "text_dim": 32,
+    "freq_dim": 64,
+    "ffn_dim": 192,
+    "num_layers": 3,
+    "image_dim": 64,
+    "added_kv_proj_dim": 96,
+}
+"""Of a transformer on its own, whose values are all random."""
+WIDTH, HIDDEN, RANK = 24, 16, 4
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    """Keep embeddings of prompts where only this test finds them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(tmp_path_factory) -> Path:
+    """A folder in diffusers' layout, and in it `ex4d.safetensors`."""
+    diffusers = pytest.importorskip("diffusers")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("wan")
+    transformers.utils.logging.disable_progress_bar()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        diffusers.WanTransformer3DModel(**TRANSFORMER).save_pretrained(folder / "transformer")
+        diffusers.AutoencoderKLWan(**VAE).save_pretrained(folder / "vae")
+        text = transformers.UMT5EncoderModel(transformers.UMT5Config(**TEXT))
+        text.save_pretrained(folder / "text_encoder")
+        clip = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**CLIP))
+        clip.save_pretrained(folder / "image_encoder")
+        save_file(_adapter(), folder / "ex4d.safetensors")
+    _save_tokenizer(folder / "tokenizer")
+    return folder
+
+
+def _adapter() -> dict[str, torch.Tensor]:
+    shapes = {
+        "latent_encoder.0": (HIDDEN, 32, 1, 1, 1),
+        "latent_encoder.2": (HIDDEN, HIDDEN, 1, 1, 1),
+        "latent_encoder.4": (HIDDEN, HIDDEN, 1, 1, 1),
+        "latent_patch_embedding": (WIDTH, HIDDEN, 1, 2, 2),
+    }
+    tensors = {f"{name}.weight": torch.randn(shape) * 0.3 for name, shape in shapes.items()}
+    tensors |= {f"{name}.bias": torch.randn(shape[0]) * 0.3 for name, shape in shapes.items()}
+    for name in ("blocks.0.self_attn.q", "blocks.1.cross_attn.o"):
+        tensors[f"{name}.lora_A.default.weight"] = torch.randn(RANK, WIDTH)
+        tensors[f"{name}.lora_B.default.weight"] = torch.randn(WIDTH, RANK)
+    return tensors
+
+
+def _save_tokenizer(folder: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: number for number, word in enumerate(("<pad>", "</s>", "<unk>", "a", "red", "blue", "ball"))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    saved.save_pretrained(folder)
+
+
+@pytest.fixture
+def options(tiny_wan):
+    """Make options for the tiny Wan: 2 steps, windows of 9 frames that share 5, 32x32."""
+
+    def make(**given) -> WanOptions:
+        settings = {"steps": 2, "num_frames": 9, "overlap": 5, "size": "32x32", "erode": "0"}
+        places = {"model": str(tiny_wan), "adapter": str(tiny_wan / "ex4d.safetensors")}
+        return WanOptions(**{**places, **settings, **given})
+
+    return make
+
+
+@pytest.fixture
+def guidance():
+    """Make guidance of smooth moving colours whose right half is hidden, but for the first frame."""
+
+    def make(num_frames=9, *, width=32, height=32, hidden=0.5) -> Guidance:
+        t, y, x = (torch.linspace(0, 1, count) for count in (num_frames, height, width))
+        wave = torch.sin(6 * (t[:, None, None] + y[None, :, None] + x[None, None, :]))
+        color = torch.stack([wave, wave.roll(3, 1), wave.roll(3, 2)], dim=-1) * 100 + 128
+        mask = torch.ones(num_frames, height, width, dtype=torch.bool)
+        mask[1:, :, round(width * (1 - hidden)) :] = False
+        return Guidance(color=color.byte() * mask[..., None], mask=mask, fps=Fraction(24))
+
+    return make
+
+
+@pytest.fixture
+def transformer_of() -> Callable[..., Any]:
+    """Return a function that makes a transformer of random values, the same each time; it takes other sizes."""
+    diffusers = pytest.importorskip("diffusers")
+
+    def make(**sizes: Any) -> Any:
+        torch.manual_seed(0)
+        transformer = diffusers.WanTransformer3DModel(**{**SIZES, **sizes}).eval().requires_grad_(False)
+        for parameter in transformer.parameters():
+            nn.init.normal_(parameter, std=1.0 if parameter.ndim == 1 else 0.1)
+        return transformer
+
+    return make
+
+
+@pytest.fixture
+def call() -> Callable[..., Tensor]:
+    """Return a function that calls a transformer with a batch of two, in different contexts and at different times."""
+
+    def call(transformer: Any, *, seed: int = 0, **others: Tensor) -> Tensor:
+        weight = transformer.patch_embedding.weight
+        config = transformer.config
+        torch.manual_seed(seed)
+        latents, text = torch.randn(2, config.in_channels, 3, 8, 6), torch.randn(2, 512, config.text_dim)
+        given = {"hidden_states": latents, "encoder_hidden_states": text}
+        if config.image_dim is not None:
+            given["encoder_hidden_states_image"] = torch.randn(2, 257, config.image_dim)
+        given = {name: value.to(weight) for name, value in given.items()} | others
+        time = torch.tensor([900.0, 100.0], device=weight.device)
+        with torch.no_grad(), transformer.cache_context("test"):
+            return transformer(**given, timestep=time, return_dict=False)[0]
+
+    return call

@@ -1,0 +1,42 @@
+"""Where transformers come from in test_parallel; imported by other processes too, so it is a module of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import attrs
+import torch
+from torch import distributed
+
+from ex4d_core.errors import InvalidInput
+
+
+@attrs.frozen
+class Saved:
+    """A folder that diffusers has written."""
+
+    folder: Path
+
+    def load(self, *, device, dtype):
+        from diffusers import WanTransformer3DModel
+
+        return WanTransformer3DModel.from_pretrained(self.folder).to(device, dtype)
+
+
+@attrs.frozen
+class Failing:
+    """Something goes wrong in the process of a rank while the others wait for it."""
+
+    rank: int
+    how: str
+
+    def load(self, *, device, dtype):
+        if distributed.get_rank() != self.rank:
+            distributed.all_reduce(torch.zeros(1))
+            time.sleep(60)
+        if self.how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise InvalidInput("the weights are those of a horse")

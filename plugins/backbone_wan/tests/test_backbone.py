@@ -1,0 +1,220 @@
+"""Facts about generating: any length and size, windows, stopped runs, previews, bad input."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import torch
+
+from ex4d_backbone_wan.backbone import WanBackbone, joined
+from ex4d_backbone_wan.text import cache_folder
+from ex4d_backbone_wan.windows import Window
+from ex4d_core.errors import InvalidInput
+from ex4d_core.progress import silent
+from ex4d_core.types import Guidance
+from ex4d_core.workspace import NOWHERE, Workspace
+
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+CPU = torch.device("cpu")
+
+
+def generate(options, guidance, *, prompt="", seed=0, progress=silent, workspace=NOWHERE, backbone=None):
+    backbone = backbone or WanBackbone(options, device=CPU)
+    return backbone.generate(guidance, None, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
+
+
+def same(one, other):
+    return torch.equal(one.frames, other.frames)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 4, 5, 9, 10, 14, 16])
+def test_a_clip_of_any_length_keeps_its_length_and_rate(options, guidance, num_frames):
+    video = generate(options(), guidance(num_frames))
+    assert video.frames.shape == (num_frames, 32, 32, 3)
+    assert video.fps == 24
+
+
+@pytest.mark.parametrize(("width", "height"), [(48, 32), (33, 17), (64, 64), (16, 96)])
+@pytest.mark.parametrize("settings", [{}, {"size": "same"}, {"fit": "stretch"}])
+def test_a_clip_of_any_size_keeps_its_size(options, guidance, width, height, settings):
+    video = generate(options(steps=1, **settings), guidance(5, width=width, height=height))
+    assert video.frames.shape == (5, height, width, 3)
+
+
+def test_the_seed_fixes_the_video(options, guidance):
+    known = guidance(5)
+    assert same(generate(options(), known, seed=3), generate(options(), known, seed=3))
+    assert not same(generate(options(), known, seed=3), generate(options(), known, seed=4))
+
+
+def test_prompts_of_the_run_go_before_those_of_the_options(options, guidance):
+    known = guidance(5)
+    spoken = generate(options(prompt="a blue ball"), known)
+    assert same(spoken, generate(options(), known, prompt="a blue ball"))
+    assert not same(spoken, generate(options(), known, prompt="red"))
+
+
+@pytest.mark.parametrize("hidden", [0.0, 1.0])
+def test_all_may_be_known_and_all_hidden(options, guidance, hidden):
+    known = guidance(5, hidden=hidden)
+    video = generate(options(erode="2..8"), known)
+    assert video.frames.shape == known.color.shape
+
+
+def test_a_clip_of_which_not_even_the_first_frame_is_known_is_filled(options, guidance):
+    nothing = torch.zeros(5, 32, 32, dtype=torch.bool)
+    known = attrs.evolve(guidance(5), mask=nothing, color=torch.zeros(5, 32, 32, 3, dtype=torch.uint8))
+    assert generate(options(), known).num_frames == 5
+
+
+def test_hidden_colours_do_not_matter(options, guidance):
+    known = guidance(5)
+    dirty = attrs.evolve(known, color=known.color + 7 * (~known.mask[..., None]).byte())
+    assert same(generate(options(), known), generate(options(), dirty))
+
+
+def test_eroding_follows_the_seed_and_can_be_left_out(options, guidance):
+    known, settings = guidance(5), {"erode": "2..8"}
+    assert same(generate(options(**settings), known, seed=1), generate(options(**settings), known, seed=1))
+    assert not same(generate(options(**settings), known, seed=1), generate(options(), known, seed=1))
+
+
+def test_a_video_without_frames_is_refused(options):
+    nothing = Guidance(
+        color=torch.zeros(0, 32, 32, 3, dtype=torch.uint8), mask=torch.zeros(0, 32, 32, dtype=torch.bool), fps=24
+    )
+    with pytest.raises(InvalidInput, match="the guidance has no frames, so there is nothing to generate"):
+        generate(options(), nothing)
+
+
+def test_guidance_is_not_changed(options, guidance):
+    known = guidance(5)
+    color, mask = known.color.clone(), known.mask.clone()
+    generate(options(erode="2..8"), known)
+    assert torch.equal(known.color, color)
+    assert torch.equal(known.mask, mask)
+
+
+def test_it_goes_without_the_adapter(options, guidance):
+    known = guidance(5)
+    assert not same(generate(options(adapter="none"), known), generate(options(), known))
+
+
+def test_progress_counts_steps_encoding_and_decoding(options, guidance):
+    told = []
+    generate(options(), guidance(12), progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 8) for done in range(9)]
+
+
+def test_the_text_encoder_is_loaded_once_for_prompts_that_come_again(options, guidance, monkeypatch):
+    loads = []
+    from ex4d_backbone_wan import networks
+
+    load = networks.load_text_encoder
+    monkeypatch.setattr(networks, "load_text_encoder", lambda *a, **k: loads.append(1) or load(*a, **k))
+    for adapter in (options().adapter, "none"):
+        generate(options(adapter=adapter), guidance(1))
+    assert len(loads) == 1
+    assert len(list(cache_folder().iterdir())) == 2
+
+
+def test_networks_are_loaded_once_and_the_first_picture_is_encoded_once(options, guidance, monkeypatch):
+    calls = []
+    from ex4d_backbone_wan import loading, networks
+
+    for module, name in ((networks, "load_vae"), (loading, "load_transformer"), (networks, "image_feature")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k))
+    backbone = WanBackbone(options(steps=1), device=CPU)
+    for hidden in (0.3, 0.6):
+        generate(None, guidance(5, hidden=hidden), backbone=backbone)
+    assert sorted(calls) == ["image_feature", "load_transformer", "load_vae"]
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopping_after(steps):
+    def progress(done, total):
+        if done >= steps:
+            raise Stopped
+
+    return progress
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 5, 6, 8, 9, 11])
+def test_a_run_that_was_stopped_goes_on_to_the_same_video(options, guidance, tmp_path, after):
+    known, backbone = guidance(12), WanBackbone(options(steps=4, erode="2..8"), device=CPU)
+    whole = generate(None, known, backbone=backbone)
+    workspace, calls, told = Workspace(folder=tmp_path), [], []
+    backbone.networks.denoiser._transformer.register_forward_hook(lambda *_: calls.append(1))
+    with pytest.raises(Stopped):
+        generate(None, known, backbone=backbone, workspace=workspace, progress=stopping_after(after))
+    resumed = generate(
+        None, known, backbone=backbone, workspace=workspace, progress=lambda done, total: told.append((done, total))
+    )
+    assert same(resumed, whole)
+    assert len(calls) == 2 * 4 * 2  # windows, steps, halves of the guidance: none of them twice
+    assert told[-1] == (12, 12)
+
+
+def test_a_preview_is_shown_after_every_so_many_steps(options, guidance):
+    shown = []
+    workspace = Workspace(show=lambda name, video: shown.append((name, video)))
+    video = generate(options(steps=5, preview_every=2), guidance(7), workspace=workspace)
+    assert [name for name, _ in shown] == ["preview", "preview"]
+    assert {tuple(preview.frames.shape) for _, preview in shown} == {(7, 16, 16, 3)}
+    assert same(video, generate(options(steps=5), guidance(7)))
+
+
+def test_latents_that_are_not_finite_stop_the_run_with_their_step(options, guidance, monkeypatch):
+    backbone = WanBackbone(options(), device=CPU)
+    generate(None, guidance(5), backbone=backbone)
+    weight = next(backbone.networks.denoiser._transformer.parameters())
+    monkeypatch.setattr(weight, "data", weight.data * float("nan"))
+    with pytest.raises(InvalidInput, match="the latents are not finite any more after step 1 of 2"):
+        generate(None, guidance(5), backbone=backbone)
+
+
+def test_too_little_memory_is_said_with_what_to_do(options, guidance, monkeypatch):
+    from ex4d_backbone_wan import backbone
+
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(backbone, "decode", full)
+    with pytest.raises(InvalidInput, match="cpu has too little memory for 9 frames at 32x32; try --memory"):
+        generate(options(), guidance(7))
+
+
+def test_a_window_takes_over_what_the_one_before_made(options, guidance, monkeypatch):
+    from ex4d_backbone_wan import backbone
+
+    seen = []
+    encode = backbone.encode_known
+    monkeypatch.setattr(backbone, "encode_known", lambda n, known, **k: seen.append(known) or encode(n, known, **k))
+    video = generate(options(), guidance(13))
+    first, second = seen
+    assert not first.mask[1:].all()
+    assert second.mask[:5].all()
+    assert not second.mask[5:].all()
+    # Frames 4 to 8 were made by the first window; the video has them faded into the second's.
+    assert (second.color[0] * 255 - video.frames[4].movedim(-1, 0)).abs().mean() < 40
+
+
+def test_where_windows_share_frames_one_fades_into_the_other():
+    before = torch.full((9, 2, 2, 3), 100, dtype=torch.uint8)
+    made = torch.full((9, 2, 2, 3), 160, dtype=torch.uint8)
+    whole = joined(before, made, Window(4, 13, taken_over=5))
+    assert whole[:, 0, 0, 0].tolist() == [100] * 4 + [110, 120, 130, 140, 150] + [160] * 4
+
+
+def test_frames_beyond_what_was_taken_over_are_those_of_the_later_window():
+    before = torch.full((9, 2, 2, 3), 100, dtype=torch.uint8)
+    made = torch.full((9, 2, 2, 3), 160, dtype=torch.uint8)
+    whole = joined(before, made, Window(1, 10, taken_over=5))
+    assert whole[:, 0, 0, 0].tolist() == [100] + [110, 120, 130, 140, 150] + [160] * 4

@@ -1,0 +1,115 @@
+"""A prepared transformer computes what diffusers' does, with fewer steps of work."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ex4d_backbone_wan import blocks, speed
+from ex4d_core.errors import InvalidInput
+
+
+@pytest.fixture
+def contexts(monkeypatch):
+    """Return a list that grows with each projection of a context."""
+    made = []
+    original = blocks.context_keys_values
+    monkeypatch.setattr(speed, "context_keys_values", lambda *args: made.append(1) or original(*args))
+    return made
+
+
+@pytest.mark.parametrize("sizes", [{}, {"image_dim": None, "added_kv_proj_dim": None, "in_channels": 16}])
+def test_exact_is_what_diffusers_computes(transformer_of, call, sizes):
+    transformer = transformer_of(**sizes)
+    expected = call(transformer)
+    speed.prepare(transformer)
+    torch.testing.assert_close(call(transformer), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_restored_it_is_diffusers_own_again(transformer_of, call):
+    transformer = transformer_of()
+    expected, names = call(transformer), list(transformer.state_dict())
+    speed.prepare(transformer).restore()
+    assert list(transformer.state_dict()) == names
+    assert torch.equal(call(transformer), expected)
+    assert "forward" not in vars(transformer.blocks[0])
+
+
+def test_weights_take_no_more_memory(transformer_of):
+    transformer = transformer_of()
+    before = sum(value.numel() for value in transformer.state_dict().values())
+    speed.prepare(transformer)
+    assert sum(value.numel() for value in transformer.state_dict().values()) == before
+
+
+def test_fast_is_near_what_diffusers_computes(transformer_of, call):
+    transformer = transformer_of()
+    expected = call(transformer)
+    speed.prepare(transformer, speed="fast")
+    assert 1e-4 < (call(transformer) - expected).norm() / expected.norm() < 0.1
+    weight = transformer.blocks[0].ffn.net[2].weight
+    assert weight.dtype == torch.float8_e4m3fn
+
+
+def test_fast_takes_bfloat16_on_a_gpu_that_has_8_bits(transformer_of, monkeypatch):
+    transformer = transformer_of()
+    device = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "A100")
+    with pytest.raises(InvalidInput, match=r"A100 has no products of 8-bit floats.*--speed exact"):
+        speed.prepare(transformer, speed="fast", device=device)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    with pytest.raises(InvalidInput, match=r"in bfloat16, not torch.float32"):
+        speed.prepare(transformer, speed="fast", device=device)
+
+
+def test_a_context_is_projected_once_and_kept_while_it_lives(transformer_of, call, contexts):
+    transformer = transformer_of()
+    prepared = speed.prepare(transformer)
+    text, image = torch.randn(2, 512, 32), torch.randn(2, 257, 64)
+    given = {"encoder_hidden_states": text, "encoder_hidden_states_image": image}
+    first = call(transformer, **given)
+    assert len(contexts) == 3
+    assert torch.equal(call(transformer, **given), first)
+    assert len(contexts) == 3
+    kept = prepared._context._kept
+    assert len(kept) == 1
+    del text, image, given
+    assert len(kept) == 0
+
+
+def test_another_text_or_image_is_another_context(transformer_of, call, contexts):
+    transformer, plain = transformer_of(), transformer_of()
+    speed.prepare(transformer)
+    text, other_text = torch.randn(2, 2, 512, 32)
+    image, other_image = torch.randn(2, 2, 257, 64)
+    for texts, images in [(text, image), (other_text, image), (text, other_image), (text, image)]:
+        given = {"encoder_hidden_states": texts, "encoder_hidden_states_image": images}
+        torch.testing.assert_close(call(transformer, **given), call(plain, **given), atol=1e-5, rtol=1e-5)
+    assert len(contexts) == 4 * 3
+
+
+def test_a_change_below_the_threshold_skips_all_blocks_but_the_first(transformer_of, call):
+    transformer = transformer_of()
+    speed.prepare(transformer)
+    expected = call(transformer, seed=1)
+    runs = []
+    transformer.blocks[1].attn1.to_qkv.register_forward_hook(lambda *_: runs.append(1))
+    with speed.skipping_steps(transformer, threshold=100.0):
+        call(transformer, seed=0)
+        skipped = call(transformer, seed=1)
+    assert len(runs) == 1
+    assert not torch.equal(skipped, expected)
+    assert torch.equal(call(transformer, seed=1), expected)
+    with speed.skipping_steps(transformer, threshold=0.0):
+        call(transformer, seed=0)
+        assert torch.equal(call(transformer, seed=1), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("how", "most"), [("exact", 2e-2), ("fast", 0.1)])
+def test_on_a_gpu_it_is_near_what_diffusers_computes(transformer_of, call, how, most):
+    transformer = transformer_of(attention_head_dim=32, added_kv_proj_dim=128).to("cuda", torch.bfloat16)
+    expected = call(transformer)
+    speed.prepare(transformer, speed=how)
+    assert (call(transformer) - expected).norm() / expected.norm() < most
