@@ -1,11 +1,12 @@
 """How long Wan takes on one GPU, and how much memory: forward passes, denoising, the VAE, budgets of memory.
 
     python benchmarks/wan.py [--cases forward denoise vae ...] [--clip 49x512x512] [--runs 3] [--steps 25]
-                             [--memory 24 12 8] [--sizes 14B] [--json FILE]
+                             [--memory 26 24 12 8] [--gpus 2 4] [--step-cache 0.1] [--sizes 14B] [--json FILE]
 
 The networks have the real sizes and random values, made on the GPU. A first call warms up; figures are of those
 after it. `forward` compares diffusers' own forward with ours, exact and fast, and says how far the results are apart;
-`profile` says which kernels one of ours spends its time in; `compiled` adds diffusers' forward, compiled.
+`profile` says which kernels one of ours spends its time in; `compiled` adds diffusers' forward, compiled; `memory` and
+`gpus` take few steps; `reference` says how far our ways move the latents of $EX4D_REFERENCE_DATA/golden/wan.
 """
 
 from __future__ import annotations
@@ -17,19 +18,32 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as th
 import argparse
 import gc
 import json
+import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import attrs
 import torch
 from rich.console import Console
 from rich.table import Table
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from wan_reference import original_layout
 
-from ex4d_backbone_wan import speed
+from ex4d_backbone_wan import memory, speed
+from ex4d_backbone_wan.denoiser import Conditioning, Denoiser, LocalDenoiser, Schedule
+from ex4d_backbone_wan.engine import Engine, Recipe
+from ex4d_backbone_wan.loading import load_transformer
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.parallel import ParallelDenoiser
+from ex4d_backbone_wan.weights import locate
 
 CUDA = torch.device("cuda")
 GIBI = 2**30
@@ -49,6 +63,8 @@ SIZES = {
 }  # fmt: skip
 SPATIAL, TEMPORAL = 8, 4
 """Pixels and frames to a latent one."""
+STEPS = 4
+"""What cases take that only need the time of a step."""
 KEPT_IN_FLOAT = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
 """What diffusers keeps in float32 when it loads Wan."""
 
@@ -74,6 +90,8 @@ class Bench:
     runs: int
     steps: int
     budgets: tuple[float, ...]
+    gpus: tuple[int, ...]
+    step_cache: float
     figures: list[Figure] = attrs.field(factory=list)
     expected: Tensor | None = None
     """What diffusers' own forward makes of `inputs`."""
@@ -96,10 +114,10 @@ class Bench:
             made = None
             if turn == min(1, wanted):
                 self._reset_peak()
-            self._wait()
+            self.wait()
             started = time.perf_counter()
             made = work()
-            self._wait()
+            self.wait()
             seconds.append(time.perf_counter() - started)
         peak = torch.cuda.max_memory_allocated() / GIBI if self.device.type == "cuda" else 0.0
         counted = seconds[1:] or seconds
@@ -114,7 +132,7 @@ class Bench:
             off = (made.float() - self.expected.float()).norm() / self.expected.float().norm()
             print(f"{case:44} differs from diffusers' own by {off.item():.2e} of its norm", flush=True)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -218,7 +236,7 @@ def profile(bench: Bench) -> None:
         call()
         with profiled(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
             call()
-            bench._wait()
+            bench.wait()
         key = "self_device_time_total" if bench.device.type == "cuda" else "self_cpu_time_total"
         print(name, seen.key_averages().table(sort_by=key, row_limit=18, max_name_column_width=70), flush=True)
         del transformer, call
@@ -229,48 +247,64 @@ def denoise(bench: Bench) -> None:
     """All steps with guidance, exact."""
     transformer = random_transformer(bench)
     speed.prepare(transformer)
-    denoised(bench, "denoise, exact", transformer)
+    denoised(bench, "denoise, exact", local(bench, transformer))
 
 
 def denoise_fast(bench: Bench) -> None:
     """All steps with guidance, in 8 bits; then with steps skipped too."""
     transformer = fast_transformer(bench)
-    denoised(bench, "denoise, fast, no step skipped", transformer)
-    with speed.skipping_steps(transformer, threshold=0.1):
-        denoised(bench, "denoise, fast", transformer)
+    plain = denoised(bench, "denoise, fast, no step skipped", local(bench, transformer))
+    computed: list[int] = []
+    transformer.blocks[1].attn1.to_qkv.register_forward_hook(lambda *_: computed.append(1))
+    skipping = partial(speed.skipping_steps, transformer, threshold=bench.step_cache)
+    made = denoised(bench, "denoise, fast", local(bench, transformer, around=skipping))
+    print(f"computed {len(computed)} of {2 * bench.steps} calls; latents moved by {apart(made, plain):.2e}", flush=True)
 
 
-def denoised(bench: Bench, case: str, transformer: Any, *, batched: bool = False) -> Tensor:
-    """Time all steps, once."""
-    from ex4d_backbone_wan.denoiser import LocalDenoiser, Schedule
+def local(bench: Bench, transformer: Any, **given: Any) -> LocalDenoiser:
+    return LocalDenoiser(transformer, device=bench.device, dtype=bench.dtype, **given)
 
-    denoiser = LocalDenoiser(transformer, device=bench.device, dtype=bench.dtype, batch_guidance=batched)
-    given = inputs(bench, 1)
-    told = conditioning(bench, given)
-    latents = given["hidden_states"][:, :16].float()
+
+def apart(made: Tensor, expected: Tensor) -> float:
+    """Return how far two results are apart, as a share of their norm."""
+    made, expected = made.float().cpu(), expected.float().cpu()
+    return ((made - expected).norm() / expected.norm()).item()
+
+
+def denoised(bench: Bench, case: str, denoiser: Denoiser, *, steps: int | None = None) -> Tensor:
+    """Time all steps, once; print what a step takes after the first."""
+    wanted = bench.steps if steps is None else steps
+    given, times = inputs(bench, 1), []
+    told, latents = conditioning(bench, given), given["hidden_states"][:, :16].float()
+
+    def after_step(*_: Any) -> None:
+        bench.wait()
+        times.append(time.perf_counter())
 
     def work() -> Tensor:
-        return denoiser.denoise(
-            told, latents, schedule=Schedule(bench.steps, 5.0), guidance=5.0, after_step=lambda *_: None
-        )
+        times[:] = [time.perf_counter()]
+        return denoiser.denoise(told, latents, schedule=Schedule(wanted, 5.0), guidance=5.0, after_step=after_step)
 
-    return bench.measure(f"{case}, {bench.steps} steps", work, runs=0)
+    made = bench.measure(f"{case}, {wanted} steps", work, runs=0)
+    each = [after - before for before, after in pairwise(times)]
+    print(f"{case:44} first step {each[0]:.3f} s, then {median(each[1:] or each):.3f} s a step", flush=True)
+    return made
 
 
 def conditioning(bench: Bench, given: dict[str, Any]) -> Any:
     """Return what a clip would give, of random values."""
-    from ex4d_backbone_wan.denoiser import Conditioning
-
     sizes = SIZES[bench.sizes]
     frames, height, width = bench.latent_size
     channels = sizes["num_attention_heads"] * sizes.get("attention_head_dim", 128)
-    text = given["encoder_hidden_states"]
+    text, shape = given["encoder_hidden_states"], (1, frames * height * width // 4, channels)
+    generator = torch.Generator(bench.device).manual_seed(2)
+    camera = 0.1 * torch.randn(shape, device=bench.device, dtype=bench.dtype, generator=generator)
     return Conditioning(
         text=text,
         negative_text=text.flip(1),
         image=given["encoder_hidden_states_image"],
         y=given["hidden_states"][:, 16:] if sizes["in_channels"] > 16 else None,
-        camera=0.1 * torch.randn(1, frames * height * width // 4, channels, device=bench.device, dtype=bench.dtype),
+        camera=camera,
     )
 
 
@@ -289,22 +323,90 @@ def vae(bench: Bench) -> None:
         bench.measure("vae, decode in tiles", lambda: network.decode(latents, return_dict=False)[0])
 
 
-def memory(bench: Bench) -> None:
-    """A step with guidance under budgets of memory, which the allocator enforces; and without one."""
+def memory_budgets(bench: Bench) -> None:
+    """A few steps with guidance under budgets of memory, which the allocator enforces; and without one."""
     transformer = random_transformer(bench)
     speed.prepare(transformer)
-    two = attrs.evolve(bench, steps=2)
-    denoised(two, "memory, all on the GPU", transformer, batched=True)
-    denoised(two, "memory, all on the GPU, again", transformer, batched=True)
-    from ex4d_backbone_wan import memory
+    expected = denoised(bench, "memory, all on the GPU", local(bench, transformer), steps=STEPS)
+    needs = memory.needs(transformer, tokens=math.prod(bench.latent_size) // 4)
+    del transformer
+    for place in (memory.Place.CONTEXT_APART, memory.Place.STREAMED):
+        free()
+        transformer = random_transformer(bench)
+        speed.prepare(transformer)
+        started = time.perf_counter()
+        memory.place(transformer, place, device=bench.device)
+        free()
+        print(f"{place.value}: there after {time.perf_counter() - started:.1f} s", flush=True)
+        batched = place is memory.Place.STREAMED
+        fitting = [budget for budget in bench.budgets if memory.choose(needs, budget * GIBI) is place]
+        for budget in fitting:
+            with limited(budget):
+                denoiser = local(bench, transformer, batch_guidance=batched)
+                made = denoised(bench, f"memory, {budget:g} GiB", denoiser, steps=STEPS)
+            print(f"latents are {apart(made, expected):.2e} from those before", flush=True)
+        del transformer
 
-    started = time.perf_counter()
-    memory.place(transformer, device=bench.device)
-    print(f"moved to main memory in {time.perf_counter() - started:.1f} s", flush=True)
-    for budget in bench.budgets:
-        with limited(budget):
-            denoised(two, f"memory, {budget:g} GiB", transformer, batched=True)
-            denoised(two, f"memory, {budget:g} GiB, again", transformer, batched=True)
+
+@attrs.frozen
+class RandomSource:
+    """Random values, the same in each process."""
+
+    bench: Bench
+
+    def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
+        """See `Source`."""
+        del dtype
+        return random_transformer(attrs.evolve(self.bench, device=device))
+
+
+def gpus(bench: Bench) -> None:
+    """A few steps with guidance on one GPU and on several."""
+    recipe = Recipe(source=RandomSource(attrs.evolve(bench, figures=[], expected=None)), dtype=bench.dtype)
+    alone = Engine(recipe, device=bench.device)
+    expected = denoised(bench, "1 GPU", alone, steps=STEPS)
+    expected = denoised(bench, "1 GPU, again", alone, steps=STEPS)
+    del alone
+    free()
+    for count in bench.gpus:
+        team = ParallelDenoiser(recipe, gpus=count, guided=True, kind=bench.device.type)
+        for turn in ("", ", again"):
+            made = denoised(bench, f"{count} GPUs{turn}", team, steps=STEPS)
+            print(f"latents are {apart(made, expected):.2e} from those of one GPU", flush=True)
+        team.close()
+
+
+def reference(bench: Bench) -> None:
+    """How far our ways move the latents of a run of EX-4D's, in float32 on the CPU; no timing."""
+    run = Path(os.environ["EX4D_REFERENCE_DATA"]) / "golden" / "wan"
+    golden, config = load_file(run / "golden.safetensors"), json.loads((run / "config.json").read_text())
+    told = Conditioning(
+        text=golden["text.positive.embedding"],
+        negative_text=golden["text.negative.embedding"],
+        image=golden["image.clip_feature"],
+        y=golden["image.y"],
+        camera=golden["camera.tokens_5d"].flatten(2).transpose(1, 2),
+    )
+    schedule = Schedule(config["steps"], config["shift"])
+    cpu = attrs.evolve(bench, device=torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = original_layout(run, Path(temporary) / "original")
+        checkpoint = locate(WanOptions(model=str(folder), adapter=str(run / "ex4d.safetensors")))
+        for name, threshold in (("exact", 0.0), ("fast", 0.0), ("fast", 0.05), ("fast", 0.1), ("fast", 0.2)):
+            transformer = load_transformer(checkpoint, device=cpu.device, dtype=torch.float32)
+            speed.prepare(transformer, speed=name)
+            skipping = partial(speed.skipping_steps, transformer, threshold=threshold)
+            denoiser = LocalDenoiser(
+                transformer,
+                device=cpu.device,
+                dtype=torch.float32,
+                around=skipping if threshold else nullcontext,
+            )
+            made = denoiser.denoise(
+                told, golden["noise"], schedule=schedule, guidance=config["cfg_scale"], after_step=lambda *_: None
+            )
+            moved = apart(made, golden["final_latents"])
+            print(f"reference run, {name}, step cache {threshold:g}: latents moved by {moved:.2e}", flush=True)
 
 
 @contextmanager
@@ -333,7 +435,9 @@ CASES = {
     "denoise": denoise,
     "denoise-fast": denoise_fast,
     "vae": vae,
-    "memory": memory,
+    "memory": memory_budgets,
+    "gpus": gpus,
+    "reference": reference,
 }
 
 
@@ -359,11 +463,17 @@ def main() -> None:
     parser.add_argument("--sizes", choices=SIZES, default="14B")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--memory", type=float, nargs="+", default=[24, 12, 8], help="budgets in GiB, of case memory")
+    parser.add_argument(
+        "--memory", type=float, nargs="+", default=[26, 24, 12, 8], help="budgets in GiB, of case memory"
+    )
+    parser.add_argument("--gpus", type=int, nargs="+", default=[2, 4], help="of case gpus")
+    parser.add_argument("--step-cache", type=float, default=0.1, help="threshold, of case denoise-fast")
     parser.add_argument("--device", type=torch.device, default=CUDA)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
-    bench = Bench(args.device, args.clip, args.sizes, args.runs, args.steps, tuple(args.memory))
+    bench = Bench(
+        args.device, args.clip, args.sizes, args.runs, args.steps, tuple(args.memory), tuple(args.gpus), args.step_cache
+    )
     for name in args.cases:
         started = time.perf_counter()
         with torch.cuda.device(args.device) if args.device.type == "cuda" else nullcontext():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
-from ex4d_backbone_wan.engine import Recipe
+from ex4d_backbone_wan.engine import Engine, Recipe
 from ex4d_backbone_wan.parallel import ParallelDenoiser, RankDied, layout
 from ex4d_backbone_wan.rank import Layout
 from ex4d_core.errors import InvalidInput
@@ -46,14 +46,14 @@ def team():
         each.close()
 
 
-def denoised(denoiser, *, guidance=5.0, after_step=lambda *_: None, **given):
+def denoised(denoiser, *, guidance=5.0, after_step=lambda *_: None, channels=96, **given):
     torch.manual_seed(1)
     told = Conditioning(
         text=torch.randn(1, 512, 32),
         negative_text=torch.randn(1, 512, 32),
         image=torch.randn(1, 257, 64),
         y=torch.randn(1, 20, 3, 8, 8),
-        camera=torch.randn(1, 48, 96),
+        camera=torch.randn(1, 48, channels),
     )
     latents = torch.randn(1, 16, 3, 8, 8)
     return denoiser.denoise(told, latents, schedule=SCHEDULE, guidance=guidance, after_step=after_step, **given)
@@ -139,3 +139,19 @@ def test_work_that_cannot_be_shared_out_is_said(saved, monkeypatch):
     skipping = Recipe(source=saved.source, dtype=torch.float32, speed="fast", step_cache=0.1)
     with pytest.raises(InvalidInput, match="each process would skip other steps; use --gpus 2"):
         layout(skipping, gpus=4, guided=True, kind="cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("gpus", [2, 4])
+def test_several_gpus_denoise_as_one_does(sources, transformer_of, tmp_path, gpus):
+    if torch.cuda.device_count() < gpus:
+        pytest.skip(f"needs {gpus} GPUs")
+    transformer_of(attention_head_dim=32, added_kv_proj_dim=128).save_pretrained(tmp_path)
+    recipe = Recipe(source=sources.Saved(tmp_path), dtype=torch.bfloat16)
+    expected = denoised(Engine(recipe, device=torch.device("cuda")), channels=128)
+    denoiser = ParallelDenoiser(recipe, gpus=gpus, guided=True)
+    try:
+        made = denoised(denoiser, channels=128)
+    finally:
+        denoiser.close()
+    assert (made.cpu() - expected.cpu()).norm() < 2e-2 * expected.cpu().norm()

@@ -138,7 +138,7 @@ class Engine:
             return
         needs = memory.needs(self._transformer, tokens=self._tokens(latents))
         held = 0 if self._place is None else needs.weights(self._place)
-        wanted = memory.choose(needs, memory.budget(self._recipe.memory, self._device) + held)
+        wanted = memory.choose(needs, memory.budget(self._recipe.memory, self._device, held=held))
         if self._place is None or wanted.saves_more_than(self._place):
             memory.place(self._transformer, wanted, device=self._device)
             self._place = wanted

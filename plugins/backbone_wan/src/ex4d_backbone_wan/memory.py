@@ -113,12 +113,13 @@ def choose(needs: Needs, budget: float) -> Place:
     )
 
 
-def budget(text: str, device: torch.device) -> float:
-    """Return how many bytes more may be taken of a device.
+def budget(text: str, device: torch.device, *, held: int) -> float:
+    """Return how many bytes of a device a transformer may take.
 
     Args:
-        text: "auto" for what it has free, or the GiB that may be taken in all.
-        device: a GPU; main memory is not counted.
+        text: "auto" for what it has free, or the GiB that all may take.
+        device: a GPU; on the CPU nothing else is counted.
+        held: bytes that the transformer has taken already.
     """
     import torch
 
@@ -126,8 +127,8 @@ def budget(text: str, device: torch.device) -> float:
         return float("inf") if text == "auto" else float(text) * GIBI
     torch.cuda.empty_cache()
     if text == "auto":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return float(text) * GIBI - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0]) + held
+    return float(text) * GIBI - torch.cuda.memory_allocated(device) + held
 
 
 def check_fits(needs: Needs, free: float) -> None:

@@ -17,8 +17,7 @@ import attrs
 import torch
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save as bytes_of
-from torch import Tensor
-from torch.distributed import distributed_c10d as distributed
+from torch import Tensor, distributed
 
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
 from ex4d_backbone_wan.engine import Recipe
@@ -119,7 +118,9 @@ class _Team:
         if layout.kind != "cuda":
             context.set_forkserver_preload(["ex4d_backbone_wan.rank", "diffusers.models.transformers.transformer_wan"])
         # They meet at a port that is free.
-        self._store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        self._store = distributed.TCPStore(  # type: ignore[attr-defined]
+            "127.0.0.1", 0, is_master=True, wait_for_workers=False
+        )
         self._ends: list[Connection] = []
         self._processes: list[Any] = []
         for rank in range(layout.size):

@@ -6,7 +6,9 @@ import os
 import pickle
 import signal
 import traceback
+import warnings
 from datetime import timedelta
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -14,8 +16,7 @@ import attrs
 import torch
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save as bytes_of
-from torch import Tensor
-from torch.distributed import distributed_c10d as distributed
+from torch import Tensor, distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
@@ -104,7 +105,7 @@ def run(rank: int, port: int, recipe: Recipe, layout: Layout, end: Connection) -
 
 
 def _meet(rank: int, port: int, layout: Layout) -> None:
-    store = distributed.TCPStore("127.0.0.1", port, is_master=False)
+    store = distributed.TCPStore("127.0.0.1", port, is_master=False)  # type: ignore[attr-defined]
     backend, device = ("nccl", torch.device("cuda", rank)) if layout.kind == "cuda" else ("gloo", None)
     if device is not None:
         torch.cuda.set_device(device)
@@ -129,8 +130,9 @@ class _RankEngine(Engine):
         latents, anchor = given.pop("latents"), given.pop("anchor", None)
 
         def tell(step: int, latents: Tensor) -> None:
-            if end.poll():
-                raise EOFError  # nothing is sent meanwhile, so the one that asks has gone
+            asking = parent_process()
+            if asking is not None and not asking.is_alive():
+                raise EOFError  # as reading the next task would; the GPU is wanted for others
             if self._rank == 0:
                 end.send(step)
                 end.send_bytes(bytes_of({"latents": latents.contiguous()}))
@@ -209,6 +211,8 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     from diffusers import ContextParallelConfig, ParallelConfig
     from diffusers.hooks import apply_context_parallel
 
+    # diffusers uses what the newest torch deprecates.
+    warnings.filterwarnings("ignore", ".*all_gather_tensor. is deprecated", FutureWarning)
     config = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
     # What `transformer.enable_parallelism` does, which fails on a machine without any GPU.
     config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
