@@ -113,6 +113,22 @@ def test_a_budget_that_is_too_small_is_said(source, placed):
         denoised(engine)
 
 
+def test_a_gpu_that_is_too_small_is_told_which_budget_fits(source, monkeypatch):
+    def full(**_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(source, "load", full)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (3 * GIBI, 24 * GIBI))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: int(20.7 * GIBI))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "RTX 4090")
+    with pytest.raises(
+        InvalidInput, match=r"^the 23.7 GiB that can be had of RTX 4090 .*; try --memory 23, which lets"
+    ):
+        denoised(Engine(recipe(source), device=CPU))
+    with pytest.raises(torch.OutOfMemoryError):
+        denoised(Engine(recipe(source, memory="auto"), device=CPU))
+
+
 @pytest.mark.parametrize(
     ("given", "threshold"),
     [

@@ -35,18 +35,8 @@ def test_the_fastest_place_that_keeps_the_budget_is_chosen(budget, place):
 
 
 def test_a_budget_that_nothing_keeps_is_said_with_the_least_that_is_needed():
-    with pytest.raises(
-        InvalidInput, match=r"^3.0 GiB .* with all weights in main memory it takes 6.5 GiB; .*num_frames"
-    ):
+    with pytest.raises(InvalidInput, match=r"^3.0 GiB .* takes 6.5 GiB with weights in main memory; .*num_frames"):
         memory.choose(NEEDS, 3 * GIBI)
-
-
-def test_a_card_that_is_too_small_is_told_which_budget_fits():
-    memory.check_fits(NEEDS, 32 * GIBI)
-    with pytest.raises(InvalidInput, match=r"has 23.7 GiB free.* takes 31.5; try --memory 23,"):
-        memory.check_fits(NEEDS, 23.7 * GIBI)
-    with pytest.raises(InvalidInput, match="take fewer frames"):
-        memory.check_fits(NEEDS, 4 * GIBI)
 
 
 @pytest.mark.parametrize("place", Place)

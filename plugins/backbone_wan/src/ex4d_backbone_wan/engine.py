@@ -110,17 +110,23 @@ class Engine:
         Raises:
             InvalidInput: as there, or the memory does not do for a clip of this size.
         """
-        self._load()
-        self._settle(latents)
-        return self._local().denoise(
-            conditioning,
-            latents,
-            schedule=schedule,
-            guidance=guidance,
-            first_step=first_step,
-            anchor=anchor,
-            after_step=after_step,
-        )
+        try:
+            self._load()
+            self._settle(latents)
+            return self._local().denoise(
+                conditioning,
+                latents,
+                schedule=schedule,
+                guidance=guidance,
+                first_step=first_step,
+                anchor=anchor,
+                after_step=after_step,
+            )
+        except torch.OutOfMemoryError as error:
+            if self._recipe.memory != "none":
+                raise
+            self._transformer = None
+            raise memory.too_small(self._device) from error
 
     def _load(self) -> None:
         """Load the transformer, straight to the device unless its memory may not do."""

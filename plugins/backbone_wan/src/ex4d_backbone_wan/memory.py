@@ -106,10 +106,10 @@ def choose(needs: Needs, budget: float) -> Place:
     for place in Place:
         if needs.of(place) <= budget:
             return place
-    least = needs.of(Place.STREAMED) / GIBI
+    least = min(needs.of(place) for place in Place) / GIBI
     raise InvalidInput(
-        f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size: with all weights in main "
-        f"memory it takes {least:.1f} GiB; take fewer frames or a smaller size, such as --set backbone.num_frames=25"
+        f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size, which takes {least:.1f} GiB "
+        "with weights in main memory; take fewer frames or a smaller size, such as --set backbone.num_frames=25"
     )
 
 
@@ -131,19 +131,15 @@ def budget(text: str, device: torch.device, *, held: int) -> float:
     return float(text) * GIBI - torch.cuda.memory_allocated(device) + held
 
 
-def check_fits(needs: Needs, free: float) -> None:
-    """Say which budget would fit where keeping all weights on the GPU does not.
+def too_small(device: torch.device) -> InvalidInput:
+    """Return what to raise where a GPU does not hold all weights and what a clip takes besides."""
+    import torch
 
-    Raises:
-        InvalidInput: it has less than that free, in bytes.
-    """
-    wanted = needs.of(Place.RESIDENT)
-    if wanted <= free:
-        return
-    choose(needs, free)
-    raise InvalidInput(
-        f"the GPU has {free / GIBI:.1f} GiB free, and Wan with all weights on it takes {wanted / GIBI:.1f}; "
-        f"try --memory {int(free / GIBI)}, which lets weights wait in main memory"
+    # What this process has taken it can give back.
+    most = (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / GIBI
+    return InvalidInput(
+        f"the {most:.1f} GiB that can be had of {torch.cuda.get_device_name(device)} are too little for Wan with all "
+        f"weights on it; try --memory {int(most)}, which lets weights wait in main memory"
     )
 
 
