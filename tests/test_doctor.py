@@ -30,7 +30,9 @@ def two_gpus(monkeypatch):
 
 
 def findings(*providers):
-    return [(found.what, found.state) for found in examine(plugins_with(*providers)) if found.what.startswith("cuda")]
+    """Return what is said of GPUs, but for what other installed components say."""
+    wanted = {f"cuda:{index}{name}" for index in (0, 1) for name in ("", " stepwise")}
+    return [(found.what, found.state) for found in examine(plugins_with(*providers)) if found.what in wanted]
 
 
 @pytest.mark.usefixtures("two_gpus")

@@ -26,7 +26,8 @@ def kernels():
 def close(made, expected, *, bits):
     """Say whether values differ by rounding only: in their own precision, or in that of 8 bits."""
     made, expected = ((each.floats() if bits == 8 else each).float() for each in (made, expected))
-    assert (made - expected).norm() <= {8: 5e-3, 16: 1e-3, 32: 1e-6}[bits] * expected.norm()
+    # A step of bfloat16 is 8e-3, and each of the two has rounded once or twice.
+    assert (made - expected).norm() <= {8: 5e-3, 16: 4e-3, 32: 1e-6}[bits] * expected.norm()
 
 
 def tokens(shape, dtype):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import traceback
 import warnings
@@ -21,13 +20,16 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.engine import Engine, Recipe
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import Ex4dError, InvalidInput
 
 DONE = -1
 """Says in place of a step that the latents which follow are the last."""
 
 PATIENCE = timedelta(minutes=30)
 """For the others, who may still load weights."""
+
+_TOLD = (Ex4dError, torch.OutOfMemoryError)
+"""Errors that the one who asks tells people of; others may not survive being sent."""
 
 _ABOUT_OTHERS = ("gloo", "nccl", "connection closed", "connection reset")
 
@@ -68,14 +70,13 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        """Return what can be sent of an error: the error itself, or one with its text."""
+        """Return what can be sent of an error: one that people are told of, or one with the text of another."""
         text = str(error).lower()
         about_others = isinstance(error, distributed.DistError) or any(word in text for word in _ABOUT_OTHERS)
-        error.add_note("".join(traceback.format_exception(error)))
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
+        story = "".join(traceback.format_exception(error))
+        if not isinstance(error, _TOLD):
             error = RuntimeError(f"{type(error).__name__}: {error}")
+        error.add_note(story)
         return cls(error.with_traceback(None), about_others)
 
 
