@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import attrs
 import pytest
 import torch
@@ -14,7 +17,7 @@ from ex4d_core.progress import silent
 from ex4d_core.types import Guidance
 from ex4d_core.workspace import NOWHERE, Workspace
 
-pytest.importorskip("diffusers")
+diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
@@ -101,6 +104,36 @@ def test_guidance_is_not_changed(options, guidance):
 def test_it_goes_without_the_adapter(options, guidance):
     known = guidance(5)
     assert not same(generate(options(adapter="none"), known), generate(options(), known))
+
+
+def test_a_wan_that_takes_no_image_is_told_of_the_guidance_by_the_adapter_alone(options, guidance, tiny_wan, tmp_path):
+    for part in ("vae", "text_encoder", "tokenizer"):
+        shutil.copytree(tiny_wan / part, tmp_path / part)
+    config = json.loads((tiny_wan / "transformer" / "config.json").read_text())
+    config = {name: value for name, value in config.items() if not name.startswith("_")}
+    sizes = {**config, "in_channels": 16, "image_dim": None, "added_kv_proj_dim": None}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        diffusers.WanTransformer3DModel(**sizes).save_pretrained(tmp_path / "transformer")
+    known, settings = guidance(5), {"model": str(tmp_path)}
+    other = attrs.evolve(known, color=known.color.flip(1), mask=known.mask.flip(1))
+    assert not same(generate(options(**settings), known), generate(options(**settings), other))
+    assert same(
+        generate(options(**settings, adapter="none"), known), generate(options(**settings, adapter="none"), other)
+    )
+
+
+def test_where_memory_is_short_the_video_is_the_same(options, guidance):
+    known = guidance(5)
+    assert same(generate(options(memory="auto"), known), generate(options(), known))
+
+
+def test_the_vae_can_work_in_tiles(options, guidance):
+    known, settings = guidance(1, width=272, height=272), {"size": "same", "steps": 1}
+    whole = generate(options(**settings), known)
+    tiled = generate(options(**settings, tiling="on"), known)
+    assert tiled.frames.shape == whole.frames.shape
+    assert not same(tiled, whole)
 
 
 def test_progress_counts_steps_encoding_and_decoding(options, guidance):

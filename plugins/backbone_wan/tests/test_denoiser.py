@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule, integrate
+from ex4d_backbone_wan.windows import cut_windows, latent_length, noise_of
 from ex4d_core.errors import InvalidInput
 
 diffusers = pytest.importorskip("diffusers")
@@ -64,6 +65,36 @@ def test_going_on_from_a_step_gives_what_going_through_gives():
     assert list(kept) == [1, 2, 3, 4, 5, 6]
     rest = integrate(velocity, kept[2], schedule=schedule, first_step=2, anchor=start[:, :, :1] + 1, after_step=ignore)
     assert torch.equal(rest, whole)
+
+
+def static_clips(schedule):
+    """The velocity of an ideal model of clips in which nothing moves and each latent pixel is a normal number.
+
+    Given T frames x = (1 - s) clean + s noise, the mean of what `clean` can be is (1 - s) sum(x) / (s^2 + T (1 - s)^2).
+    """
+
+    def velocity(latents, step):
+        sigma = float(schedule.sigmas[step])
+        keep, frames = 1 - sigma, latents.shape[2]
+        clean = keep * latents.sum(dim=2, keepdim=True) / (sigma**2 + frames * keep**2)
+        return (latents - clean) / sigma
+
+    return velocity
+
+
+@pytest.mark.parametrize("overlap", [1, 5, 9, 25])
+def test_windows_of_a_static_clip_join_by_their_shared_latents_and_noise(overlap):
+    schedule, windows = Schedule(25, 5.0), cut_windows(90, window=49, overlap=overlap)
+    shared, own = noise(1, 16, 13, 16, 16), noise(1, 16, 13, 16, 16, seed=1)
+    first = integrate(static_clips(schedule), shared, schedule=schedule, after_step=ignore)
+    known = latent_length(overlap)
+
+    def seam(start, anchor):
+        second = integrate(static_clips(schedule), start, schedule=schedule, anchor=anchor, after_step=ignore)
+        return (second[:, :, known] - first[:, :, -1]).abs().mean() / first.std()
+
+    assert seam(own, None) > 1
+    assert seam(noise_of(windows[1], shared), first[:, :, -known:]) < 0.1
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+import torch
 
-from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, padded_length, whole_latents
+from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length, whole_latents
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 48, 49])
@@ -42,3 +43,11 @@ def test_lengths_are_rounded_to_4k_plus_1(frames, padded, whole):
 
 def test_49_frames_have_13_latent_frames():
     assert [latent_length(frames) for frames in (1, 5, 49)] == [1, 2, 13]
+
+
+def test_frames_that_windows_share_start_from_the_same_noise():
+    noise = torch.randn(1, 16, 13, 2, 2)
+    first, second, third = cut_windows(129, window=49, overlap=9)
+    assert torch.equal(noise_of(first, noise), noise)
+    assert torch.equal(noise_of(second, noise)[:, :, :3], noise[:, :, -3:])
+    assert torch.equal(noise_of(third, noise)[:, :, :3], noise_of(second, noise)[:, :, -3:])

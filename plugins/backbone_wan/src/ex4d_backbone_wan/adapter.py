@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,22 +128,22 @@ def apply_loras(transformer: Any, loras: Sequence[Lora], *, merge: bool) -> None
     Args:
         transformer: a WanTransformer3DModel on its device.
         loras: files and by how much each counts.
-        merge: whether its weights take the changes up, each rounded once; else they stay apart in float32, under the
-            names `lora_0`, `lora_1` ..., all of them active.
+        merge: whether its weights take the changes up, rounded once for each; else these stay apart in float32, under
+            the names `lora_0`, `lora_1` ..., all active.
 
     Raises:
         InputNotFound: a file does not exist.
         InvalidInput: a file is damaged, or has tensors that this transformer has no place for; they are listed.
     """
+    if not loras:
+        return
     names = [f"lora_{number}" for number in range(len(loras))]
     for name, lora in zip(names, loras, strict=True):
         _attach(transformer, lora, name)
-        if merge:
-            transformer.set_adapters([name], [lora.weight])
-            transformer.fuse_lora(adapter_names=[name])
-            transformer.unload_lora()
-    if names and not merge:
-        transformer.set_adapters(names, [lora.weight for lora in loras])
+    transformer.set_adapters(names, [lora.weight for lora in loras])
+    if merge:
+        transformer.fuse_lora()
+        transformer.unload_lora()
 
 
 def lora_tensors(path: Path) -> dict[str, Tensor]:
@@ -199,7 +200,9 @@ def _attach(transformer: Any, lora: Lora, adapter: str) -> None:
     """Put a LoRA beside the layers that it changes, in float32, and see that every tensor has its place."""
     tensors = lora_tensors(lora.path)
     compare(str(lora.path), given=_shapes(tensors), wanted=_places(transformer, tensors))
-    transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **_settings(lora.path))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are meant
+        transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **_settings(lora.path))
     for name, tensor in tensors.items():
         # peft has rounded it to the precision of the layer; a merged weight would be rounded twice.
         layer, matrix, kind = name.rsplit(".", 2)

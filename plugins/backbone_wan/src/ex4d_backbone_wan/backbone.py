@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 
 import attrs
@@ -24,7 +23,7 @@ from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.preview import LatentColors, Watcher
 from ex4d_backbone_wan.resume import Unfinished
-from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, padded_length
+from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress
 from ex4d_core.types import Guidance, Scene, Video
@@ -120,13 +119,12 @@ class _Take:
         finished, frames = self._unfinished.finished()
         meter = _Meter(progress, done=finished * each, total=len(self._windows) * each)
         text, negative = self._networks.texts([prompt or self._options.prompt, self._options.negative_prompt])
-        for number, (window, noise) in enumerate(zip(self._windows, self._noises(), strict=True)):
-            if number < finished:
-                continue
+        noise = self._noise()
+        for number, window in enumerate(self._windows[finished:], start=finished):
             known = self._known(window, frames)
             encoded = encode_known(self._networks, known, text=text, negative_text=negative)
             meter.advance()
-            latents = self._denoised(number, known, encoded, noise, meter)
+            latents = self._denoised(number, known, encoded, noise_of(window, noise), meter)
             made = decode_frames(self._networks, latents)[: window.length]
             frames = made if frames is None else joined(frames, made, window)
             self._unfinished.finish(number + 1, frames)
@@ -134,14 +132,12 @@ class _Take:
         assert frames is not None
         return frames
 
-    def _noises(self) -> Iterator[Tensor]:
-        """Yield the noise of each window; all are drawn in this order, those of windows that are finished too."""
-        generator = torch.Generator().manual_seed(self._seed)
+    def _noise(self) -> Tensor:
+        """Return the noise of the first window, [1, 16, t, h, w], drawn from the seed as EX-4D does."""
         width, height = self._size
         scale, channels = self._networks.latent_scale, self._networks.latent_channels
         shape = (1, channels, latent_length(self.length), height // scale, width // scale)
-        for _ in self._windows:
-            yield torch.randn(shape, generator=generator)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(self._seed))
 
     def _known(self, window: Window, made: Tensor | None) -> Known:
         """Return what is known of a window: the guidance, eroded, and what the window before made of its beginning."""

@@ -47,14 +47,19 @@ def original_config(part: Part, shapes: Shapes, told: Mapping[str, Any]) -> dict
         told: what config.json says of it; needed for sizes that no shape tells, such as the number of heads.
 
     Raises:
-        InvalidInput: a tensor that tells a size is not there.
+        InvalidInput: a tensor that tells a size is not there, or does not tell one.
     """
     try:
         return _CONFIGS[part](shapes, told)
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
         raise InvalidInput(
-            f"the original files of the {part} have no tensor {str(error).strip(chr(39))}, by which its size is told; "
-            "check which model they hold"
+            f"the original files of the {part} have no tensor {error.args[0]}, by which its size is told; check which "
+            "model they hold"
+        ) from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise InvalidInput(
+            f"the tensors in the original files of the {part} have shapes by which no size is told; check which model "
+            "they hold, and their config.json"
         ) from error
 
 

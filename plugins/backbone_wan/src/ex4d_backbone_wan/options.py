@@ -111,12 +111,6 @@ class WanOptions:
         unit="ratio",
         validator=attrs.validators.ge(0),
     )
-    compile: Switch = option(
-        "auto",
-        help="Whether the transformer's blocks are compiled; auto does so on CUDA.",
-        decides=False,
-        validator=attrs.validators.in_(get_args(Switch)),
-    )
     batch_guidance: Switch = option(
         "auto",
         help="Whether both halves of the guidance go through the transformer at once; auto does what is faster.",

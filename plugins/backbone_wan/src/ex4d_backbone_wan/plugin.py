@@ -20,5 +20,6 @@ def ex4d_backbones() -> list[Provider]:
             devices=("cuda",),
             needs=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
             weights="ex4d_backbone_wan.weights:hub_files",
+            advice="ex4d_backbone_wan.advice:advice",
         )
     ]

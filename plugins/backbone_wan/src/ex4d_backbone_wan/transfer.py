@@ -13,16 +13,16 @@ from torch import Tensor
 T = TypeVar("T")
 
 WORKERS = 8
-"""Threads that read files: one is bound by copying pages, long before a disk's cache or a GPU's bus is."""
+"""Threads that read files: each is bound by copying pages, long before a disk's cache or a GPU's bus is."""
 
 PIECE = 1 << 26
-"""Bytes of page-locked memory for each of them."""
+"""Bytes of page-locked memory for each of them, and as many on the device."""
 
 
 class Mover:
-    """Moves tensors to a device, several at a time where that pays, in pieces through page-locked memory.
+    """Moves tensors to a device; to a GPU several at a time, in pieces through page-locked memory.
 
-    Use it as a context; its threads and memory go with the block.
+    Use it as a context: its threads and its memory go with the block.
     """
 
     def __init__(self, device: torch.device, *, workers: int = WORKERS, piece: int = PIECE) -> None:
@@ -33,7 +33,7 @@ class Mover:
     def __enter__(self) -> Self:
         self._pool = ThreadPoolExecutor(max_workers=self._workers)
         if self._device.type == "cuda":
-            # Memory that work still under way gives back could otherwise be written to by these threads' streams.
+            # Memory that work under way has given back must not be written to by these threads' streams before.
             torch.cuda.synchronize(self._device)
         return self
 
@@ -48,22 +48,10 @@ class Mover:
         """Return a tensor of main memory on the device, in another precision."""
         if self._device.type != "cuda":
             return tensor.to(device=self._device, dtype=dtype)
-        return self._through_locked_memory(tensor.contiguous(), dtype)
-
-    def _through_locked_memory(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         moved = torch.empty(tensor.shape, dtype=dtype, device=self._device)
         stream, locked, arrived = self._buffers()
-        count = self._piece // tensor.element_size()
-        from_file, on_device = tensor.view(-1), moved.view(-1)
-        # Chunks are turned to the precision on the device: it is faster there, and no more bytes travel.
-        locked, arrived = locked.view(tensor.dtype), arrived.view(tensor.dtype)
         with torch.cuda.stream(stream):
-            for start in range(0, from_file.numel(), count):
-                part = from_file[start : start + count]
-                locked[: len(part)].copy_(part)
-                arrived[: len(part)].copy_(locked[: len(part)], non_blocking=True)
-                on_device[start : start + count].copy_(arrived[: len(part)])
-                stream.synchronize()
+            copy_in_pieces(tensor, moved, locked=locked, arrived=arrived, wait=stream.synchronize)
         return moved
 
     def _buffers(self) -> tuple[Any, Tensor, Tensor]:
@@ -76,3 +64,27 @@ class Mover:
             )
         buffers: tuple[Any, Tensor, Tensor] = self._own.buffers
         return buffers
+
+
+def copy_in_pieces(
+    source: Tensor, target: Tensor, *, locked: Tensor, arrived: Tensor, wait: Callable[[], None]
+) -> None:
+    """Copy a tensor into another of its shape, piece by piece.
+
+    The precision changes on the target's device, where that is faster, and no wider numbers travel than the file has.
+
+    Args:
+        source: in main memory.
+        target: contiguous, on the device.
+        locked: bytes in main memory that a piece is put into first.
+        arrived: as many on the device, that it is put into next.
+        wait: returns when what the device was told is done, so that both may be used again.
+    """
+    given, wanted = source.contiguous().view(-1), target.view(-1)
+    locked, arrived = locked.view(source.dtype), arrived.view(source.dtype)
+    for start in range(0, given.numel(), locked.numel()):
+        piece = given[start : start + locked.numel()]
+        locked[: len(piece)].copy_(piece)
+        arrived[: len(piece)].copy_(locked[: len(piece)], non_blocking=True)
+        wanted[start : start + len(piece)].copy_(arrived[: len(piece)])
+        wait()

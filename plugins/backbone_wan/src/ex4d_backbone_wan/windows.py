@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+from torch import Tensor
 
 from ex4d_backbone_wan.options import STRIDE
 
@@ -54,3 +55,16 @@ def whole_latents(num_frames: int) -> int:
 def latent_length(num_frames: int) -> int:
     """Return how many latent frames 4k+1 frames have: the first has one of its own, then each 4 share one."""
     return (num_frames - 1) // STRIDE + 1
+
+
+def noise_of(window: Window, noise: Tensor) -> Tensor:
+    """Return the noise that a window starts from: that of the first window, moved along with the clip.
+
+    So frames that two windows share start from the same noise in both, and the others from noise that the window
+    before had too: a window leads to what the one before led to (Qiu et al. 2023, arXiv 2310.15169).
+
+    Args:
+        window: of the clip.
+        noise: of the first window, [1, 16, t, h, w].
+    """
+    return noise.roll(-(window.start // STRIDE), dims=2)

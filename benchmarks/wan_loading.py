@@ -1,0 +1,126 @@
+"""How long Wan's transformer takes from files to ready, with the EX-4D LoRA merged, and how much memory.
+
+    python benchmarks/wan_loading.py FOLDER [--layers 40] [--stored bfloat16] [--device cuda] [--runs 2]
+
+writes a transformer of random values in the sizes of Wan2.1-I2V-14B into FOLDER unless it is there (33 GB in
+bfloat16, 66 GB in float32; a folder of its own, best in memory such as /dev/shm), with an adapter of rank 16, and
+loads it in bfloat16. The first run reads what the page cache does not have; the others say what a warm one takes.
+Values are one random block over and over: loading does not look at them. It needs the plugin ex4d-backbone-wan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ex4d_backbone_wan.loading import load_transformer
+from ex4d_backbone_wan.weights import Checkpoint
+
+SIZES = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
+"""Of Wan2.1-I2V-14B, where they are not the class's own."""
+
+SHARD = 5 << 30
+RANK = 16
+
+
+def write_checkpoint(folder: Path, *, layers: int, stored: torch.dtype) -> Checkpoint:
+    """Write a transformer in diffusers' layout and an adapter for it, unless they are there."""
+    home = folder / f"{layers}-{str(stored).removeprefix('torch.')}"
+    adapter = home / "ex4d.safetensors"
+    if not adapter.is_file():
+        write_transformer(home / "transformer", layers=layers, stored=stored)
+        save_file(dict(adapter_tensors(layers)), adapter)
+    files = tuple(sorted((home / "transformer").glob("*.safetensors")))
+    return Checkpoint(folder=home, layout="diffusers", files={"transformer": files}, adapter=adapter)
+
+
+def write_transformer(folder: Path, *, layers: int, stored: torch.dtype) -> None:
+    from diffusers import WanTransformer3DModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.device("meta"):
+        model = WanTransformer3DModel(**SIZES, num_layers=layers)
+    (folder / "config.json").write_text(json.dumps(dict(model.config)))
+    shard: dict[str, Tensor] = {}
+    shards = 0
+    for name, tensor in model.state_dict().items():
+        shard[name] = filled(tensor.shape, stored)
+        if sum(value.nbytes for value in shard.values()) > SHARD:
+            save_file(shard, folder / f"diffusion_pytorch_model-{shards:05}.safetensors")
+            shard, shards = {}, shards + 1
+    save_file(shard, folder / f"diffusion_pytorch_model-{shards:05}.safetensors")
+
+
+def filled(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return small values: a block of random ones, repeated."""
+    values = torch.empty(shape, dtype=dtype)
+    flat = values.view(-1)
+    block = (torch.randn(min(flat.numel(), 1 << 20), generator=torch.Generator().manual_seed(0)) * 0.02).to(dtype)
+    for start in range(0, flat.numel(), block.numel()):
+        flat[start : start + block.numel()].copy_(block[: flat.numel() - start])
+    return values
+
+
+def adapter_tensors(layers: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield the matrices that EX-4D's LoRA has."""
+    attention = [f"{kind}.{name}" for kind in ("attn1", "attn2") for name in ("to_q", "to_k", "to_v", "to_out.0")]
+    sizes = dict.fromkeys(attention, (5120, 5120)) | {"ffn.net.0.proj": (13824, 5120), "ffn.net.2": (5120, 13824)}
+    for block in range(layers):
+        for name, (outputs, inputs) in sizes.items():
+            yield f"blocks.{block}.{name}.lora_A.weight", filled((RANK, inputs), torch.float32)
+            yield f"blocks.{block}.{name}.lora_B.weight", filled((outputs, RANK), torch.float32)
+
+
+def measure(checkpoint: Checkpoint, device: torch.device, *, merge: bool) -> str:
+    """Load once and return what it took."""
+    is_gpu = device.type == "cuda"
+    if is_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    start = time.perf_counter()
+    model = load_transformer(
+        checkpoint, device=device, dtype=torch.bfloat16, adapters=None if merge else (), merge=merge
+    )
+    if is_gpu:
+        torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - start
+    size = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
+    peak = (
+        torch.cuda.max_memory_allocated(device) if is_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    )
+    what = "of the GPU" if is_gpu else "of the process, mapped files included"
+    return f"{seconds:6.2f} s; network {size / 2**30:.1f} GiB, peak {what} {peak / 2**30:.1f} GiB"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time loading Wan's transformer.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--layers", type=int, default=40, help="of the transformer; the real one has 40 (default)")
+    parser.add_argument("--stored", choices=("bfloat16", "float32"), default="bfloat16", help="precision of the files")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
+    parser.add_argument("--runs", type=int, default=2)
+    given = parser.parse_args()
+    start = time.perf_counter()
+    checkpoint = write_checkpoint(given.folder, layers=given.layers, stored=getattr(torch, given.stored))
+    total = sum(file.stat().st_size for file in checkpoint.files["transformer"])
+    print(
+        f"{total / 2**30:.1f} GiB of {given.stored} in files, {time.perf_counter() - start:.1f} s to write", flush=True
+    )
+    import diffusers  # noqa: F401  # seconds that are not loading
+    import peft  # noqa: F401
+
+    for merge in (False, True):
+        for run in range(given.runs):
+            name = "with the LoRA merged" if merge else "plain"
+            print(f"{name}, run {run}: {measure(checkpoint, given.device, merge=merge)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
