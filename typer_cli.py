@@ -256,7 +256,11 @@ def fetch(
             typer.confirm("Download?", default=True, abort=True, err=True)
         with ConsoleReporter(quiet=json_ or not plan.missing).transfer("download") as progress:
             folders = download(plan, progress)
-    typer.echo(plan_json(plan, folders) if json_ else "\n".join(f"ready: {folder}" for folder in folders or ()))
+    if json_:
+        typer.echo(plan_json(plan, folders))
+    else:
+        for folder in folders or ():
+            typer.echo(f"ready: {folder}")
 
 
 @plugins_app.command("list")

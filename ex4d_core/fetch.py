@@ -9,14 +9,14 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from ex4d_core.config import make_config, make_options, parse_settings
+from ex4d_core.config import make_config, make_options, parse_settings, refuse_unknown
 from ex4d_core.errors import DownloadFailed, InvalidInput, OutputFailed
 from ex4d_core.hub import HubFiles, check_name, huggingface_hub
 from ex4d_core.hub_errors import explained
@@ -95,6 +95,8 @@ class Plan:
     """Bytes that are still to come."""
     free: int
     """Bytes that the disk of the cache has free."""
+    notice: str
+    """Terms that restrict what results of these weights may be used for, or ''."""
 
     def check_room(self) -> None:
         """Refuse a download that cannot fit.
@@ -127,7 +129,10 @@ def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | No
         PluginFailed: the plugin is broken, or the package huggingface_hub is not installed.
     """
     offer = (registry or Registry()).find_anywhere(name)
-    given = getattr(make_config(parse_settings(settings)), offer.role).options
+    _check_has_weights(offer)  # before its options: one of them may have no default
+    tree = parse_settings(settings)
+    refuse_unknown(tree, [offer.role], "")
+    given = getattr(make_config(tree), offer.role).options
     return make_plan(offer, make_options(offer.provider.options, given, offer.role))
 
 
@@ -140,8 +145,7 @@ def make_plan(offer: Offer, options: object) -> Plan:
         DownloadFailed: the hub cannot be reached, or does not give what is asked for.
         PluginFailed: the package huggingface_hub is not installed.
     """
-    if not offer.provider.weights:
-        raise InvalidInput(f"the {offer.role} {offer.name!r} has no weights, so there is nothing to download")
+    _check_has_weights(offer)
     needed = offer.weights(options)
     for files in needed:
         check_name(files)
@@ -154,6 +158,7 @@ def make_plan(offer: Offer, options: object) -> Plan:
         cache=cache,
         missing=sum(checkpoint.missing for checkpoint in checkpoints),
         free=shutil.disk_usage(parent).free,
+        notice=offer.provider.notice_for(options),
     )
 
 
@@ -171,6 +176,11 @@ def download(plan: Plan, progress: Progress) -> list[Path]:
     plan.check_room()
     tally = _Tally(plan.missing, progress)
     return [_bring(checkpoint, tally, plan.cache) for checkpoint in plan.checkpoints]
+
+
+def _check_has_weights(offer: Offer) -> None:
+    if not offer.provider.weights:
+        raise InvalidInput(f"the {offer.role} {offer.name!r} has no weights, so there is nothing to download")
 
 
 class _Tally:
@@ -235,7 +245,7 @@ def _bring(checkpoint: Checkpoint, tally: _Tally, cache: Path) -> Path:
 def _receive_large(checkpoint: Checkpoint, wanted: Sequence[RemoteFile], tally: _Tally) -> None:
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         try:
-            for done in [pool.submit(_receive, file, checkpoint, tally) for file in wanted]:
+            for done in as_completed([pool.submit(_receive, file, checkpoint, tally) for file in wanted]):
                 done.result()
         except BaseException:
             tally.stopped.set()

@@ -17,6 +17,9 @@ from ex4d_core.fetch import Plan
 def plan_tables(plan: Plan) -> Iterator[RenderableType]:
     """Yield what is needed, what is here already, and the terms."""
     provider = plan.offer.provider
+    if not plan.checkpoints:
+        yield f"{plan.offer.role} {plan.offer.name}: its weights are your own folders, so there is nothing to download"
+        return
     table = Table(
         "repository", "revision", title=f"weights of {plan.offer.role} {plan.offer.name}", title_justify="left"
     )
@@ -29,8 +32,8 @@ def plan_tables(plan: Plan) -> Iterator[RenderableType]:
     yield table
     yield f"cache: {escape(str(plan.cache))}, {filesize.decimal(plan.free)} free"
     yield f"licence: {escape(provider.licence)}"
-    if provider.notice:
-        yield f"notice: {escape(provider.notice)}"
+    if plan.notice:
+        yield f"notice: {escape(plan.notice)}"
 
 
 def plan_json(plan: Plan, folders: list[Path] | None) -> str:
@@ -41,7 +44,7 @@ def plan_json(plan: Plan, folders: list[Path] | None) -> str:
             "role": plan.offer.role,
             "name": plan.offer.name,
             "licence": plan.offer.provider.licence,
-            "notice": plan.offer.provider.notice,
+            "notice": plan.notice,
             "cache": str(plan.cache),
             "free": plan.free,
             "missing": plan.missing,

@@ -34,10 +34,21 @@ def replacing(path: Path) -> Iterator[Path]:
             # In a folder of its own the file keeps its name, and with it the suffix that writers go by.
             yield folder / path.name
             if (folder / path.name).is_dir() and path.is_dir():
-                os.rename(path, folder / ".replaced")  # a folder takes the place of an empty one only
-            os.replace(folder / path.name, path)
+                _exchange(folder / path.name, path, kept=folder / ".replaced")
+            else:
+                os.replace(folder / path.name, path)
     except OSError as error:
         raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _exchange(new: Path, path: Path, *, kept: Path) -> None:
+    """Put a folder in the place of another, which would have to be empty for `os.replace`."""
+    os.rename(path, kept)
+    try:
+        os.rename(new, path)
+    except OSError:
+        os.rename(kept, path)
+        raise
 
 
 @contextmanager
@@ -117,10 +128,10 @@ def files_hash(files: Iterable[Path]) -> str:
 def weights_hash(folder: Path) -> str:
     """Return a text that changes when the configurations and weights in a folder do; the folder's place is no matter.
 
-    Files in the hub's cache are links to files named by their contents, which need not be read.
+    Files in the hub's cache are links to files in `blobs`, named by their contents, which need not be read.
     """
     files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-    if all(file.is_symlink() for file in files):
+    if all(file.is_symlink() and file.resolve().parent.name == "blobs" for file in files):
         return "+".join(file.resolve().name for file in files)
     return _hash_of(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 

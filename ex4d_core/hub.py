@@ -34,7 +34,10 @@ class HubFiles:
 
     def folder(self) -> Path | None:
         """Return the folder of this machine that `repo` names, or None where there is none."""
-        folder = Path(self.repo).expanduser()
+        try:
+            folder = Path(self.repo).expanduser()
+        except RuntimeError:  # ~ of a user that does not exist
+            return None
         return folder if folder.is_dir() else None
 
     def wants(self, path: str) -> bool:
@@ -143,5 +146,8 @@ def _has_parts(path: Path) -> bool:
     """Return whether the files that an index of weights names are there; True for any other file."""
     if not path.name.endswith(".index.json"):
         return True
-    parts = json.loads(path.read_text(encoding="utf-8")).get("weight_map", {}).values()
-    return all((path.parent / part).is_file() for part in set(parts))
+    try:
+        parts = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False  # damaged
+    return all(isinstance(part, str) and (path.parent / part).is_file() for part in parts)

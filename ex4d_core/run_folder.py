@@ -52,8 +52,6 @@ class Exported:
     """By what they are: `result`, `color`, `mask`, `camera`, `sheet`, `mesh`; `depth`, `png`, `exr`, `preview`."""
     records: tuple[StageRecord, ...]
     """The stages that were run or found for it."""
-    stamps: Tree
-    """What `run.json` says of each file, to know it again."""
 
 
 def export(
@@ -69,7 +67,7 @@ def export(
     exported = _bring_up_to_date(take.shot, _groups(take, goal, save_mesh, mesh_format))
     inputs = take.video_inputs if goal == "result" else take.guidance_inputs
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
-    _write_facts(take.shot, exported.stamps, lambda before: {"takes": {**before.get("takes", {}), take.cam: done}})
+    _write_facts(take.shot, lambda before: {"takes": {**before.get("takes", {}), take.cam: done}})
     _write_config(take.shot)
     return exported
 
@@ -84,7 +82,7 @@ def export_depth(shot: Shot, *, formats: Iterable[DepthFormat] = (), preview: bo
     """
     exported = _bring_up_to_date(shot, _depth_groups(shot, formats, preview))
     done = {"inputs": shot.depth_inputs, "stages": list(map(_record, exported.records))}
-    _write_facts(shot, exported.stamps, lambda before: {"depth": done})
+    _write_facts(shot, lambda before: {"depth": done})
     return exported
 
 
@@ -116,15 +114,21 @@ def _bring_up_to_date(shot: Shot, groups: Iterable[_Group]) -> Exported:
     known = _read_json(shot.folder / "run.json").get("files", {})
     records_before = len(shot.records)
     files: dict[str, Path] = {}
-    stamps: Tree = {}
     for group in groups:
         if not group.is_fresh(known):
             group.write()
-            stamps |= {path.name: _stamp(path, group) for path in group.files.values()}
+            # At once: if what follows fails or is stopped, this would be taken for depth that somebody edited.
+            _write_stamps(shot, group)
         elif group.stage:
             shot.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Cost()))
         files |= group.files
-    return Exported(files=files, records=tuple(shot.records[records_before:]), stamps=stamps)
+    return Exported(files=files, records=tuple(shot.records[records_before:]))
+
+
+def _write_stamps(shot: Shot, group: _Group) -> None:
+    """Write into `run.json` what tells later that a group's files are as they were written."""
+    stamps = {path.name: _stamp(path, group) for path in group.files.values()}
+    _write_facts(shot, lambda before: {"files": {**before.get("files", {}), **stamps}})
 
 
 def _stamp(path: Path, group: _Group) -> Tree:
@@ -241,7 +245,7 @@ def _write_sheet(take: Take, path: Path) -> None:
         temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())  # imwrite would not say why it failed
 
 
-def _write_facts(shot: Shot, stamps: Tree, more: Callable[[Tree], Tree]) -> None:
+def _write_facts(shot: Shot, more: Callable[[Tree], Tree]) -> None:
     """Write `run.json`: what is there already, with what this run adds."""
     folder, session = shot.folder, shot.session
     assert folder is not None
@@ -258,7 +262,6 @@ def _write_facts(shot: Shot, stamps: Tree, more: Callable[[Tree], Tree]) -> None
         "clip": _name(shot),
         "device": str(session.device),
         "seed": session.config.seed,
-        "files": {**before.get("files", {}), **stamps},
         **more(before),
     }
     with replacing(folder / "run.json") as temporary:

@@ -141,6 +141,7 @@ class Session:
             PluginFailed: something that a component needs is not installed.
             InvalidConfig: an option or path is wrong, or the device does not exist.
         """
+        _ = self.device
         for role in roles:
             if role != "trajectory":
                 self.choose(role).offer.check_needs()

@@ -132,6 +132,16 @@ def test_edited_depth_is_kept(depth, folder):
     assert not (folder / "depth-edited-1.npz").exists()
 
 
+def test_depth_that_nobody_edited_makes_way_though_the_run_before_was_stopped(depth, folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("ex4d_core.run_folder.write_preview", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert depth("--format", "png")[0] == 130
+    assert (folder / "depth.npz").exists()
+    code, _, err = depth("--format", "png", "--depth-kind", "relative")
+    assert (code, err.count("warning")) == (0, 0)
+    assert not list(folder.glob("*-edited-*"))
+
+
 def test_a_file_of_ones_own_is_kept(depth, folder):
     folder.mkdir(parents=True)
     (folder / "depth.npz").write_text("mine")
@@ -165,6 +175,12 @@ def test_several_clips_have_a_folder_each_and_a_bad_one_stops_no_other(ex4d, sma
     assert code == 1
     assert out.count("failed: bad.mp4: ") == 1
     assert (tmp_path / "outputs" / "clip" / "depth.npz").exists()
+
+
+def test_a_device_that_is_not_there_is_said_before_the_clip_is_read(depth):
+    code, _, err = depth("--device", "tpu9")
+    assert code == 2
+    assert err.strip() == "error: there is no device 'tpu9' here; give auto, cpu, cuda or mps"
 
 
 WRONG = {

@@ -16,6 +16,7 @@ import pytest
 
 from ex4d_core.errors import Cancelled, ComponentNotFound, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.fetch import download, make_plan, plan_for
+from ex4d_core.fetch_tables import plan_tables
 from ex4d_core.hub import HubFiles, cached
 from ex4d_core.plugins import Offer, Plugins
 from ex4d_core.progress import silent
@@ -253,9 +254,35 @@ def test_stopping_keeps_what_has_arrived(cache, server):
     assert 2**19 < large_part(cache).stat().st_size < 2**21
 
 
-def test_a_component_without_weights_says_so():
-    with pytest.raises(InvalidInput, match="the renderer 'zbuffer' has no weights, so there is nothing to download"):
-        plan_for("zbuffer")
+def test_a_file_that_fails_stops_those_that_are_on_their_way(cache, server):
+    server.slow = 0.1
+    server.files["net/refused.safetensors"] = b"short"
+    server.changed = {"net/refused.safetensors": b"other"}
+    with pytest.raises(DownloadFailed, match=r"refused\.safetensors of lab/net arrived damaged"):
+        fetch()
+    assert large_part(cache).stat().st_size < len(FILES[LARGE])
+
+
+@pytest.mark.parametrize(("role", "name"), [("renderer", "zbuffer"), ("depth", "file")])
+def test_a_component_without_weights_says_so(role, name):
+    with pytest.raises(InvalidInput, match=f"the {role} '{name}' has no weights, so there is nothing to download"):
+        plan_for(name)
+
+
+def test_an_option_of_another_role_is_refused(cache):
+    registry = Registry(Plugins(offers=(offer(),), problems=()))
+    with pytest.raises(InvalidConfig, match="there is no option backbone; known: depth"):
+        plan_for("mine", ["backbone.repo=lab/other"], registry=registry)
+
+
+def test_terms_of_the_weights_that_were_chosen_are_in_the_plan(cache):
+    @attrs.frozen
+    class WithTerms(Options):
+        def notice(self) -> str:
+            return f"read the licence of {self.repo}"
+
+    assert make_plan(offer(options=WithTerms), WithTerms()).notice == "read the licence of lab/net"
+    assert make_plan(offer(), Options()).notice == ""
 
 
 def test_an_unknown_component_names_the_nearest():
@@ -272,7 +299,9 @@ def test_a_name_that_two_roles_have_is_told_apart(cache):
 
 def test_the_users_folders_are_left_out(cache, tmp_path):
     registry = Registry(Plugins(offers=(offer(),), problems=()))
-    assert plan_for("mine", [f"depth.repo={tmp_path}"], registry=registry).checkpoints == ()
+    plan = plan_for("mine", [f"depth.repo={tmp_path}"], registry=registry)
+    assert plan.checkpoints == ()
+    assert list(plan_tables(plan)) == ["depth mine: its weights are your own folders, so there is nothing to download"]
 
 
 PLUGIN = """

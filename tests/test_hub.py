@@ -70,6 +70,12 @@ def test_weights_in_parts_count_when_all_that_the_index_names_are_there(snapshot
     assert cached(files) == snapshot
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 1}', '{"weight_map": {"a": 1}}'])
+def test_an_index_that_is_damaged_does_not_count(snapshot, text):
+    (snapshot / "vae" / "model.safetensors.index.json").write_text(text)
+    assert cached(attrs.evolve(FILES, patterns=("vae/*",))) is None
+
+
 def test_a_file_that_the_hubs_list_names_is_missed(snapshot):
     """The list of all files is written by the hub's client; of those, what the patterns leave out may be absent."""
     entry = {"size": 1, "blob_id": "0" * 40}
@@ -95,6 +101,11 @@ def test_what_is_not_here_is_named_with_the_command(snapshot):
 def test_what_is_neither_a_folder_nor_a_name_is_said(snapshot):
     with pytest.raises(InputNotFound, match="there is no folder weights/of/mine; give a folder with weights, or OWNER"):
         place(HubFiles(repo="weights/of/mine", revision="main"), fetch="ex4d fetch x")
+
+
+def test_the_home_of_nobody_is_no_folder(snapshot):
+    with pytest.raises(InputNotFound, match="there is no folder ~nobody_has_this_name/weights"):
+        place(HubFiles(repo="~nobody_has_this_name/weights", revision="main"), fetch="ex4d fetch x")
 
 
 def test_without_the_hubs_client_the_message_has_the_command(monkeypatch):

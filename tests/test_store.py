@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from ex4d_core.errors import OutputFailed
-from ex4d_core.files import replacing, tree_hash
+from ex4d_core.files import replacing, tree_hash, weights_hash
 from ex4d_core.store import MANIFEST, Store, content_key
 
 INPUTS = {"clip": "a", "steps": 5}
@@ -151,3 +152,35 @@ def test_a_hash_of_a_folder_sees_names_and_bytes(tmp_path):
     assert tree_hash(tmp_path) == before
     (tmp_path / "a").write_text("y")
     assert tree_hash(tmp_path) != before
+
+
+def test_a_folder_that_cannot_be_replaced_is_still_there(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old.txt").write_text("old")
+    rename = os.rename
+
+    def fails_for_the_new(source, target):
+        if (Path(source) / "new.txt").exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails_for_the_new)
+    with pytest.raises(OutputFailed, match="a cannot be written: "), replacing(tmp_path / "a") as temporary:
+        temporary.mkdir()
+        (temporary / "new.txt").write_text("new")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/old.txt"]
+
+
+def test_links_say_what_weights_they_are_only_in_the_hubs_cache(tmp_path):
+    def folder_of_links(name, store, content):
+        place = tmp_path / name
+        (place / store).mkdir(parents=True)
+        (place / store / "model.safetensors").write_text(content)
+        (place / "model.safetensors").symlink_to(place / store / "model.safetensors")
+        return place
+
+    assert weights_hash(folder_of_links("a", "blobs", "1")) == "model.safetensors"
+    of_files = [
+        weights_hash(folder_of_links(name, "mine", content)) for name, content in (("b", "1"), ("c", "2"), ("d", "1"))
+    ]
+    assert of_files[0] == of_files[2] != of_files[1]

@@ -143,14 +143,22 @@ def test_a_result_that_is_no_number_is_refused(estimator, clip):
         component.estimate(clip(1), progress=silent)
 
 
-def test_a_device_that_is_too_small_says_what_would_fit(estimator, clip, monkeypatch):
-    component = estimator()
+@pytest.mark.parametrize(
+    ("offload", "says"),
+    [
+        ("none", r"try --set depth\.offload=model, and smaller depth\.max_side"),
+        ("model", r"try --set depth\.offload=sequential, and smaller depth\.max_side"),
+        ("sequential", r"try smaller depth\.max_side, depth\.window and depth\.decode_chunk"),
+    ],
+)
+def test_a_device_that_is_too_small_says_what_would_fit(estimator, clip, monkeypatch, offload, says):
+    component = estimator(offload=offload)
 
     def too_much(*_, **__):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(component.diffusion, "inverse_depth", too_much)
-    with pytest.raises(InvalidInput, match=r"too little memory for 2 frames at 64x64.*depth\.offload=model"):
+    with pytest.raises(InvalidInput, match=rf"too little memory for 2 frames at 64x64.*{says}"):
         component.estimate(clip(2), progress=silent)
 
 

@@ -218,6 +218,9 @@ def test_black_between_shots_is_far_and_a_black_clip_is_refused(estimator, stati
     assert (component.estimate(both, progress=silent).depth[2:] == 100).all()
     with pytest.raises(InvalidInput, match="no difference in depth"):
         component.estimate(Video(frames=black, fps=Fraction(24)), progress=silent)
+    monkeypatch.setattr(network, "predict", lambda *_: Prediction(maps=torch.ones(4, 8, 8), fov=None))
+    with pytest.raises(InvalidInput, match="no difference in depth"):  # in either shot
+        component.estimate(both, progress=silent)
 
 
 def test_the_clip_stays_as_it_was(estimator, clip):

@@ -75,7 +75,7 @@ def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
 
 
 def test_what_is_neither_a_folder_nor_a_name_is_named():
-    with pytest.raises(InputNotFound, match="there is no folder depth-anything-v3"):
+    with pytest.raises(InputNotFound, match="there is no depth model and no folder 'depth-anything-v3'"):
         locate(TransformersOptions(model="depth-anything-v3"))
 
 
@@ -161,3 +161,8 @@ def test_the_fingerprint_follows_the_contents_and_not_the_place(checkpoint, copy
 def test_loading_says_nothing(checkpoint, capfd):
     load(checkpoint())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_short_name_that_is_misspelt_is_told_the_nearest():
+    with pytest.raises(InputNotFound, match="did you mean 'depth-anything-v2-small'"):
+        hub_files(TransformersOptions(model="depth-anything-v2-smal"))

@@ -62,10 +62,11 @@ class DepthCrafter:
         try:
             return self.diffusion.inverse_depth(frames, progress=progress)
         except torch.OutOfMemoryError as error:
+            further = {"none": "--set depth.offload=model, and ", "model": "--set depth.offload=sequential, and "}
             raise InvalidInput(
                 f"{self._device} has too little memory for {count} frames at {width}x{height} in windows of "
-                f"{self._options.window}; try --set depth.offload=model, and smaller depth.max_side, depth.window and "
-                "depth.decode_chunk"
+                f"{self._options.window}; try {further.get(self._options.offload, '')}smaller depth.max_side, "
+                "depth.window and depth.decode_chunk"
             ) from error
 
 

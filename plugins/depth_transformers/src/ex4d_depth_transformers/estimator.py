@@ -151,8 +151,10 @@ class TransformersDepth:
             for frame, (scale, shift) in enumerate(seen.steadier.gauges):
                 values[frame].mul_(scale).add_(shift)
             starts = seen.steadier.starts
-        for shot in _shots(values, starts):
-            if len(starts) > 1 and shot.amin() == shot.amax():
+        shots = list(_shots(values, starts))
+        flat = [bool(shot.amin() == shot.amax()) for shot in shots]
+        for shot, is_flat in zip(shots, flat, strict=True):
+            if is_flat and not all(flat):
                 shot.fill_(options.far)  # black between two shots
                 continue
             relative = relative_inverse_depth(shot, percentile=options.percentile, source=options.model)
@@ -197,5 +199,7 @@ def _small(maps: Tensor) -> Array:
     """Return maps [N, C, H, W] averaged down to a longest side of SIDE, float64 on the CPU."""
     shrink = min(1.0, SIDE / max(maps.shape[2:]))
     height, width = (max(1, round(side * shrink)) for side in maps.shape[2:])
-    small: Array = functional.adaptive_avg_pool2d(maps.float(), (height, width)).double().cpu().numpy()
+    small: Array = (
+        functional.adaptive_avg_pool2d(maps.float(), (height, width)).cpu().double().numpy()
+    )  # MPS has no float64
     return small

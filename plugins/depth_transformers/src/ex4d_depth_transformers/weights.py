@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ex4d_core.errors import InputNotFound
+from ex4d_core.errors import InputNotFound, nearest
 from ex4d_core.hub import HubFiles, fetch_command, place
-from ex4d_depth_transformers.models import repo_of
+from ex4d_depth_transformers.models import MODELS, repo_of
 from ex4d_depth_transformers.options import TransformersOptions
 
 _PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
 
 
 def hub_files(options: TransformersOptions) -> list[HubFiles]:
-    """Return the files that the options ask for."""
-    return [HubFiles(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)]
+    """Return the files that the options ask for.
+
+    Raises:
+        InputNotFound: the model is no short name, no name on the hub and no folder.
+    """
+    files = HubFiles(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)
+    if "/" not in files.repo and files.folder() is None:
+        raise InputNotFound(
+            f"there is no depth model and no folder {options.model!r}{nearest(options.model, MODELS)}; "
+            f"known: {', '.join(MODELS)}; any other by OWNER/NAME on the hub"
+        )
+    return [files]
 
 
 def locate(options: TransformersOptions) -> Path:
