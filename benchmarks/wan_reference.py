@@ -22,7 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ex4d_backbone_wan.backbone import decode_frames, encode_known
 from ex4d_backbone_wan.conditioning import Known
-from ex4d_backbone_wan.denoiser import LocalDenoiser, Schedule
+from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.loading import load_image_encoder, load_text_encoder, load_transformer, load_vae
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
@@ -133,9 +133,11 @@ def _steps(run: Path, given: WanOptions, device: torch.device) -> Iterator[tuple
     schedule = Schedule(25, config["shift"])
     yield "noise levels of 25 steps", _apart(schedule.sigmas[:-1], theirs["scheduler25.sigmas"]), LIMIT
     yield "times of 25 steps", _apart(schedule.timesteps, theirs["scheduler25.timesteps"]), LIMIT
-    outputs, latents = _denoised(networks, told, noise, options)
-    for number, which in enumerate(("positive", "negative")):
-        yield f"transformer, first step, {which}", _apart(outputs[number], theirs[f"dit.{number}.output"]), LIMIT
+    for which, made, golden in zip(
+        ("positive", "negative"), _first_calls(networks, told, noise, options), "01", strict=True
+    ):
+        yield f"transformer, first step, {which}", _apart(made, theirs[f"dit.{golden}.output"]), LIMIT
+    latents = networks.denoiser.denoise(told, noise, **_sampling(options))
     yield "final latents", _apart(latents, theirs["final_latents"]), LIMIT
     with torch.no_grad():
         frames = decode_frames(networks, latents)
@@ -151,19 +153,22 @@ def _texts(checkpoint: Checkpoint, theirs: dict[str, Tensor], device: torch.devi
     return texts
 
 
-def _denoised(networks: Networks, told: Any, noise: Tensor, options: WanOptions) -> tuple[list[Tensor], Tensor]:
-    """Return what the transformer gave, call by call, and the clean latents."""
+def _first_calls(networks: Networks, told: Conditioning, noise: Tensor, options: WanOptions) -> list[Tensor]:
+    """Return what diffusers' own transformer gives in the first step, for the positive and the negative prompt."""
     transformer = load_transformer(networks.checkpoint, device=networks.device, dtype=torch.float32)
     outputs: list[Tensor] = []
     transformer.register_forward_hook(lambda module, given, made: outputs.append(made[0]))
-    latents = LocalDenoiser(transformer, device=networks.device, dtype=torch.float32).denoise(
-        told,
-        noise,
-        schedule=Schedule(options.steps, options.shift),
-        guidance=options.guidance,
-        after_step=lambda step, latents: None,
-    )
-    return outputs, latents
+    denoiser = LocalDenoiser(transformer, device=networks.device, dtype=torch.float32)
+    denoiser.denoise(told, noise, **_sampling(options))
+    return outputs[:2]
+
+
+def _sampling(options: WanOptions) -> dict[str, Any]:
+    return {
+        "schedule": Schedule(options.steps, options.shift),
+        "guidance": options.guidance,
+        "after_step": lambda step, latents: None,
+    }
 
 
 def _apart(ours: Tensor, theirs: Tensor) -> float:

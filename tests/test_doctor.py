@@ -30,9 +30,10 @@ def two_gpus(monkeypatch):
 
 
 def findings(*providers):
-    """Return what is said of GPUs, but for what other installed components say."""
-    wanted = {f"cuda:{index}{name}" for index in (0, 1) for name in ("", " stepwise")}
-    return [(found.what, found.state) for found in examine(plugins_with(*providers)) if found.what in wanted]
+    """Return what is said of GPUs, and for these components; others may be installed."""
+    told = {"", *(provider.name for provider in providers)}
+    found = [found for found in examine(plugins_with(*providers)) if found.what.startswith("cuda")]
+    return [(each.what, each.state) for each in found if each.what.partition(" ")[2] in told]
 
 
 @pytest.mark.usefixtures("two_gpus")
