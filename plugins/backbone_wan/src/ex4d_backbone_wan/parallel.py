@@ -47,7 +47,7 @@ class ParallelDenoiser:
 
     def __init__(self, recipe: Recipe, *, gpus: int, guided: bool, kind: str = "cuda") -> None:
         self._recipe = recipe
-        self._layout = layout(recipe, gpus=gpus, guided=guided, kind=kind)
+        self._layout = layout(gpus=gpus, guided=guided, kind=kind)
         self._team: _Team | None = None
 
     def denoise(
@@ -90,7 +90,7 @@ class ParallelDenoiser:
             self._team = None
 
 
-def layout(recipe: Recipe, *, gpus: int, guided: bool, kind: str) -> Layout:
+def layout(*, gpus: int, guided: bool, kind: str) -> Layout:
     """Return who does what.
 
     Raises:
@@ -101,11 +101,6 @@ def layout(recipe: Recipe, *, gpus: int, guided: bool, kind: str) -> Layout:
     if guided and gpus % 2:
         raise InvalidInput(f"--gpus must be 1 or even, since guidance has two halves, not {gpus}")
     halves = 2 if guided else 1
-    if recipe.speed == "fast" and recipe.step_cache and gpus > halves:
-        raise InvalidInput(
-            f"--gpus {gpus} shares out the tokens, and each process would skip other steps; "
-            f"use --gpus {halves}, --speed exact or --set backbone.step_cache=0"
-        )
     return Layout(kind=kind, halves=halves, degree=gpus // halves)
 
 
