@@ -30,7 +30,9 @@ def two_gpus(monkeypatch):
 
 
 def findings(*providers):
-    return [(found.what, found.state) for found in examine(plugins_with(*providers)) if found.what.startswith("cuda")]
+    """What is said of each GPU, and of it for the providers; components that are installed have advice of their own."""
+    heads = [head for gpu in ("cuda:0", "cuda:1") for head in (gpu, *(f"{gpu} {each.name}" for each in providers))]
+    return [(found.what, found.state) for found in examine(plugins_with(*providers)) if found.what in heads]
 
 
 @pytest.mark.usefixtures("two_gpus")
