@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_backbone_wan.options import PATCH, STRIDE
-from ex4d_core.framing import frame_to
+from ex4d_core.framing import Framing, frame_to
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -76,13 +76,18 @@ def known_frames(color: Tensor, mask: Tensor, size: tuple[int, int]) -> Known:
         size: to work at.
     """
     height, width = mask.shape[1:]
-    known = mask.float()
-    color = color.float() / 255 * known[..., None]
-    if (width, height) != size:
-        both = resized(torch.cat([color, known[..., None]], dim=-1), size)
-        color, known = both[..., :3], both[..., 3]
-        color = (color / known.clamp(min=0.5)[..., None]).clamp(0, 1)
-    return Known(color=color.movedim(-1, 1).contiguous(), mask=known > 0.5)
+    framing = frame_to((width, height), size, "stretch")
+    # One frame at a time: a clip of a large size is many times what becomes of it.
+    seen = [_seen(frame, known, framing) for frame, known in zip(color, mask, strict=True)]
+    return Known(color=torch.stack([frame for frame, _ in seen]), mask=torch.stack([known for _, known in seen]))
+
+
+def _seen(color: Tensor, mask: Tensor, framing: Framing) -> tuple[Tensor, Tensor]:
+    """Return a frame float32 [3, H, W] in [0, 1] and its mask, bool [H, W], after a resize."""
+    known = mask[..., None]
+    both = torch.cat([color * known, known.byte() * 255], dim=-1).float() / 255
+    *rgb, share = torch.from_numpy(framing.apply(both.numpy())).unbind(-1)
+    return (torch.stack(rgb) / share.clamp(min=0.5)).clamp(0, 1), share > 0.5
 
 
 def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
