@@ -6,9 +6,12 @@ import os
 import signal
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import attrs
@@ -20,16 +23,13 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.engine import Engine, Recipe
-from ex4d_core.errors import Ex4dError, InvalidInput
+from ex4d_core.errors import InvalidInput
 
 DONE = -1
 """Says in place of a step that the latents which follow are the last."""
 
 PATIENCE = timedelta(minutes=30)
 """For the others, who may still load weights."""
-
-_TOLD = (Ex4dError, torch.OutOfMemoryError)
-"""Errors that the one who asks tells people of; others may not survive being sent."""
 
 _ABOUT_OTHERS = ("gloo", "nccl", "connection closed", "connection reset")
 
@@ -70,13 +70,14 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        """Return what can be sent of an error: one that people are told of, or one with the text of another."""
+        """Return what can be sent of an error: the error itself, or one with its text."""
         text = str(error).lower()
         about_others = isinstance(error, distributed.DistError) or any(word in text for word in _ABOUT_OTHERS)
-        story = "".join(traceback.format_exception(error))
-        if not isinstance(error, _TOLD):
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            ForkingPickler.loads(ForkingPickler.dumps(error))
+        except Exception:
             error = RuntimeError(f"{type(error).__name__}: {error}")
-        error.add_note(story)
         return cls(error.with_traceback(None), about_others)
 
 
@@ -174,6 +175,13 @@ class _RankEngine(Engine):
             group=group,
         )
 
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        with super()._skipping():
+            if self._layout.degree > 1 and self._transformer.is_cache_enabled:
+                agree(self._transformer, self._mesh["ulysses"].get_group())
+            yield
+
 
 class _Half(LocalDenoiser):
     """Asks for one half of the guidance, and gets the other from another process.
@@ -202,6 +210,24 @@ class _Half(LocalDenoiser):
         return torch.cat(both)
 
 
+def agree(transformer: Any, group: Any) -> None:
+    """Have processes that share tokens skip the same steps: none whose tokens, with any of them, have changed much.
+
+    Args:
+        transformer: in `speed.skipping_steps`.
+        group: of these processes.
+    """
+    hook = transformer.blocks[0]._diffusers_hook.get_hook("fbc_leader_block_hook")
+    mine = hook._should_compute_remaining_blocks
+
+    def ours(residual: Tensor) -> bool:
+        wanted = torch.tensor(float(mine(residual)), device=residual.device)
+        distributed.all_reduce(wanted, distributed.ReduceOp.MAX, group=group)
+        return bool(wanted)
+
+    hook._should_compute_remaining_blocks = ours
+
+
 def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     """Have each process of a mesh compute some of the tokens, by diffusers' Ulysses (arXiv 2309.14509).
 
@@ -221,5 +247,7 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
         transformer.set_attention_backend("_native_cudnn")
     for block in transformer.blocks:
         block.attn1.processor._parallel_config = ParallelConfig(context_parallel_config=config)
-    plan = {name: part for name, part in transformer._cp_plan.items() if name}  # "" is for a time for each token
-    apply_context_parallel(transformer, config, plan)
+    apply_context_parallel(transformer, config, {name: transformer._cp_plan[name] for name in ("rope", "proj_out")})
+    # The plan's own way for the first block would come between what skips steps and the block.
+    number, count = mesh["ulysses"].get_local_rank(), mesh["ulysses"].size()
+    transformer.blocks[0].register_forward_pre_hook(lambda _, given: (given[0].chunk(count, dim=1)[number], *given[1:]))
