@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import traceback
 import warnings
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import attrs
@@ -75,7 +75,7 @@ class Failure:
         about_others = isinstance(error, distributed.DistError) or any(word in text for word in _ABOUT_OTHERS)
         error.add_note("".join(traceback.format_exception(error)))
         try:
-            pickle.loads(pickle.dumps(error))
+            ForkingPickler.loads(ForkingPickler.dumps(error))
         except Exception:
             error = RuntimeError(f"{type(error).__name__}: {error}")
         return cls(error.with_traceback(None), about_others)
