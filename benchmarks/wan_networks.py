@@ -194,7 +194,9 @@ class RandomNetworks(Networks):
 
     @cached_property
     def denoiser(self) -> Denoiser:
-        recipe = attrs.evolve(Recipe.of(self._options, None, dtype=self.dtype), source=RandomSource(self._setting))
+        recipe = attrs.evolve(
+            Recipe.of(self._options, None, dtype=self.dtype, kind=self.device.type), source=RandomSource(self._setting)
+        )
         return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
 
     def texts(self, prompts: Sequence[str]) -> list[Tensor]:

@@ -34,12 +34,14 @@ class CheckpointSource:
     """Weights on this machine."""
 
     checkpoint: Checkpoint
+    merge_on: torch.device
+    """Where LoRAs are merged, also into weights that wait in main memory."""
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
         """See `Source`."""
         from ex4d_backbone_wan.loading import load_transformer
 
-        return load_transformer(self.checkpoint, device=device, dtype=dtype)
+        return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on)
 
 
 @attrs.frozen(kw_only=True)
@@ -54,10 +56,10 @@ class Recipe:
     batch_guidance: Switch = "auto"
 
     @classmethod
-    def of(cls, options: WanOptions, checkpoint: Checkpoint, *, dtype: torch.dtype) -> Recipe:
-        """Return what the options say."""
+    def of(cls, options: WanOptions, checkpoint: Checkpoint, *, dtype: torch.dtype, kind: str) -> Recipe:
+        """Return what the options say, for devices of a kind such as "cuda"."""
         return cls(
-            source=CheckpointSource(checkpoint),
+            source=CheckpointSource(checkpoint, torch.device(kind)),
             dtype=dtype,
             speed=options.speed,
             step_cache=options.step_cache,

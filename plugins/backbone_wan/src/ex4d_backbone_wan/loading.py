@@ -49,6 +49,7 @@ def load_transformer(
     dtype: torch.dtype,
     adapters: Sequence[Lora] | None = None,
     merge: bool = True,
+    merge_on: torch.device | None = None,
 ) -> Any:
     """Load the WanTransformer3DModel, with EX-4D's LoRA and those stacked on it.
 
@@ -58,6 +59,7 @@ def load_transformer(
         dtype: of its weights, but for those that diffusers keeps in float32.
         adapters: LoRAs to use; by default those of the checkpoint.
         merge: whether they become part of the weights; else they stay apart, in float32, as for training.
+        merge_on: where that is computed, by default `device`.
 
     Raises:
         InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
@@ -72,7 +74,7 @@ def load_transformer(
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
         adapters = (*own, *checkpoint.loras)
-    apply_loras(network, adapters, merge=merge)
+    apply_loras(network, adapters, merge=merge, merge_on=merge_on)
     return network
 
 

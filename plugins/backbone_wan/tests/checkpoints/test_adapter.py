@@ -63,6 +63,14 @@ def test_a_merged_weight_of_16_bits_is_rounded_once(original, load, plain):
     assert torch.equal(merged.blocks[1].attn1.to_q.weight, whole.bfloat16())
 
 
+@pytest.mark.gpu
+def test_weights_that_stay_in_main_memory_are_merged_on_the_gpu(original, load):
+    there = load(original, "transformer", merge_on=torch.device("cuda"))
+    assert {parameter.device.type for parameter in there.parameters()} == {"cpu"}
+    for name, tensor in load(original, "transformer").state_dict().items():
+        torch.testing.assert_close(there.state_dict()[name], tensor, rtol=0, atol=1e-5)
+
+
 def test_apart_it_does_what_it_does_merged(original, load, denoise, plain):
     merged, apart = load(original, "transformer"), load(original, "transformer", merge=False)
     torch.testing.assert_close(denoise(apart), denoise(merged), rtol=0, atol=2e-5)
