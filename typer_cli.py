@@ -329,7 +329,7 @@ def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session
 
     reporter = ConsoleReporter(quiet=quiet)
     session = Session(config, reporter=reporter)
-    for problem in session.registry.plugins.problems:
+    for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
     session.check(*roles)
     return session
