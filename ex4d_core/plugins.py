@@ -144,7 +144,7 @@ class Offer:
         try:
             with stray_output():
                 return getattr(importlib.import_module(module), name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginFailed(
                 f"the {self.role} {self.name!r} of {self.distribution} {self.version} could not be loaded: "
                 f"{describe(error)}; try `pip install --upgrade {self.distribution}`"

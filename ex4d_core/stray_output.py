@@ -11,7 +11,7 @@ from typing import TextIO
 
 
 class Heard(io.TextIOBase):
-    """Passes on to stderr what is printed, and remembers it."""
+    """Passes on to stderr what is printed, and remembers how it begins."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Heard(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Pass a text on."""
-        self.text += text
+        self.text = (self.text + text)[:1000]
         return sys.stderr.write(text)
 
     def flush(self) -> None:
@@ -29,7 +29,7 @@ class Heard(io.TextIOBase):
 
 @contextlib.contextmanager
 def stray_output() -> Iterator[Heard]:
-    """Send to stderr what is printed meanwhile, other programs and C included; remember what print() says."""
+    """Send to stderr what is printed meanwhile, other programs and C included; remember how print() begins."""
     with _descriptor_to_stderr(), contextlib.redirect_stdout(Heard()) as heard:
         yield heard
 

@@ -201,6 +201,13 @@ def test_a_component_that_cannot_be_imported_says_so(install):
         Registry(find_plugins()).find("depth", "mine").load()
 
 
+def test_a_component_that_ends_the_interpreter_when_it_is_imported_is_an_error(install, tmp_path):
+    (tmp_path / "leaves_for_good.py").write_text("import sys; sys.exit(3)")
+    install("good", GOOD.replace("nowhere_at_all", "leaves_for_good"))
+    with pytest.raises(PluginFailed, match="could not be loaded: SystemExit: 3"):
+        Registry(find_plugins()).find("depth", "mine").load()
+
+
 def test_a_component_with_missing_needs_names_them(install):
     install("good", GOOD.replace('licence="MIT"', 'licence="MIT", needs=("no_such_module_anywhere",)'))
     with pytest.raises(PluginFailed, match=r"which is not installed .licence: MIT.; type: pip install no_such_module"):
