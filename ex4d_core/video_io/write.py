@@ -89,6 +89,15 @@ def _refuse_empty(frames: Tensor, path: str | os.PathLike[str]) -> None:
         raise InvalidInput(f"{path} cannot be written: there are no frames")
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """See that `write_video` can write a file of this name, before there is anything to write.
+
+    Raises:
+        InvalidInput: it cannot, by its suffix.
+    """
+    _is_lossless(path)
+
+
 def _is_lossless(path: str | os.PathLike[str]) -> bool:
     suffix = Path(path).suffix.lower()
     if suffix != FFV1_SUFFIX and suffix not in H264_SUFFIXES:
