@@ -195,7 +195,7 @@ class RandomNetworks(Networks):
     @cached_property
     def denoiser(self) -> Denoiser:
         recipe = attrs.evolve(
-            Recipe.of(self._options, None, dtype=self.dtype, kind=self.device.type), source=RandomSource(self._setting)
+            Recipe.of(self._options, None, dtype=self.dtype, device=self.device), source=RandomSource(self._setting)
         )
         return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
 

@@ -69,6 +69,11 @@ class ComponentConfig:
     options: Tree = attrs.field(factory=dict)
 
 
+def _seed(instance: Any, attribute: Any, value: int) -> None:
+    if not 0 <= value < 2**64:  # what torch's generators take
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class RunConfig:
     """Everything that decides what a run makes."""
@@ -79,7 +84,7 @@ class RunConfig:
     """Name of a preset, `ex4d`, whose options stand under the user's."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    seed: int = attrs.field(default=42, validator=attrs.validators.ge(0))
+    seed: int = attrs.field(default=42, validator=_seed)
     """Fixes every random choice."""
     prompt: str = ""
     """Text for the backbone."""

@@ -14,7 +14,7 @@ from ex4d_core.pipeline import path_key
 from ex4d_core.session import Session
 from ex4d_core.store import content_key, tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
-from ex4d_core.video_io import read_mask, read_video, write_video
+from ex4d_core.video_io import check_name, read_mask, read_video, write_video
 from ex4d_core.workspace import Workspace
 
 
@@ -41,8 +41,10 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     """Fill in what the guidance does not know and write the video.
 
     Raises:
+        InvalidInput: the output's name is none of a video that can be written.
         OutputFailed: the output cannot be written.
     """
+    check_name(output)  # better said now than after minutes of work
     config, reporter, backbone = session.config, session.reporter, session.backbone()
     unfinished = output.with_name(f".partial-{output.stem}-{_key(session, guidance)}")
 

@@ -451,3 +451,14 @@ def test_only_the_frames_asked_for_are_held(tmp_path):
     out = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     unit = 1024 if sys.platform == "linux" else 1
     assert int(out.stdout) * unit < 60 * 640 * 480 * 3
+
+
+def test_the_same_frames_make_the_same_file(tmp_path):
+    drift = torch.randn(22, 12, 18, 3, generator=torch.Generator().manual_seed(0)).cumsum(0) * 8 + 128
+    frames = torch.nn.functional.interpolate(drift.movedim(-1, 1), size=(46, 70), mode="bilinear").movedim(1, -1)
+    video = Video(frames=frames.clamp(0, 255).byte().contiguous(), fps=24)
+    made = set()
+    for _ in range(40):
+        video_io.write_video(video, tmp_path / "out.mp4")
+        made.add((tmp_path / "out.mp4").read_bytes())
+    assert len(made) == 1

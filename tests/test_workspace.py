@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import ex4d_core as ex4d
-from ex4d_core.errors import OutputFailed
+from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import kept_folder
 from ex4d_core.generate import generate_file, read_guidance
 from ex4d_core.registry import Registry
@@ -144,6 +144,12 @@ def test_the_last_stage_on_its_own_goes_on_beside_its_output(session, guidance, 
     generate_file(session(preview_every=4), guidance, output)
     assert STEPS_DONE == [1, 2, 3, 4]
     assert sorted(path.name for path in output.parent.iterdir()) == ["out.mp4", "out_preview.mp4"]
+
+
+def test_an_output_that_cannot_be_written_is_said_before_the_work(session, guidance, tmp_path):
+    with pytest.raises(InvalidInput, match=r"its name must end in one of \.mp4"):
+        generate_file(session(), guidance, tmp_path / "out.png")
+    assert STEPS_DONE == []
 
 
 def test_other_guidance_does_not_go_on_with_what_was_left(session, guidance, tmp_path):

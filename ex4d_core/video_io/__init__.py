@@ -2,6 +2,15 @@
 
 from ex4d_core.video_io.read import read_mask, read_video
 from ex4d_core.video_io.source import VideoInfo, probe_video
-from ex4d_core.video_io.write import write_frames, write_mask, write_video
+from ex4d_core.video_io.write import check_name, write_frames, write_mask, write_video
 
-__all__ = ["VideoInfo", "probe_video", "read_mask", "read_video", "write_frames", "write_mask", "write_video"]
+__all__ = [
+    "VideoInfo",
+    "check_name",
+    "probe_video",
+    "read_mask",
+    "read_video",
+    "write_frames",
+    "write_mask",
+    "write_video",
+]

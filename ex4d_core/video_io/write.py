@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 H264_SUFFIXES = (".mp4", ".m4v", ".mov")
 FFV1_SUFFIX = ".mkv"
 
-MASK_OPTIONS = {"crf": "4", "qmax": "16", "preset": "medium", "profile": "high"}
+X264_OPTIONS = {"preset": "medium", "profile": "high", "x264-params": "cpu-independent=1"}
+"""Without the last, x264 now and then makes another file of the same small frames."""
+
+MASK_OPTIONS = {"crf": "4", "qmax": "16", **X264_OPTIONS}
 """Quantiser 16 is a step of 4 of 255 levels: black and white stay far from the threshold half-way between them."""
 
 FFV1_OPTIONS = {"level": "3", "slices": "4", "slicecrc": "1", "coder": "1", "g": "1"}
@@ -62,8 +65,7 @@ def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, 
     if _is_lossless(path):
         _write(path, frames, _rgb_exact, fps, "ffv1", FFV1_OPTIONS)
     else:
-        options = {"crf": str(crf), "preset": "medium", "profile": "high"}
-        _write(path, frames, _rgb_420, fps, "libx264", options)
+        _write(path, frames, _rgb_420, fps, "libx264", {"crf": str(crf), **X264_OPTIONS})
 
 
 def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> None:
@@ -87,6 +89,15 @@ def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> 
 def _refuse_empty(frames: Tensor, path: str | os.PathLike[str]) -> None:
     if len(frames) == 0:
         raise InvalidInput(f"{path} cannot be written: there are no frames")
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """See that `write_video` can write a file of this name, before there is anything to write.
+
+    Raises:
+        InvalidInput: it cannot, by its suffix.
+    """
+    _is_lossless(path)
 
 
 def _is_lossless(path: str | os.PathLike[str]) -> bool:

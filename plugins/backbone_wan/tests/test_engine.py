@@ -9,6 +9,7 @@ from ex4d_backbone_wan import memory, speed
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.engine import Engine, Recipe, make_denoiser
 from ex4d_backbone_wan.memory import GIBI, Place
+from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.parallel import ParallelDenoiser
 from ex4d_core.errors import InvalidInput
 
@@ -151,3 +152,9 @@ def test_steps_are_skipped_only_where_speed_is_fast(source, monkeypatch, given, 
 def test_more_gpus_are_more_processes(source):
     assert isinstance(make_denoiser(recipe(source), device=CPU, gpus=1, guided=True), Engine)
     assert isinstance(make_denoiser(recipe(source), device=CPU, gpus=2, guided=True), ParallelDenoiser)
+
+
+@pytest.mark.parametrize(("gpus", "merged_on"), [(1, "cuda:1"), (2, "cuda")])
+def test_loras_are_merged_on_the_card_that_was_asked_for(gpus, merged_on):
+    recipe = Recipe.of(WanOptions(gpus=gpus), None, dtype=torch.float32, device=torch.device("cuda:1"))
+    assert recipe.source.merge_on == torch.device(merged_on)

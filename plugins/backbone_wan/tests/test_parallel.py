@@ -134,6 +134,11 @@ def test_tokens_that_cannot_be_shared_out_are_named(saved, team):
         denoiser.denoise(told, torch.zeros(1, 36, 3, 6, 6), schedule=SCHEDULE, guidance=1.0, after_step=lambda *_: None)
 
 
+def test_heads_that_cannot_be_shared_out_are_named(saved, team):
+    with pytest.raises(InvalidInput, match=r"4 attention heads cannot be shared out evenly to 3 GPUs; use --gpus 1"):
+        denoised(team(saved, gpus=3, guided=False), guidance=1.0)
+
+
 def test_who_does_what():
     assert layout(gpus=4, guided=True, kind="cpu") == Layout("cpu", halves=2, degree=2)
     assert layout(gpus=3, guided=False, kind="cpu") == Layout("cpu", halves=1, degree=3)

@@ -35,11 +35,11 @@ def test_listing_and_making_options_imports_neither_torch_nor_diffusers():
     assert not {"torch", "numpy", "diffusers", "transformers", "peft", "huggingface_hub"} & set(done.stdout.split())
 
 
-def test_texts_of_options_say_sizes_ranges_and_gibibytes():
-    options = WanOptions(size="832x480", erode="3..4", memory="12.5")
-    assert (options.working_size, options.eroded, options.memory_gib) == ((832, 480), (3, 4), 12.5)
-    options = WanOptions(size="same", erode="0", memory="none")
-    assert (options.working_size, options.eroded, options.memory_gib) == (None, None, None)
+def test_texts_of_options_say_sizes_and_ranges():
+    options = WanOptions(size="832x480", erode="3..4")
+    assert (options.working_size, options.eroded) == ((832, 480), (3, 4))
+    options = WanOptions(size="same", erode="0")
+    assert (options.working_size, options.eroded) == (None, None)
     assert WanOptions(erode="3").eroded == (3, 3)
 
 

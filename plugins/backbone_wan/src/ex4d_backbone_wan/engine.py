@@ -56,10 +56,10 @@ class Recipe:
     batch_guidance: Switch = "auto"
 
     @classmethod
-    def of(cls, options: WanOptions, checkpoint: Checkpoint, *, dtype: torch.dtype, kind: str) -> Recipe:
-        """Return what the options say, for devices of a kind such as "cuda"."""
+    def of(cls, options: WanOptions, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device) -> Recipe:
+        """Return what the options say, for a device, or for as many of its kind as they say."""
         return cls(
-            source=CheckpointSource(checkpoint, torch.device(kind)),
+            source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
             dtype=dtype,
             speed=options.speed,
             step_cache=options.step_cache,

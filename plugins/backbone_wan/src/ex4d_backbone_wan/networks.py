@@ -73,7 +73,7 @@ class Networks:
     @cached_property
     def denoiser(self) -> Denoiser:
         """The transformer and the sampler, on as many GPUs as are asked for."""
-        recipe = Recipe.of(self._options, self.checkpoint, dtype=self.dtype, kind=self.device.type)
+        recipe = Recipe.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
         guided = self._options.guidance > 1
         return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=guided)
 

@@ -161,11 +161,6 @@ class WanOptions:
         """Smallest and largest side of the eroding square in pixels, both included, or None for no erosion."""
         return _erode(self.erode)
 
-    @property
-    def memory_gib(self) -> float | None:
-        """The budget in GiB; None for `none` and `auto`."""
-        return _memory(self.memory)
-
 
 def _frames(name: str, value: int, *, least: int) -> None:
     if value < least or value % STRIDE != 1:
@@ -196,9 +191,8 @@ def _erode(text: str) -> tuple[int, int] | None:
     return (least, most) if most > 0 else None
 
 
-def _memory(text: str) -> float | None:
+def _memory(text: str) -> None:
     if text in ("none", "auto"):
-        return None
+        return
     if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) <= 0:
         raise ValueError(f"memory must be none, auto or a number of GiB such as 24, not {text!r}")
-    return float(text)

@@ -157,11 +157,13 @@ class _RankEngine(Engine):
                 share_tokens(self._transformer, self._mesh)
 
     def _settle(self, latents: Tensor) -> None:
-        tokens = self._tokens(latents)
-        if tokens % self._layout.degree:
+        degree, fewer = self._layout.degree, f"use --gpus {self._layout.halves}"
+        tokens, heads = self._tokens(latents), self._transformer.config.num_attention_heads
+        if heads % degree:
+            raise InvalidInput(f"{heads} attention heads cannot be shared out evenly to {degree} GPUs; {fewer}")
+        if tokens % degree:
             raise InvalidInput(
-                f"{tokens} tokens cannot be shared out evenly to {self._layout.degree} GPUs; "
-                f"use --gpus {self._layout.halves}, or another --set backbone.size"
+                f"{tokens} tokens cannot be shared out evenly to {degree} GPUs; {fewer}, or another --set backbone.size"
             )
         super()._settle(latents)
 
