@@ -80,10 +80,12 @@ class Networks:
     @contextmanager
     def using(self, network: nn.Module) -> Iterator[None]:
         """Have a network on the device during a block; where memory is short it is nowhere else."""
-        network.to(self.device)
-        yield
-        if self._is_short:
-            network.to("cpu")
+        try:
+            network.to(self.device)
+            yield
+        finally:
+            if self._is_short:
+                network.to("cpu")
 
     @property
     def _is_short(self) -> bool:

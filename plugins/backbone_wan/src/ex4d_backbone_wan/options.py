@@ -27,6 +27,9 @@ NEGATIVE_PROMPT = (
 STRIDE = 4
 """Frames to a latent frame, but for the first, which has a frame of its own: Wan takes 4k+1 frames."""
 
+LARGEST = 8192
+"""Pixels along a side; more is a slip of the finger."""
+
 PATCH = 16
 """Sides that the transformer works on are multiples of this: 8 from the VAE times 2 from its patches."""
 
@@ -178,8 +181,10 @@ def _size(text: str) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     sides = tuple(map(int, match.groups())) if match else (0, 0)
-    if any(side < PATCH or side % PATCH for side in sides):
-        raise ValueError(f"size must be same, or WIDTHxHEIGHT in multiples of {PATCH} such as 832x480, not {text!r}")
+    if any(side < PATCH or side % PATCH or side > LARGEST for side in sides):
+        raise ValueError(
+            f"size must be same, or WIDTHxHEIGHT in multiples of {PATCH} up to {LARGEST} such as 832x480, not {text!r}"
+        )
     return sides[0], sides[1]
 
 
@@ -188,6 +193,8 @@ def _erode(text: str) -> tuple[int, int] | None:
     if match is None or (match[2] is not None and not 1 <= int(match[1]) <= int(match[2])):
         raise ValueError(f"erode must be a range such as 2..8, one number of pixels, or 0, not {text!r}")
     least, most = int(match[1]), int(match[2] or match[1])
+    if most > LARGEST:
+        raise ValueError(f"erode must be {LARGEST} pixels at most, not {text!r}")
     return (least, most) if most > 0 else None
 
 
