@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ex4d_core.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
-from ex4d_core.plugins import Offer, Plugins
+from ex4d_core.plugins import Offer, Plugins, Problem
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
@@ -32,8 +32,8 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
         yield broken
 
 
-def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
-    """Yield everything about the components and plugins of a name.
+def named(plugins: Plugins, name: str) -> tuple[list[Offer], list[Problem]]:
+    """Return what has a name: components, those of a plugin or a distribution, and plugins that do not work.
 
     Raises:
         ComponentNotFound: nothing has that name.
@@ -45,6 +45,16 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         raise ComponentNotFound(
             f"there is no component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list"
         )
+    return offers, problems
+
+
+def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
+    """Yield everything about the components and plugins of a name.
+
+    Raises:
+        ComponentNotFound: nothing has that name.
+    """
+    offers, problems = named(plugins, name)
     for problem in problems:
         yield escape(problem.sentence())
     for offer in offers:

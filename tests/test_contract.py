@@ -13,7 +13,6 @@ from ex4d_core.testing.contracts import (
 
 class TestFile(DepthEstimatorContract):
     name = "file"
-    from_pictures = False
     steadiness = 1e-6
     accuracy = 1e-6
 

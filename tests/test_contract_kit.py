@@ -11,7 +11,7 @@ from ex4d_core.testing.checking import run_contract
 from tests import wrong_components as wrong
 
 CLAIMS = {
-    "depth": {"steadiness": 0.05},
+    "depth": {"any_clip": True, "steadiness": 0.05},
     "mesh": {"closed": True},
     "trajectory": {"starts_at_source": True},
     "renderer": {"twin": "zbuffer"},
