@@ -227,9 +227,11 @@ def generate(
 ) -> None:
     """Fill in what a colour and a mask video do not know: the last stage on its own."""
     from ex4d_core.generate import generate_file, read_guidance
+    from ex4d_core.stray_output import stray_output
 
     session = _session(config, quiet or json_, ("backbone",))
-    generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
+    with stray_output():
+        generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
     typer.echo(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
 
@@ -349,7 +351,7 @@ def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session
 
     reporter = ConsoleReporter(quiet=quiet)
     session = Session(config, reporter=reporter)
-    for problem in session.registry.plugins.problems:
+    for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
     session.check(*roles)
     return session

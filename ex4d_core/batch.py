@@ -17,6 +17,7 @@ from ex4d_core.pipeline import Shot, StageRecord
 from ex4d_core.plugins import describe
 from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.session import Session
+from ex4d_core.stray_output import stray_output
 
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
@@ -101,7 +102,8 @@ def depth_batch(
 def _run_one(session: Session, outcome: Outcome, write: Callable[[Shot], Exported]) -> Outcome:
     try:
         session.reporter.note(outcome.title)
-        exported = write(session.shot(outcome.clip, folder=outcome.folder))
+        with stray_output():
+            exported = write(session.shot(outcome.clip, folder=outcome.folder))
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # A plugin may fail in ways that nobody foresaw; the other clips still run.

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from ex4d_core.errors import PluginFailed
+from ex4d_core.errors import Ex4dError, PluginFailed
+from ex4d_core.hub import cached
 from ex4d_core.plugins import Offer, Plugins
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
@@ -36,14 +37,28 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
     yield from _devices(plugins)
     yield Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
     for offer in plugins.offers:
-        missing = offer.missing_needs()
-        state = f"ready, from {offer.distribution} {offer.version}"
-        if missing:
-            state = f"needs {', '.join(missing)}; licence: {offer.provider.licence}"
-        mend = " && ".join(offer.install_commands()) if missing else ""
-        yield Finding(what=f"{offer.role} {offer.name}", state=state, mend=mend)
+        yield _component(offer)
     for problem in plugins.problems:
         yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)
+
+
+def _component(offer: Offer) -> Finding:
+    what = f"{offer.role} {offer.name}"
+    if missing := offer.missing_needs():
+        state = f"needs {', '.join(missing)}; licence: {offer.provider.licence}"
+        return Finding(what=what, state=state, mend=" && ".join(offer.install_commands()))
+    if offer.provider.weights and not _has_weights(offer):
+        state = f"its weights are not here; licence: {offer.provider.licence}"
+        return Finding(what=what, state=state, mend=f"ex4d fetch {offer.name}")
+    return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
+
+
+def _has_weights(offer: Offer) -> bool:
+    """Return whether the weights of the default options are here."""
+    try:
+        return all(cached(files) for files in offer.weights(offer.provider.options()))
+    except Ex4dError:  # without the hub's client there is nothing of the hub's
+        return False
 
 
 def _devices(plugins: Plugins) -> Iterator[Finding]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pluggy
 
 from ex4d_core.provider import Provider
 
 hookspec = pluggy.HookspecMarker("ex4d")
 hookimpl = pluggy.HookimplMarker("ex4d")
+
+PLUGIN_API = 1
+"""Goes up by one when something is added or changed that a plugin could notice. A plugin's module may say the number
+that it was written for, `EX4D_API = 1`; one that says nothing counts as 1."""
+
+CHANGES: Mapping[int, str] = {}
+"""For each API that plugins written for an earlier one cannot work with: what their authors must change."""
 
 
 @hookspec

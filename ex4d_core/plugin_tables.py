@@ -16,7 +16,7 @@ from ex4d_core.plugins import Offer, Plugins, Problem
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
-    """Yield a table of components and, if there are any, one of problems."""
+    """Yield a table of components and, where there are any, tables of problems."""
     table = Table("role", "name", "what it does", "licence", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
@@ -24,12 +24,18 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
             offer.role, offer.name, escape(offer.provider.summary), escape(offer.provider.licence), escape(origin)
         )
     yield table
-    if plugins.problems:
-        broken = Table("plugin", "what is wrong", "type next", title="left out", title_justify="left")
-        for problem in plugins.problems:
-            who = f"{problem.plugin} ({problem.distribution} {problem.version})"
-            broken.add_row(*map(escape, (who, problem.error, problem.next_step)))
-        yield broken
+    for title, left_out in (("left out", True), ("works, but", False)):
+        problems = [problem for problem in plugins.problems if problem.left_out is left_out]
+        if problems:
+            yield _problems_table(title, problems)
+
+
+def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
+    table = Table("plugin", "what is wrong", "type next", title=title, title_justify="left")
+    for problem in problems:
+        who = f"{problem.plugin} ({problem.distribution} {problem.version})"
+        table.add_row(*map(escape, (who, problem.error, problem.next_step)))
+    return table
 
 
 def named(plugins: Plugins, name: str) -> tuple[list[Offer], list[Problem]]:

@@ -5,26 +5,29 @@ There is no global plugin manager: `find_plugins` looks afresh each time and ret
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import os
-import re
-import sys
+import reprlib
 import textwrap
+import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
 import attrs
 import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 import ex4d_core
 from ex4d_core import hookspecs
-from ex4d_core.errors import PluginFailed
+from ex4d_core.errors import PluginFailed, nearest
 from ex4d_core.hub import HubFiles
 from ex4d_core.provider import Provider
+from ex4d_core.stray_output import stray_output
 
 BUILTINS = ("ex4d_core.builtin.plugin",)
 """Modules of the core that are plugins like any other."""
@@ -42,6 +45,13 @@ ROLES = {
     "backbone": "ex4d_backbones",
 }
 """Each role and the hook that offers components for it."""
+
+SLOW = 1.0
+"""Seconds that asking one plugin may take before people are told who makes them wait."""
+
+
+class _OtherCore(PluginFailed):
+    """The plugin and this version of the core do not fit."""
 
 
 @attrs.frozen(kw_only=True)
@@ -132,8 +142,9 @@ class Offer:
     def _imported(self, path: str) -> Any:
         module, _, name = path.partition(":")
         try:
-            return getattr(importlib.import_module(module), name)
-        except Exception as error:
+            with stray_output():
+                return getattr(importlib.import_module(module), name)
+        except (Exception, SystemExit) as error:
             raise PluginFailed(
                 f"the {self.role} {self.name!r} of {self.distribution} {self.version} could not be loaded: "
                 f"{describe(error)}; try `pip install --upgrade {self.distribution}`"
@@ -142,7 +153,7 @@ class Offer:
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """A plugin that is installed and does not work."""
+    """Something wrong with a plugin that is installed."""
 
     plugin: str
     distribution: str
@@ -152,19 +163,26 @@ class Problem:
     error: str
     next_step: str
     """The command to type next."""
+    left_out: bool = True
+    """Whether nothing of the plugin can be used; otherwise it works and could do better."""
 
     def sentence(self) -> str:
         """Return one line for a warning."""
         who = f"plugin {self.plugin!r} ({self.distribution} {self.version})"
-        return f"{who} is left out: {self.error}; try: {self.next_step}"
+        return f"{who} {'is left out' if self.left_out else 'works, but'}: {self.error}; try: {self.next_step}"
 
 
 @attrs.frozen(kw_only=True)
 class Plugins:
-    """What is installed: the components that work, and the plugins that do not."""
+    """What is installed: the components that work, and what is wrong with plugins."""
 
     offers: tuple[Offer, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def broken(self) -> tuple[Problem, ...]:
+        """The plugins that are left out."""
+        return tuple(problem for problem in self.problems if problem.left_out)
 
 
 @attrs.frozen(kw_only=True)
@@ -193,12 +211,17 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
     for source in _sources():
         if unwanted & {source.plugin, source.distribution}:
             continue
-        try:
-            offers += _ask(source)
-        # A plugin may do anything while it is imported, sys.exit() included; only the user's own Ctrl-C gets through.
-        except (Exception, SystemExit) as error:
-            problems.append(_problem(source, error))
-    return Plugins(offers=tuple(offers), problems=tuple(problems))
+        started = time.perf_counter()
+        with stray_output() as heard:
+            try:
+                offers += _ask(source)
+            except KeyboardInterrupt:  # the user's own Ctrl-C
+                raise
+            except BaseException as error:  # a plugin may do anything while it is imported, sys.exit() included
+                problems.append(_problem(source, error))
+            else:
+                problems += _remarks(source, time.perf_counter() - started, heard.text)
+    return Plugins(offers=tuple(offers), problems=(*problems, *_clashes(offers)))
 
 
 def _can_be_found(module: str) -> bool:
@@ -221,71 +244,136 @@ def _sources() -> Iterator[_Source]:
         )
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         dist = entry.dist
-        wants = "" if dist is None else next((r for r in dist.requires or [] if _is_about_core(r)), "")
         yield _Source(
             plugin=entry.name,
             module=entry.value,
             distribution="unknown" if dist is None else dist.name,
             version="unknown" if dist is None else dist.version,
-            wants=wants,
+            wants=next(filter(_is_about_core, (dist and dist.requires) or ()), ""),
         )
 
 
 def _is_about_core(requirement: str) -> bool:
-    return re.match(r"ex4d[-_.]core\b", requirement, re.IGNORECASE) is not None
+    try:
+        asked = Requirement(requirement)
+    except InvalidRequirement:  # pip already warns of it, and the plugin may work all the same
+        return False
+    holds_here = asked.marker is None or asked.marker.evaluate({"extra": ""})
+    return canonicalize_name(asked.name) == CORE_DISTRIBUTION and holds_here
 
 
 def _ask(source: _Source) -> list[Offer]:
     """Import one plugin and ask it for its offers, in a manager of its own."""
     _check_core_version(source.wants)
+    module = importlib.import_module(source.module)
+    _check_api(module)
     manager = pluggy.PluginManager("ex4d")
     manager.add_hookspecs(hookspecs)
-    # What a plugin prints must not end up in output that a machine reads.
-    with contextlib.redirect_stdout(sys.stderr):
-        manager.register(importlib.import_module(source.module), name=source.plugin)
-        manager.check_pending()
-        return [
-            Offer(
-                role=role,
-                provider=provider,
-                plugin=source.plugin,
-                distribution=source.distribution,
-                version=source.version,
-            )
-            for role, hook in ROLES.items()
-            for providers in getattr(manager.hook, hook)()
-            for provider in _checked(providers, hook)
-        ]
+    manager.register(module, name=source.plugin)
+    _check_hooks(manager, module)
+    return [
+        Offer(
+            role=role,
+            provider=provider,
+            plugin=source.plugin,
+            distribution=source.distribution,
+            version=source.version,
+        )
+        for role, hook in ROLES.items()
+        for providers in getattr(manager.hook, hook)()
+        for provider in _checked(providers, hook)
+    ]
+
+
+def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
+    implemented = [caller.name for caller in manager.get_hookcallers(module) or ()]
+    if unknown := sorted(set(implemented) - set(ROLES.values())):
+        raise PluginFailed(f"there is no hook {unknown[0]!r}{nearest(unknown[0], ROLES.values())}")
+    if not implemented:
+        raise PluginFailed(f"{module.__name__} offers nothing: it has no function marked with @hookimpl")
 
 
 def _checked(providers: object, hook: str) -> list[Provider]:
     if not isinstance(providers, list) or not all(isinstance(provider, Provider) for provider in providers):
-        raise TypeError(f"{hook} must return a list of Provider, not {providers!r:.80}")
+        raise TypeError(f"{hook} must return a list of Provider, not {reprlib.repr(providers)}")
+    names = [provider.name for provider in providers]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PluginFailed(f"{hook} offers {twice[0]!r} more than once")
     return providers
 
 
 def _check_core_version(wants: str) -> None:
-    try:
-        fits = not wants or Requirement(wants).specifier.contains(ex4d_core.__version__, prereleases=True)
-    except InvalidRequirement:
-        fits = True  # pip already warns of it, and the plugin may work all the same
-    if not fits:
-        raise PluginFailed(f"it asks for {wants}, and this is {CORE_DISTRIBUTION} {ex4d_core.__version__}")
+    if wants and not Requirement(wants).specifier.contains(ex4d_core.__version__, prereleases=True):
+        raise _OtherCore(f"it asks for {wants}, and this is {CORE_DISTRIBUTION} {ex4d_core.__version__}")
+
+
+def _check_api(module: ModuleType) -> None:
+    """Refuse a plugin for a later API, and one for an earlier where that cannot work any more."""
+    written_for = getattr(module, "EX4D_API", 1)
+    if type(written_for) is not int or written_for < 1:
+        raise PluginFailed(f"EX4D_API must be a whole number from 1, not {written_for!r}")
+    current = hookspecs.PLUGIN_API
+    if written_for > current:
+        raise _OtherCore(f"it is written for plugin API {written_for}, and this core has {current}")
+    if changes := [what for api, what in sorted(hookspecs.CHANGES.items()) if api > written_for]:
+        raise PluginFailed(
+            f"it is written for plugin API {written_for}, and this core has {current}; its authors must change: "
+            + "; ".join(changes)
+        )
 
 
 def _problem(source: _Source, error: BaseException) -> Problem:
-    upgrade = CORE_DISTRIBUTION if isinstance(error, PluginFailed) else source.distribution
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    own = source.module.partition(".")[0]
-    if missing and missing.partition(".")[0] != own:
-        next_step = f"pip install {missing.partition('.')[0]}"
-    else:
-        next_step = f"pip install --upgrade {upgrade}"
+    ours = isinstance(error, PluginFailed)
+    return _about(source, error=str(error) if ours else describe(error), next_step=_next_step(source, error))
+
+
+def _next_step(source: _Source, error: BaseException) -> str:
+    upgrade = f"pip install --upgrade {source.distribution}"
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if isinstance(error, _OtherCore) or missing == ex4d_core.__name__:
+        return f"{upgrade} {CORE_DISTRIBUTION}"  # pip finds versions that fit together
+    if missing and missing != source.module.partition(".")[0]:
+        return f"pip install {missing}"
+    return upgrade
+
+
+def _about(source: _Source, *, error: str, next_step: str, left_out: bool = True) -> Problem:
     return Problem(
         plugin=source.plugin,
         distribution=source.distribution,
         version=source.version,
         wants=source.wants,
-        error=str(error) if isinstance(error, PluginFailed) else describe(error),
+        error=error,
         next_step=next_step,
+        left_out=left_out,
     )
+
+
+def _remarks(source: _Source, seconds: float, printed: str) -> Iterator[Problem]:
+    """Yield what a plugin that works could do better."""
+    upgrade = f"pip install --upgrade {source.distribution}"
+    if seconds > SLOW:
+        error = f"asking what it offers took {seconds:.1f} s, and every command waits for it"
+        yield _about(source, error=error, next_step=upgrade, left_out=False)
+    if printed.strip():
+        said = textwrap.shorten(printed, 60, placeholder=" ...")
+        yield _about(source, error=f"it prints when it is imported: {said!r}", next_step=upgrade, left_out=False)
+
+
+def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:
+    """Yield each plugin whose component shares its name with another's; both stay."""
+    named = defaultdict(list)
+    for offer in offers:
+        named[offer.role, offer.name].append(offer)
+    for (role, name), clashing in named.items():
+        other = clashing[0].distribution
+        for offer in clashing[1:]:
+            yield Problem(
+                plugin=offer.plugin,
+                distribution=offer.distribution,
+                version=offer.version,
+                wants="",
+                error=f"{other} has a {role} {name!r} too; call this one {name}@{offer.distribution}",
+                next_step=f"ex4d plugins show {name}",
+                left_out=False,
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
 from ex4d_core.plugins import ROLES, Offer, Plugins, find_plugins
+from ex4d_core.stray_output import stray_output
 
 AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
     "depth": ("depthcrafter",),
@@ -27,6 +28,10 @@ class Choice:
     offer: Offer
     instead_of: tuple[str, ...] = ()
     """What would have been better, each with the reason why it was not taken."""
+
+
+def _full_names(offers: Iterable[Offer]) -> str:
+    return " or ".join(f"{offer.name}@{offer.distribution}" for offer in offers)
 
 
 class Registry:
@@ -48,21 +53,21 @@ class Registry:
     def find(self, role: str, name: str) -> Offer:
         """Return the offer of a name, or of `name@distribution` where two plugins use one name.
 
+        The plain name of a built-in component stays its own, whatever is installed.
+
         Raises:
             ComponentNotFound: nothing of that name is installed.
             PluginFailed: the plugin of that name is installed and broken.
             InvalidConfig: several plugins offer the name.
         """
         wanted, _, distribution = name.partition("@")
-        offers = self.offers(role)
-        found = [o for o in offers if o.name == wanted and distribution in ("", o.distribution)]
+        found = self._named(role, wanted, distribution)
         if len(found) == 1:
             return found[0]
         if found:
-            choices = " or ".join(f"{o.name}@{o.distribution}" for o in found)
-            raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {choices}")
+            raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {_full_names(found)}")
         self._refuse_broken(wanted)
-        names = sorted({o.name for o in offers})
+        names = sorted({o.name for o in self.offers(role)})
         raise ComponentNotFound(
             f"there is no {role} {name!r}{nearest(wanted, names)}; installed: {', '.join(names) or 'none'}"
         )
@@ -100,7 +105,13 @@ class Registry:
         """
         better: list[str] = []
         unfetched: list[Offer] = []
-        for offer in (offer for name in AUTO_ORDER[role] for offer in self.offers(role) if offer.name == name):
+        for name in AUTO_ORDER[role]:
+            found = self._named(role, name)
+            if len(found) > 1:
+                better.append(f"{name} is offered by several plugins (say {_full_names(found)})")
+            if len(found) != 1:
+                continue
+            offer = found[0]
             if obstacle := offer.obstacle(device_type):
                 better.append(f"{offer.name} {obstacle}")
             elif lacks_weights(offer):
@@ -114,11 +125,18 @@ class Registry:
         bring = "give --depth-file FILE, or " if role == "depth" else ""
         raise ComponentNotFound(f"no {role} can be chosen on its own here; {bring}name one with --{role}: {names}")
 
+    def _named(self, role: str, name: str, distribution: str = "") -> list[Offer]:
+        """Return what a name means: a built-in component's plain name is its own, whatever is installed."""
+        found = [o for o in self.offers(role) if o.name == name and distribution in ("", o.distribution)]
+        return [o for o in found if o.builtin] or found
+
     def _refuse_broken(self, name: str) -> None:
-        for problem in self.plugins.problems:
+        for problem in self.plugins.broken:
             if name in (problem.plugin, problem.distribution):
                 raise PluginFailed(problem.sentence())
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the component of an offer and make it."""
-        return offer.load()(options, device=device)
+        component = offer.load()
+        with stray_output():
+            return component(options, device=device)

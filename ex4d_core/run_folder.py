@@ -101,6 +101,11 @@ class _Group:
         """Return whether the files are there and were made from the artifact; `known` has their stamps by name."""
         return all(self._is_known(path, known.get(path.name)) for path in self.files.values())
 
+    def edited(self, known: Tree) -> list[Path]:
+        """Return which of the files, stamps of all being known, people have changed."""
+        changes = self.files.values() if self.editable else ()
+        return [path for path in changes if known[path.name].get("blake2b") != tree_hash(path)]
+
     def _is_known(self, path: Path, stamp: Any) -> bool:
         try:
             size = path.stat().st_size
@@ -115,11 +120,15 @@ def _bring_up_to_date(shot: Shot, groups: Iterable[_Group]) -> Exported:
     records_before = len(shot.records)
     files: dict[str, Path] = {}
     for group in groups:
-        if not group.is_fresh(known):
+        fresh = group.is_fresh(known)
+        if not fresh:
             group.write()
             # At once: if what follows fails or is stopped, this would be taken for depth that somebody edited.
             _write_stamps(shot, group)
-        elif group.stage:
+        else:
+            for path in group.edited(known):
+                shot.session.reporter.note(f"{path} was changed since it was written; it stays as it is")
+        if fresh and group.stage:
             shot.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Cost()))
         files |= group.files
     return Exported(files=files, records=tuple(shot.records[records_before:]))

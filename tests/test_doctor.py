@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ex4d_core.doctor import examine
+from ex4d_core.hub import HubFiles
 from tests.backbones import STEPWISE, plugins_with
 
 GIB = 2**30
@@ -59,6 +60,17 @@ def test_advice_that_fails_is_said_and_the_rest_goes_on(advice, says):
     found = dict(findings(attrs.evolve(STEPWISE, advice=advice)))
     assert says in found["cuda:0 stepwise"]
     assert found["cuda:1"] == "Card, 8 GiB"
+
+
+def wanted(options):
+    return [HubFiles(repo="nobody/has-this", revision="main")]
+
+
+def test_weights_that_are_not_here_are_said_with_the_command():
+    plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:wanted"))
+    (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
+    assert found.state.startswith("its weights are not here")
+    assert found.mend == "ex4d fetch stepwise"
 
 
 @pytest.mark.usefixtures("two_gpus")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ex4d_core import hookspecs
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.plugins import ROLES, Plugins, find_plugins
 from ex4d_core.registry import Registry
@@ -52,8 +53,6 @@ def test_the_built_in_components_are_listed_as_such():
 
 
 def test_every_hook_is_a_role():
-    from ex4d_core import hookspecs
-
     assert {name for name in vars(hookspecs) if name.startswith("ex4d_")} == set(ROLES.values())
 
 
@@ -73,6 +72,10 @@ def test_a_plugin_on_the_path_is_found(install):
         (GOOD.replace("ex4d_depth_estimators()", "ex4d_depth_estimators(video)"), "video"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("this is no python", "SyntaxError"),
+        ("class Stop(BaseException): pass\nraise Stop", "Stop"),
+        (GOOD.replace("@hookimpl", ""), "offers nothing: it has no function marked with @hookimpl"),
+        (GOOD.replace("[Provider(", "2 * [Provider("), "offers 'mine' more than once"),
+        (GOOD + "\nEX4D_API = '1'\n", "EX4D_API must be a whole number from 1, not '1'"),
     ],
 )
 def test_a_broken_plugin_is_a_problem_and_the_rest_works(install, code, says):
@@ -85,11 +88,29 @@ def test_a_broken_plugin_is_a_problem_and_the_rest_works(install, code, says):
     assert "mine" in [offer.name for offer in plugins.offers]
 
 
+@pytest.mark.parametrize(
+    ("code", "next_step"),
+    [
+        ("import ex4d_core.no_such_part", "pip install --upgrade broken-dist ex4d-core"),
+        ("from ex4d_core.errors import PluginFailed; raise PluginFailed('x')", "pip install --upgrade broken-dist"),
+    ],
+)
+def test_the_next_command_fits_the_fault(install, code, next_step):
+    install("broken", code)
+    assert problem_of(find_plugins(), "broken").next_step == next_step
+
+
+@pytest.mark.parametrize("requires", ["ex4d-core-extras>=99", "ex4d-core>=99; extra == 'test'", "ex4d.core >=0.1"])
+def test_only_what_a_plugin_asks_of_the_core_itself_counts(install, requires):
+    install("good", GOOD, requires=requires)
+    assert "mine" in [offer.name for offer in find_plugins().offers]
+
+
 def test_a_plugin_for_another_core_is_not_even_imported(install):
     install("newer", "raise RuntimeError('imported')", requires="ex4d-core>=99")
     problem = problem_of(find_plugins(), "newer")
     assert "it asks for ex4d-core>=99" in problem.error
-    assert problem.next_step == "pip install --upgrade ex4d-core"
+    assert problem.next_step == "pip install --upgrade newer-dist ex4d-core"
 
 
 def test_what_a_plugin_prints_does_not_reach_stdout(install, capsys):
@@ -113,6 +134,56 @@ def test_two_components_of_one_name_must_be_told_apart(install):
     assert registry.find("depth", "mine@twin-dist").distribution == "twin-dist"
 
 
+def test_a_plugin_never_takes_the_name_of_a_built_in_component(install):
+    install("twin", GOOD.replace("depth_estimators", "renderers"), component="torch")
+    registry = Registry(find_plugins())
+    assert registry.find("renderer", "torch").builtin
+    assert registry.find("renderer", "torch@twin-dist").distribution == "twin-dist"
+    assert registry.choose("renderer", "cpu").offer.name == "zbuffer"  # the built-in torch is for GPUs
+
+
+def test_auto_does_not_guess_which_of_two_plugins_is_meant(install):
+    for name in ("one", "other"):
+        install(name, GOOD.replace("depth_estimators", "backbones"), component="wan")
+    choice = Registry(find_plugins(disabled=["wan"])).choose("backbone", "cuda")
+    assert (choice.offer.name, choice.instead_of) == (
+        "inpaint",
+        ("wan is offered by several plugins (say wan@one-dist or wan@other-dist)",),
+    )
+
+
+def test_a_name_that_two_plugins_use_is_a_remark(install):
+    install("good", GOOD)
+    install("twin", GOOD)
+    remark = problem_of(find_plugins(), "twin")
+    assert (remark.left_out, remark.next_step) == (False, "ex4d plugins show mine")
+    assert remark.sentence().startswith("plugin 'twin' (twin-dist 1.0) works, but: good-dist has a depth 'mine' too")
+
+
+def test_a_plugin_for_an_api_that_is_still_understood_works(install, monkeypatch):
+    monkeypatch.setattr(hookspecs, "PLUGIN_API", 4)
+    monkeypatch.setattr(hookspecs, "CHANGES", {2: "Provider.terms is now Provider.licence"})
+    install("old", GOOD + "\nEX4D_API = 2\n")
+    assert Registry(find_plugins()).find("depth", "mine").distribution == "old-dist"
+
+
+@pytest.mark.parametrize("says", ["", "\nEX4D_API = 1\n"])
+def test_a_plugin_for_an_older_api_says_what_to_change(install, monkeypatch, says):
+    monkeypatch.setattr(hookspecs, "PLUGIN_API", 4)
+    monkeypatch.setattr(hookspecs, "CHANGES", {3: "return a list", 2: "rename terms to licence"})
+    install("old", GOOD + says)
+    problem = problem_of(find_plugins(), "old")
+    assert problem.error == (
+        "it is written for plugin API 1, and this core has 4; its authors must change: "
+        "rename terms to licence; return a list"
+    )
+    assert problem.next_step == "pip install --upgrade old-dist"
+
+
+def test_changes_are_of_apis_that_exist():
+    assert all(1 < api <= hookspecs.PLUGIN_API and what for api, what in hookspecs.CHANGES.items())
+
+
 def test_an_unknown_component_names_the_nearest():
     with pytest.raises(ComponentNotFound, match="there is no renderer 'zbufer'; did you mean 'zbuffer'"):
         Registry().find("renderer", "zbufer")
@@ -127,6 +198,13 @@ def test_asking_for_a_broken_plugin_says_what_is_wrong_with_it(install):
 def test_a_component_that_cannot_be_imported_says_so(install):
     install("good", GOOD)
     with pytest.raises(PluginFailed, match=r"'mine' of good-dist 1\.0 could not be loaded: ModuleNotFoundError"):
+        Registry(find_plugins()).find("depth", "mine").load()
+
+
+def test_a_component_that_ends_the_interpreter_when_it_is_imported_is_an_error(install, tmp_path):
+    (tmp_path / "leaves_for_good.py").write_text("import sys; sys.exit(3)")
+    install("good", GOOD.replace("nowhere_at_all", "leaves_for_good"))
+    with pytest.raises(PluginFailed, match="could not be loaded: SystemExit: 3"):
         Registry(find_plugins()).find("depth", "mine").load()
 
 
