@@ -284,6 +284,26 @@ def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component o
     _print(*details(find_plugins(), name))
 
 
+@plugins_app.command("check")
+def plugins_check(
+    name: Annotated[str | None, typer.Argument(help="Name of a component or plugin; all if left out.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Options to check it with.")] = None,
+    json_: Json = False,
+) -> None:
+    """Test whether components do what their role asks; exit with 1 where one does not."""
+    from ex4d_core.config import parse_settings
+    from ex4d_core.console import ConsoleReporter
+    from ex4d_core.plugin_check import check_json, check_plugins, check_tables, refuse_unchecked
+    from ex4d_core.plugins import find_plugins
+
+    with ConsoleReporter(quiet=json_).stage("check") as progress:
+        checks = check_plugins(find_plugins(), name, parse_settings(settings or ()), progress=progress)
+    refuse_unchecked(checks)
+    typer.echo(check_json(checks)) if json_ else _print(*check_tables(checks))
+    if not checks.good:
+        raise typer.Exit(1)
+
+
 @app.command()
 def doctor(json_: Json = False) -> None:
     """Say what this machine has, what is missing, and the command that mends it."""

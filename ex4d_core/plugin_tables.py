@@ -38,8 +38,8 @@ def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
     return table
 
 
-def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
-    """Yield everything about the components and plugins of a name.
+def named(plugins: Plugins, name: str) -> tuple[list[Offer], list[Problem]]:
+    """Return what has a name: components, those of a plugin or a distribution, and plugins that do not work.
 
     Raises:
         ComponentNotFound: nothing has that name.
@@ -51,6 +51,16 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         raise ComponentNotFound(
             f"there is no component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list"
         )
+    return offers, problems
+
+
+def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
+    """Yield everything about the components and plugins of a name.
+
+    Raises:
+        ComponentNotFound: nothing has that name.
+    """
+    offers, problems = named(plugins, name)
     for problem in problems:
         yield escape(problem.sentence())
     for offer in offers:

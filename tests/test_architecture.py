@@ -16,9 +16,9 @@ LAYERS = (
     {"workspace"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
-    {"config", "codecs", "depth_preview", "builtin", "stages", "testing", "plugin_tables"},
-    {"cam", "lens", "depth_export", "fetch"},
-    {"pipeline", "fetch_tables"},
+    {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
+    {"cam", "lens", "depth_export", "fetch", "testing"},
+    {"pipeline", "fetch_tables", "plugin_check"},
     {"session"},
     {"run_folder", "generate", "model"},
     {"batch"},
@@ -87,3 +87,16 @@ def test_nothing_is_pickled():
         return "import pickle" in text or "allow_pickle=True" in text or "weights_only=False" in text
 
     assert [path for path in python_files() if pickles(path)] == []
+
+
+@pytest.mark.parametrize(
+    "plugin", sorted((ROOT / "plugins").glob("*/pyproject.toml")), ids=lambda path: path.parent.name
+)
+def test_each_plugin_is_held_to_its_contract(plugin):
+    text = (plugin.parent / "tests" / "test_contract.py").read_text()
+    assert re.search(r"class Test\w+\(\w+Contract\)", text)
+
+
+def test_only_the_test_kit_imports_pytest():
+    users = [path for path in CORE.rglob("*.py") if re.search(r"^\s*(import|from) pytest\b", path.read_text(), re.M)]
+    assert [path for path in users if path.parts[len(CORE.parts)] != "testing"] == []

@@ -214,7 +214,8 @@ def _attach(transformer: Any, lora: Lora, adapter: str) -> None:
     """Put a LoRA beside the layers that it changes, in float32, and see that every tensor has its place."""
     tensors = lora_tensors(lora.path)
     compare(str(lora.path), given=_shapes(tensors), wanted=_places(transformer, tensors))
-    with warnings.catch_warnings():
+    # peft draws the numbers that are replaced here; those of others must not depend on it.
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are meant
         transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **_settings(lora.path))
     for name, tensor in tensors.items():

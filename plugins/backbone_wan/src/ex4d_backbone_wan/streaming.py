@@ -92,11 +92,14 @@ def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any], w
 
 @contextmanager
 def _without_memory() -> Iterator[None]:
-    """Make networks in this block whose weights take neither memory nor the time to draw them."""
+    """Make networks in this block whose weights take neither memory nor the time to draw them.
+
+    What networks draw all the same leaves the random numbers of others as they were.
+    """
     from accelerate import init_empty_weights
     from diffusers.models.modeling_utils import no_init_weights
 
-    with no_init_weights(), init_empty_weights(include_buffers=False):
+    with no_init_weights(), init_empty_weights(include_buffers=False), torch.random.fork_rng(devices=[]):
         yield
 
 

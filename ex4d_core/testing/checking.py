@@ -1,0 +1,143 @@
+"""Runs the contract of a component that is installed, outside of its own tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import types
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from ex4d_core.errors import PluginFailed
+from ex4d_core.plugins import Offer
+
+State = Literal["passed", "failed", "skipped"]
+
+
+@attrs.frozen(kw_only=True)
+class TestOutcome:
+    """What came of one test."""
+
+    __test__ = False  # pytest would take its name for that of a test
+
+    test: str
+    """Name of the test, its parameters behind it in brackets."""
+    state: State
+    reason: str
+    """Why it failed or was skipped, in one line, or ''."""
+
+
+@attrs.frozen(kw_only=True)
+class ContractReport:
+    """What came of all tests of one component."""
+
+    offer: Offer
+    outcomes: tuple[TestOutcome, ...]
+
+    def count(self, state: State) -> int:
+        """Return how many tests ended so."""
+        return sum(outcome.state == state for outcome in self.outcomes)
+
+
+def run_contract(
+    offer: Offer, *, settings: Mapping[str, Any] | None = None, claims: Mapping[str, Any] | None = None
+) -> ContractReport:
+    """Run the tests of a component's role.
+
+    Args:
+        offer: the component.
+        settings: its options, as a TOML file has them.
+        claims: switches of the contract class that are set, such as `{"accuracy": 0.05}`.
+
+    Raises:
+        PluginFailed: pytest is not installed, or the tests could not be run.
+    """
+    try:
+        import pytest
+    except ImportError as error:
+        raise PluginFailed("checks need pytest, which is not installed; pip install 'ex4d-core[testing]'") from error
+    collected = _Outcomes()
+    with _test_module(offer, dict(settings or {}), dict(claims or {})) as path, _quiet():
+        options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
+        code = pytest.main([*options, f"--rootdir={path.parent}", "--import-mode=importlib", str(path)], [collected])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise PluginFailed(f"the contract of {offer.role} {offer.name!r} could not be run: pytest ended with {code!r}")
+    return ContractReport(offer=offer, outcomes=tuple(collected.found.values()))
+
+
+class _Outcomes:
+    """A pytest plugin that keeps what came of each test."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, TestOutcome] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        test = report.nodeid.rpartition("::")[2]
+        if report.when == "call" or not report.passed:
+            self.found[test] = TestOutcome(test=test, state=report.outcome, reason=_reason(report))
+
+
+def _reason(report: Any) -> str:
+    if report.passed:
+        return ""
+    if report.skipped:
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    lines = str(report.longrepr if crash is None else crash.message).strip().splitlines()
+    return lines[0] if lines else "it failed without a word"
+
+
+@contextlib.contextmanager
+def _test_module(offer: Offer, settings: dict[str, Any], claims: dict[str, Any]) -> Iterator[Path]:
+    """Give a file of tests in which there is the contract of one component."""
+
+    def make() -> type:
+        # Not before pytest has begun: it rewrites the asserts of modules that are imported later.
+        from ex4d_core.testing.contracts import CONTRACTS
+
+        return _contract_class(CONTRACTS[offer.role], offer, settings, claims)
+
+    # Each file has a name of its own: pytest takes a module that it has by name as it is.
+    own = f"ex4d_check_{uuid.uuid4().hex}"
+    handover = types.ModuleType(_HANDOVER)
+    handover.make = make  # type: ignore[attr-defined]
+    sys.modules[_HANDOVER] = handover
+    try:
+        with tempfile.TemporaryDirectory(prefix="ex4d-check-") as folder:
+            path = Path(folder) / f"{own}.py"
+            path.write_text(f"import {_HANDOVER}\n\nTestContract = {_HANDOVER}.make()\n")
+            yield path
+    finally:
+        for name in (_HANDOVER, own):
+            sys.modules.pop(name, None)
+
+
+_HANDOVER = "_ex4d_contract_under_test"
+"""Module by which the class reaches the file that pytest reads."""
+
+
+def _contract_class(contract: type, offer: Offer, settings: dict[str, Any], claims: dict[str, Any]) -> type:
+    import pytest
+
+    given = {"offer": pytest.fixture(lambda self: offer), "settings": pytest.fixture(lambda self: settings)}
+    return type("TestContract", (contract,), {"name": offer.name, **claims, **given})
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pytest from reading the user's settings for it, and what tests print from standard output."""
+    before = dict(os.environ)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,50 @@
+"""What every component of a role must do, as tests: subclass, name the component, claim what it can do.
+
+    from ex4d_core.testing.contracts import DepthEstimatorContract
+
+    class TestMine(DepthEstimatorContract):
+        name = "mine"
+
+        @pytest.fixture
+        def settings(self, tmp_path):
+            return {"model": str(tiny_checkpoint(tmp_path))}
+
+Switches claim more than the role asks of everyone, such as `accuracy`; none is on unless it is set.
+It needs pytest: `pip install 'ex4d-core[testing]'`.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    *(f"ex4d_core.testing.contracts.{name}" for name in ("component", "depth", "mesh", "trajectory", "renderer")),
+    "ex4d_core.testing.contracts.backbone",
+)
+
+from ex4d_core.testing.contracts.backbone import BackboneContract  # noqa: E402  # after the line that rewrites it
+from ex4d_core.testing.contracts.component import ComponentContract  # noqa: E402
+from ex4d_core.testing.contracts.depth import DepthEstimatorContract  # noqa: E402
+from ex4d_core.testing.contracts.mesh import MeshBuilderContract  # noqa: E402
+from ex4d_core.testing.contracts.renderer import RendererContract  # noqa: E402
+from ex4d_core.testing.contracts.trajectory import TrajectoryContract  # noqa: E402
+
+CONTRACTS: dict[str, type[ComponentContract]] = {
+    contract.role: contract
+    for contract in (
+        DepthEstimatorContract,
+        MeshBuilderContract,
+        TrajectoryContract,
+        RendererContract,
+        BackboneContract,
+    )
+}
+"""The contract of each role."""
+
+__all__ = [
+    "CONTRACTS",
+    "BackboneContract",
+    "ComponentContract",
+    "DepthEstimatorContract",
+    "MeshBuilderContract",
+    "RendererContract",
+    "TrajectoryContract",
+]

@@ -1,0 +1,125 @@
+"""What a diffusion backbone must do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+import torch
+
+from ex4d_core.errors import Cancelled
+from ex4d_core.progress import Progress, silent
+from ex4d_core.roles import DiffusionBackbone
+from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts.component import Inputs, LongWork
+from ex4d_core.testing.scenes import room_scene
+from ex4d_core.types import CameraPath, Guidance, Scene, Video
+from ex4d_core.workspace import NOWHERE, Workspace
+
+
+class BackboneContract(LongWork):
+    """Tests of a backbone, on true views of a synthetic room in which a block is hidden."""
+
+    role = "backbone"
+
+    keeps_known: ClassVar[float | None] = None
+    """Claims that known pixels come out with at least this PSNR, in dB."""
+
+    random: ClassVar[bool] = False
+    """Claims that another seed gives another video."""
+
+    num_frames: ClassVar[int] = 5
+    """Of the clip in most tests."""
+
+    @pytest.fixture
+    def inputs(self) -> Inputs:
+        """A short clip seen from the side."""
+        return self._clip(self.num_frames, 64, 48)
+
+    def _clip(self, num_frames: int, width: int, height: int) -> Inputs:
+        scene = room(num_frames, width=width, height=height)
+        return {"guidance": _guidance(scene), "scene": scene, "prompt": "", "seed": 1}
+
+    @pytest.fixture
+    def bad_inputs(self, inputs: Inputs) -> list[Inputs]:
+        """Guidance without frames."""
+        whole = inputs["guidance"]
+        empty = Guidance(color=whole.color[:0], mask=whole.mask[:0], fps=whole.fps)
+        return [{**inputs, "guidance": empty, "scene": None}]
+
+    def call(
+        self,
+        component: DiffusionBackbone,
+        inputs: Inputs,
+        progress: Progress = silent,
+        workspace: Workspace = NOWHERE,
+    ) -> Video:
+        """Generate a video."""
+        return component.generate(**inputs, progress=progress, workspace=workspace)
+
+    def misfit(self, result: Any, inputs: Inputs) -> str:
+        """A video has the length, size and rate of the guidance, on the CPU."""
+        if not isinstance(result, Video):
+            return f"it is a {type(result).__name__}, not a Video"
+        guidance = inputs["guidance"]
+        if result.frames.shape != guidance.color.shape:
+            return f"frames are {list(result.frames.shape)} and the guidance is {list(guidance.color.shape)}"
+        if result.fps != guidance.fps:
+            return f"it has {result.fps} frames a second and the guidance {guidance.fps}"
+        return "" if result.frames.device.type == "cpu" else f"it is on {result.frames.device}, not on the CPU"
+
+    def test_what_is_known_is_kept(self, result: Video, inputs: Inputs) -> None:
+        if self.keeps_known is None:
+            pytest.skip("it does not claim to keep what is known")
+        mask, color = inputs["guidance"].mask, inputs["guidance"].color
+        error = (result.frames[mask].double() - color[mask].double()).square().mean()
+        assert error == 0 or float(10 * torch.log10(255**2 / error)) >= self.keeps_known
+
+    def test_what_is_hidden_is_filled(self, result: Video, inputs: Inputs) -> None:
+        hidden = ~inputs["guidance"].mask
+        assert result.frames[hidden].any(dim=-1).float().mean() > 0.5
+
+    @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (2, 33, 17), (6, 48, 64)])
+    def test_clips_of_any_length_and_size_are_filled(
+        self, component: DiffusionBackbone, result: Video, frames: int, width: int, height: int
+    ) -> None:
+        inputs = self._clip(frames, width, height)
+        assert self.misfit(self.call(component, inputs), inputs) == ""
+
+    def test_the_pictures_alone_are_enough(self, component: DiffusionBackbone, result: Video, inputs: Inputs) -> None:
+        alone = {**inputs, "scene": None, "guidance": attrs.evolve(inputs["guidance"], cameras=None)}
+        assert self.misfit(self.call(component, alone), alone) == ""
+
+    def test_another_seed_gives_another_video(
+        self, component: DiffusionBackbone, result: Video, inputs: Inputs
+    ) -> None:
+        if not self.random:
+            pytest.skip("it does not claim that anything is random")
+        assert not torch.equal(self.call(component, {**inputs, "seed": 2}).frames, result.frames)
+
+    def test_stopped_work_goes_on_to_the_same_video(
+        self, component: DiffusionBackbone, result: Video, inputs: Inputs, tmp_path: Path
+    ) -> None:
+        def stop(done: int, total: int) -> None:
+            if done > 0:
+                raise Cancelled("the user asked to stop")
+
+        workspace = Workspace(folder=tmp_path)
+        with pytest.raises(Cancelled):
+            self.call(component, inputs, stop, workspace)
+        again = self.call(component, inputs, silent, workspace)
+        assert torch.equal(again.frames, result.frames)
+
+
+def _guidance(scene: Scene) -> Guidance:
+    """Return true views of the room from a camera that goes to the right, a block of them hidden."""
+    frames, height, width = scene.video.frames.shape[:3]
+    poses = torch.eye(4).repeat(frames, 1, 1)
+    poses[:, 0, 3] = -torch.linspace(0, 0.3, frames)
+    path = CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)
+    mask = torch.ones(frames, height, width, dtype=torch.bool)
+    mask[:, height // 4 : height // 2, width // 2 : 3 * width // 4] = False
+    color = room_scene().novel_views(path, fps=scene.video.fps).frames * mask[..., None]
+    return Guidance(color=color, mask=mask, fps=scene.video.fps, cameras=path)

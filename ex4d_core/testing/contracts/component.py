@@ -1,0 +1,176 @@
+"""What components of all roles have in common."""
+
+from __future__ import annotations
+
+import gc
+import tomllib
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+import tomli_w
+import torch
+
+from ex4d_core.config import ComponentConfig, RunConfig, make_config, make_options, parse_settings, write_config
+from ex4d_core.errors import Cancelled, Ex4dError
+from ex4d_core.plugins import Offer
+from ex4d_core.progress import Progress, silent
+from ex4d_core.registry import Registry
+from ex4d_core.testing.contracts._values import copy_of, difference, only_new_tensors
+
+Inputs = dict[str, Any]
+"""The arguments of one call by name, without those that the kit adds, such as `progress`."""
+
+
+class ComponentContract:
+    """Tests that a component of any role must pass."""
+
+    role: ClassVar[str]
+    """`depth`, `mesh`, `trajectory`, `renderer` or `backbone`."""
+
+    name: ClassVar[str]
+    """Name of the component, as users type it; the plugin that offers it must be installed."""
+
+    device: ClassVar[str] = "cpu"
+    """Where it works in these tests."""
+
+    @pytest.fixture
+    def offer(self) -> Offer:
+        """What the plugin says of the component."""
+        return Registry().find(self.role, self.name)
+
+    @pytest.fixture
+    def settings(self) -> dict[str, Any]:
+        """The options to test it with, as a TOML file has them; none unless the author gives this fixture."""
+        return {}
+
+    @pytest.fixture
+    def options(self, offer: Offer, settings: dict[str, Any]) -> Any:
+        """The settings as an object of the component's options class."""
+        return make_options(offer.provider.options, settings, self.role)
+
+    @pytest.fixture
+    def make(self, offer: Offer, options: Any) -> Callable[[], Any]:
+        """Make a component afresh."""
+        if missing := offer.missing_needs():
+            pytest.skip(f"{offer.name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            pytest.skip("there is no CUDA device")
+        component = offer.load()
+        return lambda: component(options, device=torch.device(self.device))
+
+    @pytest.fixture
+    def component(self, make: Callable[[], Any]) -> Any:
+        """The component under test."""
+        return make()
+
+    @pytest.fixture
+    def inputs(self) -> Inputs:
+        """What it is called with in most tests."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def bad_inputs(self, inputs: Inputs) -> list[Inputs]:
+        """What it must refuse."""
+        raise NotImplementedError
+
+    def call(self, component: Any, inputs: Inputs, progress: Progress = silent) -> Any:
+        """Do what the role is for."""
+        raise NotImplementedError
+
+    def misfit(self, result: Any, inputs: Inputs) -> str:
+        """Return in what the result has not the form that the role asks for, or ''."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def result(self, component: Any, inputs: Inputs) -> Any:
+        """What the component gives; tests of what is in it wait until its form is right."""
+        result = self.call(component, copy_of(inputs))
+        if misfit := self.misfit(result, inputs):
+            pytest.skip(f"the result has not the right form: {misfit}")
+        return result
+
+    def test_its_licence_and_summary_are_said_in_one_line_each(self, offer: Offer) -> None:
+        for text in (offer.provider.licence, offer.provider.summary):
+            assert text.strip()
+            assert len(text.splitlines()) == 1
+
+    def test_each_option_has_a_help_text(self, offer: Offer) -> None:
+        fields = attrs.fields(offer.provider.options)
+        assert [field.name for field in fields if not field.metadata.get("help", "").strip()] == []
+
+    def test_its_options_survive_toml_and_the_command_line(self, offer: Offer, options: Any) -> None:
+        plain = {name: value for name, value in attrs.asdict(options).items() if value is not None}
+        config = RunConfig(**{self.role: ComponentConfig(options=plain)})  # type: ignore[arg-type]
+        written = make_config(tomllib.loads(write_config(config)))
+        texts = [f"{self.role}.{tomli_w.dumps({name: value}).strip()}" for name, value in plain.items()]
+        typed = make_config(parse_settings(text.replace(" = ", "=", 1) for text in texts))
+        for config in (written, typed):
+            given = getattr(config, self.role).options
+            assert make_options(offer.provider.options, given, self.role) == options
+
+    def test_the_result_has_the_form_of_the_role(self, component: Any, inputs: Inputs) -> None:
+        assert self.misfit(self.call(component, inputs), inputs) == ""
+
+    def test_what_it_is_given_stays_as_it_was(self, component: Any, inputs: Inputs) -> None:
+        before = copy_of(inputs)
+        self.call(component, inputs)
+        assert difference(inputs, before) == ""
+
+    def test_the_same_inputs_give_the_same_again(self, make: Callable[[], Any], inputs: Inputs) -> None:
+        component = make()
+        first, again, afresh = (self.call(made, copy_of(inputs)) for made in (component, component, make()))
+        assert difference(first, again) == ""
+        assert difference(first, afresh) == ""
+
+    def test_random_numbers_of_others_are_left_alone(self, component: Any, inputs: Inputs) -> None:
+        before = torch.random.get_rng_state()
+        self.call(component, inputs)
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+    def test_bad_input_is_refused_with_an_error_of_ours(self, component: Any, bad_inputs: list[Inputs]) -> None:
+        for inputs in bad_inputs:
+            with pytest.raises(Ex4dError) as raised:
+                self.call(component, inputs)
+            assert str(raised.value).strip()
+
+    def test_calls_leave_nothing_in_memory(self, component: Any, inputs: Inputs) -> None:
+        self.call(component, inputs)
+        with only_new_tensors() as new_bytes:
+            self.call(component, inputs)
+            once = new_bytes()
+            for _ in range(2):
+                self.call(component, inputs)
+            assert new_bytes() <= once
+
+    def test_it_is_gone_when_nobody_needs_it(self, make: Callable[[], Any], inputs: Inputs) -> None:
+        component = make()
+        self.call(component, inputs)
+        left = weakref.ref(component)
+        del component
+        if left() is not None:  # only in a circle, which is the collector's work
+            gc.collect()
+        assert left() is None
+
+
+class LongWork(ComponentContract):
+    """Tests of components that tell how far they are."""
+
+    def test_progress_is_told_from_nothing_to_all(self, component: Any, inputs: Inputs) -> None:
+        told: list[tuple[int, int]] = []
+        self.call(component, inputs, lambda done, total: told.append((done, total)))
+        assert told
+        assert told[0][0] == 0
+        assert told[-1][0] == told[-1][1] > 0
+        assert sorted(told) == told
+        assert len({total for _, total in told}) == 1
+
+    def test_work_can_be_cancelled_and_done_again(self, component: Any, inputs: Inputs) -> None:
+        def stop(done: int, total: int) -> None:
+            raise Cancelled("the user asked to stop")
+
+        with pytest.raises(Cancelled):
+            self.call(component, copy_of(inputs), stop)
+        self.call(component, inputs)

@@ -1,0 +1,112 @@
+"""What a depth estimator must do."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+import torch
+
+from ex4d_core.errors import Ex4dError
+from ex4d_core.progress import Progress, silent
+from ex4d_core.roles import DepthEstimator
+from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts.component import Inputs, LongWork
+from ex4d_core.types import DepthKind, DepthVideo, Scene, Video
+
+
+class DepthEstimatorContract(LongWork):
+    """Tests of a depth estimator, on a clip of a synthetic room."""
+
+    role = "depth"
+
+    any_clip: ClassVar[bool] = False
+    """Claims that clips of any length and size have depth; without it they may be refused with an error of ours."""
+
+    steadiness: ClassVar[float | None] = None
+    """Claims that depth of what stands still changes by no more than this share from frame to frame."""
+
+    accuracy: ClassVar[float | None] = None
+    """Claims a median error of no more than this share of the depth, after the scale is matched unless it is metric."""
+
+    @pytest.fixture
+    def scene(self) -> Scene:
+        """The clip, and its true depth."""
+        return room(4)
+
+    @pytest.fixture
+    def inputs(self, scene: Scene) -> Inputs:
+        """A clip in which a figure walks."""
+        return {"video": scene.video}
+
+    @pytest.fixture
+    def bad_inputs(self) -> list[Inputs]:
+        """A clip without frames."""
+        return [{"video": Video(frames=torch.zeros(0, 48, 64, 3, dtype=torch.uint8), fps=Fraction(24))}]
+
+    def call(self, component: DepthEstimator, inputs: Inputs, progress: Progress = silent) -> DepthVideo:
+        """Estimate depth."""
+        return component.estimate(**inputs, progress=progress)
+
+    def misfit(self, result: Any, inputs: Inputs) -> str:
+        """Depth has the clip's length and size, is on the CPU, and is above 0 where it is valid."""
+        if not isinstance(result, DepthVideo):
+            return f"it is a {type(result).__name__}, not a DepthVideo"
+        video = inputs["video"]
+        if result.depth.shape != video.frames.shape[:3]:
+            return f"depth is {list(result.depth.shape)} and the frames are {list(video.frames.shape[:3])}"
+        if result.depth.device.type != "cpu":
+            return f"depth is on {result.depth.device}, not on the CPU"
+        if {(camera.width, camera.height) for camera in result.intrinsics} != {(video.width, video.height)}:
+            return "the intrinsics are not for images of the clip's size"
+        return ""
+
+    def test_depth_is_known_and_above_0_where_it_is_valid(self, result: DepthVideo) -> None:
+        said = torch.ones_like(result.depth, dtype=torch.bool) if result.valid is None else result.valid
+        assert said.any()
+        known = result.depth[said]
+        assert not torch.isnan(known).any()
+        assert (known > 0).all()
+
+    @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (3, 71, 45), (2, 40, 64)])
+    def test_clips_of_any_length_and_size_have_depth(
+        self, component: DepthEstimator, result: DepthVideo, frames: int, width: int, height: int
+    ) -> None:
+        inputs = {"video": room(frames, width=width, height=height).video}
+        try:
+            found = self.call(component, inputs)
+        except Ex4dError as error:
+            if self.any_clip:
+                raise
+            pytest.skip(f"it does not claim to take any clip: {error}")
+        assert self.misfit(found, inputs) == ""
+
+    def test_the_rate_of_the_clip_does_not_matter(
+        self, component: DepthEstimator, result: DepthVideo, inputs: Inputs
+    ) -> None:
+        slow = {"video": attrs.evolve(inputs["video"], fps=Fraction(5))}
+        assert torch.equal(self.call(component, slow).depth, result.depth)
+
+    def test_the_scale_is_steady(self, result: DepthVideo, scene: Scene) -> None:
+        if self.steadiness is None:
+            pytest.skip("it claims no steadiness")
+        truth = scene.depth.depth
+        still = ((truth - truth[0]).abs() < 1e-4).all(dim=0)
+        for frame in range(1, result.num_frames):
+            both = still & result.valid_at(frame) & result.valid_at(0)
+            if not both.any():
+                pytest.skip("no depth is valid where nothing moves")
+            change = float((result.depth[frame][both] / result.depth[0][both]).median())
+            assert change == pytest.approx(1, rel=self.steadiness)
+
+    def test_depth_is_as_accurate_as_it_claims(self, result: DepthVideo, scene: Scene) -> None:
+        if self.accuracy is None:
+            pytest.skip("it claims no accuracy")
+        valid = torch.stack([result.valid_at(n) & scene.depth.valid_at(n) for n in range(result.num_frames)])
+        if not valid.any():
+            pytest.skip("no depth is valid")
+        ratio = (result.depth / scene.depth.depth)[valid]
+        scale = 1.0 if result.kind is DepthKind.METRIC else float(ratio.median())
+        assert float((ratio / scale - 1).abs().median()) <= self.accuracy

@@ -1,0 +1,169 @@
+"""What a renderer must do."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+import torch
+from torch import Tensor
+
+from ex4d_core.progress import Progress, silent
+from ex4d_core.registry import Registry
+from ex4d_core.roles import Renderer
+from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts.component import ComponentContract, Inputs
+from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+
+LENS = Intrinsics.from_focal(100, width=64, height=48)
+"""Of the views of single squares."""
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+class RendererContract(ComponentContract):
+    """Tests of a renderer, on single squares and on the mesh of a synthetic room."""
+
+    role = "renderer"
+
+    twin: ClassVar[str] = "zbuffer"
+    """The renderer that it must agree with."""
+
+    @pytest.fixture
+    def inputs(self) -> Inputs:
+        """The room from a camera that went to the right and turned a little."""
+        scene = room(1)
+        builder = _installed("mesh", "watertight")
+        lens = scene.depth.intrinsics_at(0)
+        mesh = builder.build(scene.video.frames[0], scene.depth.depth[0], lens)
+        pose = torch.eye(4)
+        pose[:3, :3] = _turned(8)
+        pose[0, 3] = -0.3
+        return {"mesh": self._there(mesh), "world_to_camera": pose, "intrinsics": lens}
+
+    @pytest.fixture
+    def bad_inputs(self, inputs: Inputs) -> list[Inputs]:
+        """A pose of another shape, and a face that names a vertex which is not there."""
+        faces = inputs["mesh"].faces.clone()
+        seen = int(torch.nonzero(~inputs["mesh"].face_occluded)[0])
+        faces[seen, 0] = len(inputs["mesh"].vertices)
+        return [
+            {**inputs, "world_to_camera": inputs["world_to_camera"][:3]},
+            {**inputs, "mesh": attrs.evolve(inputs["mesh"], faces=faces)},
+        ]
+
+    def call(self, component: Renderer, inputs: Inputs, progress: Progress = silent) -> RenderedFrame:
+        """Render one view."""
+        return component.render(**inputs)
+
+    def misfit(self, result: Any, inputs: Inputs) -> str:
+        """A view has the size of the lens, is on the device of the mesh, and is 0 where nothing is seen."""
+        if not isinstance(result, RenderedFrame):
+            return f"it is a {type(result).__name__}, not a RenderedFrame"
+        size = (inputs["intrinsics"].height, inputs["intrinsics"].width)
+        if {result.color.shape[:2], result.mask.shape, result.depth.shape} != {size}:
+            return f"color is {list(result.color.shape)} and the view is {size[1]}x{size[0]}"
+        if {result.color.device, result.mask.device, result.depth.device} != {inputs["mesh"].device}:
+            return f"it is on {result.color.device} and the mesh on {inputs['mesh'].device}"
+        return ""
+
+    def test_colour_is_0_where_the_mask_is_false(self, result: RenderedFrame) -> None:
+        assert result.mask.any()
+        assert not result.mask.all()
+        assert not result.color[~result.mask].any()
+
+    def test_it_agrees_with_its_twin(self, result: RenderedFrame, inputs: Inputs) -> None:
+        mesh = _on("cpu", inputs["mesh"])
+        twin = _installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
+        mask, depth = result.mask.cpu(), result.depth.cpu()
+        assert (mask == twin.mask).float().mean() > 0.99
+        both = mask & twin.mask
+        assert (result.color.cpu()[both].float() - twin.color[both].float()).abs().mean() < 1
+        # Pixels on an outline may take either surface.
+        assert ((depth / twin.depth - 1).abs()[both] < 1e-3).float().mean() > 0.98
+
+    def test_a_pixel_shows_what_is_in_its_middle(self, component: Renderer, result: RenderedFrame) -> None:
+        view = self._view(component, _square(2.0, half=0.2, color=GREEN))
+        covered = torch.zeros(48, 64, dtype=torch.bool)
+        covered[14:34, 22:42] = True
+        assert torch.equal(view.mask.cpu(), covered)
+        assert (view.color.cpu()[covered] == torch.tensor(GREEN)).all()
+        torch.testing.assert_close(view.depth.cpu()[covered], torch.full((400,), 2.0), rtol=1e-4, atol=0)
+
+    def test_depth_is_infinite_where_nothing_is(self, component: Renderer, result: RenderedFrame) -> None:
+        view = self._view(component, _square(2.0, half=0.2, color=GREEN))
+        assert torch.isinf(view.depth[:10]).all()
+
+    def test_the_nearest_surface_is_seen(self, component: Renderer, result: RenderedFrame) -> None:
+        near, far = _square(2.0, half=0.2, color=RED), _square(3.0, half=1.0, color=GREEN)
+        for mesh in (_joined(near, far), _joined(far, near)):
+            view = self._view(component, mesh)
+            assert view.color[24, 32].tolist() == list(RED)
+            assert view.color[4, 4].tolist() == list(GREEN)
+
+    def test_a_surface_that_nobody_saw_hides_what_is_behind_it(
+        self, component: Renderer, result: RenderedFrame
+    ) -> None:
+        hidden = attrs.evolve(_square(2.0, half=0.2, color=RED), face_occluded=torch.ones(2, dtype=torch.bool))
+        view = self._view(component, _joined(hidden, _square(3.0, half=1.0, color=GREEN)))
+        assert not view.mask[24, 32]
+        assert view.mask[4, 4]
+        assert float(view.depth[24, 32]) == pytest.approx(2.0, rel=1e-4)
+
+    def test_what_is_behind_the_camera_is_not_seen(self, component: Renderer, result: RenderedFrame) -> None:
+        assert not self._view(component, _square(-2.0, half=0.2, color=RED)).mask.any()
+
+    def test_a_mesh_without_faces_is_an_empty_view(self, component: Renderer, result: RenderedFrame) -> None:
+        square = _square(2.0, half=0.2, color=RED)
+        empty = attrs.evolve(square, faces=square.faces[:0], face_occluded=square.face_occluded[:0])
+        view = self._view(component, empty)
+        assert not view.mask.any()
+        assert torch.isinf(view.depth).all()
+
+    def _view(self, component: Renderer, mesh: Mesh) -> RenderedFrame:
+        inputs = {"mesh": self._there(mesh), "world_to_camera": torch.eye(4), "intrinsics": LENS}
+        return self.call(component, inputs)
+
+    def _there(self, mesh: Mesh) -> Mesh:
+        return _on(self.device, mesh)
+
+
+def _on(device: str, mesh: Mesh) -> Mesh:
+    names = [field.name for field in attrs.fields(Mesh)]
+    return Mesh(**{name: getattr(mesh, name).to(device) for name in names})
+
+
+def _installed(role: str, name: str) -> Any:
+    registry = Registry()
+    offer = registry.find(role, name)
+    if missing := offer.missing_needs():
+        pytest.skip(f"{name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
+    return registry.make(offer, offer.provider.options(), device=torch.device("cpu"))
+
+
+def _square(distance: float, *, half: float, color: tuple[int, int, int]) -> Mesh:
+    """Return a square that faces the source camera in the middle of its view."""
+    corners = [[-half, -half], [half, -half], [half, half], [-half, half]]
+    return Mesh(
+        vertices=torch.tensor([[x, y, distance] for x, y in corners]),
+        faces=torch.tensor([[0, 1, 2], [0, 2, 3]], dtype=torch.int32),
+        vertex_colors=torch.tensor([color] * 4, dtype=torch.uint8),
+        face_occluded=torch.zeros(2, dtype=torch.bool),
+    )
+
+
+def _joined(one: Mesh, other: Mesh) -> Mesh:
+    return Mesh(
+        vertices=torch.cat([one.vertices, other.vertices]),
+        faces=torch.cat([one.faces, other.faces + len(one.vertices)]),
+        vertex_colors=torch.cat([one.vertex_colors, other.vertex_colors]),
+        face_occluded=torch.cat([one.face_occluded, other.face_occluded]),
+    )
+
+
+def _turned(degrees: float) -> Tensor:
+    """Return the rotation [3, 3] of a camera that turned to the left."""
+    angle = torch.deg2rad(torch.tensor(degrees))
+    sine, cosine = torch.sin(angle), torch.cos(angle)
+    return torch.tensor([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])

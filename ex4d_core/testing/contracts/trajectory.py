@@ -1,0 +1,98 @@
+"""What a trajectory generator must do."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+import torch
+
+from ex4d_core.progress import Progress, silent
+from ex4d_core.roles import TrajectoryGenerator
+from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts.component import ComponentContract, Inputs
+from ex4d_core.types import CameraPath, DepthKind, Scene
+
+NUM_FRAMES = 49
+"""Of the path in most tests; it need not be that of the clip."""
+
+
+class TrajectoryContract(ComponentContract):
+    """Tests of a trajectory generator, in a synthetic room."""
+
+    role = "trajectory"
+
+    starts_at_source: ClassVar[bool] = False
+    """Claims that the first pose is the source camera's."""
+
+    largest_turn: ClassVar[float] = 30.0
+    """Most that the camera turns from one frame to the next, in degrees, at 49 frames."""
+
+    @pytest.fixture
+    def scene(self) -> Scene:
+        """The clip and its depth."""
+        return room(2)
+
+    @pytest.fixture
+    def inputs(self, scene: Scene) -> Inputs:
+        """A path of 49 frames."""
+        return {"num_frames": NUM_FRAMES, "scene": scene}
+
+    @pytest.fixture
+    def bad_inputs(self, scene: Scene) -> list[Inputs]:
+        """A path of no frames."""
+        return [{"num_frames": 0, "scene": scene}]
+
+    def call(self, component: TrajectoryGenerator, inputs: Inputs, progress: Progress = silent) -> CameraPath:
+        """Make a path."""
+        return component.path(**inputs)
+
+    def misfit(self, result: Any, inputs: Inputs) -> str:
+        """A path has as many poses as were asked for, and looks through lenses for the clip's size."""
+        if not isinstance(result, CameraPath):
+            return f"it is a {type(result).__name__}, not a CameraPath"
+        if result.num_frames != inputs["num_frames"]:
+            return f"it has {result.num_frames} poses, not {inputs['num_frames']}"
+        video = inputs["scene"].video
+        if {(camera.width, camera.height) for camera in result.intrinsics} != {(video.width, video.height)}:
+            return "its intrinsics are not for images of the clip's size"
+        return ""
+
+    @pytest.mark.parametrize("num_frames", [1, 2, 81])
+    def test_paths_have_any_length(
+        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene, num_frames: int
+    ) -> None:
+        inputs = {"num_frames": num_frames, "scene": scene}
+        assert self.misfit(self.call(component, inputs), inputs) == ""
+
+    def test_the_path_starts_where_it_says(self, result: CameraPath) -> None:
+        if not self.starts_at_source:
+            pytest.skip("it does not claim to start at the source camera")
+        assert (result.world_to_camera[0] - torch.eye(4)).abs().max() < 1e-4
+
+    def test_the_camera_is_never_upside_down(self, result: CameraPath) -> None:
+        # Row 1 is the camera's y axis in the world, where y is down too.
+        assert (result.world_to_camera[:, 1, 1] > 0).all()
+
+    def test_the_camera_never_jumps(self, result: CameraPath) -> None:
+        rotation = result.world_to_camera[:, :3, :3].double()
+        between = rotation[1:] @ rotation[:-1].mT
+        cosine = (between.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
+        assert float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).max()) <= self.largest_turn
+
+    def test_a_scene_ten_times_as_large_has_a_path_ten_times_as_long(
+        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
+    ) -> None:
+        # The scale of relative depth means nothing, so pictures along the path must not depend on it.
+        both = [
+            self.call(component, {"num_frames": NUM_FRAMES, "scene": _scaled(scene, scale)}).world_to_camera
+            for scale in (1, 10)
+        ]
+        torch.testing.assert_close(both[1][:, :3, 3], 10 * both[0][:, :3, 3], rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(both[1][:, :3, :3], both[0][:, :3, :3], rtol=1e-3, atol=1e-3)
+
+
+def _scaled(scene: Scene, scale: float) -> Scene:
+    depth = attrs.evolve(scene.depth, depth=scene.depth.depth * scale, kind=DepthKind.RELATIVE)
+    return attrs.evolve(scene, depth=depth)

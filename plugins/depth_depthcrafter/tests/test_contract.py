@@ -1,0 +1,18 @@
+"""The estimator keeps the contract of its role, on a tiny model with random weights."""
+
+import pytest
+
+from ex4d_core.testing.contracts import DepthEstimatorContract
+
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+
+
+class TestDepthCrafter(DepthEstimatorContract):
+    name = "depthcrafter"
+    any_clip = True
+
+    @pytest.fixture
+    def settings(self, checkpoint):
+        places = {"unet": str(checkpoint / "unet"), "base": str(checkpoint / "base")}
+        return {**places, "steps": 2, "window": 4, "overlap": 2}
