@@ -53,7 +53,10 @@ def test_texts_of_options_say_sizes_and_ranges():
         ({"num_frames": 1}, "num_frames must be 4k.1 and at least 5, such as 9 or 49, not 1"),
         ({"overlap": 8}, "overlap must be 4k.1 and at least 1, such as 9 or 49, not 8"),
         ({"num_frames": 9, "overlap": 9}, r"overlap must be less than num_frames \(9\), not 9"),
-        ({"size": "500x512"}, "size must be same, or WIDTHxHEIGHT in multiples of 16 up to 8192 such as 832x480, not '500x512'"),
+        (
+            {"size": "500x512"},
+            "size must be same, or WIDTHxHEIGHT in multiples of 16 up to 8192 such as 832x480, not '500x512'",
+        ),
         ({"size": "0x16"}, "size must be same, or WIDTHxHEIGHT"),
         ({"fit": "crop"}, "must be one of aspect, stretch"),
         ({"erode": "2..100000"}, "erode must be 8192 pixels at most, not '2..100000'"),
