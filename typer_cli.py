@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ex4d_core.errors import Ex4dError
+from ex4d_core.flags import FILL_FLAGS, FLAGS, RUN, Flag, configuration
 
 if TYPE_CHECKING:
     from ex4d_core.batch import Outcome
@@ -35,45 +36,6 @@ plugins_app = typer.Typer(no_args_is_help=True, help="What is installed, and its
 app.add_typer(plugins_app, name="plugins")
 
 
-class Flag(NamedTuple):
-    """A command-line option that sets one entry of the configuration."""
-
-    name: str
-    key: str
-    kind: Any
-    help: str
-    panel: str
-
-
-_VIDEO, _SCENE, _RUN, _FILL = "Clip", "Depth and lens", "Run", "Filling in"
-FLAGS = (
-    Flag("--cam", "cam", list[str], "Camera path: 30, -75, 180, -90..90, orbit:yaw=-75,pitch=10; repeatable.", _RUN),
-    Flag("--backbone", "backbone.name", str, "Fills in what is hidden; see `ex4d plugins list`.", _FILL),
-    Flag("--prompt", "prompt", str, "Text that describes the video, for backbones that read it.", _FILL),
-    Flag("--seed", "seed", int, "Fixes every random choice.", _FILL),
-    Flag("--memory", "backbone.memory", str, "GiB of the GPU that the backbone may take, auto or none.", _FILL),
-    Flag("--speed", "backbone.speed", str, "exact, or fast at some loss of quality.", _FILL),
-    Flag("--gpus", "backbone.gpus", int, "GPUs that work at one video together.", _FILL),
-    Flag("--preview-every", "backbone.preview_every", int, "Write a preview every this many steps.", _FILL),
-    Flag("--renderer", "renderer.name", str, "Looks at the mesh; see `ex4d plugins list`.", _RUN),
-    Flag("--device", "device", str, "auto, cpu, cuda, cuda:1, mps.", _RUN),
-    Flag("--compat", "compat", str, "Behave as another system does: ex4d.", _RUN),
-    Flag("--depth", "depth.name", str, "Depth estimator; see `ex4d plugins list`.", _SCENE),
-    Flag("--depth-file", "depth.path", str, "Depth that you bring: .npy, .npz, PNG or EXR folder, video.", _SCENE),
-    Flag("--depth-kind", "depth.kind", str, "What its numbers mean: metric, relative, inverse.", _SCENE),
-    Flag("--fov", "lens.fov", float, "Field of view of the clip along its longer side, degrees.", _SCENE),
-    Flag("--focal-px", "lens.focal_px", float, "Focal length of the clip, pixels.", _SCENE),
-    Flag("--intrinsics", "lens.intrinsics", str, "File with the clip's fx, fy, cx, cy or 3x3 matrix.", _SCENE),
-    Flag("--num-frames", "video.num_frames", int, "Use at most this many frames.", _VIDEO),
-    Flag("--start", "video.start", int, "First frame, counted from 0.", _VIDEO),
-    Flag("--stride", "video.stride", int, "Take every n-th frame.", _VIDEO),
-    Flag("--size", "video.size", str, "Work at WIDTHxHEIGHT.", _VIDEO),
-    Flag("--fit", "video.fit", str, "How a clip of another shape is brought there: crop, pad, stretch.", _VIDEO),
-    Flag("--fps", "video.fps", float, "Rate of the output; the clip's own by default.", _VIDEO),
-)
-FILL_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == _FILL)
-"""Those of the last stage."""
-
 STOPPED = 130
 """What typer makes of Ctrl-C."""
 
@@ -88,14 +50,14 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [p for p in inspect.signature(command).parameters.values() if p.name != "config"]
         parameters = [_parameter(flag) for flag in flags] + [
-            _option("settings", list[str], "--set", "SECTION.OPTION=VALUE for any option of any component.", _RUN),
-            _option("config_file", Path, "--config", "TOML file with the same sections.", _RUN),
+            _option("settings", list[str], "--set", "SECTION.OPTION=VALUE for any option of any component.", RUN),
+            _option("config_file", Path, "--config", "TOML file with the same sections.", RUN),
         ]
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
             given = {parameter.name: values.pop(parameter.name) for parameter in parameters}
-            command(**values, config=_configuration(flags, given))
+            command(**values, config=configuration(flags, given))
 
         signature = inspect.Signature([*own, *parameters])
         wrapper.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
@@ -106,28 +68,12 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 def _parameter(flag: Flag) -> inspect.Parameter:
-    return _option(flag.name[2:].replace("-", "_"), flag.kind, flag.name, flag.help, flag.panel)
+    return _option(flag.parameter, flag.kind, flag.name, flag.help, flag.panel)
 
 
 def _option(name: str, kind: Any, flag: str, help: str, panel: str) -> inspect.Parameter:
     annotation = Annotated[kind | None, typer.Option(flag, help=help, rich_help_panel=panel, show_default=False)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _configuration(flags: Sequence[Flag], given: dict[str, Any]) -> "RunConfig":
-    """Lay flags over `--set` over the file."""
-    from ex4d_core.config import make_config, merge, parse_settings, read_config
-
-    tree: dict[str, Any] = {}
-    for flag in flags:
-        value = given[flag.name[2:].replace("-", "_")]
-        if value not in (None, []):
-            section, _, option = flag.key.rpartition(".")
-            tree = merge(tree, {section: {option: value}} if section else {option: value})
-    if "path" in tree.get("depth", {}):
-        tree = merge({"depth": {"name": "file"}}, tree)
-    file = read_config(given["config_file"]) if given["config_file"] else {}
-    return make_config(merge(file, parse_settings(given["settings"] or ()), tree))
 
 
 OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Where run folders are made.")]

@@ -26,15 +26,6 @@ def test_exact_is_what_diffusers_computes(transformer_of, call, sizes):
     torch.testing.assert_close(call(transformer), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_restored_it_is_diffusers_own_again(transformer_of, call):
-    transformer = transformer_of()
-    expected, names = call(transformer), list(transformer.state_dict())
-    speed.prepare(transformer).restore()
-    assert list(transformer.state_dict()) == names
-    assert torch.equal(call(transformer), expected)
-    assert "forward" not in vars(transformer.blocks[0])
-
-
 def test_weights_take_no_more_memory(transformer_of):
     transformer = transformer_of()
     before = sum(value.numel() for value in transformer.state_dict().values())
@@ -65,14 +56,14 @@ def test_fast_takes_bfloat16_on_a_gpu_that_has_8_bits(transformer_of, monkeypatc
 
 def test_a_context_is_projected_once_and_kept_while_it_lives(transformer_of, call, contexts):
     transformer = transformer_of()
-    prepared = speed.prepare(transformer)
+    keeper = speed.prepare(transformer)
     text, image = torch.randn(2, 512, 32), torch.randn(2, 257, 64)
     given = {"encoder_hidden_states": text, "encoder_hidden_states_image": image}
     first = call(transformer, **given)
     assert len(contexts) == 3
     assert torch.equal(call(transformer, **given), first)
     assert len(contexts) == 3
-    kept = prepared._context._kept
+    kept = keeper._kept
     assert len(kept) == 1
     del text, image, given
     assert len(kept) == 0

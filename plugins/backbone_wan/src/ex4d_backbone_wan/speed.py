@@ -1,10 +1,6 @@
 """What makes Wan's transformer faster: exactly, but for rounding, or with 8-bit products and skipped work.
 
-    prepared = prepare(transformer, speed="exact")
-    ...                 # call the transformer as before
-    prepared.restore()  # as it was; exact only
-
-It is for inference: nothing here has gradients. Load, merge LoRAs, prepare, then place it in memory.
+It is for inference: nothing here has gradients, and nothing is undone. Load, merge LoRAs, prepare, place in memory.
 """
 
 from __future__ import annotations
@@ -28,27 +24,12 @@ FLOAT8_CAPABILITY = (8, 9)
 """Least compute capability with products of 8-bit floats: Ada."""
 
 
-class Prepared:
-    """A transformer that is faster than it was; `prepare` makes it."""
-
-    def __init__(self, transformer: Any, context: KeptContext, *, exact: bool) -> None:
-        self._transformer = transformer
-        self._context = context
-        self._exact = exact
-
-    def restore(self) -> None:
-        """Make the transformer what diffusers made it."""
-        assert self._exact, "weights in 8 bits do not come back"
-        self._context.remove()
-        for block in self._transformer.blocks:
-            del block.forward
-            _split(block.attn1)
-
-
 def prepare(
     transformer: Any, *, speed: Literal["exact", "fast"] = "exact", device: torch.device | None = None
-) -> Prepared:
-    """Make a transformer faster, in place; it stays on the device where it is.
+) -> KeptContext:
+    """Make a transformer faster, in place and for good; return what it keeps of prompts and pictures.
+
+    It stays on the device where it is.
 
     Args:
         transformer: diffusers' WanTransformer3DModel, LoRAs merged.
@@ -68,7 +49,7 @@ def prepare(
         if speed == "fast":
             _quantise(block, device)
         block.forward = partial(_forward, block, context)
-    return Prepared(transformer, context, exact=speed == "exact")
+    return context
 
 
 @contextmanager
@@ -97,10 +78,8 @@ class KeptContext:
     def __init__(self, transformer: nn.Module) -> None:
         self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._now: dict[nn.Module, KeysValues] | None = None
-        self._hooks = [
-            transformer.register_forward_pre_hook(self._begin, with_kwargs=True),
-            transformer.register_forward_hook(self._end, always_call=True),
-        ]
+        transformer.register_forward_pre_hook(self._begin, with_kwargs=True)
+        transformer.register_forward_hook(self._end, always_call=True)
 
     def keys_values(self, attn: nn.Module, context: Tensor) -> KeysValues:
         """Return what an attention layer makes of the context of the call that is under way."""
@@ -109,11 +88,6 @@ class KeptContext:
         if attn not in self._now:
             self._now[attn] = context_keys_values(attn, context)
         return self._now[attn]
-
-    def remove(self) -> None:
-        """Keep nothing any more."""
-        for hook in self._hooks:
-            hook.remove()
 
     def _begin(self, transformer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         text, image = kwargs.get("encoder_hidden_states"), kwargs.get("encoder_hidden_states_image")
@@ -144,18 +118,6 @@ def _fuse(attn: Any) -> None:
     attn.to_qkv = fused
     attn.to_q = attn.to_k = attn.to_v = None
     attn.fused_projections = True
-
-
-def _split(attn: Any) -> None:
-    """Undo `_fuse`."""
-    weights, biases = attn.to_qkv.weight.data.chunk(3), attn.to_qkv.bias.data.chunk(3)
-    for name, weight, bias in zip(("to_q", "to_k", "to_v"), weights, biases, strict=True):
-        part = nn.Linear(1, 1, device="meta")
-        part.in_features, part.out_features = weight.shape[1], weight.shape[0]
-        part.weight, part.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
-        setattr(attn, name, part)
-    del attn.to_qkv
-    attn.fused_projections = False
 
 
 def _quantise(block: Any, device: torch.device) -> None:
