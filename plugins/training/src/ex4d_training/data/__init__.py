@@ -1,0 +1,1 @@
+"""Ordinary videos made into what training reads: latents in shards."""
