@@ -1,4 +1,4 @@
-"""Small videos of synthetic scenes: ordinary ones with simulated masks to learn from, and true new views to judge by."""
+"""Small videos of synthetic scenes: ordinary ones with simulated masks to learn from, true new views to judge by."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def draw_curve(results: Mapping[str, Any], path: Path) -> None:
     """Draw PSNR on hidden pixels over the adapter's steps: a line for each seed and angle, `inpaint` dashed."""
     curves = results["curves"]
     dashed = {angle: each["psnr"] for angle, each in results["inpaint"].items()}
-    all_values = [each["psnr"] for curve in curves for _, found in curve for each in found.values()] + [*dashed.values()]
+    all_values = [each["psnr"] for curve in curves for _, found in curve for each in found.values()] + [
+        *dashed.values()
+    ]
     low, high = np.floor(min(all_values)) - 0.5, np.ceil(max(all_values)) + 0.5
     last = max(curve[-1][0] for curve in curves) or 1
     picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)

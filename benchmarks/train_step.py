@@ -100,8 +100,8 @@ class Figure:
     def line(self) -> str:
         each = " ".join(f"{value:.3f}" for value in self.seconds)
         return (
-            f"{self.case:10} {self.gpus} x {self.card}, batch {self.batch} each: {each} s a step, {self.forward:.3f} s of "
-            f"it forward; peak {self.peak_gib:.1f} GiB (reserved {self.reserved_gib:.1f}); utilisation "
+            f"{self.case:10} {self.gpus} x {self.card}, batch {self.batch} each: {each} s a step, {self.forward:.3f} s "
+            f"of it forward; peak {self.peak_gib:.1f} GiB (reserved {self.reserved_gib:.1f}); utilisation "
             f"{self.utilisation:.1%}, {self.with_recomputing:.1%} with what is computed twice; "
             f"{self.gpus * self.batch / median(self.seconds):.3f} clips/s; losses "
             + " ".join(f"{value:.4f}" for value in self.losses)
@@ -228,7 +228,7 @@ def work_here(args: argparse.Namespace) -> None:
 
 def work_on_several(args: argparse.Namespace, gpus: int) -> None:
     """Start this script again, once for each GPU."""
-    cases = [case for case in args.cases if case in ("step", "compiled")] + ["sharded"]
+    cases = [case for case in args.cases if case in ("step", "compiled")] + (["sharded"] if gpus > 1 else [])
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
     clip = "x".join(map(str, args.clip))
     same = ["--clip", clip, "--batch", args.batch, "--runs", args.runs, "--sizes", args.sizes, "--device", args.device]

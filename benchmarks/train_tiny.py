@@ -79,8 +79,8 @@ FULL = Plan(
     masks=1,
     width=256,
     layers=6,
-    batch=48,
-    base_steps=3000,
+    batch=32,
+    base_steps=3500,
     adapter_steps=1500,
     scenes=32,
     evaluations=5,
@@ -254,7 +254,9 @@ def train_adapter(
     plan: Plan, base: Any, frames: Tensor, masks: Tensor, views: Mapping[float, Sequence[View]], *, seed: int
 ) -> tuple[list[tuple[int, Scores]], dict[float, Tensor]]:
     """Return how good the adapter was after how many steps, and what it makes of the views in the end."""
-    model = attach_adapter(copy.deepcopy(base), rank=plan.rank, alpha=plan.rank, hidden=plan.hidden, channels=6, seed=seed)
+    model = attach_adapter(
+        copy.deepcopy(base), rank=plan.rank, alpha=plan.rank, hidden=plan.hidden, channels=6, seed=seed
+    )
     model.to(frames.device)
     data = batches(frames, masks, batch=plan.batch, seed=seed + 1)
     trainer = learn(model, data, plan, steps=plan.adapter_steps, rate=plan.adapter_rate, seed=seed)
@@ -292,22 +294,31 @@ def run(plan: Plan, *, seeds: Sequence[int], device: torch.device, workers: int,
     base.eval().requires_grad_(False)
     clock.say("base trained")
     inpainted = {angle: torch.from_numpy(np.stack([view.inpainted for view in of])) for angle, of in views.items()}
-    results: dict[str, Any] = {"known": known, "inpaint": scores(inpainted, views), "frozen": [], "curves": []}
+    results: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "plan": attrs.asdict(plan),
+        "known": known,
+        "inpaint": scores(inpainted, views),
+        "frozen": [],
+        "curves": [],
+        "seconds": clock.seconds,
+    }
     for seed in seeds:
         frozen = {angle: fill_in(WanVelocity(base), of, plan, seed=seed) for angle, of in views.items()}
         results["frozen"].append(scores(frozen, views))
         curve, adapted = train_adapter(plan, base, frames, masks, views, seed=seed)
         results["curves"].append(curve)
         clock.say(f"adapter of seed {seed}")
+        write(results, out)  # each time: a run that is stopped has shown something
+        draw_views(views, {"frozen": frozen, "inpaint": inpainted, "adapter": adapted}, out / "views.png")
+    print(table(results), flush=True)
+
+
+def write(results: Mapping[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    results["seconds"] = clock.seconds
-    results["plan"] = attrs.asdict(plan)
-    results["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     (out / "results.json").write_text(json.dumps(results, indent=2))
     (out / "table.md").write_text(table(results))
     draw_curve(results, out / "curve.png")
-    draw_views(views, {"frozen": frozen, "inpaint": inpainted, "adapter": adapted}, out / "views.png")
-    print(table(results), flush=True)
 
 
 class Clock:
@@ -328,11 +339,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("outputs/train_tiny"))
-    parser.add_argument("--device", type=torch.device, default=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    parser.add_argument(
+        "--device", type=torch.device, default=torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that make clips")
     parser.add_argument("--quick", action="store_true", help="all of it in seconds, too small to learn anything")
     parser.add_argument("--keep", type=Path, help="folder that keeps clips and the base for another time")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the plan: batch=32 width=128")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the plan: batch=32 width=128"
+    )
     args = parser.parse_args()
     plan = QUICK if args.quick else FULL
     changes = dict(each.split("=") for each in args.set)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +23,8 @@ class Team:
         self._state = PartialState(cpu=on_cpu)
         self.device: torch.device = device if device is not None and self.size == 1 else self._state.device
         if self.device.type == "cuda":
+            index = torch.cuda.current_device() if self.device.index is None else self.device.index
+            self.device = torch.device("cuda", index)
             torch.cuda.set_device(self.device)
 
     @property
@@ -41,10 +42,6 @@ class Team:
         """Whether this is the one that writes files."""
         return self.rank == 0
 
-    @cached_property
-    def _group(self) -> Any:
-        return torch.distributed.group.WORLD
-
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their means over the team, in one exchange."""
         if self.size == 1:
@@ -52,7 +49,7 @@ class Team:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         torch.distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat.split([tensor.numel() for tensor in tensors])
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         torch._foreach_copy_(list(tensors), [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
 
     def wait(self) -> None:

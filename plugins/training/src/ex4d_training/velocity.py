@@ -99,8 +99,8 @@ def attach_adapter(transformer: Any, *, rank: int, alpha: float, hidden: int, ch
         encoder = CameraEncoder(
             channels=channels, hidden=hidden, width=weight.shape[0], patch=tuple(transformer.config.patch_size)
         )
-    nn.init.zeros_(encoder.latent_patch_embedding.weight)
-    nn.init.zeros_(encoder.latent_patch_embedding.bias)
+    for parameter in encoder.latent_patch_embedding.parameters():
+        nn.init.zeros_(parameter)
     transformer.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=LORA_LAYERS))
     generator = torch.Generator().manual_seed(seed + 1)
     for name, parameter in transformer.named_parameters():
