@@ -52,7 +52,7 @@ class FlowTracker:
     points from several of its frames cost it once.
     """
 
-    def __init__(self, *, tolerance: float = 1.0, working_side: int = 512) -> None:
+    def __init__(self, *, tolerance: float = 1.0, working_side: int = 384) -> None:
         """Choose how strict it is.
 
         Args:

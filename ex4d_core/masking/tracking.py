@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import cv2
 import numpy as np
 import torch
@@ -14,7 +15,11 @@ from ex4d_core.masking.paths import random_path
 from ex4d_core.masking.regions import blob_order, covered
 from ex4d_core.masking.trackers import Tracker, Tracks
 from ex4d_core.roles import MeshBuilder, Renderer
-from ex4d_core.types import Scene, Video
+from ex4d_core.types import DepthVideo, Scene, Video
+
+
+LARGEST_STEP = 0.1
+"""By how much the logarithm of a point's depth may change from one frame to the next."""
 
 
 def tracking_mask(
@@ -42,9 +47,11 @@ def tracking_mask(
         points = _grid(video, options.point_spacing)
         chosen = _blobs_at(points, video, options, generator, alone=path is None)
         if isinstance(scene, Scene) and path is not None:
-            chosen |= covered(scene, anchor, path, points, builder, renderer)
+            chosen |= covered(scene.depth, anchor, path, points, builder, renderer)
         ever = chosen.any(dim=0)
         tracks = _followed(tracker, video, points[ever], anchor)
+        if isinstance(scene, Scene):
+            tracks = staying(tracks, scene.depth, anchor)
         hidden |= _painted(tracks, chosen[:, ever], video, options.point_spacing)
     return ~hidden
 
@@ -84,6 +91,27 @@ def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tr
             f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; please tell its author"
         )
     return tracks
+
+
+def staying(tracks: Tracks, depth: DepthVideo, start: int) -> Tracks:
+    """Return tracks where points are lost from where on their depth jumps: they slid off what they were on.
+
+    Args:
+        tracks: of points of frame `start`.
+        depth: of the clip.
+        start: the frame from which they were followed both ways.
+    """
+    height, width = depth.depth.shape[1:]
+    column, row = (
+        tracks.positions[..., axis].long().clamp(0, side - 1) for axis, side in ((0, width), (1, height))
+    )
+    there = depth.depth[torch.arange(depth.num_frames)[:, None], row, column]
+    # Where depth is unknown the comparison is False, and nothing is said.
+    jumps = (there[1:] / there[:-1]).log().abs() > LARGEST_STEP
+    jumped = torch.zeros_like(tracks.visible)
+    jumped[start + 1 :] = jumps[start:].cumsum(dim=0) > 0
+    jumped[:start] = jumps[:start].flip(0).cumsum(dim=0).flip(0) > 0
+    return attrs.evolve(tracks, visible=tracks.visible & ~jumped)
 
 
 def _painted(tracks: Tracks, chosen: Tensor, video: Video, spacing: int) -> Tensor:
