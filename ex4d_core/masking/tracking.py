@@ -1,0 +1,101 @@
+"""Masks whose hidden regions move with what is filmed: chosen in a few frames, followed into all others."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry.paths import frame_shares
+from ex4d_core.masking.options import MaskOptions
+from ex4d_core.masking.paths import random_path
+from ex4d_core.masking.regions import blob_order, covered
+from ex4d_core.masking.trackers import Tracker, Tracks
+from ex4d_core.roles import MeshBuilder, Renderer
+from ex4d_core.types import Scene, Video
+
+
+def tracking_mask(
+    scene: Scene | Video,
+    options: MaskOptions,
+    generator: torch.Generator,
+    *,
+    builder: MeshBuilder,
+    renderer: Renderer,
+    tracker: Tracker,
+) -> Tensor:
+    """Return a mask, bool [T, H, W], True = known, that hides more and more regions, which move with the scene.
+
+    In each anchor frame points on a grid are chosen that a camera on a random path would not see, and random blobs;
+    a video without depth has blobs alone. Each point hides its surroundings wherever it is followed to, and hides
+    nothing where something covers it or it left the picture.
+
+    Raises:
+        InvalidInput: no pixel of frame 0 has a depth, or the tracker's answer is of another size.
+    """
+    video = scene.video if isinstance(scene, Scene) else scene
+    path = random_path(scene.depth, options, generator) if isinstance(scene, Scene) else None
+    hidden = torch.zeros(video.frames.shape[:3], dtype=torch.bool)
+    for anchor in _anchors(video.num_frames, options.anchors, generator):
+        points = _grid(video, options.point_spacing)
+        chosen = _blobs_at(points, video, options, generator, alone=path is None)
+        if isinstance(scene, Scene) and path is not None:
+            chosen |= covered(scene, anchor, path, points, builder, renderer)
+        ever = chosen.any(dim=0)
+        tracks = _followed(tracker, video, points[ever], anchor)
+        hidden |= _painted(tracks, chosen[:, ever], video, options.point_spacing)
+    return ~hidden
+
+
+def _anchors(num_frames: int, count: int, generator: torch.Generator) -> list[int]:
+    """Return random frames, one from each of `count` equal parts of the clip."""
+    draws = torch.rand(count, generator=generator, dtype=torch.float64)
+    picks = ((torch.arange(count) + draws) / count * num_frames).long().clamp(max=num_frames - 1)
+    return sorted(set(picks.tolist()))
+
+
+def _grid(video: Video, spacing: int) -> Tensor:
+    """Return rows and columns of points, int64 [N, 2]."""
+    first = spacing // 2
+    rows, columns = (
+        torch.arange(min(first, side - 1), side, spacing) for side in (video.height, video.width)
+    )
+    return torch.cartesian_prod(rows, columns)
+
+
+def _blobs_at(
+    points: Tensor, video: Video, options: MaskOptions, generator: torch.Generator, *, alone: bool
+) -> Tensor:
+    """Return which points are in a blob in each frame, bool [T, N]."""
+    order = blob_order(video.height, video.width, generator)[points[:, 0], points[:, 1]]
+    low, high = options.blobs
+    largest = low + (high - low) * float(torch.rand(1, generator=generator))
+    return order[None] < largest * torch.tensor(frame_shares(video.num_frames))[:, None]
+
+
+def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tracks:
+    tracks = tracker.track(video, points.flip(-1) + 0.5, anchor)
+    expected = (video.num_frames, len(points))
+    if tracks.positions.shape != (*expected, 2) or tracks.visible.shape != expected:
+        raise InvalidInput(
+            f"{type(tracker).__name__} gave positions of {list(tracks.positions.shape)} and visibility of "
+            f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; please tell its author"
+        )
+    return tracks
+
+
+def _painted(tracks: Tracks, chosen: Tensor, video: Video, spacing: int) -> Tensor:
+    """Return what points on a grid of a spacing hide in each frame, bool [T, H, W]."""
+    height, width = video.height, video.width
+    grow, shrink = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (2 * spacing + 1, spacing + 1))
+    pixels = tracks.positions.floor()
+    inside = ((pixels >= 0) & (pixels < torch.tensor([width, height]))).all(dim=-1)
+    painted = np.zeros((video.num_frames, height, width), np.uint8)
+    for frame, drawn in enumerate(chosen & tracks.visible & inside):
+        column, row = pixels[frame, drawn].long().unbind(-1)
+        painted[frame, row.numpy(), column.numpy()] = 1
+        # Points move apart where what they are on comes nearer: gaps of up to twice their spacing are closed.
+        painted[frame] = cv2.erode(cv2.dilate(painted[frame], grow), shrink)
+    return torch.from_numpy(painted.astype(bool))
