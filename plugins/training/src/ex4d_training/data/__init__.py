@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ex4d_training.data.dataset import EpochSampler as EpochSampler
     from ex4d_training.data.dataset import LatentDataset as LatentDataset
-    from ex4d_training.data.encode import Job as Job
     from ex4d_training.data.fingerprint import check_fingerprint as check_fingerprint
     from ex4d_training.data.fingerprint import fingerprint_of as fingerprint_of
+    from ex4d_training.data.job import Job as Job
+    from ex4d_training.data.job import make_job as make_job
     from ex4d_training.data.options import DataOptions as DataOptions
     from ex4d_training.data.prepare import prepare as prepare
     from ex4d_training.data.report import Report as Report
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dataset": ("EpochSampler", "LatentDataset"),
-    "encode": ("Job",),
     "fingerprint": ("check_fingerprint", "fingerprint_of"),
+    "job": ("Job", "make_job"),
     "options": ("DataOptions",),
     "prepare": ("prepare",),
     "report": ("Report",),

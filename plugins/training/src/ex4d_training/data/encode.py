@@ -12,35 +12,19 @@ from torch import Tensor
 
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.networks import Networks
-from ex4d_backbone_wan.options import WanOptions
-from ex4d_core.config import RunConfig
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.masking import MaskOptions, simulate
+from ex4d_core.masking import simulate
 from ex4d_core.session import Session
 from ex4d_core.stages import estimate_depth
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import probe_video, read_video
 from ex4d_training.data.cuts import find_cuts
+from ex4d_training.data.job import NO_DEPTH, Job
 from ex4d_training.data.options import DataOptions
 from ex4d_training.data.pool import share_cores
 from ex4d_training.data.scan import Refusal, span, stride
 from ex4d_training.data.shards import Sample, write_shard
 from ex4d_training.data.sources import Source
-
-NO_DEPTH = "none"
-"""What takes the place of a depth estimator's name for masks that need none."""
-
-
-@attrs.frozen(kw_only=True)
-class Job:
-    """What decides the samples of a data set, but for its videos."""
-
-    data: DataOptions
-    masks: MaskOptions
-    model: WanOptions
-    """Whose encoders make the latents; its adapter and LoRAs are no matter."""
-    run: RunConfig
-    """The depth estimator, the mesh builder and the renderer; the device; the seed."""
 
 
 @attrs.frozen(kw_only=True)

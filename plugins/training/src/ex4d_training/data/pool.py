@@ -16,8 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from ex4d_core.errors import Ex4dError, PluginFailed
-from ex4d_core.plugins import describe
+from ex4d_core.errors import Ex4dError, PluginFailed, describe
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -24,12 +24,13 @@ from filelock import FileLock, Timeout
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.weights import locate
 from ex4d_backbone_wan.windows import latent_length
-from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput, OutputFailed, PluginFailed
+from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed, PluginFailed
 from ex4d_core.files import remove_leftovers, replacing
 from ex4d_core.progress import Reporter, SilentReporter, track
 from ex4d_core.session import Session
-from ex4d_training.data.encode import NO_DEPTH, Job, Piece, make_worker
+from ex4d_training.data.encode import Piece, make_worker
 from ex4d_training.data.fingerprint import fingerprint_of
+from ex4d_training.data.job import NO_DEPTH, Job
 from ex4d_training.data.journal import Journal, Refused
 from ex4d_training.data.pool import Done, work_through
 from ex4d_training.data.report import Report, write_report
@@ -211,8 +212,6 @@ class _Run:
 
 def _check(job: Job) -> None:
     """Find out before any work whether everything is there."""
-    if job.run.depth.name == NO_DEPTH and job.masks.kind != "tracking":
-        raise InvalidConfig("masks of renderings need a depth; choose --depth, or --set masks.kind=tracking")
     roles = ("mesh", "renderer") if job.run.depth.name == NO_DEPTH else ("depth", "mesh", "renderer")
     Session(job.run).check(*roles)
 
