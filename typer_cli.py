@@ -13,6 +13,7 @@ import typer
 
 from ex4d_core.errors import Ex4dError
 from ex4d_core.flags import FILL_FLAGS, FLAGS, RUN, Flag, configuration
+from typer_plugins import CommandsAndPlugins
 
 if TYPE_CHECKING:
     from ex4d_core.batch import Outcome
@@ -27,6 +28,7 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 app = typer.Typer(
     name="ex4d",
+    cls=CommandsAndPlugins,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

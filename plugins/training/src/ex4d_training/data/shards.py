@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -98,6 +99,24 @@ def write_shard(path: Path, samples: Sequence[Sample]) -> Shard:
     with replacing(path) as temporary:
         temporary.write_bytes(data)
     return Shard(file=path.name, samples=len(samples), bytes=len(data))
+
+
+def read_shard(path: Path) -> list[Sample]:
+    """Return the samples of a file; those that shared tensors do so again.
+
+    Raises:
+        InvalidInput: the file is no shard, damaged, or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            listing = read_listing(file.metadata(), path)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+    except (SafetensorError, OSError) as error:
+        raise InvalidInput(f"{path} is damaged: {error}") from error
+    return [
+        Sample(facts=listed["facts"], tensors={key: tensors[name] for key, name in listed["tensors"].items()})
+        for listed in listing
+    ]
 
 
 def read_listing(metadata: Mapping[str, str] | None, path: Path) -> list[dict[str, Any]]:
