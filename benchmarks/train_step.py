@@ -127,11 +127,11 @@ def sample(setting: Setting, batch: int, *, rank: int) -> Sample:
 def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optimiser]:
     """Return what is trained, ready for its first step."""
     transformer = random_transformer(setting)
-    model = attach_adapter(transformer, rank=16, alpha=16, hidden=CAMERA_HIDDEN, channels=32, seed=0)
+    model = attach_adapter(transformer, rank=16, hidden=CAMERA_HIDDEN, channels=32, seed=0)
     trained = trained_parameters(model)
     prepare(transformer, checkpointing=case != "kept", compiled=case == "compiled")
     if case == "sharded":
-        share_out(transformer, trained.values())
+        share_out(model, device=team.device)
         free()
     return model, Optimiser(trained, pace=Pace(learning_rate=3e-5), team=team)
 

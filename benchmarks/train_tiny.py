@@ -33,11 +33,12 @@ from tiny_report import draw_curve, draw_views, table
 from torch import Tensor
 from torch.nn import functional
 
-from ex4d_backbone_wan.denoiser import Schedule, integrate
+from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.data import EpochSampler
 from ex4d_training.optimiser import Pace
 from ex4d_training.team import Team
 from ex4d_training.trainer import Recipe, Trainer
+from ex4d_training.validation import sampled
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter
 
 ANGLES = (30.0, 60.0, 90.0)
@@ -163,14 +164,7 @@ def fill_in(model: WanVelocity, views: Sequence[View], plan: Plan, *, seed: int)
     made = []
     for part in range(0, len(views), plan.batch):
         sample = as_sample(color[part : part + plan.batch].to(device), mask[part : part + plan.batch].to(device))
-        noise = torch.randn(sample["latents"].shape, generator=torch.Generator().manual_seed(seed + part)).to(device)
-        schedule = Schedule(plan.sampling_steps, plan.shift)
-        sigmas = schedule.sigmas.to(device)
-
-        def velocity(noisy: Tensor, step: int, told: Sample = sample, sigmas: Tensor = sigmas) -> Tensor:
-            return model(noisy, sigmas[step].expand(len(noisy)), told)
-
-        frames = integrate(velocity, noise, schedule=schedule, after_step=lambda *_: None)
+        frames = sampled(model, sample, schedule=Schedule(plan.sampling_steps, plan.shift), seed=seed + part)
         made.append(((frames.clamp(-1, 1) + 1) * 127.5).round().byte().movedim(1, -1).cpu())
     return torch.cat(made)
 
@@ -254,9 +248,7 @@ def train_adapter(
     plan: Plan, base: Any, frames: Tensor, masks: Tensor, views: Mapping[float, Sequence[View]], *, seed: int
 ) -> tuple[list[tuple[int, Scores]], dict[float, Tensor]]:
     """Return how good the adapter was after how many steps, and what it makes of the views in the end."""
-    model = attach_adapter(
-        copy.deepcopy(base), rank=plan.rank, alpha=plan.rank, hidden=plan.hidden, channels=6, seed=seed
-    )
+    model = attach_adapter(copy.deepcopy(base), rank=plan.rank, hidden=plan.hidden, channels=6, seed=seed)
     model.to(frames.device)
     data = batches(frames, masks, batch=plan.batch, seed=seed + 1)
     trainer = learn(model, data, plan, steps=plan.adapter_steps, rate=plan.adapter_rate, seed=seed)

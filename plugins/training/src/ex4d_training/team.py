@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from ex4d_training.velocity import WanVelocity
 
 
 class Team:
@@ -62,18 +63,19 @@ class Team:
             self._state.destroy_process_group()
 
 
-def share_out(transformer: Any, trained: Iterable[nn.Parameter]) -> None:
+def share_out(model: WanVelocity, *, device: torch.device) -> None:
     """Have each process of the team keep an equal part of the frozen weights, a block's gathered while it computes.
 
     What is trained stays whole everywhere: it is small, and its gradients are averaged by `Team.average`.
 
     Args:
-        transformer: diffusers' Wan transformer on this process's device; changed in place.
-        trained: its parameters that are not frozen.
+        model: on the CPU or on the device; changed in place.
+        device: of this process; no more than a block of the weights is whole there at a time.
     """
     from torch.distributed.fsdp import fully_shard
 
-    whole = set(trained)
-    for block in transformer.blocks:
-        fully_shard(block, ignored_params=whole)
-    fully_shard(transformer, ignored_params=whole)
+    trained = {parameter for parameter in model.parameters() if parameter.requires_grad}
+    for block in model.transformer.blocks:
+        fully_shard(block.to(device), ignored_params=trained)
+    model.to(device)
+    fully_shard(model.transformer, ignored_params=trained)

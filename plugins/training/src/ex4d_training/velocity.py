@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,15 +75,14 @@ class WanVelocity(nn.Module):
         return velocity
 
 
-def attach_adapter(transformer: Any, *, rank: int, alpha: float, hidden: int, channels: int, seed: int) -> WanVelocity:
+def attach_adapter(transformer: Any, *, rank: int, hidden: int, channels: int, seed: int) -> WanVelocity:
     """Return the transformer, frozen, with an adapter that changes nothing yet.
 
     The LoRA's second matrices and the camera encoder's last layer are zero, so step 0 is the frozen model.
 
     Args:
         transformer: diffusers' WanTransformer3DModel; it is changed in place.
-        rank: of the LoRA.
-        alpha: its changes count `alpha / rank`.
+        rank: of the LoRA, and its alpha, which the file has no place for.
         hidden: channels between the camera encoder's layers.
         channels: of the latents of colour and mask together.
         seed: fixes the values that are not zero.
@@ -101,7 +99,7 @@ def attach_adapter(transformer: Any, *, rank: int, alpha: float, hidden: int, ch
         )
     for parameter in encoder.latent_patch_embedding.parameters():
         nn.init.zeros_(parameter)
-    transformer.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=LORA_LAYERS))
+    transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=LORA_LAYERS))
     generator = torch.Generator().manual_seed(seed + 1)
     for name, parameter in transformer.named_parameters():
         if ".lora_A." in name:
@@ -119,13 +117,14 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def adapter_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return an adapter's tensors under the names that the reference's file has, from those of a `WanVelocity`."""
-    return {_original(name): tensor for name, tensor in tensors.items()}
+    return {reference_name(name): tensor for name, tensor in tensors.items()}
 
 
-def _original(name: str) -> str:
+def reference_name(name: str) -> str:
+    """Return what the reference calls a trained parameter of a `WanVelocity`."""
     plain = name.removeprefix("camera_encoder.").removeprefix("transformer.")
     if plain.startswith(CAMERA_KEYS):
         return plain
     for ours, theirs in _ORIGINAL:
         plain = plain.replace(ours, theirs)
-    return re.sub(r"\.base_layer\.", ".", plain)
+    return plain
