@@ -139,5 +139,5 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(adapted, batch, team):
         recipe=Recipe(pace=Pace(learning_rate=1e-3), look_every=4),
         team=team,
     )
-    with pytest.raises(TrainingStopped, match="not finite any more at step 3, .* last checkpoint"):
+    with pytest.raises(TrainingStopped, match=r"not finite any more at step 3, .* last checkpoint"):
         trainer.run(4)
