@@ -100,7 +100,8 @@ def download(
         plan.check_room()
         if plan.missing and not yes and _asks():
             typer.confirm("Download?", default=True, abort=True, err=True)
-        bring(plan, reporter=ConsoleReporter(quiet=json_))
+        reporter = ConsoleReporter(quiet=json_)
+        bring(plan, transfer=reporter.transfer, stage=reporter.stage)
     typer.echo(plan_json(plan, done=not dry_run)) if json_ else None
     if not dry_run and not json_:
         typer.echo(f"ready: {plan.table}; next: ex4d data prepare --data-path {plan.table} --output-dir SHARDS")
