@@ -46,7 +46,7 @@ def prepare(
     from ex4d_core.console import ConsoleReporter
     from ex4d_training.data.job import make_job
     from ex4d_training.data.pool import default_workers
-    from ex4d_training.data.prepare import prepare as run
+    from ex4d_training.data.preparation import prepare as run
     from ex4d_training.data.report import report_json, report_tables
 
     if workers is not None and workers < 1:
