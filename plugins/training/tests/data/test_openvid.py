@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 
+import typer_cli
 from ex4d_core.errors import Cancelled, DownloadFailed, InvalidConfig, OutputFailed
 from ex4d_core.progress import silent
 from ex4d_training.data import openvid
@@ -174,3 +175,17 @@ def test_names_in_a_zip_lead_nowhere_else(tmp_path):
 
 def test_the_repository_is_openvids_own():
     assert (openvid.REPO, TABLE) == ("nkp37/OpenVid-1M", "data/train/OpenVid-1M.csv")
+
+
+def test_the_command_says_how_much_and_asks_first(server, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(openvid.look_up_parts, "__kwdefaults__", {"repo": REPO})
+    arguments = ["data", "download", "openvid", "--parts", "0", "--output-dir", str(tmp_path / "data")]
+    for more in (["--dry-run"], ["--json", "--yes"], []):
+        with pytest.raises(SystemExit) as stop:
+            typer_cli.main([*arguments, *more])
+        assert not stop.value.code
+    said = capfd.readouterr().out
+    assert "licence: CC-BY-4.0" in said
+    assert '"done": true' in said
+    assert "next: ex4d data prepare --data-path" in said
+    assert videos_in(tmp_path / "data") == wanted(0)

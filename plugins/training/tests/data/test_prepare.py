@@ -19,7 +19,9 @@ from ex4d_backbone_wan.weights import locate
 from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed, PluginFailed
 from ex4d_training.data import LatentDataset, check_fingerprint, fingerprint_of, prepare, read_manifest
 from ex4d_training.data.encode import VideoEncoder
+from plugins.training.tests.data.stand_in import samples, stand_in
 
+ROOT = Path(__file__).parents[4]
 SHARDS = ("shard-00000.safetensors", "shard-00001.safetensors")
 
 
@@ -75,22 +77,11 @@ def test_the_same_call_again_makes_nothing_and_says_the_same(job, some_videos, d
     assert report.counts == {"unreadable": 1}
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from ex4d_training.data import make_job, prepare
-import json
-if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), Path(sys.argv[2]), job=make_job(json.loads(sys.argv[3])))
-"""
-
-
-def test_a_run_that_is_killed_goes_on_to_the_same_shards(job, videos, out, tmp_path, tiny_wan):
-    """Kill -9 after the first video is done; the rest is made by another run."""
-    for copy in ("e", "f", "g"):
+def test_a_run_that_is_killed_goes_on_to_the_same_shards(job, videos, out, tmp_path, tiny_wan, monkeypatch):
+    """Kill -9 in the middle; what was done is not done again."""
+    for copy in "efghijklmnop":
         shutil.copy(videos / "a.mp4", videos / f"{copy}.mp4")
         shutil.copy(videos / "a.txt", videos / f"{copy}.txt")
-    prepare(videos, tmp_path / "whole", job=job())
     tree = {
         "data": attrs.asdict(job().data),
         "masks": {"kind": "tracking"},
@@ -99,22 +90,23 @@ def test_a_run_that_is_killed_goes_on_to_the_same_shards(job, videos, out, tmp_p
         "renderer": {"name": "zbuffer"},
         "device": "cpu",
     }
-    (tmp_path / "run.py").write_text(KILLED)
-    command = [sys.executable, "-W", "ignore", str(tmp_path / "run.py"), str(videos), str(out), json.dumps(tree)]
-    with subprocess.Popen(command) as process:
-        while process.poll() is None and not list((out / ".prepare" / "pieces").glob("*.safetensors")):
-            time.sleep(0.005)
+    call = [sys.executable, "-c", f"from {stand_in.__module__} import main; main()", videos, out, json.dumps(tree)]
+    with subprocess.Popen(list(map(str, call)), cwd=ROOT) as process:
+        while process.poll() is None and not (out / SHARDS[1]).exists():
+            time.sleep(0.002)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert not read_manifest(out).complete
     with pytest.raises(InvalidInput, match="is not complete"):
         LatentDataset(out)
+    kept = contents(out)
+    stand_in(monkeypatch.setattr)
     made = []
-    samples = VideoEncoder.samples
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(VideoEncoder, "samples", lambda self, source: made.append(source.name) or samples(self, source))
-        prepare(videos, out, job=job())
-    assert "a.mp4" not in made
+    monkeypatch.setattr(VideoEncoder, "samples", lambda self, source: made.append(source.name) or samples(self, source))
+    prepare(videos, out, job=job())
+    assert 0 < len(made) <= 15 - 4
+    assert kept.items() <= contents(out).items()
+    prepare(videos, tmp_path / "whole", job=job())
     assert contents(out) == contents(tmp_path / "whole")
 
 
