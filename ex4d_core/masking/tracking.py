@@ -66,15 +66,11 @@ def _anchors(num_frames: int, count: int, generator: torch.Generator) -> list[in
 def _grid(video: Video, spacing: int) -> Tensor:
     """Return rows and columns of points, int64 [N, 2]."""
     first = spacing // 2
-    rows, columns = (
-        torch.arange(min(first, side - 1), side, spacing) for side in (video.height, video.width)
-    )
+    rows, columns = (torch.arange(min(first, side - 1), side, spacing) for side in (video.height, video.width))
     return torch.cartesian_prod(rows, columns)
 
 
-def _blobs_at(
-    points: Tensor, video: Video, options: MaskOptions, generator: torch.Generator, *, alone: bool
-) -> Tensor:
+def _blobs_at(points: Tensor, video: Video, options: MaskOptions, generator: torch.Generator, *, alone: bool) -> Tensor:
     """Return which points are in a blob in each frame, bool [T, N]."""
     order = blob_order(video.height, video.width, generator)[points[:, 0], points[:, 1]]
     low, high = options.blobs
@@ -117,7 +113,9 @@ def staying(tracks: Tracks, depth: DepthVideo, start: int) -> Tracks:
 def _painted(tracks: Tracks, chosen: Tensor, video: Video, spacing: int) -> Tensor:
     """Return what points on a grid of a spacing hide in each frame, bool [T, H, W]."""
     height, width = video.height, video.width
-    grow, shrink = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (2 * spacing + 1, spacing + 1))
+    grow, shrink = (
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (2 * spacing + 1, spacing + 1)
+    )
     pixels = tracks.positions.floor()
     inside = ((pixels >= 0) & (pixels < torch.tensor([width, height]))).all(dim=-1)
     painted = np.zeros((video.num_frames, height, width), np.uint8)

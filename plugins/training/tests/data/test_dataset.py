@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
@@ -76,7 +76,7 @@ def test_views_of_one_memory_are_written_apart(tmp_path):
 def test_loaders_read_it_in_other_processes(tmp_path):
     dataset = LatentDataset(folder_of(tmp_path, [sample(n) for n in range(4)]))
     _ = dataset[0]  # a file is open now
-    again = pickle.loads(pickle.dumps(dataset))
+    again = ForkingPickler.loads(ForkingPickler.dumps(dataset))  # as loaders send it
     assert torch.equal(again[3]["color"], dataset[3]["color"])
     batch = next(iter(DataLoader(dataset, batch_size=3)))
     assert batch["text"].shape == (3, 512, C)

@@ -1,4 +1,4 @@
-"""Ordinary videos made into what training reads: latents in shards. Read `prepare.py`, then what it calls.
+"""Ordinary videos made into what training reads: latents in shards. Read `preparation.py`, then what it calls.
 
 Each public name is imported when it is first used: the processes that look at videos need none of the heavy ones.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ex4d_training.data.job import Job as Job
     from ex4d_training.data.job import make_job as make_job
     from ex4d_training.data.options import DataOptions as DataOptions
-    from ex4d_training.data.prepare import prepare as prepare
+    from ex4d_training.data.preparation import prepare as prepare
     from ex4d_training.data.report import Report as Report
     from ex4d_training.data.shards import Manifest as Manifest
     from ex4d_training.data.shards import Sample as Sample
@@ -28,7 +28,7 @@ _HOMES = {
     "fingerprint": ("check_fingerprint", "fingerprint_of"),
     "job": ("Job", "make_job"),
     "options": ("DataOptions",),
-    "prepare": ("prepare",),
+    "preparation": ("prepare",),
     "report": ("Report",),
     "shards": ("Manifest", "Sample", "Shard", "read_manifest", "write_manifest", "write_shard"),
 }

@@ -46,7 +46,7 @@ def prepare(
     from ex4d_core.console import ConsoleReporter
     from ex4d_training.data.job import make_job
     from ex4d_training.data.pool import default_workers
-    from ex4d_training.data.prepare import prepare as run
+    from ex4d_training.data.preparation import prepare as run
     from ex4d_training.data.report import report_json, report_tables
 
     if workers is not None and workers < 1:
@@ -100,7 +100,8 @@ def download(
         plan.check_room()
         if plan.missing and not yes and _asks():
             typer.confirm("Download?", default=True, abort=True, err=True)
-        bring(plan, reporter=ConsoleReporter(quiet=json_))
+        reporter = ConsoleReporter(quiet=json_)
+        bring(plan, transfer=reporter.transfer, stage=reporter.stage)
     typer.echo(plan_json(plan, done=not dry_run)) if json_ else None
     if not dry_run and not json_:
         typer.echo(f"ready: {plan.table}; next: ex4d data prepare --data-path {plan.table} --output-dir SHARDS")

@@ -114,7 +114,7 @@ class LatentDataset(Dataset[dict[str, Tensor]]):
     def _opened(self, number: int) -> tuple[Any, list[dict[str, Any]]]:
         if number not in self._open:
             path = self.folder / self._shards[number].file
-            file = safe_open(path, framework="pt")
+            file: Any = safe_open(path, framework="pt")
             self._open[number] = file, read_listing(file.metadata(), path)
             if len(self._open) > _OPEN:
                 self._open.popitem(last=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.weights import Checkpoint, Part
 from ex4d_core.errors import InvalidInput
 from ex4d_training.data.shards import Manifest
 
-_ENCODERS = ("vae", "text_encoder", "image_encoder")
+_ENCODERS: tuple[Part, ...] = ("vae", "text_encoder", "image_encoder")
 
 
 def fingerprint_of(checkpoint: Checkpoint) -> str:

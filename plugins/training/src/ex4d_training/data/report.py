@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+from rich import filesize
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -89,6 +90,5 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
         yield f"and {len(failed) - _SHOWN} more, in {escape(str(report.folder / REPORT))}"
     if report.absent:
         yield f"{report.absent} more are named in the table and not on this machine"
-    yield (
-        f"{report.samples} samples in {report.shards} files, {report.bytes / 1e9:.3g} GB: {escape(str(report.folder))}"
-    )
+    size = filesize.decimal(report.bytes)
+    yield f"{report.samples} samples, {size}, shards: {report.shards}, in {escape(str(report.folder))}"

@@ -2,7 +2,8 @@
 
 What is done is kept as it is done: the samples of each video in a file of their own, which become a shard together
 with those of its neighbours. So a run that is killed loses the videos that it was at, and the same call goes on; the
-shards are the same whatever the number of processes and of interruptions.
+shards are the same whatever the number of processes and of interruptions, but for roundings where these have other
+numbers of threads.
 """
 
 from __future__ import annotations
