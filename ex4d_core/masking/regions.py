@@ -28,7 +28,7 @@ def covered(
 
     What it cannot see is behind something nearer, or outside of its picture: beside near things and at one side of
     the picture, wider the farther it has turned. The source camera is taken to stand still, so that this is how far
-    the path has gone from it. Points of unknown depth count as seen.
+    the path has gone from it. Points of unknown depth count as unseen, as in a rendering.
 
     Args:
         depth: of the clip.
@@ -45,7 +45,7 @@ def covered(
     hidden = torch.zeros(path.num_frames, len(points), dtype=torch.bool)
     for index, pose in enumerate(path.world_to_camera):
         hidden[index] = ~_seen(transform_points(pose, where), renderer.render(mesh, pose, lens).depth.cpu(), lens)
-    return hidden & depth.valid_at(frame)[at]
+    return hidden | ~depth.valid_at(frame)[at]
 
 
 def _seen(points: Tensor, surface: Tensor, lens: Intrinsics) -> Tensor:
@@ -76,16 +76,25 @@ def _step(depth: DepthVideo) -> int:
     return max(1, round(max(depth.depth.shape[1:]) / WORKING_SIDE))
 
 
-def blob_order(height: int, width: int, generator: torch.Generator) -> Tensor:
+def hiding_order(height: int, width: int, generator: torch.Generator, *, blobs: int, tilt: float = 0) -> Tensor:
     """Return in which order random round regions that grow hide a picture.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        generator: draws where they are.
+        blobs: about how many there are along the longer side.
+        tilt: how much sooner one side of the picture is hidden, left or right, in standard deviations.
 
     Returns:
         float32 [H, W] in [0, 1): hiding all pixels below a share hides that share of the picture.
     """
     longer = max(height, width)
-    coarse = [2 + math.ceil(6 * side / longer) for side in (height, width)]
+    coarse = [2 + math.ceil(blobs * side / longer) for side in (height, width)]
     noise = torch.randn(1, 1, *coarse, generator=generator)
-    field = functional.interpolate(noise, size=(height, width), mode="bicubic", align_corners=True).flatten()
+    field = functional.interpolate(noise, size=(height, width), mode="bicubic", align_corners=True)[0, 0]
+    side = 1 if torch.rand(1, generator=generator) < 0.5 else -1
+    field = (field + side * tilt * torch.linspace(-1, 1, width)).flatten()
     order = torch.empty_like(field)
     order[field.argsort(stable=True)] = torch.arange(len(field)) / len(field)
     return order.view(height, width)
