@@ -163,6 +163,30 @@ def depth(
 
 
 @app.command()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
+def preview(
+    config: "RunConfig",
+    clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    frames: Annotated[int, typer.Option(min=1, help="Look at this many frames at most.")] = 25,
+    side: Annotated[int, typer.Option(min=64, help="Longer side of these frames, pixels at most.")] = 320,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """See camera paths before paying: what they will know of the clip, where they go, what is wrong with them."""
+    from ex4d_core.batch import run_folders
+    from ex4d_core.preview.making import make_preview, preview_facts
+    from ex4d_core.stray_output import stray_output
+
+    path = Path(clip or _clips_of(config)[0])
+    _check_output(output_dir)
+    session = _session(config, quiet or json_, RECON_ROLES)
+    with stray_output():
+        made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
+    typer.echo(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
+
+
+@app.command()
 @takes_flags(*FILL_FLAGS, "--device", "--compat")
 def generate(
     config: "RunConfig",

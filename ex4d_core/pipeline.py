@@ -134,6 +134,10 @@ class Shot:
 
         return self.produce("depth", self.depth_inputs, DEPTH, prepare)
 
+    def stored_depth(self) -> DepthVideo | None:
+        """Return the estimator's depth if a run has left it in the run folder."""
+        return self.store.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.store else None
+
     @cached_property
     def scene(self) -> Scene:
         """The frames and their depth, with the intrinsics that the user gave, if any."""
@@ -283,7 +287,7 @@ def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent)
         start=options.start,
         stride=options.stride,
         num_frames=options.num_frames,
-        size=_size(options, clip),
+        size=frame_size(options, clip),
         fit=options.fit,
         progress=progress,
     )
@@ -306,7 +310,12 @@ def _usual_rate(fps: float) -> Fraction:
     return near[0] if near else Fraction(fps).limit_denominator(1000)
 
 
-def _size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
+def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
+    """Return the width and height that the options ask for, or None where frames keep the clip's own.
+
+    Raises:
+        InvalidInput: the size cannot be read.
+    """
     if options.size is None:
         return None
     if options.size == "ex4d":

@@ -20,7 +20,7 @@ LAYERS = (
     {"cam", "lens", "flags", "depth_export", "fetch", "testing"},
     {"pipeline", "fetch_tables", "plugin_check"},
     {"session"},
-    {"run_folder", "generate", "model"},
+    {"run_folder", "generate", "model", "preview"},
     {"batch"},
     {"console"},
 )
