@@ -48,7 +48,7 @@ def test_the_json_says_how_much_each_path_knows(preview, place):
     assert (arc["cam"], arc["frames"]) == ("20", [0, 1, 2, 3, 4, 5])
     assert arc["known"][0] == 1
     assert arc["known"][-1] < 0.9
-    assert min(static["known"]) > 0.9
+    assert min(static["known"]) > 0.8  # all but the rim
     assert static["warnings"] == []
 
 
