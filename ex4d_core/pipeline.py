@@ -239,6 +239,16 @@ class Take:
 
         return self.shot.produce("guidance", self.guidance_inputs, GUIDANCE, prepare)
 
+    def stored_guidance(self) -> Guidance | None:
+        """Return the guidance if a run has left it in the run folder."""
+        store = self.shot.store
+        return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
+
+    def stored_video(self) -> Video | None:
+        """Return the result if a run has left it in the run folder."""
+        store = self.shot.store
+        return store.load("result", content_key(self.video_inputs), VIDEO.load) if store else None
+
     @cached_property
     def video_inputs(self) -> Tree:
         """What decides the result."""

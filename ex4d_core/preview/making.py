@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from ex4d_core import stages
 from ex4d_core.config import ComponentConfig, RunConfig
 from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.files import replacing
-from ex4d_core.framing import MIN_SIDE
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.lens import given_intrinsics
 from ex4d_core.pipeline import Shot, frame_size
@@ -30,8 +28,9 @@ from ex4d_core.preview.path_checks import (
 )
 from ex4d_core.preview.path_plot import DrawnPath, write_plot
 from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles
+from ex4d_core.scene_sampling import sampled_depth, sampled_path, size_within
 from ex4d_core.session import Session
-from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Scene, Video
+from ex4d_core.types import CameraPath, Guidance, Intrinsics, Scene, Video
 from ex4d_core.video_io import VideoInfo, probe_video, write_video
 
 CHEAP = {"steps": 2}
@@ -141,7 +140,7 @@ def _ground(session: Session, clip: Path, folder: Path, frames: int, side: int) 
     options, info = session.config.video, probe_video(clip)
     count = _run_length(session.config, info)
     full = frame_size(options, clip) or (info.width, info.height)
-    stride, size = math.ceil(count / frames), _at_most(full, side)
+    stride, size = math.ceil(count / frames), size_within(full, side)
     small = attrs.evolve(
         options, size=f"{size[0]}x{size[1]}", stride=options.stride * stride, num_frames=math.ceil(count / stride)
     )
@@ -149,7 +148,11 @@ def _ground(session: Session, clip: Path, folder: Path, frames: int, side: int) 
     shot = cheap.shot(clip, folder=folder)
     kept = Shot(session, clip, folder=folder).stored_depth()
     video = shot.video
-    depth = shot.estimated_depth if kept is None else _shrunk(kept, stride, video)
+    if kept is None:
+        depth = shot.estimated_depth
+    else:
+        picks = range(0, kept.num_frames, stride)
+        depth = sampled_depth(kept, picks, width=video.width, height=video.height)
     lens = _lens(session.config, video, full)
     return _Ground(
         scene=Scene(video=video, depth=stages.with_intrinsics(depth, lens)),
@@ -166,43 +169,12 @@ def _run_length(config: RunConfig, info: VideoInfo) -> int:
     return there if options.num_frames is None else min(there, options.num_frames)
 
 
-def _at_most(size: tuple[int, int], side: int) -> tuple[int, int]:
-    factor = min(1.0, side / max(size))
-    return max(MIN_SIDE, round(size[0] * factor)), max(MIN_SIDE, round(size[1] * factor))
-
-
 def _cheap_session(config: RunConfig, session: Session) -> Session:
     """Return a session whose depth costs little."""
     known = {field.name for field in attrs.fields(session.choose("depth").offer.provider.options)}
     options = {**{name: value for name, value in CHEAP.items() if name in known}, **config.depth.options}
     depth = ComponentConfig(name=config.depth.name, options=options)
     return Session(attrs.evolve(config, depth=depth), registry=session.registry, reporter=session.reporter)
-
-
-def _shrunk(depth: DepthVideo, stride: int, video: Video) -> DepthVideo:
-    """Return a run's depth at the frames and the size of the video."""
-    size = (video.height, video.width)
-    picks = slice(0, (video.num_frames - 1) * stride + 1, stride)
-
-    def nearest(values: Tensor) -> Tensor:
-        # Averages of a near and a far surface would float between them.
-        rows = ((torch.arange(size[0]) + 0.5) * values.shape[1] / size[0]).long()
-        columns = ((torch.arange(size[1]) + 0.5) * values.shape[2] / size[1]).long()
-        return values[picks][:, rows][:, :, columns]
-
-    lenses = depth.intrinsics[picks] if len(depth.intrinsics) > 1 else depth.intrinsics
-    return attrs.evolve(
-        depth,
-        depth=nearest(depth.depth),
-        valid=None if depth.valid is None else nearest(depth.valid),
-        intrinsics=tuple(lens.scaled_to(width=size[1], height=size[0]) for lens in lenses),
-        cameras=None if depth.cameras is None else _picked(depth.cameras, range(depth.num_frames)[picks]),
-    )
-
-
-def _picked(path: CameraPath, frames: Sequence[int]) -> CameraPath:
-    lenses = path.intrinsics if len(path.intrinsics) == 1 else tuple(path.intrinsics[frame] for frame in frames)
-    return CameraPath(world_to_camera=path.world_to_camera[list(frames)], intrinsics=lenses)
 
 
 def _lens(config: RunConfig, video: Video, full: tuple[int, int]) -> Intrinsics | None:
@@ -216,7 +188,7 @@ def _lens(config: RunConfig, video: Video, full: tuple[int, int]) -> Intrinsics 
 def _rendered(session: Session, ground: _Ground, path: CameraPath, cam: str) -> Guidance:
     """Return what is known along a path, at the preview's frames and size."""
     video = ground.scene.video
-    some = _picked(path, ground.frames)
+    some = sampled_path(path, ground.frames)
     lenses = tuple(lens.scaled_to(width=video.width, height=video.height) for lens in some.intrinsics)
     with session.reporter.stage(f"--cam {cam}") as progress:
         return stages.render_guidance(

@@ -18,6 +18,9 @@ from ex4d_core.types import CameraPath, Scene
 MOST_POINTS = 6000
 """Points of the scene that are drawn."""
 
+BACKGROUND = 4.0
+"""Times the distance to the subject beyond which nothing is drawn: the sky would make all else tiny."""
+
 FRUSTA = 7
 """Views along a path that are drawn, spread evenly."""
 
@@ -55,7 +58,7 @@ def write_plot(paths: Mapping[str, DrawnPath], scene: Scene, file: Path, *, subj
     figure = Figure(figsize=(13, 8), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     above, side, known = figure.subplot_mosaic([["above", "side"], ["known", "known"]], height_ratios=[3, 1]).values()
-    points, colors = _drawn_points(scene)
+    points, colors = _drawn_points(scene, subject)
     for axes, (across, up), labels in (
         (above, (_x, _z), ("from above", "right", "forward")),
         (side, (_z, _y), ("from the side", "forward", "up")),
@@ -90,13 +93,11 @@ def _cycled(count: int) -> list[str]:
     return [_COLORS[index % len(_COLORS)] for index in range(count)]
 
 
-def _drawn_points(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Return some points of the first frame with their colours, without the farthest tenth, which is mostly sky."""
+def _drawn_points(scene: Scene, subject: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return some points of the first frame with their colours, without what is far behind the subject."""
     points = scene_points(scene.depth, 0)
     colors = scene.video.frames[0][scene.depth.valid_at(0)]
-    if not len(points):
-        return np.zeros((0, 3)), np.zeros((0, 3))
-    near = points[:, 2] <= points[:, 2].double().quantile(0.9) if len(points) < 2**24 else points[:, 2] > 0
+    near = points[:, 2] <= BACKGROUND * subject
     points, colors = points[near], colors[near]
     step = max(1, len(points) // MOST_POINTS)
     return points[::step].numpy(), colors[::step].numpy() / 255
