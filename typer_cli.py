@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ex4d_core.errors import Ex4dError
-from ex4d_core.flags import FILL_FLAGS, FLAGS, RUN, Flag, configuration
+from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS, RUN, Flag, configuration
 from typer_plugins import CommandsAndPlugins
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def recon(
 
 
 @app.command()
-@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--cam", "--renderer", *FILL_FLAGS)))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--renderer", *PATH_FLAGS, *FILL_FLAGS)))
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,

@@ -275,7 +275,7 @@ def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice, suffix: MeshFormat
 def _write_sheet(take: Take, path: Path) -> None:
     guidance = take.guidance
     rows = {
-        "input": take.shot.video.frames,
+        "input": take.scene.video.frames,
         "guidance": guidance.color,
         "mask": guidance.mask,
         "output": take.video.frames,
