@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ex4d_core.errors import Ex4dError
-from ex4d_core.flags import FILL_FLAGS, FLAGS, RUN, Flag, configuration
+from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS, RUN, Flag, configuration
 from typer_plugins import CommandsAndPlugins
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def recon(
 
 
 @app.command()
-@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--cam", "--renderer", *FILL_FLAGS)))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--renderer", *PATH_FLAGS, *FILL_FLAGS)))
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
@@ -186,6 +186,30 @@ def masks(
     folders = run_folders(found, output_dir)
     outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
     _finish(outcomes, quiet, json_)
+
+
+@app.command()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
+def preview(
+    config: "RunConfig",
+    clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    frames: Annotated[int, typer.Option(min=1, help="Look at this many frames at most.")] = 25,
+    side: Annotated[int, typer.Option(min=64, help="Longer side of these frames, pixels at most.")] = 320,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """See camera paths before paying: what they will know of the clip, where they go, what is wrong with them."""
+    from ex4d_core.batch import run_folders
+    from ex4d_core.preview.making import make_preview, preview_facts
+    from ex4d_core.stray_output import stray_output
+
+    path = Path(clip or _clips_of(config)[0])
+    _check_output(output_dir)
+    session = _session(config, quiet or json_, RECON_ROLES)
+    with stray_output():
+        made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
+    typer.echo(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
 
 @app.command()

@@ -15,12 +15,15 @@ LAYERS = (
     {"types", "hookspecs", "offered"},
     {"workspace", "commands"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},
-    {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
+    {
+        *("registry", "compat", "video_io", "mesh_io", "trajectory", "camera_files", "contact_sheet", "doctor"),
+        "scene_sampling",
+    },
     {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
-    {"cam", "lens", "flags", "depth_export", "fetch", "masking", "testing"},
+    {"cam", "lens", "source_cameras", "flags", "depth_export", "fetch", "masking", "testing"},
     {"pipeline", "fetch_tables", "plugin_check"},
     {"session"},
-    {"run_folder", "generate", "model"},
+    {"run_folder", "generate", "model", "preview"},
     {"batch"},
     {"console"},
 )
