@@ -1,13 +1,15 @@
-"""A process for each GPU, started and watched by torchrun."""
+"""A process for each GPU of this machine, started and watched by torchrun's own library."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from ex4d_training.trainer import TrainingStopped
+
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+"""Variable that names where a process leaves its last words, if somebody reads them."""
 
 
 def is_launched() -> bool:
@@ -15,16 +17,36 @@ def is_launched() -> bool:
     return "LOCAL_RANK" in os.environ
 
 
-def launch(config: Path, *, processes: int) -> None:
+def launch(config: Path, *, processes: int, quiet: bool) -> None:
     """Train by a written configuration in several processes of this machine and wait for them.
 
     Raises:
         TrainingStopped: one of them failed or was killed, and the others were ended.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    ended = subprocess.run([*command, "-m", "ex4d_training.worker", str(config)], check=False)
-    if ended.returncode != 0:
-        raise TrainingStopped(
-            f"one of the {processes} training processes failed or was killed (its message is above), so all were "
-            "ended; the same command goes on from the last checkpoint"
-        )
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    settings = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        run_id=str(os.getpid()),
+    )
+    arguments = ("-m", "ex4d_training.worker", str(config), *["--quiet"] * quiet)
+    try:
+        elastic_launch(settings, sys.executable)(*arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        raise TrainingStopped(_why(failure.message, rank, failure.exitcode)) from error
+
+
+def _why(said: object, rank: int, exit_code: int) -> str:
+    if isinstance(said, dict):
+        return str(said["message"]).partition(": ")[2]  # without the class of the error
+    return (
+        f"the process of GPU {rank} was ended (exit code {exit_code}), and so were the others; the same command goes "
+        "on from the last checkpoint"
+    )

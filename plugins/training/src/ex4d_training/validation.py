@@ -61,12 +61,23 @@ class Validation:
     def frames(self, model: nn.Module) -> list[Tensor]:
         """Return a video for each clip, uint8 [T, H, 3 W, 3]; every process of a team must call it."""
         made = []
-        for sample in self._samples:
+        for sample, (known, original) in zip(self._samples, self._given, strict=True):
             told = {name: value[None].to(self._device) for name, value in sample.items()}
-            latents = (told["color"], sampled(model, told, schedule=self._schedule, seed=_SEED), told["latents"])
-            parts = [decode(self._vae, part.float()) for part in latents]
-            made.append((torch.cat(parts, dim=-1) * 255).round().byte().movedim(1, -1))
+            filled = self._decoded(sampled(model, told, schedule=self._schedule, seed=_SEED))
+            made.append(torch.cat([known, filled, original], dim=2))
         return made
+
+    @cached_property
+    def _given(self) -> list[tuple[Tensor, Tensor]]:
+        """What is known of each clip, and all of it."""
+        return [
+            (self._decoded(sample["color"][None]), self._decoded(sample["latents"][None])) for sample in self._samples
+        ]
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Return frames, uint8 [T, H, W, 3], on the CPU."""
+        frames = decode(self._vae, latents.to(self._device).float())
+        return (frames * 255).round().byte().movedim(1, -1).cpu()
 
     def write(self, path: Path, frames: Sequence[Tensor]) -> None:
         """Write the clips below each other as one video.

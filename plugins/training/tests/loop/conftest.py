@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,15 @@ def tensors_of(seed: int, *, channels: int = 16) -> dict[str, Tensor]:
         "text": noise(5, 32),
         "image": noise(17, 32),
     }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: what is this small waits for others more than it gains by them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -72,12 +81,16 @@ def tiny_wan(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def latents(tiny_wan, tmp_path_factory) -> Path:
     """A folder of six samples, as `ex4d data prepare` makes it with the tiny Wan."""
-    folder = tmp_path_factory.mktemp("latents")
-    samples = [Sample(tensors=tensors_of(seed), facts={"video": f"{seed}.mp4"}) for seed in range(6)]
-    shard = write_shard(folder / "shard-00000.safetensors", samples)
     fingerprint = fingerprint_of(locate(WanOptions(model=str(tiny_wan), adapter="none")))
-    manifest = Manifest(fingerprint=fingerprint, frames=9, size=(32, 32), dtype="float32", shards=(shard,))
-    write_manifest(folder, manifest)
+    samples = [tensors_of(seed) for seed in range(6)]
+    return save_latents(tmp_path_factory.mktemp("latents"), samples, fingerprint=fingerprint)
+
+
+def save_latents(folder: Path, samples: Sequence[dict[str, Tensor]], *, fingerprint: str) -> Path:
+    """Write samples and their manifest into a folder; return it."""
+    named = [Sample(tensors=each, facts={"video": f"{number}.mp4"}) for number, each in enumerate(samples)]
+    shard = write_shard(folder / "shard-00000.safetensors", named)
+    write_manifest(folder, Manifest(fingerprint=fingerprint, frames=9, size=(32, 32), dtype="float32", shards=(shard,)))
     return folder
 
 
