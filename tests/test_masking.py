@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from fractions import Fraction
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,14 +16,15 @@ from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.erosion import eroded, eroding_sides
-from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masking import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate
+from ex4d_core.masking.cotracker import CoTracker
 from ex4d_core.masking.statistics import differences, pooled
 from ex4d_core.masking.tracking import staying
-from ex4d_core.stages import render_guidance
+from ex4d_core.stages import WrongComponent, render_guidance
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import DepthVideo, Intrinsics, Scene, Video
@@ -38,9 +42,11 @@ def room(frames=7, side=96) -> Scene:
 def texture(height, width, seed=0):
     """Return smooth noise, uint8 [H, W, 3], in which flow finds its way."""
     noise = np.random.default_rng(seed).integers(0, 256, (height // 4 + 2, width // 4 + 2, 3))
-    from cv2 import INTER_CUBIC, resize
-
-    return resize(noise.astype(np.float32), (width, height), interpolation=INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    return (
+        cv2.resize(noise.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 @cache
@@ -207,7 +213,7 @@ def test_a_tracker_that_answers_with_another_size_is_named():
             shape = (video.num_frames - 1, len(points))
             return Tracks(positions=torch.zeros(*shape, 2), visible=torch.zeros(shape, dtype=torch.bool))
 
-    with pytest.raises(InvalidInput, match="Short gave positions of"):
+    with pytest.raises(WrongComponent, match="Short gave positions of"):
         simulate(panning(), options=MaskOptions(kind="tracking"), tracker=Short())
 
 
@@ -277,3 +283,51 @@ def test_simulated_masks_are_like_those_of_real_renderings(kind):
     assert off["sizes"] < 0.25
     assert off["flicker"] < 2.5
     assert off["holes"] < 3
+
+
+@pytest.fixture
+def predictor(monkeypatch):
+    """CoTracker's predictor as its README documents it, where every point goes 2 pixels to the right a frame."""
+    calls = []
+
+    class CoTrackerPredictor(torch.nn.Module):
+        def __init__(self, checkpoint, offline, v2, window_len):
+            super().__init__()
+            assert (offline, v2) == (True, False)
+
+        def forward(self, video, queries, backward_tracking):
+            calls.append((tuple(video.shape), len(queries[0])))
+            assert backward_tracking
+            time = torch.arange(video.shape[1])[None, :, None] - queries[:, None, :, 0]
+            found = queries[:, None, :, 1:] + torch.stack([2 * time, 0 * time], dim=-1)
+            return found, found[..., 0] < video.shape[-1] - 1
+
+    module = types.ModuleType("cotracker.predictor")
+    module.CoTrackerPredictor = CoTrackerPredictor
+    monkeypatch.setitem(sys.modules, "cotracker", types.ModuleType("cotracker"))
+    monkeypatch.setitem(sys.modules, "cotracker.predictor", module)
+    return calls
+
+
+def test_cotracker_is_given_pixel_centres_and_points_in_parts(predictor, tmp_path):
+    (tmp_path / "scaled_offline.pth").touch()
+    tracker = CoTracker(tmp_path / "scaled_offline.pth", device=CPU, points_at_once=2)
+    points = torch.tensor([[10.5, 20.5], [90.5, 3.5], [0.5, 0.5]])
+    tracks = tracker.track(panning().video, points, 2)
+    assert predictor == [((1, 9, 3, SIDE, SIDE), 2), ((1, 9, 3, SIDE, SIDE), 1)]
+    assert torch.equal(tracks.positions[2], points)
+    assert torch.equal(tracks.positions[0], points - torch.tensor([4.0, 0.0]))
+    assert tracks.visible[:, 1].tolist() == [2 * (t - 2) + 90 < SIDE - 1 for t in range(9)]
+
+
+def test_without_cotracker_the_error_says_what_to_type(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cotracker", None)
+    with pytest.raises(
+        ComponentNotFound, match=r"type: pip install git\+https://github.com/facebookresearch/co-tracker"
+    ):
+        CoTracker(tmp_path / "scaled_offline.pth", device=CPU)
+
+
+def test_a_missing_cotracker_checkpoint_is_named(predictor, tmp_path):
+    with pytest.raises(InputNotFound, match=r"type: hf download facebook/cotracker3 scaled_offline.pth"):
+        CoTracker(tmp_path / "scaled_offline.pth", device=CPU)

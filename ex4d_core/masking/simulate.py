@@ -54,6 +54,7 @@ def simulate(
 
     Raises:
         InvalidInput: a rendering mask of a clip without depth, or no pixel of frame 0 has a depth.
+        WrongComponent: the tracker's or the renderer's answer is of another size.
     """
     options = options or MaskOptions()
     video = scene.video if isinstance(scene, Scene) else scene

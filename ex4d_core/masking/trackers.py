@@ -87,10 +87,9 @@ class FlowTracker:
         """Return the flows from each frame to the next, those back, and the size they are at over the video's."""
         if self._latest is None or self._latest[0] is not video.frames:
             grey, scale = _grey(video, self._working_side)
-            search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
             pairs = list(itertools.pairwise(grey))
-            onwards = [np.asarray(search.calc(here, there, None), np.float32) for here, there in pairs]
-            backwards = [np.asarray(search.calc(there, here, None), np.float32) for here, there in pairs]
+            onwards = [_flow(here, there) for here, there in pairs]
+            backwards = [_flow(there, here) for here, there in pairs]
             self._latest = (video.frames, onwards, backwards, scale)
         return self._latest[1:]
 
@@ -106,6 +105,12 @@ class FlowTracker:
         return arrived, visible & inside & (error <= self._tolerance + 0.1 * np.linalg.norm(way, axis=-1))
 
 
+def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Flow:
+    """Return the flow from one picture to another."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(search.calc(here, there, None), np.float32)  # type: ignore[call-overload]  # None: nothing is known before
+
+
 def _grey(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]], NDArray[np.float32]]:
     """Return the frames in grey at the size that is worked at, and its width and height over the video's."""
     scale = min(1.0, working_side / max(video.width, video.height))
@@ -113,9 +118,10 @@ def _grey(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]],
     size = round(video.width * scale), round(video.height * scale)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     grey = [
-        cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=how) for frame in video.frames.numpy()
+        np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=how), np.uint8)
+        for frame in video.frames.numpy()
     ]
-    return grey, np.array([size[0] / video.width, size[1] / video.height], np.float32)  # type: ignore[return-value]  # OpenCV's types do not keep uint8
+    return grey, np.array([size[0] / video.width, size[1] / video.height], np.float32)
 
 
 def _sample(flow: Flow, at: NDArray[np.float32]) -> NDArray[np.float32]:
