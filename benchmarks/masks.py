@@ -5,7 +5,7 @@
 *real* is what the renderer leaves unseen along EX-4D's arc to either side, eroded as at inference; *rendering* and
 *tracking* are simulated, their angle held to the same. FOLDER has `bus/` (`input.mp4`, `relative_inverse_depth.npz`),
 `kitchen/` (`source/rgb`, `source/depth`, `cameras.npz`) and `flower/` (`input.mp4`, `mask_180.mp4`, EX-4D's own
-rendering; it has no depth, so its masks are blobs that are followed); without it only synthetic rooms are measured.
+rendering; it has no depth, so its masks are blobs that are followed); without it only the synthetic room is measured.
 Ends with 1 where a pooled figure is outside of its bounds.
 """
 
@@ -166,10 +166,7 @@ def main() -> int:
     parser.add_argument("--clips", nargs="+", default=["room", "bus", "kitchen", "flower"])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    scenes: dict[str, Callable[[], Scene]] = {
-        "room": lambda: synthetic(0, given.frames),
-        "room 2": lambda: synthetic(1, given.frames),
-    }
+    scenes: dict[str, Callable[[], Scene]] = {"room": lambda: synthetic(0, given.frames)}
     if given.folder:
         scenes |= {
             "bus": lambda: bus(given.folder, given.frames),
@@ -177,7 +174,7 @@ def main() -> int:
         }
     rows = []
     for name, make in scenes.items():
-        if name.split()[0] in given.clips:
+        if name in given.clips:
             rows += rows_of(name, make(), given.seeds)
     mean = pool(rows) if rows else []
     if given.folder and "flower" in given.clips:

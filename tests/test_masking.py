@@ -157,6 +157,21 @@ def test_what_is_hidden_of_a_thing_stays_on_it():
         assert ((depth_there == 2) == on_box)[seen].float().mean() > 0.97
 
 
+def test_a_region_has_no_gaps_where_what_it_is_on_comes_nearer():
+    class Nearing:
+        """Follows points away from the middle, 3.5 times as far in the last frame as in the first."""
+
+        def track(self, video, points, start):
+            grown = 1 + torch.linspace(0, 2.5, video.num_frames)[:, None, None]
+            positions = SIDE / 2 + (points - SIDE / 2) * grown / grown[start]
+            return Tracks(positions=positions, visible=torch.ones(positions.shape[:2], dtype=torch.bool))
+
+    video = flat(panning().video.frames[:1].repeat(9, 1, 1, 1)).video
+    options = regions_alone(anchors=1, alone=(1.0, 1.0))
+    hidden = ~simulate(video, options=options, tracker=Nearing(), seed=1).mask
+    assert hidden[-1, 20:-20, 20:-20].all()
+
+
 def test_a_point_whose_depth_jumps_is_lost_from_there_on():
     depth = crossing().depth
     still = Tracks(positions=torch.full((9, 1, 2), 46.5), visible=torch.ones(9, 1, dtype=torch.bool))
