@@ -58,12 +58,12 @@ class MaskOptions:
         2, help="Tracking: number of frames in which regions are chosen.", validator=attrs.validators.ge(1)
     )
     blobs: tuple[float, float] = option(
-        (0.0, 0.15),
+        (0.0, 0.1),
         help="Tracking: least and greatest share of the picture that random regions hide in the end.",
         validator=_range(0, 1),
     )
     alone: tuple[float, float] = option(
-        (0.35, 0.8), help="The same of a clip without depth, where they are all there is.", validator=_range(0, 1)
+        (0.5, 0.95), help="The same of a clip without depth, where they are all there is.", validator=_range(0, 1)
     )
     point_spacing: int = option(
         4,

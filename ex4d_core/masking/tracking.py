@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.errors import InvalidInput
 from ex4d_core.masking.options import MaskOptions
 from ex4d_core.masking.paths import draw, random_path, random_progress
 from ex4d_core.masking.regions import covered, hiding_order
 from ex4d_core.masking.trackers import Tracker, Tracks
 from ex4d_core.roles import MeshBuilder, Renderer
+from ex4d_core.stages import WrongComponent
 from ex4d_core.types import DepthVideo, Scene, Video
 
 BLOBS, ALONE_BLOBS = 6, 3
@@ -42,13 +42,15 @@ def tracking_mask(
     nothing where something covers it or it left the picture.
 
     Raises:
-        InvalidInput: no pixel of frame 0 has a depth, or the tracker's answer is of another size.
+        InvalidInput: no pixel of frame 0 has a depth.
+        WrongComponent: the tracker's answer is of another size.
     """
     video = scene.video if isinstance(scene, Scene) else scene
     depth = scene.depth if isinstance(scene, Scene) else None
     progress = random_progress(video.num_frames, options, generator)
     path = None if depth is None else random_path(depth, progress, options, generator)
-    points = _grid(video, options.point_spacing)
+    grid = _grid(video, options.point_spacing)
+    points = grid.flatten(0, 1)
     regions = _regions(points, video, progress, options, generator, alone=depth is None)
     hidden = torch.zeros(video.frames.shape[:3], dtype=torch.bool)
     for anchor in _anchors(video.num_frames, options.anchors, generator):
@@ -58,7 +60,7 @@ def tracking_mask(
         ever = chosen.any(dim=0)
         tracks = _followed(tracker, video, points[ever], anchor)
         tracks = tracks if depth is None else staying(tracks, depth, anchor)
-        hidden |= _painted(tracks, chosen[:, ever], video, options.point_spacing)
+        hidden |= _painted(tracks, chosen[:, ever], ever.view(grid.shape[:2]), video, options.point_spacing)
     return ~hidden
 
 
@@ -70,10 +72,10 @@ def _anchors(num_frames: int, count: int, generator: torch.Generator) -> list[in
 
 
 def _grid(video: Video, spacing: int) -> Tensor:
-    """Return rows and columns of points, int64 [N, 2]."""
+    """Return rows and columns of points on a grid, int64 [R, C, 2]."""
     first = spacing // 2
     rows, columns = (torch.arange(min(first, side - 1), side, spacing) for side in (video.height, video.width))
-    return torch.cartesian_prod(rows, columns)
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
 
 
 def _regions(
@@ -99,7 +101,7 @@ def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tr
     tracks = tracker.track(video, points.flip(-1) + 0.5, anchor)
     expected = (video.num_frames, len(points))
     if tracks.positions.shape != (*expected, 2) or tracks.visible.shape != expected:
-        raise InvalidInput(
+        raise WrongComponent(
             f"{type(tracker).__name__} gave positions of {list(tracks.positions.shape)} and visibility of "
             f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; please tell its author"
         )
@@ -125,18 +127,50 @@ def staying(tracks: Tracks, depth: DepthVideo, start: int) -> Tracks:
     return attrs.evolve(tracks, visible=tracks.visible & ~jumped)
 
 
-def _painted(tracks: Tracks, chosen: Tensor, video: Video, spacing: int) -> Tensor:
-    """Return what points on a grid of a spacing hide in each frame, bool [T, H, W]."""
-    height, width = video.height, video.width
+def _painted(tracks: Tracks, chosen: Tensor, at: Tensor, video: Video, spacing: int) -> Tensor:
+    """Return what followed points hide in each frame, bool [T, H, W].
+
+    Args:
+        tracks: of the points.
+        chosen: bool [T, N], which of them hide something.
+        at: bool [R, C], which points of the grid they are.
+        video: what they are in.
+        spacing: of the grid.
+    """
+    positions = torch.zeros(video.num_frames, *at.shape, 2)
+    drawn = torch.zeros(video.num_frames, *at.shape, dtype=torch.bool)
+    positions[:, at], drawn[:, at] = tracks.positions, chosen & tracks.visible
+    # Points move apart where what they are on comes nearer.
+    for axis in (1, 2):
+        positions, drawn = _with_middles(positions, drawn, axis, reach=4 * spacing)
+    pixels = positions.floor().long()
+    drawn &= ((pixels >= 0) & (pixels < torch.tensor([video.width, video.height]))).all(dim=-1)
+    painted = np.zeros((video.num_frames, video.height, video.width), np.uint8)
     grow, shrink = (
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (2 * spacing + 1, spacing + 1)
     )
-    pixels = tracks.positions.floor()
-    inside = ((pixels >= 0) & (pixels < torch.tensor([width, height]))).all(dim=-1)
-    painted = np.zeros((video.num_frames, height, width), np.uint8)
-    for frame, drawn in enumerate(chosen & tracks.visible & inside):
-        column, row = pixels[frame, drawn].long().unbind(-1)
+    for frame in range(video.num_frames):
+        column, row = pixels[frame, drawn[frame]].unbind(-1)
         painted[frame, row.numpy(), column.numpy()] = 1
-        # Points move apart where what they are on comes nearer: gaps of up to twice their spacing are closed.
         painted[frame] = cv2.erode(cv2.dilate(painted[frame], grow), shrink)
     return torch.from_numpy(painted.astype(bool))
+
+
+def _with_middles(positions: Tensor, drawn: Tensor, axis: int, *, reach: float) -> tuple[Tensor, Tensor]:
+    """Return a grid of points [T, R, C, 2] and which of them are drawn [T, R, C], with the middles along an axis.
+
+    A middle is drawn where both its neighbours are and are not farther apart than `reach` pixels: beyond that they
+    are on different things.
+    """
+    size = drawn.shape[axis]
+    here, there = positions.narrow(axis, 0, size - 1), positions.narrow(axis, 1, size - 1)
+    near = (here - there).abs().amax(dim=-1) <= reach
+    both = drawn.narrow(axis, 0, size - 1) & drawn.narrow(axis, 1, size - 1) & near
+    return _alternating(positions, (here + there) / 2, axis), _alternating(drawn, both, axis)
+
+
+def _alternating(ends: Tensor, middles: Tensor, axis: int) -> Tensor:
+    """Return the elements of two tensors in turn along an axis; the first has one more."""
+    last = ends.narrow(axis, ends.shape[axis] - 1, 1)
+    pairs = torch.stack([ends.narrow(axis, 0, middles.shape[axis]), middles], dim=axis + 1)
+    return torch.cat([pairs.flatten(axis, axis + 1), last], dim=axis)
