@@ -17,7 +17,7 @@ LAYERS = (
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
     {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
-    {"cam", "lens", "flags", "depth_export", "fetch", "testing"},
+    {"cam", "lens", "flags", "depth_export", "fetch", "masking", "testing"},
     {"pipeline", "fetch_tables", "plugin_check"},
     {"session"},
     {"run_folder", "generate", "model"},

@@ -59,8 +59,11 @@ class MaskOptions:
     )
     blobs: tuple[float, float] = option(
         (0.0, 0.15),
-        help="Tracking: least and greatest share of the picture that random blobs hide in the end.",
+        help="Tracking: least and greatest share of the picture that random regions hide in the end.",
         validator=_range(0, 1),
+    )
+    alone: tuple[float, float] = option(
+        (0.35, 0.8), help="The same of a clip without depth, where they are all there is.", validator=_range(0, 1)
     )
     point_spacing: int = option(
         4,

@@ -13,24 +13,37 @@ from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import CameraPath, DepthVideo
 
 
-def random_path(depth: DepthVideo, options: MaskOptions, generator: torch.Generator) -> CameraPath:
-    """Return a path around the subject that starts at the source camera: to either side, and up or down.
+def random_progress(num_frames: int, options: MaskOptions, generator: torch.Generator) -> list[float]:
+    """Return how far a move has gone at each frame, from 0 at the first: to 1, or there, to -1 and back.
 
-    It ends at its farthest, or, as often as `options.returning` says, goes through there, the other side and back.
+    It comes back as often as `options.returning` says.
+    """
+    shares = frame_shares(num_frames)
+    returns = draw((0, 1), generator) < options.returning
+    return [math.sin(2 * math.pi * share) for share in shares] if returns else shares
+
+
+def random_path(
+    depth: DepthVideo, progress: list[float], options: MaskOptions, generator: torch.Generator
+) -> CameraPath:
+    """Return a path around the subject, from the source camera to either side and up or down.
+
+    Args:
+        depth: of the clip.
+        progress: how far it has gone at each frame, -1 to 1.
+        options: how far it may go.
+        generator: draws where to.
 
     Raises:
         InvalidInput: no pixel of frame 0 has a depth.
     """
-    angle, pitch, side, returns = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
-    yaw = math.copysign(_within(options.angles, angle), side - 0.5)
-    up = _within(options.pitch, pitch)
-    shares = frame_shares(depth.num_frames)
-    if returns < options.returning:
-        shares = [math.sin(2 * math.pi * share) for share in shares]
+    side = -1 if draw((0, 1), generator) < 0.5 else 1
+    yaw, pitch = side * draw(options.angles, generator), draw(options.pitch, generator)
     radius = subject_distance(depth)
-    eyes = [orbit_eye(share * yaw, abs(share) * up, radius) for share in shares]
+    eyes = [orbit_eye(share * yaw, abs(share) * pitch, radius) for share in progress]
     return path_of_eyes(eyes, center=(0.0, 0.0, radius), intrinsics=depth.intrinsics_at(0))
 
 
-def _within(ends: tuple[float, float], share: float) -> float:
-    return ends[0] + share * (ends[1] - ends[0])
+def draw(ends: tuple[float, float], generator: torch.Generator) -> float:
+    """Return a random number between two."""
+    return ends[0] + (ends[1] - ends[0]) * float(torch.rand(1, generator=generator, dtype=torch.float64))

@@ -12,7 +12,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masking.erosion import eroded, eroding_sides
 from ex4d_core.masking.options import Kind, MaskOptions
-from ex4d_core.masking.paths import random_path
+from ex4d_core.masking.paths import random_path, random_progress
 from ex4d_core.masking.trackers import FlowTracker, Tracker
 from ex4d_core.masking.tracking import tracking_mask
 from ex4d_core.roles import MeshBuilder, Renderer
@@ -41,7 +41,7 @@ def simulate(
     inference.
 
     Args:
-        scene: the clip and its depth; a clip without depth can have tracking masks only, of blobs.
+        scene: the clip and its depth; a clip without depth can have tracking masks only, of random regions.
         options: the defaults when None.
         seed: decides everything that is random: equal seeds give equal masks on one kind of device.
         builder: makes meshes; the depth watertight mesh when None.
@@ -92,5 +92,6 @@ def _rendering_mask(
         raise InvalidInput(
             "a rendering mask needs the clip's depth; give a Scene, or MaskOptions(kind='tracking') for masks without"
         )
-    path = random_path(scene.depth, options, generator)
+    progress = random_progress(scene.video.num_frames, options, generator)
+    path = random_path(scene.depth, progress, options, generator)
     return render_guidance(scene, path, builder, renderer, device=device).mask

@@ -72,6 +72,27 @@ def pooled(several: Iterable[MaskStatistics]) -> MaskStatistics:
     )
 
 
+def differences(one: MaskStatistics, other: MaskStatistics) -> dict[str, float]:
+    """Return how far two masks are apart.
+
+    Returns:
+        `known` and `known_last`, differences of shares; `sizes`, the share of what is hidden that would have to be in
+        holes of another size (total variation); `holes` and `flicker`, the larger over the smaller.
+    """
+
+    def ratio(name: str) -> float:
+        low, high = sorted((getattr(one, name), getattr(other, name)))
+        return float(high / low) if low else float("inf") if high else 1.0
+
+    return {
+        "known": abs(one.known - other.known),
+        "known_last": abs(one.known_last - other.known_last),
+        "sizes": sum(abs(a - b) for a, b in zip(one.hidden_in, other.hidden_in, strict=True)) / 2,
+        "holes": ratio("holes"),
+        "flicker": ratio("flicker"),
+    }
+
+
 def _hole_sizes(frame: Tensor) -> np.ndarray:
     """Return the size of each hidden region of a frame, as a share of the picture."""
     _, _, regions, _ = cv2.connectedComponentsWithStats((~frame).byte().numpy(), connectivity=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -52,7 +53,7 @@ class FlowTracker:
     points from several of its frames cost it once.
     """
 
-    def __init__(self, *, tolerance: float = 1.0, working_side: int = 512) -> None:
+    def __init__(self, *, tolerance: float = 1.0, working_side: int = 384) -> None:
         """Choose how strict it is.
 
         Args:
@@ -86,7 +87,7 @@ class FlowTracker:
         if self._latest is None or self._latest[0] is not video.frames:
             grey, scale = _grey(video, self._working_side)
             search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-            pairs = list(zip(grey[:-1], grey[1:], strict=True))
+            pairs = list(itertools.pairwise(grey))
             onwards = [np.asarray(search.calc(here, there, None), np.float32) for here, there in pairs]
             backwards = [np.asarray(search.calc(there, here, None), np.float32) for here, there in pairs]
             self._latest = (video.frames, onwards, backwards, scale)

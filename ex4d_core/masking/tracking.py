@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import attrs
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.geometry.paths import frame_shares
 from ex4d_core.masking.options import MaskOptions
-from ex4d_core.masking.paths import random_path
-from ex4d_core.masking.regions import blob_order, covered
+from ex4d_core.masking.paths import draw, random_path, random_progress
+from ex4d_core.masking.regions import covered, hiding_order
 from ex4d_core.masking.trackers import Tracker, Tracks
 from ex4d_core.roles import MeshBuilder, Renderer
-from ex4d_core.types import Scene, Video
+from ex4d_core.types import DepthVideo, Scene, Video
+
+BLOBS, ALONE_BLOBS = 6, 3
+"""About how many random regions fit along the longer side beside what a camera loses, and in its stead."""
+
+ALONE_TILT = 1.5
+"""How much sooner the latter hide one side of the picture, in standard deviations: a camera that turns loses one."""
+
+LARGEST_STEP = 0.1
+"""By how much the logarithm of a point's depth may change from one frame to the next."""
 
 
 def tracking_mask(
@@ -28,23 +37,27 @@ def tracking_mask(
 ) -> Tensor:
     """Return a mask, bool [T, H, W], True = known, that hides more and more regions, which move with the scene.
 
-    In each anchor frame points on a grid are chosen that a camera on a random path would not see, and random blobs;
-    a video without depth has blobs alone. Each point hides its surroundings wherever it is followed to, and hides
+    In each anchor frame points on a grid are chosen that a camera on a random path would not see, and random regions;
+    a video without depth has the latter alone. Each point hides its surroundings wherever it is followed to, and hides
     nothing where something covers it or it left the picture.
 
     Raises:
         InvalidInput: no pixel of frame 0 has a depth, or the tracker's answer is of another size.
     """
     video = scene.video if isinstance(scene, Scene) else scene
-    path = random_path(scene.depth, options, generator) if isinstance(scene, Scene) else None
+    depth = scene.depth if isinstance(scene, Scene) else None
+    progress = random_progress(video.num_frames, options, generator)
+    path = None if depth is None else random_path(depth, progress, options, generator)
+    points = _grid(video, options.point_spacing)
+    regions = _regions(points, video, progress, options, generator, alone=depth is None)
     hidden = torch.zeros(video.frames.shape[:3], dtype=torch.bool)
     for anchor in _anchors(video.num_frames, options.anchors, generator):
-        points = _grid(video, options.point_spacing)
-        chosen = _blobs_at(points, video, options, generator, alone=path is None)
-        if isinstance(scene, Scene) and path is not None:
-            chosen |= covered(scene, anchor, path, points, builder, renderer)
+        chosen = regions
+        if depth is not None and path is not None:
+            chosen = regions | covered(depth, anchor, path, points, builder, renderer)
         ever = chosen.any(dim=0)
         tracks = _followed(tracker, video, points[ever], anchor)
+        tracks = tracks if depth is None else staying(tracks, depth, anchor)
         hidden |= _painted(tracks, chosen[:, ever], video, options.point_spacing)
     return ~hidden
 
@@ -63,12 +76,23 @@ def _grid(video: Video, spacing: int) -> Tensor:
     return torch.cartesian_prod(rows, columns)
 
 
-def _blobs_at(points: Tensor, video: Video, options: MaskOptions, generator: torch.Generator, *, alone: bool) -> Tensor:
-    """Return which points are in a blob in each frame, bool [T, N]."""
-    order = blob_order(video.height, video.width, generator)[points[:, 0], points[:, 1]]
-    low, high = options.blobs
-    largest = low + (high - low) * float(torch.rand(1, generator=generator))
-    return order[None] < largest * torch.tensor(frame_shares(video.num_frames))[:, None]
+def _regions(
+    points: Tensor,
+    video: Video,
+    progress: list[float],
+    options: MaskOptions,
+    generator: torch.Generator,
+    *,
+    alone: bool,
+) -> Tensor:
+    """Return which points random regions hide in each frame, bool [T, N]: few small ones, or, alone, most of a mask."""
+    largest = draw(options.alone if alone else options.blobs, generator)
+    order = hiding_order(
+        video.height, video.width, generator, blobs=ALONE_BLOBS if alone else BLOBS, tilt=ALONE_TILT if alone else 0
+    )
+    # Of a picture a camera loses more in its first degrees than in its last.
+    shares = largest * torch.tensor(progress).abs().sqrt()
+    return order[points[:, 0], points[:, 1]] < shares[:, None]
 
 
 def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tracks:
@@ -80,6 +104,25 @@ def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tr
             f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; please tell its author"
         )
     return tracks
+
+
+def staying(tracks: Tracks, depth: DepthVideo, start: int) -> Tracks:
+    """Return tracks where points are lost from where on their depth jumps: they slid off what they were on.
+
+    Args:
+        tracks: of points of frame `start`.
+        depth: of the clip.
+        start: the frame from which they were followed both ways.
+    """
+    height, width = depth.depth.shape[1:]
+    column, row = (tracks.positions[..., axis].long().clamp(0, side - 1) for axis, side in ((0, width), (1, height)))
+    there = depth.depth[torch.arange(depth.num_frames)[:, None], row, column]
+    # Where depth is unknown the comparison is False, and nothing is said.
+    jumps = (there[1:] / there[:-1]).log().abs() > LARGEST_STEP
+    jumped = torch.zeros_like(tracks.visible)
+    jumped[start + 1 :] = jumps[start:].cumsum(dim=0) > 0
+    jumped[:start] = jumps[:start].flip(0).cumsum(dim=0).flip(0) > 0
+    return attrs.evolve(tracks, visible=tracks.visible & ~jumped)
 
 
 def _painted(tracks: Tracks, chosen: Tensor, video: Video, spacing: int) -> Tensor:
