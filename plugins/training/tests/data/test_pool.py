@@ -17,7 +17,6 @@ import pytest
 from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
 from ex4d_training.data.pool import work_through
 
-
 ROOT = Path(__file__).parents[4]
 
 
@@ -89,7 +88,8 @@ def test_nothing_to_do_starts_nothing():
 def go_on() -> None:
     """Work for a long time, and say so."""
     for done in work_through([f"slow {number}" for number in range(1000)], make, workers=1):
-        print(done.item, flush=True)
+        sys.stdout.write(f"{done.item}\n")
+        sys.stdout.flush()
 
 
 def test_no_process_outlives_the_one_that_asks():
