@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import torch
 from filelock import FileLock
 
 from ex4d_backbone_wan.weights import locate
@@ -251,3 +252,18 @@ def test_weights_that_are_not_here_are_said_before_any_work(job, some_videos, ou
     with pytest.raises(InputNotFound, match="lab/absent"):
         prepare(some_videos, out, job=attrs.evolve(job(), model=absent))
     assert not (out / "manifest.json").exists()
+
+
+@pytest.mark.gpu
+def test_processes_on_a_gpu_make_the_same_samples(job, some_videos, out, once):
+    whole = job()
+    on_gpu = attrs.evolve(
+        whole, run=attrs.evolve(whole.run, device="auto"), model=attrs.evolve(whole.model, dtype="float32")
+    )
+    prepare(some_videos, out, job=on_gpu, workers=2)
+    made, wanted = LatentDataset(out), LatentDataset(once)
+    assert len(made) == len(wanted)
+    for index in range(len(made)):
+        assert made.facts(index) == wanted.facts(index)
+        for key, tensor in wanted[index].items():
+            torch.testing.assert_close(made[index][key], tensor, atol=2e-2, rtol=2e-2)
