@@ -177,6 +177,7 @@ def masks(
     """Simulate masks for training and write a sheet of clips, masks and what a model would be shown, to look at."""
     from ex4d_core.batch import find_clips, mask_batch, run_folders
     from ex4d_core.config import make_options
+    from ex4d_core.console import masks_json
     from ex4d_core.masking import MaskOptions
 
     options = make_options(MaskOptions, {"kind": "tracking" if no_depth and kind == "mixed" else kind}, "masks")
@@ -185,7 +186,7 @@ def masks(
     session = _session(config, quiet or json_, ("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer"))
     folders = run_folders(found, output_dir)
     outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
-    _finish(outcomes, quiet, json_)
+    _finish(outcomes, quiet, json_, as_json=masks_json)
 
 
 @app.command()
@@ -331,13 +332,15 @@ def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session
     return session
 
 
-def _finish(outcomes: "list[Outcome]", quiet: bool, json_: bool) -> None:
+def _finish(
+    outcomes: "list[Outcome]", quiet: bool, json_: bool, *, as_json: "Callable[[list[Outcome]], str] | None" = None
+) -> None:
     """Print what came out; exit with 2 where the only run failed, 1 where some of several did."""
     from ex4d_core.console import outcomes_json, summary
 
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if json_:
-        typer.echo(outcomes_json(outcomes))
+        typer.echo((as_json or outcomes_json)(outcomes))
     elif len(outcomes) > 1 or not failed:
         if quiet:
             typer.echo("\n".join(str(path) for outcome in outcomes for path in outcome.files.values()))

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "ex4d_core"
 
 LAYERS = (
-    {"errors", "options", "progress", "provider", "stray_output", "__init__"},
+    {"erosion", "errors", "options", "progress", "provider", "stray_output", "__init__"},
     {"files", "hub"},
     {"types", "hookspecs", "offered"},
     {"workspace", "commands"},

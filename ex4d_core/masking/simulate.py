@@ -8,9 +8,9 @@ from torch import Tensor
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.erosion import eroded, eroding_sides
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masking.erosion import eroded, eroding_sides
 from ex4d_core.masking.options import Kind, MaskOptions
 from ex4d_core.masking.paths import random_path, random_progress
 from ex4d_core.masking.trackers import FlowTracker, Tracker
@@ -54,6 +54,7 @@ def simulate(
 
     Raises:
         InvalidInput: a rendering mask of a clip without depth, or no pixel of frame 0 has a depth.
+        WrongComponent: the tracker's or the renderer's answer is of another size.
     """
     options = options or MaskOptions()
     video = scene.video if isinstance(scene, Scene) else scene

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -63,7 +64,7 @@ class FlowTracker:
         """
         self._tolerance = tolerance
         self._working_side = working_side
-        self._latest: tuple[Tensor, list[Flow], list[Flow], float] | None = None
+        self._latest: tuple[Tensor, list[Flow], list[Flow], NDArray[np.float32]] | None = None
 
     def track(self, video: Video, points: Tensor, start: int) -> Tracks:
         """Return where points of frame `start` are in every frame; see `Tracker`."""
@@ -80,16 +81,15 @@ class FlowTracker:
             positions[frame - 1], visible[frame - 1] = self._step(
                 positions[frame], visible[frame], backwards[frame - 1], onwards[frame - 1]
             )
-        return Tracks(positions=torch.from_numpy(positions / np.float32(scale)), visible=torch.from_numpy(visible))
+        return Tracks(positions=torch.from_numpy(positions / scale), visible=torch.from_numpy(visible))
 
-    def _flows(self, video: Video) -> tuple[list[Flow], list[Flow], float]:
+    def _flows(self, video: Video) -> tuple[list[Flow], list[Flow], NDArray[np.float32]]:
         """Return the flows from each frame to the next, those back, and the size they are at over the video's."""
         if self._latest is None or self._latest[0] is not video.frames:
             grey, scale = _grey(video, self._working_side)
-            search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
             pairs = list(itertools.pairwise(grey))
-            onwards = [np.asarray(search.calc(here, there, None), np.float32) for here, there in pairs]
-            backwards = [np.asarray(search.calc(there, here, None), np.float32) for here, there in pairs]
+            onwards = [_flow(here, there) for here, there in pairs]
+            backwards = [_flow(there, here) for here, there in pairs]
             self._latest = (video.frames, onwards, backwards, scale)
         return self._latest[1:]
 
@@ -105,24 +105,32 @@ class FlowTracker:
         return arrived, visible & inside & (error <= self._tolerance + 0.1 * np.linalg.norm(way, axis=-1))
 
 
-def _grey(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]], float]:
-    """Return the frames in grey at the size that is worked at, and that size over the video's."""
+def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Flow:
+    """Return the flow from one picture to another."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(search.calc(here, there, None), np.float32)  # type: ignore[call-overload]  # None: nothing is known before
+
+
+def _grey(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return the frames in grey at the size that is worked at, and its width and height over the video's."""
     scale = min(1.0, working_side / max(video.width, video.height))
     scale = max(scale, SMALLEST_SIDE / min(video.width, video.height))
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video.frames.numpy()]
-    if scale != 1:
-        size = round(video.width * scale), round(video.height * scale)
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        grey = [cv2.resize(frame, size, interpolation=how) for frame in grey]
-    return grey, scale
+    size = round(video.width * scale), round(video.height * scale)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    grey = [
+        np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=how), np.uint8)
+        for frame in video.frames.numpy()
+    ]
+    return grey, np.array([size[0] / video.width, size[1] / video.height], np.float32)
 
 
 def _sample(flow: Flow, at: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the flow, float32 [N, 2], at points [N, 2] (corner origin), that of the border beyond it."""
     # Pixel (i, j) of a picture is at (j + 0.5, i + 0.5), and remap counts from pixel centres. It takes no more than
     # 32767 points along a side, so they go in as a square of sorts.
-    columns = max(1, int(np.ceil(np.sqrt(len(at)))))
-    padded = np.resize(at - np.float32(0.5), (columns * columns, 2)) if len(at) else np.zeros((1, 2), np.float32)
-    grid = np.ascontiguousarray(padded.reshape(columns, columns, 2), np.float32)
-    found = cv2.remap(flow, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    side = max(1, math.ceil(math.sqrt(len(at))))
+    maps = np.zeros((2, side * side), np.float32)
+    maps[:, : len(at)] = at.T - np.float32(0.5)
+    x, y = maps.reshape(2, side, side)
+    found = cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32).reshape(-1, 2)[: len(at)]

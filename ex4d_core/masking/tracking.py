@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.errors import InvalidInput
 from ex4d_core.masking.options import MaskOptions
 from ex4d_core.masking.paths import draw, random_path, random_progress
 from ex4d_core.masking.regions import covered, hiding_order
 from ex4d_core.masking.trackers import Tracker, Tracks
 from ex4d_core.roles import MeshBuilder, Renderer
+from ex4d_core.stages import WrongComponent
 from ex4d_core.types import DepthVideo, Scene, Video
 
 BLOBS, ALONE_BLOBS = 6, 3
@@ -42,7 +42,8 @@ def tracking_mask(
     nothing where something covers it or it left the picture.
 
     Raises:
-        InvalidInput: no pixel of frame 0 has a depth, or the tracker's answer is of another size.
+        InvalidInput: no pixel of frame 0 has a depth.
+        WrongComponent: the tracker's answer is of another size.
     """
     video = scene.video if isinstance(scene, Scene) else scene
     depth = scene.depth if isinstance(scene, Scene) else None
@@ -99,7 +100,7 @@ def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tr
     tracks = tracker.track(video, points.flip(-1) + 0.5, anchor)
     expected = (video.num_frames, len(points))
     if tracks.positions.shape != (*expected, 2) or tracks.visible.shape != expected:
-        raise InvalidInput(
+        raise WrongComponent(
             f"{type(tracker).__name__} gave positions of {list(tracks.positions.shape)} and visibility of "
             f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; please tell its author"
         )

@@ -1,4 +1,7 @@
-"""How what is known shrinks before a model is shown it, at inference and in training alike (2 to 8 pixels in EX-4D)."""
+"""How what is known shrinks before a model is shown it, at inference and in training alike (2 to 8 pixels in EX-4D).
+
+At inference a backbone does it to the guidance that it is given; for training `ex4d_core.masking.simulate` has done it.
+"""
 
 from __future__ import annotations
 
