@@ -165,8 +165,9 @@ class RandomSource:
     setting: Setting
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
-        """See `engine.Source`; the precision is the setting's."""
-        return random_transformer(attrs.evolve(self.setting, device=device))
+        """See `engine.Source`; the precision is the setting's, and values are drawn on its kind of device."""
+        drawn_on = device if device.type == self.setting.device.type else self.setting.device
+        return random_transformer(attrs.evolve(self.setting, device=drawn_on)).to(device)
 
 
 class RandomNetworks(Networks):
@@ -178,7 +179,10 @@ class RandomNetworks(Networks):
 
     @cached_property
     def vae(self) -> Any:
-        return random_vae(self._setting)
+        vae = random_vae(self._setting)
+        if self._is_short:
+            vae.enable_tiling()
+        return vae
 
     @cached_property
     def image_encoder(self) -> Any:
