@@ -210,13 +210,15 @@ def test_videos_without_a_caption_can_be_skipped_or_refused(job, videos, out):
     assert (report.samples, report.counts) == (4, {"caption": 1, "unreadable": 1})
 
 
-def test_where_no_video_is_left_the_filters_are_named(job, some_videos, out):
+def test_where_no_video_is_left_the_filters_are_named(job, some_videos, out, monkeypatch):
     with pytest.raises(InvalidInput) as caught:
         prepare(some_videos, out, job=job(min_side=100))
     assert "no video is left of 4: min_side took 3 (such as a.mp4: 64x48 is smaller than 100 pixels)" in str(
         caught.value
     )
     assert "unreadable took 1" in str(caught.value)
+    stand_in(monkeypatch.setattr)
+    assert prepare(some_videos, out, job=job(min_side=48)).samples == 3  # nothing was made, so nothing is mixed up
 
 
 def test_what_fails_in_an_unforeseen_way_is_listed(job, some_videos, out, monkeypatch):
