@@ -26,6 +26,11 @@ ROOT = Path(__file__).parents[4]
 SHARDS = ("shard-00000.safetensors", "shard-00001.safetensors")
 
 
+def journal_of(folder: Path) -> list[dict]:
+    lines = (folder / ".prepare" / "refused.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines if line]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
 
@@ -254,6 +259,16 @@ def test_weights_that_are_not_here_are_said_before_any_work(job, some_videos, ou
     with pytest.raises(InputNotFound, match="lab/absent"):
         prepare(some_videos, out, job=attrs.evolve(job(), model=absent))
     assert not (out / "manifest.json").exists()
+
+
+def test_weights_that_are_damaged_are_no_fault_of_the_videos(job, some_videos, out, tiny_wan, tmp_path):
+    model = Path(shutil.copytree(tiny_wan, tmp_path / "wan"))
+    (weights,) = (model / "vae").glob("*.safetensors")
+    weights.write_bytes(b"damaged")
+    damaged = attrs.evolve(job().model, model=str(model))
+    with pytest.raises(InvalidInput, match=r"vae/diffusion_pytorch_model.safetensors"):
+        prepare(some_videos, out, job=attrs.evolve(job(), model=damaged))
+    assert [entry["video"] for entry in journal_of(out)] == ["c.mp4"]
 
 
 @pytest.mark.gpu

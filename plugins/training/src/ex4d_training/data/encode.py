@@ -53,6 +53,7 @@ def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable
         device = f"cuda:{number % torch.cuda.device_count()}"
         job = attrs.evolve(job, run=attrs.evolve(job.run, device=device))
     encoder = VideoEncoder(job, texts=texts)
+    encoder.load()
 
     def prepare(piece: Piece) -> int | Refusal:
         samples = encoder.samples(piece.source)
@@ -64,7 +65,7 @@ def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable
 
 
 class VideoEncoder:
-    """Makes samples of videos; networks are loaded at the first one and kept."""
+    """Makes samples of videos; networks are loaded once and kept."""
 
     def __init__(self, job: Job, *, texts: Path, networks: Networks | None = None) -> None:
         """Choose what computes.
@@ -79,6 +80,17 @@ class VideoEncoder:
         self._networks = networks or Networks(job.model, device=self._session.device)
         self._tracker = FlowTracker()  # kept: the masks of a clip share its flow
         self._first: tuple[Tensor, dict[str, Tensor]] | None = None
+
+    def load(self) -> None:
+        """Load what is needed now: what is wrong with it is no video's fault.
+
+        Raises:
+            InvalidInput: a file of weights is damaged.
+            InputNotFound: weights are not on this machine.
+        """
+        _ = self._networks.vae, self._networks.image_encoder
+        if self._job.run.depth.name != NO_DEPTH:
+            self._session.depth_estimator()
 
     def samples(self, source: Source) -> list[Sample] | Refusal:
         """Return the samples of a video, `masks_per_clip` of each clip, or why there are none.
