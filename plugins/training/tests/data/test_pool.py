@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
 from ex4d_training.data.pool import work_through
+
+ROOT = Path(__file__).parents[4]
 
 
 def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
@@ -27,6 +33,8 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
             raise OutputFailed("the disk is full")
         if word == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if word == "slow":
+            time.sleep(0.2)
         if word == "once":
             assert folder is not None
             if not (folder / rest).exists():
@@ -75,3 +83,21 @@ def test_processes_that_die_before_they_begin_end_it(tmp_path):
 
 def test_nothing_to_do_starts_nothing():
     assert outcomes([], workers=2) == {}
+
+
+def go_on() -> None:
+    """Work for a long time, and say so."""
+    for done in work_through([f"slow {number}" for number in range(1000)], make, workers=1):
+        sys.stdout.write(f"{done.item}\n")
+        sys.stdout.flush()
+
+
+def test_no_process_outlives_the_one_that_asks():
+    call = [sys.executable, "-c", f"from {__name__} import go_on; go_on()"]
+    with subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE) as asking:
+        assert asking.stdout.readline() == b"slow 0\n"
+        workers = psutil.Process(asking.pid).children(recursive=True)
+        assert workers
+        asking.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert alive == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import torch
 from filelock import FileLock
 
 from ex4d_backbone_wan.weights import locate
@@ -23,6 +24,11 @@ from plugins.training.tests.data.stand_in import samples, stand_in
 
 ROOT = Path(__file__).parents[4]
 SHARDS = ("shard-00000.safetensors", "shard-00001.safetensors")
+
+
+def journal_of(folder: Path) -> list[dict]:
+    lines = (folder / ".prepare" / "refused.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines if line]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -209,13 +215,15 @@ def test_videos_without_a_caption_can_be_skipped_or_refused(job, videos, out):
     assert (report.samples, report.counts) == (4, {"caption": 1, "unreadable": 1})
 
 
-def test_where_no_video_is_left_the_filters_are_named(job, some_videos, out):
+def test_where_no_video_is_left_the_filters_are_named(job, some_videos, out, monkeypatch):
     with pytest.raises(InvalidInput) as caught:
         prepare(some_videos, out, job=job(min_side=100))
     assert "no video is left of 4: min_side took 3 (such as a.mp4: 64x48 is smaller than 100 pixels)" in str(
         caught.value
     )
     assert "unreadable took 1" in str(caught.value)
+    stand_in(monkeypatch.setattr)
+    assert prepare(some_videos, out, job=job(min_side=48)).samples == 3  # nothing was made, so nothing is mixed up
 
 
 def test_what_fails_in_an_unforeseen_way_is_listed(job, some_videos, out, monkeypatch):
@@ -251,3 +259,28 @@ def test_weights_that_are_not_here_are_said_before_any_work(job, some_videos, ou
     with pytest.raises(InputNotFound, match="lab/absent"):
         prepare(some_videos, out, job=attrs.evolve(job(), model=absent))
     assert not (out / "manifest.json").exists()
+
+
+def test_weights_that_are_damaged_are_no_fault_of_the_videos(job, some_videos, out, tiny_wan, tmp_path):
+    model = Path(shutil.copytree(tiny_wan, tmp_path / "wan"))
+    (weights,) = (model / "vae").glob("*.safetensors")
+    weights.write_bytes(b"damaged")
+    damaged = attrs.evolve(job().model, model=str(model))
+    with pytest.raises(InvalidInput, match=r"vae/diffusion_pytorch_model.safetensors"):
+        prepare(some_videos, out, job=attrs.evolve(job(), model=damaged))
+    assert [entry["video"] for entry in journal_of(out)] == ["c.mp4"]
+
+
+@pytest.mark.gpu
+def test_processes_on_a_gpu_make_the_same_samples(job, some_videos, out, once):
+    whole = job()
+    on_gpu = attrs.evolve(
+        whole, run=attrs.evolve(whole.run, device="auto"), model=attrs.evolve(whole.model, dtype="float32")
+    )
+    prepare(some_videos, out, job=on_gpu, workers=2)
+    made, wanted = LatentDataset(out), LatentDataset(once)
+    assert len(made) == len(wanted)
+    for index in range(len(made)):
+        assert made.facts(index) == wanted.facts(index)
+        for key, tensor in wanted[index].items():
+            torch.testing.assert_close(made[index][key], tensor, atol=2e-2, rtol=2e-2)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.masking import simulate
+from ex4d_core.masking import FlowTracker, simulate
 from ex4d_core.session import Session
 from ex4d_core.stages import estimate_depth
 from ex4d_core.types import Scene, Video
@@ -53,6 +53,7 @@ def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable
         device = f"cuda:{number % torch.cuda.device_count()}"
         job = attrs.evolve(job, run=attrs.evolve(job.run, device=device))
     encoder = VideoEncoder(job, texts=texts)
+    encoder.load()
 
     def prepare(piece: Piece) -> int | Refusal:
         samples = encoder.samples(piece.source)
@@ -64,13 +65,32 @@ def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable
 
 
 class VideoEncoder:
-    """Makes samples of videos; networks are loaded at the first one and kept."""
+    """Makes samples of videos; networks are loaded once and kept."""
 
-    def __init__(self, job: Job, *, texts: Path) -> None:
+    def __init__(self, job: Job, *, texts: Path, networks: Networks | None = None) -> None:
+        """Choose what computes.
+
+        Args:
+            job: what to make.
+            texts: the folder with the embeddings of captions.
+            networks: by default those of the job's model.
+        """
         self._job, self._texts = job, texts
         self._session = Session(job.run)
-        self._networks = Networks(job.model, device=self._session.device)
+        self._networks = networks or Networks(job.model, device=self._session.device)
+        self._tracker = FlowTracker()  # kept: the masks of a clip share its flow
         self._first: tuple[Tensor, dict[str, Tensor]] | None = None
+
+    def load(self) -> None:
+        """Load what is needed now: what is wrong with it is no video's fault.
+
+        Raises:
+            InvalidInput: a file of weights is damaged.
+            InputNotFound: weights are not on this machine.
+        """
+        _ = self._networks.vae, self._networks.image_encoder
+        if self._job.run.depth.name != NO_DEPTH:
+            self._session.depth_estimator()
 
     def samples(self, source: Source) -> list[Sample] | Refusal:
         """Return the samples of a video, `masks_per_clip` of each clip, or why there are none.
@@ -99,7 +119,7 @@ class VideoEncoder:
     def _of_clip(self, source: Source, start: int, clip: Video) -> Iterator[Sample]:
         scene = self._scene(clip)
         frames = clip.frames.movedim(-1, 1).float() / 255
-        latents, text = self._latents(frames * 2 - 1), self._text(source.caption)
+        latents, text = self.latents(frames * 2 - 1), self._text(source.caption)
         for number in range(self._job.data.masks_per_clip):
             seed = seed_of(self._job.run.seed, source.name, start, number)
             guidance = simulate(
@@ -108,28 +128,30 @@ class VideoEncoder:
                 seed=seed,
                 builder=self._session.mesh_builder(),
                 renderer=self._session.renderer(),
+                tracker=self._tracker,
                 device=self._session.device,
             )
             known = Known(color=frames, mask=guidance.mask)
             facts = {"video": source.name, "start": start, "caption": source.caption, "mask": number, "seed": seed}
-            yield Sample(tensors={"latents": latents, "text": text, **self._shown(known)}, facts=facts)
+            yield Sample(tensors={"latents": latents, "text": text, **self.shown(known)}, facts=facts)
 
     def _scene(self, clip: Video) -> Scene | Video:
         if self._job.run.depth.name == NO_DEPTH:
             return clip
         return Scene(video=clip, depth=estimate_depth(clip, self._session.depth_estimator()))
 
-    def _shown(self, known: Known) -> dict[str, Tensor]:
+    def shown(self, known: Known) -> dict[str, Tensor]:
         """Return what the model is shown of a masked clip, as at inference; it is eroded already."""
         image, y = self._networks.first_picture(known.first_picture, len(known.color))
-        shown = {"color": self._latents(known.video), "mask": self._latents(known.mask_video)}
+        shown = {"color": self.latents(known.video), "mask": self.latents(known.mask_video)}
         if image is None or y is None:
             return shown
         if self._first is None or self._first[0] is not y:  # masks of one clip share their first frame
             self._first = y, {"y": self._kept(y), "image": self._kept(image)}
         return shown | self._first[1]
 
-    def _latents(self, video: Tensor) -> Tensor:
+    def latents(self, video: Tensor) -> Tensor:
+        """Return the latents [16, t, h, w] of a video [T, 3, H, W] in [-1, 1], as they are kept."""
         vae = self._networks.vae
         with self._networks.using(vae):
             return self._kept(encode(vae, video))

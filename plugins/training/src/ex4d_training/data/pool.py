@@ -61,12 +61,12 @@ def work_through(
         Ex4dError: what a process raised.
         PluginFailed: processes die before they take an item.
     """
-    if workers == 0:
+    waiting = deque(items)
+    if workers == 0 and waiting:
         act = make(0)
-        for item in items:
-            yield _acted(act, item)
+        yield from (_acted(act, item) for item in waiting)
         return
-    pool = _Pool(items, make)
+    pool = _Pool(waiting, make)
     try:
         pool.start(workers)
         yield from pool.results()
@@ -84,8 +84,8 @@ def _acted(act: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
 
 
 class _Pool(Generic[Item, Result]):
-    def __init__(self, items: Iterable[Item], make: Callable[[int], Callable[[Item], Result]]) -> None:
-        self._waiting = deque(items)
+    def __init__(self, waiting: deque[Item], make: Callable[[int], Callable[[Item], Result]]) -> None:
+        self._waiting = waiting
         self._make = make
         self._deaths: dict[Item, int] = {}
         self._workers: dict[int, _Worker[Item]] = {}

@@ -37,7 +37,6 @@ from ex4d_training.data.pool import Done, work_through
 from ex4d_training.data.report import Report, write_report
 from ex4d_training.data.scan import Refusal, make_look
 from ex4d_training.data.shards import (
-    MANIFEST,
     Manifest,
     Shard,
     check_shard,
@@ -49,6 +48,7 @@ from ex4d_training.data.shards import (
 from ex4d_training.data.sources import Source, Sources, find_sources
 
 _WORK = ".prepare"
+_REFUSED, _LOOKED = "refused.jsonl", "looked"
 _IN_A_ROW = 10
 """Videos in a row that may fail in ways nobody foresaw; more have a reason of their own, which is not the videos."""
 
@@ -76,7 +76,7 @@ def prepare(
     sources = find_sources(data_path)
     without_caption = _without_caption(sources, job, reporter)
     with _own(output_dir) as work:
-        manifest = _begin(output_dir, sources, job)
+        manifest = _begin(output_dir, work, sources, job)
         run = _Run(output_dir, work, sources=sources, job=job, workers=workers, reporter=reporter)
         if not manifest.complete:
             manifest = run.to_the_end(manifest)
@@ -102,7 +102,7 @@ class _Run:
     ) -> None:
         self._folder, self._work, self._videos, self._job = folder, work, sources.videos, job
         self._workers, self._reporter = workers, reporter
-        self.journal = Journal(work / "refused.jsonl")
+        self.journal = Journal(work / _REFUSED)
 
     def to_the_end(self, manifest: Manifest) -> Manifest:
         """Make what is missing and return the manifest, which is then complete."""
@@ -123,7 +123,7 @@ class _Run:
 
     def _looked_at(self) -> list[Source]:
         """Return the videos that no filter takes; all of them are looked at once."""
-        mark = self._work / "looked"
+        mark = self._work / _LOOKED
         if not mark.is_file():
             make = partial(make_look, options=self._job.data)
             with self._reporter.stage("look") as progress:
@@ -256,7 +256,7 @@ def _own(folder: Path) -> Iterator[Path]:
             (work / "pieces").rmdir()
 
 
-def _begin(folder: Path, sources: Sources, job: Job) -> Manifest:
+def _begin(folder: Path, work: Path, sources: Sources, job: Job) -> Manifest:
     """Return the manifest to go on from, without shards that are not as they were written.
 
     Raises:
@@ -273,11 +273,23 @@ def _begin(folder: Path, sources: Sources, job: Job) -> Manifest:
     try:
         found = read_manifest(folder)
     except InputNotFound:
-        write_manifest(folder, fresh)
-        return fresh
-    _refuse_other(found, fresh, folder)
+        return _anew(folder, work, fresh)
+    if other := _difference(found, fresh):
+        # Where nothing was made yet, as after a filter that left nothing, there is nothing to mix up.
+        if not found.samples and not any((work / "pieces").glob("*.safetensors")):
+            return _anew(folder, work, fresh)
+        raise InvalidInput(
+            f"{folder} holds data that was prepared otherwise: {other}; use another --output-dir, or delete that one"
+        )
     whole = tuple(shard for shard in found.shards if _is_whole(folder, shard))
     return attrs.evolve(found, shards=whole, complete=found.complete and len(whole) == len(found.shards))
+
+
+def _anew(folder: Path, work: Path, manifest: Manifest) -> Manifest:
+    for name in (_REFUSED, _LOOKED):
+        (work / name).unlink(missing_ok=True)
+    write_manifest(folder, manifest)
+    return manifest
 
 
 def _is_whole(folder: Path, shard: Shard) -> bool:
@@ -307,25 +319,16 @@ def _made_with(sources: Sources, job: Job) -> Mapping[str, Any]:
     return plain
 
 
-def _refuse_other(found: Manifest, wanted: Manifest, folder: Path) -> None:
-    was, now = (
-        _flat({**found.made_with, "model": found.fingerprint}),
-        _flat({**wanted.made_with, "model": wanted.fingerprint}),
-    )
-    for key in now:
-        if was.get(key) != now[key]:
-            raise InvalidInput(
-                f"{folder} holds data that was prepared otherwise: {_difference(key, was.get(key), now[key])}; "
-                f"use another --output-dir, or delete {folder / MANIFEST} and what is beside it"
-            )
-
-
-def _difference(key: str, was: Any, now: Any) -> str:
-    if key == "videos":
-        return "the list of videos or captions is another"
-    if key == "model":
+def _difference(found: Manifest, wanted: Manifest) -> str:
+    """Return in words what the data of a folder was made with otherwise, or ''."""
+    was, now = _flat(found.made_with), _flat(wanted.made_with)
+    was.pop("model", None)  # where they are is no matter
+    now.pop("model")
+    if found.fingerprint != wanted.fingerprint:
         return "the encoders of the model are others"
-    return f"{key} was {was} and is {now}"
+    if was.pop("videos", None) != now.pop("videos"):
+        return "the list of videos or captions is another"
+    return next((f"{key} was {was.get(key)} and is {now[key]}" for key in now if was.get(key) != now[key]), "")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
