@@ -1,6 +1,6 @@
 """A tiny Wan with random weights in diffusers' folders, and an adapter for it: what tests and trials compute with.
 
-    python -m ex4d_backbone_wan.testing FOLDER
+python -m ex4d_backbone_wan.testing FOLDER
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def train(
     from ex4d_core.console import ConsoleReporter
     from ex4d_training.config import make_train_config
 
-    flags = {
+    flags: dict[str, dict[str, Any]] = {
         "data": {"path": data_path and str(data_path), "batch_size": batch_size},
         "learning": {"rate": learning_rate, "steps": steps, "seed": seed},
         "machine": {"num_gpus": num_gpus, "device": device},

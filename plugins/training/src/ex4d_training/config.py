@@ -51,7 +51,12 @@ class DataOptions:
     accumulate: int = option(
         1, help="Batches whose gradients are added up for a step.", unit="batches", validator=_AT_LEAST_1
     )
-    workers: int = option(2, help="Processes that read ahead, for each GPU; 0 reads in between.", validator=_AT_LEAST_0)
+    ahead: int = option(
+        2,
+        help="Batches that are read while the GPU computes; 0 reads in between.",
+        unit="batches",
+        validator=_AT_LEAST_0,
+    )
 
 
 @attrs.frozen(kw_only=True)

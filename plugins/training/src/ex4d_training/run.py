@@ -16,6 +16,7 @@ from ex4d_core.errors import InvalidConfig
 from ex4d_core.files import replacing
 from ex4d_core.progress import Progress, Reporter, SilentReporter
 from ex4d_training import checkpoints
+from ex4d_training.ahead import read_ahead
 from ex4d_training.checkpoints import ADAPTER, Checkpoint, State, latest_checkpoint, load_checkpoint, publish_adapter
 from ex4d_training.config import TrainConfig, write_train_config
 from ex4d_training.data import EpochSampler
@@ -26,7 +27,7 @@ from ex4d_training.optimiser import Pace
 from ex4d_training.sources import Sources, find_sources
 from ex4d_training.step import prepare
 from ex4d_training.team import Team, share_out
-from ex4d_training.trainer import Recipe, Report, Trainer, TrainingStopped
+from ex4d_training.trainer import Recipe, Report, Trainer
 from ex4d_training.validation import Validation
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter
 
@@ -193,21 +194,11 @@ class _Run:
             self._sources.data,
             batch_size=data.batch_size,
             sampler=self._sampler,
-            num_workers=data.workers,
-            # A process that has threads and a GPU had better not be forked.
-            multiprocessing_context="spawn" if data.workers else None,
             pin_memory=self._team.device.type == "cuda",
         )
-        try:
-            for batch in loader:
+        with closing(read_ahead(iter(loader), count=data.ahead)) as batches:
+            for batch in batches:
                 yield {name: value.to(self._team.device, non_blocking=True) for name, value in batch.items()}
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise TrainingStopped(
-                "a process that reads the data was killed, most often because the machine ran out of memory; go on "
-                "with the same command and a smaller --set data.workers"
-            ) from error
 
     def _next_stop(self, done: int) -> int:
         """Return the next step at which something is written."""

@@ -101,7 +101,7 @@ def config(tiny_wan, latents, tmp_path) -> Callable[..., TrainConfig]:
     def make(**changes: dict[str, Any]) -> TrainConfig:
         tree: dict[str, dict[str, Any]] = {
             "model": {"base": str(tiny_wan), "rank": RANK, "camera_hidden": HIDDEN},
-            "data": {"path": str(latents), "batch_size": 2, "workers": 0},
+            "data": {"path": str(latents), "batch_size": 2},
             "learning": {"steps": 6, "rate": 1e-3, "warmup": 2},
             "machine": {"device": "cpu"},
             "output": {"dir": str(tmp_path / "out"), "save_every": 2, "log_every": 1},

@@ -127,7 +127,7 @@ def test_the_running_mean_follows_at_its_pace(team):
         value.grad = torch.ones(1)
         optimiser.step()
         stays = min(0.5, step / (10 + step))
-        mean = stays * mean + (1 - stays) * float(value)
+        mean = stays * mean + (1 - stays) * float(value.detach())
     assert float(optimiser.means["value"]) == pytest.approx(mean, abs=1e-6)
 
 

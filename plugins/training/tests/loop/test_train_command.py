@@ -66,12 +66,12 @@ def test_a_run_says_where_the_adapter_is_and_goes_on_when_asked_for_more(ex4d, f
 
 def test_flags_win_over_settings_and_those_over_the_file(ex4d, asked, tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('[data]\npath = "nowhere"\nworkers = 7\nbatch_size = 2\n[learning]\nrate = 1e-5\nshift = 3\n')
+    path.write_text('[data]\npath = "nowhere"\nahead = 7\nbatch_size = 2\n[learning]\nrate = 1e-5\nshift = 3\n')
     flags = ("--data-path", "data/latents", "--output-dir", "out", "--batch-size", 4, "--learning-rate", "3e-5")
     code, *_ = ex4d("--config", path, *flags, "--num-gpus", 8, "--set", "learning.shift=4", "--set", "learning.rate=1")
     assert code == 0
     (made,) = asked
-    assert (made.data.path, made.data.batch_size, made.data.workers) == ("data/latents", 4, 7)
+    assert (made.data.path, made.data.batch_size, made.data.ahead) == ("data/latents", 4, 7)
     assert (made.learning.rate, made.learning.shift) == (3e-5, 4.0)
     assert (made.machine.num_gpus, made.output.dir) == (8, "out")
 
