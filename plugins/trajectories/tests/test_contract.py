@@ -3,16 +3,15 @@
 import pytest
 
 from ex4d_core.testing.contracts import TrajectoryContract
+from ex4d_trajectories.contract import FromSourceContract
 
 
-class TestArc(TrajectoryContract):
+class TestArc(FromSourceContract):
     name = "arc"
-    starts_at_source = True
 
 
-class TestLoop(TrajectoryContract):
+class TestLoop(FromSourceContract):
     name = "loop"
-    starts_at_source = True
 
 
 class TestSweep(TrajectoryContract):
@@ -23,25 +22,21 @@ class TestSweep(TrajectoryContract):
         return {"start": -60, "end": 60}
 
 
-class TestOrbit(TrajectoryContract):
+class TestOrbit(FromSourceContract):
     name = "orbit"
-    starts_at_source = True
 
     @pytest.fixture
     def settings(self):
         return {"yaw": 120, "pitch": 30}
 
 
-class TestZoomIn(TrajectoryContract):
+class TestZoomIn(FromSourceContract):
     name = "zoom_in"
-    starts_at_source = True
 
 
-class TestZoomOut(TrajectoryContract):
+class TestZoomOut(FromSourceContract):
     name = "zoom_out"
-    starts_at_source = True
 
 
-class TestStatic(TrajectoryContract):
+class TestStatic(FromSourceContract):
     name = "static"
-    starts_at_source = True

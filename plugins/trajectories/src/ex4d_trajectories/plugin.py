@@ -17,6 +17,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_trajectories.generator:MoveGenerator",
             options=move.options,
+            contract="ex4d_trajectories.contract:FromSourceContract" if move.from_source else "",
         )
         for move in MOVES.values()
     ]
