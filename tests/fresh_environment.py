@@ -34,11 +34,20 @@ class FreshEnvironment:
         """Install wheels or folders."""
         subprocess.run([*PIP, f"--python={self.python}", "install", *OFFLINE, *map(str, packages)], check=True)
 
+    def remove(self, package: str) -> None:
+        """Take a package out again."""
+        subprocess.run([*PIP, f"--python={self.python}", "uninstall", "--quiet", "--yes", package], check=True)
+
     def variables(self) -> dict[str, str]:
         """Return what a shell in which it is activated, and from which no network is reached, has set."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON", "PIP"))}
         path = f"{self.folder / 'bin'}{os.pathsep}{kept['PATH']}"
-        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        offline = {
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.wheels),
+            "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say yes to an option that begins with no
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
         return {**kept, **offline, "PATH": path, "VIRTUAL_ENV": str(self.folder), "OMP_WAIT_POLICY": "PASSIVE"}
 
     def run(self, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
