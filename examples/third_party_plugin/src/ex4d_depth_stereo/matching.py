@@ -22,7 +22,7 @@ class Matcher:
         self._range = -(-disparities * FINER // 16) * 16
         self._tolerance = tolerance
         samples = 3 * block**2
-        self._sgbm = cv2.StereoSGBM_create(
+        self._sgbm = cv2.StereoSGBM.create(
             minDisparity=0,
             numDisparities=self._range,
             blockSize=block,
@@ -55,5 +55,5 @@ class Matcher:
         eyes = [cv2.resize(eye, None, fx=FINER, fy=1, interpolation=cv2.INTER_CUBIC) for eye in (left, right)]
         # OpenCV gives up the first columns, as wide as the range; these are not the picture's.
         padded = [cv2.copyMakeBorder(eye, 0, 0, self._range, 0, cv2.BORDER_REPLICATE) for eye in eyes]
-        disparity = self._sgbm.compute(*padded)[:, self._range :: FINER]
-        return disparity.astype(np.float32) / (SUBPIXELS * FINER)
+        sixteenths = self._sgbm.compute(*padded)[:, self._range :: FINER]
+        return np.asarray(sixteenths, np.float32) / (SUBPIXELS * FINER)
