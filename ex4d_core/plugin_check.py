@@ -111,7 +111,8 @@ def check_tables(checks: Checks) -> Iterator[RenderableType]:
         color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
         state = f"[{color}]{check.state}[/]"
         table.add_row(check.offer.role, check.offer.name, state, counts, escape(check.obstacle or _skips(check)))
-    yield table
+    if checks.checks:
+        yield table
     failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
     if failures:
         failed = Table("name", "what must hold", "what came instead", title="failed", title_justify="left")
