@@ -3,15 +3,16 @@
 import pytest
 
 from ex4d_core.testing.contracts import TrajectoryContract
-from ex4d_trajectories.contract import FromSourceContract
 
 
-class TestArc(FromSourceContract):
+class TestArc(TrajectoryContract):
     name = "arc"
+    starts_at_source = True
 
 
-class TestLoop(FromSourceContract):
+class TestLoop(TrajectoryContract):
     name = "loop"
+    starts_at_source = True
 
 
 class TestSweep(TrajectoryContract):
@@ -22,21 +23,25 @@ class TestSweep(TrajectoryContract):
         return {"start": -60, "end": 60}
 
 
-class TestOrbit(FromSourceContract):
+class TestOrbit(TrajectoryContract):
     name = "orbit"
+    starts_at_source = True
 
     @pytest.fixture
     def settings(self):
         return {"yaw": 120, "pitch": 30}
 
 
-class TestZoomIn(FromSourceContract):
+class TestZoomIn(TrajectoryContract):
     name = "zoom_in"
+    starts_at_source = True
 
 
-class TestZoomOut(FromSourceContract):
+class TestZoomOut(TrajectoryContract):
     name = "zoom_out"
+    starts_at_source = True
 
 
-class TestStatic(FromSourceContract):
+class TestStatic(TrajectoryContract):
     name = "static"
+    starts_at_source = True

@@ -39,29 +39,20 @@ class Move:
     """Called as `eye_at(share, radius, options)`."""
     turns: bool
     """Whether it has angles, which `pace="frames"` multiplies."""
-    from_source: bool
-    """Whether it starts at the source camera."""
 
 
 MOVES: dict[type[MoveOptions], Move] = {}
 """Every move by its options class, in the order in which they are declared."""
 
 
-def move(options: type[MoveOptions], *, turns: bool = True, from_source: bool = True) -> Callable[[EyeAt], EyeAt]:
+def move(options: type[MoveOptions], *, turns: bool = True) -> Callable[[EyeAt], EyeAt]:
     """Make a function a camera move: its name is what users type, its docstring's first line is the summary."""
     assert options not in MOVES, f"{options.__name__} already belongs to {MOVES[options].name}"
 
     def declare(eye_at: EyeAt) -> EyeAt:
         sentence = (eye_at.__doc__ or "").splitlines()[0].rstrip(".")
         summary = sentence[:1].lower() + sentence[1:]
-        MOVES[options] = Move(
-            name=eye_at.__name__,
-            summary=summary,
-            options=options,
-            eye_at=eye_at,
-            turns=turns,
-            from_source=from_source,
-        )
+        MOVES[options] = Move(name=eye_at.__name__, summary=summary, options=options, eye_at=eye_at, turns=turns)
         return eye_at
 
     return declare
@@ -79,7 +70,7 @@ def loop(share: float, radius: float, options: LoopOptions) -> Eye:
     return loop_eye(share * 360, radius)
 
 
-@move(SweepOptions, from_source=False)
+@move(SweepOptions)
 def sweep(share: float, radius: float, options: SweepOptions) -> Eye:
     """Go along the arc from one angle to another."""
     return arc_eye(options.start + share * (options.end - options.start), radius)
