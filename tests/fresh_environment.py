@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 
 ROOT = Path(__file__).parent.parent
-OURS = ("ex4d", "_ex4d", "__editable__", "_editable")
-"""How the names begin of what an editable install leaves in site-packages."""
+OURS = ("ex4d", "_ex4d", "typer_cli", "__editable__")
+"""How the names begin of what our own distributions leave in site-packages, editable or not."""
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 OFFLINE = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]

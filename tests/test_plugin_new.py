@@ -1,12 +1,14 @@
 """`ex4d plugins new`: what it writes is well formed, and names that cannot be had are refused."""
 
+import errno
 import subprocess
 import sys
 import tomllib
 
 import pytest
 
-from ex4d_core.errors import InvalidConfig
+from ex4d_core import plugin_new
+from ex4d_core.errors import InvalidConfig, OutputFailed
 from ex4d_core.plugin_new import new_plugin
 from ex4d_core.plugins import ROLES, Plugins, Problem
 
@@ -92,3 +94,14 @@ def test_the_next_commands_are_said(ex4d):
     code, out, err = ex4d("plugins", "new", "mine", "--role", "depth")
     assert (code, out.strip()) == (0, "ex4d-depth-mine")
     assert "pip install -e 'ex4d-depth-mine[test]'" in err
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path, monkeypatch):
+    def one_file(role, words):
+        yield "README.md", "half of a package"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(plugin_new, "_texts", one_file)
+    with pytest.raises(OutputFailed, match="cannot be written: No space left"):
+        plugin_new.new_plugin("mine", "depth", tmp_path, NOTHING)
+    assert list(tmp_path.iterdir()) == []
