@@ -18,7 +18,7 @@ LAYERS = (
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "contact_sheet", "doctor"},
     {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
     {"cam", "lens", "flags", "depth_export", "fetch", "testing"},
-    {"pipeline", "fetch_tables", "plugin_check"},
+    {"pipeline", "fetch_tables", "plugin_check", "plugin_new"},
     {"session"},
     {"run_folder", "generate", "model"},
     {"batch"},

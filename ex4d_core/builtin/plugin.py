@@ -20,6 +20,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
+            contract="ex4d_core.testing.builtins:FileContract",
         )
     ]
 
@@ -34,6 +35,7 @@ def ex4d_mesh_builders() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
+            contract="ex4d_core.testing.builtins:WatertightContract",
         )
     ]
 
@@ -56,6 +58,7 @@ def ex4d_renderers() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
+            contract="ex4d_core.testing.builtins:ZBufferContract",
         ),
         Provider(
             name="raycast",
@@ -79,5 +82,6 @@ def ex4d_backbones() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.backbone_inpaint:InpaintBackbone",
             options=InpaintOptions,
+            contract="ex4d_core.testing.builtins:InpaintContract",
         )
     ]
