@@ -57,6 +57,22 @@ install_system_libraries() {
         "sudo apt-get ${install[*]}"
 }
 
+# Tests look at pages in a browser. They skip without it.
+install_browser() {
+    command -v chromium >/dev/null && command -v chromedriver >/dev/null && return
+    local apt=(apt-get) install=(install -y --no-install-recommends chromium chromium-driver)
+    [ "$(id -u)" = 0 ] || apt=(sudo -n apt-get)
+    # Elsewhere the packages of these names are other things, such as Ubuntu's, which need a running snapd.
+    if command -v apt-get >/dev/null && grep -qs '^ID=debian' /etc/os-release; then
+        say "Installing a browser for the tests: ${apt[*]} ${install[*]}"
+        { "${apt[@]}" "${install[@]}" || { "${apt[@]}" update && "${apt[@]}" "${install[@]}"; }; } \
+            >"$venv/browser.log" 2>&1 || true
+        command -v chromium >/dev/null && command -v chromedriver >/dev/null && return
+    fi
+    say "There is no Chromium with its driver, so the tests that need it are skipped. On Debian this mends it:" \
+        "sudo apt-get ${install[*]}"
+}
+
 mkdir -p "$venv"
 if command -v flock >/dev/null; then
     exec 9>"$venv/.lock"
@@ -65,6 +81,6 @@ fi
 if is_ready "$@"; then exit 0; fi
 make_environment
 install_packages "$@"
-case $requirements in *dev*) install_system_libraries ;; esac
+case $requirements in *dev*) install_system_libraries && install_browser ;; esac
 touch "$stamp"
 say "$venv is ready."
