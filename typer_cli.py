@@ -34,6 +34,8 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(no_args_is_help=True, help="What is installed, and its options.")
 app.add_typer(plugins_app, name="plugins")
+cam_app = typer.Typer(no_args_is_help=True, help="Camera paths as files.")
+app.add_typer(cam_app, name="cam")
 
 
 STOPPED = 130
@@ -209,6 +211,25 @@ def fetch(
     else:
         for folder in folders or ():
             typer.echo(f"ready: {folder}")
+
+
+@cam_app.command("convert")
+def cam_convert(
+    source: Annotated[Path, typer.Argument(help="A camera file, or a folder of COLMAP's.")],
+    target: Annotated[Path, typer.Argument(help="The file, or of COLMAP's the folder, to write.")],
+    to: Annotated[str | None, typer.Option(help="Format; by default what the suffix says.")] = None,
+    format: Annotated[str | None, typer.Option("--from", help="Format of the source; by default it is seen.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Which camera, where the source has several.")] = None,
+    convention: Annotated[str | None, typer.Option(help="What bare matrices mean, such as c2w-opencv.")] = None,
+    distance: Annotated[float, typer.Option(help="To the subject, for formats that count in it.")] = 1.0,
+) -> None:
+    """Write a camera path as another tool has it; docs/cameras.md has the formats."""
+    from ex4d_core.camera_files import Reading, convert
+
+    reading = Reading(distance=distance, camera=camera, convention=convention)
+    for doubt in convert(source, target, to=to, reading=reading, format=format).doubts:
+        typer.echo(f"warning: {doubt}", err=True)
+    typer.echo(str(target))
 
 
 @plugins_app.command("list")
