@@ -11,7 +11,7 @@ from ex4d_core.provider import Provider
 hookspec = pluggy.HookspecMarker("ex4d")
 hookimpl = pluggy.HookimplMarker("ex4d")
 
-PLUGIN_API = 1
+PLUGIN_API = 2
 """Goes up by one when something is added or changed that a plugin could notice. A plugin's module may say the number
 that it was written for, `EX4D_API = 1`; one that says nothing counts as 1."""
 
