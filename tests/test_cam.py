@@ -295,6 +295,12 @@ def test_names_of_files_are_not_too_long():
     assert cam_file_part(long) != cam_file_part(f"{long} then 30")
 
 
+def test_what_moves_doubt_is_said_of_the_whole():
+    assert generator("pan:by=1.5708 then dolly with roll").doubts(SCENE) == [
+        "pan: by is 1.5708 degrees; if that is meant in radians, say 90"
+    ]
+
+
 def test_shares_that_are_left_are_divided_evenly():
     text = "dolly:share=0.5 then pan then tilt"
     assert shares_of(parse_path(text), text) == [0.5, 0.25, 0.25]
