@@ -23,6 +23,7 @@ from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene
 LENS = Intrinsics.from_fov(60, width=64, height=48)
 SUBJECT = Start(subject=(0.3, -0.2, 2.0))
 CPU = torch.device("cpu")
+TURNED_WIDE = json.dumps({"camera_angle_x": 50, "frames": [{"transform_matrix": np.eye(4).tolist()}]})
 
 
 def path_through(*cameras, lens=LENS, frames=None) -> CameraPath:
@@ -226,10 +227,12 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
         ("path.json", '{"world_to_camera": [[1, 2]]}', "needs matrices of"),
         ("path.json", '{"frames": [{}]}', "holds no frames with a transform_matrix"),
         ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),
+        ("path.json", TURNED_WIDE, "has a camera_angle_x of 50 radians, which no lens has; is it in degrees"),
         ("path.csv", "a,b\n1,2\n", "has no column m00"),
         ("path.txt", "1 2\n3", "has 2 lines; it needs five"),
         ("path.txt", "up down", "must hold lines of numbers"),
         ("path.npz", "no archive", "is no camera path"),
+        ("path", "", "has no suffix of a camera path"),
         ("path.obj", "v 0 0 0", r"has no suffix of a camera path \(\.csv, \.json, \.npz, \.txt\)"),
     ],
 )
