@@ -11,6 +11,7 @@ it, but for the cases that denoise, which are run once. Figures are printed as t
 - denoise, denoise-fast: all steps with guidance. What is skipped depends on the weights: random ones say nothing of it
 - vae: encoding a clip and decoding it; call: from guidance to frames with all networks loaded
 - memory, gpus: a few steps under budgets, which the allocator enforces, and on several GPUs
+- call-memory: from guidance to frames under each budget, all networks included, loading apart
 - reference: how far our ways move the latents of $EX4D_REFERENCE_DATA/golden/wan, on the CPU
 """
 
@@ -18,7 +19,10 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as the command does
+os.environ.setdefault(  # as the command does
+    "PYTORCH_ALLOC_CONF",
+    "expandable_segments:True,pinned_use_cuda_host_register:True,pinned_num_register_threads:8",
+)
 
 import argparse
 import gc
@@ -287,6 +291,23 @@ def memory_budgets(bench: Bench) -> None:
         del transformer
 
 
+def call_memory(bench: Bench) -> None:
+    frames, height, width = bench.setting.clip
+    known = guidance(bench.setting)
+    for budget in bench.budgets:
+        options = WanOptions(
+            size=f"{width}x{height}", num_frames=frames, overlap=1, steps=bench.steps, memory=f"{budget:g}"
+        )
+        backbone = WanBackbone(options, device=bench.setting.device)
+        backbone.__dict__["networks"] = networks = RandomNetworks(options, bench.setting)
+        networks.denoiser._load()  # draws its values on the GPU
+        with limited(budget):
+            work = partial(backbone.generate, known, None, prompt="", seed=0, progress=silent)
+            bench.measure(f"call, {budget:g} GiB, {bench.steps} steps", work, runs=0)
+        del backbone, networks, work
+        free()
+
+
 @contextmanager
 def limited(gib: float) -> Iterator[None]:
     """Forbid the allocator more than this."""
@@ -348,6 +369,7 @@ CASES = {
     "vae": vae,
     "call": call,
     "memory": memory_budgets,
+    "call-memory": call_memory,
     "gpus": gpus,
     "reference": reference,
 }

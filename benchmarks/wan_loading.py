@@ -1,16 +1,19 @@
 """How long Wan's transformer takes from files to ready, with the EX-4D LoRA merged, and how much memory.
 
-    python benchmarks/wan_loading.py FOLDER [--layers 40] [--stored bfloat16] [--device cuda] [--runs 2]
+    python benchmarks/wan_loading.py FOLDER [--layers 40] [--stored bfloat16] [--device cuda] [--runs 2] [--memory 24 8]
 
 writes a transformer of random values in the sizes of Wan2.1-I2V-14B into FOLDER unless it is there (33 GB in
 bfloat16, 66 GB in float32; a folder of its own, best in memory such as /dev/shm), with an adapter of rank 16, and
 loads it in bfloat16. The first run reads what the page cache does not have; the others say what a warm one takes.
-Values are one random block over and over: loading does not look at them. It needs the plugin ex4d-backbone-wan.
+Values are one random block over and over: loading does not look at them. With --memory it also says how long it takes
+until the transformer is ready under budgets in GiB, its weights in page-locked main memory. It needs the plugin
+ex4d-backbone-wan.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import time
@@ -21,11 +24,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ex4d_backbone_wan.engine import CheckpointSource, Engine, Recipe
 from ex4d_backbone_wan.loading import load_transformer
 from ex4d_backbone_wan.weights import Checkpoint
 
 SIZES = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
 """Of Wan2.1-I2V-14B, where they are not the class's own."""
+
+LATENT = (13, 64, 64)
+"""Of 49 frames of 512x512."""
 
 SHARD = 5 << 30
 RANK = 16
@@ -99,6 +106,19 @@ def measure(checkpoint: Checkpoint, device: torch.device, *, merge: bool) -> str
     return f"{seconds:6.2f} s; network {size / 2**30:.1f} GiB, peak {what} {peak / 2**30:.1f} GiB"
 
 
+def measure_budget(checkpoint: Checkpoint, device: torch.device, budget: str) -> str:
+    """Make a transformer ready under a budget once and return how long that took."""
+    recipe = Recipe(source=CheckpointSource(checkpoint, device), dtype=torch.bfloat16, memory=budget)
+    engine = Engine(recipe, device=device)
+    start = time.perf_counter()
+    engine._load()
+    loaded = time.perf_counter()
+    engine._settle(torch.empty(1, 16, *LATENT, device="meta"))
+    torch.cuda.synchronize(device)
+    text = f"{time.perf_counter() - start:6.2f} s, {loaded - start:.2f} s of it until it was in main memory"
+    return f"{text}; {engine._place and engine._place.value}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time loading Wan's transformer.")
     parser.add_argument("folder", type=Path)
@@ -106,6 +126,7 @@ def main() -> None:
     parser.add_argument("--stored", choices=("bfloat16", "float32"), default="bfloat16", help="precision of the files")
     parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--memory", nargs="*", default=[], help="budgets in GiB")
     given = parser.parse_args()
     start = time.perf_counter()
     checkpoint = write_checkpoint(given.folder, layers=given.layers, stored=getattr(torch, given.stored))
@@ -120,6 +141,10 @@ def main() -> None:
         for run in range(given.runs):
             name = "with the LoRA merged" if merge else "plain"
             print(f"{name}, run {run}: {measure(checkpoint, given.device, merge=merge)}", flush=True)
+    for budget in given.memory:
+        for run in range(given.runs):
+            gc.collect()
+            print(f"--memory {budget}, run {run}: {measure_budget(checkpoint, given.device, budget)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ SPATIAL, TEMPORAL = 8, 4
 """Pixels and frames to a latent one."""
 CLIP_H = {"num_attention_heads": 16, "num_hidden_layers": 32}
 CAMERA_HIDDEN = 1024
+PROMPT_TOKENS = 100
 KEPT_IN_FLOAT = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
 """What diffusers keeps in float32 when it loads Wan."""
 
@@ -116,13 +117,20 @@ def random_vae(setting: Setting) -> Any:
     return network.eval().requires_grad_(False).to(setting.dtype)
 
 
+def prompt(setting: Setting, *, seed: int) -> Tensor:
+    """Return the embedding of a prompt of 100 tokens, and 0 after them as the text encoder's is."""
+    text = setting.noise(1, 512, setting.sizes["text_dim"], seed=seed)
+    text[:, PROMPT_TOKENS:] = 0
+    return text
+
+
 def inputs(setting: Setting, batch: int = 1) -> dict[str, Any]:
     """Return what one call of the transformer takes; the same of every batch member."""
     sizes = setting.sizes
     return {
         "hidden_states": setting.noise(1, sizes["in_channels"], *setting.latent_size, seed=1).repeat(batch, 1, 1, 1, 1),
         "timestep": torch.full((batch,), 900.0, device=setting.device),
-        "encoder_hidden_states": setting.noise(1, 512, sizes["text_dim"], seed=2).repeat(batch, 1, 1),
+        "encoder_hidden_states": prompt(setting, seed=2).repeat(batch, 1, 1),
         "encoder_hidden_states_image": setting.noise(1, 257, sizes["image_dim"], seed=3).repeat(batch, 1, 1),
         "return_dict": False,
     }
@@ -131,10 +139,9 @@ def inputs(setting: Setting, batch: int = 1) -> dict[str, Any]:
 def conditioning(setting: Setting) -> Conditioning:
     """Return what a clip would give."""
     given = inputs(setting)
-    text = given["encoder_hidden_states"]
     return Conditioning(
-        text=text,
-        negative_text=text.flip(1),
+        text=given["encoder_hidden_states"],
+        negative_text=prompt(setting, seed=7),
         image=given["encoder_hidden_states_image"],
         y=given["hidden_states"][:, 16:],
         camera=0.1 * setting.noise(1, setting.tokens, setting.width, seed=4),
@@ -158,8 +165,9 @@ class RandomSource:
     setting: Setting
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
-        """See `engine.Source`; the precision is the setting's."""
-        return random_transformer(attrs.evolve(self.setting, device=device))
+        """See `engine.Source`; the precision is the setting's, and values are drawn on its kind of device."""
+        drawn_on = device if device.type == self.setting.device.type else self.setting.device
+        return random_transformer(attrs.evolve(self.setting, device=drawn_on)).to(device)
 
 
 class RandomNetworks(Networks):
@@ -171,7 +179,10 @@ class RandomNetworks(Networks):
 
     @cached_property
     def vae(self) -> Any:
-        return random_vae(self._setting)
+        vae = random_vae(self._setting)
+        if self._is_short:
+            vae.enable_tiling()
+        return vae
 
     @cached_property
     def image_encoder(self) -> Any:
@@ -200,5 +211,4 @@ class RandomNetworks(Networks):
         return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
 
     def texts(self, prompts: Sequence[str]) -> list[Tensor]:
-        shape = (1, 512, self._setting.sizes["text_dim"])
-        return [self._setting.noise(*shape, seed=seed).cpu() for seed, _ in enumerate(prompts)]
+        return [prompt(self._setting, seed=seed).cpu() for seed, _ in enumerate(prompts)]

@@ -46,6 +46,7 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     """
     check_name(output)  # better said now than after minutes of work
     config, reporter, backbone = session.config, session.reporter, session.backbone()
+    stages.tell_of_extremes(guidance, reporter)
     unfinished = output.with_name(f".partial-{output.stem}-{_key(session, guidance)}")
 
     def show(name: str, video: Video) -> None:

@@ -301,6 +301,7 @@ class Take:
 
         def prepare() -> Work[Video]:
             guidance, scene, backbone = self.guidance, self.shot.scene, self.shot.session.backbone()
+            stages.tell_of_extremes(guidance, self.shot.session.reporter)
             return lambda progress, folder: stages.fill_in(
                 guidance,
                 scene,

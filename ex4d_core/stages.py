@@ -10,7 +10,7 @@ from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_core.geometry.motion import Motion, frames_shown
 from ex4d_core.geometry.paths import frame_shares
 from ex4d_core.geometry.rigid import HERE
-from ex4d_core.progress import Progress, silent
+from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
 from ex4d_core.workspace import NOWHERE, Workspace
@@ -227,6 +227,14 @@ def fill_in(
             f"{list(guidance.color.shape)}; please tell its author"
         )
     return video
+
+
+def tell_of_extremes(guidance: Guidance, reporter: Reporter) -> None:
+    """Say so where the mask leaves nothing to fill in, or nothing to go by: it may be another clip's, or inverted."""
+    if guidance.mask.all():
+        reporter.note("the mask hides nothing, so there is nothing to fill in; is it the mask that you meant?")
+    elif not guidance.mask.any():
+        reporter.warn("the mask hides everything, so nothing of the clip is known; in masks, white is what is known")
 
 
 def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVideo:

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from ex4d_core.camera_files import save
 from ex4d_core.testing.contracts import (
     BackboneContract,
     DepthEstimatorContract,
     MeshBuilderContract,
     RendererContract,
+    TrajectoryContract,
 )
+from ex4d_core.trajectory import generate_camera_trajectory
 
 
 class TestFile(DepthEstimatorContract):
@@ -20,6 +23,17 @@ class TestFile(DepthEstimatorContract):
     def settings(self, scene, tmp_path):
         np.save(tmp_path / "depth.npy", scene.depth.depth.numpy())
         return {"path": str(tmp_path / "depth.npy")}
+
+
+class TestFromFile(TrajectoryContract):
+    name = "from_file"
+    starts_at_source = True
+
+    @pytest.fixture
+    def settings(self, tmp_path):
+        path = generate_camera_trajectory(start_angle=0, end_angle=40, num_frames=5)
+        save(path, tmp_path / "path.json")
+        return {"path": str(tmp_path / "path.json"), "resample": True, "unit": "subject", "lens": "clip"}
 
 
 class TestWatertight(MeshBuilderContract):

@@ -14,8 +14,10 @@ import ex4d_core as ex4d
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import kept_folder
 from ex4d_core.generate import generate_file, read_guidance
+from ex4d_core.progress import SilentReporter
 from ex4d_core.registry import Registry
 from ex4d_core.run_folder import export
+from ex4d_core.stages import tell_of_extremes
 from tests.backbones import STEPS_DONE, STEPWISE, plugins_with
 
 ROOT = Path(__file__).parent.parent
@@ -150,6 +152,25 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(session, guida
     with pytest.raises(InvalidInput, match=r"its name must end in one of \.mp4"):
         generate_file(session(), guidance, tmp_path / "out.png")
     assert STEPS_DONE == []
+
+
+def test_a_mask_that_hides_everything_is_warned_of(session, guidance, tmp_path):
+    nothing = attrs.evolve(guidance, mask=torch.zeros_like(guidance.mask), color=torch.zeros_like(guidance.color))
+    with pytest.warns(UserWarning, match="the mask hides everything, so nothing of the clip is known; .* white is"):
+        generate_file(session(), nothing, tmp_path / "out.mp4")
+
+
+def test_a_mask_that_hides_nothing_is_mentioned(guidance):
+    notes = []
+
+    class Notes(SilentReporter):
+        def note(self, text):
+            notes.append(text)
+
+    tell_of_extremes(guidance, Notes())
+    assert notes == []
+    tell_of_extremes(attrs.evolve(guidance, mask=torch.ones_like(guidance.mask)), Notes())
+    assert notes == ["the mask hides nothing, so there is nothing to fill in; is it the mask that you meant?"]
 
 
 def test_other_guidance_does_not_go_on_with_what_was_left(session, guidance, tmp_path):

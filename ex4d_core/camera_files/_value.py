@@ -37,9 +37,6 @@ class CameraFile:
     shares: tuple[float, ...] | None = None
     """How much of the path is done at each pose, 0 to 1 and rising, where they are keyframes; None: one a frame."""
 
-    from_first: bool = False
-    """Whether the format counts poses from its first one."""
-
     doubts: tuple[str, ...] = ()
     """What may be wrong with the file, a sentence each."""
 

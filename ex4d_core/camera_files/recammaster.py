@@ -55,7 +55,7 @@ def frames_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
     relative = np.linalg.inv(matrices[0]) @ matrices
     # The world turns as the camera does, because it is the first camera: left-handed axes become right-handed ones.
     to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
-    return CameraFile(world_to_camera=np.linalg.inv(to_world), from_first=True)
+    return CameraFile(world_to_camera=np.linalg.inv(to_world))
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ex4d_backbone_wan import elementwise
+from ex4d_backbone_wan import blocks, elementwise
+from ex4d_backbone_wan.elementwise import ContextPart
 from ex4d_backbone_wan.quantised import QuantisedLinear, quantise_rows
 
 CPU = torch.device("cpu")
@@ -61,6 +62,21 @@ def test_a_linear_layer_in_8_bits_is_off_by_little():
     assert 0.001 < (made - linear(x)).norm() / linear(x).norm() < 0.05
 
 
+@pytest.mark.parametrize("images", [0, 9])
+def test_a_token_that_repeats_counts_as_often_as_it_does(images):
+    torch.manual_seed(0)
+    query, image = torch.randn(2, 5, 3, 16), torch.randn(2, 2, images, 3, 16)
+    key, value = torch.randn(2, 2, 7, 3, 16)
+    more = (ContextPart(*image),) if images else ()
+    made = elementwise.attend_context(query, (ContextPart(key, value, repeats=4), *more))
+    repeated = (torch.cat([each, each[:, -1:].expand(-1, 3, -1, -1)], dim=1) for each in (key, value))
+    torch.testing.assert_close(made, elementwise.attend_context(query, (ContextPart(*repeated), *more)))
+    expected = blocks.attend(query, key, value) + (blocks.attend(query, *image) if images else 0)
+    alone = elementwise.attend_context(query, (ContextPart(key, value), *more))
+    torch.testing.assert_close(alone, expected)
+    assert not torch.allclose(made, alone)
+
+
 def test_a_gelu_may_come_before_8_bits():
     x = torch.linspace(-3, 3, 50)[None]
     expected = quantise_rows(functional.gelu(x, approximate="tanh"))
@@ -98,14 +114,27 @@ def test_kernels_make_8_bits_as_plain_torch_does(kernels, shape):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("turned", [True, False])
-def test_kernels_turn_keys_as_plain_torch_does(kernels, dtype, turned):
+@pytest.mark.parametrize("head", [None, 32, 24])
+def test_kernels_turn_keys_as_plain_torch_does(kernels, dtype, head):
     key = torch.randn(2, 7, 3 * 96, device="cuda").to(dtype).chunk(3, dim=-1)[1]
     norm = nn.RMSNorm(96, eps=1e-6, device="cuda", dtype=dtype).requires_grad_(False)
     nn.init.normal_(norm.weight)
-    angles = torch.randn(7, 12, device="cuda").repeat_interleave(2, dim=1)[None, :, None]
-    rotary = (angles.cos(), angles.sin()) if turned else None
+    angles = torch.randn(7, (head or 2) // 2, device="cuda").repeat_interleave(2, dim=1)[None, :, None]
+    rotary = (angles.cos(), angles.sin()) if head else None
     close(kernels.norm_rotate(key, norm, rotary), elementwise.norm_rotate(key.float(), norm.float(), rotary), bits=16)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("head", "images"), [(32, 257), (128, 257), (128, 0), (24, 5)])
+def test_kernels_attend_to_the_context_as_plain_torch_does(kernels, dtype, head, images):
+    def tokens(count):
+        return torch.randn(2, count, 3, head, device="cuda").to(dtype)
+
+    query, text = tokens(133), ContextPart(tokens(70), tokens(70), repeats=443)
+    context = (text, ContextPart(tokens(images), tokens(images))) if images else (text,)
+    wide = tuple(ContextPart(part.key.float(), part.value.float(), part.repeats) for part in context)
+    close(kernels.attend_context(query, context), elementwise.attend_context(query.float(), wide), bits=16)
 
 
 @pytest.mark.gpu

@@ -70,7 +70,7 @@ def test_a_model_in_pieces_computes_the_same():
 @pytest.mark.parametrize("how", ["exact", "fast"])
 @pytest.mark.parametrize("place", [Place.CONTEXT_APART, Place.STREAMED])
 def test_weights_that_wait_in_main_memory_come_in_time(transformer_of, call, place, how):
-    sizes = {"attention_head_dim": 32, "added_kv_proj_dim": 128, "num_layers": 8, "ffn_dim": 4096}
+    sizes = {"attention_head_dim": 32, "added_kv_proj_dim": 128, "num_layers": 24, "ffn_dim": 4096}
     device = torch.device("cuda")
     transformer = transformer_of(**sizes).to(torch.bfloat16)
     speed.prepare(transformer.to(device), speed=how)
@@ -83,4 +83,5 @@ def test_weights_that_wait_in_main_memory_come_in_time(transformer_of, call, pla
         before = torch.cuda.memory_allocated()
         torch.testing.assert_close(call(transformer), expected)
     if place is Place.STREAMED:
-        assert torch.cuda.max_memory_allocated() - before < needs.blocks // 2
+        # A few blocks are under way at once, and keys and values of one of two prompts are kept.
+        assert torch.cuda.max_memory_allocated() - before < needs.blocks // 2 + needs.kept // 2

@@ -69,6 +69,18 @@ def test_a_context_is_projected_once_and_kept_while_it_lives(transformer_of, cal
     assert len(kept) == 0
 
 
+def test_what_a_prompt_is_filled_up_with_is_kept_once(transformer_of, call):
+    transformer, plain = transformer_of(), transformer_of()
+    keeper = speed.prepare(transformer)
+    text = torch.randn(2, 512, 32)
+    text[0, 10:], text[1, 20:] = 0, 0
+    given = {"encoder_hidden_states": text, "encoder_hidden_states_image": torch.randn(2, 257, 64)}
+    torch.testing.assert_close(call(transformer, **given), call(plain, **given), atol=1e-5, rtol=1e-5)
+    (of_text, of_image), *_ = keeper._kept[text][1].values()
+    assert (of_text.key.shape[1], of_text.repeats) == (21, 492)
+    assert (of_image.key.shape[1], of_image.repeats) == (257, 1)
+
+
 def test_another_text_or_image_is_another_context(transformer_of, call, contexts):
     transformer, plain = transformer_of(), transformer_of()
     speed.prepare(transformer)

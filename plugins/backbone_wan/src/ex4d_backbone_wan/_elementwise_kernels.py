@@ -1,8 +1,10 @@
 """What lies between a block's products, as Triton kernels: each reads a row of channels once and writes it once.
 
-They do what `elementwise` does, in float32 inside, so that only what is stored is rounded.
+They do what `elementwise` does, in float32 inside, so that only what is stored is rounded. Blocks in Triton are powers
+of two; a row is two of them, since one would leave a third of its lanes without work for Wan's 5120 channels.
 """
 
+import math
 from functools import lru_cache
 
 import torch
@@ -10,9 +12,12 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+from ex4d_backbone_wan import elementwise
 from ex4d_backbone_wan.quantised import LARGEST, TINY, Quantised
 
-_WARPS = 8
+_WARPS = 4
+_QUERIES, _KEYS = 64, 64
+"""Of a tile of attention to the context."""
 
 
 @lru_cache(maxsize=8)
@@ -46,7 +51,7 @@ def add_norm(
             x, x if added is None else added, *_by_batch(gate, x), *_by_batch(scale, x), *_by_batch(shift, x),
             made, normed, factors, tokens, channels, eps, LARGEST, TINY,
             ADD=added is not None, GATED=gate is not None, NORM=True, FLOAT8=float8,
-            BLOCK=triton.next_power_of_2(channels), num_warps=_WARPS,
+            **_halves(channels), num_warps=_WARPS,
         )  # fmt: skip
     return made, Quantised(normed, factors) if float8 else normed
 
@@ -59,23 +64,47 @@ def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
         _add_norm[(batch * tokens,)](
             x, added, *_by_batch(gate, x), x, 0, x, 0, made, made, made, tokens, channels, 0.0, LARGEST, TINY,
             ADD=True, GATED=True, NORM=False, FLOAT8=False,
-            BLOCK=triton.next_power_of_2(channels), num_warps=_WARPS,
+            **_halves(channels), num_warps=_WARPS,
         )  # fmt: skip
     return made
 
 
 def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """See `elementwise.norm_rotate`."""
+    """See `elementwise.norm_rotate`; where heads are no power of two, that does it."""
     batch, tokens, channels = x.shape
+    halves = _halves(channels)
+    head = 2 if rotary is None else rotary[0].shape[-1]
+    if head & (head - 1) or head > min(halves.values()):
+        return elementwise.norm_rotate(x, norm, rotary)
     made = torch.empty(batch, tokens, channels, dtype=x.dtype, device=x.device)
     cos, sin = rotary if rotary is not None else (x, x)
     eps = torch.finfo(x.dtype).eps if norm.eps is None else norm.eps
     with torch.cuda.device_of(x):
         _norm_rotate[(tokens, batch)](
-            x, norm.weight, cos, sin, made, x.stride(0), x.stride(1), channels, cos.shape[-1], eps,
-            ROTATE=rotary is not None, BLOCK=triton.next_power_of_2(channels), num_warps=_WARPS,
+            x, norm.weight, cos, sin, made, x.stride(0), x.stride(1), channels, eps,
+            ROTATE=rotary is not None, HEAD=head, **halves, num_warps=_WARPS,
         )  # fmt: skip
     return made
+
+
+def attend_context(query: Tensor, context: elementwise.Context) -> Tensor:
+    """See `elementwise.attend_context`; where heads are no power of two from 16 on, that does it."""
+    batch, tokens, heads, head = query.shape
+    if head & (head - 1) or head < 16:
+        return elementwise.attend_context(query, context)
+    query = query.contiguous()
+    made = torch.empty_like(query)
+    text, image = context[0], context[-1]
+    with torch.cuda.device_of(query):
+        _attend_context[(triton.cdiv(tokens, _QUERIES), heads, batch)](
+            query, text.key, text.value, image.key, image.value, made,
+            tokens, text.key.shape[1], image.key.shape[1],
+            math.log2(text.repeats), math.log2(math.e) / math.sqrt(head),
+            IMAGE=len(context) > 1, HEAD=head, QUERIES=_QUERIES, KEYS=_KEYS,
+            PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+            num_warps=_WARPS, num_stages=3,
+        )  # fmt: skip
+    return made.flatten(2)
 
 
 def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:
@@ -87,7 +116,7 @@ def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:
     with torch.cuda.device_of(x):
         _quantise[(factors.numel(),)](
             x, made, factors, channels, LARGEST, TINY,
-            GELU=gelu, BLOCK=triton.next_power_of_2(channels), num_warps=2 * _WARPS if channels > 8192 else _WARPS,
+            GELU=gelu, **_halves(channels), num_warps=2 * _WARPS if channels > 8192 else _WARPS,
         )  # fmt: skip
     return Quantised(made, factors)
 
@@ -105,79 +134,166 @@ def _by_batch(value: Tensor | None, x: Tensor) -> tuple[Tensor, int]:
     return value, value.stride(0) if value.ndim == 3 and value.shape[0] > 1 else 0
 
 
+def _halves(channels: int) -> dict[str, int]:
+    """Return two powers of two that hold a row; the first is full."""
+    first = 1 << (channels - 1).bit_length() - 1
+    return {"FIRST": first, "SECOND": triton.next_power_of_2(channels - first)}
+
+
 @triton.jit
-def _row_to_float8(value, made, factor, place, inside, largest, tiny):
-    """Write a row divided by what takes its largest value to the largest that 8 bits have."""
-    scale = tl.maximum(tl.max(tl.abs(value), 0) / largest, tiny)
-    tl.store(factor, scale)
+def _load(row, column, inside):
+    return tl.load(row + column, mask=inside, other=0).to(tl.float32)
+
+
+@triton.jit
+def _summed(x, added, gate, column, inside, ADD: tl.constexpr, GATED: tl.constexpr):
+    """Return some channels of a row, rounded as they will be stored."""
+    value = _load(x, column, inside)
+    if ADD:
+        more = _load(added, column, inside)
+        if GATED:
+            more *= _load(gate, column, inside)
+        value = (value + more).to(x.dtype.element_ty).to(tl.float32)
+    return value
+
+
+@triton.jit
+def _float8(value, scale, largest):
     # Rounding must not take the largest value beyond what there is: it would be NaN.
-    value = tl.minimum(tl.maximum(value / scale, -largest), largest)
-    tl.store(made + place, value.to(tl.float8e4nv), mask=inside)
+    return tl.minimum(tl.maximum(value * (1 / scale), -largest), largest).to(tl.float8e4nv)
+
+
+@triton.jit
+def _scale_of(a, b, largest, tiny):
+    """Return what takes the largest value of a row to the largest that 8 bits have."""
+    return tl.maximum(tl.maximum(tl.max(tl.abs(a), 0), tl.max(tl.abs(b), 0)) / largest, tiny)
 
 
 @triton.jit(do_not_specialize=["tokens"])
 def _add_norm(
     x, added, gate, gate_stride, scale, scale_stride, shift, shift_stride, made, normed, factors,
     tokens, channels, eps, largest, tiny,
-    ADD: tl.constexpr, GATED: tl.constexpr, NORM: tl.constexpr, FLOAT8: tl.constexpr, BLOCK: tl.constexpr,
+    ADD: tl.constexpr, GATED: tl.constexpr, NORM: tl.constexpr, FLOAT8: tl.constexpr,
+    FIRST: tl.constexpr, SECOND: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0)
-    batch = row // tokens
-    column = tl.arange(0, BLOCK)
-    inside = column < channels
-    place = row.to(tl.int64) * channels + column
-    value = tl.load(x + place, mask=inside, other=0).to(tl.float32)
+    batch, start = row // tokens, row.to(tl.int64) * channels
+    x, added, made, normed = x + start, added + start, made + start, normed + start
+    gate, scale, shift = gate + batch * gate_stride, scale + batch * scale_stride, shift + batch * shift_stride
+    i, j = tl.arange(0, FIRST), FIRST + tl.arange(0, SECOND)
+    in_i, in_j = i < channels, j < channels
+    a, b = _summed(x, added, gate, i, in_i, ADD, GATED), _summed(x, added, gate, j, in_j, ADD, GATED)
     if ADD:
-        more = tl.load(added + place, mask=inside, other=0).to(tl.float32)
-        if GATED:
-            more *= tl.load(gate + batch * gate_stride + column, mask=inside, other=0).to(tl.float32)
-        total = (value + more).to(made.dtype.element_ty)
-        tl.store(made + place, total, mask=inside)
-        value = total.to(tl.float32)
+        tl.store(made + i, a.to(made.dtype.element_ty), mask=in_i)
+        tl.store(made + j, b.to(made.dtype.element_ty), mask=in_j)
     if NORM:
-        mean = tl.sum(value, 0) / channels
-        off = tl.where(inside, value - mean, 0.0)
-        value = off / tl.sqrt(tl.sum(off * off, 0) / channels + eps)
-        value *= tl.load(scale + batch * scale_stride + column, mask=inside, other=0).to(tl.float32)
-        value += tl.load(shift + batch * shift_stride + column, mask=inside, other=0).to(tl.float32)
+        mean = (tl.sum(a, 0) + tl.sum(b, 0)) / channels
+        a, b = a - mean, tl.where(in_j, b - mean, 0.0)
+        steady = tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / channels + eps)
+        a = a * steady * _load(scale, i, in_i) + _load(shift, i, in_i)
+        b = b * steady * _load(scale, j, in_j) + _load(shift, j, in_j)
         if FLOAT8:
-            _row_to_float8(value, normed, factors + row, place, inside, largest, tiny)
+            factor = _scale_of(a, b, largest, tiny)
+            tl.store(factors + row, factor)
+            tl.store(normed + i, _float8(a, factor, largest), mask=in_i)
+            tl.store(normed + j, _float8(b, factor, largest), mask=in_j)
         else:
-            tl.store(normed + place, value.to(normed.dtype.element_ty), mask=inside)
+            tl.store(normed + i, a.to(normed.dtype.element_ty), mask=in_i)
+            tl.store(normed + j, b.to(normed.dtype.element_ty), mask=in_j)
+
+
+@triton.jit
+def _turned(value, cos, sin, HEAD: tl.constexpr):
+    """Return channels of whole heads with each pair that lies side by side turned."""
+    first, second = tl.split(tl.reshape(value, [value.shape[0] // HEAD, HEAD // 2, 2]))
+    turned = tl.join(first * cos - second * sin, first * sin + second * cos)
+    return tl.reshape(turned, [value.shape[0]])
 
 
 @triton.jit
 def _norm_rotate(
-    x, weight, cos, sin, made, batch_stride, row_stride, channels, head, eps,
-    ROTATE: tl.constexpr, BLOCK: tl.constexpr,
+    x, weight, cos, sin, made, batch_stride, row_stride, channels, eps,
+    ROTATE: tl.constexpr, HEAD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr,
 ):  # fmt: skip
     row, batch = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
-    column = tl.arange(0, BLOCK)
-    inside = column < channels
-    value = tl.load(x + batch * batch_stride + row * row_stride + column, mask=inside, other=0).to(tl.float32)
-    value = value / tl.sqrt(tl.sum(value * value, 0) / channels + eps)
-    value *= tl.load(weight + column, mask=inside, other=0).to(tl.float32)
+    x += batch * batch_stride + row * row_stride
+    made += (batch * tl.num_programs(0) + row) * channels
+    i, j = tl.arange(0, FIRST), FIRST + tl.arange(0, SECOND)
+    in_i, in_j = i < channels, j < channels
+    a, b = _load(x, i, in_i), _load(x, j, in_j)
+    steady = tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / channels + eps)
+    a, b = a * steady * _load(weight, i, in_i), b * steady * _load(weight, j, in_j)
     if ROTATE:
-        # Two channels that lie side by side turn together; both have the same angle.
-        pair = tl.arange(0, BLOCK // 2)
-        angle = row * head + 2 * pair % head
-        turn_cos = tl.load(cos + angle, mask=2 * pair < channels, other=0)
-        turn_sin = tl.load(sin + angle, mask=2 * pair < channels, other=0)
-        first, second = tl.split(tl.reshape(value, [BLOCK // 2, 2]))
-        turned = tl.join(first * turn_cos - second * turn_sin, first * turn_sin + second * turn_cos)
-        value = tl.reshape(turned, [BLOCK])
-    place = (batch * tl.num_programs(0) + row) * channels + column
-    tl.store(made + place, value.to(made.dtype.element_ty), mask=inside)
+        # Both of a pair have the same angle, and so have all heads.
+        pair = row * HEAD + 2 * tl.arange(0, HEAD // 2)
+        turn_cos, turn_sin = tl.load(cos + pair)[None, :], tl.load(sin + pair)[None, :]
+        a, b = _turned(a, turn_cos, turn_sin, HEAD), _turned(b, turn_cos, turn_sin, HEAD)
+    tl.store(made + i, a.to(made.dtype.element_ty), mask=in_i)
+    tl.store(made + j, b.to(made.dtype.element_ty), mask=in_j)
 
 
 @triton.jit
-def _quantise(x, made, factors, channels, largest, tiny, GELU: tl.constexpr, BLOCK: tl.constexpr):
+def _seen(query, key, value, stride, tokens, last, scale, KEYS: tl.constexpr, PRECISION: tl.constexpr):
+    """Return the softmax's mean of values [queries, HEAD], block by block (Milakov and Gimelshein 2018, 1805.02867)."""
+    rows: tl.constexpr = query.shape[0]
+    head: tl.constexpr = query.shape[1]
+    channel = tl.arange(0, head)
+    most = tl.full([rows], float("-inf"), tl.float32)
+    total = tl.zeros([rows], tl.float32)
+    seen = tl.zeros([rows, head], tl.float32)
+    for start in range(0, tokens, KEYS):
+        token = start + tl.arange(0, KEYS)
+        inside = token < tokens
+        place = token[:, None] * stride + channel[None, :]
+        keys = tl.load(key + place, mask=inside[:, None], other=0)
+        score = tl.dot(query, tl.trans(keys), input_precision=PRECISION) * scale
+        score = tl.where(inside[None, :], score + tl.where(token == tokens - 1, last, 0.0)[None, :], float("-inf"))
+        now = tl.maximum(most, tl.max(score, 1))
+        weight, fade = tl.exp2(score - now[:, None]), tl.exp2(most - now)
+        values = tl.load(value + place, mask=inside[:, None], other=0)
+        seen = tl.dot(weight.to(values.dtype), values, seen * fade[:, None], input_precision=PRECISION)
+        total = total * fade + tl.sum(weight, 1)
+        most = now
+    return seen / total[:, None]
+
+
+@triton.jit(do_not_specialize=["text_tokens", "image_tokens", "last"])
+def _attend_context(
+    query, text_key, text_value, image_key, image_value, made, tokens, text_tokens, image_tokens, last, scale,
+    IMAGE: tl.constexpr, HEAD: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    head, batch = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    stride = tl.num_programs(1) * HEAD
+    token = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    inside = (token < tokens)[:, None]
+    place = (batch * tokens + token[:, None]) * stride + head * HEAD + tl.arange(0, HEAD)[None, :]
+    asked = tl.load(query + place, mask=inside, other=0)
+    of_text, of_image = batch * text_tokens * stride + head * HEAD, batch * image_tokens * stride + head * HEAD
+    seen = _seen(asked, text_key + of_text, text_value + of_text, stride, text_tokens, last, scale, KEYS, PRECISION)
+    if IMAGE:
+        key, value = image_key + of_image, image_value + of_image
+        seen += _seen(asked, key, value, stride, image_tokens, 0.0, scale, KEYS, PRECISION)
+    tl.store(made + place, seen.to(made.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _quantise(
+    x, made, factors, channels, largest, tiny, GELU: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr
+):  # fmt: skip
     row = tl.program_id(0)
-    column = tl.arange(0, BLOCK)
-    inside = column < channels
-    place = row.to(tl.int64) * channels + column
-    value = tl.load(x + place, mask=inside, other=0).to(tl.float32)
+    x, made = x + row.to(tl.int64) * channels, made + row.to(tl.int64) * channels
+    i, j = tl.arange(0, FIRST), FIRST + tl.arange(0, SECOND)
+    in_i, in_j = i < channels, j < channels
+    a, b = _load(x, i, in_i), _load(x, j, in_j)
     if GELU:
-        # x/2 (1 + tanh u) is x sigmoid(2u), with u = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel (2016).
-        value *= tl.sigmoid(1.5957691216057308 * (value + 0.044715 * value * value * value))
-    _row_to_float8(value, made, factors + row, place, inside, largest, tiny)
+        a, b = _gelu(a), _gelu(b)
+    factor = _scale_of(a, b, largest, tiny)
+    tl.store(factors + row, factor)
+    tl.store(made + i, _float8(a, factor, largest), mask=in_i)
+    tl.store(made + j, _float8(b, factor, largest), mask=in_j)
+
+
+@triton.jit
+def _gelu(x):
+    # x/2 (1 + tanh u) is x sigmoid(2u), with u = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel (2016).
+    return x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))

@@ -1,8 +1,9 @@
 """A block of Wan's transformer, computed with fewer passes over memory than diffusers' own forward.
 
 What is computed is the same: norms, modulation and gates run in float32 between the products. What differs: queries,
-keys and values come from one product; everything between two products is one kernel; and the keys and values of the
-text and the image, which are the same at every step, are made once for a context.
+keys and values come from one product; everything between two products is one kernel; the keys and values of the
+text and the image, which are the same at every step, are made once for a context; and the token that a prompt is filled
+up with to 512 is there once, with its weight.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ex4d_backbone_wan.elementwise import Context, ContextPart
 from ex4d_backbone_wan.quantised import Quantised, QuantisedLinear
 
 TEXT_TOKENS = 512
@@ -28,13 +30,10 @@ _BACKENDS = [
 ]
 """Fastest first: at 13,312 tokens on an H200 cuDNN does twice what flash attention does."""
 
-KeysValues = tuple[tuple[Tensor, Tensor], ...]
-"""Keys and values [B, M, heads, C / heads] of the text, and of the image where there is one."""
-
 
 def fused_forward(
     block: Any,
-    keep: Callable[[Any, Tensor], KeysValues],
+    keep: Callable[[Any, Tensor], Context],
     operations: ModuleType,
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
@@ -65,15 +64,21 @@ def fused_forward(
     return made
 
 
-def context_keys_values(attn: Any, context: Tensor) -> KeysValues:
+def context_keys_values(attn: Any, context: Tensor) -> Context:
     """Return the keys and values that a cross attention makes of its context [B, M, C]."""
+    text, repeats = _without_repeats(context[:, -TEXT_TOKENS:])
+    of_text = ContextPart(*_keys_values(attn, attn.to_k, attn.to_v, attn.norm_k, text), repeats)
     if attn.add_k_proj is None:
-        return (_keys_values(attn, attn.to_k, attn.to_v, attn.norm_k, context),)
-    image, text = context[:, :-TEXT_TOKENS], context[:, -TEXT_TOKENS:]
-    return (
-        _keys_values(attn, attn.to_k, attn.to_v, attn.norm_k, text),
-        _keys_values(attn, attn.add_k_proj, attn.add_v_proj, attn.norm_added_k, image),
-    )
+        return (of_text,)
+    image = context[:, :-TEXT_TOKENS]
+    return of_text, ContextPart(*_keys_values(attn, attn.add_k_proj, attn.add_v_proj, attn.norm_added_k, image))
+
+
+def _without_repeats(tokens: Tensor) -> tuple[Tensor, int]:
+    """Return tokens [B, M, C] up to the first from which on all are the same, and how many those are."""
+    same = (tokens == tokens[:, -1:]).all(-1).all(0)
+    repeats = int(same.flip(0).long().cumprod(0).sum())
+    return tokens[:, : tokens.shape[1] - repeats + 1], repeats
 
 
 def _keys_values(
@@ -106,12 +111,9 @@ def _self_attention(attn: Any, x: Tensor | Quantised, rotary: tuple[Tensor, Tens
     return _project(attn.to_out[0], attended, operations)
 
 
-def _cross_attention(attn: Any, x: Tensor | Quantised, context: KeysValues, operations: ModuleType) -> Tensor:
+def _cross_attention(attn: Any, x: Tensor | Quantised, context: Context, operations: ModuleType) -> Tensor:
     query = _by_head(attn, operations.norm_rotate(attn.to_q(x), attn.norm_q))
-    attended = attend(query, *context[0])
-    for key, value in context[1:]:
-        attended = attended + attend(query, key, value)
-    return _project(attn.to_out[0], attended, operations)
+    return _project(attn.to_out[0], operations.attend_context(query, context), operations)
 
 
 def _feed_forward(net: Any, x: Tensor | Quantised, operations: ModuleType) -> Tensor:

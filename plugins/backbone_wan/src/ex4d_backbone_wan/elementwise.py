@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ex4d_backbone_wan.quantised import Quantised, quantise_rows
+
+
+class ContextPart(NamedTuple):
+    """Keys and values of the text, or of the image."""
+
+    key: Tensor
+    """[B, M, heads, C / heads]."""
+    value: Tensor
+    """Likewise."""
+    repeats: int = 1
+    """How many times the last of them counts: a prompt is filled up with one token, again and again."""
+
+
+Context = tuple[ContextPart, ...]
+"""The text, and the image where there is one."""
 
 
 def operations(device: torch.device) -> ModuleType:
@@ -70,6 +87,23 @@ def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | Non
     first, second = x.view(*x.shape[:-1], -1, cos.shape[-1], 2).unbind(-1)
     turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1)
     return turned.flatten(-3).type_as(x)
+
+
+def attend_context(query: Tensor, context: Context) -> Tensor:
+    """Return what each query sees of the text and of the image, summed, [B, N, C].
+
+    Args:
+        query: [B, N, heads, C / heads].
+        context: of the same batch.
+    """
+    return torch.stack([_seen(query, part) for part in context]).sum(0)
+
+
+def _seen(query: Tensor, part: ContextPart) -> Tensor:
+    query, key, value = (each.transpose(1, 2) for each in (query, part.key, part.value))
+    bias = torch.zeros(1, key.shape[2], dtype=query.dtype, device=query.device)
+    bias[:, -1] = math.log(part.repeats)  # exp(s + log n) is n exp(s)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2).flatten(2)
 
 
 def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ex4d_backbone_wan import memory, speed
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Denoiser, LocalDenoiser, Schedule
 from ex4d_backbone_wan.memory import Place
+from ex4d_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ex4d_backbone_wan.options import Speed, Switch, WanOptions
@@ -82,6 +83,11 @@ def make_denoiser(recipe: Recipe, *, device: torch.device, gpus: int, guided: bo
     """
     if gpus == 1:
         return Engine(recipe, device=device)
+    if device.index:
+        raise InvalidInput(
+            f"--gpus {gpus} takes the first {gpus} GPUs and not {device}; leave --device out, and choose GPUs by "
+            "CUDA_VISIBLE_DEVICES=2,3 before the command"
+        )
     from ex4d_backbone_wan.parallel import ParallelDenoiser
 
     return ParallelDenoiser(recipe, gpus=gpus, guided=guided, kind=device.type)

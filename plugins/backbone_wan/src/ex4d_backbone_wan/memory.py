@@ -6,6 +6,7 @@ a time, which travels while the block before it computes.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -169,15 +170,18 @@ def in_pieces(model: nn.Module, *, device: torch.device) -> None:
 
 def _stream(transformer: Any, device: torch.device) -> None:
     """Have each block's weights come to the device while the block before computes."""
+    import torch
     from diffusers.hooks import apply_group_offloading
 
-    apply_group_offloading(
-        transformer,
-        onload_device=device,
-        offload_type="block_level",
-        num_blocks_per_group=1,
-        use_stream=device.type == "cuda",
-    )
+    is_gpu = device.type == "cuda"
+    with torch.cuda.device(device) if is_gpu else nullcontext():  # whose stream the weights come by
+        apply_group_offloading(
+            transformer,
+            onload_device=device,
+            offload_type="block_level",
+            num_blocks_per_group=1,
+            use_stream=is_gpu,
+        )
     # What is not in a block would travel there and back at each call, and nothing computes meanwhile: let it stay.
     group = transformer._diffusers_hook.get_hook("group_offloading").group
     for module in group.modules:

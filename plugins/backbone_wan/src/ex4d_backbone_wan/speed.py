@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ex4d_backbone_wan.blocks import KeysValues, context_keys_values, fused_forward
-from ex4d_backbone_wan.elementwise import operations
+from ex4d_backbone_wan.blocks import context_keys_values, fused_forward
+from ex4d_backbone_wan.elementwise import Context, operations
 from ex4d_backbone_wan.quantised import QuantisedLinear
 from ex4d_core.errors import InvalidInput
 
@@ -77,11 +77,11 @@ class KeptContext:
 
     def __init__(self, transformer: nn.Module) -> None:
         self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        self._now: dict[nn.Module, KeysValues] | None = None
+        self._now: dict[nn.Module, Context] | None = None
         transformer.register_forward_pre_hook(self._begin, with_kwargs=True)
         transformer.register_forward_hook(self._end, always_call=True)
 
-    def keys_values(self, attn: nn.Module, context: Tensor) -> KeysValues:
+    def keys_values(self, attn: nn.Module, context: Tensor) -> Context:
         """Return what an attention layer makes of the context of the call that is under way."""
         if self._now is None:
             return context_keys_values(attn, context)
