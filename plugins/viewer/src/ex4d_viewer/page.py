@@ -123,9 +123,8 @@ class Page:
         self._hidden.on_update(lambda _: self._show_hidden())
         self._cam.on_update(lambda _: self._take_path())
         self._path_shown.on_update(lambda _: self._show_path())
-        self._fly.on_update(lambda _: self._show_path())
-        self._fly.on_update(lambda _: self._show())
-        overview.on_click(lambda _: self._look_over())
+        self._fly.on_update(lambda _: self._fly_or_land())
+        overview.on_click(lambda _: self._land())
         begin.on_click(lambda _: self._begin_keyframes())
         add.on_click(self._add_view)
         drop.on_click(lambda _: self._drop_keyframe())
@@ -152,7 +151,6 @@ class Page:
 
     def _look_over(self) -> None:
         """Bring everybody back to where the whole scene is seen."""
-        _set(self._fly, False)
         initial = self._server.initial_camera
         for client in self._server.get_clients().values():
             client.camera.up_direction = initial.up if initial.up is not None else np.array([0.0, -1.0, 0.0])
@@ -235,6 +233,17 @@ class Page:
         if result is not None and frame < result.num_frames:
             self._result.image = _small(result.frames[frame].numpy())
         return picture
+
+    def _land(self) -> None:
+        _set(self._fly, False)
+        self._fly_or_land()
+
+    def _fly_or_land(self) -> None:
+        self._show_path()
+        if self._fly.value:
+            self._show()
+        else:
+            self._look_over()
 
     def _fly_to(self, camera: Placed, fov: float) -> None:
         for client in self._server.get_clients().values():
