@@ -60,6 +60,11 @@ class Editor:
         """Take the last keyframe away."""
         self._place(self.keyframes[:-1])
 
+    def set_visible(self, wanted: bool) -> None:
+        """Show or hide the keyframes."""
+        for handle in self._handles:
+            handle.visible = wanted
+
     def save(self, folder: Path, name: str) -> Path:
         """Write the keyframes as a file that `--cam` takes, and return it.
 

@@ -273,6 +273,8 @@ class Page:
         if self._view is not None:
             flying = self._fly.value  # they would be right before the eye
             self._view.set_visible(path=self._path_shown.value and not flying, source=not flying)
+            if self._editor is not None:
+                self._editor.set_visible(not flying)
 
     def _add_view(self, event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
         if event.client is not None and self._editor is not None:
