@@ -78,6 +78,10 @@ class Page:
         """What the page says of the run."""
         return self._state.content
 
+    def tell(self, text: str) -> None:
+        """Say something of the run, in Markdown."""
+        self._state.content = text
+
     @property
     def keyframes(self) -> list[Placed]:
         """The keyframes of the path that is made on the page."""
@@ -296,17 +300,17 @@ class Page:
     def _tell_state(self, meshes: int | None = None) -> None:
         watch = self._watch
         if watch.trouble:
-            self._state.content = f"**{watch.trouble}**"
+            self.tell(f"**{watch.trouble}**")
             return
         if self._scenery is None:
-            self._state.content = "**Waiting for the run's depth.** The scene appears as soon as it is there."
+            self.tell("**Waiting for the run's depth.** The scene appears as soon as it is there.")
             return
         total = len(self._scenery.frames)
         lines = [f"Depth is here; meshes {total if meshes is None else meshes} of {total}"]
         for cam in watch.paths:
             done = "result" if cam in watch.results else "guidance" if cam in watch.guidance else "path only, so far"
             lines.append(f"`--cam {cam}`: {done}")
-        self._state.content = "\n".join(f"- {line}" for line in [*lines, self._scenery.facts()])
+        self.tell("\n".join(f"- {line}" for line in [*lines, self._scenery.facts()]))
 
 
 def _set(control: Any, value: object) -> None:

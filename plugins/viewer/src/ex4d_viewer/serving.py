@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import viser
 
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_viewer.page import Page
 from ex4d_viewer.watching import RunWatch
 
@@ -70,7 +70,10 @@ def serve(run: Path, *, host: str, port: int | None, detail: int, most_frames: i
 
 def _keep_up(page: Page, over: threading.Event) -> None:
     while not over.is_set():
-        page.catch_up(over)
+        try:
+            page.catch_up(over)
+        except Ex4dError as error:  # a mesh that cannot be built, for instance; the page stays as it is
+            page.tell(f"**{error}**")
         over.wait(LOOK_EVERY)
 
 
