@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ex4d_core.errors import Ex4dError
-from ex4d_core.flags import FILL_FLAGS, FLAGS, RUN, Flag, configuration
+from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS, RUN, Flag, configuration
+from typer_plugins import CommandsAndPlugins
 
 if TYPE_CHECKING:
     from ex4d_core.batch import Outcome
@@ -31,6 +32,7 @@ os.environ.setdefault(
 
 app = typer.Typer(
     name="ex4d",
+    cls=CommandsAndPlugins,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(no_args_is_help=True, help="What is installed, and its options.")
 app.add_typer(plugins_app, name="plugins")
+cam_app = typer.Typer(no_args_is_help=True, help="Camera paths as files.")
+app.add_typer(cam_app, name="cam")
 
 
 STOPPED = 130
@@ -142,7 +146,7 @@ def recon(
 
 
 @app.command()
-@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--cam", "--renderer", *FILL_FLAGS)))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--renderer", *PATH_FLAGS, *FILL_FLAGS)))
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
@@ -162,6 +166,30 @@ def depth(
     session = _session(config, quiet or json_, ("depth",))
     outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=format or (), preview=preview)  # type: ignore[arg-type]  # checked above
     _finish(outcomes, quiet, json_)
+
+
+@app.command()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
+def preview(
+    config: "RunConfig",
+    clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    frames: Annotated[int, typer.Option(min=1, help="Look at this many frames at most.")] = 25,
+    side: Annotated[int, typer.Option(min=64, help="Longer side of these frames, pixels at most.")] = 320,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """See camera paths before paying: what they will know of the clip, where they go, what is wrong with them."""
+    from ex4d_core.batch import run_folders
+    from ex4d_core.preview.making import make_preview, preview_facts
+    from ex4d_core.stray_output import stray_output
+
+    path = Path(clip or _clips_of(config)[0])
+    _check_output(output_dir)
+    session = _session(config, quiet or json_, RECON_ROLES)
+    with stray_output():
+        made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
+    typer.echo(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
 
 @app.command()
@@ -213,6 +241,25 @@ def fetch(
     else:
         for folder in folders or ():
             typer.echo(f"ready: {folder}")
+
+
+@cam_app.command("convert")
+def cam_convert(
+    source: Annotated[Path, typer.Argument(help="A camera file, or a folder of COLMAP's.")],
+    target: Annotated[Path, typer.Argument(help="The file, or of COLMAP's the folder, to write.")],
+    to: Annotated[str | None, typer.Option(help="Format; by default what the suffix says.")] = None,
+    format: Annotated[str | None, typer.Option("--from", help="Format of the source; by default it is seen.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Which camera, where the source has several.")] = None,
+    convention: Annotated[str | None, typer.Option(help="What bare matrices mean, such as c2w-opencv.")] = None,
+    distance: Annotated[float, typer.Option(help="To the subject, for formats that count in it.")] = 1.0,
+) -> None:
+    """Write a camera path as another tool has it; docs/cameras.md has the formats."""
+    from ex4d_core.camera_files import Reading, convert
+
+    reading = Reading(distance=distance, camera=camera, convention=convention)
+    for doubt in convert(source, target, to=to, reading=reading, format=format).doubts:
+        typer.echo(f"warning: {doubt}", err=True)
+    typer.echo(str(target))
 
 
 @plugins_app.command("list")

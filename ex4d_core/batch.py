@@ -12,9 +12,8 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.depth_export import DepthFormat
-from ex4d_core.errors import Ex4dError
+from ex4d_core.errors import Ex4dError, describe
 from ex4d_core.pipeline import Shot, StageRecord
-from ex4d_core.plugins import describe
 from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.session import Session
 from ex4d_core.stray_output import stray_output
