@@ -72,7 +72,7 @@ def test_the_output_may_be_longer_or_shorter_than_the_clip(frames, shown, settin
     )
     assert again.guidance.cameras.frames == shown, "time is stored with the guidance"
     with np.load(next(tmp_path.glob("artifacts/guidance-*")) / "cameras.npz") as arrays:
-        assert arrays["frames"].tolist() == list(shown)
+        assert arrays["clip_frames"].tolist() == list(shown)
 
 
 def test_a_generator_that_knows_no_time_may_be_longer_than_the_clip(scene):
