@@ -18,7 +18,7 @@ LAYERS = (
     {"registry", "compat", "video_io", "mesh_io", "trajectory", "camera_files", "contact_sheet", "doctor"},
     {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
     {"cam", "lens", "source_cameras", "flags", "depth_export", "fetch", "testing"},
-    {"pipeline", "fetch_tables", "plugin_check"},
+    {"pipeline", "fetch_tables", "plugin_check", "plugin_new"},
     {"session"},
     {"run_folder", "generate", "model"},
     {"batch"},
