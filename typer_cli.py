@@ -193,6 +193,33 @@ def preview(
 
 
 @app.command()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name == "--seed" or flag.name not in ("--cam", *FILL_FLAGS)))
+def masks(
+    config: "RunConfig",
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    kind: Annotated[str, typer.Option(help="rendering, tracking, or mixed: one of the two by the seed.")] = "mixed",
+    count: Annotated[int, typer.Option(help="Number of masks; the seed grows by 1.", min=1)] = 4,
+    no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions alone.")] = False,
+    output_dir: OutputDir = Path("outputs"),
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Simulate masks for training and write a sheet of clips, masks and what a model would be shown, to look at."""
+    from ex4d_core.batch import find_clips, mask_batch, run_folders
+    from ex4d_core.config import make_options
+    from ex4d_core.console import masks_json
+    from ex4d_core.masking import MaskOptions
+
+    options = make_options(MaskOptions, {"kind": "tracking" if no_depth and kind == "mixed" else kind}, "masks")
+    found = find_clips(clips or _clips_of(config))
+    _check_output(output_dir)
+    session = _session(config, quiet or json_, ("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer"))
+    folders = run_folders(found, output_dir)
+    outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
+    _finish(outcomes, quiet, json_, as_json=masks_json)
+
+
+@app.command()
 @takes_flags(*FILL_FLAGS, "--device", "--compat")
 def generate(
     config: "RunConfig",
@@ -371,13 +398,15 @@ def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session
     return session
 
 
-def _finish(outcomes: "list[Outcome]", quiet: bool, json_: bool) -> None:
+def _finish(
+    outcomes: "list[Outcome]", quiet: bool, json_: bool, *, as_json: "Callable[[list[Outcome]], str] | None" = None
+) -> None:
     """Print what came out; exit with 2 where the only run failed, 1 where some of several did."""
     from ex4d_core.console import outcomes_json, summary
 
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if json_:
-        typer.echo(outcomes_json(outcomes))
+        typer.echo((as_json or outcomes_json)(outcomes))
     elif len(outcomes) > 1 or not failed:
         if quiet:
             typer.echo("\n".join(str(path) for outcome in outcomes for path in outcome.files.values()))

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "ex4d_core"
 
 LAYERS = (
-    {"errors", "options", "progress", "provider", "stray_output", "__init__"},
+    {"erosion", "errors", "options", "progress", "provider", "stray_output", "__init__"},
     {"files", "hub"},
     {"types", "hookspecs", "offered"},
     {"workspace", "commands"},
@@ -20,7 +20,7 @@ LAYERS = (
         "scene_sampling",
     },
     {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
-    {"cam", "lens", "source_cameras", "flags", "depth_export", "fetch", "testing"},
+    {"cam", "lens", "source_cameras", "flags", "depth_export", "fetch", "masking", "testing"},
     {"pipeline", "fetch_tables", "plugin_check", "plugin_new"},
     {"session"},
     {"run_folder", "generate", "model", "preview"},
