@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= outputs
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 BIN := $(VENV)/bin
 PLUGINS := plugins/trajectories plugins/render_nvdiffrast plugins/viewer

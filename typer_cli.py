@@ -285,6 +285,7 @@ def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component o
 def plugins_check(
     name: Annotated[str | None, typer.Argument(help="Name of a component or plugin; all if left out.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Options to check it with.")] = None,
+    device: Annotated[str, typer.Option(help="Where it works: cpu, cuda, cuda:1, mps.")] = "cpu",
     json_: Json = False,
 ) -> None:
     """Test whether components do what their role asks; exit with 1 where one does not."""
@@ -294,11 +295,27 @@ def plugins_check(
     from ex4d_core.plugins import find_plugins
 
     with ConsoleReporter(quiet=json_).stage("check") as progress:
-        checks = check_plugins(find_plugins(), name, parse_settings(settings or ()), progress=progress)
+        given = parse_settings(settings or ())
+        checks = check_plugins(find_plugins(), name, given, device=device, progress=progress)
     refuse_unchecked(checks)
     typer.echo(check_json(checks)) if json_ else _print(*check_tables(checks))
     if not checks.good:
         raise typer.Exit(1)
+
+
+@plugins_app.command("new")
+def plugins_new(
+    name: Annotated[str, typer.Argument(help="What users will type to get the component.")],
+    role: Annotated[str, typer.Option(help="depth, mesh, trajectory, renderer or backbone.")],
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Where its folder is made.")] = Path(),
+) -> None:
+    """Write a package that offers a component and works as it is, to go on from."""
+    from ex4d_core.plugin_new import new_plugin
+    from ex4d_core.plugins import find_plugins
+
+    folder = new_plugin(name, role, output_dir, find_plugins())
+    typer.echo(folder)
+    typer.echo(f"try: pip install -e '{folder}[test]' && pytest {folder} && ex4d plugins check {name}", err=True)
 
 
 @app.command()

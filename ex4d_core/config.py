@@ -70,10 +70,10 @@ class PathOptions:
         help="how many frames a path has, and so the output; as many as the clip if left out",
         validator=attrs.validators.optional(attrs.validators.ge(1)),
     )
-    relative_to: Literal["source", "world"] | None = option(
-        None,
-        help="source: paths go along with a source camera that moves; world: they do not. If left out, moves go along "
-        "and paths of files do not",
+    relative_to: Literal["auto", "source", "world"] = option(
+        "auto",
+        help="source: paths go along with a source camera that moves; world: they do not; auto: moves go along and "
+        "paths of files do not",
     )
     source_cameras: str | None = option(None, help="file with the source camera's poses, in units of the depth")
 

@@ -188,8 +188,9 @@ def _no_doubts(scene: Scene) -> list[str]:
     return []
 
 
-def _step_from(step: Step, num_frames: int, scene: Scene, first: Pose, start: Pose) -> Motion:
-    here = first @ start
+def _step_from(step: Step, num_frames: int, scene: Scene, outer: Pose, base: Pose) -> Motion:
+    """Return a step from a camera `base`, as the one where the whole path starts sees it; that one is at `outer`."""
+    here = outer @ base
     return together([eased(_motion_of(piece.generator, num_frames, scene, here), piece.ease) for piece in step.pieces])
 
 

@@ -282,6 +282,12 @@ def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
         generator("30 then wobble")
 
 
+def test_an_option_for_every_path_is_not_looked_for_in_the_text():
+    session = ex4d.Session(registry=REGISTRY, device="cpu", trajectory={"look_at": "sky"})
+    with pytest.raises(InvalidConfig, match=r"^trajectory\.look_at must be auto"):
+        session.choose_trajectory("30")
+
+
 def test_values_may_hold_commas_and_be_short():
     ((piece,),) = parse_path("keyframes:yaw=[0,.5,1.],look_at='3,4',at=[0,.3,1]")
     assert piece.options == {"yaw": [0, 0.5, 1.0], "look_at": "3,4", "at": [0, 0.3, 1]}

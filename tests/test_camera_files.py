@@ -16,7 +16,7 @@ from ex4d_core.camera_files import FORMATS, Reading, convert, load, path_of, sav
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.paths import orbited
-from ex4d_core.geometry.rigid import moved, rotated, rotation_about
+from ex4d_core.geometry.rigid import HERE, moved, rotated, rotation_about
 from ex4d_core.trajectory import poses_of
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 
@@ -90,9 +90,10 @@ def test_which_frames_are_shown_survives_saving(name, tmp_path):
         ),
         (
             "trajectorycrafter",
-            path_through(orbited(30, 20, SUBJECT)),
-            "pose 0 turns in a way that theta and phi cannot say",
+            path_through(HERE, orbited(30, 20, SUBJECT)),
+            "pose 1 turns in a way that theta and phi cannot say",
         ),
+        ("trajectorycrafter", path_through(orbited(30, 0, SUBJECT)), "where a path starts that is not at the source"),
         ("recammaster", path_through(orbited(30, 0, SUBJECT)), "where a path starts that is not at the source camera"),
         ("blender", path_through(orbited(0, 0, SUBJECT), lens=attrs.evolve(LENS, cx=3)), "save it as nerfstudio"),
         ("nerf", to_the_right(), "there is no camera format 'nerf'; did you mean 'nerfstudio'?"),

@@ -1,28 +1,15 @@
 """The components of the core keep their contracts."""
 
-import numpy as np
 import pytest
 
 from ex4d_core.camera_files import save
-from ex4d_core.testing.contracts import (
-    BackboneContract,
-    DepthEstimatorContract,
-    MeshBuilderContract,
-    RendererContract,
-    TrajectoryContract,
-)
+from ex4d_core.testing.builtins import FileContract, InpaintContract, WatertightContract, ZBufferContract
+from ex4d_core.testing.contracts import RendererContract, TrajectoryContract
 from ex4d_core.trajectory import generate_camera_trajectory
 
 
-class TestFile(DepthEstimatorContract):
-    name = "file"
-    steadiness = 1e-6
-    accuracy = 1e-6
-
-    @pytest.fixture
-    def settings(self, scene, tmp_path):
-        np.save(tmp_path / "depth.npy", scene.depth.depth.numpy())
-        return {"path": str(tmp_path / "depth.npy")}
+class TestFile(FileContract):
+    pass
 
 
 class TestFromFile(TrajectoryContract):
@@ -36,14 +23,17 @@ class TestFromFile(TrajectoryContract):
         return {"path": str(tmp_path / "path.json"), "resample": True, "unit": "subject", "lens": "clip"}
 
 
-class TestWatertight(MeshBuilderContract):
-    name = "watertight"
-    closed = True
+class TestWatertight(WatertightContract):
+    pass
 
 
-class TestZBuffer(RendererContract):
-    name = "zbuffer"
-    twin = "raycast"
+@pytest.mark.gpu
+class TestWatertightOnGpu(WatertightContract):
+    device = "cuda"
+
+
+class TestZBuffer(ZBufferContract):
+    pass
 
 
 class TestRaycast(RendererContract):
@@ -60,6 +50,5 @@ class TestTorchOnGpu(RendererContract):
     device = "cuda"
 
 
-class TestInpaint(BackboneContract):
-    name = "inpaint"
-    keeps_known = 100.0
+class TestInpaint(InpaintContract):
+    pass

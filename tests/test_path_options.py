@@ -72,7 +72,7 @@ def test_the_output_may_be_longer_or_shorter_than_the_clip(frames, shown, settin
     )
     assert again.guidance.cameras.frames == shown, "time is stored with the guidance"
     with np.load(next(tmp_path.glob("artifacts/guidance-*")) / "cameras.npz") as arrays:
-        assert arrays["frames"].tolist() == list(shown)
+        assert arrays["clip_frames"].tolist() == list(shown)
 
 
 def test_a_generator_that_knows_no_time_may_be_longer_than_the_clip(scene):
@@ -103,12 +103,11 @@ def test_a_given_path_that_says_its_frames_may_have_any_length(settings, small_c
 def test_paths_follow_a_source_camera_that_moves_unless_they_are_in_the_world(settings, small_clip, scene, tmp_path):
     save(moving(scene), tmp_path / "source.json")
     poses = {}
-    for relative_to in (None, "source", "world"):
-        options = {"source_cameras": str(tmp_path / "source.json")}
-        options |= {} if relative_to is None else {"relative_to": relative_to}
+    for relative_to in ("auto", "source", "world"):
+        options = {"source_cameras": str(tmp_path / "source.json"), "relative_to": relative_to}
         take = ex4d.Session(**settings, path=options).shot(small_clip.video).take("static")
         poses[relative_to] = take.path.world_to_camera
-    assert torch.equal(poses[None], poses["source"])
+    assert torch.equal(poses["auto"], poses["source"])
     torch.testing.assert_close(poses["source"], moving(scene).world_to_camera)
     assert torch.equal(poses["world"], torch.eye(4).expand(6, 4, 4))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ex4d_core.camera_files._value import CameraFile, Reading, camera_to_world_of, read_json
+from ex4d_core.camera_files._value import CameraFile, Reading, camera_to_world_of, read_json, refuse_start_elsewhere
 from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
 
@@ -64,11 +64,7 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     Raises:
         InvalidInput: it does not start at the source camera, from which the format counts.
     """
-    if np.abs(file.world_to_camera[0] - np.eye(4)).max() > 1e-6:
-        raise InvalidInput(
-            "ReCamMaster counts poses from the first one, so where a path starts that is not at the source camera "
-            "would be lost; save it in another format"
-        )
+    refuse_start_elsewhere(file, "ReCamMaster")
     matrices = to_camera_axes(camera_to_world_of(file), "unreal", world=CAMERA_AXES["unreal"].T)
     matrices[:, :3, 3] *= CENTIMETRES
     frames = {f"frame{index}": {"cam01": _text(matrix.T)} for index, matrix in enumerate(matrices)}

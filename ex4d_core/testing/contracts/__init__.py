@@ -13,7 +13,12 @@ Switches claim more than the role asks of everyone, such as `accuracy`; none is 
 It needs pytest: `pip install 'ex4d-core[testing]'`.
 """
 
+import os
+
 import pytest
+
+# As the `ex4d` command does, before torch is imported: its waiting threads slow down a machine that is shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest.register_assert_rewrite(
     *(f"ex4d_core.testing.contracts.{name}" for name in ("component", "depth", "mesh", "trajectory", "renderer")),

@@ -68,7 +68,7 @@ class TrajectoryContract(ComponentContract):
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene, num_frames: int
     ) -> None:
         inputs = {"num_frames": num_frames, "scene": scene}
-        assert self.misfit(self.call(component, inputs), inputs) == ""
+        assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
     def test_the_path_starts_where_it_says(self, result: CameraPath) -> None:
         if not self.starts_at_source:

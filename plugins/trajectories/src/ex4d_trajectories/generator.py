@@ -62,11 +62,12 @@ class MoveGenerator:
         angles = {
             field.name: getattr(self._options, field.name)
             for field in attrs.fields(type(self._options))
-            if field.metadata.get("unit") == "degrees" and field.type == "float"
+            if field.metadata.get("unit") == "degrees"
         }
         return [
             f"{self._move.name}: {name} is {angle:g} degrees; "
             f"if that is meant in radians, say {math.degrees(angle):.4g}"
             for name, angle in angles.items()
-            if any(abs(abs(angle) - math.pi / part) < RADIANS_NEAR for part in (1, 2, 3, 4, 6))
+            if isinstance(angle, int | float)
+            and any(abs(abs(angle) - math.pi / part) < RADIANS_NEAR for part in (1, 2, 3, 4, 6))
         ]
