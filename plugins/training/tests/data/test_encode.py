@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.backbone import encode_known
-from ex4d_backbone_wan.conditioning import encode, known_frames
+from ex4d_backbone_wan.conditioning import Known, encode, known_frames
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.masking import MaskOptions, simulate
-from ex4d_core.stages import estimate_depth
+from ex4d_core.progress import silent
+from ex4d_core.session import Session
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import read_video, write_video
 from ex4d_training.data.encode import VideoEncoder, clips_of, seed_of
@@ -87,18 +88,20 @@ def test_seeds_depend_on_where_a_mask_belongs():
     assert seed_of(1, "a", 0, 0) == seed_of(1, "a", 0, 0)
 
 
-def test_rendering_masks_take_their_depth_from_the_estimator(samples, some_videos, step_depth):
+def test_rendering_masks_take_their_depth_from_the_estimator(samples, job, some_videos, step_depth):
     masks = {"kind": "rendering", "angles": [40.0, 60.0]}
-    made = samples(masks=masks, depth=step_depth)
-    import step_depth as module
-
+    (sample, _) = samples(masks=masks, depth=step_depth)
     video = read_video(some_videos / "a.mp4", num_frames=9, size=(48, 32))
-    depth = estimate_depth(video, module.Slope(None, device=CPU))
+    scene = Scene(
+        video=video, depth=Session(depth=step_depth, device="cpu").depth_estimator().estimate(video, progress=silent)
+    )
     options = MaskOptions(kind="rendering", angles=(40.0, 60.0))
-    guidance = simulate(Scene(video=video, depth=depth), options=options, seed=made[0].facts["seed"])
-    without = samples()[0]
-    assert not torch.equal(made[0].tensors["mask"], without.tensors["mask"])
-    assert 0 < guidance.mask[1:].float().mean() < 1
+    mask = simulate(scene, options=options, seed=sample.facts["seed"]).mask
+    assert 0 < mask[1:].float().mean() < 1
+    networks = Networks(job().model, device=CPU)
+    with torch.no_grad():
+        wanted = encode(networks.vae, Known(color=torch.zeros(9, 3, 32, 48), mask=mask).mask_video)
+    torch.testing.assert_close(sample.tensors["mask"], wanted[0], atol=1e-5, rtol=0)
 
 
 def test_masks_of_renderings_need_a_depth(job):
