@@ -112,7 +112,13 @@ def shares_of(steps: Sequence[Sequence[Said]], text: str) -> list[float]:
 
 
 def cam_file_part(text: str) -> str:
-    """Return `text` as a part of file names: `60` stays, `orbit:yaw=-75` becomes `orbit_yaw-75`."""
+    """Return `text` as a part of file names: `60` stays, `orbit:yaw=-75` becomes `orbit_yaw-75`.
+
+    Of a file in a folder its name is left, and a hash that keeps files of one name apart.
+    """
+    file = re.fullmatch(r"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:npz|json|csv|txt)", text.strip())
+    if file:
+        return f"{cam_file_part(file[1])}-{hashlib.blake2b(text.encode(), digest_size=2).hexdigest()}"
     part = re.sub(r"[^\w.+-]+", "_", text.strip().replace("=", "")).strip("_")
     if len(part) <= LONGEST_FILE_PART:
         return part

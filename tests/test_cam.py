@@ -1,5 +1,6 @@
 """What can be said with --cam, and facts about any path that can be said."""
 
+import re
 from fractions import Fraction
 
 import attrs
@@ -299,6 +300,13 @@ def test_names_of_files_are_not_too_long():
     long = " then ".join(["orbit:yaw=10,pitch=5"] * 20)
     assert len(cam_file_part(long)) < 100
     assert cam_file_part(long) != cam_file_part(f"{long} then 30")
+
+
+def test_files_are_named_by_their_own_name():
+    assert cam_file_part("path.json") == "path.json"
+    assert re.fullmatch(r"my_path-[0-9a-f]{4}", cam_file_part("outputs/clip/paths/my_path.json"))
+    assert cam_file_part("a/my_path.json") != cam_file_part("b/my_path.json")
+    assert cam_file_part("a/my_path.json then 30").startswith("a_my_path.json_then_30")
 
 
 def test_what_moves_doubt_is_said_of_the_whole():
