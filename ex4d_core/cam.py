@@ -20,7 +20,7 @@ from ex4d_core.config import parse_value
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, nearest
 from ex4d_core.geometry.motion import EASES
 
-_NUMBER = r"[+-]?\d+(?:\.\d*)?"
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _NAME = r"[a-z][a-z0-9_-]*(@[\w.-]+)?"
 FILE = "from_file"
 """The trajectory generator of paths that were saved."""
@@ -112,7 +112,13 @@ def shares_of(steps: Sequence[Sequence[Said]], text: str) -> list[float]:
 
 
 def cam_file_part(text: str) -> str:
-    """Return `text` as a part of file names: `60` stays, `orbit:yaw=-75` becomes `orbit_yaw-75`."""
+    """Return `text` as a part of file names: `60` stays, `orbit:yaw=-75` becomes `orbit_yaw-75`.
+
+    Of a file in a folder its name is left, and a hash that keeps files of one name apart.
+    """
+    file = re.fullmatch(r"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:npz|json|csv|txt)", text.strip())
+    if file:
+        return f"{cam_file_part(file[1])}-{hashlib.blake2b(text.encode(), digest_size=2).hexdigest()}"
     part = re.sub(r"[^\w.+-]+", "_", text.strip().replace("=", "")).strip("_")
     if len(part) <= LONGEST_FILE_PART:
         return part
@@ -121,34 +127,39 @@ def cam_file_part(text: str) -> str:
 
 def _piece(text: str, start: int, stop: int) -> Said:
     """Read one move: a number, a sweep, a preset, a name or a file, and its options."""
-    words = text[start:stop]
-    if not words:
+    if start == stop:
         raise CamError("a move is missing here", text, start, start + 1)
-    if re.fullmatch(_NUMBER, words) and words.lstrip("+") not in PRESETS:
-        return Said(
-            name="arc", options={"angle": float(words)}, start=start, stop=stop, places={"angle": (start, stop)}
-        )
-    if ends := re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", words):
-        places = {"start": (start, start + ends.end(1)), "end": (start + ends.start(2), stop)}
-        options = {"start": float(ends[1]), "end": float(ends[2])}
-        return Said(name="sweep", options=options, start=start, stop=stop, places=places)
-    colon = next((at for at, _ in _marks(text, start, stop, r":(?![/\\])")), stop)  # C:\\ begins no options
-    name, options = _named(text, start, colon)
-    given, places = _options(text, colon + 1, stop) if colon < stop else ({}, {})
-    ease = _ease(given.pop("ease", "linear"), text, places)
-    share = _share(given.pop("share", None), text, places)
-    return Said(name=name, options={**options, **given}, start=start, stop=stop, places=places, ease=ease, share=share)
+    colon = next((at for at, _ in _marks(text, start, stop, r":(?![/\\])")), stop)  # C:\ begins no options
+    name, options, places = _named(text, start, colon)
+    given, said_at = _options(text, colon + 1, stop) if colon < stop else ({}, {})
+    ease = _ease(given.pop("ease", "linear"), text, said_at)
+    share = _share(given.pop("share", None), text, said_at)
+    return Said(
+        name=name,
+        options={**options, **given},
+        start=start,
+        stop=stop,
+        places={**places, **said_at},
+        ease=ease,
+        share=share,
+    )
 
 
-def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any]]:
+def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any], dict[str, tuple[int, int]]]:
+    """Return the generator that the part before the options means, the options that it says, and where."""
     name = text[start:stop].strip()
     if name[:1] in ("'", '"'):
-        return FILE, {"path": name[1:-1]}
+        return FILE, {"path": name[1:-1]}, {"path": (start, stop)}
     if name.lstrip("+") in PRESETS:
         known, options = PRESETS[name.lstrip("+")]
-        return known, dict(options)
+        return known, dict(options), {}
+    if re.fullmatch(_NUMBER, name):
+        return "arc", {"angle": float(name)}, {"angle": (start, stop)}
+    if ends := re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", name):
+        places = {"start": (start, start + ends.end(1)), "end": (start + ends.start(2), stop)}
+        return "sweep", {"start": float(ends[1]), "end": float(ends[2])}, places
     if name.lower().endswith(FILE_SUFFIXES) or "/" in name or "\\" in name:
-        return FILE, {"path": name}
+        return FILE, {"path": name}, {"path": (start, stop)}
     if not re.fullmatch(_NAME, name):
         raise CamError(
             f"{name!r} is no camera path; give an angle such as 30, a sweep such as -90..90, "
@@ -157,7 +168,7 @@ def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any]]:
             start,
             max(stop, start + 1),
         )
-    return name, {}
+    return name, {}, {}
 
 
 def _options(text: str, start: int, stop: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:

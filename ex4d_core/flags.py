@@ -32,7 +32,7 @@ FLAGS = (
         "--relative-to",
         "path.relative_to",
         str,
-        "Paths go along with the source camera (source) or not (world).",
+        "Paths go along with a source camera that moves: source, world.",
         _PATH,
     ),
     Flag("--source-cameras", "path.source_cameras", str, "File with the poses of the source camera.", _PATH),

@@ -228,7 +228,7 @@ class Take:
             self._path_inputs, is_given = chosen.identity(), chosen.is_given
             self._generator = partial(shot.session.trajectory, cam)
             self.cam = cam
-        self._follow = (options.relative_to or ("world" if is_given else "source")) == "source"
+        self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
 
     @cached_property
     def path(self) -> CameraPath:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ex4d_core.config import make_options
-from ex4d_core.errors import ComponentNotFound, Ex4dError, InputNotFound, PluginFailed
+from ex4d_core.errors import ComponentNotFound, Ex4dError, InputNotFound, InvalidConfig, PluginFailed
 from ex4d_core.hub import cached
 from ex4d_core.plugin_tables import named
 from ex4d_core.plugins import Offer, Plugins, Problem
@@ -53,7 +53,7 @@ class Checks:
 
 def check_plugins(
     plugins: Plugins, name: str | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
-    *, progress: Progress = silent,
+    *, device: str = "cpu", progress: Progress = silent,
 ) -> Checks:  # fmt: skip
     """Run the contract of each component of a name, a plugin or a distribution; of all if none is given.
 
@@ -63,27 +63,40 @@ def check_plugins(
         plugins: what is installed.
         name: of a component, a plugin or a distribution.
         settings: options by role, as `--set` gives them.
+        device: where they work, such as `cuda`.
         progress: told how many components are done.
 
     Raises:
+        InvalidConfig: the device does not exist here.
         ComponentNotFound: no component or plugin that is wrong has that name.
         PluginFailed: pytest is not installed.
     """
     asked = plugins if name is None else named(plugins, name)
     if not asked.offers and not asked.problems:
         raise ComponentNotFound(f"{name!r} offers no component, only commands, which have no contract to check")
+    _check_device(device)
     given = settings or {}
-    done = [_check(offer, given.get(offer.role, {})) for offer in track(asked.offers, progress)]
+    done = [_check(offer, given.get(offer.role), device) for offer in track(asked.offers, progress)]
     return Checks(checks=tuple(done), problems=asked.problems)
 
 
-def _check(offer: Offer, settings: Mapping[str, Any]) -> Check:
+def _check_device(name: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidConfig(f"there is no device {name!r} here; give cpu, cuda or mps") from error
+
+
+def _check(offer: Offer, settings: Mapping[str, Any] | None, device: str) -> Check:
     try:
         offer.check_needs()
-        _check_weights(offer, make_options(offer.provider.options, settings, offer.role))
+        if settings or offer.provider.weights or not offer.provider.contract:  # a contract may bring its own options
+            _check_weights(offer, make_options(offer.provider.options, settings or {}, offer.role))
     except Ex4dError as error:
         return Check(offer=offer, report=None, obstacle=str(error))
-    return Check(offer=offer, report=run_contract(offer, settings=settings))
+    return Check(offer=offer, report=run_contract(offer, settings=settings, claims={"device": device}))
 
 
 def _check_weights(offer: Offer, options: object) -> None:
@@ -100,7 +113,8 @@ def check_tables(checks: Checks) -> Iterator[RenderableType]:
         color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
         state = f"[{color}]{check.state}[/]"
         table.add_row(check.offer.role, check.offer.name, state, counts, escape(check.obstacle or _skips(check)))
-    yield table
+    if checks.checks:
+        yield table
     failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
     if failures:
         failed = Table("name", "what must hold", "what came instead", title="failed", title_justify="left")

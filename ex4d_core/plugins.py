@@ -112,6 +112,14 @@ class Offer(Offered):
             return []
         return [files for files in self._imported(self.provider.weights)(options) if files.folder() is None]
 
+    def contract(self) -> type | None:
+        """Return the class of tests that its plugin has for it, or None; pytest must be there.
+
+        Raises:
+            PluginFailed: importing it failed.
+        """
+        return self._imported(self.provider.contract) if self.provider.contract else None
+
     def advice(self, gpu_bytes: int) -> list[str]:
         """Return sentences on what it will do on a GPU with so much memory.
 

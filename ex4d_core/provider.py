@@ -63,6 +63,11 @@ class Provider:
     GPU's memory and returns sentences, such as which options fit and how long it will take; `ex4d doctor` shows them
     for each GPU. Its module must be cheap to import."""
 
+    contract: str = attrs.field(default="", validator=_is_import_path_or_empty)
+    """The class of its contract, `"package.module:Class"`, or '' for that of its role. It derives from that one
+    (`ex4d_core.testing.contracts`), and says what the component claims beyond it; `ex4d plugins check` runs it. Its
+    module is imported by tests only."""
+
     def notice_for(self, options: object) -> str:
         """Return the notice, or what the options say where they have a method `notice() -> str` of their own."""
         own: Callable[[], str] | None = getattr(options, "notice", None)

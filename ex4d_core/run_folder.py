@@ -180,7 +180,8 @@ def _stamp(path: Path, group: _Group) -> Tree:
 def _depth_groups(shot: Shot, formats: Iterable[DepthFormat], preview: bool) -> Iterator[_Group]:
     folder = shot.folder
     assert folder is not None
-    inputs = {"depth": shot.depth_inputs, "lens": shot.lens_inputs}
+    cameras = shot.motion_inputs["source_cameras"]
+    inputs = {"depth": shot.depth_inputs, "lens": shot.lens_inputs, "source_cameras": cameras}
     wanted = {"npz", *formats}
     for kind, (label, name) in DEPTH_FILES.items():
         if kind in wanted:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.framing import MIN_SIDE
-from ex4d_core.types import CameraPath, DepthVideo, Scene, Video
+from ex4d_core.types import DepthVideo, Scene, Video
 
 
 def size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -46,11 +46,5 @@ def sampled_depth(depth: DepthVideo, frames: Sequence[int], *, width: int, heigh
         depth=nearest(depth.depth),
         valid=None if depth.valid is None else nearest(depth.valid),
         intrinsics=tuple(lens.scaled_to(width=width, height=height) for lens in lenses),
-        cameras=None if depth.cameras is None else sampled_path(depth.cameras, frames),
+        cameras=None if depth.cameras is None else depth.cameras.taken_at(frames),
     )
-
-
-def sampled_path(path: CameraPath, frames: Sequence[int]) -> CameraPath:
-    """Return the poses of some frames."""
-    lenses = path.intrinsics if len(path.intrinsics) == 1 else tuple(path.intrinsics[frame] for frame in frames)
-    return CameraPath(world_to_camera=path.world_to_camera[list(frames)], intrinsics=lenses)

@@ -168,6 +168,9 @@ class Session:
         except InvalidConfig as error:
             raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
         shared = self._shared_by_paths(offer)
+        self._options(
+            "trajectory", offer, {**_required(said, offer), **shared}
+        )  # what is wrong here is not in the text
         for name in said.options:  # one by one, to know which of them to point at
             try:
                 self._options("trajectory", offer, {**_required(said, offer), name: said.options[name]})

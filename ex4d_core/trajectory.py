@@ -68,6 +68,11 @@ class JoinedPath:
         """
         return sampled(self.motion(num_frames, scene, HERE), num_frames, scene)
 
+    def doubts(self, scene: Scene) -> list[str]:
+        """Return what its moves say may be wrong."""
+        generators = [piece.generator for step in self._steps for piece in step.pieces]
+        return [doubt for generator in generators for doubt in getattr(generator, "doubts", _no_doubts)(scene)]
+
     def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
         """Return the whole as one move."""
         refuse_no_frames(num_frames)
@@ -179,8 +184,13 @@ def generate_camera_trajectory(
     )
 
 
-def _step_from(step: Step, num_frames: int, scene: Scene, first: Pose, start: Pose) -> Motion:
-    here = first @ start
+def _no_doubts(scene: Scene) -> list[str]:
+    return []
+
+
+def _step_from(step: Step, num_frames: int, scene: Scene, outer: Pose, base: Pose) -> Motion:
+    """Return a step from a camera `base`, as the one where the whole path starts sees it; that one is at `outer`."""
+    here = outer @ base
     return together([eased(_motion_of(piece.generator, num_frames, scene, here), piece.ease) for piece in step.pieces])
 
 

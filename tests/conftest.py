@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import typer_cli
+from tests.fresh_environment import FreshEnvironment, build_wheels, make_environment
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
 
@@ -36,6 +37,15 @@ def small_clip(tmp_path_factory) -> ClipFiles:
     write_video(Video(frames=torch.from_numpy(frames), fps=Fraction(12)), folder / "clip.mp4")
     np.save(folder / "depth.npy", depth)
     return ClipFiles(folder / "clip.mp4", folder / "depth.npy")
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory) -> FreshEnvironment:
+    """An environment with wheels of the core and of every plugin, and without the checkout."""
+    folder = tmp_path_factory.mktemp("fresh")
+    environment = make_environment(folder, build_wheels(folder / "wheels"))
+    environment.install(*environment.wheels.iterdir())
+    return environment
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ LAYERS = (
     },
     {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables"},
     {"cam", "lens", "source_cameras", "flags", "depth_export", "fetch", "masking", "testing"},
-    {"pipeline", "fetch_tables", "plugin_check"},
+    {"pipeline", "fetch_tables", "plugin_check", "plugin_new"},
     {"session"},
     {"run_folder", "generate", "model", "preview"},
     {"batch"},

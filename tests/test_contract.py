@@ -1,35 +1,36 @@
 """The components of the core keep their contracts."""
 
-import numpy as np
 import pytest
 
-from ex4d_core.testing.contracts import (
-    BackboneContract,
-    DepthEstimatorContract,
-    MeshBuilderContract,
-    RendererContract,
+from ex4d_core.testing.builtins import (
+    FileContract,
+    FromFileContract,
+    InpaintContract,
+    WatertightContract,
+    ZBufferContract,
 )
+from ex4d_core.testing.contracts import RendererContract
 
 
-class TestFile(DepthEstimatorContract):
-    name = "file"
-    steadiness = 1e-6
-    accuracy = 1e-6
-
-    @pytest.fixture
-    def settings(self, scene, tmp_path):
-        np.save(tmp_path / "depth.npy", scene.depth.depth.numpy())
-        return {"path": str(tmp_path / "depth.npy")}
+class TestFile(FileContract):
+    pass
 
 
-class TestWatertight(MeshBuilderContract):
-    name = "watertight"
-    closed = True
+class TestFromFile(FromFileContract):
+    pass
 
 
-class TestZBuffer(RendererContract):
-    name = "zbuffer"
-    twin = "raycast"
+class TestWatertight(WatertightContract):
+    pass
+
+
+@pytest.mark.gpu
+class TestWatertightOnGpu(WatertightContract):
+    device = "cuda"
+
+
+class TestZBuffer(ZBufferContract):
+    pass
 
 
 class TestRaycast(RendererContract):
@@ -46,6 +47,5 @@ class TestTorchOnGpu(RendererContract):
     device = "cuda"
 
 
-class TestInpaint(BackboneContract):
-    name = "inpaint"
-    keeps_known = 100.0
+class TestInpaint(InpaintContract):
+    pass

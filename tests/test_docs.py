@@ -13,7 +13,13 @@ import typer_cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ex4d_core/*.md"), *ROOT.glob("plugins/*/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("ex4d_core/*.md"),
+        *ROOT.glob("plugins/*/*.md"),
+        *ROOT.glob("examples/*/*.md"),
+    ]
 )
 
 

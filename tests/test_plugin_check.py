@@ -2,11 +2,13 @@
 
 import json
 
+import attrs
 import numpy as np
 import pytest
 
 from ex4d_core import plugins as plugins_module
 from ex4d_core.plugins import Plugins, Problem
+from ex4d_core.registry import Registry
 from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts._values import room
 from tests import wrong_components as wrong
@@ -42,6 +44,12 @@ def test_a_component_that_does_not_fails_with_what_came_instead(ex4d, installed)
     assert "the camera is never upside down" in out
 
 
+def test_a_result_of_the_wrong_form_is_described(ex4d, installed):
+    installed(offer_of("depth", wrong.DepthOfAnotherSize))
+    _, out, _ = ex4d("plugins", "check", "wrong")
+    assert "depth is [4, 47, 64] and the frames are [4, 48, 64]" in out.partition("what came instead")[2]
+
+
 def test_the_json_names_each_test(ex4d, installed):
     installed(offer_of("trajectory", wrong.PathUpsideDown))
     code, out, _ = ex4d("plugins", "check", "wrong", "--json")
@@ -54,7 +62,37 @@ def test_the_json_names_each_test(ex4d, installed):
     assert failed[0]["reason"].startswith("assert")
 
 
-def test_options_that_must_be_given_are_asked_for_and_taken(ex4d, tmp_path):
+def test_a_contract_of_its_own_brings_options_and_claims(ex4d):
+    code, out, _ = ex4d("plugins", "check", "file", "--json")
+    states = {test["test"]: test["state"] for test in json.loads(out)["components"][0]["tests"]}
+    assert code == 0
+    assert states["test_depth_is_as_accurate_as_it_claims"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("contract", "reason"),
+    [
+        ("no_such_module:Contract", "No module named 'no_such_module'"),
+        (f"{wrong.__name__}:Rightward", "must be a class that derives from TrajectoryContract"),
+    ],
+)
+def test_a_contract_that_cannot_be_run_fails_the_check(ex4d, installed, contract, reason):
+    installed(offer_of("trajectory", wrong.Rightward, contract=contract))
+    code, out, _ = ex4d("plugins", "check", "wrong", "--json")
+    (test,) = json.loads(out)["components"][0]["tests"]
+    assert (code, test["test"], test["state"]) == (1, "test_its_contract_can_be_run", "failed")
+    assert reason in test["reason"]
+
+
+def test_a_device_that_is_not_here_is_said(ex4d):
+    code, _, err = ex4d("plugins", "check", "static", "--device", "cuda:77")
+    assert code == 2
+    assert "there is no device 'cuda:77' here" in err
+
+
+def test_options_that_must_be_given_are_asked_for_and_taken(ex4d, installed, tmp_path):
+    file = Registry().find("depth", "file")
+    installed(attrs.evolve(file, provider=attrs.evolve(file.provider, contract="")))
     code, _, err = ex4d("plugins", "check", "file")
     assert code == 2
     assert "--set depth.path=" in err

@@ -12,6 +12,7 @@ import pytest
 from ex4d_core import hookspecs, roles
 from ex4d_core.plugins import COMMANDS, ROLES
 from ex4d_core.provider import Command, Provider
+from ex4d_core.testing.contracts import CONTRACTS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
@@ -87,6 +88,16 @@ def test_each_field_of_an_offer_is_explained(title, offer):
     fields = [(f"`{f.name}`", "required" if f.default is attrs.NOTHING else "") for f in attrs.fields(offer)]
     text = section(title).replace("| | ", "|  | ")
     assert [(name, required) for name, required, _ in table(text)] == fields
+
+
+def test_each_switch_of_a_contract_is_explained():
+    shown = {name.strip("`"): set(re.findall(r"`(\w+)`", claims)) for name, claims in table(section("Contracts"))}
+    common = {"name", "role", "device"}
+    declared = {
+        contract.__name__: {name for name in inspect.get_annotations(contract) if name not in common}
+        for contract in CONTRACTS.values()
+    }
+    assert shown == declared
 
 
 def test_the_hook_for_commands_is_shown_as_it_is():

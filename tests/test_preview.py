@@ -79,6 +79,19 @@ def test_few_frames_show_the_poses_that_the_run_has_at_these_times(preview):
     assert some["known"][:1] == every["known"][:1]  # later frames show the box elsewhere in neither
 
 
+def test_time_that_is_changed_is_shown_so(preview, place):
+    code, out, err = preview("--cam", "static with freeze:frame=3", "--cam", "orbit:yaw=20", "--json")
+    assert code == 0, err
+    frames = read_video(place / "guidance.mp4").frames[:, :48, :64].int()
+    assert (frames[1:] - frames[:-1]).abs().float().mean() < 2  # all are frame 3
+    assert [len(path["frames"]) for path in json.loads(out)["paths"]] == [6, 6]
+
+
+def test_a_path_of_another_length_is_seen_whole(preview):
+    (path,) = json.loads(preview("--cam", "20", "--path-frames", "10", "--frames", "5", "--json")[1])["paths"]
+    assert path["frames"] == [0, 2, 4, 6, 8]
+
+
 def test_frames_are_made_small(preview, place):
     preview("--cam", "30", "--size", "640x480", "--side", "80")
     assert read_video(place / "guidance.mp4").frames.shape[1:3] == (60 + 24, 80 + 4 + 80)
@@ -139,7 +152,7 @@ def guidance():
 
 
 def test_holes_are_shown_as_a_pattern_and_all_else_as_it_is(guidance):
-    shown = with_holes(guidance)
+    shown = with_holes(guidance.color, guidance.mask)
     assert torch.equal(shown[guidance.mask], guidance.color[guidance.mask])
     assert set(shown[1, :, 30:].flatten().tolist()) == {64, 92}
     assert known_shares(guidance).tolist() == [1, 0.5]

@@ -21,6 +21,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
+            contract="ex4d_core.testing.builtins:FileContract",
         )
     ]
 
@@ -35,6 +36,7 @@ def ex4d_mesh_builders() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
+            contract="ex4d_core.testing.builtins:WatertightContract",
         )
     ]
 
@@ -49,6 +51,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.path_file:PathFile",
             options=PathFileOptions,
+            contract="ex4d_core.testing.builtins:FromFileContract",
         )
     ]
 
@@ -71,6 +74,7 @@ def ex4d_renderers() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
+            contract="ex4d_core.testing.builtins:ZBufferContract",
         ),
         Provider(
             name="raycast",
@@ -94,5 +98,6 @@ def ex4d_backbones() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_core.builtin.backbone_inpaint:InpaintBackbone",
             options=InpaintOptions,
+            contract="ex4d_core.testing.builtins:InpaintContract",
         )
     ]

@@ -165,7 +165,7 @@ def detect(path: Path) -> Format:
 
 def _by_suffix(path: Path) -> Format:
     for kind in FORMATS.values():  # of those with one suffix the first is the plainest
-        if kind.suffix == path.suffix.lower():
+        if kind.suffix and kind.suffix == path.suffix.lower():
             return kind
     suffixes = ", ".join(sorted({kind.suffix for kind in FORMATS.values() if kind.suffix}))
     raise InvalidInput(f"{path} has no suffix of a camera path ({suffixes}); name the format: {', '.join(FORMATS)}")

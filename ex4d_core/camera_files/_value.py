@@ -15,6 +15,9 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
 from ex4d_core.types.camera import RIGID_TOLERANCE, from_camera_axes
 
+SOURCE_TOLERANCE = 1e-6
+"""How far, as an entry of the matrix, a first pose may be from the source camera's."""
+
 Says = Literal["lens", "zoom", "time"]
 
 
@@ -36,9 +39,6 @@ class CameraFile:
 
     shares: tuple[float, ...] | None = None
     """How much of the path is done at each pose, 0 to 1 and rising, where they are keyframes; None: one a frame."""
-
-    from_first: bool = False
-    """Whether the format counts poses from its first one."""
 
     doubts: tuple[str, ...] = ()
     """What may be wrong with the file, a sentence each."""
@@ -138,6 +138,19 @@ def to_world_to_camera(matrices: np.ndarray, convention: str) -> np.ndarray:
         return matrices  # to the last digit
     inverse: np.ndarray = np.linalg.inv(from_camera_axes(to_world, axes))
     return inverse
+
+
+def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:
+    """Refuse a path for a format that counts poses from its first one.
+
+    Raises:
+        InvalidInput: it does not start at the source camera.
+    """
+    if np.abs(file.world_to_camera[0] - np.eye(4)).max() > SOURCE_TOLERANCE:
+        raise InvalidInput(
+            f"{tool} counts poses from the first one, so where a path starts that is not at the source camera "
+            "would be lost; save it in another format"
+        )
 
 
 def read_json(path: Path) -> Any:

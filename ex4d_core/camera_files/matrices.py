@@ -40,7 +40,7 @@ def matrices_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
         numbers = np.asarray(facts[found[0]] if found else tree, np.float64)
         lens = facts.get("intrinsics")
         intrinsics = None if lens is None else one_or_each([Intrinsics(**camera) for camera in lens])
-        shares, frames = facts.get("shares"), facts.get("frames")
+        shares, frames = facts.get("shares"), facts.get("clip_frames")
         convention = f"{DIRECTIONS[found[0]]}-{facts.get('axes', 'opencv')}" if found else reading.convention
         return CameraFile(
             world_to_camera=to_world_to_camera(_square(numbers), _stated(convention, path)),
@@ -58,7 +58,7 @@ def write_matrices(file: CameraFile, path: Path, distance: float) -> None:
     if file.shares is not None:
         facts["shares"] = list(file.shares)
     if file.frames is not None:
-        facts["frames"] = list(file.frames)
+        facts["clip_frames"] = list(file.frames)
     if file.intrinsics is not None:
         facts["intrinsics"] = [attrs.asdict(camera) for camera in file.intrinsics]
     path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -83,7 +83,7 @@ def read_csv(path: Path, reading: Reading) -> CameraFile:
         columns = {
             name: [float(row[index]) for row in body] for index, name in enumerate(head) if name in {*MATRIX, *LENS}
         }
-        frames = [int(row[head.index("frame")]) for row in body] if "frame" in head else None
+        frames = [int(row[head.index("clip_frame")]) for row in body] if "clip_frame" in head else None
         matrices = np.array([columns[name] for name in MATRIX]).T.reshape(-1, 4, 4)
         lens = [dict(zip(LENS, row, strict=True)) for row in zip(*(columns.get(n, ()) for n in LENS), strict=True)]
         cameras = [Intrinsics(**{**row, "width": int(row["width"]), "height": int(row["height"])}) for row in lens]
@@ -99,7 +99,7 @@ def read_csv(path: Path, reading: Reading) -> CameraFile:
 def write_csv(file: CameraFile, path: Path, distance: float) -> None:
     """Write a line for each pose: world-to-camera in OpenCV's axes, row by row, then the lens and the frame shown."""
     cameras = file.intrinsics or ()
-    head = [*MATRIX, *(LENS if cameras else ()), *(["frame"] if file.frames is not None else ())]
+    head = [*MATRIX, *(LENS if cameras else ()), *(["clip_frame"] if file.frames is not None else ())]
     lines = ["# w2c-opencv", ",".join(head)]
     for index, matrix in enumerate(file.world_to_camera):
         camera = attrs.astuple(cameras[index if len(cameras) > 1 else 0]) if cameras else ()

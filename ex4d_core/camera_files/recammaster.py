@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ex4d_core.camera_files._value import CameraFile, Reading, camera_to_world_of, read_json
+from ex4d_core.camera_files._value import CameraFile, Reading, camera_to_world_of, read_json, refuse_start_elsewhere
 from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
 
@@ -55,7 +55,7 @@ def frames_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
     relative = np.linalg.inv(matrices[0]) @ matrices
     # The world turns as the camera does, because it is the first camera: left-handed axes become right-handed ones.
     to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
-    return CameraFile(world_to_camera=np.linalg.inv(to_world), from_first=True)
+    return CameraFile(world_to_camera=np.linalg.inv(to_world))
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
@@ -64,11 +64,7 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     Raises:
         InvalidInput: it does not start at the source camera, from which the format counts.
     """
-    if np.abs(file.world_to_camera[0] - np.eye(4)).max() > 1e-6:
-        raise InvalidInput(
-            "ReCamMaster counts poses from the first one, so where a path starts that is not at the source camera "
-            "would be lost; save it in another format"
-        )
+    refuse_start_elsewhere(file, "ReCamMaster")
     matrices = to_camera_axes(camera_to_world_of(file), "unreal", world=CAMERA_AXES["unreal"].T)
     matrices[:, :3, 3] *= CENTIMETRES
     frames = {f"frame{index}": {"cam01": _text(matrix.T)} for index, matrix in enumerate(matrices)}

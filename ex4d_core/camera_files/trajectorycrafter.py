@@ -2,7 +2,8 @@
 
 Degrees for theta (up) and phi (right), r forward in units of the distance to the subject, x (right) and y (up) in units
 of the scene. With R the distance, points of the source camera go to those of the new one by
-Z(R) Ry(phi) Rx(theta) T(-x, y, -r R) Z(-R), where Z(R) and T move: about the subject, after the shift.
+Z(R) Ry(phi) Rx(theta) T(-x, y, -r R) Z(-R), where Z(R) and T move: about the subject, after the shift. The source
+camera is the first pose, as with its `--anchor_idx 0`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ex4d_core.camera_files._value import CameraFile, Reading
+from ex4d_core.camera_files._value import CameraFile, Reading, refuse_start_elsewhere
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import smooth_curve
 
@@ -45,15 +46,17 @@ def read(path: Path, reading: Reading) -> CameraFile:
     largest = max((abs(angle) for angle in values[0] + values[1]), default=0.0)
     radians = any(abs(largest - math.pi / part) < 0.01 for part in (1, 2, 3, 4, 6))
     doubt = f"{path} turns by at most {largest:g} degrees; if that is meant in radians, multiply by 57.2958"
-    return CameraFile(world_to_camera=np.stack(matrices), doubts=(doubt,) if radians else ())
+    from_first = np.stack(matrices) @ np.linalg.inv(matrices[0])
+    return CameraFile(world_to_camera=from_first, doubts=(doubt,) if radians else ())
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
     """Write five lines.
 
     Raises:
-        InvalidInput: the path turns in a way that the five numbers cannot say.
+        InvalidInput: the path turns in a way that the five numbers cannot say, or does not start at the source camera.
     """
+    refuse_start_elsewhere(file, "TrajectoryCrafter")
     columns = [_numbers(matrix, index, distance) for index, matrix in enumerate(file.world_to_camera)]
     lines = [" ".join(map(repr, row)) for row in zip(*columns, strict=True)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -46,8 +46,11 @@ def transforms_from(tree: Any, path: Path) -> CameraFile:
     try:
         frames = [tree["frames"][at] for at in natural_order([str(f.get("file_path", "")) for f in tree["frames"]])]
         matrices = np.array([frame["transform_matrix"] for frame in frames], np.float64)
+        _check_angle(tree.get("camera_angle_x"), path)
         lens, angle = _lens(tree, frames)
         shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
+    except InvalidInput:
+        raise
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InvalidInput(f"{path} holds no frames with a transform_matrix of 4x4 each ({error})") from error
     check_rigid(matrices)
@@ -93,6 +96,11 @@ def write_blender(file: CameraFile, path: Path, distance: float) -> None:
             "h": camera.height,
         }
     path.write_text(json.dumps({**facts, "frames": _frames(file)}, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_angle(angle: float | None, path: Path) -> None:
+    if angle is not None and not 0 < angle < math.pi:
+        raise InvalidInput(f"{path} has a camera_angle_x of {angle:g} radians, which no lens has; is it in degrees?")
 
 
 def _frames(file: CameraFile) -> list[dict[str, Any]]:

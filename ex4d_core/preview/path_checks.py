@@ -57,19 +57,19 @@ def eyes_of(path: CameraPath) -> Tensor:
     return -(pose[:, :3, :3].mT @ pose[:, :3, 3:])[..., 0]
 
 
-def geometry_distances(path: CameraPath, scene: Scene, scene_frames: Sequence[int]) -> Tensor:
+def geometry_distances(path: CameraPath, scene: Scene) -> Tensor:
     """Return how far each eye is from the nearest point that the source camera saw then, float64 [T].
 
     0 where the way to the next eye leads through the surface; inf where nothing is known at that time.
 
     Args:
-        path: T poses.
+        path: T poses, which say which frame of the scene they show.
         scene: what was filmed.
-        scene_frames: for each pose, the frame of the scene that is shown then.
     """
     eyes = eyes_of(path)
     distances = torch.full((path.num_frames,), torch.inf, dtype=torch.float64)
-    for index, frame in enumerate(scene_frames):
+    for index in range(path.num_frames):
+        frame = path.frame_shown(index)
         points = scene_points(scene.depth, frame)
         if len(points):
             distances[index] = torch.linalg.vector_norm(points.double() - eyes[index], dim=1).amin()

@@ -28,18 +28,23 @@ def known_shares(guidance: Guidance) -> Tensor:
     return guidance.mask.double().mean(dim=(1, 2))
 
 
-def with_holes(guidance: Guidance) -> Tensor:
-    """Return the guidance with a pattern of dark squares where nothing is known, uint8 [T, H, W, 3] sRGB."""
-    height, width = guidance.mask.shape[1:]
+def with_holes(color: Tensor, mask: Tensor) -> Tensor:
+    """Return frames of guidance with a pattern of dark squares where nothing is known.
+
+    Args:
+        color: uint8 [..., H, W, 3], sRGB.
+        mask: bool [..., H, W].
+    """
+    height, width = mask.shape[-2:]
     squares = (torch.arange(height)[:, None] // _CELL + torch.arange(width)[None] // _CELL) % 2
     pattern = (64 + 28 * squares).to(torch.uint8)[..., None]
-    return guidance.color.where(guidance.mask[..., None], pattern)
+    return color.where(mask[..., None], pattern)
 
 
 def tiles(video: Video, takes: Mapping[str, Guidance]) -> Tensor:
     """Return a picture for each frame: the input, and beside it what is known along each path, uint8 [T, h, w, 3]."""
     columns = _with_captions(video.frames, "input", None)
-    parts = [columns, *(_with_captions(with_holes(g), cam, known_shares(g)) for cam, g in takes.items())]
+    parts = [columns, *(_with_captions(with_holes(g.color, g.mask), cam, known_shares(g)) for cam, g in takes.items())]
     across = len(parts) if len(parts) <= 3 else math.ceil(math.sqrt(len(parts)))
     blank = torch.full_like(columns, _PAPER)
     parts += [blank] * (-len(parts) % across)
@@ -51,7 +56,7 @@ def sheet_rows(video: Video, takes: Mapping[str, Guidance]) -> dict[str, Tensor]
     """Return the rows of a contact sheet by their labels."""
     rows = {"input": _with_captions(video.frames, "", None)}
     for cam, guidance in takes.items():
-        rows[cam] = _with_captions(with_holes(guidance), "", known_shares(guidance))
+        rows[cam] = _with_captions(with_holes(guidance.color, guidance.mask), "", known_shares(guidance))
     return rows
 
 

@@ -8,7 +8,8 @@ import sys
 import tempfile
 import types
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,12 +49,12 @@ class ContractReport:
 def run_contract(
     offer: Offer, *, settings: Mapping[str, Any] | None = None, claims: Mapping[str, Any] | None = None
 ) -> ContractReport:
-    """Run the tests of a component's role.
+    """Run the tests that a component's plugin has for it, or else those of its role.
 
     Args:
         offer: the component.
-        settings: its options, as a TOML file has them.
-        claims: switches of the contract class that are set, such as `{"accuracy": 0.05}`.
+        settings: its options, as a TOML file has them; None leaves them to its contract.
+        claims: what is set on the contract class, such as `{"accuracy": 0.05}` or `{"device": "cuda"}`.
 
     Raises:
         PluginFailed: pytest is not installed, or the tests could not be run.
@@ -63,10 +64,10 @@ def run_contract(
     except ImportError as error:
         raise PluginFailed("checks need pytest, which is not installed; pip install 'ex4d-core[testing]'") from error
     collected = _Outcomes()
-    with _test_module(offer, dict(settings or {}), dict(claims or {})) as path, _quiet():
+    with _test_module(partial(_contract_class, offer, settings, dict(claims or {}), collected)) as path, _quiet():
         options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
         code = pytest.main([*options, f"--rootdir={path.parent}", "--import-mode=importlib", str(path)], [collected])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not collected.found:
         raise PluginFailed(f"the contract of {offer.role} {offer.name!r} could not be run: pytest ended with {code!r}")
     return ContractReport(offer=offer, outcomes=tuple(collected.found.values()))
 
@@ -94,15 +95,8 @@ def _reason(report: Any) -> str:
 
 
 @contextlib.contextmanager
-def _test_module(offer: Offer, settings: dict[str, Any], claims: dict[str, Any]) -> Iterator[Path]:
-    """Give a file of tests in which there is the contract of one component."""
-
-    def make() -> type:
-        # Not before pytest has begun: it rewrites the asserts of modules that are imported later.
-        from ex4d_core.testing.contracts import CONTRACTS
-
-        return _contract_class(CONTRACTS[offer.role], offer, settings, claims)
-
+def _test_module(make: Callable[[], type]) -> Iterator[Path]:
+    """Give a file of tests in which there is the class that `make` returns."""
     # Each file has a name of its own: pytest takes a module that it has by name as it is.
     own = f"ex4d_check_{uuid.uuid4().hex}"
     handover = types.ModuleType(_HANDOVER)
@@ -122,11 +116,31 @@ _HANDOVER = "_ex4d_contract_under_test"
 """Module by which the class reaches the file that pytest reads."""
 
 
-def _contract_class(contract: type, offer: Offer, settings: dict[str, Any], claims: dict[str, Any]) -> type:
+def _contract_class(
+    offer: Offer, settings: Mapping[str, Any] | None, claims: dict[str, Any], collected: _Outcomes
+) -> type:
+    """Return the tests of one component; pytest has begun, for it rewrites the asserts of what is imported later."""
     import pytest
 
-    given = {"offer": pytest.fixture(lambda self: offer), "settings": pytest.fixture(lambda self: settings)}
+    given: dict[str, Any] = {"offer": pytest.fixture(lambda self: offer)}
+    if settings is not None:
+        given["settings"] = pytest.fixture(lambda self: dict(settings))
+    try:
+        contract = _contract_of(offer)
+    except PluginFailed as error:
+        test = "test_its_contract_can_be_run"
+        collected.found[test] = TestOutcome(test=test, state="failed", reason=str(error))
+        raise
     return type("TestContract", (contract,), {"name": offer.name, **claims, **given})
+
+
+def _contract_of(offer: Offer) -> type:
+    from ex4d_core.testing.contracts import CONTRACTS
+
+    of_role, own = CONTRACTS[offer.role], offer.contract()
+    if own is not None and not (isinstance(own, type) and issubclass(own, of_role)):
+        raise PluginFailed(f"{offer.provider.contract} must be a class that derives from {of_role.__name__}")
+    return own or of_role
 
 
 @contextlib.contextmanager

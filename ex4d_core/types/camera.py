@@ -198,8 +198,8 @@ class CameraPath:
     def to_ex4d_npz(self) -> dict[str, np.ndarray]:
         """Return the arrays of EX-4D's `camera_*.npz`: `extrinsics` [T, 4, 4] in OpenGL axes, `intrinsics` [3, 3].
 
-        A path whose intrinsics change saves them as [T, 3, 3]. `size` (width, height) is ours, and so is `frames` where
-        time is changed.
+        A path whose intrinsics change saves them as [T, 3, 3]. `size` (width, height) is ours, and so is `clip_frames`
+        where time is changed.
         """
         matrices = np.stack([camera.matrix() for camera in self.intrinsics]).astype(np.float32)
         arrays = {
@@ -207,7 +207,7 @@ class CameraPath:
             "intrinsics": matrices[0] if len(matrices) == 1 else matrices,
             "size": np.array([self.intrinsics[0].width, self.intrinsics[0].height]),
         }
-        return arrays if self.frames is None else {**arrays, "frames": np.array(self.frames)}
+        return arrays if self.frames is None else {**arrays, "clip_frames": np.array(self.frames)}
 
     @classmethod
     def from_ex4d_npz(cls, arrays: Mapping[str, Any]) -> CameraPath:
@@ -230,5 +230,5 @@ class CameraPath:
             Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices
         )
         path = cls.from_opengl(torch.from_numpy(np.asarray(arrays["extrinsics"], np.float32)), intrinsics)
-        frames = tuple(int(frame) for frame in arrays["frames"]) if "frames" in arrays else None
+        frames = tuple(int(frame) for frame in arrays["clip_frames"]) if "clip_frames" in arrays else None
         return path if frames is None else attrs.evolve(path, frames=frames)

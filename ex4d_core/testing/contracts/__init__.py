@@ -13,14 +13,21 @@ Switches claim more than the role asks of everyone, such as `accuracy`; none is 
 It needs pytest: `pip install 'ex4d-core[testing]'`.
 """
 
+import os
+
 import pytest
+
+# As the `ex4d` command does, before torch is imported: its waiting threads slow down a machine that is shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest.register_assert_rewrite(
     *(f"ex4d_core.testing.contracts.{name}" for name in ("component", "depth", "mesh", "trajectory", "renderer")),
     "ex4d_core.testing.contracts.backbone",
+    "ex4d_core.testing.contracts.command",
 )
 
 from ex4d_core.testing.contracts.backbone import BackboneContract  # noqa: E402  # after the line that rewrites it
+from ex4d_core.testing.contracts.command import CommandContract  # noqa: E402
 from ex4d_core.testing.contracts.component import ComponentContract  # noqa: E402
 from ex4d_core.testing.contracts.depth import DepthEstimatorContract  # noqa: E402
 from ex4d_core.testing.contracts.mesh import MeshBuilderContract  # noqa: E402
@@ -42,6 +49,7 @@ CONTRACTS: dict[str, type[ComponentContract]] = {
 __all__ = [
     "CONTRACTS",
     "BackboneContract",
+    "CommandContract",
     "ComponentContract",
     "DepthEstimatorContract",
     "MeshBuilderContract",

@@ -86,11 +86,11 @@ class BackboneContract(LongWork):
         self, component: DiffusionBackbone, result: Video, frames: int, width: int, height: int
     ) -> None:
         inputs = self._clip(frames, width, height)
-        assert self.misfit(self.call(component, inputs), inputs) == ""
+        assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
     def test_the_pictures_alone_are_enough(self, component: DiffusionBackbone, result: Video, inputs: Inputs) -> None:
         alone = {**inputs, "scene": None, "guidance": attrs.evolve(inputs["guidance"], cameras=None)}
-        assert self.misfit(self.call(component, alone), alone) == ""
+        assert not (fault := self.misfit(self.call(component, alone), alone)), fault
 
     def test_another_seed_gives_another_video(
         self, component: DiffusionBackbone, result: Video, inputs: Inputs

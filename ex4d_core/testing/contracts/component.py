@@ -112,18 +112,18 @@ class ComponentContract:
             assert make_options(offer.provider.options, given, self.role) == options
 
     def test_the_result_has_the_form_of_the_role(self, component: Any, inputs: Inputs) -> None:
-        assert self.misfit(self.call(component, inputs), inputs) == ""
+        assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
     def test_what_it_is_given_stays_as_it_was(self, component: Any, inputs: Inputs) -> None:
         before = copy_of(inputs)
         self.call(component, inputs)
-        assert difference(inputs, before) == ""
+        assert not (fault := difference(inputs, before)), fault
 
     def test_the_same_inputs_give_the_same_again(self, make: Callable[[], Any], inputs: Inputs) -> None:
         component = make()
         first, again, afresh = (self.call(made, copy_of(inputs)) for made in (component, component, make()))
-        assert difference(first, again) == ""
-        assert difference(first, afresh) == ""
+        assert not (fault := difference(first, again)), fault
+        assert not (fault := difference(first, afresh)), fault
 
     def test_random_numbers_of_others_are_left_alone(self, component: Any, inputs: Inputs) -> None:
         before = torch.random.get_rng_state()

@@ -81,7 +81,7 @@ class DepthEstimatorContract(LongWork):
             if self.any_clip:
                 raise
             pytest.skip(f"it does not claim to take any clip: {error}")
-        assert self.misfit(found, inputs) == ""
+        assert not (fault := self.misfit(found, inputs)), fault
 
     def test_the_rate_of_the_clip_does_not_matter(
         self, component: DepthEstimator, result: DepthVideo, inputs: Inputs

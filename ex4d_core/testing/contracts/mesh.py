@@ -84,7 +84,7 @@ class MeshBuilderContract(ComponentContract):
         depth[12:36, 16:48] = unknown
         holey = {**inputs, "depth": depth}
         mesh = self.call(component, holey)
-        assert self.misfit(mesh, holey) == ""
+        assert not (fault := self.misfit(mesh, holey)), fault
         assert not _seen(mesh, inputs).mask[16:32, 20:44].any()
 
     def test_a_frame_of_which_nothing_is_known_shows_nothing_or_is_refused(

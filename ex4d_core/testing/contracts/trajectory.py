@@ -8,10 +8,12 @@ import attrs
 import pytest
 import torch
 
+from ex4d_core.geometry.rigid import HERE, moved
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.testing.contracts._values import room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs
+from ex4d_core.trajectory import Moving
 from ex4d_core.types import CameraPath, DepthKind, Scene
 
 NUM_FRAMES = 49
@@ -55,6 +57,8 @@ class TrajectoryContract(ComponentContract):
         if result.num_frames != inputs["num_frames"]:
             return f"it has {result.num_frames} poses, not {inputs['num_frames']}"
         video = inputs["scene"].video
+        if result.frames is not None and max(result.frames) >= video.num_frames:
+            return f"it shows frame {max(result.frames)} of a clip of {video.num_frames}, counted from 0"
         if {(camera.width, camera.height) for camera in result.intrinsics} != {(video.width, video.height)}:
             return "its intrinsics are not for images of the clip's size"
         return ""
@@ -64,7 +68,7 @@ class TrajectoryContract(ComponentContract):
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene, num_frames: int
     ) -> None:
         inputs = {"num_frames": num_frames, "scene": scene}
-        assert self.misfit(self.call(component, inputs), inputs) == ""
+        assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
     def test_the_path_starts_where_it_says(self, result: CameraPath) -> None:
         if not self.starts_at_source:
@@ -80,6 +84,19 @@ class TrajectoryContract(ComponentContract):
         between = rotation[1:] @ rotation[:-1].mT
         cosine = (between.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
         assert float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).max()) <= self.largest_turn
+
+    def test_a_motion_is_the_path_and_begins_anywhere(
+        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
+    ) -> None:
+        if not isinstance(component, Moving):
+            pytest.skip("it has no method `motion`, which is optional")
+        motion = component.motion(NUM_FRAMES, scene, HERE)
+        for frame in (0, NUM_FRAMES // 2, NUM_FRAMES - 1):
+            pose = torch.tensor(motion.pose(frame / (NUM_FRAMES - 1)).inverse().matrix())
+            torch.testing.assert_close(pose, result.world_to_camera[frame], rtol=1e-4, atol=1e-4)
+        elsewhere = component.motion(NUM_FRAMES, scene, moved((0.1, 0.0, 0.0)))
+        if self.starts_at_source:
+            torch.testing.assert_close(torch.tensor(elsewhere.pose(0.0).matrix()), torch.eye(4), rtol=0, atol=1e-4)
 
     def test_a_scene_ten_times_as_large_has_a_path_ten_times_as_long(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene

@@ -2,17 +2,19 @@
 
 import pytest
 
-from ex4d_core.testing.contracts import DepthEstimatorContract
+from ex4d_depth_depthcrafter.contract import DepthCrafterContract
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 
-class TestDepthCrafter(DepthEstimatorContract):
-    name = "depthcrafter"
-    any_clip = True
-
+class TestDepthCrafter(DepthCrafterContract):
     @pytest.fixture
     def settings(self, checkpoint):
         places = {"unet": str(checkpoint / "unet"), "base": str(checkpoint / "base")}
         return {**places, "steps": 2, "window": 4, "overlap": 2}
+
+
+@pytest.mark.gpu
+class TestDepthCrafterOnGpu(TestDepthCrafter):
+    device = "cuda"

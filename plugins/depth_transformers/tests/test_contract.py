@@ -2,15 +2,17 @@
 
 import pytest
 
-from ex4d_core.testing.contracts import DepthEstimatorContract
+from ex4d_depth_transformers.contract import TransformersContract
 
 pytest.importorskip("transformers")
 
 
-class TestTransformers(DepthEstimatorContract):
-    name = "transformers"
-    any_clip = True
-
+class TestTransformers(TransformersContract):
     @pytest.fixture
     def settings(self, checkpoint):
         return {"model": str(checkpoint("depth_anything"))}
+
+
+@pytest.mark.gpu
+class TestTransformersOnGpu(TestTransformers):
+    device = "cuda"

@@ -214,6 +214,16 @@ def test_what_is_out_of_range_is_refused_in_one_sentence(make, message):
     assert str(refused.value) == message
 
 
+def test_angles_that_look_like_radians_are_named():
+    def doubts(options):
+        return MoveGenerator(options, device=torch.device("cpu")).doubts(scene())
+
+    assert doubts(o.OrbitOptions(yaw=-0.7854, pitch=3)) == [
+        "orbit: yaw is -0.7854 degrees; if that is meant in radians, say -45"
+    ]
+    assert [doubts(options) for options in EXAMPLES] == [[]] * len(EXAMPLES)
+
+
 def test_options_have_a_help_text():
     for options in MOVES:
         assert all(field.metadata["help"] for field in attrs.fields(options))

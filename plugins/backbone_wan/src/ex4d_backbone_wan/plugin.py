@@ -20,6 +20,7 @@ def ex4d_backbones() -> list[Provider]:
             devices=("cuda",),
             needs=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
             weights="ex4d_backbone_wan.weights:hub_files",
+            contract="ex4d_backbone_wan.contract:WanContract",
             advice="ex4d_backbone_wan.advice:advice",
         )
     ]

@@ -21,5 +21,6 @@ def ex4d_depth_estimators() -> list[Provider]:
             devices=("cuda",),
             needs=("diffusers", "transformers", "accelerate"),
             weights="ex4d_depth_depthcrafter.weights:hub_files",
+            contract="ex4d_depth_depthcrafter.contract:DepthCrafterContract",
         )
     ]

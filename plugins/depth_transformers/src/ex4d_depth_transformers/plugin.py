@@ -22,5 +22,6 @@ def ex4d_depth_estimators() -> list[Provider]:
             options=TransformersOptions,
             needs=("transformers",),
             weights="ex4d_depth_transformers.weights:hub_files",
+            contract="ex4d_depth_transformers.contract:TransformersContract",
         )
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import attrs
 import torch
 
 from ex4d_core.geometry.motion import Motion, Start
@@ -13,6 +15,9 @@ from ex4d_core.geometry.subject import subject_point
 from ex4d_core.trajectory import refuse_no_frames, sampled
 from ex4d_core.types import CameraPath, Scene
 from ex4d_trajectories.moves import MOVES
+
+RADIANS_NEAR = 0.002
+"""How near to a simple part of pi an angle looks like one in radians."""
 
 
 class MoveGenerator:
@@ -51,3 +56,18 @@ class MoveGenerator:
         knows = Start.at(start, subject=subject_point(scene, options.look_at))
         turn = reference_pace(num_frames) if self._move.turns and options.pace == "frames" else 1.0
         return Motion(pose=lambda share: pose(share * turn, knows, options), timing=timing)
+
+    def doubts(self, scene: Scene) -> list[str]:
+        """Return which angles look as if they were meant in radians, a sentence each."""
+        angles = {
+            field.name: getattr(self._options, field.name)
+            for field in attrs.fields(type(self._options))
+            if field.metadata.get("unit") == "degrees"
+        }
+        return [
+            f"{self._move.name}: {name} is {angle:g} degrees; "
+            f"if that is meant in radians, say {math.degrees(angle):.4g}"
+            for name, angle in angles.items()
+            if isinstance(angle, int | float)
+            and any(abs(abs(angle) - math.pi / part) < RADIANS_NEAR for part in (1, 2, 3, 4, 6))
+        ]

@@ -6,6 +6,9 @@ from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
 from ex4d_trajectories.moves import MOVES
 
+STARTS_ELSEWHERE = ("sweep",)
+"""Moves whose first pose need not be the source camera's."""
+
 
 @hookimpl
 def ex4d_trajectory_generators() -> list[Provider]:
@@ -17,6 +20,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
             licence="Apache-2.0",
             component="ex4d_trajectories.generator:MoveGenerator",
             options=move.options,
+            contract="" if move.name in STARTS_ELSEWHERE else "ex4d_trajectories.contract:FromSourceContract",
         )
         for move in MOVES.values()
     ]

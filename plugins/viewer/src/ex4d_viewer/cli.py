@@ -12,7 +12,7 @@ def view(
         int | None, typer.Option(min=0, max=65535, help="Of the page; the first free one from 8080 unless given.")
     ] = None,
     host: Annotated[str, typer.Option(help="Who may see it: 0.0.0.0 is everybody in the network.")] = "127.0.0.1",
-    detail: Annotated[int, typer.Option(min=16, max=1024, help="Points along the longer side of each mesh.")] = 128,
+    detail: Annotated[int, typer.Option(min=16, max=1024, help="Points along the longer side of each mesh.")] = 160,
     most_frames: Annotated[int, typer.Option(min=1, help="Meshes at most; longer clips show every n-th frame.")] = 60,
 ) -> None:
     """See a run in the browser: the scene over time, the camera's paths, and a path of your own to save."""

@@ -81,7 +81,8 @@ def textured_glb(part: Part, picture: np.ndarray) -> bytes:
     upwards = np.stack([part.uv[:, 0], 1 - part.uv[:, 1]], axis=-1)  # trimesh counts from the lower edge
     visual = trimesh.visual.TextureVisuals(uv=upwards, material=material)
     mesh = trimesh.Trimesh(vertices=part.vertices, faces=part.faces, visual=visual, process=False)
-    glb: bytes = mesh.export(file_type="glb")
+    glb = mesh.export(file_type="glb")
+    assert isinstance(glb, bytes)
     return glb
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 import viser
 
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_viewer.page import Page
 from ex4d_viewer.watching import RunWatch
 
@@ -32,7 +33,7 @@ class Served:
         threading.Event().wait()
 
 
-@contextmanager
+@contextlib.contextmanager
 def serve(run: Path, *, host: str, port: int | None, detail: int, most_frames: int) -> Iterator[Served]:
     """Give the page of a run; it is gone when the block ends.
 
@@ -49,25 +50,30 @@ def serve(run: Path, *, host: str, port: int | None, detail: int, most_frames: i
     """
     watch = RunWatch(run)
     free = _free_port(host, port)
-    server = viser.ViserServer(host=host, port=free, label=f"ex4d {run.name}", verbose=False)
     over = threading.Event()
-    page = Page(server, watch, detail=detail, most_frames=most_frames)
-    looking = threading.Thread(target=_keep_up, args=(page, over), daemon=True)
-    playing = threading.Thread(target=_play, args=(page, over), daemon=True)
-    looking.start()
-    playing.start()
+    with contextlib.redirect_stdout(io.StringIO()):  # it would print a box of its own
+        server = viser.ViserServer(host=host, port=free, label=f"ex4d {run.name}", verbose=False)
+    threads: list[threading.Thread] = []
     try:
+        page = Page(server, watch, detail=detail, most_frames=most_frames)
+        threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_keep_up, _play)]
+        for thread in threads:
+            thread.start()
         yield Served(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.get_port()}", page)
     finally:
         over.set()
-        for thread in (looking, playing):
+        for thread in threads:
             thread.join(timeout=10)
-        server.stop()
+        with contextlib.redirect_stdout(io.StringIO()):
+            server.stop()
 
 
 def _keep_up(page: Page, over: threading.Event) -> None:
     while not over.is_set():
-        page.catch_up(over)
+        try:
+            page.catch_up(over)
+        except Ex4dError as error:  # a mesh that cannot be built, for instance; the page stays as it is
+            page.tell(f"**{error}**")
         over.wait(LOOK_EVERY)
 
 
@@ -87,5 +93,5 @@ def _free_port(host: str, port: int | None) -> int:
                 return found
             except OSError as error:
                 reason = error.strerror or str(error)
-    asked = f"the port {port}" if port is not None else f"no port from {FIRST_PORT} on"
-    raise InvalidInput(f"{asked} at {host} can be had: {reason}; give another --port, or 0 for any that is free")
+    asked = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
+    raise InvalidInput(f"{asked} at {host} cannot be had: {reason}; give another --port, or 0 for any that is free")

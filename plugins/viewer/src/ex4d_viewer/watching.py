@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from pathlib import Path
 
-from ex4d_core import stages
 from ex4d_core.errors import Ex4dError
-from ex4d_core.lens import given_intrinsics
 from ex4d_core.pipeline import Shot
 from ex4d_core.progress import SilentReporter
 from ex4d_core.run_folder import CONFIG, open_run
@@ -41,11 +38,6 @@ class RunWatch:
         self._stamp = self._config_stamp()
         self.shot = self._open()
 
-    @cached_property
-    def video(self) -> Video:
-        """The frames that the run works on."""
-        return self.shot.video
-
     @property
     def cams(self) -> list[str]:
         """All paths of the run, those of earlier calls included, as texts of `--cam`."""
@@ -66,16 +58,13 @@ class RunWatch:
 
     def _look(self) -> None:
         if self.scene is None:
-            depth = self.shot.stored_depth()
-            if depth is None:
+            if self.shot.stored_depth() is None:
                 return
-            lens = given_intrinsics(self.shot.session.config.lens, self.video)
-            self.scene = Scene(video=self.video, depth=stages.with_intrinsics(depth, lens))
+            self.scene = self.shot.scene
         for cam in self.cams:
-            if cam not in self.paths:
-                generator = self.shot.session.trajectory(cam)
-                self.paths[cam] = stages.plan_path(self.scene, generator)
             take = self.shot.take(cam)
+            if cam not in self.paths:
+                self.paths[cam] = take.path
             if cam not in self.guidance and (guidance := take.stored_guidance()) is not None:
                 self.guidance[cam] = guidance
             if cam not in self.results and (video := take.stored_video()) is not None:

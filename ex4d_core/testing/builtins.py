@@ -1,0 +1,69 @@
+"""What the components of the core claim beyond what their roles ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ex4d_core.camera_files import save
+from ex4d_core.testing.contracts import (
+    BackboneContract,
+    DepthEstimatorContract,
+    MeshBuilderContract,
+    RendererContract,
+    TrajectoryContract,
+)
+from ex4d_core.trajectory import generate_camera_trajectory
+from ex4d_core.types import Scene
+
+
+class FileContract(DepthEstimatorContract):
+    """The exact depth of the clip, brought by a file."""
+
+    name = "file"
+    steadiness = 1e-6
+    accuracy = 1e-6
+
+    @pytest.fixture
+    def settings(self, scene: Scene, tmp_path: Path) -> dict[str, Any]:
+        """The file."""
+        np.save(tmp_path / "depth.npy", scene.depth.depth.numpy())
+        return {"path": str(tmp_path / "depth.npy")}
+
+
+class WatertightContract(MeshBuilderContract):
+    """The DW-Mesh has no border."""
+
+    name = "watertight"
+    closed = True
+
+
+class FromFileContract(TrajectoryContract):
+    """A path of five poses, spread over any number of frames."""
+
+    name = "from_file"
+    starts_at_source = True
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> dict[str, Any]:
+        """The file."""
+        path = generate_camera_trajectory(start_angle=0, end_angle=40, num_frames=5)
+        save(path, tmp_path / "path.json")
+        return {"path": str(tmp_path / "path.json"), "resample": True, "unit": "subject", "lens": "clip"}
+
+
+class ZBufferContract(RendererContract):
+    """What others are compared with is itself compared with the slow twin."""
+
+    name = "zbuffer"
+    twin = "raycast"
+
+
+class InpaintContract(BackboneContract):
+    """Known pixels stay as they are."""
+
+    name = "inpaint"
+    keeps_known = 100.0

@@ -1,0 +1,25 @@
+"""What this package offers to ex4d. Every command imports it, so nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+from ex4d_depth_stereo.options import StereoOptions
+
+EX4D_API = 1
+"""The version of ex4d's plugin API that this is written for."""
+
+
+@hookimpl
+def ex4d_depth_estimators() -> list[Provider]:
+    """Offer `stereo`."""
+    return [
+        Provider(
+            name="stereo",
+            summary="measured from a second eye: a stereo video, by semi-global matching",
+            licence="MIT",
+            component="ex4d_depth_stereo.estimator:StereoEstimator",
+            options=StereoOptions,
+            contract="ex4d_depth_stereo.contract:StereoContract",
+        )
+    ]
