@@ -15,6 +15,7 @@ import torch
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.contact_sheet import contact_sheet, frames_on_sheet
 from ex4d_core.erosion import eroded, eroding_sides
 from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.paths import arc_eye, frame_shares
@@ -298,6 +299,14 @@ def test_simulated_masks_are_like_those_of_real_renderings(kind):
     assert off["sizes"] < 0.25
     assert off["flicker"] < 2.5
     assert off["holes"] < 3
+
+
+def test_a_sheet_of_the_frames_on_it_is_the_sheet_of_all():
+    scene = panning()
+    rows = {"clip": scene.video.frames, "known": simulate(scene, options=MaskOptions(kind="tracking")).mask}
+    picks = frames_on_sheet(scene.video.num_frames)
+    assert len(picks) < scene.video.num_frames
+    assert torch.equal(contact_sheet(rows), contact_sheet({name: frames[picks] for name, frames in rows.items()}))
 
 
 @pytest.fixture
