@@ -231,8 +231,16 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
         ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),
         ("path.json", TURNED_WIDE, "has a camera_angle_x of 50 radians, which no lens has; is it in degrees"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', r"path\.json: a camera path needs"),
-        ("path.json", f'{{"camera_to_world": [{EYE}], "intrinsics": [{{"fx": 9}}]}}', "has intrinsics of fx; each needs"),
-        ("path.json", f'{{"camera_to_world": [{EYE}], "shares": [0, 1]}}', r"path\.json: there are 1 poses and 2 shares"),
+        (
+            "path.json",
+            f'{{"camera_to_world": [{EYE}], "intrinsics": [{{"fx": 9}}]}}',
+            "has intrinsics of fx; each needs",
+        ),
+        (
+            "path.json",
+            f'{{"camera_to_world": [{EYE}], "shares": [0, 1]}}',
+            r"path\.json: there are 1 poses and 2 shares",
+        ),
         ("path.json", f'{{"camera_to_world": [{EYE}], "clip_frames": []}}', "1 poses and 0 clip_frames"),
         ("path.json", f'{{"camera_to_world": [{EYE}], "clip_frames": [-1]}}', "there is no frame -1 of a clip"),
         ("path.json", f'{{"camera_to_world": [{EYE}], "axes": "nerf"}}', r"^\S*path\.json: the convention 'c2w-nerf'"),

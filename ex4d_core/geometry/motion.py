@@ -91,7 +91,7 @@ def together(motions: Sequence[Motion]) -> Motion:
     """
     timings = [motion.timing for motion in motions if motion.timing is not None]
     if len(timings) > 1:
-        raise InvalidConfig("two moves at the same time change what time is shown; only one of them can")
+        raise InvalidConfig("two moves at the same time change what time is shown; join them by then")
 
     def pose(share: float) -> Pose:
         where = HERE
