@@ -164,7 +164,8 @@ class Session:
         try:
             offer = self.registry.find("trajectory", said.name)
         except ComponentNotFound as error:
-            raise UnknownMove(str(error), text, said.start, said.start + len(said.name)) from error
+            folder = f"; the folder is ./{said.name}" if Path(said.name).is_dir() else ""
+            raise UnknownMove(f"{error}{folder}", text, said.start, said.start + len(said.name)) from error
         except InvalidConfig as error:
             raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
         if missing := [name for name in _must_be_given(offer) if name not in said.options]:

@@ -213,6 +213,7 @@ def test_eases(ease, halfway):
         ("slow:by=0.5", [0, 2, 4, 6, 8, 8, 8, 8, 8]),
         ("static then orbit:yaw=20 with freeze", [0, 1, 2, 3, 4, 4, 4, 4, 4]),
         ("static then reverse", [0, 1, 2, 3, 4, 3, 2, 1, 0]),
+        ("reverse:by=0.5 then reverse", [8, 6, 4, 2, 0, 0, 0, 0, 0]),
         ("orbit:yaw=20 with freeze:frame=4,share=0.5 then static", [4, 4, 4, 4, 4, 5, 6, 7, 8]),
     ],
 )
@@ -348,6 +349,13 @@ def test_a_file_is_written_so_that_it_is_read_as_one(name, written):
 def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
     with pytest.raises(UnknownMove, match="there is no trajectory"):
         generator("30 then wobble")
+
+
+def test_a_folder_is_told_from_a_move(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    with pytest.raises(UnknownMove, match=r"there is no trajectory 'model'.*; the folder is \./model"):
+        generator("30 then model:start=source")
 
 
 def test_an_option_for_every_path_is_not_looked_for_in_the_text():

@@ -250,5 +250,5 @@ class ReverseOptions:
 
     by: float = option(1.0, help="How many times slower; below 1 is faster.", validator=between(0.01, 100))
     frame: int | None = first_frame(
-        "Where to begin, counted from 0; at the frame that is reached, or the last one, if left out."
+        "Where to begin, counted from 0; if left out the last frame where it comes first, else the one that is reached."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -295,9 +296,7 @@ class Page:
         except Ex4dError as error:
             self._said.content = f"**Not saved**: {error}."
             return
-        folder = self._watch.folder
-        words = ["ex4d", "run", "--config", folder / CONFIG, "-o", folder.parent, "--cam", cam_of_file(file)]
-        self._said.content = f"Saved. Type `{shlex.join(map(str, words))}`"
+        self._said.content = f"Saved. Type `{command_for(file, self._watch.folder)}`"
 
     def _tell_state(self, meshes: int | None = None) -> None:
         watch = self._watch
@@ -312,6 +311,12 @@ class Page:
             done = "result" if cam in watch.results else "guidance" if cam in watch.guidance else "path only, so far"
             lines.append(f"`--cam {cam}`: {done}")
         self.tell("\n".join(f"- {line}" for line in [*lines, self._scenery.facts()]))
+
+
+def command_for(path: Path, run: Path) -> str:
+    """Return what to type to run the clip of a run along a path in a file."""
+    words = ["ex4d", "run", "--config", run / CONFIG, "-o", run.parent, "--cam", cam_of_file(path)]
+    return shlex.join(map(str, words))
 
 
 def _set(control: Any, value: object) -> None:
