@@ -11,7 +11,7 @@ CORE = ROOT / "ex4d_core"
 
 LAYERS = (
     {"errors", "options", "progress", "provider", "stray_output", "__init__"},
-    {"files", "hub"},
+    {"files", "hub", "installed"},
     {"types", "hookspecs"},
     {"workspace"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},
