@@ -112,7 +112,7 @@ class ComponentContract:
         typed = make_config(parse_settings(text.replace(" = ", "=", 1) for text in texts))
         for config in (written, typed):
             given = getattr(config, self.role).options
-            again = make_options(offer.provider.options, given, self.role)
+            again: object = make_options(offer.provider.options, given, self.role)
             assert again == options, f"{options} is read again as {again}"
 
     def test_the_result_has_the_form_of_the_role(self, component: Any, inputs: Inputs) -> None:
