@@ -11,9 +11,10 @@ OUTPUT ?= outputs
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 BIN := $(VENV)/bin
-PLUGINS := plugins/trajectories plugins/render_nvdiffrast
+PLUGINS := plugins/trajectories plugins/render_nvdiffrast plugins/viewer
 # Plugins that need gigabytes of libraries or weights are set up for the tests only.
-DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/depth_transformers plugins/backbone_wan
+DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/depth_transformers plugins/backbone_wan \
+  plugins/training
 PROJECTS := pyproject.toml $(DEV_PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 

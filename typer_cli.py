@@ -1,23 +1,35 @@
 """The `ex4d` command. Each command parses, calls the library and prints; heavy imports wait until it is called."""
 
-import functools
-import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ex4d_core.errors import Ex4dError
-from ex4d_core.flags import FILL_FLAGS, FLAGS, RUN, Flag, configuration
+from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS
+from typer_plugins import CommandsAndPlugins
+from typer_shared import (
+    RECON_ROLES,
+    Json,
+    MeshFormat,
+    OutputDir,
+    Quiet,
+    SaveMesh,
+    check_output,
+    clips_of,
+    finish,
+    make_session,
+    mesh_choice,
+    show,
+    takes_flags,
+)
 
 if TYPE_CHECKING:
-    from ex4d_core.batch import Outcome
     from ex4d_core.config import RunConfig
-    from ex4d_core.session import Session
 
 # Threads of OpenMP spin while they wait for each other; where cores are few or shared that costs torch a hundredfold
 # (a mesh took 640 ms instead of 7). It is read once, when torch is imported, and what the user set is kept.
@@ -31,6 +43,7 @@ os.environ.setdefault(
 
 app = typer.Typer(
     name="ex4d",
+    cls=CommandsAndPlugins,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,55 +51,11 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(no_args_is_help=True, help="What is installed, and its options.")
 app.add_typer(plugins_app, name="plugins")
-
+cam_app = typer.Typer(no_args_is_help=True, help="Camera paths as files.")
+app.add_typer(cam_app, name="cam")
 
 STOPPED = 130
 """What typer makes of Ctrl-C."""
-
-RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
-"""What `recon` uses; `run` adds a backbone."""
-
-
-def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these flags (all if none is named), `--set` and `--config`, as one argument `config`."""
-    flags = [flag for flag in FLAGS if not names or flag.name in names]
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command).parameters.values() if p.name != "config"]
-        parameters = [_parameter(flag) for flag in flags] + [
-            _option("settings", list[str], "--set", "SECTION.OPTION=VALUE for any option of any component.", RUN),
-            _option("config_file", Path, "--config", "TOML file with the same sections.", RUN),
-        ]
-
-        @functools.wraps(command)
-        def wrapper(**values: Any) -> None:
-            given = {parameter.name: values.pop(parameter.name) for parameter in parameters}
-            command(**values, config=configuration(flags, given))
-
-        signature = inspect.Signature([*own, *parameters])
-        wrapper.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
-        wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        return wrapper
-
-    return decorate
-
-
-def _parameter(flag: Flag) -> inspect.Parameter:
-    return _option(flag.parameter, flag.kind, flag.name, flag.help, flag.panel)
-
-
-def _option(name: str, kind: Any, flag: str, help: str, panel: str) -> inspect.Parameter:
-    annotation = Annotated[kind | None, typer.Option(flag, help=help, rich_help_panel=panel, show_default=False)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Where run folders are made.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and the outputs' paths.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-SaveMesh = Annotated[
-    str | None, typer.Option(help="Write the mesh as PLY: first frame, or all.", metavar="[first|all]")
-]
-MeshFormat = Annotated[str, typer.Option(help="How meshes are written: ply or glb.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -112,11 +81,11 @@ def run(
     """Turn clips into videos seen from another camera path: the whole way."""
     from ex4d_core.batch import find_clips, run_batch, run_folders
 
-    found = find_clips(clips or _clips_of(config))
-    _check_output(output_dir)
-    session = _session(config, quiet or json_, (*RECON_ROLES, "backbone"))
-    outcomes = run_batch(session, found, run_folders(found, output_dir), **_mesh_choice(save_mesh, mesh_format))
-    _finish(outcomes, quiet, json_)
+    found = find_clips(clips or clips_of(config))
+    check_output(output_dir)
+    session = make_session(config, quiet or json_, (*RECON_ROLES, "backbone"))
+    outcomes = run_batch(session, found, run_folders(found, output_dir), **mesh_choice(save_mesh, mesh_format))
+    finish(outcomes, quiet, json_)
 
 
 @app.command()
@@ -134,15 +103,15 @@ def recon(
     """Go up to the guidance: color_CAM.mp4, mask_CAM.mp4, camera_CAM.npz, and meshes on request."""
     from ex4d_core.batch import run_batch
 
-    path = Path(clip or input_video or _clips_of(config)[0])
-    _check_output(output_dir)
-    session = _session(config, quiet or json_, RECON_ROLES)
-    outcomes = run_batch(session, [path], [output_dir], goal="guidance", **_mesh_choice(save_mesh, mesh_format))
-    _finish(outcomes, quiet, json_)
+    path = Path(clip or input_video or clips_of(config)[0])
+    check_output(output_dir)
+    session = make_session(config, quiet or json_, RECON_ROLES)
+    outcomes = run_batch(session, [path], [output_dir], goal="guidance", **mesh_choice(save_mesh, mesh_format))
+    finish(outcomes, quiet, json_)
 
 
 @app.command()
-@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--cam", "--renderer", *FILL_FLAGS)))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--renderer", *PATH_FLAGS, *FILL_FLAGS)))
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
@@ -157,11 +126,62 @@ def depth(
 
     if unknown := sorted(set(format or ()) - {"npz", "png", "exr"}):
         raise typer.BadParameter(f"--format takes npz, png or exr, not {unknown[0]!r}")
-    found = find_clips(clips or _clips_of(config))
-    _check_output(output_dir)
-    session = _session(config, quiet or json_, ("depth",))
+    found = find_clips(clips or clips_of(config))
+    check_output(output_dir)
+    session = make_session(config, quiet or json_, ("depth",))
     outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=format or (), preview=preview)  # type: ignore[arg-type]  # checked above
-    _finish(outcomes, quiet, json_)
+    finish(outcomes, quiet, json_)
+
+
+@app.command()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
+def preview(
+    config: "RunConfig",
+    clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
+    output_dir: OutputDir = Path("outputs"),
+    frames: Annotated[int, typer.Option(min=1, help="Look at this many frames at most.")] = 25,
+    side: Annotated[int, typer.Option(min=64, help="Longer side of these frames, pixels at most.")] = 320,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """See camera paths before paying: what they will know of the clip, where they go, what is wrong with them."""
+    from ex4d_core.batch import run_folders
+    from ex4d_core.preview.making import make_preview, preview_facts
+    from ex4d_core.stray_output import stray_output
+
+    path = Path(clip or clips_of(config)[0])
+    check_output(output_dir)
+    session = make_session(config, quiet or json_, RECON_ROLES)
+    with stray_output():
+        made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
+    typer.echo(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
+
+
+@app.command()
+@takes_flags(*(flag.name for flag in FLAGS if flag.name == "--seed" or flag.name not in ("--cam", *FILL_FLAGS)))
+def masks(
+    config: "RunConfig",
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    kind: Annotated[str, typer.Option(help="rendering, tracking, or mixed: one of the two by the seed.")] = "mixed",
+    count: Annotated[int, typer.Option(help="Number of masks; the seed grows by 1.", min=1)] = 4,
+    no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions alone.")] = False,
+    output_dir: OutputDir = Path("outputs"),
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Simulate masks for training and write a sheet of clips, masks and what a model would be shown, to look at."""
+    from ex4d_core.batch import find_clips, mask_batch, run_folders
+    from ex4d_core.config import make_options
+    from ex4d_core.console import masks_json
+    from ex4d_core.masking import MaskOptions
+
+    options = make_options(MaskOptions, {"kind": "tracking" if no_depth and kind == "mixed" else kind}, "masks")
+    found = find_clips(clips or clips_of(config))
+    check_output(output_dir)
+    session = make_session(config, quiet or json_, ("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer"))
+    folders = run_folders(found, output_dir)
+    outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
+    finish(outcomes, quiet, json_, as_json=masks_json)
 
 
 @app.command()
@@ -179,7 +199,7 @@ def generate(
     from ex4d_core.generate import generate_file, read_guidance
     from ex4d_core.stray_output import stray_output
 
-    session = _session(config, quiet or json_, ("backbone",))
+    session = make_session(config, quiet or json_, ("backbone",))
     with stray_output():
         generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
     typer.echo(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
@@ -200,7 +220,7 @@ def fetch(
 
     plan = plan_for(name, settings or ())
     if not json_:
-        _print(*plan_tables(plan))
+        show(*plan_tables(plan))
     folders = None
     if not dry_run:
         plan.check_room()
@@ -215,6 +235,25 @@ def fetch(
             typer.echo(f"ready: {folder}")
 
 
+@cam_app.command("convert")
+def cam_convert(
+    source: Annotated[Path, typer.Argument(help="A camera file, or a folder of COLMAP's.")],
+    target: Annotated[Path, typer.Argument(help="The file, or of COLMAP's the folder, to write.")],
+    to: Annotated[str | None, typer.Option(help="Format; by default what the suffix says.")] = None,
+    format: Annotated[str | None, typer.Option("--from", help="Format of the source; by default it is seen.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Which camera, where the source has several.")] = None,
+    convention: Annotated[str | None, typer.Option(help="What bare matrices mean, such as c2w-opencv.")] = None,
+    distance: Annotated[float, typer.Option(help="To the subject, for formats that count in it.")] = 1.0,
+) -> None:
+    """Write a camera path as another tool has it; docs/cameras.md has the formats."""
+    from ex4d_core.camera_files import Reading, convert
+
+    reading = Reading(distance=distance, camera=camera, convention=convention)
+    for doubt in convert(source, target, to=to, reading=reading, format=format).doubts:
+        typer.echo(f"warning: {doubt}", err=True)
+    typer.echo(str(target))
+
+
 @plugins_app.command("list")
 def plugins_list(json_: Json = False) -> None:
     """List the components that are installed, and the plugins that do not work."""
@@ -222,7 +261,7 @@ def plugins_list(json_: Json = False) -> None:
     from ex4d_core.plugins import find_plugins
 
     found = find_plugins()
-    typer.echo(as_json(found)) if json_ else _print(*listing(found))
+    typer.echo(as_json(found)) if json_ else show(*listing(found))
 
 
 @plugins_app.command("show")
@@ -231,7 +270,7 @@ def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component o
     from ex4d_core.plugin_tables import details
     from ex4d_core.plugins import find_plugins
 
-    _print(*details(find_plugins(), name))
+    show(*details(find_plugins(), name))
 
 
 @plugins_app.command("check")
@@ -251,7 +290,7 @@ def plugins_check(
         given = parse_settings(settings or ())
         checks = check_plugins(find_plugins(), name, given, device=device, progress=progress)
     refuse_unchecked(checks)
-    typer.echo(check_json(checks)) if json_ else _print(*check_tables(checks))
+    typer.echo(check_json(checks)) if json_ else show(*check_tables(checks))
     if not checks.good:
         raise typer.Exit(1)
 
@@ -282,74 +321,7 @@ def doctor(json_: Json = False) -> None:
     if json_:
         typer.echo(json.dumps([{"what": f.what, "state": f.state, "mend": f.mend} for f in findings], indent=2))
     else:
-        _print(findings_table(findings))
-
-
-def _check_output(folder: Path) -> None:
-    """Find out before any work whether the outputs can be written."""
-    from ex4d_core.errors import OutputFailed
-    from ex4d_core.files import temporary_folder
-
-    try:
-        with temporary_folder(folder):
-            pass
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputFailed(f"{folder} cannot be written: {reason}; choose another --output-dir") from error
-
-
-def _clips_of(config: "RunConfig") -> tuple[str, ...]:
-    if not config.clips:
-        raise typer.BadParameter("name a video, a folder of images, or a pattern such as 'clips/*.mp4'")
-    return config.clips
-
-
-def _mesh_choice(save_mesh: str | None, mesh_format: str) -> dict[str, Any]:
-    if save_mesh not in (None, "first", "all"):
-        raise typer.BadParameter(f"--save-mesh takes first or all, not {save_mesh!r}")
-    if mesh_format not in ("ply", "glb"):
-        raise typer.BadParameter(f"--mesh-format takes ply or glb, not {mesh_format!r}")
-    return {"save_mesh": save_mesh, "mesh_format": mesh_format}
-
-
-def _session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session":
-    from ex4d_core.console import ConsoleReporter
-    from ex4d_core.session import Session
-
-    reporter = ConsoleReporter(quiet=quiet)
-    session = Session(config, reporter=reporter)
-    for problem in session.registry.plugins.broken:
-        reporter.warn(problem.sentence())
-    session.check(*roles)
-    return session
-
-
-def _finish(outcomes: "list[Outcome]", quiet: bool, json_: bool) -> None:
-    """Print what came out; exit with 2 where the only run failed, 1 where some of several did."""
-    from ex4d_core.console import outcomes_json, summary
-
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if json_:
-        typer.echo(outcomes_json(outcomes))
-    elif len(outcomes) > 1 or not failed:
-        if quiet:
-            typer.echo("\n".join(str(path) for outcome in outcomes for path in outcome.files.values()))
-        else:
-            _print(summary(outcomes))
-    if failed and (json_ or len(outcomes) == 1 or quiet):
-        for outcome in failed:
-            typer.echo(f"error: {outcome.error}", err=True)
-    if failed:
-        raise typer.Exit(2 if len(failed) == len(outcomes) else 1)
-
-
-def _print(*renderables: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 140)  # a log has no edge to wrap at
-    console.print(*renderables, sep="\n", soft_wrap=True)
+        show(findings_table(findings))
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:

@@ -25,12 +25,11 @@ os.environ.setdefault(  # as the command does
 )
 
 import argparse
-import gc
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -39,10 +38,9 @@ from typing import Any
 
 import attrs
 import torch
-from rich.console import Console
-from rich.table import Table
 from safetensors.torch import load_file
 from torch import Tensor
+from wan_measure import GIBI, Bench, apart, free, limited, say, show
 from wan_networks import (
     SIZES,
     RandomNetworks,
@@ -67,78 +65,8 @@ from ex4d_backbone_wan.weights import locate
 from ex4d_core.progress import silent
 
 CPU = torch.device("cpu")
-GIBI = 2**30
 FEW_STEPS = 4
 """What cases take that only want the time of a step."""
-
-
-@attrs.frozen(kw_only=True)
-class Figure:
-    """What was measured of one case."""
-
-    case: str
-    seconds: tuple[float, ...]
-    peak_gib: float
-    """Of the GPU, in tensors, while it ran."""
-
-
-@attrs.define(kw_only=True)
-class Bench:
-    """What the cases share."""
-
-    setting: Setting
-    runs: int
-    steps: int
-    budgets: tuple[float, ...]
-    gpus: tuple[int, ...]
-    step_cache: float
-    figures: list[Figure] = attrs.field(factory=list)
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.setting.device.type == "cuda"
-
-    def measure(self, case: str, work: Callable[[], Any], *, runs: int | None = None) -> Any:
-        """Time some work after a first time that is not counted (`runs=0`: only that first time); print and keep it."""
-        seconds = []
-        made = None
-        wanted = self.runs if runs is None else runs
-        for turn in range(1 + wanted):
-            made = None
-            if turn == min(1, wanted) and self.on_gpu:
-                torch.cuda.reset_peak_memory_stats()
-            self.wait()
-            started = time.perf_counter()
-            made = work()
-            self.wait()
-            seconds.append(time.perf_counter() - started)
-        peak = torch.cuda.max_memory_allocated() / GIBI if self.on_gpu else 0.0
-        counted = seconds[1:] or seconds
-        self.figures.append(Figure(case=case, seconds=tuple(counted), peak_gib=peak))
-        text = " ".join(f"{each:.3f}" for each in counted)
-        say(case, f"{text} s (first {seconds[0]:.2f}), peak {peak:.1f} GiB")
-        return made
-
-    def wait(self) -> None:
-        if self.on_gpu:
-            torch.cuda.synchronize()
-
-
-def say(case: str, text: str) -> None:
-    print(f"{case:40} {text}", flush=True)
-
-
-def apart(made: Tensor, expected: Tensor) -> str:
-    """Return how far two results are apart, as a share of their norm."""
-    made, expected = made.float().cpu(), expected.float().cpu()
-    return f"{((made - expected).norm() / expected.norm()).item():.2e}"
-
-
-def free() -> None:
-    """Give back what is not used any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def prepared(bench: Bench, how: str) -> Any:
@@ -308,21 +236,6 @@ def call_memory(bench: Bench) -> None:
         free()
 
 
-@contextmanager
-def limited(gib: float) -> Iterator[None]:
-    """Forbid the allocator more than this."""
-    free()
-    if not torch.cuda.is_available():
-        yield
-        return
-    whole = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(gib * GIBI / whole)
-    try:
-        yield
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-
-
 def gpus(bench: Bench) -> None:
     recipe = Recipe(source=RandomSource(bench.setting), dtype=bench.setting.dtype)
     alone = Engine(recipe, device=bench.setting.device)
@@ -373,14 +286,6 @@ CASES = {
     "gpus": gpus,
     "reference": reference,
 }
-
-
-def show(figures: list[Figure]) -> None:
-    """Print a line for each case."""
-    table = Table("case", "seconds", "GPU, GiB")
-    for figure in figures:
-        table.add_row(figure.case, " ".join(f"{each:.3f}" for each in figure.seconds), f"{figure.peak_gib:.1f}")
-    Console().print(table)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -210,5 +211,5 @@ class RandomNetworks(Networks):
         )
         return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
 
-    def texts(self, prompts: Sequence[str]) -> list[Tensor]:
+    def texts(self, prompts: Sequence[str], *, folder: Path | None = None) -> list[Tensor]:
         return [prompt(self._setting, seed=seed).cpu() for seed, _ in enumerate(prompts)]

@@ -12,9 +12,10 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.depth_export import DepthFormat
-from ex4d_core.errors import Ex4dError
+from ex4d_core.errors import Ex4dError, describe
+from ex4d_core.masking.options import MaskOptions
+from ex4d_core.masking.sheet import write_masks
 from ex4d_core.pipeline import Shot, StageRecord
-from ex4d_core.plugins import describe
 from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.session import Session
 from ex4d_core.stray_output import stray_output
@@ -94,6 +95,32 @@ def depth_batch(
 ) -> list[Outcome]:
     """Write the depth of every clip and say how each ended."""
     write = partial(export_depth, formats=formats, preview=preview)
+    return [
+        _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
+    ]
+
+
+def mask_batch(
+    session: Session, clips: Sequence[Path], folders: Sequence[Path], *, options: MaskOptions, count: int, depth: bool
+) -> list[Outcome]:
+    """Write simulated masks of every clip, with or without its depth, to look at, and say how each ended."""
+
+    def write(shot: Shot) -> Exported:
+        assert shot.folder is not None, "masks need a run folder"
+        scene, seed = shot.scene if depth else shot.video, session.config.seed
+        with session.reporter.stage("masks") as progress:
+            files = write_masks(
+                scene,
+                shot.folder,
+                options=options,
+                seeds=range(seed, seed + count),
+                builder=session.mesh_builder(),
+                renderer=session.renderer(),
+                device=session.device,
+                progress=progress,
+            )
+        return Exported(files=files, records=tuple(shot.records))
+
     return [
         _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
     ]

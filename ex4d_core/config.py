@@ -21,7 +21,7 @@ Options = TypeVar("Options")
 Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
 
-SECTIONS = ("video", "lens", *ROLES)
+SECTIONS = ("video", "lens", "path", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
 
 
@@ -62,6 +62,23 @@ class LensOptions:
 
 
 @attrs.frozen(kw_only=True)
+class PathOptions:
+    """What holds for every camera path."""
+
+    frames: int | None = option(
+        None,
+        help="how many frames a path has, and so the output; as many as the clip if left out",
+        validator=attrs.validators.optional(attrs.validators.ge(1)),
+    )
+    relative_to: Literal["auto", "source", "world"] = option(
+        "auto",
+        help="source: paths go along with a source camera that moves; world: they do not; auto: moves go along and "
+        "paths of files do not",
+    )
+    source_cameras: str | None = option(None, help="file with the source camera's poses, in units of the depth")
+
+
+@attrs.frozen(kw_only=True)
 class ComponentConfig:
     """A component by name and the options given for it, not checked yet: only its plugin knows them."""
 
@@ -92,6 +109,7 @@ class RunConfig:
     """Camera paths, as `--cam` takes them."""
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
+    path: PathOptions = PathOptions()
     depth: ComponentConfig = ComponentConfig()
     mesh: ComponentConfig = ComponentConfig()
     trajectory: ComponentConfig = ComponentConfig()
@@ -191,6 +209,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     tables: Tree = {role: _component(role, tree.get(role, {})) for role in ROLES}
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
+    tables["path"] = make_options(PathOptions, tree.get("path", {}), "path")
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 
 

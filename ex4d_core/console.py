@@ -166,6 +166,22 @@ def _memory(peak: int, gpu: int) -> str:
     return f"{text}, GPU {gpu / 2**30:.1f} GiB" if gpu else text
 
 
+def masks_json(outcomes: Sequence[Outcome]) -> str:
+    """Return as JSON for each clip its sheet, the statistics of its masks, and error or null."""
+    return json.dumps(
+        [
+            {
+                "clip": str(outcome.clip),
+                "sheet": str(outcome.files["sheet"]) if outcome.files else None,
+                "masks": json.loads(outcome.files["statistics"].read_text()) if outcome.files else [],
+                "error": outcome.error,
+            }
+            for outcome in outcomes
+        ],
+        indent=2,
+    )
+
+
 def outcomes_json(outcomes: Sequence[Outcome]) -> str:
     """Return the outcomes as JSON: for each run its clip, path, files, stages, and error or null."""
     return json.dumps(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 _LABEL_WIDTH = 96
+_FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
 _GAP = 4
 _BACKGROUND = 200  # so that neither black nor white frames melt into it
 
@@ -25,17 +26,18 @@ def contact_sheet(rows: Mapping[str, Tensor], *, columns: int = 6, cell_width: i
     num_frames, height, width = next(iter(rows.values())).shape[:3]
     picks = np.linspace(0, num_frames - 1, min(columns, num_frames)).round().astype(int)
     cell = (cell_width, max(1, round(cell_width * height / width)))
-    strips = [_strip(label, frames[torch.from_numpy(picks)], cell) for label, frames in rows.items()]
+    margin = max(_LABEL_WIDTH, *(cv2.getTextSize(label, _FONT, _SIZE, 1)[0][0] + 12 for label in rows))
+    strips = [_strip(label, frames[torch.from_numpy(picks)], cell, margin) for label, frames in rows.items()]
     gap = np.full((_GAP, strips[0].shape[1], 3), _BACKGROUND, np.uint8)
     stacked = [part for strip in strips for part in (strip, gap)][:-1]
     return torch.from_numpy(np.concatenate(stacked))
 
 
-def _strip(label: str, frames: Tensor, cell: tuple[int, int]) -> np.ndarray:
+def _strip(label: str, frames: Tensor, cell: tuple[int, int], margin: int) -> np.ndarray:
     if frames.ndim == 3:
         frames = (frames.to(torch.uint8) * 255)[..., None].expand(-1, -1, -1, 3)
-    title = np.full((cell[1], _LABEL_WIDTH, 3), _BACKGROUND, np.uint8)
-    cv2.putText(title, label, (6, cell[1] // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    title = np.full((cell[1], margin, 3), _BACKGROUND, np.uint8)
+    cv2.putText(title, label, (6, cell[1] // 2 + 5), _FONT, _SIZE, (0, 0, 0), 1, cv2.LINE_AA)
     gap = np.full((cell[1], _GAP, 3), _BACKGROUND, np.uint8)
     parts = [title]
     for index, frame in enumerate(frames.numpy()):

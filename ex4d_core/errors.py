@@ -6,6 +6,7 @@ Every class derives from `Ex4dError` and, where there is one, from the builtin t
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 
 
@@ -49,3 +50,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean X?' for the known word closest to `word`, or '' if none is close."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def describe(error: BaseException) -> str:
+    """Return an error as one line of bounded length: its class and its message."""
+    text = textwrap.shorten(str(error), 300, placeholder=" ...")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""Downloading the weights of a component from the Hugging Face hub into the hub's own cache.
+"""Downloading from the Hugging Face hub: the weights of a component into the hub's own cache, and parts of data sets.
 
 What is large is written here, so that a download that was cut or killed goes on in the middle of a file: the hub's
 client starts such a file again. The rest, links and lists included, is left to that client.
@@ -19,7 +19,7 @@ import attrs
 from ex4d_core.config import make_config, make_options, parse_settings, refuse_unknown
 from ex4d_core.errors import DownloadFailed, InvalidInput, OutputFailed
 from ex4d_core.hub import HubFiles, check_name, huggingface_hub
-from ex4d_core.hub_errors import explained
+from ex4d_core.hub_errors import ANOTHER_DISK, explained
 from ex4d_core.plugins import Offer
 from ex4d_core.progress import Progress
 from ex4d_core.registry import Registry
@@ -85,18 +85,20 @@ class Checkpoint:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What a component needs from the hub, as it was when the hub was asked."""
+    """What is needed from the hub, as it was when the hub was asked."""
 
-    offer: Offer
     checkpoints: tuple[Checkpoint, ...]
     cache: Path
-    """The folder that the hub's client keeps everything in."""
+    """The folder that everything is kept in, as the hub's client does."""
     missing: int
     """Bytes that are still to come."""
     free: int
     """Bytes that the disk of the cache has free."""
-    notice: str
-    """Terms that restrict what results of these weights may be used for, or ''."""
+
+    @property
+    def elsewhere(self) -> str:
+        """What to do where the disk is full, besides making room."""
+        return "choose a folder on another disk"
 
     def check_room(self) -> None:
         """Refuse a download that cannot fit.
@@ -107,12 +109,25 @@ class Plan:
         if self.missing > self.free:
             raise OutputFailed(
                 f"{self.missing / 1e9:.1f} GB are to be downloaded and the disk of {self.cache} has "
-                f"{self.free / 1e9:.1f} GB free; make room, or put the hub's cache on another disk: "
-                f"HF_HOME=/another/disk ex4d fetch {self.offer.name}"
+                f"{self.free / 1e9:.1f} GB free; make room, or {self.elsewhere}"
             )
 
 
-def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | None = None) -> Plan:
+@attrs.frozen(kw_only=True)
+class WeightsPlan(Plan):
+    """What a component needs, in the hub's own cache."""
+
+    offer: Offer
+    notice: str
+    """Terms that restrict what results of these weights may be used for, or ''."""
+
+    @property
+    def elsewhere(self) -> str:
+        """What to do where the disk is full, besides making room."""
+        return f"{ANOTHER_DISK}=/another/disk ex4d fetch {self.offer.name}"
+
+
+def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | None = None) -> WeightsPlan:
     """Ask the hub what a component needs, and look for it on this machine.
 
     Args:
@@ -136,7 +151,7 @@ def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | No
     return make_plan(offer, make_options(offer.provider.options, given, offer.role))
 
 
-def make_plan(offer: Offer, options: object) -> Plan:
+def make_plan(offer: Offer, options: object) -> WeightsPlan:
     """Ask the hub what a component needs with these options, and look for it on this machine.
 
     Raises:
@@ -146,19 +161,38 @@ def make_plan(offer: Offer, options: object) -> Plan:
         PluginFailed: the package huggingface_hub is not installed.
     """
     _check_has_weights(offer)
-    needed = offer.weights(options)
+    cache = Path(huggingface_hub().constants.HF_HUB_CACHE)
+    plan = look_up(offer.weights(options), cache)
+    return WeightsPlan(**attrs.asdict(plan, recurse=False), offer=offer, notice=offer.provider.notice_for(options))
+
+
+def look_up(needed: Iterable[HubFiles], cache: Path) -> Plan:
+    """Ask the hub for files, and look for them on this machine.
+
+    Args:
+        needed: which files of which repositories.
+        cache: where they are to be kept, as the hub's client keeps them.
+
+    Raises:
+        InputNotFound: a name is not one on the hub.
+        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        PluginFailed: the package huggingface_hub is not installed.
+    """
+    needed = list(needed)
     for files in needed:
         check_name(files)
-    cache = Path(huggingface_hub().constants.HF_HUB_CACHE)
-    checkpoints = tuple(_look_up(files, cache) for files in needed)
+    return plan_of((_look_up(files, cache) for files in needed), cache)
+
+
+def plan_of(checkpoints: Iterable[Checkpoint], cache: Path) -> Plan:
+    """Return the plan for what has been looked up, or for a part of it."""
+    checkpoints = tuple(checkpoints)
     parent = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
     return Plan(
-        offer=offer,
         checkpoints=checkpoints,
         cache=cache,
         missing=sum(checkpoint.missing for checkpoint in checkpoints),
         free=shutil.disk_usage(parent).free,
-        notice=offer.provider.notice_for(options),
     )
 
 
@@ -175,7 +209,7 @@ def download(plan: Plan, progress: Progress) -> list[Path]:
     """
     plan.check_room()
     tally = _Tally(plan.missing, progress)
-    return [_bring(checkpoint, tally, plan.cache) for checkpoint in plan.checkpoints]
+    return [_bring(checkpoint, tally, plan) for checkpoint in plan.checkpoints]
 
 
 def _check_has_weights(offer: Offer) -> None:
@@ -201,13 +235,15 @@ class _Tally:
 def _look_up(files: HubFiles, cache: Path) -> Checkpoint:
     hub = huggingface_hub()
     with explained(files, cache):
-        facts = hub.HfApi().model_info(files.repo, revision=files.revision, files_metadata=True, timeout=_PATIENCE)
-    folder = cache / hub.file_download.repo_folder_name(repo_id=files.repo, repo_type="model")
+        facts = hub.HfApi().repo_info(
+            files.repo, repo_type=files.kind, revision=files.revision, files_metadata=True, timeout=_PATIENCE
+        )
+    folder = cache / hub.file_download.repo_folder_name(repo_id=files.repo, repo_type=files.kind)
     remote = tuple(_remote(sibling, folder, facts.sha) for sibling in facts.siblings if files.wants(sibling.rfilename))
     for pattern in files.patterns:
         if not any(attrs.evolve(files, patterns=(pattern,)).wants(file.path) for file in remote):
             raise DownloadFailed(
-                f"{files.repo} ({files.revision}) has no file {pattern} on the hub, so it is no such checkpoint; "
+                f"{files.repo} ({files.revision}) has no file {pattern} on the hub, so it is not what is meant; "
                 "check the names that were given"
             )
     return Checkpoint(files=files, commit=facts.sha, remote=remote)
@@ -224,17 +260,17 @@ def _remote(sibling: Any, folder: Path, commit: str) -> RemoteFile:
     )
 
 
-def _bring(checkpoint: Checkpoint, tally: _Tally, cache: Path) -> Path:
+def _bring(checkpoint: Checkpoint, tally: _Tally, plan: Plan) -> Path:
     hub, files = huggingface_hub(), checkpoint.files
     wanted = [file for file in checkpoint.remote if not file.is_here]
-    with explained(files, cache):
+    with explained(files, plan.cache, elsewhere=plan.elsewhere):
         for file in wanted:
             file.link.unlink(missing_ok=True)  # a damaged one, which the client would take for whole
             file.blob.unlink(missing_ok=True)
         _receive_large(checkpoint, [file for file in wanted if file.sha256], tally)
         with _quiet(hub):
             asked = {"revision": files.revision, "allow_patterns": list(files.patterns)}
-            folder = Path(hub.snapshot_download(files.repo, **asked))
+            folder = Path(hub.snapshot_download(files.repo, repo_type=files.kind, cache_dir=plan.cache, **asked))
     tally.add(sum(file.size for file in wanted if not file.sha256))
     for file in checkpoint.remote:
         if _size(file.link) != file.size:
@@ -258,7 +294,8 @@ def _receive(file: RemoteFile, checkpoint: Checkpoint, tally: _Tally) -> None:
     with hub.utils.WeakFileLock(file.part.with_suffix(".lock")):
         if _size(file.blob) == file.size:  # another process has brought it meanwhile
             return
-        url = hub.hf_hub_url(checkpoint.files.repo, file.path, revision=checkpoint.commit)
+        files = checkpoint.files
+        url = hub.hf_hub_url(files.repo, file.path, repo_type=files.kind, revision=checkpoint.commit)
         source = Source(url=url, size=file.size, name=f"{file.path} of {checkpoint.files.repo}")
         if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != file.sha256:
             file.part.unlink()

@@ -11,10 +11,10 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from ex4d_core.fetch import Plan
+from ex4d_core.fetch import WeightsPlan
 
 
-def plan_tables(plan: Plan) -> Iterator[RenderableType]:
+def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     """Yield what is needed, what is here already, and the terms."""
     provider = plan.offer.provider
     if not plan.checkpoints:
@@ -36,7 +36,7 @@ def plan_tables(plan: Plan) -> Iterator[RenderableType]:
         yield f"notice: {escape(plan.notice)}"
 
 
-def plan_json(plan: Plan, folders: list[Path] | None) -> str:
+def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
     """Return the plan as JSON, with the folders once they are there."""
     places = [None] * len(plan.checkpoints) if folders is None else [str(folder) for folder in folders]
     return json.dumps(

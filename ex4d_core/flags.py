@@ -23,9 +23,19 @@ class Flag(NamedTuple):
         return self.name[2:].replace("-", "_")
 
 
-_VIDEO, _SCENE, RUN, _FILL = "Clip", "Depth and lens", "Run", "Filling in"
+_VIDEO, _SCENE, RUN, _FILL, _PATH = "Clip", "Depth and lens", "Run", "Filling in", "Camera path"
 FLAGS = (
-    Flag("--cam", "cam", list[str], "Camera path: 30, -75, 180, -90..90, orbit:yaw=-75,pitch=10; repeatable.", RUN),
+    Flag("--cam", "cam", list[str], "Camera path: 30, -90..90, orbit:yaw=-75 then dolly, FILE; repeatable.", _PATH),
+    Flag("--look-at", "trajectory.look_at", str, "What to go around: auto, a pixel X,Y, a depth, nearest.", _PATH),
+    Flag("--path-frames", "path.frames", int, "Frames of the output; as many as the clip by default.", _PATH),
+    Flag(
+        "--relative-to",
+        "path.relative_to",
+        str,
+        "Paths go along with a source camera that moves: source, world.",
+        _PATH,
+    ),
+    Flag("--source-cameras", "path.source_cameras", str, "File with the poses of the source camera.", _PATH),
     Flag("--backbone", "backbone.name", str, "Fills in what is hidden; see `ex4d plugins list`.", _FILL),
     Flag("--prompt", "prompt", str, "Text that describes the video, for backbones that read it.", _FILL),
     Flag("--seed", "seed", int, "Fixes every random choice.", _FILL),
@@ -51,6 +61,8 @@ FLAGS = (
 )
 FILL_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == _FILL)
 """Those of the last stage."""
+PATH_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == _PATH)
+"""Those that say where the camera goes."""
 
 
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pluggy
 
-from ex4d_core.provider import Provider
+from ex4d_core.provider import Command, Provider
 
 hookspec = pluggy.HookspecMarker("ex4d")
 hookimpl = pluggy.HookimplMarker("ex4d")
 
-PLUGIN_API = 1
+PLUGIN_API = 2
 """Goes up by one when something is added or changed that a plugin could notice. A plugin's module may say the number
 that it was written for, `EX4D_API = 1`; one that says nothing counts as 1."""
 
@@ -42,3 +42,8 @@ def ex4d_renderers() -> list[Provider]:  # type: ignore[empty-body]
 @hookspec
 def ex4d_backbones() -> list[Provider]:  # type: ignore[empty-body]
     """Offer ways to fill in what the guidance does not know."""
+
+
+@hookspec
+def ex4d_commands() -> list[Command]:  # type: ignore[empty-body]
+    """Offer sub-commands of `ex4d`."""

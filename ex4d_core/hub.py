@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 @attrs.frozen(kw_only=True)
 class HubFiles:
-    """Files that a component needs of one checkpoint."""
+    """Files that are needed of one repository: the weights of a component, or a part of a data set."""
 
     repo: str
     """OWNER/NAME on the hub, or a folder of this machine that holds the same files."""
@@ -31,6 +31,9 @@ class HubFiles:
     patterns: tuple[str, ...] = ("*",)
     """Which files are needed, each pattern matching at least one, such as `vae/*.safetensors`; `*` goes through
     folders too."""
+
+    kind: Literal["model", "dataset"] = "model"
+    """What the hub calls such a repository; models and data sets of one name are two things."""
 
     def folder(self) -> Path | None:
         """Return the folder of this machine that `repo` names, or None where there is none."""
@@ -64,7 +67,7 @@ def cached(files: HubFiles) -> Path | None:
     hub = huggingface_hub()
     asked = {"revision": files.revision, "allow_patterns": list(files.patterns), "local_files_only": True}
     try:
-        folder = Path(hub.snapshot_download(files.repo, **asked))
+        folder = Path(hub.snapshot_download(files.repo, repo_type=files.kind, **asked))
     except hub.errors.LocalEntryNotFoundError:
         return None
     there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}

@@ -12,10 +12,18 @@ from ex4d_core.hub import HubFiles, huggingface_hub
 
 _AGAIN = "the same command goes on where it stopped"
 
+ANOTHER_DISK = "put the hub's cache on another disk: HF_HOME"
+"""How weights find more room."""
+
 
 @contextmanager
-def explained(files: HubFiles, cache: Path) -> Iterator[None]:
+def explained(files: HubFiles, cache: Path, *, elsewhere: str = ANOTHER_DISK) -> Iterator[None]:
     """Turn what the hub's client raises about these files into errors of ours.
+
+    Args:
+        files: that are asked for.
+        cache: where they are kept.
+        elsewhere: what else to do where that is full, besides making room.
 
     Raises:
         DownloadFailed: the hub cannot be reached, or does not give what is asked for.
@@ -26,12 +34,13 @@ def explained(files: HubFiles, cache: Path) -> Iterator[None]:
     except Ex4dError:
         raise
     except (OSError, huggingface_hub().errors.HTTPError) as error:
-        raise _explanation(error, files, cache) from error
+        raise _explanation(error, files, cache, elsewhere) from error
 
 
-def _explanation(error: Exception, files: HubFiles, cache: Path) -> Ex4dError:
+def _explanation(error: Exception, files: HubFiles, cache: Path, elsewhere: str) -> Ex4dError:
     hub = huggingface_hub()
-    errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{files.repo}"
+    place = files.repo if files.kind == "model" else f"{files.kind}s/{files.repo}"
+    errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{place}"
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # the client looked into its cache, in vain, because of something else
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -60,21 +69,19 @@ def _explanation(error: Exception, files: HubFiles, cache: Path) -> Ex4dError:
         )
     if status is not None:
         return DownloadFailed(f"the hub answered {status} for {files.repo}; try again later, {_AGAIN}")
-    return _local(error, cache) or DownloadFailed(
+    return _local(error, cache, elsewhere) or DownloadFailed(
         f"the hub ({hub.constants.ENDPOINT}) cannot be reached for {files.repo}: {_reason(error)}; check the network, "
         f"{_AGAIN}"
     )
 
 
-def _local(error: Exception, cache: Path) -> OutputFailed | None:
+def _local(error: Exception, cache: Path, elsewhere: str) -> OutputFailed | None:
     """Return what is wrong with the disk, or None where it is something else."""
     if not isinstance(error, OSError) or error.errno is None or isinstance(error, ConnectionError | TimeoutError):
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputFailed(
-            f"the disk of {cache} is full; make room, or put the hub's cache on another disk by HF_HOME: {_AGAIN}"
-        )
-    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; mend that, or set HF_HOME")
+        return OutputFailed(f"the disk of {cache} is full; make room, or {elsewhere}; {_AGAIN}")
+    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; mend that, or {elsewhere}")
 
 
 def _reason(error: Exception) -> str:

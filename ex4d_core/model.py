@@ -133,4 +133,4 @@ def _in_scene(path: CameraPath, scene: Scene) -> CameraPath:
     """Return a path around a subject at distance 1 as one around the subject of the scene, with the scene's lens."""
     poses = torch.clone(path.world_to_camera)
     poses[:, :3, 3] *= nearest_distance(scene.depth)
-    return CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics_at(0))
+    return attrs.evolve(path, world_to_camera=poses, intrinsics=scene.depth.intrinsics_at(0))

@@ -25,6 +25,7 @@ from ex4d_core.lens import given_intrinsics
 from ex4d_core.memory import Cost, measured
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import TrajectoryGenerator
+from ex4d_core.source_cameras import with_source_cameras
 from ex4d_core.store import Store, content_key, tensor_hash
 from ex4d_core.trajectory import GivenPath
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
@@ -134,12 +135,19 @@ class Shot:
 
         return self.produce("depth", self.depth_inputs, DEPTH, prepare)
 
+    def stored_depth(self) -> DepthVideo | None:
+        """Return the estimator's depth if a run has left it in the run folder."""
+        return self.store.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.store else None
+
     @cached_property
     def scene(self) -> Scene:
         """The frames and their depth, with the intrinsics that the user gave, if any."""
         video, depth = self.video, self.estimated_depth
         intrinsics = given_intrinsics(self.session.config.lens, video)
-        return Scene(video=video, depth=stages.with_intrinsics(depth, intrinsics))
+        depth = stages.with_intrinsics(depth, intrinsics)
+        if file := self.session.config.path.source_cameras:
+            depth = with_source_cameras(depth, Path(file), video)
+        return Scene(video=video, depth=depth)
 
     @cached_property
     def lens_inputs(self) -> Tree:
@@ -149,6 +157,14 @@ class Shot:
         facts = attrs.asdict(lens)
         # What is in the file decides, not what it is called.
         return facts if file is None else {**facts, "intrinsics": tree_hash(file) if file.is_file() else None}
+
+    @cached_property
+    def motion_inputs(self) -> Tree:
+        """What decides how long paths are, what they are relative to, and how the source camera moves."""
+        options = self.session.config.path
+        file = Path(options.source_cameras) if options.source_cameras else None
+        poses = None if file is None or not file.exists() else tree_hash(file)
+        return {"frames": options.frames, "source_cameras": poses}
 
     def take(self, cam: str | CameraPath) -> Take:
         """Return the shot along a camera path: as `--cam` writes it, or given, with the lens and size it has."""
@@ -198,15 +214,36 @@ class Take:
             ComponentNotFound: there is no such move.
         """
         self.shot = shot
+        options = shot.session.config.path
         self._generator: Callable[[], TrajectoryGenerator]
+        self._num_frames = options.frames
         if isinstance(cam, CameraPath):
             self._path_inputs: Tree = {"given": path_key(cam)}
             self._generator = partial(GivenPath, cam)
-            self.cam = f"given-{path_key(cam)[:8]}"
+            self.cam, is_given = f"given-{path_key(cam)[:8]}", True
+            if cam.frames is not None:
+                self._num_frames = cam.num_frames
         else:
-            self._path_inputs = shot.session.choose_trajectory(cam).identity()
+            chosen = shot.session.choose_trajectory(cam)
+            self._path_inputs, is_given = chosen.identity(), chosen.is_given
             self._generator = partial(shot.session.trajectory, cam)
             self.cam = cam
+        self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
+
+    @cached_property
+    def path(self) -> CameraPath:
+        """The poses of the new camera, in the world: the source camera of frame 0."""
+        scene, generator = self.shot.scene, self._generator()
+        path = stages.plan_path(scene, generator, num_frames=self._num_frames, follow=self._follow)
+        doubts: Callable[[Scene], list[str]] = getattr(generator, "doubts", lambda scene: [])
+        for doubt in doubts(scene):
+            self.shot.session.reporter.warn(doubt)
+        return path
+
+    @property
+    def scene(self) -> Scene:
+        """The frames of the clip that the output shows, one for each of its own, and their depth."""
+        return stages.retimed(self.shot.scene, self.guidance.cameras)
 
     @cached_property
     def guidance_inputs(self) -> Tree:
@@ -216,6 +253,7 @@ class Take:
             "depth": self.shot.depth_inputs,
             "lens": self.shot.lens_inputs,
             "trajectory": self._path_inputs,
+            "motion": {**self.shot.motion_inputs, "follow": self._follow},
             "mesh": session.choose("mesh").identity(),
             "renderer": session.choose("renderer").identity(),
             "fps": str(self.shot.fps),
@@ -228,12 +266,22 @@ class Take:
 
         def prepare() -> Work[Guidance]:
             scene, builder, renderer = self.shot.scene, session.mesh_builder(), session.renderer()
-            path = stages.plan_path(scene, self._generator())
+            path = self.path
             return lambda progress, _: stages.render_guidance(
                 scene, path, builder, renderer, device=session.device, progress=progress
             )
 
         return self.shot.produce("guidance", self.guidance_inputs, GUIDANCE, prepare)
+
+    def stored_guidance(self) -> Guidance | None:
+        """Return the guidance if a run has left it in the run folder."""
+        store = self.shot.store
+        return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
+
+    def stored_video(self) -> Video | None:
+        """Return the result if a run has left it in the run folder."""
+        store = self.shot.store
+        return store.load("result", content_key(self.video_inputs), VIDEO.load) if store else None
 
     @cached_property
     def video_inputs(self) -> Tree:
@@ -284,7 +332,7 @@ def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent)
         start=options.start,
         stride=options.stride,
         num_frames=options.num_frames,
-        size=_size(options, clip),
+        size=frame_size(options, clip),
         fit=options.fit,
         progress=progress,
     )
@@ -292,8 +340,9 @@ def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent)
 
 
 def path_key(path: CameraPath) -> str:
-    """Return a hash of the poses and the lens of a path."""
-    return content_key({"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))})
+    """Return a hash of the poses, the lens and the time of a path."""
+    facts = {"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))}
+    return content_key(facts if path.frames is None else {**facts, "frames": path.frames})
 
 
 def _clip_hash(clip: Path) -> str:
@@ -307,7 +356,12 @@ def _usual_rate(fps: float) -> Fraction:
     return near[0] if near else Fraction(fps).limit_denominator(1000)
 
 
-def _size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
+def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
+    """Return the width and height that the options ask for, or None where frames keep the clip's own.
+
+    Raises:
+        InvalidInput: the size cannot be read.
+    """
     if options.size is None:
         return None
     if options.size == "ex4d":

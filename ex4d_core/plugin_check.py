@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ex4d_core.config import make_options
-from ex4d_core.errors import Ex4dError, InputNotFound, InvalidConfig, PluginFailed
+from ex4d_core.errors import ComponentNotFound, Ex4dError, InputNotFound, InvalidConfig, PluginFailed
 from ex4d_core.hub import cached
 from ex4d_core.plugin_tables import named
 from ex4d_core.plugins import Offer, Plugins, Problem
@@ -68,14 +68,16 @@ def check_plugins(
 
     Raises:
         InvalidConfig: the device does not exist here.
-        ComponentNotFound: nothing has that name.
+        ComponentNotFound: no component or plugin that is wrong has that name.
         PluginFailed: pytest is not installed.
     """
-    offers, problems = (plugins.offers, plugins.problems) if name is None else named(plugins, name)
+    asked = plugins if name is None else named(plugins, name)
+    if not asked.offers and not asked.problems:
+        raise ComponentNotFound(f"{name!r} offers no component, only commands, which have no contract to check")
     _check_device(device)
     given = settings or {}
-    done = [_check(offer, given.get(offer.role), device) for offer in track(offers, progress)]
-    return Checks(checks=tuple(done), problems=tuple(problems))
+    done = [_check(offer, given.get(offer.role), device) for offer in track(asked.offers, progress)]
+    return Checks(checks=tuple(done), problems=asked.problems)
 
 
 def _check_device(name: str) -> None:

@@ -10,13 +10,15 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from ex4d_core.commands import CommandOffer, commands_by_name
 from ex4d_core.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
+from ex4d_core.offered import Offered
 from ex4d_core.plugins import Offer, Plugins, Problem
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
-    """Yield a table of components and, where there are any, tables of problems."""
+    """Yield a table of components and, where there are any, tables of commands and of problems."""
     table = Table("role", "name", "what it does", "licence", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
@@ -24,10 +26,20 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
             offer.role, offer.name, escape(offer.provider.summary), escape(offer.provider.licence), escape(origin)
         )
     yield table
+    if plugins.commands:
+        yield _commands_table(plugins.commands)
     for title, left_out in (("left out", True), ("works, but", False)):
         problems = [problem for problem in plugins.problems if problem.left_out is left_out]
         if problems:
             yield _problems_table(title, problems)
+
+
+def _commands_table(commands: Iterable[CommandOffer]) -> Table:
+    table = Table("command", "what it does", "licence", "from", title="commands", title_justify="left")
+    for name, offer in commands_by_name(commands).items():
+        origin = f"{offer.distribution} {offer.version}"
+        table.add_row(*map(escape, (f"ex4d {name}", offer.command.summary, offer.command.licence, origin)))
+    return table
 
 
 def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
@@ -38,20 +50,25 @@ def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
     return table
 
 
-def named(plugins: Plugins, name: str) -> tuple[list[Offer], list[Problem]]:
-    """Return what has a name: components, those of a plugin or a distribution, and plugins that do not work.
+def named(plugins: Plugins, name: str) -> Plugins:
+    """Return what has a name: components and commands, those of a plugin or a distribution, and what is wrong.
 
     Raises:
         ComponentNotFound: nothing has that name.
     """
-    offers = [offer for offer in plugins.offers if name in (offer.name, offer.plugin, offer.distribution)]
-    problems = [problem for problem in plugins.problems if name in (problem.plugin, problem.distribution)]
-    if not offers and not problems:
-        known = {o.name for o in plugins.offers} | {p.plugin for p in plugins.problems}
+
+    def is_meant(offer: Offered) -> bool:
+        return name in (offer.name, offer.plugin, offer.distribution)
+
+    offers = tuple(filter(is_meant, plugins.offers))
+    commands = tuple(filter(is_meant, plugins.commands))
+    problems = tuple(problem for problem in plugins.problems if name in (problem.plugin, problem.distribution))
+    if not (offers or commands or problems):
+        known = {o.name for o in (*plugins.offers, *plugins.commands)} | {p.plugin for p in plugins.problems}
         raise ComponentNotFound(
             f"there is no component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list"
         )
-    return offers, problems
+    return Plugins(offers=offers, commands=commands, problems=problems)
 
 
 def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
@@ -60,23 +77,35 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
     Raises:
         ComponentNotFound: nothing has that name.
     """
-    offers, problems = named(plugins, name)
-    for problem in problems:
+    found = named(plugins, name)
+    for problem in found.problems:
         yield escape(problem.sentence())
-    for offer in offers:
+    for offer in found.offers:
         yield f"[bold]{offer.role} {offer.name}[/]: {escape(offer.provider.summary)}"
         yield f"licence: {escape(offer.provider.licence)}; from {offer.distribution} {offer.version}"
         if offer.provider.notice:
             yield f"notice: {escape(offer.provider.notice)}"
-        if offer.provider.needs:
-            missing = offer.missing_needs()
-            lack = f", of which {', '.join(missing)} is not installed" if missing else ""
-            yield f"needs: {', '.join(offer.provider.needs)}{lack}"
-            if missing:
-                yield f"type: {escape(' && '.join(offer.install_commands()))}"
+        yield from _needs(offer)
         if offer.provider.weights:
             yield f"weights: type ex4d fetch {offer.name}"
         yield _options_table(offer)
+    for typed, command in commands_by_name(plugins.commands).items():
+        if command not in found.commands:
+            continue
+        yield f"[bold]command {command.name}[/]: {escape(command.command.summary)}"
+        licence = f"licence: {escape(command.command.licence)}; " if command.command.licence else ""
+        yield f"{licence}from {command.distribution} {command.version}"
+        yield from _needs(command)
+        yield f"options: type ex4d {typed} --help"
+
+
+def _needs(offer: Offered) -> Iterator[RenderableType]:
+    if offer.said.needs:
+        missing = offer.missing_needs()
+        lack = f", of which {', '.join(missing)} is not installed" if missing else ""
+        yield f"needs: {', '.join(offer.said.needs)}{lack}"
+        if missing:
+            yield f"type: {escape(' && '.join(offer.install_commands()))}"
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
@@ -88,7 +117,7 @@ def findings_table(findings: Iterable[Finding]) -> Table:
 
 
 def as_json(plugins: Plugins) -> str:
-    """Return components and problems as JSON."""
+    """Return components, commands and problems as JSON."""
     components = [
         {
             "role": offer.role,
@@ -102,8 +131,19 @@ def as_json(plugins: Plugins) -> str:
         }
         for offer in plugins.offers
     ]
+    commands = [
+        {
+            "name": name,
+            "summary": offer.command.summary,
+            "licence": offer.command.licence,
+            "distribution": offer.distribution,
+            "version": offer.version,
+            "missing": list(offer.missing_needs()),
+        }
+        for name, offer in commands_by_name(plugins.commands).items()
+    ]
     problems = [attrs.asdict(problem) for problem in plugins.problems]
-    return json.dumps({"components": components, "problems": problems}, indent=2)
+    return json.dumps({"components": components, "commands": commands, "problems": problems}, indent=2)
 
 
 def _options_table(offer: Offer) -> RenderableType:

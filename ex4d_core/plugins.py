@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import reprlib
 import textwrap
@@ -15,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import TypeVar
 
 import attrs
 import pluggy
@@ -24,10 +23,12 @@ from packaging.utils import canonicalize_name
 
 import ex4d_core
 from ex4d_core import hookspecs
-from ex4d_core.errors import PluginFailed, nearest
+from ex4d_core.commands import CommandOffer, command_clashes
+from ex4d_core.errors import PluginFailed, describe, nearest
 from ex4d_core.hub import HubFiles
 from ex4d_core.installed import upgrade_command
-from ex4d_core.provider import Provider
+from ex4d_core.offered import Offered
+from ex4d_core.provider import Command, Provider
 from ex4d_core.stray_output import stray_output
 
 BUILTINS = ("ex4d_core.builtin.plugin",)
@@ -47,6 +48,13 @@ ROLES = {
 }
 """Each role and the hook that offers components for it."""
 
+COMMANDS = "ex4d_commands"
+"""The hook that offers sub-commands."""
+
+HOOKS = (*ROLES.values(), COMMANDS)
+
+_Kind = TypeVar("_Kind", Provider, Command)
+
 SLOW = 1.0
 """Seconds that asking one plugin may take before people are told who makes them wait."""
 
@@ -56,45 +64,26 @@ class _OtherCore(PluginFailed):
 
 
 @attrs.frozen(kw_only=True)
-class Offer:
+class Offer(Offered):
     """A component that an installed plugin provides."""
 
     role: str
     provider: Provider
-    plugin: str
-    """Name of the entry point."""
-    distribution: str
-    version: str
 
     @property
-    def name(self) -> str:
-        """What users type."""
-        return self.provider.name
+    def said(self) -> Provider:
+        """What the plugin says of it."""
+        return self.provider
+
+    @property
+    def title(self) -> str:
+        """Its role and name."""
+        return f"{self.role} {self.name!r}"
 
     @property
     def builtin(self) -> bool:
         """Whether it came with the core."""
         return self.distribution == CORE_DISTRIBUTION
-
-    def missing_needs(self) -> tuple[str, ...]:
-        """Return the modules that it needs and that cannot be found, without importing them."""
-        return tuple(need for need in self.provider.needs if not _can_be_found(need))
-
-    def install_commands(self) -> tuple[str, ...]:
-        """Return the commands that bring what is missing."""
-        return self.provider.install or tuple(f"pip install {need}" for need in self.missing_needs())
-
-    def check_needs(self) -> None:
-        """Refuse a component that cannot work here.
-
-        Raises:
-            PluginFailed: a module that it needs is missing.
-        """
-        if missing := self.missing_needs():
-            raise PluginFailed(
-                f"the {self.role} {self.name!r} needs {' and '.join(missing)}, which is not installed "
-                f"(licence: {self.provider.licence}); type: {' && '.join(self.install_commands())}"
-            )
 
     def obstacle(self, device_type: str) -> str:
         """Return why it is not worth choosing on a kind of device, or ''."""
@@ -144,20 +133,7 @@ class Offer:
         try:
             return [str(sentence) for sentence in advise(gpu_bytes)]
         except Exception as error:
-            raise PluginFailed(
-                f"the {self.role} {self.name!r} has no advice for this GPU: {describe(error)}"
-            ) from error
-
-    def _imported(self, path: str) -> Any:
-        module, _, name = path.partition(":")
-        try:
-            with stray_output():
-                return getattr(importlib.import_module(module), name)
-        except (Exception, SystemExit) as error:
-            raise PluginFailed(
-                f"the {self.role} {self.name!r} of {self.distribution} {self.version} could not be loaded: "
-                f"{describe(error)}; try `{upgrade_command(self.distribution)}`"
-            ) from error
+            raise PluginFailed(f"the {self.title} has no advice for this GPU: {describe(error)}") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -183,10 +159,11 @@ class Problem:
 
 @attrs.frozen(kw_only=True)
 class Plugins:
-    """What is installed: the components that work, and what is wrong with plugins."""
+    """What is installed: the components and commands that work, and what is wrong with plugins."""
 
     offers: tuple[Offer, ...]
     problems: tuple[Problem, ...]
+    commands: tuple[CommandOffer, ...] = ()
 
     @property
     def broken(self) -> tuple[Problem, ...]:
@@ -216,6 +193,7 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
         disabled = filter(None, os.environ.get("EX4D_DISABLE_PLUGINS", "").split(","))
     unwanted = {name.strip() for name in disabled}
     offers: list[Offer] = []
+    commands: list[CommandOffer] = []
     problems: list[Problem] = []
     for source in _sources():
         if unwanted & {source.plugin, source.distribution}:
@@ -223,27 +201,17 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
         started = time.perf_counter()
         with stray_output() as heard:
             try:
-                offers += _ask(source)
+                its_offers, its_commands = _ask(source)
             except KeyboardInterrupt:  # the user's own Ctrl-C
                 raise
             except BaseException as error:  # a plugin may do anything while it is imported, sys.exit() included
                 problems.append(_problem(source, error))
             else:
+                offers += its_offers
+                commands += its_commands
                 problems += _remarks(source, time.perf_counter() - started, heard.text)
-    return Plugins(offers=tuple(offers), problems=(*problems, *_clashes(offers)))
-
-
-def _can_be_found(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # its parent is missing or broken
-        return False
-
-
-def describe(error: BaseException) -> str:
-    """Return an error as one line of bounded length: its class and its message."""
-    text = textwrap.shorten(str(error), 300, placeholder=" ...")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    problems += [*_clashes(offers), *_command_clashes(commands)]
+    return Plugins(offers=tuple(offers), commands=tuple(commands), problems=tuple(problems))
 
 
 def _sources() -> Iterator[_Source]:
@@ -271,7 +239,7 @@ def _is_about_core(requirement: str) -> bool:
     return canonicalize_name(asked.name) == CORE_DISTRIBUTION and holds_here
 
 
-def _ask(source: _Source) -> list[Offer]:
+def _ask(source: _Source) -> tuple[list[Offer], list[CommandOffer]]:
     """Import one plugin and ask it for its offers, in a manager of its own."""
     _check_core_version(source.wants)
     module = importlib.import_module(source.module)
@@ -280,35 +248,36 @@ def _ask(source: _Source) -> list[Offer]:
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=source.plugin)
     _check_hooks(manager, module)
-    return [
-        Offer(
-            role=role,
-            provider=provider,
-            plugin=source.plugin,
-            distribution=source.distribution,
-            version=source.version,
-        )
+    origin = {"plugin": source.plugin, "distribution": source.distribution, "version": source.version}
+    offers = [
+        Offer(role=role, provider=provider, **origin)
         for role, hook in ROLES.items()
         for providers in getattr(manager.hook, hook)()
-        for provider in _checked(providers, hook)
+        for provider in _checked(providers, hook, Provider)
     ]
+    commands = [
+        CommandOffer(command=command, **origin)
+        for offered in getattr(manager.hook, COMMANDS)()
+        for command in _checked(offered, COMMANDS, Command)
+    ]
+    return offers, commands
 
 
 def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
     implemented = [caller.name for caller in manager.get_hookcallers(module) or ()]
-    if unknown := sorted(set(implemented) - set(ROLES.values())):
-        raise PluginFailed(f"there is no hook {unknown[0]!r}{nearest(unknown[0], ROLES.values())}")
+    if unknown := sorted(set(implemented) - set(HOOKS)):
+        raise PluginFailed(f"there is no hook {unknown[0]!r}{nearest(unknown[0], HOOKS)}")
     if not implemented:
         raise PluginFailed(f"{module.__name__} offers nothing: it has no function marked with @hookimpl")
 
 
-def _checked(providers: object, hook: str) -> list[Provider]:
-    if not isinstance(providers, list) or not all(isinstance(provider, Provider) for provider in providers):
-        raise TypeError(f"{hook} must return a list of Provider, not {reprlib.repr(providers)}")
-    names = [provider.name for provider in providers]
+def _checked(offered: object, hook: str, kind: type[_Kind]) -> list[_Kind]:
+    if not isinstance(offered, list) or not all(isinstance(one, kind) for one in offered):
+        raise TypeError(f"{hook} must return a list of {kind.__name__}, not {reprlib.repr(offered)}")
+    names = [one.name for one in offered]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PluginFailed(f"{hook} offers {twice[0]!r} more than once")
-    return providers
+    return offered
 
 
 def _check_core_version(wants: str) -> None:
@@ -386,3 +355,17 @@ def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:
                 next_step=f"ex4d plugins show {name}",
                 left_out=False,
             )
+
+
+def _command_clashes(commands: Iterable[CommandOffer]) -> Iterator[Problem]:
+    """Yield each plugin whose command's name is taken; it is called by its full name."""
+    for offer, other in command_clashes(commands):
+        yield Problem(
+            plugin=offer.plugin,
+            distribution=offer.distribution,
+            version=offer.version,
+            wants="",
+            error=f"{other} has a command {offer.name!r} too; call this one {offer.full_name}",
+            next_step=f"ex4d {offer.full_name} --help",
+            left_out=False,
+        )

@@ -72,3 +72,26 @@ class Provider:
         """Return the notice, or what the options say where they have a method `notice() -> str` of their own."""
         own: Callable[[], str] | None = getattr(options, "notice", None)
         return self.notice if own is None else own()
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """An offer of a sub-command of `ex4d`, light enough to list: nothing is imported until it is called."""
+
+    name: str = attrs.field(validator=attrs.validators.matches_re(r"[a-z][a-z0-9_-]*"))
+    """What users type after `ex4d`: lower-case letters, digits, `-`, `_`."""
+
+    summary: str = attrs.field(validator=attrs.validators.min_len(1))
+    """One line that says what it does, shown by `ex4d --help`."""
+
+    app: str = attrs.field(validator=_is_import_path)
+    """Where it is, `"package.module:name"`: a Typer app, or a function whose arguments Typer can read."""
+
+    licence: str = ""
+    """SPDX identifier or a short sentence."""
+
+    needs: tuple[str, ...] = ()
+    """Modules that must be importable before it can be called, such as `("viser",)`."""
+
+    install: tuple[str, ...] = ()
+    """Commands that bring what it needs, where `pip install` of the needs' own names would not."""

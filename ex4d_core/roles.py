@@ -44,7 +44,10 @@ class TrajectoryGenerator(Protocol):
     """Moves the camera."""
 
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
-        """Return a pose for each of `num_frames` frames; world = source camera of frame 0."""
+        """Return a pose for each of `num_frames` frames; world = source camera of frame 0.
+
+        A method `motion` (see `ex4d_core.trajectory.Moving`) is optional: it gives the path as a function of time.
+        """
         ...
 
 
@@ -79,7 +82,7 @@ class DiffusionBackbone(Protocol):
 
         Args:
             guidance: what is known.
-            scene: what was filmed, or None where only the guidance was kept.
+            scene: what was filmed, frame by frame what the guidance shows, or None where only that was kept.
             prompt: a text that describes the video, or "".
             seed: fixes every random choice.
             progress: told how far the work is.

@@ -17,14 +17,17 @@ import torch
 
 import ex4d_core
 from ex4d_core.cam import cam_file_part
-from ex4d_core.config import Tree, write_config
+from ex4d_core.config import Tree, make_config, read_config, write_config
 from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.depth_export import DepthFormat, png_error, write_depth
 from ex4d_core.depth_preview import write_preview
+from ex4d_core.errors import InputNotFound
 from ex4d_core.files import replacing, tree_hash
 from ex4d_core.memory import Cost
 from ex4d_core.mesh_io import write_mesh
 from ex4d_core.pipeline import Shot, StageRecord, Take
+from ex4d_core.progress import Reporter
+from ex4d_core.session import Session
 from ex4d_core.store import content_key
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_mask, write_video
@@ -39,6 +42,9 @@ DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
     "exr": ("exr", "depth_exr"),
 }
 """For each format, what its file or folder is and what it is called."""
+
+CONFIG = "config.toml"
+"""What runs the same again."""
 
 COARSE = 0.01
 """Share of its depth that a point may be off in a 16-bit PNG before that is said."""
@@ -64,11 +70,12 @@ def export(
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
-    exported = _bring_up_to_date(take.shot, _groups(take, goal, save_mesh, mesh_format))
+    groups = _groups(take, goal, save_mesh, mesh_format)
+    _write_config(take.shot)  # first, so that a run can be looked at while it goes on
+    exported = _bring_up_to_date(take.shot, groups)
     inputs = take.video_inputs if goal == "result" else take.guidance_inputs
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
     _write_facts(take.shot, lambda before: {"takes": {**before.get("takes", {}), take.cam: done}})
-    _write_config(take.shot)
     return exported
 
 
@@ -80,10 +87,34 @@ def export_depth(shot: Shot, *, formats: Iterable[DepthFormat] = (), preview: bo
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
+    if shot.folder is not None and not (shot.folder / CONFIG).exists():
+        _write_config(shot)
     exported = _bring_up_to_date(shot, _depth_groups(shot, formats, preview))
     done = {"inputs": shot.depth_inputs, "stages": list(map(_record, exported.records))}
     _write_facts(shot, lambda before: {"depth": done})
     return exported
+
+
+def open_run(folder: Path, *, reporter: Reporter | None = None) -> Shot:
+    """Return the clip of a run folder with the settings of its last run, to see what that run has made so far.
+
+    `Shot.stored_depth`, `Take.stored_guidance` and `Take.stored_video` say what is there; nothing is made by them.
+
+    Raises:
+        InputNotFound: there is no such folder, it is no run folder, or the clip is not where it was.
+        InvalidConfig: its configuration cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputNotFound(f"there is no run folder {folder}; a run makes it: ex4d run CLIP -o {folder.parent}")
+    if not (folder / CONFIG).is_file():
+        raise InputNotFound(f"{folder} is no run folder, it has no {CONFIG}; name the folder that a run has made")
+    config = make_config(read_config(folder / CONFIG))
+    if not config.clips:
+        raise InputNotFound(f"the run {folder} was made of frames in memory, which are gone; run it on a file")
+    clip = Path(config.clips[0])
+    if not clip.exists():
+        raise InputNotFound(f"the clip {clip} of the run {folder} is not here; start this where the run was started")
+    return Session(config, reporter=reporter).shot(clip, folder=folder)
 
 
 @attrs.frozen(kw_only=True)
@@ -149,7 +180,8 @@ def _stamp(path: Path, group: _Group) -> Tree:
 def _depth_groups(shot: Shot, formats: Iterable[DepthFormat], preview: bool) -> Iterator[_Group]:
     folder = shot.folder
     assert folder is not None
-    inputs = {"depth": shot.depth_inputs, "lens": shot.lens_inputs}
+    cameras = shot.motion_inputs["source_cameras"]
+    inputs = {"depth": shot.depth_inputs, "lens": shot.lens_inputs, "source_cameras": cameras}
     wanted = {"npz", *formats}
     for kind, (label, name) in DEPTH_FILES.items():
         if kind in wanted:
@@ -244,7 +276,7 @@ def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice, suffix: MeshFormat
 def _write_sheet(take: Take, path: Path) -> None:
     guidance = take.guidance
     rows = {
-        "input": take.shot.video.frames,
+        "input": take.scene.video.frames,
         "guidance": guidance.color,
         "mask": guidance.mask,
         "output": take.video.frames,
@@ -279,7 +311,7 @@ def _write_facts(shot: Shot, more: Callable[[Tree], Tree]) -> None:
 
 def _write_config(shot: Shot) -> None:
     assert shot.folder is not None
-    with replacing(shot.folder / "config.toml") as temporary:
+    with replacing(shot.folder / CONFIG) as temporary:
         clips = () if isinstance(shot.clip, Video) else (_name(shot),)
         temporary.write_text(write_config(attrs.evolve(shot.session.config, clips=clips)))
 

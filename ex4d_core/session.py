@@ -10,16 +10,17 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.cam import parse_cam
+from ex4d_core.cam import FILE, CamError, Said, UnknownMove, parse_path, shares_of
 from ex4d_core.compat import preset
 from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge, refuse_unknown
-from ex4d_core.errors import InvalidConfig, PluginFailed
+from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.hub import cached
 from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.registry import Choice, Registry
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
+from ex4d_core.trajectory import JoinedPath, Piece, Step
 from ex4d_core.types import CameraPath, Video
 
 
@@ -41,6 +42,34 @@ class Chosen:
         # Options that name a file say what is in it: an edited file makes another artifact, a renamed one does not.
         fingerprint = getattr(self.options, "fingerprint", None)
         return facts if fingerprint is None else {**facts, "fingerprint": fingerprint()}
+
+
+@attrs.frozen(kw_only=True)
+class ChosenPath:
+    """The moves that a run will use for one `--cam` text."""
+
+    steps: tuple[tuple[tuple[Chosen, str], ...], ...]
+    """In their order; each is what happens at the same time, with the ease of each."""
+    shares: tuple[float, ...]
+    """Of the path that each step takes."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a file says where the camera goes."""
+        return any(chosen.offer.builtin and chosen.offer.name == FILE for step in self.steps for chosen, _ in step)
+
+    @property
+    def only(self) -> Chosen | None:
+        """The move, where there is nothing but one."""
+        ((chosen, ease), *more), *rest = self.steps
+        return None if more or rest or ease != "linear" else chosen
+
+    def identity(self) -> Tree:
+        """Return what decides the path, as plain values."""
+        if self.only is not None:
+            return self.only.identity()
+        steps = [[{**chosen.identity(), "ease": ease} for chosen, ease in step] for step in self.steps]
+        return {"steps": steps, "shares": list(self.shares)}
 
 
 class Session:
@@ -118,20 +147,40 @@ class Session:
                 raise
             raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.instead_of)}") from error
 
-    def choose_trajectory(self, cam: str) -> Chosen:
-        """Return the generator for a `--cam` text and its options.
+    def choose_trajectory(self, cam: str) -> ChosenPath:
+        """Return the moves for a `--cam` text and their options.
 
         Raises:
-            ComponentNotFound: there is no such move.
-            InvalidConfig: the text or an option of it is wrong.
+            CamError: the text or an option of it is wrong; the message points there.
+            UnknownMove: no plugin offers a move.
+            PluginFailed: the plugin that does is broken.
         """
-        name, options = parse_cam(cam)
-        offer = self.registry.find("trajectory", name)
-        shared = self._shared_by_paths(offer)
+        steps = parse_path(cam)
+        shares = shares_of(steps, cam)
+        chosen = tuple(tuple((self._choose_move(piece, cam), piece.ease) for piece in step) for step in steps)
+        return ChosenPath(steps=chosen, shares=tuple(shares))
+
+    def _choose_move(self, said: Said, text: str) -> Chosen:
         try:
-            return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, options)))
+            offer = self.registry.find("trajectory", said.name)
+        except ComponentNotFound as error:
+            raise UnknownMove(str(error), text, said.start, said.start + len(said.name)) from error
         except InvalidConfig as error:
-            raise InvalidConfig(f"--cam {cam}: {error}") from error
+            raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
+        shared = self._shared_by_paths(offer)
+        self._options(
+            "trajectory", offer, {**_required(said, offer), **shared}
+        )  # what is wrong here is not in the text
+        for name in said.options:  # one by one, to know which of them to point at
+            try:
+                self._options("trajectory", offer, {**_required(said, offer), name: said.options[name]})
+            except InvalidConfig as error:
+                reason = str(error).removeprefix("trajectory.")
+                raise CamError(reason, text, *said.places.get(name, (said.start, said.stop))) from error
+        try:
+            return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, said.options)))
+        except InvalidConfig as error:
+            raise CamError(str(error).removeprefix("trajectory."), text, said.start, said.stop) from error
 
     def check(self, *roles: str) -> None:
         """Look up components, and paths where a trajectory is among the roles, so that a wrong name is said at once.
@@ -170,7 +219,20 @@ class Session:
 
     def trajectory(self, cam: str) -> TrajectoryGenerator:
         """Return the generator for a `--cam` text."""
-        chosen = self.choose_trajectory(cam)
+        path = self.choose_trajectory(cam)
+        if path.only is not None:
+            return self._move(path.only)
+        return JoinedPath(
+            [
+                Step(
+                    pieces=tuple(Piece(generator=self._move(chosen), ease=ease) for chosen, ease in step),
+                    share=share,
+                )
+                for step, share in zip(path.steps, path.shares, strict=True)
+            ]
+        )
+
+    def _move(self, chosen: Chosen) -> TrajectoryGenerator:
         generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return generator
 
@@ -191,7 +253,7 @@ class Session:
         Args:
             clip: frames, or a path to a video or a folder of images.
             cam: as `--cam` writes it, or a path with a pose for each frame: in units of the depth, seen through its
-                own lens.
+                own lens. One that says which frame of the clip each pose shows may have any length.
             folder: the run folder that keeps the artifacts, or None to keep them in memory only.
 
         Raises:
@@ -245,6 +307,12 @@ class Session:
         refuse_unknown(given, known, role, component=offer.name)
         for_role = {key: value for key, value in self._preset.get(role, {}).items() if key in known}
         return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
+
+
+def _required(said: Said, offer: Offer) -> Tree:
+    """Return what was said of the options that must be given."""
+    fields = attrs.fields(offer.provider.options)
+    return {f.name: said.options[f.name] for f in fields if f.default is attrs.NOTHING and f.name in said.options}
 
 
 def tables(settings: Mapping[str, Any]) -> Tree:

@@ -7,12 +7,17 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import Ex4dError, InvalidInput
+from ex4d_core.geometry.motion import Motion, frames_shown
+from ex4d_core.geometry.paths import frame_shares
+from ex4d_core.geometry.rigid import HERE
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
 from ex4d_core.workspace import NOWHERE, Workspace
 
 CPU = torch.device("cpu")
+
+STILL = Motion(pose=lambda share: HERE)
 
 FRAMES_AT_ONCE = 8
 """How many frames go to a GPU, and come back, in one copy; it bounds the GPU's memory."""
@@ -40,19 +45,69 @@ def estimate_depth(video: Video, estimator: DepthEstimator, *, progress: Progres
     return depth
 
 
-def plan_path(scene: Scene, generator: TrajectoryGenerator) -> CameraPath:
-    """Return one pose for each frame of the scene.
+def plan_path(
+    scene: Scene, generator: TrajectoryGenerator, *, num_frames: int | None = None, follow: bool = False
+) -> CameraPath:
+    """Return the poses of the new camera.
+
+    Args:
+        scene: the clip and its depth.
+        generator: moves the camera.
+        num_frames: how many poses; None: one for each frame of the clip. Another number shows the clip slower or
+            faster, unless the path itself says which frame each pose shows.
+        follow: whether the path is as the source camera sees it in the frame that each pose shows, and so goes with it
+            where it moves, instead of being in the world, the source camera of frame 0.
 
     Raises:
-        WrongComponent: the generator's path has another length.
+        WrongComponent: the generator's path has another length, or shows frames that the clip does not have.
     """
-    path = generator.path(scene.video.num_frames, scene)
-    if path.num_frames != scene.video.num_frames:
+    filmed, wanted = scene.video.num_frames, num_frames or scene.video.num_frames
+    source = scene.depth.cameras if follow else None
+    # What a camera that goes along sees is what a source camera that stands still would see.
+    seen = scene if source is None else attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
+    path = generator.path(wanted, seen)
+    if path.num_frames != wanted:
         raise WrongComponent(
-            f"{type(generator).__name__} gave {path.num_frames} poses for {scene.video.num_frames} frames; "
+            f"{type(generator).__name__} gave {path.num_frames} poses for {wanted} frames; please tell its author"
+        )
+    if path.frames is None and wanted != filmed:
+        path = attrs.evolve(path, frames=frames_shown(STILL, frame_shares(wanted), filmed))
+    if path.frames is not None and max(path.frames) >= filmed:
+        raise WrongComponent(
+            f"{type(generator).__name__} shows frame {max(path.frames)} of a clip of {filmed} frames, counted from 0; "
             "please tell its author"
         )
-    return path
+    if source is None:
+        return path
+    to_source = source.world_to_camera[[path.frame_shown(frame) for frame in range(wanted)]]
+    return attrs.evolve(path, world_to_camera=(path.world_to_camera.double() @ to_source.double()).float())
+
+
+def retimed(scene: Scene, path: CameraPath | None) -> Scene:
+    """Return the scene with the frame that each pose of a path shows in its place; as it is where time is unchanged.
+
+    Raises:
+        InvalidInput: the path has another length than the clip and does not say which frames it shows.
+    """
+    if path is None:
+        return scene
+    if path.frames is None:
+        if path.num_frames != scene.video.num_frames:
+            raise InvalidInput(
+                f"the camera path has {path.num_frames} poses but the clip has {scene.video.num_frames} frames; "
+                "give one pose a frame, or a path that says which frame each pose shows"
+            )
+        return scene
+    frames, depth = list(path.frames), scene.depth
+    several = len(depth.intrinsics) > 1
+    shown = attrs.evolve(
+        depth,
+        depth=depth.depth[frames],
+        valid=None if depth.valid is None else depth.valid[frames],
+        intrinsics=tuple(depth.intrinsics[frame] for frame in frames) if several else depth.intrinsics,
+        cameras=None if depth.cameras is None else depth.cameras.taken_at(frames),
+    )
+    return Scene(video=Video(frames=scene.video.frames[frames], fps=scene.video.fps), depth=shown)
 
 
 def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
@@ -77,14 +132,15 @@ def render_guidance(
 
     Args:
         scene: the clip and its depth, on the CPU.
-        path: a pose for each frame.
+        path: a pose for each frame of the guidance; where it changes time, it says which frame of the clip that shows.
         builder: makes the meshes.
         renderer: looks at them.
         device: where meshes are built. Frames go there and views come back a few at a time, so that nothing
             waits for it in between.
         progress: told how many frames are done.
     """
-    frames, height, width = scene.video.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
+    scene, meshes = retimed(scene, path), _LatestMesh(builder)
+    frames, height, width = path.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
     color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
     mask = torch.zeros(frames, height, width, dtype=torch.bool)
     at_once = 1 if device.type == "cpu" else FRAMES_AT_ONCE
@@ -92,11 +148,25 @@ def render_guidance(
     for first in range(0, frames, at_once):
         stop = min(first + at_once, frames)
         part = _part_on(device, scene, first, stop)
-        views = [_look(scene, part, frame, first, path, builder, renderer) for frame in range(first, stop)]
+        views = [_look(scene, part, frame, first, path, meshes, renderer) for frame in range(first, stop)]
         color[first:stop] = torch.stack([seen for seen, _ in views])
         mask[first:stop] = torch.stack([known for _, known in views])
         progress(stop, frames)
     return Guidance(color=color, mask=mask, cameras=path, fps=scene.video.fps)
+
+
+class _LatestMesh:
+    """Makes meshes, and gives the same again while time stands still."""
+
+    def __init__(self, builder: MeshBuilder) -> None:
+        self._builder = builder
+        self._latest: tuple[int, Mesh] | None = None
+
+    def of(self, part: Scene, index: int, *, shown: int) -> Mesh:
+        """Return the mesh of one frame of a part, which is frame `shown` of the clip."""
+        if self._latest is None or self._latest[0] != shown:
+            self._latest = shown, build_mesh(part, index, self._builder)
+        return self._latest[1]
 
 
 def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene:
@@ -120,14 +190,14 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
 
 
 def _look(
-    scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, builder: MeshBuilder, renderer: Renderer
+    scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, meshes: _LatestMesh, renderer: Renderer
 ) -> tuple[Tensor, Tensor]:
     """Return colour and mask of one frame; `part` holds the scene from frame `first` on."""
     pose, target = path.world_to_camera[frame] @ source_to_world(scene.depth, frame), path.intrinsics_at(frame)
     if frame == 0 and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
-    view = renderer.render(build_mesh(part, frame - first, builder), pose, target)
+    view = renderer.render(meshes.of(part, frame - first, shown=path.frame_shown(frame)), pose, target)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
     return view.color, view.mask
 
@@ -144,9 +214,12 @@ def fill_in(
 ) -> Video:
     """Return the whole video, what was hidden filled in by the backbone.
 
+    The backbone is given the clip as the guidance shows it: frame by frame the same moments.
+
     Raises:
         WrongComponent: the backbone's video has another length or size.
     """
+    scene = None if scene is None else retimed(scene, guidance.cameras)
     video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
     if video.frames.shape != guidance.color.shape:
         raise WrongComponent(

@@ -1,15 +1,112 @@
-"""Camera paths made from eye positions."""
+"""Camera paths: made from eye positions, given, or of several moves that are said in one text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol, runtime_checkable
 
+import attrs
 import torch
 
 from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.keyframes import straight_through
+from ex4d_core.geometry.motion import Motion, eased, frames_shown, joined, together
 from ex4d_core.geometry.paths import Eye, arc_eye, frame_shares
 from ex4d_core.geometry.projective import look_at
+from ex4d_core.geometry.rigid import HERE, Pose
+from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.types import CameraPath, Intrinsics, Scene
+
+DENSE = 121
+"""Poses that stand for a path that is no function of time, where it is joined with others."""
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A trajectory generator whose path is a function of how much of it is done; the method is optional."""
+
+    def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
+        """Return the move from where another has brought the camera.
+
+        Args:
+            num_frames: of the whole path, for rules that depend on it.
+            scene: the clip and its depth.
+            start: the camera there, in the world: the axes of the source camera of frame 0.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """A move of a path, and how its speed goes."""
+
+    generator: TrajectoryGenerator
+    ease: str = "linear"
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """Moves at the same time, and the share of the path that they take."""
+
+    pieces: tuple[Piece, ...]
+    share: float = 1.0
+
+
+class JoinedPath:
+    """The trajectory generator of several moves, one after the other and at the same time."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+
+    def path(self, num_frames: int, scene: Scene) -> CameraPath:
+        """Return a pose for each of `num_frames` frames; world = source camera of frame 0.
+
+        Raises:
+            InvalidConfig: `num_frames` is less than 1.
+            InvalidInput: a move has nothing to move around.
+        """
+        return sampled(self.motion(num_frames, scene, HERE), num_frames, scene)
+
+    def doubts(self, scene: Scene) -> list[str]:
+        """Return what its moves say may be wrong."""
+        generators = [piece.generator for step in self._steps for piece in step.pieces]
+        return [doubt for generator in generators for doubt in getattr(generator, "doubts", _no_doubts)(scene)]
+
+    def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
+        """Return the whole as one move."""
+        refuse_no_frames(num_frames)
+        steps: list[Callable[[Pose], Motion]] = [
+            partial(_step_from, step, num_frames, scene, start) for step in self._steps
+        ]
+        return joined(steps, [step.share for step in self._steps])
+
+
+def sampled(motion: Motion, num_frames: int, scene: Scene, *, lens: Intrinsics | None = None) -> CameraPath:
+    """Return a move as a path: at equal steps of its share, through a lens, by default that of frame 0."""
+    shares = frame_shares(num_frames)
+    poses = [motion.pose(share) for share in shares]
+    frames = frames_shown(motion, shares, scene.video.num_frames)
+    lens = lens or scene.depth.intrinsics_at(0)
+    lenses = tuple(attrs.evolve(lens, fx=lens.fx * pose.zoom, fy=lens.fy * pose.zoom) for pose in poses)
+    as_filmed = num_frames == scene.video.num_frames and frames == list(range(num_frames))
+    unchanged = motion.timing is None and num_frames == scene.video.num_frames
+    matrices = torch.tensor([pose.inverse().matrix() for pose in poses], dtype=torch.float64)
+    return CameraPath(
+        world_to_camera=matrices.float(),
+        intrinsics=lenses if len(set(lenses)) > 1 else lenses[:1],
+        frames=None if as_filmed or unchanged else tuple(frames),
+    )
+
+
+def refuse_no_frames(num_frames: int) -> None:
+    """Refuse a path of no frames.
+
+    Raises:
+        InvalidConfig: it has none.
+    """
+    if num_frames < 1:
+        raise InvalidConfig(f"a camera path needs at least 1 frame, not {num_frames}")
 
 
 def path_of_eyes(eyes: Sequence[Eye], *, center: Eye, intrinsics: Intrinsics) -> CameraPath:
@@ -17,6 +114,18 @@ def path_of_eyes(eyes: Sequence[Eye], *, center: Eye, intrinsics: Intrinsics) ->
     positions = torch.tensor(eyes, dtype=torch.float64).reshape(-1, 3)
     poses = look_at(positions, torch.tensor(center, dtype=torch.float64))
     return CameraPath(world_to_camera=poses, intrinsics=intrinsics)
+
+
+def poses_of(path: CameraPath) -> list[Pose]:
+    """Return the cameras of a path in the world; their zoom counts from the lens of its first frame."""
+    first = path.intrinsics_at(0)
+    matrices = torch.linalg.inv(path.world_to_camera.double()).tolist()
+    poses = []
+    for frame, matrix in enumerate(matrices):
+        (a, b, c, x), (d, e, f, y), (g, h, i, z) = matrix[:3]
+        zoom = path.intrinsics_at(frame).fx / first.fx
+        poses.append(Pose(rotation=((a, b, c), (d, e, f), (g, h, i)), position=(x, y, z), zoom=zoom))
+    return poses
 
 
 class GivenPath:
@@ -29,7 +138,7 @@ class GivenPath:
         """Return the path.
 
         Raises:
-            InvalidInput: it has another number of poses than there are frames.
+            InvalidInput: it has another length than is wanted.
         """
         if self._path.num_frames != num_frames:
             raise InvalidInput(
@@ -73,3 +182,19 @@ def generate_camera_trajectory(
         center=(0.0, 0.0, radius),
         intrinsics=intrinsics or Intrinsics.from_fov(width=512, height=512),
     )
+
+
+def _no_doubts(scene: Scene) -> list[str]:
+    return []
+
+
+def _step_from(step: Step, num_frames: int, scene: Scene, outer: Pose, base: Pose) -> Motion:
+    """Return a step from a camera `base`, as the one where the whole path starts sees it; that one is at `outer`."""
+    here = outer @ base
+    return together([eased(_motion_of(piece.generator, num_frames, scene, here), piece.ease) for piece in step.pieces])
+
+
+def _motion_of(generator: TrajectoryGenerator, num_frames: int, scene: Scene, start: Pose) -> Motion:
+    if isinstance(generator, Moving):
+        return generator.motion(num_frames, scene, start)
+    return Motion(pose=straight_through(poses_of(generator.path(DENSE, scene)), frame_shares(DENSE)))

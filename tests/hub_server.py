@@ -13,10 +13,10 @@ REPO = "lab/net"
 
 
 class HubServer(ThreadingHTTPServer):
-    """Serves the repository REPO at COMMIT, its branch main.
+    """Serves the repository REPO, as a model and as a data set, at COMMIT, its branch main.
 
     Attributes:
-        files: bytes by path; what ends in `.safetensors` is large, as in git LFS.
+        files: bytes by path; what `is_large` says is large, as in git LFS.
         cut_after: how many bytes of a large file are sent before the connection breaks, for each answer in turn.
         changed: other bytes that are sent for a path.
         gated: whether files are refused.
@@ -54,7 +54,7 @@ class HubServer(ThreadingHTTPServer):
 
 
 def is_large(path: str) -> bool:
-    return path.endswith(".safetensors")
+    return path.endswith((".safetensors", ".zip")) or "_parta" in path
 
 
 def sha256(data: bytes) -> str:
@@ -71,6 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):  # what http.server calls
         path = unquote(urlsplit(self.path).path).strip("/")
+        path = path.removeprefix("datasets/").replace("api/datasets/", "api/models/")
         if path.startswith(f"{REPO}/resolve/"):
             return self._file(path.removeprefix(f"{REPO}/resolve/").partition("/")[2])
         if path in (f"api/models/{REPO}/revision/main", f"api/models/{REPO}/revision/{COMMIT}"):

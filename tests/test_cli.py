@@ -118,6 +118,25 @@ def test_a_log_has_a_line_for_each_stage(run):
     ]
 
 
+def test_masks_leave_a_sheet_and_statistics(ex4d, small_clip, tmp_path):
+    code, out, _ = ex4d(
+        "masks", small_clip.video, "--depth-file", small_clip.depth, "--count", "2", "--seed", "3", "--json"
+    )
+    assert code == 0
+    (clip,) = json.loads(out)
+    assert (clip["sheet"], clip["error"]) == ("outputs/clip/masks_mixed.png", None)
+    assert [mask["seed"] for mask in clip["masks"]] == [3, 4]
+    assert all(mask["known_by_frame"][0] == 1 and len(mask["known_by_frame"]) == 6 for mask in clip["masks"])
+    assert (tmp_path / clip["sheet"]).exists()
+
+
+def test_masks_of_a_clip_without_depth_follow_regions(ex4d, small_clip):
+    code, out, _ = ex4d("masks", small_clip.video, "--no-depth", "--count", "1", "--json")
+    assert (code, json.loads(out)[0]["masks"][0]["kind"]) == (0, "tracking")
+    code, _, err = ex4d("masks", small_clip.video, "--no-depth", "--kind", "rendering")
+    assert (code, "needs the clip's depth" in err) == (2, True)
+
+
 WRONG = {
     "missing file": (["run", "none.mp4", "--depth-file", "DEPTH"], "does not exist"),
     "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),
@@ -160,6 +179,10 @@ WRONG = {
     "no path": (["run", "VIDEO", "--config", "nocam.toml"], "cam"),
     "backbone of recon": (["recon", "VIDEO", "--depth-file", "DEPTH", "--backbone", "x"], "No such option"),
     "no clip": (["run"], "name a video"),
+    "unknown kind of mask": (
+        ["masks", "VIDEO", "--no-depth", "--kind", "trackin"],
+        "masks.kind: must be one of mixed, rendering, tracking",
+    ),
     "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),
     "mask of another clip": (
         ["generate", "--color-video", "VIDEO", "--mask-video", "text.mp4", "--output-video", "o.mp4"],

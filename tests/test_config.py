@@ -5,7 +5,7 @@ import tomllib
 import attrs
 import pytest
 
-from ex4d_core.cam import cam_file_part, parse_cam
+from ex4d_core.cam import cam_file_part, parse_path
 from ex4d_core.compat import ex4d_size
 from ex4d_core.config import make_config, make_options, merge, parse_settings, read_config, write_config
 from ex4d_core.errors import InputNotFound, InvalidConfig
@@ -97,13 +97,14 @@ def test_a_lens_of_the_user_replaces_the_presets():
     ],
 )
 def test_what_cam_says(text, meaning):
-    assert parse_cam(text) == meaning
+    ((said,),) = parse_path(text)
+    assert (said.name, said.options) == meaning
 
 
-@pytest.mark.parametrize("text", ["", "90 degrees", "orbit:", "orbit:yaw", "orbit:yaw=", "30..", "Orbit"])
+@pytest.mark.parametrize("text", ["", "90 degrees", "orbit:", "orbit:yaw=", "30..", "Orbit"])
 def test_what_cam_cannot_say(text):
     with pytest.raises(InvalidConfig, match="--cam"):
-        parse_cam(text)
+        parse_path(text)
 
 
 def test_paths_have_names_that_files_can_carry():

@@ -2,11 +2,21 @@
 
 import pytest
 
-from ex4d_core.testing.builtins import FileContract, InpaintContract, WatertightContract, ZBufferContract
+from ex4d_core.testing.builtins import (
+    FileContract,
+    FromFileContract,
+    InpaintContract,
+    WatertightContract,
+    ZBufferContract,
+)
 from ex4d_core.testing.contracts import RendererContract
 
 
 class TestFile(FileContract):
+    pass
+
+
+class TestFromFile(FromFileContract):
     pass
 
 

@@ -45,6 +45,7 @@ FAULTS = {
         (wrong.PathUpsideDown, {"the_camera_is_never_upside_down"}),
         (wrong.PathInMetres, {"a_scene_ten_times_as_large_has_a_path_ten_times_as_long"}),
         (wrong.PathOfAnotherLens, {FORM}),
+        (wrong.PathUnlikeItsMotion, {"a_motion_is_the_path_and_begins_anywhere"}),
     ],
     "mesh": [
         (wrong.MeshWithAHole, {"the_surface_is_closed"}),

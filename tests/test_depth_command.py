@@ -34,7 +34,8 @@ def depth_used(folder):
 def test_it_leaves_an_archive_and_a_preview(depth, folder):
     code, out, _ = depth()
     assert code == 0
-    assert {path.name for path in folder.iterdir()} == {"depth.npz", "depth_preview.mp4", "run.json", "artifacts"}
+    names = {"depth.npz", "depth_preview.mp4", "run.json", "config.toml", "artifacts"}
+    assert {path.name for path in folder.iterdir()} == names
     assert "outputs/clip/depth_preview.mp4" in out
     assert "cam" not in out
     assert read_video(folder / "depth_preview.mp4").num_frames == 6

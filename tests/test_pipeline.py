@@ -327,20 +327,25 @@ def test_compat_ex4d_is_a_set_of_options(small_clip, settings):
     assert (shot.video.width, shot.video.height, shot.video.fps) == (64, 64, 30)
     mesh = shot.session.choose("mesh").options
     assert (mesh.border_depth, mesh.cap, mesh.pixel_center, mesh.hidden_colors) == (100, "corners", 0, "black")
-    path = shot.session.choose_trajectory("30").options
+    path = shot.session.choose_trajectory("30").only.options
     assert (path.look_at, path.pace) == ("nearest", "frames")
 
 
 def test_the_users_options_stand_over_the_presets(settings):
     session = ex4d.Session(**settings, compat="ex4d", mesh={"border_depth": 50.0}, trajectory={"pace": "angle"})
     assert session.choose("mesh").options.border_depth == 50
-    assert session.choose_trajectory("30").options.pace == "angle"
+    assert session.choose_trajectory("30").only.options.pace == "angle"
 
 
 def test_settings_of_a_path_are_said_in_its_text(session):
-    assert session.choose_trajectory("orbit:yaw=-75,pitch=10").options.yaw == -75
-    with pytest.raises(InvalidConfig, match="--cam orbit:yaw=200: "):
-        session.choose_trajectory("orbit:yaw=200")
+    assert session.choose_trajectory("orbit:yaw=-75,pitch=10").only.options.yaw == -75
+    with pytest.raises(InvalidConfig) as refused:
+        session.choose_trajectory("30 then orbit:pitch=9,yaw=400")
+    assert str(refused.value).splitlines() == [
+        "--cam: yaw must be between -360 and 360 degrees, not 400",
+        "  30 then orbit:pitch=9,yaw=400",
+        "                        ^^^^^^^",
+    ]
 
 
 def test_what_is_no_clip_stays_in_the_list_so_that_the_others_run(tmp_path):

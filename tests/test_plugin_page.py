@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from ex4d_core import hookspecs, roles
-from ex4d_core.plugins import ROLES
-from ex4d_core.provider import Provider
+from ex4d_core.plugins import COMMANDS, ROLES
+from ex4d_core.provider import Command, Provider
 from ex4d_core.testing.contracts import CONTRACTS
 
 ROOT = Path(__file__).parent.parent
@@ -79,9 +79,14 @@ def test_each_argument_is_explained(role):
     assert [name for name, _ in table(section(role))] == [f"`{name}`" for name in names]
 
 
-def test_each_field_of_a_provider_is_explained():
-    fields = [(f"`{f.name}`", "required" if f.default is attrs.NOTHING else "") for f in attrs.fields(Provider)]
-    text = section("Offering a component").replace("| | ", "|  | ")
+@pytest.mark.parametrize(
+    ("title", "offer"),
+    [("Offering a component", Provider), ("Offering a command", Command)],
+    ids=["component", "command"],
+)
+def test_each_field_of_an_offer_is_explained(title, offer):
+    fields = [(f"`{f.name}`", "required" if f.default is attrs.NOTHING else "") for f in attrs.fields(offer)]
+    text = section(title).replace("| | ", "|  | ")
     assert [(name, required) for name, required, _ in table(text)] == fields
 
 
@@ -93,6 +98,12 @@ def test_each_switch_of_a_contract_is_explained():
         for contract in CONTRACTS.values()
     }
     assert shown == declared
+
+
+def test_the_hook_for_commands_is_shown_as_it_is():
+    (hook,) = functions(inspect.getsource(getattr(hookspecs, COMMANDS)))
+    (block,) = re.findall(r"```py\n(.*?)```", section("Offering a command"), re.DOTALL)
+    assert signature(hook) in [signature(function) for function in functions(block)]
 
 
 def test_each_plugin_api_is_in_the_table_of_versions_with_what_to_change():

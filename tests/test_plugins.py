@@ -8,7 +8,7 @@ import pytest
 from ex4d_core import hookspecs
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.installed import upgrade_command
-from ex4d_core.plugins import ROLES, Plugins, find_plugins
+from ex4d_core.plugins import HOOKS, Plugins, find_plugins
 from ex4d_core.registry import Registry
 
 GOOD = """
@@ -53,8 +53,8 @@ def test_the_built_in_components_are_listed_as_such():
     assert {("depth", "file"), ("mesh", "watertight"), ("renderer", "zbuffer"), ("backbone", "inpaint")} <= builtin
 
 
-def test_every_hook_is_a_role():
-    assert {name for name in vars(hookspecs) if name.startswith("ex4d_")} == set(ROLES.values())
+def test_every_hook_is_asked():
+    assert {name for name in vars(hookspecs) if name.startswith("ex4d_")} == set(HOOKS)
 
 
 def test_a_plugin_on_the_path_is_found(install):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.rigid import HERE
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.options import option
@@ -218,6 +220,13 @@ class PathUpsideDown(Rightward):
 class PathInMetres(Rightward):
     def radius(self, scene):
         return 5.0
+
+
+class PathUnlikeItsMotion(Rightward):
+    """Stays where it is when it is joined with other moves."""
+
+    def motion(self, num_frames, scene, start):
+        return SimpleNamespace(pose=lambda share: HERE)
 
 
 class PathOfAnotherLens(Rightward):

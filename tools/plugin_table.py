@@ -34,7 +34,8 @@ def rows() -> Iterator[tuple[str, ...]]:
     yield "plugin", "role", "component", "what it does", "licence", "needs"
     yield ("---",) * 6
     ours = distributions()
-    for offer in find_plugins(disabled=()).offers:
+    plugins = find_plugins(disabled=())
+    for offer in plugins.offers:
         if offer.distribution in ours:
             provider = offer.provider
             yield (
@@ -45,6 +46,11 @@ def rows() -> Iterator[tuple[str, ...]]:
                 provider.licence,
                 needs(offer),
             )
+    for command in plugins.commands:
+        if command.distribution in ours:
+            said = command.command
+            need = ", ".join(f"`{need}`" for need in said.needs) or "nothing"
+            yield f"`{command.distribution}`", "command", f"`{said.name}`", said.summary, said.licence, need
 
 
 def with_table(page: str) -> str:

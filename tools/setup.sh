@@ -42,19 +42,37 @@ install_packages() {
     "${pip[@]}" --no-deps --no-build-isolation "${editables[@]}"
 }
 
+# Install Debian packages where that may be done; what it says goes into VENV/NAME.log.
+apt_install() {
+    local log="$venv/$1.log" apt=(apt-get)
+    shift
+    command -v apt-get >/dev/null || return 0
+    [ "$(id -u)" = 0 ] || apt=(sudo -n apt-get)
+    local install=("${apt[@]}" install -y --no-install-recommends "$@")
+    say "Installing for the tests: ${install[*]}"
+    { "${install[@]}" || { "${apt[@]}" update && "${install[@]}"; }; } >"$log" 2>&1 || true
+}
+
 # Tests compare with Open3D, which needs libraries that a bare Linux lacks. They skip without it.
 install_system_libraries() {
+    local packages=(libusb-1.0-0 libegl1 libgl1 libx11-6 libgomp1)
     "$venv/bin/python" -c 'import open3d' >/dev/null 2>&1 && return
-    local apt=(apt-get) install=(install -y --no-install-recommends libusb-1.0-0 libegl1 libgl1 libx11-6 libgomp1)
-    [ "$(id -u)" = 0 ] || apt=(sudo -n apt-get)
-    if command -v apt-get >/dev/null; then
-        say "Installing system libraries for Open3D: ${apt[*]} ${install[*]}"
-        { "${apt[@]}" "${install[@]}" || { "${apt[@]}" update && "${apt[@]}" "${install[@]}"; }; } \
-            >"$venv/system-libraries.log" 2>&1 || true
-        "$venv/bin/python" -c 'import open3d' >/dev/null 2>&1 && return
-    fi
+    apt_install system-libraries "${packages[@]}"
+    "$venv/bin/python" -c 'import open3d' >/dev/null 2>&1 && return
     say "Open3D does not import, so the tests that need it are skipped. On Debian or Ubuntu this mends it:" \
-        "sudo apt-get ${install[*]}"
+        "sudo apt-get install ${packages[*]}"
+}
+
+has_browser() { command -v chromium >/dev/null && command -v chromedriver >/dev/null; }
+
+# Tests look at pages in a browser. They skip without it.
+install_browser() {
+    has_browser && return
+    # Elsewhere these names are other things: Ubuntu's need a running snapd.
+    if grep -qs '^ID=debian' /etc/os-release; then apt_install browser chromium chromium-driver; fi
+    has_browser && return
+    say "There is no Chromium with its driver, so the tests that need it are skipped. On Debian this mends it:" \
+        "sudo apt-get install chromium chromium-driver"
 }
 
 mkdir -p "$venv"
@@ -65,6 +83,6 @@ fi
 if is_ready "$@"; then exit 0; fi
 make_environment
 install_packages "$@"
-case $requirements in *dev*) install_system_libraries ;; esac
+case $requirements in *dev*) install_system_libraries; install_browser ;; esac
 touch "$stamp"
 say "$venv is ready."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
@@ -36,6 +37,21 @@ def ex4d_mesh_builders() -> list[Provider]:
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
             contract="ex4d_core.testing.builtins:WatertightContract",
+        )
+    ]
+
+
+@hookimpl
+def ex4d_trajectory_generators() -> list[Provider]:
+    """Offer camera paths from files."""
+    return [
+        Provider(
+            name="from_file",
+            summary="camera path that you bring: EX-4D, nerfstudio, Blender, COLMAP, matrices and more",
+            licence="Apache-2.0",
+            component="ex4d_core.builtin.path_file:PathFile",
+            options=PathFileOptions,
+            contract="ex4d_core.testing.builtins:FromFileContract",
         )
     ]
 

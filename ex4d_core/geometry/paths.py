@@ -1,21 +1,40 @@
-"""Where a moving camera is: eye positions in world coordinates, in plain floats.
+"""How cameras move around things, in plain floats.
 
-World = source camera of frame 0 (x right, y down, z forward); a subject at distance `radius` is at (0, 0, radius).
+Poses are as the camera where a move starts sees them; angles are degrees, positive to the right and up.
 """
 
 from __future__ import annotations
 
 import math
 
-Eye = tuple[float, float, float]
+from ex4d_core.geometry.motion import Start
+from ex4d_core.geometry.rigid import (
+    Pose,
+    Rotation,
+    Vector,
+    added,
+    cross,
+    dot,
+    length,
+    looking_along,
+    product,
+    rotated,
+    rotation_about,
+    scaled,
+    transpose,
+    turned,
+    unit,
+)
+
+Eye = Vector
 """x, y, z of a camera in world coordinates, in units of the scene."""
 
 
 def arc_eye(angle: float, radius: float) -> Eye:
     """Return the eye at `angle` degrees on EX-4D's arc: right for a positive angle, slightly up, and inwards.
 
-    With t = |angle|: x = r sin t, y = 0.2 r (|cos t| - 1), z = r (1 - |cos t|); a negative angle mirrors x
-    (EX-4D, arXiv 2506.05554, the paths of its `--cam 30 | 60 | 90`).
+    The subject is at (0, 0, radius). With t = |angle|: x = r sin t, y = 0.2 r (|cos t| - 1), z = r (1 - |cos t|);
+    a negative angle mirrors x (EX-4D, arXiv 2506.05554, the paths of its `--cam 30 | 60 | 90`).
     """
     turn = math.radians(angle)
     lift = 1 - abs(math.cos(turn))
@@ -33,13 +52,57 @@ def loop_eye(angle: float, radius: float) -> Eye:
 
 
 def orbit_eye(yaw: float, pitch: float, radius: float) -> Eye:
-    """Return the eye on the sphere around the subject: `yaw` degrees to the right and `pitch` degrees up."""
+    """Return the eye on the sphere around a subject at (0, 0, radius)."""
     right, up = math.radians(yaw), math.radians(pitch)
     return (
         radius * math.sin(right) * math.cos(up),
         -radius * math.sin(up),
         radius * (1 - math.cos(right) * math.cos(up)),
     )
+
+
+def aimed_from(eye: Eye, start: Start) -> Pose:
+    """Return the camera at an eye, turned so that the subject stays where it is in the picture.
+
+    Args:
+        eye: in axes whose z goes to the subject and whose x is level; (0, 0, 0) is where the move starts.
+        start: where that is.
+    """
+    to_subject = looking_along(start.subject, up=start.up)
+    gaze = looking_along(added((0.0, 0.0, start.distance), scaled(eye, -1)))
+    rotation = product(product(to_subject, gaze), transpose(to_subject))
+    return Pose(rotation=rotation, position=turned(to_subject, eye))
+
+
+def level_turn(yaw: float, pitch: float, start: Start) -> Rotation:
+    """Return the rotation of a camera that goes `pitch` up and then `yaw` to the right around something, kept level.
+
+    It is about the camera's level right and about up, which both stay what they are where the move starts.
+    """
+    right = level_right(start)
+    about_up = rotation_about(scaled(start.up, -1), -yaw)
+    return product(about_up, rotation_about(right, -pitch))
+
+
+def orbited(yaw: float, pitch: float, start: Start) -> Pose:
+    """Return the camera, turned rigidly about the subject, which so stays where it is in the picture."""
+    return rotated(level_turn(yaw, pitch, start), about=start.subject)
+
+
+def level_right(start: Start) -> Vector:
+    """Return the camera's right, of length 1, made level; its own where it looks straight up or down."""
+    across = cross((0.0, 0.0, 1.0), start.up)
+    return unit(across) if length(across) > 1e-6 else (1.0, 0.0, 0.0)
+
+
+def level_forward(start: Start) -> Vector:
+    """Return the level direction, of length 1, in which the camera looks."""
+    return cross(level_right(start), scaled(start.up, -1))
+
+
+def before(start: Start) -> float:
+    """Return how far before the camera, along z, the subject is; not above 0 where it is behind."""
+    return dot(start.subject, (0.0, 0.0, 1.0))
 
 
 def frame_shares(num_frames: int) -> list[float]:

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ex4d_core.camera_files import save
 from ex4d_core.testing.contracts import (
     BackboneContract,
     DepthEstimatorContract,
     MeshBuilderContract,
     RendererContract,
+    TrajectoryContract,
 )
+from ex4d_core.trajectory import generate_camera_trajectory
 from ex4d_core.types import Scene
 
 
@@ -36,6 +39,20 @@ class WatertightContract(MeshBuilderContract):
 
     name = "watertight"
     closed = True
+
+
+class FromFileContract(TrajectoryContract):
+    """A path of five poses, spread over any number of frames."""
+
+    name = "from_file"
+    starts_at_source = True
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> dict[str, Any]:
+        """The file."""
+        path = generate_camera_trajectory(start_angle=0, end_angle=40, num_frames=5)
+        save(path, tmp_path / "path.json")
+        return {"path": str(tmp_path / "path.json"), "resample": True, "unit": "subject", "lens": "clip"}
 
 
 class ZBufferContract(RendererContract):

@@ -7,7 +7,7 @@ Image coordinates are in pixels with (0, 0) at the image's upper left CORNER, so
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -86,6 +86,43 @@ class Intrinsics:
 _OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
 """Flips y and z of the camera's axes; its own inverse."""
 
+CAMERA_AXES: Mapping[str, np.ndarray] = {
+    "opencv": np.diag([1.0, 1.0, 1.0]),  # x right, y down, z forward
+    "opengl": np.diag([1.0, -1.0, -1.0]),  # x right, y up, z backward
+    "unreal": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]),  # x forward, y right, z up; left-handed
+}
+"""For each system of axes of a camera its x, y and z axis, as columns, in OpenCV's."""
+
+Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""From the axes of a world that looks as OpenCV's camera does (y down, z forward) to x right, y forward, z up."""
+
+
+def to_camera_axes(camera_to_world: np.ndarray, axes: str, *, world: np.ndarray | None = None) -> np.ndarray:
+    """Return camera-to-world float64 [T, 4, 4], given in OpenCV's axes, with other axes of the camera.
+
+    Args:
+        camera_to_world: float64 [T, 4, 4].
+        axes: a name in `CAMERA_AXES`.
+        world: [3, 3], to the axes of another world; None keeps the world as it is.
+    """
+    outer = _homogeneous(np.eye(3) if world is None else world)
+    result: np.ndarray = outer @ camera_to_world @ _homogeneous(CAMERA_AXES[axes])
+    return result
+
+
+def from_camera_axes(camera_to_world: np.ndarray, axes: str, *, world: np.ndarray | None = None) -> np.ndarray:
+    """Return camera-to-world float64 [T, 4, 4] in OpenCV's axes; the inverse of `to_camera_axes`."""
+    outer = _homogeneous(np.eye(3) if world is None else world)
+    result: np.ndarray = outer.T @ camera_to_world @ _homogeneous(CAMERA_AXES[axes]).T
+    return result
+
+
+def _homogeneous(rotation: np.ndarray) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    return matrix
+
+
 RIGID_TOLERANCE = 1e-3
 """How far a rotation may be from orthonormal before a pose is refused."""
 
@@ -93,6 +130,14 @@ RIGID_TOLERANCE = 1e-3
 def intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
     """Return one or several intrinsics as a tuple."""
     return (value,) if isinstance(value, Intrinsics) else tuple(value)
+
+
+def _tuple_of(frames: Sequence[int] | None) -> tuple[int, ...] | None:
+    return None if frames is None else tuple(frames)
+
+
+def _shortly(frames: tuple[int, ...] | None) -> str:
+    return "None" if frames is None else f"<{len(frames)} of them>"
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -105,7 +150,15 @@ class CameraPath:
     intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
     """One for the path, or one for each frame, so that a path can zoom."""
 
+    frames: tuple[int, ...] | None = attrs.field(default=None, converter=_tuple_of, repr=_shortly)
+    """Which frame of the clip each pose shows, counted from 0, where time is changed; None: each its own."""
+
     def __attrs_post_init__(self) -> None:
+        if self.frames is not None and (len(self.frames) != self.num_frames or min(self.frames, default=0) < 0):
+            raise InvalidInput(
+                f"CameraPath has {self.num_frames} poses and names {len(self.frames)} frames of the clip; "
+                "give one for each pose, from 0"
+            )
         if len(self.intrinsics) not in (1, self.num_frames):
             raise InvalidInput(
                 f"CameraPath has {self.num_frames} poses and {len(self.intrinsics)} intrinsics; give 1 or one a pose"
@@ -124,6 +177,15 @@ class CameraPath:
         """Return the intrinsics at a frame."""
         return self.intrinsics[frame if len(self.intrinsics) > 1 else 0]
 
+    def frame_shown(self, frame: int) -> int:
+        """Return which frame of the clip a pose shows."""
+        return frame if self.frames is None else self.frames[frame]
+
+    def taken_at(self, frames: Sequence[int]) -> CameraPath:
+        """Return the poses of some frames, in their order."""
+        lenses = self.intrinsics if len(self.intrinsics) == 1 else tuple(self.intrinsics[frame] for frame in frames)
+        return CameraPath(world_to_camera=self.world_to_camera[list(frames)], intrinsics=lenses)
+
     def to_opengl(self) -> Tensor:
         """Return world-to-camera float32 [T, 4, 4] with OpenGL's camera axes (x right, y up, z backward)."""
         return _OPENCV_TO_OPENGL @ self.world_to_camera
@@ -136,14 +198,16 @@ class CameraPath:
     def to_ex4d_npz(self) -> dict[str, np.ndarray]:
         """Return the arrays of EX-4D's `camera_*.npz`: `extrinsics` [T, 4, 4] in OpenGL axes, `intrinsics` [3, 3].
 
-        A path whose intrinsics change saves them as [T, 3, 3]. `size` (width, height) is ours.
+        A path whose intrinsics change saves them as [T, 3, 3]. `size` (width, height) is ours, and so is `clip_frames`
+        where time is changed.
         """
         matrices = np.stack([camera.matrix() for camera in self.intrinsics]).astype(np.float32)
-        return {
+        arrays = {
             "extrinsics": self.to_opengl().numpy(),
             "intrinsics": matrices[0] if len(matrices) == 1 else matrices,
             "size": np.array([self.intrinsics[0].width, self.intrinsics[0].height]),
         }
+        return arrays if self.frames is None else {**arrays, "clip_frames": np.array(self.frames)}
 
     @classmethod
     def from_ex4d_npz(cls, arrays: Mapping[str, Any]) -> CameraPath:
@@ -165,4 +229,6 @@ class CameraPath:
         intrinsics = tuple(
             Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices
         )
-        return cls.from_opengl(torch.from_numpy(np.asarray(arrays["extrinsics"], np.float32)), intrinsics)
+        path = cls.from_opengl(torch.from_numpy(np.asarray(arrays["extrinsics"], np.float32)), intrinsics)
+        frames = tuple(int(frame) for frame in arrays["clip_frames"]) if "clip_frames" in arrays else None
+        return path if frames is None else attrs.evolve(path, frames=frames)

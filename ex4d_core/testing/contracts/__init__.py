@@ -23,9 +23,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 pytest.register_assert_rewrite(
     *(f"ex4d_core.testing.contracts.{name}" for name in ("component", "depth", "mesh", "trajectory", "renderer")),
     "ex4d_core.testing.contracts.backbone",
+    "ex4d_core.testing.contracts.command",
 )
 
 from ex4d_core.testing.contracts.backbone import BackboneContract  # noqa: E402  # after the line that rewrites it
+from ex4d_core.testing.contracts.command import CommandContract  # noqa: E402
 from ex4d_core.testing.contracts.component import ComponentContract  # noqa: E402
 from ex4d_core.testing.contracts.depth import DepthEstimatorContract  # noqa: E402
 from ex4d_core.testing.contracts.mesh import MeshBuilderContract  # noqa: E402
@@ -47,6 +49,7 @@ CONTRACTS: dict[str, type[ComponentContract]] = {
 __all__ = [
     "CONTRACTS",
     "BackboneContract",
+    "CommandContract",
     "ComponentContract",
     "DepthEstimatorContract",
     "MeshBuilderContract",

@@ -8,10 +8,12 @@ import attrs
 import pytest
 import torch
 
+from ex4d_core.geometry.rigid import HERE, moved
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.testing.contracts._values import room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs
+from ex4d_core.trajectory import Moving
 from ex4d_core.types import CameraPath, DepthKind, Scene
 
 NUM_FRAMES = 49
@@ -55,6 +57,8 @@ class TrajectoryContract(ComponentContract):
         if result.num_frames != inputs["num_frames"]:
             return f"it has {result.num_frames} poses, not {inputs['num_frames']}"
         video = inputs["scene"].video
+        if result.frames is not None and max(result.frames) >= video.num_frames:
+            return f"it shows frame {max(result.frames)} of a clip of {video.num_frames}, counted from 0"
         if {(camera.width, camera.height) for camera in result.intrinsics} != {(video.width, video.height)}:
             return "its intrinsics are not for images of the clip's size"
         return ""
@@ -84,6 +88,21 @@ class TrajectoryContract(ComponentContract):
         turn, frame = torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).max(dim=0)
         said = f"it turns by {float(turn):.0f} degrees after frame {int(frame)}; largest_turn is {self.largest_turn:g}"
         assert float(turn) <= self.largest_turn, said
+
+    def test_a_motion_is_the_path_and_begins_anywhere(
+        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
+    ) -> None:
+        if not isinstance(component, Moving):
+            pytest.skip("it has no method `motion`, which is optional")
+        motion = component.motion(NUM_FRAMES, scene, HERE)
+        for frame in (0, NUM_FRAMES // 2, NUM_FRAMES - 1):
+            pose = torch.tensor(motion.pose(frame / (NUM_FRAMES - 1)).inverse().matrix())
+            said = f"`motion` and `path` differ in frame {frame}"
+            torch.testing.assert_close(pose, result.world_to_camera[frame], rtol=1e-4, atol=1e-4, msg=said)
+        elsewhere = component.motion(NUM_FRAMES, scene, moved((0.1, 0.0, 0.0)))
+        if self.starts_at_source:
+            first, said = torch.tensor(elsewhere.pose(0.0).matrix()), "a motion that starts elsewhere jumps there"
+            torch.testing.assert_close(first, torch.eye(4), rtol=0, atol=1e-4, msg=said)
 
     def test_a_scene_ten_times_as_large_has_a_path_ten_times_as_long(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene

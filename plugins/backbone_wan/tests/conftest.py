@@ -1,4 +1,4 @@
-"""A tiny Wan with random weights in diffusers' folders, an adapter for it, and tiny guidance."""
+"""A tiny Wan with an adapter, and tiny guidance."""
 
 from __future__ import annotations
 
@@ -9,33 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.testing import save_tiny_wan
 from ex4d_core.types import Guidance
 
-TRANSFORMER = {
-    "num_attention_heads": 2,
-    "attention_head_dim": 12,
-    "in_channels": 36,
-    "text_dim": 32,
-    "freq_dim": 32,
-    "ffn_dim": 48,
-    "num_layers": 2,
-    "image_dim": 32,
-    "added_kv_proj_dim": 24,
-}
-VAE = {"base_dim": 4, "num_res_blocks": 1}
-TEXT = {"vocab_size": 64, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
-CLIP = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "image_size": 56,
-    "patch_size": 14,
-}
 SIZES = {
     "num_attention_heads": 4,
     "attention_head_dim": 24,
@@ -48,7 +27,6 @@ SIZES = {
     "added_kv_proj_dim": 96,
 }
 """Of a transformer on its own, whose values are all random."""
-WIDTH, HIDDEN, RANK = 24, 16, 4
 
 
 @pytest.fixture(autouse=True)
@@ -60,48 +38,9 @@ def _own_cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def tiny_wan(tmp_path_factory) -> Path:
     """A folder in diffusers' layout, and in it `ex4d.safetensors`."""
-    diffusers = pytest.importorskip("diffusers")
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("wan")
-    transformers.utils.logging.disable_progress_bar()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        diffusers.WanTransformer3DModel(**TRANSFORMER).save_pretrained(folder / "transformer")
-        diffusers.AutoencoderKLWan(**VAE).save_pretrained(folder / "vae")
-        text = transformers.UMT5EncoderModel(transformers.UMT5Config(**TEXT))
-        text.save_pretrained(folder / "text_encoder")
-        clip = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**CLIP))
-        clip.save_pretrained(folder / "image_encoder")
-        save_file(_adapter(), folder / "ex4d.safetensors")
-    _save_tokenizer(folder / "tokenizer")
-    return folder
-
-
-def _adapter() -> dict[str, torch.Tensor]:
-    shapes = {
-        "latent_encoder.0": (HIDDEN, 32, 1, 1, 1),
-        "latent_encoder.2": (HIDDEN, HIDDEN, 1, 1, 1),
-        "latent_encoder.4": (HIDDEN, HIDDEN, 1, 1, 1),
-        "latent_patch_embedding": (WIDTH, HIDDEN, 1, 2, 2),
-    }
-    tensors = {f"{name}.weight": torch.randn(shape) * 0.3 for name, shape in shapes.items()}
-    tensors |= {f"{name}.bias": torch.randn(shape[0]) * 0.3 for name, shape in shapes.items()}
-    for name in ("blocks.0.self_attn.q", "blocks.1.cross_attn.o"):
-        tensors[f"{name}.lora_A.default.weight"] = torch.randn(RANK, WIDTH)
-        tensors[f"{name}.lora_B.default.weight"] = torch.randn(WIDTH, RANK)
-    return tensors
-
-
-def _save_tokenizer(folder: Path) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    words = {word: number for number, word in enumerate(("<pad>", "</s>", "<unk>", "a", "red", "blue", "ball"))}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
-    saved.save_pretrained(folder)
+    pytest.importorskip("diffusers")
+    pytest.importorskip("transformers")
+    return save_tiny_wan(tmp_path_factory.mktemp("wan"))
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ex4d_backbone_wan.conditioning import Known, eroded, eroding_sides, known_frames, working_size
+from ex4d_backbone_wan.conditioning import Known, known_frames, working_size
+from ex4d_core.erosion import eroded, eroding_sides
 
 
 def known(color=0.5, mask=True, *, frames=2, side=4):

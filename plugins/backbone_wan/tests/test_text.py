@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ex4d_backbone_wan.text import LENGTH, cache_folder, clean, embed, embeddings
+from ex4d_backbone_wan.text import LENGTH, cache_folder, clean, embed, embeddings, keep_embeddings
+from ex4d_core.errors import OutputFailed
 
 pytest.importorskip("transformers")
 
@@ -93,6 +94,27 @@ def test_where_nothing_can_be_kept_prompts_are_encoded_all_the_same(embedded, tm
     (tmp_path / "prompts").write_text("a file where the folder would be")
     (whole,) = embedded("blue")
     assert whole.shape == (1, LENGTH, 32)
+
+
+def keep(embedded, folder, *prompts, **given):
+    keep_embeddings(
+        prompts, load=embedded.load, device=CPU, identity="weights", dtype=torch.float32, folder=folder, **given
+    )
+
+
+def test_many_embeddings_are_kept_for_later_by_one_encoder(embedded, tmp_path):
+    told = []
+    keep(embedded, tmp_path / "prompts", "a red ball", "blue", " a red  ball")
+    keep(embedded, tmp_path / "prompts", "blue", "ball", progress=lambda done, total: told.append((done, total)))
+    assert (embedded.loads, told) == (2, [(0, 1), (1, 1)])
+    embedded("a red ball", "blue", "ball")
+    assert embedded.loads == 2
+
+
+def test_what_must_be_kept_and_cannot_be_is_an_error(embedded, tmp_path):
+    (tmp_path / "prompts").write_text("a file where the folder would be")
+    with pytest.raises(OutputFailed, match="cannot be written"):
+        keep(embedded, tmp_path / "prompts", "blue")
 
 
 def test_embeddings_are_kept_in_the_users_cache(monkeypatch, tmp_path):

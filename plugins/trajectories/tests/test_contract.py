@@ -45,3 +45,80 @@ class TestZoomOut(TrajectoryContract):
 class TestStatic(TrajectoryContract):
     name = "static"
     starts_at_source = True
+
+
+class TestSpiral(TrajectoryContract):
+    name = "spiral"
+    starts_at_source = True
+
+
+class TestDolly(TrajectoryContract):
+    name = "dolly"
+    starts_at_source = True
+
+
+class TestTruck(TrajectoryContract):
+    name = "truck"
+    starts_at_source = True
+
+
+class TestPedestal(TrajectoryContract):
+    name = "pedestal"
+    starts_at_source = True
+
+    @pytest.fixture
+    def settings(self):
+        return {"aim": True}
+
+
+class TestPan(TrajectoryContract):
+    name = "pan"
+    starts_at_source = True
+
+
+class TestTilt(TrajectoryContract):
+    name = "tilt"
+    starts_at_source = True
+
+
+class TestRoll(TrajectoryContract):
+    name = "roll"
+    starts_at_source = True
+
+
+class TestDollyZoom(TrajectoryContract):
+    name = "dolly_zoom"
+    starts_at_source = True
+
+
+class TestHandheld(TrajectoryContract):
+    name = "handheld"
+    starts_at_source = True
+
+
+class TestKeyframes(TrajectoryContract):
+    name = "keyframes"
+    starts_at_source = True
+
+    @pytest.fixture
+    def settings(self):
+        return {"yaw": [0, 40, -20], "tilt": [0, 5, 5], "at": [0, 0.3, 1]}
+
+
+class TestFreeze(TrajectoryContract):
+    name = "freeze"
+    starts_at_source = True
+
+    @pytest.fixture
+    def settings(self):
+        return {"frame": 1}
+
+
+class TestSlow(TrajectoryContract):
+    name = "slow"
+    starts_at_source = True
+
+
+class TestReverse(TrajectoryContract):
+    name = "reverse"
+    starts_at_source = True

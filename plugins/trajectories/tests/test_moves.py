@@ -47,14 +47,34 @@ def eyes(cameras: CameraPath) -> torch.Tensor:
     return -(pose[:, :3, :3].mT @ pose[:, :3, 3:])[..., 0]
 
 
-EXAMPLES = [
+AROUND = [
     o.ArcOptions(angle=-75),
     o.LoopOptions(),
     o.OrbitOptions(yaw=-150, pitch=80),
+    o.SpiralOptions(),
     o.ZoomInOptions(by=0.9),
     o.ZoomOutOptions(by=3),
+    o.DollyOptions(by=0.9),
+    o.TruckOptions(by=-2, aim=True),
+    o.PedestalOptions(by=2, aim=True),
     o.StaticOptions(),
+    o.RollOptions(by=30),
 ]
+"""Moves that keep the subject where it is."""
+
+ASIDE = [
+    o.TruckOptions(),
+    o.PedestalOptions(),
+    o.PanOptions(),
+    o.TiltOptions(),
+    o.DollyZoomOptions(by=-0.5),
+    o.HandheldOptions(seed=3),
+    o.KeyframesOptions(yaw=(0, 40, -20), tilt=(0, 5, 5)),
+    o.FreezeOptions(),
+    o.SlowOptions(),
+    o.ReverseOptions(),
+]
+EXAMPLES = [*AROUND, *ASIDE]
 
 
 def test_there_is_an_example_of_every_move():
@@ -69,8 +89,8 @@ def test_every_move_but_the_sweep_starts_at_the_source_camera(options, num_frame
     torch.testing.assert_close(cameras.world_to_camera[0], IDENTITY)
 
 
-@pytest.mark.parametrize("options", [*EXAMPLES, o.SweepOptions()], ids=lambda options: type(options).__name__)
-def test_every_move_keeps_the_subject_in_the_middle_and_the_lens_of_frame_0(options):
+@pytest.mark.parametrize("options", [*AROUND, o.SweepOptions()], ids=lambda options: type(options).__name__)
+def test_moves_around_it_keep_the_subject_in_the_middle_and_the_lens_of_frame_0(options):
     cameras = path(options)
     subject = cameras.world_to_camera @ torch.tensor([0, 0, DISTANCE, 1])
     assert subject[:, :2].abs().max() < 1e-5
@@ -161,11 +181,26 @@ def test_a_sweep_needs_no_scene_as_a_function():
         (lambda: o.ArcOptions(angle=120), "angle must be between -90 and 90 degrees, not 120"),
         (lambda: o.ArcOptions(angle=math.nan), "angle must be between -90 and 90 degrees, not nan"),
         (lambda: o.SweepOptions(start=-91), "start must be between -90 and 90 degrees, not -91"),
-        (lambda: o.OrbitOptions(yaw=181), "yaw must be between -180 and 180 degrees, not 181"),
+        (lambda: o.OrbitOptions(yaw=361), "yaw must be between -360 and 360 degrees, not 361"),
         (lambda: o.OrbitOptions(pitch=90), "pitch must be between -89 and 89 degrees, not 90"),
         (lambda: o.ZoomInOptions(by=1), "by must be more than 0 and less than 1, not 1"),
         (lambda: o.ZoomOutOptions(by=-1), "by must be between 0 and 10, not -1"),
-        (lambda: o.LoopOptions(look_at="sky"), "look_at must be subject or nearest, not 'sky'"),
+        (
+            lambda: o.LoopOptions(look_at="sky"),
+            "look_at must be auto, nearest, a pixel such as 320,180, or a distance above 0 such as 2.5, not 'sky'",
+        ),
+        (
+            lambda: o.KeyframesOptions(yaw=(0, 1), pitch=(0, 1, 2)),
+            "keyframes need as many numbers in each list, but yaw has 2, pitch has 3",
+        ),
+        (
+            lambda: o.KeyframesOptions(at=(0, 0.5), yaw=(0, 1)),
+            "at must rise from 0 to 1, one share for each keyframe, as in at=[0,0.3,1]",
+        ),
+        (
+            lambda: path(o.FreezeOptions(frame=1)),
+            "there is no frame 1: the clip has 1, counted from 0; give at most 0",
+        ),
         (lambda: o.LoopOptions(pace="fast"), "pace must be angle or frames, not 'fast'"),
         (lambda: path(o.LoopOptions(), 0), "a camera path needs at least 1 frame, not 0"),
         (lambda: generate_camera_trajectory(end_angle=91), "end_angle must be between -90 and 90 degrees, not 91"),
@@ -177,6 +212,16 @@ def test_what_is_out_of_range_is_refused_in_one_sentence(make, message):
     with pytest.raises(InvalidConfig) as refused:
         make()
     assert str(refused.value) == message
+
+
+def test_angles_that_look_like_radians_are_named():
+    def doubts(options):
+        return MoveGenerator(options, device=torch.device("cpu")).doubts(scene())
+
+    assert doubts(o.OrbitOptions(yaw=-0.7854, pitch=3)) == [
+        "orbit: yaw is -0.7854 degrees; if that is meant in radians, say -45"
+    ]
+    assert [doubts(options) for options in EXAMPLES] == [[]] * len(EXAMPLES)
 
 
 def test_options_have_a_help_text():
@@ -227,7 +272,7 @@ def test_the_nearest_rule_takes_the_outermost_ring_as_100():
     assert nearest_distance(scene(depth).depth) == pytest.approx(2.15)
 
 
-@pytest.mark.parametrize("look_at", ["subject", "nearest"])
+@pytest.mark.parametrize("look_at", ["auto", "nearest"])
 def test_a_frame_without_depth_is_refused(look_at):
     with pytest.raises(InvalidInput, match="no pixel of the first frame has a depth"):
         path(o.ArcOptions(look_at=look_at), 3, scene(torch.full((1, 8, 8), torch.nan)))

@@ -9,13 +9,35 @@ from importlib.metadata import entry_points
 
 from ex4d_trajectories.plugin import ex4d_trajectory_generators
 
-MOVES = ["arc", "loop", "sweep", "orbit", "zoom_in", "zoom_out", "static"]
+MOVES = [
+    "arc",
+    "loop",
+    "sweep",
+    "orbit",
+    "spiral",
+    "zoom_in",
+    "zoom_out",
+    "dolly",
+    "truck",
+    "pedestal",
+    "pan",
+    "tilt",
+    "roll",
+    "dolly_zoom",
+    "static",
+    "handheld",
+    "keyframes",
+    "freeze",
+    "slow",
+    "reverse",
+]
 
 
 def test_every_move_is_offered_by_name_with_a_summary():
     providers = ex4d_trajectory_generators()
     assert [provider.name for provider in providers] == MOVES
-    assert providers[-1].summary == "stay where the source camera was"
+    assert providers[MOVES.index("static")].summary == "stay where the camera is"
+    assert providers[MOVES.index("freeze")].summary == "let time stand still (bullet time)"
 
 
 def test_every_component_can_be_made_with_its_default_options():

@@ -12,8 +12,6 @@ from ex4d_backbone_wan.conditioning import (
     Known,
     decode,
     encode,
-    eroded,
-    eroding_sides,
     known_frames,
     resized,
     working_size,
@@ -24,6 +22,7 @@ from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.preview import LatentColors, Watcher
 from ex4d_backbone_wan.resume import Unfinished
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
+from ex4d_core.erosion import eroded, eroding_sides
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress
 from ex4d_core.types import Guidance, Scene, Video

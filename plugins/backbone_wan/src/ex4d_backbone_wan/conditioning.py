@@ -1,5 +1,7 @@
 """From guidance to what the transformer is told: sizes, what counts as known, and what the encoders make of it.
 
+How the known part shrinks first is `ex4d_core.erosion`'s. Masks simulated for training come from there already eroded.
+
 The order, the ranges and the roundings are those that Wan and the EX-4D adapter were trained with; the hidden part of
 the mask is -3 and not -1, for instance.
 """
@@ -95,28 +97,6 @@ def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = frames.shape[1:3]
     framing = frame_to((width, height), size, "stretch")
     return torch.stack([torch.from_numpy(framing.apply(frame.numpy())) for frame in frames])
-
-
-def eroding_sides(count: int, sides: tuple[int, int] | None, *, seed: int) -> Tensor:
-    """Return by which square to erode each frame, int64 [count], drawn evenly from `sides`, both included."""
-    if sides is None:
-        return torch.ones(count, dtype=torch.int64)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(sides[0], sides[1] + 1, (count,), generator=generator)
-
-
-def eroded(mask: Tensor, sides: Tensor) -> Tensor:
-    """Return masks bool [T, H, W] where only pixels stay known whose square of `sides[t]` pixels is known throughout.
-
-    An even square reaches one pixel further to the right and down; what lies outside of the frame hides nothing.
-    """
-    out = mask.clone()
-    for side in set(sides.tolist()):
-        of_side = sides == side
-        before, after = (side - 1) // 2, side // 2
-        hidden = functional.pad((~mask[of_side]).float(), (before, after, before, after))
-        out[of_side] = functional.max_pool2d(hidden, side, stride=1) == 0
-    return out
 
 
 def image_feature(encoder: Any, picture: Tensor) -> Tensor:

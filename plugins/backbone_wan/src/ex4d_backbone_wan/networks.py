@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,9 @@ from ex4d_backbone_wan.loading import (
 )
 from ex4d_backbone_wan.memory import in_pieces
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.text import cache_folder, embeddings
+from ex4d_backbone_wan.text import cache_folder, embeddings, keep_embeddings
 from ex4d_backbone_wan.weights import Checkpoint, Part, locate
+from ex4d_core.progress import Progress, silent
 
 
 class Networks:
@@ -121,19 +122,45 @@ class Networks:
             self._first_picture = kept = (picture, num_frames, (feature, y))
         return kept[2]
 
-    def texts(self, prompts: Sequence[str]) -> list[Tensor]:
-        """Return the embedding of each prompt [1, 512, C], on the CPU; the text encoder does not stay."""
-        made = embeddings(
-            prompts,
-            load=self._load_text_encoder,
-            device=self.device,
-            identity=self._text_identity(),
-            dtype=self.dtype,
-            folder=cache_folder(),
-        )
+    def texts(self, prompts: Sequence[str], *, folder: Path | None = None) -> list[Tensor]:
+        """Return the embedding of each prompt [1, 512, C], on the CPU; the text encoder does not stay.
+
+        Args:
+            prompts: as users wrote them.
+            folder: where embeddings are kept and found again, by default with those of all runs of this user.
+        """
+        try:
+            return embeddings(prompts, folder=folder or cache_folder(), **self._text_settings())
+        finally:
+            self._forget_text_encoder()
+
+    def keep_texts(self, prompts: Iterable[str], *, folder: Path, progress: Progress = silent) -> None:
+        """Have the embeddings of many prompts in a folder, where `texts` finds them, with one text encoder for all.
+
+        Args:
+            prompts: as users wrote them.
+            folder: where embeddings are kept.
+            progress: told how many of those that were missing are made.
+
+        Raises:
+            OutputFailed: the folder cannot be written.
+        """
+        try:
+            keep_embeddings(prompts, folder=folder, progress=progress, **self._text_settings())
+        finally:
+            self._forget_text_encoder()
+
+    def _text_settings(self) -> dict[str, Any]:
+        return {
+            "load": self._load_text_encoder,
+            "device": self.device,
+            "identity": self._text_identity(),
+            "dtype": self.dtype,
+        }
+
+    def _forget_text_encoder(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        return made
 
     def _load_text_encoder(self) -> TextEncoder:
         if not self._is_short:

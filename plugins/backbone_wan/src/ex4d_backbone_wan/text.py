@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import html
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional
 
 from ex4d_backbone_wan.loading import TextEncoder
 from ex4d_core.errors import OutputFailed
 from ex4d_core.files import replacing
+from ex4d_core.progress import Progress, silent, track
 
 LENGTH = 512
 """Tokens that the transformer is told; fewer would be taken for a part of the image's."""
@@ -60,6 +61,38 @@ def embeddings(
     return [functional.pad(known[text], (0, 0, 0, LENGTH - len(known[text])))[None] for text in cleaned]
 
 
+def keep_embeddings(
+    prompts: Iterable[str],
+    *,
+    load: Callable[[], TextEncoder],
+    device: torch.device,
+    identity: str,
+    dtype: torch.dtype,
+    folder: Path,
+    progress: Progress = silent,
+) -> None:
+    """Make the embeddings that a folder does not have yet, where `embeddings` finds them; none is held in memory.
+
+    Args:
+        prompts: any number of them.
+        load: as for `embeddings`, and so are the others.
+        device: that the text encoder computes on.
+        identity: tells the text encoder's weights from others.
+        dtype: of the text encoder.
+        folder: where they are kept.
+        progress: told how many of those that were missing are made.
+
+    Raises:
+        OutputFailed: the folder cannot be written.
+    """
+    files = {text: folder / f"{_key(text, identity, dtype)}.safetensors" for text in map(clean, prompts)}
+    missing = [text for text, file in files.items() if not file.is_file()]
+    encoder = load() if missing else None
+    for text in track(missing, progress):
+        assert encoder is not None
+        _save(files[text], embed(encoder, text, device=device))
+
+
 def clean(prompt: str) -> str:
     """Return a prompt as Wan was trained on: broken Unicode and HTML's entities mended, each run of space one blank."""
     import ftfy
@@ -96,5 +129,11 @@ def _read(file: Path) -> Tensor | None:
 
 def _write(file: Path, embedding: Tensor) -> None:
     # Where nothing can be kept, the next run takes longer, which is no reason to stop this one.
-    with suppress(OutputFailed), replacing(file) as temporary:
-        save_file({"embedding": embedding.contiguous()}, temporary)
+    with suppress(OutputFailed):
+        _save(file, embedding)
+
+
+def _save(file: Path, embedding: Tensor) -> None:
+    # Through bytes: the library's own writer hides that the disk is full in an error of its own.
+    with replacing(file) as temporary:
+        temporary.write_bytes(save({"embedding": embedding.contiguous()}))

@@ -1,0 +1,180 @@
+"""What a camera file holds, whatever its format."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.types import Intrinsics
+from ex4d_core.types.camera import RIGID_TOLERANCE, from_camera_axes
+
+SOURCE_TOLERANCE = 1e-6
+"""How far, as an entry of the matrix, a first pose may be from the source camera's."""
+
+Says = Literal["lens", "zoom", "time"]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class CameraFile:
+    """Poses as a file has them, in OpenCV's axes, with all their digits."""
+
+    world_to_camera: np.ndarray
+    """float64 [T, 4, 4]."""
+
+    intrinsics: tuple[Intrinsics, ...] | None = None
+    """One, or one for each pose; None where the file says nothing of the lens."""
+
+    fov_x: float | None = None
+    """Field of view along x in radians, where the file says that and not for which size."""
+
+    frames: tuple[int, ...] | None = None
+    """Which frame of the clip each pose shows, where time is changed."""
+
+    shares: tuple[float, ...] | None = None
+    """How much of the path is done at each pose, 0 to 1 and rising, where they are keyframes; None: one a frame."""
+
+    doubts: tuple[str, ...] = ()
+    """What may be wrong with the file, a sentence each."""
+
+    def __attrs_post_init__(self) -> None:
+        check_rigid(self.world_to_camera)
+
+    @property
+    def num_poses(self) -> int:
+        """T."""
+        return len(self.world_to_camera)
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """What a reader may be told that its file does not say."""
+
+    distance: float = 1.0
+    """To the subject, for formats that count in it, in units of the scene."""
+    camera: str | None = None
+    """Which of several cameras."""
+    convention: str | None = None
+    """`c2w-opencv`, `w2c-opengl` and so on, for bare matrices."""
+
+
+@attrs.frozen(kw_only=True)
+class Format:
+    """A kind of camera file."""
+
+    name: str
+    """As `--to` takes it."""
+    suffix: str
+    """Of its files; "" for a folder."""
+    says: frozenset[Says]
+    """What it can say beside poses: the lens, a lens that changes, which frame of the clip is shown."""
+    read: Callable[[Path, Reading], CameraFile]
+    write: Callable[[CameraFile, Path, float], None]
+    """Called as `write(file, path, distance)`."""
+
+
+def check_rigid(matrices: np.ndarray) -> None:
+    """Refuse matrices that are no rotation and translation, and say which and why.
+
+    Raises:
+        InvalidInput: there is one.
+    """
+    if matrices.ndim != 3 or matrices.shape[1:] != (4, 4) or not len(matrices):
+        raise InvalidInput(f"a camera path needs matrices of [T, 4, 4], not {list(matrices.shape)}")
+    for index, matrix in enumerate(matrices):
+        if reason := _why_not_rigid(matrix):
+            raise InvalidInput(f"pose {index} is no rotation and translation: {reason}")
+
+
+def _why_not_rigid(matrix: np.ndarray) -> str:
+    if not np.isfinite(matrix).all():
+        return "it has values that are not finite"
+    bottom = np.array([0, 0, 0, 1])
+    if np.abs(matrix[3] - bottom).max() > RIGID_TOLERANCE:
+        if np.abs(matrix[:, 3] - bottom).max() <= RIGID_TOLERANCE:
+            return "its translation stands in the last row, so rows and columns are swapped"
+        return "its last row is not 0 0 0 1"
+    rotation = matrix[:3, :3]
+    square = rotation @ rotation.T
+    if np.abs(square - np.eye(3)).max() <= RIGID_TOLERANCE:
+        return "" if np.linalg.det(rotation) > 0 else "it mirrors, as left-handed axes do"
+    size = np.sqrt(np.trace(square) / 3)
+    if np.abs(square - np.eye(3) * size**2).max() <= RIGID_TOLERANCE * size**2:
+        return f"its axes are {size:g} long instead of 1, so it also scales"
+    return "its axes are not at right angles or not 1 long"
+
+
+def camera_to_world_of(file: CameraFile) -> np.ndarray:
+    """Return the inverse poses, float64 [T, 4, 4]."""
+    inverse: np.ndarray = np.linalg.inv(file.world_to_camera)
+    return inverse
+
+
+def to_world_to_camera(matrices: np.ndarray, convention: str) -> np.ndarray:
+    """Return world-to-camera float64 [T, 4, 4] in OpenCV's axes.
+
+    Args:
+        matrices: [T, 4, 4].
+        convention: direction and axes of the camera, such as `c2w-opencv`.
+
+    Raises:
+        InvalidInput: there is no such convention, or a matrix is no pose.
+    """
+    direction, _, axes = convention.partition("-")
+    if direction not in ("c2w", "w2c") or axes not in ("opencv", "opengl"):
+        raise InvalidInput(
+            f"the convention {convention!r} must be c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl: "
+            "camera to world or world to camera, and the axes of the camera"
+        )
+    check_rigid(matrices)
+    to_world = np.linalg.inv(matrices) if direction == "w2c" else matrices
+    if direction == "w2c" and axes == "opencv":
+        return matrices  # to the last digit
+    inverse: np.ndarray = np.linalg.inv(from_camera_axes(to_world, axes))
+    return inverse
+
+
+def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:
+    """Refuse a path for a format that counts poses from its first one.
+
+    Raises:
+        InvalidInput: it does not start at the source camera.
+    """
+    if np.abs(file.world_to_camera[0] - np.eye(4)).max() > SOURCE_TOLERANCE:
+        raise InvalidInput(
+            f"{tool} counts poses from the first one, so where a path starts that is not at the source camera "
+            "would be lost; save it in another format"
+        )
+
+
+def read_json(path: Path) -> Any:
+    """Return what is in a JSON file.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError too
+        raise InvalidInput(f"{path} is not valid JSON: {error}") from error
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Return the order that sorts names as people do: frame_2 before frame_10."""
+
+    def key(index: int) -> list[tuple[int, str]]:
+        parts = re.split(r"(\d+)", names[index])
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+    return sorted(range(len(names)), key=key)
+
+
+def one_or_each(intrinsics: Sequence[Intrinsics]) -> tuple[Intrinsics, ...]:
+    """Return one lens where all are the same."""
+    return tuple(intrinsics[:1]) if len(set(intrinsics)) == 1 else tuple(intrinsics)

@@ -1,0 +1,63 @@
+"""What a sub-command of a plugin must do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import ClassVar
+
+import pytest
+
+from ex4d_core.commands import BUILTIN_COMMANDS, CommandOffer
+from ex4d_core.plugins import find_plugins
+
+
+class CommandContract:
+    """Tests that any sub-command must pass: give its name."""
+
+    name: ClassVar[str]
+    """What users type after `ex4d`; the plugin that offers it must be installed."""
+
+    heavy: ClassVar[tuple[str, ...]] = ("torch", "numpy", "cv2", "av")
+    """Modules that listing it must not import."""
+
+    @pytest.fixture
+    def offer(self) -> CommandOffer:
+        """What the plugin says of the command."""
+        (offer,) = [offer for offer in find_plugins().commands if offer.name == self.name]
+        return offer
+
+    def test_its_name_is_nobody_elses(self, offer: CommandOffer) -> None:
+        assert self.name not in BUILTIN_COMMANDS
+
+    def test_its_summary_is_one_line(self, offer: CommandOffer) -> None:
+        assert len(offer.command.summary.strip().splitlines()) == 1
+
+    def test_it_is_listed_without_anything_heavy(self, offer: CommandOffer) -> None:
+        code = (
+            f"import sys, typer_cli\ntry: typer_cli.main(['--help'])\nexcept SystemExit: pass\n"
+            f"sys.exit(' '.join({{*{self.heavy!r}}} & {{*sys.modules}}) or 0)"
+        )
+        done = self._python("-c", code)
+        assert done.returncode == 0, f"imported {done.stderr}"
+        assert self.name in done.stdout
+
+    def test_it_says_how_it_is_called(self, offer: CommandOffer) -> None:
+        if missing := offer.missing_needs():
+            pytest.skip(f"{self.name} needs {' and '.join(missing)}")
+        done = self._python("-m", "typer_cli", self.name, "--help")
+        assert done.returncode == 0, done.stderr
+        assert "Usage" in done.stdout
+
+    def test_an_option_that_it_has_not_is_refused_without_a_traceback(self, offer: CommandOffer) -> None:
+        if offer.missing_needs():
+            pytest.skip(f"{self.name} lacks what it needs")
+        done = self._python("-m", "typer_cli", self.name, "--no-such-option-anywhere")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+    @staticmethod
+    def _python(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
+        return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)

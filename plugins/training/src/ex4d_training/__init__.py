@@ -1,0 +1,1 @@
+"""Training of the EX-4D adapter from ordinary videos."""

@@ -1,0 +1,200 @@
+"""One video made into samples: clips of it, what masks would leave of each, and the latents of all that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.conditioning import Known, encode
+from ex4d_backbone_wan.networks import Networks
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.masking import FlowTracker, simulate
+from ex4d_core.session import Session
+from ex4d_core.stages import estimate_depth
+from ex4d_core.types import Scene, Video
+from ex4d_core.video_io import probe_video, read_video
+from ex4d_training.data.cuts import find_cuts
+from ex4d_training.data.job import NO_DEPTH, Job
+from ex4d_training.data.options import DataOptions
+from ex4d_training.data.pool import share_cores
+from ex4d_training.data.scan import Refusal, span, stride
+from ex4d_training.data.shards import Sample, write_shard
+from ex4d_training.data.sources import Source
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """A video to prepare, and the file for its samples."""
+
+    source: Source
+    shard: str
+    """The file that its samples will be in with those of other videos."""
+    file: Path
+    """For its samples alone."""
+
+
+def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable[[Piece], int | Refusal]:
+    """Return what prepares a video and says how many samples it gave, or why none; the networks are loaded once.
+
+    Args:
+        number: of this process; each takes the next GPU.
+        job: what to do.
+        workers: number of processes.
+        texts: the folder with the embeddings of all captions.
+    """
+    if workers > 1:
+        share_cores(workers)
+    if job.run.device in ("auto", "cuda") and torch.cuda.is_available():
+        device = f"cuda:{number % torch.cuda.device_count()}"
+        job = attrs.evolve(job, run=attrs.evolve(job.run, device=device))
+    encoder = VideoEncoder(job, texts=texts)
+    encoder.load()
+
+    def prepare(piece: Piece) -> int | Refusal:
+        samples = encoder.samples(piece.source)
+        if isinstance(samples, Refusal):
+            return samples
+        return write_shard(piece.file, samples).samples
+
+    return prepare
+
+
+class VideoEncoder:
+    """Makes samples of videos; networks are loaded once and kept."""
+
+    def __init__(self, job: Job, *, texts: Path, networks: Networks | None = None) -> None:
+        """Choose what computes.
+
+        Args:
+            job: what to make.
+            texts: the folder with the embeddings of captions.
+            networks: by default those of the job's model.
+        """
+        self._job, self._texts = job, texts
+        self._session = Session(job.run)
+        self._networks = networks or Networks(job.model, device=self._session.device)
+        self._tracker = FlowTracker()  # kept: the masks of a clip share its flow
+        self._first: tuple[Tensor, dict[str, Tensor]] | None = None
+
+    def load(self) -> None:
+        """Load what is needed now: what is wrong with it is no video's fault.
+
+        Raises:
+            InvalidInput: a file of weights is damaged.
+            InputNotFound: weights are not on this machine.
+        """
+        _ = self._networks.vae, self._networks.image_encoder
+        if self._job.run.depth.name != NO_DEPTH:
+            self._session.depth_estimator()
+
+    def samples(self, source: Source) -> list[Sample] | Refusal:
+        """Return the samples of a video, `masks_per_clip` of each clip, or why there are none.
+
+        Raises:
+            InvalidConfig: the GPU is too small.
+            InputNotFound: weights are not on this machine.
+        """
+        try:
+            clips = list(clips_of(source, self._job.data))
+        except (InvalidInput, InputNotFound) as error:
+            return Refusal(filter="unreadable", reason=str(error))
+        if not clips:
+            return Refusal(filter="cuts", reason=f"no {self._job.data.frames} frames in a row are without a cut")
+        try:
+            with torch.no_grad():
+                return [sample for start, clip in clips for sample in self._of_clip(source, start, clip)]
+        except torch.OutOfMemoryError as error:
+            raise InvalidConfig(
+                f"{self._session.device} has too little memory for {self._job.data.frames} frames of "
+                f"{self._job.data.size}; take fewer processes on it (--workers), a smaller --size, or fewer --frames"
+            ) from error
+        except InvalidInput as error:
+            return Refusal(filter="masks", reason=str(error))
+
+    def _of_clip(self, source: Source, start: int, clip: Video) -> Iterator[Sample]:
+        scene = self._scene(clip)
+        frames = clip.frames.movedim(-1, 1).float() / 255
+        latents, text = self.latents(frames * 2 - 1), self._text(source.caption)
+        for number in range(self._job.data.masks_per_clip):
+            seed = seed_of(self._job.run.seed, source.name, start, number)
+            guidance = simulate(
+                scene,
+                options=self._job.masks,
+                seed=seed,
+                builder=self._session.mesh_builder(),
+                renderer=self._session.renderer(),
+                tracker=self._tracker,
+                device=self._session.device,
+            )
+            known = Known(color=frames, mask=guidance.mask)
+            facts = {"video": source.name, "start": start, "caption": source.caption, "mask": number, "seed": seed}
+            yield Sample(tensors={"latents": latents, "text": text, **self.shown(known)}, facts=facts)
+
+    def _scene(self, clip: Video) -> Scene | Video:
+        if self._job.run.depth.name == NO_DEPTH:
+            return clip
+        return Scene(video=clip, depth=estimate_depth(clip, self._session.depth_estimator()))
+
+    def shown(self, known: Known) -> dict[str, Tensor]:
+        """Return what the model is shown of a masked clip, as at inference; it is eroded already."""
+        image, y = self._networks.first_picture(known.first_picture, len(known.color))
+        shown = {"color": self.latents(known.video), "mask": self.latents(known.mask_video)}
+        if image is None or y is None:
+            return shown
+        if self._first is None or self._first[0] is not y:  # masks of one clip share their first frame
+            self._first = y, {"y": self._kept(y), "image": self._kept(image)}
+        return shown | self._first[1]
+
+    def latents(self, video: Tensor) -> Tensor:
+        """Return the latents [16, t, h, w] of a video [T, 3, H, W] in [-1, 1], as they are kept."""
+        vae = self._networks.vae
+        with self._networks.using(vae):
+            return self._kept(encode(vae, video))
+
+    def _text(self, caption: str) -> Tensor:
+        embedding = self._networks.texts([caption], folder=self._texts)[0]
+        tokens = int((embedding[0] != 0).any(dim=-1).sum())  # what follows the last one is 0
+        return self._kept(embedding[:, :tokens])
+
+    def _kept(self, tensor: Tensor) -> Tensor:
+        """Return a tensor [1, ...] as it is kept, on the CPU."""
+        dtype: torch.dtype = getattr(torch, self._job.data.dtype)
+        return tensor[0].to("cpu", dtype)
+
+
+def clips_of(source: Source, options: DataOptions) -> Iterator[tuple[int, Video]]:
+    """Yield the clips of a video, each with its first frame, one after the other and none over a cut.
+
+    Raises:
+        InputNotFound: the file is gone.
+        InvalidInput: it is damaged.
+    """
+    info = probe_video(source.path)
+    step, reach, start = stride(options, info.fps), span(options, info.fps), 0
+    for _ in range(options.clips_per_video):
+        while start + reach <= info.num_frames:
+            clip = read_video(
+                source.path,
+                num_frames=options.frames,
+                start=start,
+                stride=step,
+                size=options.width_height,
+                fit=options.fit,
+            )
+            cuts = find_cuts(clip.frames) if options.cuts == "avoid" else []
+            if not cuts:
+                yield start, clip
+                start += reach
+                break
+            start += cuts[-1] * step
+
+
+def seed_of(seed: int, *place: object) -> int:
+    """Return a seed for one mask, which depends on nothing but the run's seed and where the mask belongs."""
+    text = "\0".join(map(str, (seed, *place)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

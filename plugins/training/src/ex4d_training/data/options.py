@@ -1,0 +1,93 @@
+"""What users can say of how videos are prepared for training."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, get_args
+
+import attrs
+
+from ex4d_backbone_wan.options import LARGEST, PATCH, STRIDE
+from ex4d_core.framing import Fit
+from ex4d_core.options import option
+
+Cuts = Literal["avoid", "ignore"]
+MissingCaption = Literal["empty", "skip", "refuse"]
+DType = Literal["bfloat16", "float32"]
+
+
+def _one_of(kind: Any) -> Any:
+    return attrs.validators.in_(get_args(kind))
+
+
+@attrs.frozen
+class DataOptions:
+    """Which parts of which videos are taken, and what is made of them."""
+
+    frames: int = option(
+        49,
+        help="Frames of a clip, 4k+1; EX-4D's adapter was trained with 49.",
+        unit="frames",
+        validator=lambda instance, attribute, value: _frames(value),
+    )
+    size: str = option(
+        "512x512",
+        help="WIDTHxHEIGHT of a clip, multiples of 16.",
+        unit="pixels",
+        validator=lambda instance, attribute, value: _size(value),
+    )
+    fit: Fit = option("crop", help="How a video of another shape is brought to the size.", validator=_one_of(Fit))
+    fps: float = option(
+        0.0,
+        help="About how many frames a second are taken, by leaving out whole frames; 0 takes all.",
+        unit="Hz",
+        validator=attrs.validators.ge(0),
+    )
+    clips_per_video: int = option(
+        1, help="Clips at most from one video, one after the other.", validator=attrs.validators.ge(1)
+    )
+    masks_per_clip: int = option(4, help="Masks for each clip; each is a sample.", validator=attrs.validators.ge(1))
+    cuts: Cuts = option("avoid", help="Whether a clip may go on over a cut.", validator=_one_of(Cuts))
+    min_side: int = option(
+        256, help="Shorter side of a video at least.", unit="pixels", validator=attrs.validators.ge(0)
+    )
+    max_aspect: float = option(
+        2.5, help="Longer side of a video to its shorter, at most.", unit="ratio", validator=attrs.validators.ge(1)
+    )
+    min_fps: float = option(8.0, help="Rate of a video at least.", unit="Hz", validator=attrs.validators.ge(0))
+    max_fps: float = option(1000.0, help="Rate of a video at most.", unit="Hz", validator=attrs.validators.gt(0))
+    min_seconds: float = option(
+        0.0, help="Length of a video at least.", unit="seconds", validator=attrs.validators.ge(0)
+    )
+    max_seconds: float = option(
+        0.0, help="Length of a video at most; 0 is no limit.", unit="seconds", validator=attrs.validators.ge(0)
+    )
+    missing_caption: MissingCaption = option(
+        "empty",
+        help="What to do with a video that nobody described: take an empty text, skip it, or refuse all.",
+        validator=_one_of(MissingCaption),
+    )
+    dtype: DType = option("bfloat16", help="Precision of what is kept.", validator=_one_of(DType))
+    shard_videos: int = option(
+        16, help="Videos whose samples go into one file.", validator=attrs.validators.ge(1), decides=True
+    )
+
+    @property
+    def width_height(self) -> tuple[int, int]:
+        """Width and height of a clip."""
+        return _size(self.size)
+
+
+def _frames(value: int) -> None:
+    if value < STRIDE + 1 or value % STRIDE != 1:
+        raise ValueError(f"frames must be 4k+1 and at least {STRIDE + 1}, such as 17 or 49, not {value}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    sides = tuple(map(int, match.groups())) if match else (0, 0)
+    if any(side < PATCH or side % PATCH or side > LARGEST for side in sides):
+        raise ValueError(
+            f"size must be WIDTHxHEIGHT in multiples of {PATCH} up to {LARGEST}, such as 832x480, not {text!r}"
+        )
+    return sides[0], sides[1]

@@ -1,0 +1,62 @@
+"""A look at each video before anything is computed: is it one, and is it long, large and regular enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+
+import attrs
+
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.video_io import probe_video
+from ex4d_training.data.options import DataOptions
+from ex4d_training.data.sources import Source
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """Why a video gives no samples."""
+
+    filter: str
+    """What took it, in a word or two: the counts go by it."""
+    reason: str
+    """One sentence."""
+
+
+def look_at(source: Source, options: DataOptions) -> Refusal | None:
+    """Return why a video is not taken, or None where it is."""
+    if not source.caption and options.missing_caption == "skip":
+        return Refusal(filter="caption", reason="nobody says what it shows")
+    try:
+        info = probe_video(source.path)
+    except (InvalidInput, InputNotFound) as error:
+        return Refusal(filter="unreadable", reason=str(error))
+    short, long = sorted((info.width, info.height))
+    seconds = float(info.num_frames / info.fps)
+    needed = span(options, info.fps)
+    checks = (
+        ("min_side", short < options.min_side, f"{info.width}x{info.height} is smaller than {options.min_side} pixels"),
+        ("max_aspect", long > options.max_aspect * short, f"{info.width}x{info.height} is too long and narrow"),
+        ("min_fps", info.fps < options.min_fps, f"{float(info.fps):.3g} frames a second are too few"),
+        ("max_fps", info.fps > options.max_fps, f"{float(info.fps):.3g} frames a second are too many"),
+        ("min_seconds", seconds < options.min_seconds, f"{seconds:.3g} seconds are too short"),
+        ("max_seconds", 0 < options.max_seconds < seconds, f"{seconds:.3g} seconds are too long"),
+        ("frames", info.num_frames < needed, f"it has {info.num_frames} frames and a clip takes {needed}"),
+    )
+    return next((Refusal(filter=name, reason=reason) for name, wrong, reason in checks if wrong), None)
+
+
+def make_look(number: int, *, options: DataOptions) -> Callable[[Source], Refusal | None]:
+    """Return `look_at` with these options, for one of several processes."""
+    return partial(look_at, options=options)
+
+
+def stride(options: DataOptions, fps: Fraction) -> int:
+    """Return of how many frames of a video one is taken."""
+    return max(1, round(fps / Fraction(options.fps))) if options.fps else 1
+
+
+def span(options: DataOptions, fps: Fraction) -> int:
+    """Return how many frames of a video a clip reaches over."""
+    return (options.frames - 1) * stride(options, fps) + 1

@@ -1,0 +1,34 @@
+"""Samples that cost nothing instead of those of networks, for facts about runs that are stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from ex4d_backbone_wan.networks import Networks
+from ex4d_training.data import Sample, make_job, prepare
+from ex4d_training.data.encode import VideoEncoder, seed_of
+
+
+def samples(self: VideoEncoder, source) -> list[Sample]:
+    """Return numbers that depend on the name of the video."""
+    time.sleep(0.05)
+    generator = torch.Generator().manual_seed(seed_of(0, source.name))
+    return [Sample(tensors={"latents": torch.randn(16, 2, 2, 2, generator=generator)}, facts={"video": source.name})]
+
+
+def stand_in(set_attribute=setattr) -> None:
+    """Take the place of the networks."""
+    set_attribute(VideoEncoder, "load", lambda _: None)
+    set_attribute(VideoEncoder, "samples", samples)
+    set_attribute(Networks, "keep_texts", lambda *_, **__: None)
+
+
+def main() -> None:
+    """Prepare what the command line says: videos, folder, job."""
+    stand_in()
+    prepare(Path(sys.argv[1]), Path(sys.argv[2]), job=make_job(json.loads(sys.argv[3])))

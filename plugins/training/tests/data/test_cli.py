@@ -1,0 +1,116 @@
+"""Facts about `ex4d data`: flags, what is printed, and one sentence where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+import typer_cli
+from ex4d_training.data import LatentDataset, make_job
+from ex4d_training.data.encode import VideoEncoder
+from plugins.training.tests.data.stand_in import stand_in
+
+
+@pytest.fixture
+def ex4d(capfd, monkeypatch):
+    """Run the command without networks; return its exit code, stdout and stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    stand_in(monkeypatch.setattr)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            typer_cli.main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Work in this process: what stands in for the networks is not in another."""
+    monkeypatch.setattr("ex4d_training.data.pool.default_workers", lambda: 0)
+
+
+@pytest.fixture
+def flags(some_videos, tmp_path, tiny_wan):
+    own = ("--data-path", some_videos, "--output-dir", tmp_path / "out", "--model", tiny_wan, "--depth", "none")
+    sizes = ("--frames", 9, "--size", "48x32", "--masks-per-clip", 2, "--device", "cpu")
+    return (*own, *sizes, "--set", "masks.kind=tracking", "--set", "data.min_side=16")
+
+
+def test_preparing_says_what_became_of_the_videos(ex4d, here, flags, tmp_path):
+    code, out, err = ex4d("data", "prepare", *flags)
+    assert (code, len(LatentDataset(tmp_path / "out"))) == (0, 3)
+    assert "taken by unreadable" in out
+    assert "left out: c.mp4: " in out
+    assert re.search(rf"3 samples, \d\.\d kB, shards: 1, in {tmp_path / 'out'}", out)
+    assert "3 of 4 videos are taken: up to 6 samples" in err
+
+
+def test_preparing_for_machines(ex4d, here, flags, tmp_path):
+    code, out, err = ex4d("data", "prepare", *flags, "--json")
+    tree = json.loads(out)
+    assert (code, err, tree["samples"], tree["counts"]) == (0, "", 3, {"unreadable": 1})
+    assert ex4d("data", "prepare", *flags, "--quiet") == (0, f"{tmp_path / 'out'}\n", "")
+
+
+def test_flags_win_over_settings_and_those_over_the_file(ex4d, here, flags, tmp_path, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(VideoEncoder, "__init__", lambda self, job, *, texts: jobs.append(job))
+    (tmp_path / "data.toml").write_text('seed = 5\n[data]\nframes = 13\nmax_aspect = 3\n[masks]\nkind = "mixed"\n')
+    code, *_ = ex4d("data", "prepare", *flags, "--config", tmp_path / "data.toml", "--set", "data.max_aspect=4")
+    assert code == 0
+    job = jobs[0]
+    assert (job.data.frames, job.data.max_aspect, job.masks.kind, job.run.seed) == (9, 4, "tracking", 5)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--frames", 10), "data.frames must be 4k+1 and at least 5, such as 17 or 49, not 10"),
+        (("--size", "50x32"), "size must be WIDTHxHEIGHT in multiples of 16"),
+        (("--set", "data.masks=3"), "there is no option data.masks; did you mean 'masks_per_clip'?"),
+        (("--set", "mask.kind=x"), "there is no option mask; did you mean 'masks'?"),
+        (("--set", "masks.kind=rendering"), "masks of renderings need a depth"),
+        (("--depth", "nothing"), "there is no depth 'nothing'"),
+        (("--model", "lab/absent"), "lab/absent"),
+        (("--data-path", "/nowhere"), "/nowhere does not exist; give a folder of videos, or a CSV"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(ex4d, here, flags, more, sentence):
+    code, out, err = ex4d("data", "prepare", *flags, *more)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_number_of_processes_is_checked(ex4d, flags):
+    code, _, err = ex4d("data", "prepare", *flags, "--workers", 0)
+    assert (code, "--workers must be at least 1, not 0" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("laion", "--parts", "0"), "openvid is the data set that can be downloaded"),
+        (("openvid", "--parts", "x"), "--parts must be numbers and ranges"),
+    ],
+)
+def test_a_wrong_download_is_refused(ex4d, tmp_path, arguments, sentence):
+    code, _, err = ex4d("data", "download", *arguments, "-o", tmp_path)
+    assert (code, sentence in err) == (2, True)
+
+
+def test_tables_of_options_are_tables():
+    with pytest.raises(ValueError, match="masks must be a table of options, not 3"):
+        make_job({"masks": 3})
+
+
+def test_the_commands_are_listed(ex4d):
+    code, out, _ = ex4d("data", "--help")
+    assert code == 0
+    assert {"prepare", "download"} <= set(out.split())

@@ -1,0 +1,103 @@
+"""Facts about processes that work through a list: what is done, what fails, and what is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
+from ex4d_training.data.pool import work_through
+
+ROOT = Path(__file__).parents[4]
+
+
+def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
+    """Return a function that does what its item says; each process has its number."""
+    if folder is not None and (folder / "broken").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def act(item: str) -> str:
+        word, _, rest = item.partition(" ")
+        if word == "raise":
+            raise KeyError(rest)
+        if word == "full":
+            raise OutputFailed("the disk is full")
+        if word == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if word == "slow":
+            time.sleep(0.2)
+        if word == "once":
+            assert folder is not None
+            if not (folder / rest).exists():
+                (folder / rest).touch()
+                os._exit(3)
+        return item.upper()
+
+    return act
+
+
+def outcomes(items, **given):
+    return {done.item: done.result or done.error for done in work_through(items, **{"make": make, **given})}
+
+
+def test_work_in_this_process():
+    assert outcomes(["a", "raise b", "c"], workers=0) == {"a": "A", "raise b": "unexpected KeyError: 'b'", "c": "C"}
+
+
+def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path):
+    items = ["a", "die", "once x", "b", "raise c", "d"]
+    found = outcomes(items, make=partial(make, folder=tmp_path), workers=2)
+    assert found.pop("die").startswith("the process that worked on it was killed by SIGKILL")
+    assert found == {"a": "A", "once x": "ONCE X", "b": "B", "raise c": "unexpected KeyError: 'c'", "d": "D"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_ours_ends_all_of_it(workers):
+    with pytest.raises(OutputFailed, match="the disk is full"):
+        outcomes(["a", "full", "b"], workers=workers)
+
+
+def refuse(number: int) -> Callable[[str], str]:
+    raise InvalidConfig("there is no device 'cuda'")
+
+
+def test_what_cannot_start_says_why():
+    with pytest.raises(InvalidConfig, match="no device 'cuda'"):
+        outcomes(["a"], make=refuse, workers=1)
+
+
+def test_processes_that_die_before_they_begin_end_it(tmp_path):
+    (tmp_path / "broken").touch()
+    with pytest.raises(PluginFailed, match=r"was killed by SIGKILL .* while it started"):
+        outcomes(["a"], make=partial(make, folder=tmp_path), workers=1)
+
+
+def test_nothing_to_do_starts_nothing():
+    assert outcomes([], workers=2) == {}
+
+
+def go_on() -> None:
+    """Work for a long time, and say so."""
+    for done in work_through([f"slow {number}" for number in range(1000)], make, workers=1):
+        sys.stdout.write(f"{done.item}\n")
+        sys.stdout.flush()
+
+
+def test_no_process_outlives_the_one_that_asks():
+    call = [sys.executable, "-c", f"from {__name__} import go_on; go_on()"]
+    with subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE) as asking:
+        assert asking.stdout.readline() == b"slow 0\n"
+        workers = psutil.Process(asking.pid).children(recursive=True)
+        assert workers
+        asking.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert alive == []

@@ -1,0 +1,23 @@
+"""The command `ex4d view`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def view(
+    run: Annotated[Path, typer.Argument(help="Run folder, such as outputs/clip.")],
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the page; the first free one from 8080 unless given.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Who may see it: 0.0.0.0 is everybody in the network.")] = "127.0.0.1",
+    detail: Annotated[int, typer.Option(min=16, max=1024, help="Points along the longer side of each mesh.")] = 160,
+    most_frames: Annotated[int, typer.Option(min=1, help="Meshes at most; longer clips show every n-th frame.")] = 60,
+) -> None:
+    """See a run in the browser: the scene over time, the camera's paths, and a path of your own to save."""
+    from ex4d_viewer.serving import serve
+
+    with serve(run, host=host, port=port, detail=detail, most_frames=most_frames) as page:
+        typer.echo(f"{run} is at {page.url} (Ctrl-C ends it)")
+        page.wait()

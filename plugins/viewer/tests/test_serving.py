@@ -1,0 +1,73 @@
+"""The command and its server: begun at a port that is free, and gone at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from ex4d_core.errors import InvalidInput
+from ex4d_viewer.serving import serve
+
+
+@pytest.fixture
+def taken():
+    """A port that somebody else has."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_the_page_is_there_and_then_gone(run):
+    with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2) as served:
+        with urllib.request.urlopen(served.url) as answer:
+            assert b"<html" in answer.read().lower()
+        port = int(served.url.rpartition(":")[2])
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_run_without_depth_is_waited_for(run, until):
+    for artifact in (run / "artifacts").iterdir():
+        artifact.rename(run / artifact.name)
+    with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2) as served:
+        until(lambda: "Waiting for the run's depth" in served.page.state, "the word that it waits")
+        (depth,) = run.glob("depth-*")
+        depth.rename(run / "artifacts" / depth.name)
+        until(lambda: "meshes 2 of 2" in served.page.state, "the scene")
+        assert "path only, so far" in served.page.state
+
+
+def test_a_port_that_is_taken_is_said(run, taken):
+    with (
+        pytest.raises(InvalidInput, match=f"the port {taken} at 127.0.0.1 cannot be had: Address already in use"),
+        serve(run, host="127.0.0.1", port=taken, detail=16, most_frames=2),
+    ):
+        pass
+
+
+def test_a_folder_that_is_no_run_is_one_sentence_and_exit_code_2(ex4d, tmp_path):
+    code, _, err = ex4d("view", tmp_path)
+    assert code == 2
+    assert err == f"error: {tmp_path} is no run folder, it has no config.toml; name the folder that a run has made\n"
+
+
+def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(run):
+    command = [sys.executable, "-m", "typer_cli", "view", str(run), "--port", "0"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert "is at http://127.0.0.1:" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in err) == (130, False)

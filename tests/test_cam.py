@@ -1,0 +1,379 @@
+"""What can be said with --cam, and facts about any path that can be said."""
+
+import re
+from fractions import Fraction
+
+import attrs
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ex4d_core as ex4d
+from ex4d_core.cam import PRESETS, CamError, UnknownMove, cam_file_part, parse_path, shares_of
+from ex4d_core.camera_files import FORMATS, Reading, load, save
+from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.motion import EASES
+from ex4d_core.geometry.subject import subject_point
+from ex4d_core.registry import Registry
+from ex4d_core.roles import TrajectoryGenerator
+from ex4d_core.trajectory import JoinedPath, Piece, Step, path_of_eyes
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Origin, Scene, Video
+
+LENS = Intrinsics.from_fov(60, width=32, height=24)
+REGISTRY = Registry()
+
+
+def scene(num_frames=9, depth=None, cameras=None, origin=None) -> Scene:
+    """A box two units away, to the right of the middle, before a wall."""
+    if depth is None:
+        depth = torch.full((num_frames, 24, 32), 6.0)
+        depth[:, 8:18, 14:24] = 2.0
+    frames = torch.zeros(*depth.shape, 3, dtype=torch.uint8)
+    return Scene(
+        video=Video(frames=frames, fps=Fraction(25), origin=origin),
+        depth=DepthVideo(depth=depth, kind=DepthKind.RELATIVE, intrinsics=LENS, cameras=cameras),
+    )
+
+
+SCENE = scene()
+
+
+def generator(text) -> TrajectoryGenerator:
+    return ex4d.Session(registry=REGISTRY, device="cpu").trajectory(text)
+
+
+def said(text, num_frames=9, of=SCENE) -> CameraPath:
+    return generator(text).path(num_frames, of)
+
+
+def eyes(path) -> torch.Tensor:
+    return torch.linalg.inv(path.world_to_camera.double())[:, :3, 3]
+
+
+# Any path
+
+
+def numbers(low, high):
+    return st.floats(low, high).map(lambda number: f"{number:.2f}")
+
+
+ANGLE, DISTANCE = numbers(-80, 80), numbers(-2, 2)
+MOVES = st.one_of(
+    ANGLE,
+    st.sampled_from(["180", "static", "zoom_in", "zoom_out", "pan_left", "translate_up", "arc_right"]),
+    st.builds("orbit:yaw={},pitch={}".format, ANGLE, numbers(-60, 60)),
+    st.builds("{}:by={}".format, st.sampled_from(["dolly", "truck", "pedestal"]), DISTANCE),
+    st.builds("{}:by={}".format, st.sampled_from(["pan", "tilt", "roll"]), ANGLE),
+    st.builds("{}:by={},aim=true".format, st.sampled_from(["truck", "pedestal"]), DISTANCE),
+    st.builds("spiral:turns={},radius={}".format, numbers(-2, 2), numbers(0, 1)),
+    st.builds("handheld:seed={},amount={}".format, st.integers(0, 99), numbers(0, 4)),
+    st.builds("keyframes:yaw=[0,{},{}],at=[0,0.3,1]".format, ANGLE, ANGLE),
+    st.builds("freeze:frame={}".format, st.integers(0, 8)),
+    st.builds("slow:by={}".format, numbers(0.3, 5)),
+    st.just("reverse"),
+)
+
+
+def with_ease(move, ease):
+    return f"{move}{',' if ':' in move else ':'}ease={ease}"
+
+
+EASED = st.one_of(MOVES, st.builds(with_ease, MOVES, st.sampled_from(list(EASES))))
+TIMED = ("freeze", "slow", "reverse")
+
+
+def steps_of(moves, together) -> str:
+    timed = [move for move in moves if move.startswith(TIMED)]
+    if not together or len(timed) > 1:
+        return " then ".join(moves)
+    return " with ".join(moves)
+
+
+PATHS = st.builds(steps_of, st.lists(EASED, min_size=1, max_size=3), st.booleans())
+quickly = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+@quickly
+@given(text=PATHS, num_frames=st.integers(1, 12))
+def test_any_path_is_rigid_and_starts_at_the_source(text, num_frames):
+    path = said(text, num_frames)
+    rotation = path.world_to_camera[:, :3, :3].double()
+    assert (rotation @ rotation.mT - torch.eye(3)).abs().max() < 1e-5
+    assert (torch.linalg.det(rotation) > 0).all()
+    torch.testing.assert_close(path.world_to_camera[0], torch.eye(4), atol=1e-5, rtol=0)
+    assert path.intrinsics_at(0) == LENS
+
+
+@quickly
+@given(text=PATHS, num_frames=st.integers(2, 9))
+def test_any_path_is_the_same_at_common_times_for_any_number_of_frames(text, num_frames):
+    coarse, fine = said(text, num_frames), said(text, 3 * num_frames - 2)
+    torch.testing.assert_close(fine.world_to_camera[::3], coarse.world_to_camera, atol=1e-5, rtol=1e-5)
+    assert [fine.frame_shown(3 * k) for k in range(num_frames)] == pytest.approx(
+        [coarse.frame_shown(k) if coarse.frames else round(8 * k / (num_frames - 1)) for k in range(num_frames)], abs=1
+    )
+
+
+@quickly
+@given(text=PATHS)
+def test_any_path_is_smooth(text):
+    """Steps between frames shrink as frames become more, which they would not at a jump."""
+    largest = []
+    for num_frames in (31, 121):
+        path = said(text, num_frames).world_to_camera.double()
+        largest.append(float((path[1:] - path[:-1]).abs().amax()))
+    assert largest[1] < 0.4 * largest[0] + 1e-5
+
+
+@quickly
+@given(text=PATHS, name=st.sampled_from(list(FORMATS)))
+def test_any_path_survives_saving(text, name, tmp_path_factory):
+    path = said(text)
+    file = tmp_path_factory.mktemp("cam") / f"path{FORMATS[name].suffix}"
+    try:
+        save(path, file, format=name, distance=2.0)
+    except InvalidInput as error:
+        assert "cannot say" in str(error)  # noqa: PT017 - most are saved
+        return
+    again = load(file, Reading(distance=2.0), format=name)
+    poses = torch.from_numpy(again.world_to_camera)
+    torch.testing.assert_close(poses, path.world_to_camera.double(), atol=1e-6, rtol=1e-6)
+    assert again.frames == path.frames
+
+
+# What is said
+
+
+def test_moves_follow_each_other_from_where_the_camera_is():
+    path = said("orbit:yaw=90 then dolly:by=0.5", 9, scene(depth=torch.full((9, 24, 32), 2.0)))
+    torch.testing.assert_close(eyes(path)[4].float(), torch.tensor([2.0, 0, 2]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(eyes(path)[8].float(), torch.tensor([1.0, 0, 2]), atol=1e-5, rtol=0)
+
+
+def test_an_orbit_after_a_climb_goes_around_what_is_upright():
+    path = said("orbit:pitch=40 then orbit:yaw=120", 9)
+    heights = eyes(path)[4:, 1]
+    torch.testing.assert_close(heights, heights[:1].expand(5), atol=1e-5, rtol=0)
+    assert path.world_to_camera[4:, 0, 1].abs().max() < 1e-5, "the camera stays level"
+
+
+def test_moves_at_the_same_time_add_up():
+    both = said("orbit:yaw=30 with zoom_in:by=0.5")
+    subject = torch.tensor([*subject_point(SCENE, "auto"), 1.0])
+    seen = both.world_to_camera @ subject
+    torch.testing.assert_close(seen[-1, :3], subject[:3] / 2)
+
+
+def test_shares_divide_the_path():
+    path = said("truck:by=1,share=25% then static", 9)
+    x = eyes(path)[:, 0].tolist()
+    assert x[2:] == pytest.approx([x[2]] * 7)
+    assert x[1] == pytest.approx(x[2] / 2)
+
+
+@pytest.mark.parametrize(("ease", "halfway"), [("linear", 0.5), ("in", 0.25), ("out", 0.75), ("smooth", 0.5)])
+def test_eases(ease, halfway):
+    path = said(f"truck:by=1,ease={ease}", 9)
+    assert eyes(path)[4, 0] == pytest.approx(halfway * float(eyes(path)[8, 0]))
+    assert eyes(path)[1, 0] / eyes(path)[8, 0] == pytest.approx(EASES[ease](1 / 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("static", None),
+        ("orbit:yaw=20 with freeze:frame=5", [5] * 9),
+        ("reverse", [8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        ("slow:by=2", [0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        ("slow:by=0.5", [0, 2, 4, 6, 8, 8, 8, 8, 8]),
+        ("static then orbit:yaw=20 with freeze", [0, 1, 2, 3, 4, 4, 4, 4, 4]),
+        ("static then reverse", [0, 1, 2, 3, 4, 3, 2, 1, 0]),
+        ("orbit:yaw=20 with freeze:frame=4,share=0.5 then static", [4, 4, 4, 4, 4, 5, 6, 7, 8]),
+    ],
+)
+def test_time_control(text, frames):
+    shown = said(text).frames
+    assert (shown and list(shown)) == frames
+
+
+def test_another_number_of_frames_shows_the_clip_slower():
+    assert said("static", 17).frames == tuple((k + 1) // 2 for k in range(17))
+
+
+def test_a_lens_changes_so_that_the_subject_keeps_its_size():
+    path = said("dolly_zoom:by=0.5")
+    x, y, z = subject_point(SCENE, "auto")
+    for frame in range(9):
+        seen = path.world_to_camera[frame] @ torch.tensor([x, y, z, 1])
+        lens = path.intrinsics_at(frame)
+        assert lens.fx / seen[2] == pytest.approx(LENS.fx / z, rel=1e-5)
+        assert lens.fx * seen[0] / seen[2] == pytest.approx(LENS.fx * x / z, rel=1e-4)
+    with pytest.raises(InvalidConfig, match="dolly_zoom needs the subject before the camera"):
+        said("pan:by=170 then dolly_zoom")
+
+
+def test_handheld_shakes_by_its_seed():
+    one, again, other = (said(f"handheld:seed={seed}").world_to_camera for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_moves(name):
+    assert said(name).num_frames == 9
+
+
+def test_a_generator_that_knows_no_shares_can_be_joined():
+    class Plain:
+        def path(self, num_frames, scene):
+            places = [(float(k) / max(num_frames - 1, 1), 0.0, 0.0) for k in range(num_frames)]
+            return path_of_eyes(places, center=(0, 0, 2), intrinsics=LENS)
+
+    joined = JoinedPath(
+        [
+            Step(pieces=(Piece(generator=generator("dolly:by=0.5")),), share=0.5),
+            Step(pieces=(Piece(generator=Plain(), ease="smooth"),), share=0.5),
+        ]
+    )
+    path = joined.path(9, SCENE)
+    torch.testing.assert_close(eyes(path)[8] - eyes(path)[4], torch.tensor([1.0, 0, 0]).double(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "marked"),
+    [
+        ("", "there is no camera path", " "),
+        ("90 degrees", "'90 degrees' is no camera path", "90 degrees"),
+        ("orbitt:yaw=3", "there is no trajectory 'orbitt'; did you mean 'orbit'?", "orbitt"),
+        ("30 then Orbit", "'Orbit' is no camera path", "Orbit"),
+        ("orbit:yaw=3 then", "a move is missing here", ""),
+        ("orbit:yaw=", "this must read key=value", "yaw="),
+        ("orbit:yow=3", "has no option yow; did you mean 'yaw'?", "yow=3"),
+        ("orbit:yaw=left", "yaw: must be a number, not 'left'", "yaw=left"),
+        ("dolly then orbit:pitch=95", "pitch must be between -89 and 89 degrees, not 95", "pitch=95"),
+        ("120", "angle must be between -90 and 90 degrees, not 120", "120"),
+        ("-90..120", "end must be between -90 and 90 degrees, not 120", "120"),
+        ("orbit:yaw=1,yaw=2", "yaw is said twice", "yaw=2"),
+        ("orbit:ease=smoth", "there is no ease 'smoth'; did you mean 'smooth'?", "ease=smoth"),
+        ("orbit:share=2", "share must be more than 0 and at most 1", "share=2"),
+        ("dolly:share=0.5 then pan:share=0.3", "the shares add up to 0.8 and must add up to 1", "share=0.5"),
+        ("dolly:share=1 then pan", "the shares add up to 1 and leave nothing for the rest", "share=1"),
+        ("dolly:share=0.5 with pan:share=0.3 then 30", "moves at the same time take the same share", "share=0.3"),
+        ("keyframes:yaw=[0,3", "[ is not closed by ]", "["),
+        ("truck:look_at=sky", "look_at must be auto, nearest, a pixel", "look_at=sky"),
+        ("keyframes:yaw=[0,1],pitch=[0]", "as many numbers in each list", "keyframes:yaw=[0,1],pitch=[0]"),
+    ],
+)
+def test_an_error_points_at_its_place(text, sentence, marked):
+    session = ex4d.Session(registry=REGISTRY, device="cpu")
+    with pytest.raises(CamError) as refused:
+        session.choose_trajectory(text)
+    first, shown, marks = str(refused.value).splitlines()
+    assert sentence in first
+    assert first.startswith("--cam: ")
+    assert shown == f"  {text}"
+    place = marks.index("^")
+    assert shown[place:].startswith(marked.strip() or "")
+    assert marks.strip() == "^" * max(1, len(marked))
+
+
+def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
+    with pytest.raises(UnknownMove, match="there is no trajectory"):
+        generator("30 then wobble")
+
+
+def test_an_option_for_every_path_is_not_looked_for_in_the_text():
+    session = ex4d.Session(registry=REGISTRY, device="cpu", trajectory={"look_at": "sky"})
+    with pytest.raises(InvalidConfig, match=r"^trajectory\.look_at must be auto"):
+        session.choose_trajectory("30")
+
+
+def test_values_may_hold_commas_and_be_short():
+    ((piece,),) = parse_path("keyframes:yaw=[0,.5,1.],look_at='3,4',at=[0,.3,1]")
+    assert piece.options == {"yaw": [0, 0.5, 1.0], "look_at": "3,4", "at": [0, 0.3, 1]}
+    ((piece,),) = parse_path("'my then path.json':resample")
+    assert (piece.name, piece.options) == ("from_file", {"path": "my then path.json", "resample": True})
+
+
+def test_names_of_files_are_not_too_long():
+    long = " then ".join(["orbit:yaw=10,pitch=5"] * 20)
+    assert len(cam_file_part(long)) < 100
+    assert cam_file_part(long) != cam_file_part(f"{long} then 30")
+
+
+def test_files_are_named_by_their_own_name():
+    assert cam_file_part("path.json") == "path.json"
+    assert re.fullmatch(r"my_path-[0-9a-f]{4}", cam_file_part("outputs/clip/paths/my_path.json"))
+    assert cam_file_part("a/my_path.json") != cam_file_part("b/my_path.json")
+    assert cam_file_part("a/my_path.json then 30").startswith("a_my_path.json_then_30")
+
+
+def test_what_moves_doubt_is_said_of_the_whole():
+    assert generator("pan:by=1.5708 then dolly with roll").doubts(SCENE) == [
+        "pan: by is 1.5708 degrees; if that is meant in radians, say 90"
+    ]
+
+
+def test_shares_that_are_left_are_divided_evenly():
+    text = "dolly:share=0.5 then pan then tilt"
+    assert shares_of(parse_path(text), text) == [0.5, 0.25, 0.25]
+
+
+# The subject
+
+
+def test_the_subject_is_the_middle_of_the_foreground():
+    x, y, z = subject_point(SCENE, "auto")
+    assert z == 2
+    assert x * LENS.fx / z + LENS.cx == pytest.approx(19, abs=0.6)
+    assert y * LENS.fy / z + LENS.cy == pytest.approx(13, abs=0.6)
+
+
+def test_the_subject_is_steady_where_depth_flickers_and_one_frame_is_bad():
+    flicker = SCENE.depth.depth * (1 + 0.05 * torch.tensor([1, -1, 1, -1, 1, -1, 1, -1, 1.0]))[:, None, None]
+    flicker[3] = 0.1
+    x, y, z = subject_point(scene(depth=flicker), "auto")
+    assert (x, y, z) == pytest.approx(subject_point(SCENE, "auto"), rel=0.06)
+
+
+def test_the_subject_is_in_the_world_where_the_source_camera_moves():
+    poses = torch.eye(4).repeat(9, 1, 1)
+    poses[:, 0, 3] = 1.0  # every camera but the first is at x = -1
+    poses[0, 0, 3] = 0.0
+    moving = scene(cameras=CameraPath(world_to_camera=poses, intrinsics=LENS))
+    assert subject_point(moving, "auto")[0] == pytest.approx(subject_point(SCENE, "auto")[0] - 1)
+
+
+@pytest.mark.parametrize(("look_at", "distance"), [("2.5", 2.5), ("nearest", 2.15), ("19,13", 2.0), ("1,1", 6.0)])
+def test_what_to_look_at_can_be_said(look_at, distance):
+    x, y, z = subject_point(SCENE, look_at)
+    assert z == pytest.approx(distance)
+    if "," in look_at:
+        column, row = map(float, look_at.split(","))
+        assert (x / z * LENS.fx + LENS.cx, y / z * LENS.fy + LENS.cy) == pytest.approx((column + 0.5, row + 0.5))
+    else:
+        assert (x, y) == (0, 0)
+
+
+def test_a_pixel_is_one_of_the_clip_as_it_was_filmed():
+    origin = Origin(
+        frame_indices=tuple(range(9)), source_frames=9, source_width=128, source_height=48, left=32, top=0, width=64,
+        height=48,
+    )  # fmt: skip
+    x, _, z = subject_point(scene(origin=origin), "70,26")
+    assert x / z * LENS.fx + LENS.cx == pytest.approx(19.5)
+    with pytest.raises(InvalidInput, match="the pixel 10,10 to look at is not in the picture"):
+        subject_point(scene(origin=origin), "10,10")
+
+
+def test_a_pixel_without_depth_is_refused():
+    unknown = attrs.evolve(SCENE.depth, valid=torch.zeros(9, 24, 32, dtype=torch.bool))
+    with pytest.raises(InvalidInput, match="nothing at the pixel 3,3 to look at has a depth"):
+        subject_point(attrs.evolve(SCENE, depth=unknown), "3,3")
+
+
+def test_an_orbit_keeps_a_subject_beside_the_axis_where_it_is():
+    path = said("orbit:yaw=70,pitch=-20")
+    subject = torch.tensor([*subject_point(SCENE, "auto"), 1.0])
+    torch.testing.assert_close(path.world_to_camera @ subject, subject.expand(9, 4), atol=1e-5, rtol=0)

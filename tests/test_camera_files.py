@@ -1,0 +1,346 @@
+"""Camera paths survive being saved as any format, and files of other tools mean what those tools mean."""
+
+import json
+from fractions import Fraction
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+import ex4d_core as ex4d
+import typer_cli
+from ex4d_core.builtin.path_file import PathFile
+from ex4d_core.builtin.path_file_options import PathFileOptions
+from ex4d_core.camera_files import FORMATS, Reading, convert, load, path_of, save, save_keyframes
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.geometry.motion import Start
+from ex4d_core.geometry.paths import orbited
+from ex4d_core.geometry.rigid import HERE, moved, rotated, rotation_about
+from ex4d_core.trajectory import poses_of
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
+
+LENS = Intrinsics.from_fov(60, width=64, height=48)
+SUBJECT = Start(subject=(0.3, -0.2, 2.0))
+CPU = torch.device("cpu")
+TURNED_WIDE = json.dumps({"camera_angle_x": 50, "frames": [{"transform_matrix": np.eye(4).tolist()}]})
+
+
+def path_through(*cameras, lens=LENS, frames=None) -> CameraPath:
+    matrices = torch.tensor([camera.inverse().matrix() for camera in cameras], dtype=torch.float64).float()
+    return CameraPath(world_to_camera=matrices, intrinsics=lens, frames=frames)
+
+
+def to_the_right(num_frames=5, yaw=40.0) -> CameraPath:
+    return path_through(*(orbited(yaw * k / max(num_frames - 1, 1), 0.0, SUBJECT) for k in range(num_frames)))
+
+
+def scene(num_frames=5) -> Scene:
+    """A wall two units away."""
+    return Scene(
+        video=Video(frames=torch.zeros(num_frames, 48, 64, 3, dtype=torch.uint8), fps=Fraction(25)),
+        depth=DepthVideo(depth=torch.full((num_frames, 48, 64), 2.0), kind=DepthKind.METRIC, intrinsics=LENS),
+    )
+
+
+def from_file(path, num_frames=5, **options) -> CameraPath:
+    return PathFile(PathFileOptions(path=str(path), **options), device=CPU).path(num_frames, scene(num_frames))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_path_survives_saving(name, tmp_path):
+    path = to_the_right()
+    target = tmp_path / f"path{FORMATS[name].suffix}"
+    save(path, target, format=name)
+    again = load(target, format=name)
+    np.testing.assert_allclose(again.world_to_camera, path.world_to_camera, atol=1e-6, rtol=0)
+    assert load(target).num_poses == 5, "the format is seen"
+    if "lens" in FORMATS[name].says:
+        assert attrs.astuple(again.intrinsics[0]) == pytest.approx(attrs.astuple(LENS), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in FORMATS.items() if "zoom" in kind.says])
+def test_a_lens_that_changes_survives_saving(name, tmp_path):
+    lenses = tuple(attrs.evolve(LENS, fx=LENS.fx * zoom, fy=LENS.fy * zoom) for zoom in (1, 1.1, 1 / 3))
+    path = CameraPath(world_to_camera=torch.eye(4).repeat(3, 1, 1), intrinsics=lenses)
+    target = tmp_path / f"path{FORMATS[name].suffix}"
+    save(path, target, format=name)
+    assert load(target, format=name).intrinsics == lenses
+
+
+@pytest.mark.parametrize("name", [name for name, kind in FORMATS.items() if "time" in kind.says])
+def test_which_frames_are_shown_survives_saving(name, tmp_path):
+    path = attrs.evolve(to_the_right(), frames=(4, 4, 2, 1, 0))
+    target = tmp_path / f"path{FORMATS[name].suffix}"
+    save(path, target, format=name)
+    assert load(target, format=name).frames == (4, 4, 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "says"),
+    [
+        ("colmap", attrs.evolve(to_the_right(), frames=(0, 0, 0, 0, 0)), "colmap cannot say which frames of the clip"),
+        (
+            "trajectorycrafter",
+            CameraPath(
+                world_to_camera=torch.eye(4).repeat(2, 1, 1),
+                intrinsics=(LENS, attrs.evolve(LENS, fx=9)),
+            ),
+            "trajectorycrafter cannot say a lens that changes",
+        ),
+        (
+            "trajectorycrafter",
+            path_through(HERE, orbited(30, 20, SUBJECT)),
+            "pose 1 turns in a way that theta and phi cannot say",
+        ),
+        ("trajectorycrafter", path_through(orbited(30, 0, SUBJECT)), "where a path starts that is not at the source"),
+        ("recammaster", path_through(orbited(30, 0, SUBJECT)), "where a path starts that is not at the source camera"),
+        ("blender", path_through(orbited(0, 0, SUBJECT), lens=attrs.evolve(LENS, cx=3)), "save it as nerfstudio"),
+        ("nerf", to_the_right(), "there is no camera format 'nerf'; did you mean 'nerfstudio'?"),
+    ],
+)
+def test_what_a_format_cannot_say_is_not_saved(name, path, says, tmp_path):
+    with pytest.raises(InvalidInput, match=says):
+        save(path, tmp_path / "path", format=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trajectorycrafter_goes_up_right_forward_and_aside(tmp_path):
+    """Its five numbers in the last column: theta up, phi right, r forward, x right, y up."""
+    names = ("theta", "phi", "r", "x", "y")
+    eyes = {}
+    for name in names:
+        (tmp_path / "path.txt").write_text("\n".join(f"0 {0.5 if name == other else 0}" for other in names))
+        file = load(tmp_path / "path.txt", Reading(distance=2.0))
+        eyes[name] = np.linalg.inv(file.world_to_camera)[-1][:3, 3]
+    turn = 2 * np.sin(np.radians(0.5))
+    assert eyes["theta"] == pytest.approx([0, -turn, 2 - 2 * np.cos(np.radians(0.5))])
+    assert eyes["phi"] == pytest.approx([turn, 0, 2 - 2 * np.cos(np.radians(0.5))])
+    assert eyes["r"] == pytest.approx([0, 0, 1]), "in units of the distance"
+    assert eyes["x"] == pytest.approx([0.5, 0, 0])
+    assert eyes["y"] == pytest.approx([0, -0.5, 0])
+
+
+def test_trajectorycrafter_spreads_short_lines(tmp_path):
+    (tmp_path / "path.txt").write_text("0\n0 10 20 15 0 3 1\n0 0.3")
+    file = load(tmp_path / "path.txt")
+    assert file.num_poses == 7
+    turns = np.degrees(np.arctan2(-file.world_to_camera[:, 2, 0], file.world_to_camera[:, 0, 0]))
+    assert turns == pytest.approx([0, 10, 20, 15, 0, 3, 1])
+
+
+def test_angles_that_look_like_radians_are_named(tmp_path):
+    (tmp_path / "path.txt").write_text("0 0\n0 0.785398\n0 0")
+    (doubt,) = load(tmp_path / "path.txt").doubts
+    assert "turns by at most 0.785398 degrees; if that is meant in radians, multiply by 57.2958" in doubt
+
+
+def test_recammasters_axes_are_unreals(tmp_path):
+    """A camera that goes 200 cm along Unreal's y, to the right, and looks along x, forward."""
+    frames = {
+        f"frame{k}": {
+            "cam01": f"[1 0 0 0] [0 1 0 0] [0 0 1 0] [3000 {1000 + 200 * k} 250 1] ",
+            "cam09": f"[1 0 0 0] [0 1 0 0] [0 0 1 0] [3000 1000 {250 + 100 * k} 1] ",
+        }
+        for k in range(2)
+    }
+    (tmp_path / "cameras.json").write_text(json.dumps(frames))
+    right = load(tmp_path / "cameras.json", Reading(camera="1"))
+    up = load(tmp_path / "cameras.json", Reading(camera="arc_left"))
+    assert np.linalg.inv(right.world_to_camera)[1][:3, 3] == pytest.approx([2, 0, 0])
+    assert np.linalg.inv(up.world_to_camera)[1][:3, 3] == pytest.approx([0, -1, 0])
+    with pytest.raises(InvalidInput, match=r"has several cameras; say which, as in cameras\.json:camera=1"):
+        load(tmp_path / "cameras.json")
+
+
+def test_a_camera_of_blender_that_is_not_turned_looks_down(tmp_path):
+    """Blender's camera looks along its -z, so down in a world whose z is up; its y is the picture's up."""
+    matrix = np.eye(4).tolist()
+    (tmp_path / "transforms.json").write_text(
+        json.dumps({"camera_angle_x": 1.0, "frames": [{"file_path": "r_0", "transform_matrix": matrix}]})
+    )
+    file = load(tmp_path / "transforms.json")
+    rotation = file.world_to_camera[0][:3, :3]
+    assert pytest.approx([0, 1, 0]) == rotation.T @ [0, 0, 1], "our y is down"
+    assert (file.intrinsics, file.fov_x) == (None, 1.0)
+
+
+def test_frames_are_in_the_order_of_their_names(tmp_path):
+    frames = [
+        {
+            "file_path": f"images/{name}.png",
+            "transform_matrix": [[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        }
+        for name, x in (("f10", 3), ("f9", 2), ("f1", 1))
+    ]
+    (tmp_path / "transforms.json").write_text(json.dumps({"fl_x": 50, "w": 64, "h": 48, "k1": 0.1, "frames": frames}))
+    file = load(tmp_path / "transforms.json")
+    assert np.linalg.inv(file.world_to_camera)[:, 0, 3].tolist() == [1, 2, 3]
+    assert "has lens distortion (k1), which is left out" in file.doubts[0]
+
+
+def test_a_colmap_model_with_points_and_other_cameras(tmp_path):
+    (tmp_path / "cameras.txt").write_text("# a comment\n3 SIMPLE_RADIAL 64 48 50 32 24 0.01\n")
+    (tmp_path / "images.txt").write_text("# one\n7 1 0 0 0 1 2 3 3 b 1.png\n1.0 2.0 5\n8 1 0 0 0 0 0 0 3 a.png\n\n")
+    file = load(tmp_path / "images.txt")
+    assert file.world_to_camera[:, :3, 3].tolist() == [[0, 0, 0], [1, 2, 3]]
+    assert file.intrinsics == (Intrinsics.from_focal(50, width=64, height=48),)
+    assert "SIMPLE_RADIAL" in file.doubts[0]
+
+
+@pytest.mark.parametrize("convention", ["c2w-opencv", "w2c-opencv", "c2w-opengl", "w2c-opengl"])
+def test_bare_matrices_need_a_convention(convention, tmp_path):
+    path = to_the_right()
+    flip = np.diag([1, -1, -1, 1]) if convention.endswith("opengl") else np.eye(4)
+    matrices = flip @ path.world_to_camera.double().numpy()
+    if convention.startswith("c2w"):
+        matrices = np.linalg.inv(matrices)
+    (tmp_path / "bare.json").write_text(json.dumps(matrices[:, :3].tolist()))
+    np.savetxt(tmp_path / "bare.csv", matrices.reshape(-1, 16), delimiter=",")
+    for name in ("bare.json", "bare.csv"):
+        with pytest.raises(InvalidInput, match=r"does not say what its matrices mean; say it, as in bare"):
+            load(tmp_path / name)
+        again = load(tmp_path / name, Reading(convention=convention)).world_to_camera
+        np.testing.assert_allclose(again, path.world_to_camera, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "says"),
+    [
+        (np.diag([2, 2, 2, 1]), "its axes are 2 long instead of 1, so it also scales"),
+        (np.diag([1, 1, -1, 1]), "it mirrors, as left-handed axes do"),
+        (np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [3, 0, 0, 1]]), "so rows and columns are swapped"),
+        (np.array([[1, 0.3, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "not at right angles"),
+        (np.full((4, 4), np.nan), "values that are not finite"),
+    ],
+)
+def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
+    (tmp_path / "bad.json").write_text(json.dumps({"world_to_camera": [np.eye(4).tolist(), matrix.tolist()]}))
+    with pytest.raises(InvalidInput, match="pose 1 is no rotation and translation: .*" + says):
+        load(tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("path.json", "{", "is not valid JSON"),
+        ("path.json", '{"a": 1}', "is no camera path: it has neither world_to_camera"),
+        ("path.json", '{"world_to_camera": [[1, 2]]}', "needs matrices of"),
+        ("path.json", '{"frames": [{}]}', "holds no frames with a transform_matrix"),
+        ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),
+        ("path.json", TURNED_WIDE, "has a camera_angle_x of 50 radians, which no lens has; is it in degrees"),
+        ("path.csv", "a,b\n1,2\n", "has no column m00"),
+        ("path.txt", "1 2\n3", "has 2 lines; it needs five"),
+        ("path.txt", "up down", "must hold lines of numbers"),
+        ("path.npz", "no archive", "is no camera path"),
+        ("path", "", "has no suffix of a camera path"),
+        ("path.obj", "v 0 0 0", r"has no suffix of a camera path \(\.csv, \.json, \.npz, \.txt\)"),
+    ],
+)
+def test_a_file_that_is_no_path_is_one_sentence(name, content, says, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidInput, match=says):
+        load(tmp_path / name)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(InputNotFound, match="there is no camera file"):
+        load(tmp_path / "none.json")
+    with pytest.raises(InvalidInput, match=r"it has no cameras\.txt"):
+        load(tmp_path)
+
+
+def test_a_saved_path_is_the_same_path(tmp_path):
+    path = to_the_right()
+    save(path, tmp_path / "path.json")
+    again = from_file(tmp_path / "path.json")
+    assert torch.equal(again.world_to_camera, path.world_to_camera)
+    assert again.intrinsics == path.intrinsics
+    assert torch.equal(path_of(load(tmp_path / "path.json")).world_to_camera, path.world_to_camera)
+
+
+def test_another_number_of_poses_is_refused_or_spread(tmp_path):
+    save(to_the_right(5), tmp_path / "path.npz")
+    with pytest.raises(InvalidInput, match="has 5 poses but 9 frames are wanted; add :resample to spread them"):
+        from_file(tmp_path / "path.npz", 9)
+    spread = from_file(tmp_path / "path.npz", 9, resample=True)
+    torch.testing.assert_close(spread.world_to_camera[::2], to_the_right(5).world_to_camera)
+    between = poses_of(spread)[1].rotation
+    assert np.degrees(np.arcsin(between[2][0])) == pytest.approx(5), "turned half as far as at the next pose"
+
+
+def test_keyframes_are_gone_through_smoothly_at_any_number_of_frames(tmp_path):
+    keys = path_through(*(orbited(yaw, 0, SUBJECT) for yaw in (0, 30, -10)))
+    save_keyframes(keys, tmp_path / "keys.json", shares=(0.0, 0.25, 1.0))
+    coarse, fine = (from_file(tmp_path / "keys.json", frames).world_to_camera for frames in (9, 161))
+    torch.testing.assert_close(coarse[[0, 2, 8]], keys.world_to_camera)
+    torch.testing.assert_close(fine[::20], coarse)
+    bends = (fine[2:] - 2 * fine[1:-1] + fine[:-2]).abs().amax()
+    assert bends < 0.002, "no corner"
+
+
+def test_lengths_and_the_start_can_be_changed(tmp_path):
+    path = to_the_right()
+    save(path, tmp_path / "path.json")
+    eyes = torch.linalg.inv(path.world_to_camera)[:, :3, 3]
+    larger = torch.linalg.inv(from_file(tmp_path / "path.json", scale=3.0).world_to_camera)[:, :3, 3]
+    of_subject = torch.linalg.inv(from_file(tmp_path / "path.json", unit="subject").world_to_camera)[:, :3, 3]
+    torch.testing.assert_close(larger, 3 * eyes)
+    torch.testing.assert_close(of_subject, 2 * eyes)
+    flipped = attrs.evolve(path, world_to_camera=path.world_to_camera.flip(0))
+    save(flipped, tmp_path / "flipped.json")
+    torch.testing.assert_close(from_file(tmp_path / "flipped.json", start="source").world_to_camera[0], torch.eye(4))
+
+
+def test_a_lens_for_other_pictures_is_scaled_or_refused(tmp_path):
+    double = LENS.scaled_to(width=128, height=96)
+    save(attrs.evolve(to_the_right(), intrinsics=double), tmp_path / "double.json")
+    assert from_file(tmp_path / "double.json").intrinsics == (LENS,)
+    save(attrs.evolve(to_the_right(), intrinsics=LENS.scaled_to(width=96, height=96)), tmp_path / "square.json")
+    with pytest.raises(InvalidInput, match="is for pictures of 96x96 but the clip is 64x48; add :lens=clip"):
+        from_file(tmp_path / "square.json")
+    assert from_file(tmp_path / "square.json", lens="clip").intrinsics == (LENS,)
+
+
+def test_a_path_that_looks_away_is_named(tmp_path):
+    def doubts(path, **options):
+        save(path, tmp_path / "path.json")
+        return PathFile(PathFileOptions(path=str(tmp_path / "path.json"), **options), device=CPU).doubts(scene())
+
+    right = path_through(*(orbited(-90 * k / 4, 0, Start(subject=(0, 0, 2))) for k in range(5)))
+    assert doubts(right) == []
+    turned = right.world_to_camera @ torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
+    (sentence,) = doubts(attrs.evolve(right, world_to_camera=turned))
+    assert "starts looking away from the scene" in sentence
+    assert doubts(attrs.evolve(right, world_to_camera=turned), start="source") == []
+    aside = path_through(*(moved((-k, 0, 0)) @ rotated(rotation_about((0, 1, 0), 16 * k)) for k in range(5)))
+    assert doubts(aside) == []
+    (sentence,) = doubts(attrs.evolve(aside, world_to_camera=torch.linalg.inv(aside.world_to_camera)))
+    assert "the other way round; are its matrices camera to world" in sentence
+
+
+def test_the_command_converts_and_warns(tmp_path, capsys):
+    (tmp_path / "in.txt").write_text("0 0\n0 0.785398\n0 0")
+    typer_cli.app(
+        ["cam", "convert", str(tmp_path / "in.txt"), str(tmp_path / "out.json"), "--distance", "2"],
+        standalone_mode=False,
+    )
+    out, err = capsys.readouterr()
+    assert out.strip() == str(tmp_path / "out.json")
+    assert "meant in radians" in err
+    file = load(tmp_path / "out.json")
+    assert np.linalg.inv(file.world_to_camera)[1][0, 3] == pytest.approx(2 * np.sin(np.radians(0.785398)))
+    with pytest.raises(InvalidInput, match="colmap needs a lens, and the path has none"):
+        convert(tmp_path / "out.json", tmp_path / "model", to="colmap")
+
+
+def test_a_run_takes_a_saved_path_and_follows_what_is_in_it(small_clip, tmp_path):
+    settings = {"depth": {"name": "file", "path": str(small_clip.depth)}}
+    session = ex4d.Session(**settings)
+    take = session.shot(small_clip.video).take("orbit:yaw=20")
+    save(take.path, tmp_path / "path.json")
+    saved = session.shot(small_clip.video).take(f"{tmp_path}/path.json")
+    assert torch.equal(saved.path.world_to_camera, take.path.world_to_camera)
+    before = saved.guidance_inputs
+    save(session.shot(small_clip.video).take("orbit:yaw=21").path, tmp_path / "path.json")
+    assert ex4d.Session(**settings).shot(small_clip.video).take(f"{tmp_path}/path.json").guidance_inputs != before

@@ -1,0 +1,95 @@
+"""A run folder is opened to see what is there, while the run goes on and afterwards."""
+
+import pytest
+
+from ex4d_core.errors import Ex4dError
+from ex4d_core.run_folder import open_run
+from ex4d_core.scene_sampling import sampled_depth, sampled_scene, size_within
+from ex4d_core.session import Session
+
+
+@pytest.fixture
+def session(small_clip):
+    return Session(depth={"name": "file", "path": str(small_clip.depth)}, cam=["20"], backbone="inpaint")
+
+
+def test_what_a_run_has_left_is_there(ex4d, small_clip, tmp_path):
+    ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20", "--num-frames", "4")
+    shot = open_run(tmp_path / "outputs" / "clip")
+    take = shot.take(shot.session.config.cam[0])
+    assert shot.video.num_frames == 4
+    assert shot.stored_depth().num_frames == 4
+    assert take.stored_guidance().num_frames == 4
+    assert take.stored_video().num_frames == 4
+
+
+def test_what_is_not_there_yet_is_none_and_is_not_made(ex4d, small_clip, tmp_path):
+    ex4d("depth", small_clip.video, "--depth-file", small_clip.depth)
+    shot = open_run(tmp_path / "outputs" / "clip")
+    assert shot.stored_depth() is not None
+    assert shot.take("30").stored_guidance() is None
+    assert shot.take("30").stored_video() is None
+    assert [path.name.partition("-")[0] for path in (tmp_path / "outputs/clip/artifacts").iterdir()] == ["depth"]
+
+
+def test_a_run_can_be_opened_before_anything_is_made(ex4d, small_clip, tmp_path, monkeypatch):
+    seen = []
+
+    def look(*_, **__):
+        seen.append(open_run(tmp_path / "outputs" / "clip").stored_depth())
+        raise RuntimeError("stopped here")
+
+    monkeypatch.setattr("ex4d_core.stages.estimate_depth", look)
+    ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20")
+    assert seen == [None]
+
+
+def test_the_depth_command_leaves_the_settings_of_a_run_alone(ex4d, small_clip, tmp_path):
+    ex4d("recon", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20", "-o", "outputs/clip")
+    before = (tmp_path / "outputs/clip/config.toml").read_text()
+    ex4d("depth", small_clip.video, "--depth-file", small_clip.depth)
+    assert (tmp_path / "outputs/clip/config.toml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (None, "there is no run folder"),
+        ({}, "is no run folder, it has no config.toml"),
+        ({"config.toml": "cam = ["}, "is not valid TOML"),
+        ({"config.toml": ""}, "was made of frames in memory"),
+        ({"config.toml": 'clips = ["gone.mp4"]'}, "the clip gone.mp4 of the run .* is not here"),
+    ],
+)
+def test_what_is_no_run_folder_says_so(tmp_path, files, says):
+    folder = tmp_path / "run"
+    if files is not None:
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+    with pytest.raises(Ex4dError, match=says):
+        open_run(folder)
+
+
+def test_a_scene_is_made_smaller_with_its_lens(session, small_clip):
+    scene = session.shot(small_clip.video).scene
+    small = sampled_scene(scene, [0, 3], side=32)
+    assert small.video.frames.shape == (2, 24, 32, 3)
+    assert small.depth.depth.unique().tolist() == scene.depth.depth[[0, 3]].unique().tolist() == [2, 4]
+    lens = small.depth.intrinsics_at(0)
+    assert (lens.width, lens.height, lens.fx) == (32, 24, scene.depth.intrinsics_at(0).fx / 2)
+
+
+def test_depth_at_its_own_size_is_as_it_was(session, small_clip):
+    depth = session.shot(small_clip.video).scene.depth
+    same = sampled_depth(depth, range(depth.num_frames), width=64, height=48)
+    assert same.depth.equal(depth.depth)
+    assert same.valid.equal(depth.valid)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [((640, 480), 320, (320, 240)), ((64, 48), 320, (64, 48)), ((2000, 20), 100, (100, 16))],
+)
+def test_sizes_keep_their_ratio_where_they_can(size, side, expected):
+    assert size_within(size, side) == expected
