@@ -63,7 +63,7 @@ def run_contract(
     try:
         import pytest
     except ImportError as error:
-        raise PluginFailed("checks need pytest, which is not installed; pip install 'ex4d-core[testing]'") from error
+        raise PluginFailed("checks need pytest, which is not installed; pip install pytest") from error
     collected = _Outcomes()
     with _test_module(partial(_contract_class, offer, settings, dict(claims or {}), collected)) as path, _quiet():
         options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
