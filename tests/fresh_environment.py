@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 OURS = ("ex4d", "_ex4d", "typer_cli", "__editable__")
 """How the names begin of what our own distributions leave in site-packages, editable or not."""
 
-PIP = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check"]
+PIP = [sys.executable, "-m", "pip", "--isolated", "--no-cache-dir", "--disable-pip-version-check"]
 """Without what the user's settings and variables say to pip."""
 OFFLINE = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
 
