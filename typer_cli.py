@@ -163,7 +163,9 @@ def preview(
 def masks(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
-    kind: Annotated[str, typer.Option(help="rendering, tracking, or mixed: one of the two by the seed.")] = "mixed",
+    kind: Annotated[
+        str | None, typer.Option(help="rendering, tracking, or mixed: one of the two by the seed.", show_default=False)
+    ] = None,
     count: Annotated[int, typer.Option(help="Number of masks; the seed grows by 1.", min=1)] = 4,
     no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions alone.")] = False,
     output_dir: OutputDir = Path("outputs"),
@@ -176,7 +178,8 @@ def masks(
     from ex4d_core.console import masks_json
     from ex4d_core.masking import MaskOptions
 
-    options = make_options(MaskOptions, {"kind": "tracking" if no_depth and kind == "mixed" else kind}, "masks")
+    default = {"kind": "tracking"} if no_depth else {}
+    options = make_options(MaskOptions, default | config.masks | ({"kind": kind} if kind else {}), "masks")
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
     session = make_session(config, quiet or json_, ("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer"))

@@ -11,7 +11,7 @@ import attrs
 from ex4d_core.offered import Offered
 from ex4d_core.provider import Command
 
-BUILTIN_COMMANDS = ("run", "recon", "depth", "preview", "cam", "generate", "fetch", "doctor", "plugins")
+BUILTIN_COMMANDS = ("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "doctor", "plugins")
 """Names that stay those of the `ex4d` command's own, whatever is installed."""
 
 

@@ -21,7 +21,7 @@ Options = TypeVar("Options")
 Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
 
-SECTIONS = ("video", "lens", "path", *ROLES)
+SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
 
 
@@ -110,6 +110,8 @@ class RunConfig:
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()
+    masks: Tree = attrs.field(factory=dict)
+    """Options of simulated masks, not checked yet: `ex4d masks` and training read them."""
     depth: ComponentConfig = ComponentConfig()
     mesh: ComponentConfig = ComponentConfig()
     trajectory: ComponentConfig = ComponentConfig()
@@ -210,6 +212,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
     tables["path"] = make_options(PathOptions, tree.get("path", {}), "path")
+    tables["masks"] = dict(tree.get("masks", {}))
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 
 

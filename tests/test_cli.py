@@ -137,6 +137,17 @@ def test_masks_of_a_clip_without_depth_follow_regions(ex4d, small_clip):
     assert (code, "needs the clip's depth" in err) == (2, True)
 
 
+def test_every_option_of_masks_can_be_set_in_a_file_and_on_the_command_line(ex4d, small_clip, tmp_path):
+    (tmp_path / "masks.toml").write_text('[masks]\nkind = "tracking"\nalone = [0, 0]\n')
+    call = ("masks", small_clip.video, "--no-depth", "--config", tmp_path / "masks.toml", "--count", "1", "--json")
+    for more, hides in ((), False), (("--set", "masks.alone=[0.9, 0.9]"), True):
+        code, out, _ = ex4d(*call, *more)
+        (mask,) = json.loads(out)[0]["masks"]
+        assert (code, mask["kind"], min(mask["known_by_frame"]) < 1) == (0, "tracking", hides)
+    code, _, err = ex4d(*call, "--set", "masks.angle=3")
+    assert (code, "there is no option masks.angle; did you mean 'angles'?" in err) == (2, True)
+
+
 WRONG = {
     "missing file": (["run", "none.mp4", "--depth-file", "DEPTH"], "does not exist"),
     "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),

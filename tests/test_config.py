@@ -22,6 +22,7 @@ from ex4d_core.options import option
         ({"video": {"fit": "squash"}}, "video.fit: must be one of crop, pad, stretch"),
         ({"video": {"fps": True}}, "video.fps: must be a number, not True"),
         ({"video": 3}, "video must be a table of options, not 3"),
+        ({"masks": "tracking"}, "masks must be a table of options, not 'tracking'"),
         ({"depth": {"name": 3}}, "depth.name must be a text, not 3"),
         ({"seed": -1}, "seed must be from 0 to 2**64 - 1, not -1"),
         ({"seed": 2**64}, "seed must be from 0 to 2**64 - 1, not 18446744073709551616"),
@@ -37,6 +38,7 @@ def test_a_wrong_entry_is_named(tree, says):
 
 def test_a_configuration_survives_writing():
     tree = {"cam": [30, "orbit:yaw=3"], "depth": {"name": "file", "path": "x"}, "video": {"size": "64x64"}, "seed": 7}
+    tree["masks"] = {"kind": "tracking", "angles": [30, 60]}
     config = make_config(tree)
     assert make_config(tomllib.loads(write_config(config))) == config
 

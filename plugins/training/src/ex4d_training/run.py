@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -12,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ex4d_backbone_wan.loading import load_transformer
+from ex4d_backbone_wan.tensor_files import shapes_of
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.files import replacing
 from ex4d_core.progress import Progress, Reporter, SilentReporter
@@ -184,8 +186,10 @@ class _Run:
     def _is_shared(self) -> bool:
         if self._config.machine.share != "auto" or self._team.device.type != "cuda":
             return self._config.machine.share == "always"
-        weights = sum(file.stat().st_size for file in self._sources.wan.files["transformer"])
-        return weights > torch.cuda.get_device_properties(self._team.device).total_memory / 2
+        shapes = [shape for file in self._sources.wan.files["transformer"] for shape in shapes_of(file).values()]
+        weights = sum(map(math.prod, shapes)) * self._dtype.itemsize
+        whole: int = torch.cuda.get_device_properties(self._team.device).total_memory
+        return weights > whole / 2
 
     def _read(self) -> Generator[Sample, None, None]:
         """Yield this process's batches; the order is asked for at the first one, after a checkpoint was loaded."""

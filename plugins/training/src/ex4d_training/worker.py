@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
@@ -19,6 +20,8 @@ def main() -> None:
     """Train by the configuration that is named; `--quiet` says nothing but warnings."""
     last_words = get_error_handler()
     last_words.initialize()
+    # Of FSDP: nothing here changes what the transformer returns.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     quiet = "--quiet" in sys.argv or os.environ.get("RANK", "0") != "0"
     try:
         config = make_train_config(read_config(Path(sys.argv[1])))

@@ -27,17 +27,23 @@ def source_of(videos) -> Source:
     return find_sources(videos).videos[0]
 
 
-@pytest.fixture
-def samples(job, some_videos, tmp_path):
+@pytest.fixture(scope="module")
+def samples(job, some_videos, tmp_path_factory):
+    texts = tmp_path_factory.mktemp("texts")
+
     def make(**given):
-        return VideoEncoder(job(**given), texts=tmp_path / "texts").samples(source_of(some_videos))
+        return VideoEncoder(job(**given), texts=texts).samples(source_of(some_videos))
 
     return make
 
 
-def test_a_sample_is_what_inference_shows_the_model(samples, job, some_videos, tiny_wan):
+@pytest.fixture(scope="module")
+def made(samples):
+    return samples()
+
+
+def test_a_sample_is_what_inference_shows_the_model(made, job, some_videos, tiny_wan):
     """The same guidance goes through the backbone's own way, which ends in the camera encoder's tokens."""
-    made = samples()
     options = attrs.evolve(job().model, adapter=str(tiny_wan / "ex4d.safetensors"))
     networks = Networks(options, device=CPU)
     clip = read_video(some_videos / "a.mp4", num_frames=9, size=(48, 32))
@@ -59,8 +65,8 @@ def test_a_sample_is_what_inference_shows_the_model(samples, job, some_videos, t
         assert not text[0, len(sample.tensors["text"]) :].any()
 
 
-def test_each_mask_is_another_and_clips_share_the_rest(samples):
-    first, second = samples()
+def test_each_mask_is_another_and_clips_share_the_rest(made):
+    first, second = made
     assert not torch.equal(first.tensors["mask"], second.tensors["mask"])
     for key in ("latents", "text", "y", "image"):
         assert first.tensors[key] is second.tensors[key]
@@ -73,8 +79,8 @@ def test_each_mask_is_another_and_clips_share_the_rest(samples):
     }
 
 
-def test_the_seed_decides_the_masks(samples):
-    first, other = samples()[0], samples(seed=7)[0]
+def test_the_seed_decides_the_masks(made, samples):
+    first, other = made[0], samples(seed=7, masks_per_clip=1)[0]
     assert torch.equal(first.tensors["latents"], other.tensors["latents"])
     assert not torch.equal(first.tensors["mask"], other.tensors["mask"])
 
@@ -90,8 +96,8 @@ def test_seeds_depend_on_where_a_mask_belongs():
 
 def test_rendering_masks_take_their_depth_from_the_estimator(samples, job, some_videos, step_depth):
     masks = {"kind": "rendering", "angles": [40.0, 60.0]}
-    (sample, _) = samples(masks=masks, depth=step_depth)
-    video = read_video(some_videos / "a.mp4", num_frames=9, size=(48, 32))
+    (sample,) = samples(masks=masks, depth=step_depth, frames=5, masks_per_clip=1)
+    video = read_video(some_videos / "a.mp4", num_frames=5, size=(48, 32))
     scene = Scene(
         video=video, depth=Session(depth=step_depth, device="cpu").depth_estimator().estimate(video, progress=silent)
     )
@@ -100,7 +106,7 @@ def test_rendering_masks_take_their_depth_from_the_estimator(samples, job, some_
     assert 0 < mask[1:].float().mean() < 1
     networks = Networks(job().model, device=CPU)
     with torch.no_grad():
-        wanted = encode(networks.vae, Known(color=torch.zeros(9, 3, 32, 48), mask=mask).mask_video)
+        wanted = encode(networks.vae, Known(color=torch.zeros(5, 3, 32, 48), mask=mask).mask_video)
     torch.testing.assert_close(sample.tensors["mask"], wanted[0], atol=1e-5, rtol=0)
 
 
@@ -110,12 +116,14 @@ def test_masks_of_renderings_need_a_depth(job):
 
 
 def test_what_is_kept_is_in_the_precision_that_is_asked_for(samples):
-    assert {tensor.dtype for tensor in samples(dtype="bfloat16")[0].tensors.values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in samples(dtype="bfloat16", frames=5, masks_per_clip=1)[0].tensors.values()} == {
+        torch.bfloat16
+    }
 
 
 def test_a_model_that_takes_no_picture_gets_none(samples, monkeypatch):
     monkeypatch.setattr(Networks, "image_encoder", None)
-    assert set(samples()[0].tensors) == {"latents", "color", "mask", "text"}
+    assert set(samples(frames=5, masks_per_clip=1)[0].tensors) == {"latents", "color", "mask", "text"}
 
 
 def test_a_video_that_is_cut_off_is_refused(samples, some_videos, job, tmp_path):

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import pytest
 
 import typer_cli
-from ex4d_core.errors import Cancelled, DownloadFailed, InvalidConfig, OutputFailed
+from ex4d_core.errors import Cancelled, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.progress import silent
 from ex4d_training.data import openvid
 from ex4d_training.data.openvid import TABLE, bring, look_up_parts, parse_parts, plan_json, plan_tables, unpack
@@ -171,6 +171,47 @@ def test_names_in_a_zip_lead_nowhere_else(tmp_path):
     assert unpack([tmp_path / "a.zip"], tmp_path / "in" / "videos", progress=silent) == 1
     assert (tmp_path / "in" / "videos" / "outside.mp4").is_file()
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_videos_are_told_by_their_suffix_in_any_case_and_hidden_ones_left_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("a.MP4", "__MACOSX/._a.MP4", "b.txt"):
+            archive.writestr(name, b"x")
+    assert unpack([tmp_path / "a.zip"], tmp_path / "videos", progress=silent) == 1
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == ["a.MP4"]
+
+
+def test_a_zip_whose_packing_is_damaged_is_named(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.mp4", b"frames " * 1000)
+    data = bytearray(path.read_bytes())
+    start = zipfile.sizeFileHeader + len("a.mp4")
+    data[start : start + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    with pytest.raises(DownloadFailed, match=r"a.zip is damaged"):
+        unpack([path], tmp_path / "videos", progress=silent)
+
+
+def test_a_zip_that_unpacks_to_more_than_the_disk_has_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.mp4", bytes(10**6))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10**5}))
+    with pytest.raises(OutputFailed, match=r"the videos of the zip take 0.0 GB and the disk of .*videos has 0.0 GB"):
+        unpack([path], tmp_path / "videos", progress=silent)
+    assert path.stat().st_size < 10**5
+    assert not list((tmp_path / "videos").iterdir())
+
+
+def test_two_downloads_into_one_folder_do_not_mix(server, tmp_path):
+    def second(name):
+        with pytest.raises(InvalidInput, match=r"another run downloads into .* now"):
+            bring(look_up_parts((1,), tmp_path, repo=REPO))
+        return nullcontext(silent)
+
+    bring(look_up_parts((0,), tmp_path, repo=REPO), stage=second)
+    assert videos_in(tmp_path) == wanted(0)
 
 
 def test_the_repository_is_openvids_own():

@@ -25,10 +25,16 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
     if folder is not None and (folder / "broken").exists():
         os.kill(os.getpid(), signal.SIGKILL)
 
+    broken: list[str] = []
+
     def act(item: str) -> str:
         word, _, rest = item.partition(" ")
         if word == "raise":
             raise KeyError(rest)
+        if word == "break":
+            broken.append(item)
+        if broken:
+            raise RuntimeError("CUDA error")
         if word == "full":
             raise OutputFailed("the disk is full")
         if word == "die":
@@ -58,6 +64,15 @@ def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path)
     found = outcomes(items, make=partial(make, folder=tmp_path), workers=2)
     assert found.pop("die").startswith("the process that worked on it was killed by SIGKILL")
     assert found == {"a": "A", "once x": "ONCE X", "b": "B", "raise c": "unexpected KeyError: 'c'", "d": "D"}
+
+
+def test_what_an_error_left_broken_does_not_spoil_what_follows():
+    """As a GPU does, whose process can only be given up after some errors."""
+    assert outcomes(["break a", "b", "c"], workers=1) == {
+        "break a": "unexpected RuntimeError: CUDA error",
+        "b": "B",
+        "c": "C",
+    }
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -123,17 +123,20 @@ def test_another_process_makes_the_same_shards(job, some_videos, out, once):
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_shard_that_is_damaged_is_made_again(job, some_videos, done, damage):
-    before = contents(done)
-    shard = done / SHARDS[1]
+def test_a_shard_that_is_damaged_is_made_again(job, some_videos, out, damage, monkeypatch):
+    stand_in(monkeypatch.setattr)
+    prepare(some_videos, out, job=job())
+    before = contents(out)
+    shard = out / SHARDS[1]
     shard.write_bytes(before[shard.name][:-50]) if damage == "cut" else shard.unlink()
     with pytest.raises(InvalidInput, match="`ex4d data prepare` with the same options makes it again"):
-        LatentDataset(done)
-    prepare(some_videos, done, job=job())
-    assert contents(done) == before
+        LatentDataset(out)
+    prepare(some_videos, out, job=job())
+    assert contents(out) == before
 
 
 def test_a_full_disk_stops_with_a_sentence_and_the_next_run_goes_on(job, some_videos, out, monkeypatch):
+    stand_in(monkeypatch.setattr)
     write_bytes = Path.write_bytes
     left = [2]
 
@@ -148,8 +151,8 @@ def test_a_full_disk_stops_with_a_sentence_and_the_next_run_goes_on(job, some_vi
         patch.setattr(Path, "write_bytes", until_full)
         with pytest.raises(OutputFailed, match=r"00000002.safetensors cannot be written: No space left on device"):
             prepare(some_videos, out, job=job())
-    assert len(LatentDataset(out, allow_incomplete=True)) == 4
-    assert prepare(some_videos, out, job=job()).samples == 6
+    assert len(LatentDataset(out, allow_incomplete=True)) == 2
+    assert prepare(some_videos, out, job=job()).samples == 3
 
 
 def test_two_runs_at_once_do_not_mix(job, some_videos, out):
@@ -206,13 +209,14 @@ def test_videos_without_a_caption_are_named(job, videos, out):
     assert int((dataset[2]["text"] != 0).any(-1).sum()) == 1  # the end of the text is a token
 
 
-def test_videos_without_a_caption_can_be_skipped_or_refused(job, videos, out):
+def test_videos_without_a_caption_can_be_skipped_or_refused(job, videos, out, monkeypatch):
+    stand_in(monkeypatch.setattr)
     (videos / "b.txt").unlink()
     with pytest.raises(InvalidInput, match=r"1 of 4 videos have no caption: b.mp4; write it into a file such as b.txt"):
         prepare(videos, out, job=job(missing_caption="refuse"))
     with pytest.warns(UserWarning, match="have no caption and are skipped"):
         report = prepare(videos, out, job=job(missing_caption="skip"))
-    assert (report.samples, report.counts) == (4, {"caption": 1, "unreadable": 1})
+    assert (report.samples, report.counts) == (2, {"caption": 1, "unreadable": 1})
 
 
 def test_where_no_video_is_left_the_filters_are_named(job, some_videos, out, monkeypatch):
@@ -227,7 +231,7 @@ def test_where_no_video_is_left_the_filters_are_named(job, some_videos, out, mon
 
 
 def test_what_fails_in_an_unforeseen_way_is_listed(job, some_videos, out, monkeypatch):
-    samples = VideoEncoder.samples
+    stand_in(monkeypatch.setattr)
 
     def fails(self, source):
         if source.name == "b.mp4":
@@ -236,16 +240,33 @@ def test_what_fails_in_an_unforeseen_way_is_listed(job, some_videos, out, monkey
 
     monkeypatch.setattr(VideoEncoder, "samples", fails)
     report = prepare(some_videos, out, job=job())
-    assert (report.samples, report.counts) == (4, {"failed": 1, "unreadable": 1})
+    assert (report.samples, report.counts) == (2, {"failed": 1, "unreadable": 1})
     assert report.refused[0].refusal.reason == "unexpected ZeroDivisionError: of all things"
 
 
-def test_what_fails_for_every_video_ends_it(job, videos, out, monkeypatch):
+def test_what_fails_for_every_video_ends_it_and_is_tried_again(job, videos, out, monkeypatch):
     for number in range(12):
         shutil.copy(videos / "a.mp4", videos / f"more-{number}.mp4")
-    monkeypatch.setattr(VideoEncoder, "samples", lambda *_: 1 // 0)
-    with pytest.warns(UserWarning, match="12 of 16"), pytest.raises(PluginFailed, match="10 videos in a row failed"):
+        (videos / f"more-{number}.txt").write_text("a ball")
+    stand_in(monkeypatch.setattr)
+    with monkeypatch.context() as patch, pytest.raises(PluginFailed, match="10 videos in a row failed"):
+        patch.setattr(VideoEncoder, "samples", lambda *_: 1 // 0)
         prepare(videos, out, job=job())
+    assert [entry["video"] for entry in journal_of(out)] == ["c.mp4"]
+    assert prepare(videos, out, job=job()).samples == 15
+
+
+def test_what_is_left_of_another_preparation_does_not_come_in(job, some_videos, out, monkeypatch):
+    """Hidden files are easily forgotten where a folder is emptied."""
+    stand_in(monkeypatch.setattr)
+    prepare(some_videos, out, job=job())
+    before = contents(out)
+    pieces = out / ".prepare" / "pieces"
+    pieces.mkdir()
+    shutil.move(out / SHARDS[1], pieces / "00000000.safetensors")
+    (out / "manifest.json").unlink()
+    prepare(some_videos, out, job=job())
+    assert contents(out) == before
 
 
 def test_a_folder_that_cannot_be_written_is_refused(job, some_videos, tmp_path):

@@ -30,9 +30,21 @@ def test_a_folder_gives_the_videos_in_it_and_below_in_order(tmp_path):
     assert all(video.path.is_file() and not video.caption for video in found.videos)
 
 
+def test_hidden_files_and_folders_are_left_out(tmp_path):
+    touch(tmp_path, "a b.mp4", "._a b.mp4", ".part-host-1-x/b.mp4", "more/.trash/c.mp4")
+    assert [video.name for video in find_sources(tmp_path).videos] == ["a b.mp4"]
+
+
+def test_a_name_that_no_file_can_have_is_absent(tmp_path):
+    touch(tmp_path, "x.mp4")
+    (tmp_path / "list.csv").write_text(f"video\nx.mp4\n{'a caption where the name should be ' * 20}\n")
+    found = find_sources(tmp_path / "list.csv")
+    assert ([video.name for video in found.videos], found.absent) == (["x.mp4"], 1)
+
+
 def test_captions_are_read_from_texts_beside_videos(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
-    (tmp_path / "b.txt").write_text(" a red ball\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text(" a red ball\n", encoding="utf-8-sig")
     assert [video.caption for video in find_sources(tmp_path).videos] == ["", "a red ball"]
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
@@ -24,9 +25,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ex4d_core.batch import VIDEO_SUFFIXES
-from ex4d_core.errors import DownloadFailed, InvalidConfig, OutputFailed
+from ex4d_core.errors import DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.fetch import Checkpoint, RemoteFile, download, look_up, plan_of
-from ex4d_core.files import remove_leftovers, replacing
+from ex4d_core.files import kept_folder, remove_leftovers, replacing
 from ex4d_core.hub import HubFiles
 from ex4d_core.progress import Progress, silent, track
 
@@ -175,8 +176,16 @@ def bring(plan: DataPlan, *, transfer: Show = _unseen, stage: Show = _unseen) ->
 
     Raises:
         DownloadFailed: the hub cannot be reached, or a file is not what the hub says of it.
+        InvalidInput: another run downloads into the folder now.
         OutputFailed: the folder cannot be written, or the disk is full.
     """
+    with kept_folder(plan.cache, tell=lambda text: None) as cache:
+        if cache is None:
+            raise InvalidInput(f"another run downloads into {plan.folder} now; wait for it, and type the command again")
+        _bring(plan, transfer, stage)
+
+
+def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
     for place in (plan.folder, plan.videos):
         if place.is_dir():
             remove_leftovers(place)
@@ -190,8 +199,8 @@ def bring(plan: DataPlan, *, transfer: Show = _unseen, stage: Show = _unseen) ->
             count = unpack(archive, plan.videos, progress=progress)
         with replacing(plan.folder / _DONE) as temporary:
             temporary.write_text(json.dumps({**_unpacked(plan.folder), part: count}))
-        shutil.rmtree(plan.cache, ignore_errors=True)
-    shutil.rmtree(plan.cache, ignore_errors=True)
+        for place in plan.cache.iterdir():
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def unpack(pieces: Sequence[Path], folder: Path, *, progress: Progress) -> int:
@@ -210,16 +219,40 @@ def unpack(pieces: Sequence[Path], folder: Path, *, progress: Progress) -> int:
     """
     try:
         with io.BufferedReader(_Joined(pieces), 2**20) as file, zipfile.ZipFile(file) as archive:
-            inside = [info for info in archive.infolist() if PurePosixPath(info.filename).suffix in VIDEO_SUFFIXES]
-            for info in track(inside, progress):
-                target = folder / PurePosixPath(info.filename).name
-                if not (target.is_file() and target.stat().st_size == info.file_size):
-                    _extract(archive, info, target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            inside = {_name(info): info for info in archive.infolist() if _is_video(_name(info))}
+            _check_fits([info.file_size for name, info in inside.items() if not _is_whole(folder / name, info)], folder)
+            for name, info in track(inside.items(), progress, total=len(inside)):
+                if not _is_whole(folder / name, info):
+                    _extract(archive, info, folder / name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         for piece in pieces:
             piece.resolve().unlink(missing_ok=True)
         raise DownloadFailed(f"{pieces[0].name} is damaged ({error}); type the same command again") from error
     return len(inside)
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a file in a zip without the folders: it leads nowhere else."""
+    return PurePosixPath(info.filename).name
+
+
+def _is_video(name: str) -> bool:
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_whole(path: Path, info: zipfile.ZipInfo) -> bool:
+    return path.is_file() and path.stat().st_size == info.file_size
+
+
+def _check_fits(sizes: Sequence[int], folder: Path) -> None:
+    """Refuse videos that are larger than the disk, which their zip need not be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if sum(sizes) > free:
+        raise OutputFailed(
+            f"the videos of the zip take {sum(sizes) / 1e9:.1f} GB and the disk of {folder} has {free / 1e9:.1f} GB "
+            "free; make room, and the same command goes on"
+        )
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:

@@ -50,7 +50,8 @@ def work_through(
 ) -> Iterator[Done[Item, Result]]:
     """Yield what becomes of each item, in the order in which they are finished.
 
-    An error of ours ends all of it. Any other is told and the others go on; so is an item whose process died twice.
+    An error of ours ends all of it. Any other is told and the others go on, in a fresh process: what a GPU says after
+    an error may be wrong, or nothing but that error again. An item whose process died twice is told too.
 
     Args:
         items: hashable values that can be sent to a process.
@@ -117,6 +118,11 @@ class _Pool(Generic[Item, Result]):
             return
         if isinstance(told, Exception):
             raise told
+        if told is not None and told.error:
+            self._end(number)
+            self._go_on(number)
+            yield told
+            return
         if told is not None:
             yield told
         worker.item = self._waiting.popleft() if self._waiting else None
@@ -141,6 +147,10 @@ class _Pool(Generic[Item, Result]):
             self._waiting.append(item)
         else:
             yield Done(item=item, error=f"the process that worked on it {how}, twice")
+        self._go_on(number)
+
+    def _go_on(self, number: int) -> None:
+        """Start another process in the place of one that ended."""
         if self._waiting:
             self._start(number)
 
@@ -165,8 +175,11 @@ def _serve(connection: Connection, make: Callable[[int], Callable[[Any], Any]], 
     try:
         act = make(number)
         connection.send(None)
-        while True:
-            connection.send(_acted(act, connection.recv()))
+        healthy = True
+        while healthy:
+            done = _acted(act, connection.recv())
+            connection.send(done)
+            healthy = not done.error
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:

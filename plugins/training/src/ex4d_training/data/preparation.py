@@ -159,18 +159,33 @@ class _Run:
         for name in [name for name in shards if not left[name]]:
             manifest = self._finish(name, shards[name], manifest)
         make = partial(make_worker, job=self._job, workers=self._workers, texts=self._work / "texts")
-        unforeseen = 0
+        unsettled: list[Done[Piece, int | Refusal]] = []
         with self._reporter.stage("latents") as progress:
             made = work_through(waiting, make, workers=self._workers)
             for done in track(made, progress, total=len(waiting)):
-                unforeseen = unforeseen + 1 if done.error else 0
-                if unforeseen >= _IN_A_ROW:
-                    raise PluginFailed(f"{unforeseen} videos in a row failed, the last because of {done.error}")
-                piece = done.item
-                self._note(piece.source.name, done, early=False)
-                left[piece.shard] -= 1
-                if not left[piece.shard]:
-                    manifest = self._finish(piece.shard, shards[piece.shard], manifest)
+                unsettled.append(done)
+                if len(unsettled) >= _IN_A_ROW and done.error:
+                    raise PluginFailed(f"{len(unsettled)} videos in a row failed, the last because of {done.error}")
+                # Whether those that failed are to blame is known only when another went well.
+                if not done.error:
+                    manifest = self._settle(unsettled, left, shards, manifest)
+                    unsettled = []
+        return self._settle(unsettled, left, shards, manifest)
+
+    def _settle(
+        self,
+        several: Sequence[Done[Piece, int | Refusal]],
+        left: Counter[str],
+        shards: Mapping[str, Sequence[Piece]],
+        manifest: Manifest,
+    ) -> Manifest:
+        """Note what became of videos, and make the shards that wait for none but these."""
+        for done in several:
+            piece = done.item
+            self._note(piece.source.name, done, early=False)
+            left[piece.shard] -= 1
+            if not left[piece.shard]:
+                manifest = self._finish(piece.shard, shards[piece.shard], manifest)
         return manifest
 
     def _finish(self, name: str, pieces: Sequence[Piece], manifest: Manifest) -> Manifest:
@@ -239,13 +254,12 @@ def _own(folder: Path) -> Iterator[Path]:
     work = folder / _WORK
     try:
         (work / "pieces").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFailed(f"{folder} cannot be written: {error.strerror or error}") from error
-    lock = FileLock(work / "lock")
-    try:
+        lock = FileLock(work / "lock")
         lock.acquire(blocking=False)
     except Timeout as error:
         raise InvalidInput(f"another run prepares {folder} now; wait for it, or use another --output-dir") from error
+    except OSError as error:
+        raise OutputFailed(f"{folder} cannot be written: {error.strerror or error}") from error
     try:
         for place in (folder, work, work / "pieces", work / "texts"):
             remove_leftovers(place)
@@ -286,8 +300,9 @@ def _begin(folder: Path, work: Path, sources: Sources, job: Job) -> Manifest:
 
 
 def _anew(folder: Path, work: Path, manifest: Manifest) -> Manifest:
-    for name in (_REFUSED, _LOOKED):
-        (work / name).unlink(missing_ok=True)
+    # What is left where only the visible files were removed was perhaps made with other options.
+    for left in (work / _REFUSED, work / _LOOKED, *(work / "pieces").glob("*.safetensors")):
+        left.unlink(missing_ok=True)
     write_manifest(folder, manifest)
     return manifest
 

@@ -165,7 +165,9 @@ def read_manifest(folder: Path) -> Manifest:
     except InvalidInput:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path} is damaged ({error}); prepare the data again") from error
+        raise InvalidInput(
+            f"{path} is damaged ({error}); delete it, and `ex4d data prepare` makes all of it again"
+        ) from error
 
 
 def check_shard(folder: Path, shard: Shard) -> None:

@@ -41,7 +41,7 @@ class Sources:
 
 
 def find_sources(data_path: Path) -> Sources:
-    """Return the videos of a folder, with those of the folders in it, or of a CSV.
+    """Return the videos of a folder, with those of the folders in it but for hidden ones, or of a CSV.
 
     A caption comes from the CSV, else from a file of the video's name that ends in `.txt`.
 
@@ -67,8 +67,10 @@ def find_sources(data_path: Path) -> Sources:
 
 def _in_folder(folder: Path) -> Iterator[Source]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            yield Source(name=path.relative_to(folder).as_posix(), path=path, caption=_beside(path))
+        inside = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inside.parts)  # such as what an unpacking is at now
+        if path.suffix.lower() in VIDEO_SUFFIXES and not hidden and path.is_file():
+            yield Source(name=inside.as_posix(), path=path, caption=_beside(path))
 
 
 def _in_csv(table: Path) -> Sources:
@@ -116,12 +118,15 @@ def _column(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _place(folder: Path, name: str) -> Path | None:
-    return next((path for inner in VIDEO_FOLDERS if (path := folder / inner / name).is_file()), None)
+    try:
+        return next((path for inner in VIDEO_FOLDERS if (path := folder / inner / name).is_file()), None)
+    except OSError:  # no name that a file can have
+        return None
 
 
 def _beside(path: Path) -> str:
     try:
-        return path.with_suffix(".txt").read_text(encoding="utf-8").strip()
+        return path.with_suffix(".txt").read_text(encoding="utf-8-sig").strip()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
