@@ -159,7 +159,7 @@ def preview(
 
 
 @app.command()
-@takes_flags(*(flag.name for flag in FLAGS if flag.name == "--seed" or flag.name not in ("--cam", *FILL_FLAGS)))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name == "--seed" or flag.name not in (*PATH_FLAGS, *FILL_FLAGS)))
 def masks(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,

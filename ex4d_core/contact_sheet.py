@@ -24,13 +24,18 @@ def contact_sheet(rows: Mapping[str, Tensor], *, columns: int = 6, cell_width: i
         cell_width: of one frame in pixels.
     """
     num_frames, height, width = next(iter(rows.values())).shape[:3]
-    picks = np.linspace(0, num_frames - 1, min(columns, num_frames)).round().astype(int)
+    picks = frames_on_sheet(num_frames, columns=columns)
     cell = (cell_width, max(1, round(cell_width * height / width)))
     margin = max(_LABEL_WIDTH, *(cv2.getTextSize(label, _FONT, _SIZE, 1)[0][0] + 12 for label in rows))
-    strips = [_strip(label, frames[torch.from_numpy(picks)], cell, margin) for label, frames in rows.items()]
+    strips = [_strip(label, frames[picks], cell, margin) for label, frames in rows.items()]
     gap = np.full((_GAP, strips[0].shape[1], 3), _BACKGROUND, np.uint8)
     stacked = [part for strip in strips for part in (strip, gap)][:-1]
     return torch.from_numpy(np.concatenate(stacked))
+
+
+def frames_on_sheet(num_frames: int, *, columns: int = 6) -> Tensor:
+    """Return which frames a sheet shows, int64: a sheet of these alone is the same, and they take less memory."""
+    return torch.from_numpy(np.linspace(0, num_frames - 1, min(columns, num_frames)).round().astype(np.int64))
 
 
 def _strip(label: str, frames: Tensor, cell: tuple[int, int], margin: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import types
 from fractions import Fraction
 from functools import cache
 
+import attrs
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.contact_sheet import contact_sheet, frames_on_sheet
 from ex4d_core.erosion import eroded, eroding_sides
 from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.paths import arc_eye, frame_shares
@@ -27,7 +29,7 @@ from ex4d_core.masking.tracking import staying
 from ex4d_core.stages import WrongComponent, render_guidance
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.trajectory import path_of_eyes
-from ex4d_core.types import DepthVideo, Intrinsics, Scene, Video
+from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene, Video
 
 CPU = torch.device("cpu")
 SIDE = 96
@@ -105,6 +107,16 @@ def test_the_seed_decides_the_mask_and_nothing_else_does(kind):
     torch.manual_seed(99)
     assert torch.equal(first, simulate(crossing(), options=options, seed=3, tracker=FlowTracker()).mask)
     assert not torch.equal(first, simulate(crossing(), options=options, seed=4).mask)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_camera_that_moves_is_gone_along_with(kind):
+    scene, poses = crossing(), torch.eye(4).repeat(9, 1, 1)
+    poses[:, 0, 3] = torch.linspace(0, 50, 9)
+    cameras = CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)
+    moving = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=cameras))
+    masks = [simulate(each, options=MaskOptions(kind=kind), seed=2).mask for each in (scene, moving)]
+    assert torch.equal(*masks)
 
 
 def test_the_input_is_not_changed():
@@ -298,6 +310,14 @@ def test_simulated_masks_are_like_those_of_real_renderings(kind):
     assert off["sizes"] < 0.25
     assert off["flicker"] < 2.5
     assert off["holes"] < 3
+
+
+def test_a_sheet_of_the_frames_on_it_is_the_sheet_of_all():
+    scene = panning()
+    rows = {"clip": scene.video.frames, "known": simulate(scene, options=MaskOptions(kind="tracking")).mask}
+    picks = frames_on_sheet(scene.video.num_frames)
+    assert len(picks) < scene.video.num_frames
+    assert torch.equal(contact_sheet(rows), contact_sheet({name: frames[picks] for name, frames in rows.items()}))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import attrs
 import cv2
 import torch
 
-from ex4d_core.contact_sheet import contact_sheet
+from ex4d_core.contact_sheet import contact_sheet, frames_on_sheet
 from ex4d_core.files import replacing
 from ex4d_core.masking.options import MaskOptions
 from ex4d_core.masking.simulate import kind_of, simulate
@@ -52,14 +52,16 @@ def write_masks(
         InvalidInput: as for `simulate`.
         OutputFailed: a file cannot be written.
     """
-    rows = {"clip": scene.video.frames if isinstance(scene, Scene) else scene.frames}
+    frames = scene.video.frames if isinstance(scene, Scene) else scene.frames
+    picks = frames_on_sheet(len(frames))
+    rows = {"clip": frames[picks]}
     facts, tracker = [], FlowTracker()
     for seed in track(seeds, progress):
         made = simulate(
             scene, options=options, seed=seed, builder=builder, renderer=renderer, tracker=tracker, device=device
         )
         kind = kind_of(options, seed)
-        rows |= {f"{kind} {seed}": made.mask, f"shown {seed}": made.color}
+        rows |= {f"{kind} {seed}": made.mask[picks], f"shown {seed}": made.color[picks]}
         known = [round(share, 4) for share in known_by_frame(made.mask)]
         facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(made.mask)), "known_by_frame": known})
     files = {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}

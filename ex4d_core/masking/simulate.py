@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -93,6 +94,8 @@ def _rendering_mask(
         raise InvalidInput(
             "a rendering mask needs the clip's depth; give a Scene, or MaskOptions(kind='tracking') for masks without"
         )
+    # A path goes along with a source camera that moves, as moves do at inference: as if that stood still.
+    still = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
     progress = random_progress(scene.video.num_frames, options, generator)
-    path = random_path(scene.depth, progress, options, generator)
-    return render_guidance(scene, path, builder, renderer, device=device).mask
+    path = random_path(still.depth, progress, options, generator)
+    return render_guidance(still, path, builder, renderer, device=device).mask

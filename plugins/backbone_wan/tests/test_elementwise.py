@@ -77,6 +77,21 @@ def test_a_token_that_repeats_counts_as_often_as_it_does(images):
     assert not torch.allclose(made, alone)
 
 
+@pytest.mark.parametrize("told", [0, 3, 511, 512])
+def test_the_filling_of_a_prompt_is_there_once(told):
+    context = torch.zeros(2, 512, 4)
+    context[:, :told] = torch.randn(2, told, 4, generator=torch.Generator().manual_seed(0))
+    tokens, repeats = blocks._without_repeats(context)
+    assert (tokens.shape[1] + repeats - 1, repeats) == (512, 512 - told or 1)
+    assert torch.equal(tokens, context[:, : tokens.shape[1]])
+    assert torch.equal(context[:, tokens.shape[1] :], context[:, -1:].expand(-1, repeats - 1, -1))
+
+
+def test_a_context_that_is_not_finite_stays_whole():
+    tokens, repeats = blocks._without_repeats(torch.full((1, 512, 4), torch.nan))
+    assert (tokens.shape[1], repeats) == (512, 1)
+
+
 def test_a_gelu_may_come_before_8_bits():
     x = torch.linspace(-3, 3, 50)[None]
     expected = quantise_rows(functional.gelu(x, approximate="tanh"))
@@ -98,6 +113,8 @@ def test_kernels_add_and_normalise_as_plain_torch_does(kernels, shape, dtype, ga
         assert normed.dtype == dtype
     close(kernels.add_gated(x, added, gate), elementwise.add_gated(x, added, gate), bits=16)
     assert torch.equal(x, before)
+    apart = x.mT.contiguous().mT  # as a convolution's output comes
+    close(kernels.add_norm(apart, 1 + scale, shift)[1], elementwise.add_norm(x, 1 + scale, shift)[1], bits=16)
 
 
 @pytest.mark.gpu

@@ -43,6 +43,7 @@ def add_norm(
 ) -> tuple[Tensor, Tensor | Quantised]:
     """See `elementwise.add_norm`."""
     batch, tokens, channels = x.shape
+    x = x.contiguous()  # rows of a convolution's output may lie apart
     made = x if added is None else torch.empty_like(x)
     normed = torch.empty_like(x, dtype=torch.float8_e4m3fn if float8 else x.dtype)
     factors = torch.empty(batch, tokens, 1, dtype=torch.float32, device=x.device) if float8 else normed

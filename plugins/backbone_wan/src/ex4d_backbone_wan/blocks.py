@@ -77,7 +77,7 @@ def context_keys_values(attn: Any, context: Tensor) -> Context:
 def _without_repeats(tokens: Tensor) -> tuple[Tensor, int]:
     """Return tokens [B, M, C] up to the first from which on all are the same, and how many those are."""
     same = (tokens == tokens[:, -1:]).all(-1).all(0)
-    repeats = int(same.flip(0).long().cumprod(0).sum())
+    repeats = max(1, int(same.flip(0).long().cumprod(0).sum()))  # NaN is not even the same as itself
     return tokens[:, : tokens.shape[1] - repeats + 1], repeats
 
 

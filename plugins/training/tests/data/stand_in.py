@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ex4d_backbone_wan.networks import Networks
-from ex4d_training.data import Sample, make_job, prepare
-from ex4d_training.data.encode import VideoEncoder, seed_of
+from ex4d_training.data import Sample, encode, make_job, prepare
+from ex4d_training.data.encode import Piece, VideoEncoder, seed_of
+from ex4d_training.data.scan import Refusal
 
 
 def samples(self: VideoEncoder, source) -> list[Sample]:
@@ -26,6 +29,12 @@ def stand_in(set_attribute=setattr) -> None:
     set_attribute(VideoEncoder, "load", lambda _: None)
     set_attribute(VideoEncoder, "samples", samples)
     set_attribute(Networks, "keep_texts", lambda *_, **__: None)
+
+
+def make_worker(number: int, **given: Any) -> Callable[[Piece], int | Refusal]:
+    """Return what prepares a video in another process, with this in the place of the networks there too."""
+    stand_in()
+    return encode.make_worker(number, **given)
 
 
 def main() -> None:

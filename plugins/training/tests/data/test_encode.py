@@ -134,6 +134,17 @@ def test_a_video_that_is_cut_off_is_refused(samples, some_videos, job, tmp_path)
     assert refusal.filter == "unreadable"
 
 
+def test_a_video_with_fewer_frames_than_it_says_is_refused(samples, monkeypatch):
+    """As where the first frames cannot be decoded: all samples of a data set have one length."""
+    monkeypatch.setattr(
+        "ex4d_training.data.encode.read_video",
+        lambda path, *, num_frames, **given: read_video(path, num_frames=num_frames - 2, **given),
+    )
+    refusal = samples()
+    assert refusal.filter == "unreadable"
+    assert refusal.reason.endswith("a.mp4 ends 2 frames before it says")
+
+
 def test_a_gpu_that_is_too_small_ends_it_with_what_to_do(samples, monkeypatch):
     def too_large(*_):
         raise torch.OutOfMemoryError("2 GiB")

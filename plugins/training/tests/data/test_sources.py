@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,6 +35,16 @@ def test_a_folder_gives_the_videos_in_it_and_below_in_order(tmp_path):
 def test_hidden_files_and_folders_are_left_out(tmp_path):
     touch(tmp_path, "a b.mp4", "._a b.mp4", ".part-host-1-x/b.mp4", "more/.trash/c.mp4")
     assert [video.name for video in find_sources(tmp_path).videos] == ["a b.mp4"]
+
+
+def test_a_name_that_is_no_text_can_be_printed(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.mp4"))
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("names are text on this disk")
+    (video,) = find_sources(tmp_path).videos
+    assert (video.name, video.path) == ("a\\xff.mp4", path)
 
 
 def test_a_name_that_no_file_can_have_is_absent(tmp_path):

@@ -172,7 +172,7 @@ def clips_of(source: Source, options: DataOptions) -> Iterator[tuple[int, Video]
 
     Raises:
         InputNotFound: the file is gone.
-        InvalidInput: it is damaged.
+        InvalidInput: it is damaged, or has fewer frames than it says.
     """
     info = probe_video(source.path)
     step, reach, start = stride(options, info.fps), span(options, info.fps), 0
@@ -186,6 +186,8 @@ def clips_of(source: Source, options: DataOptions) -> Iterator[tuple[int, Video]
                 size=options.width_height,
                 fit=options.fit,
             )
+            if clip.num_frames < options.frames:
+                raise InvalidInput(f"{source.path} ends {options.frames - clip.num_frames} frames before it says")
             cuts = find_cuts(clip.frames) if options.cuts == "avoid" else []
             if not cuts:
                 yield start, clip

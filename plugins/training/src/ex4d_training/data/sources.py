@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def _in_folder(folder: Path) -> Iterator[Source]:
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)  # such as what an unpacking is at now
         if path.suffix.lower() in VIDEO_SUFFIXES and not hidden and path.is_file():
-            yield Source(name=inside.as_posix(), path=path, caption=_beside(path))
+            # Names on disk may be any bytes, and these here are hashed and printed.
+            name = os.fsencode(inside.as_posix()).decode(errors="backslashreplace")
+            yield Source(name=name, path=path, caption=_beside(path))
 
 
 def _in_csv(table: Path) -> Sources:
