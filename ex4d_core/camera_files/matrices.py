@@ -27,11 +27,7 @@ def read_matrices(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it holds no poses, or does not say what they mean.
     """
-    return matrices_from(read_json(path), path, reading)
-
-
-def matrices_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
-    """Return the poses in what was read from a JSON file."""
+    tree = read_json(path)
     facts: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
     found = [name for name in DIRECTIONS if name in facts]
     if facts and len(found) != 1:

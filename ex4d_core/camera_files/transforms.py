@@ -38,11 +38,7 @@ def read(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it holds no poses.
     """
-    return transforms_from(read_json(path), path)
-
-
-def transforms_from(tree: Any, path: Path) -> CameraFile:
-    """Return the poses in what was read from a JSON file."""
+    tree = read_json(path)
     try:
         frames = [tree["frames"][at] for at in natural_order([str(f.get("file_path", "")) for f in tree["frames"]])]
         matrices = np.array([frame["transform_matrix"] for frame in frames], np.float64)
