@@ -45,6 +45,8 @@ def read(path: Path, reading: Reading) -> CameraFile:
         frames = [tree[name] for name in sorted(tree, key=lambda name: int(name.removeprefix("frame")))]
         name = _camera(frames[0], reading.camera, path)
         matrices = np.array([_matrix(frame[name]) for frame in frames])
+    except InvalidInput:
+        raise
     except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
         raise InvalidInput(f"{path} holds no camera poses as ReCamMaster writes them ({error!r})") from error
     matrices[:, :3, 3] /= CENTIMETRES
