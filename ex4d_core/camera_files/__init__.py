@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attrs
-import numpy as np
-import torch
 
 from ex4d_core.camera_files import colmap, ex4d_npz, matrices, recammaster, trajectorycrafter, transforms
 from ex4d_core.camera_files._value import CameraFile, Format, Reading, Says, check_rigid, read_json
@@ -132,18 +130,6 @@ def convert(
         raise InvalidInput(f"{target} is the file that is read, and another tool may need it; write to another name")
     _write(value, target, _format(to) if to else _by_suffix(target), (reading or Reading()).distance)
     return value
-
-
-def path_of(file: CameraFile) -> CameraPath:
-    """Return a file's poses as a path, where it says its lens.
-
-    Raises:
-        InvalidInput: it does not.
-    """
-    if file.intrinsics is None:
-        raise InvalidInput("the camera file says nothing of the lens; give it where the path is used")
-    poses = torch.from_numpy(np.ascontiguousarray(file.world_to_camera)).float()
-    return CameraPath(world_to_camera=poses, intrinsics=file.intrinsics, frames=file.frames)
 
 
 def detect(path: Path) -> Format:

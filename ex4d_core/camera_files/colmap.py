@@ -42,6 +42,8 @@ def read(path: Path, reading: Reading) -> CameraFile:
             lenses.append(cameras[words[8]])
     except FileNotFoundError as error:
         raise InvalidInput(f"{folder} is no COLMAP text model: it has no {Path(error.filename).name}") from error
+    except InvalidInput:
+        raise
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise InvalidInput(f"{folder} is no COLMAP text model ({error!r})") from error
     if not names:

@@ -27,11 +27,7 @@ def read_matrices(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it holds no poses, or does not say what they mean.
     """
-    return matrices_from(read_json(path), path, reading)
-
-
-def matrices_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
-    """Return the poses in what was read from a JSON file."""
+    tree = read_json(path)
     facts: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
     found = [name for name in DIRECTIONS if name in facts]
     if facts and len(found) != 1:
@@ -39,6 +35,7 @@ def matrices_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
     try:
         numbers = np.asarray(facts[found[0]] if found else tree, np.float64)
         lens = facts.get("intrinsics")
+        lens = [lens] if isinstance(lens, Mapping) else lens
         intrinsics = None if lens is None else one_or_each([_lens(camera, path) for camera in lens])
         shares, frames = facts.get("shares"), facts.get("clip_frames")
         convention = f"{DIRECTIONS[found[0]]}-{facts.get('axes', 'opencv')}" if found else reading.convention
@@ -120,9 +117,9 @@ def _stated(convention: str | None, path: Path) -> str:
     return convention
 
 
-def _lens(facts: Mapping[str, Any], path: Path) -> Intrinsics:
-    if set(facts) != set(LENS):
-        raise InvalidInput(f"{path} has intrinsics of {', '.join(facts) or 'nothing'}; each needs {', '.join(LENS)}")
+def _lens(facts: Any, path: Path) -> Intrinsics:
+    if not isinstance(facts, Mapping) or set(facts) != set(LENS):
+        raise InvalidInput(f"{path} has intrinsics {facts!r}; each needs {', '.join(LENS)} and nothing else")
     return Intrinsics(**facts)
 
 

@@ -40,15 +40,13 @@ def read(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it holds no such camera.
     """
-    return frames_from(read_json(path), path, reading)
-
-
-def frames_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
-    """Return the poses in what was read from a JSON file."""
+    tree = read_json(path)
     try:
         frames = [tree[name] for name in sorted(tree, key=lambda name: int(name.removeprefix("frame")))]
         name = _camera(frames[0], reading.camera, path)
         matrices = np.array([_matrix(frame[name]) for frame in frames])
+    except InvalidInput:
+        raise
     except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
         raise InvalidInput(f"{path} holds no camera poses as ReCamMaster writes them ({error!r})") from error
     matrices[:, :3, 3] /= CENTIMETRES

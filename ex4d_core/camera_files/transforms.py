@@ -38,22 +38,21 @@ def read(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it holds no poses.
     """
-    return transforms_from(read_json(path), path)
-
-
-def transforms_from(tree: Any, path: Path) -> CameraFile:
-    """Return the poses in what was read from a JSON file."""
+    tree = read_json(path)
     try:
         frames = [tree["frames"][at] for at in natural_order([str(f.get("file_path", "")) for f in tree["frames"]])]
         matrices = np.array([frame["transform_matrix"] for frame in frames], np.float64)
         _check_angle(tree.get("camera_angle_x"), path)
-        lens, angle = _lens(tree, frames)
         shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
     except InvalidInput:
         raise
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InvalidInput(f"{path} holds no frames with a transform_matrix of 4x4 each ({error})") from error
     check_rigid(matrices)
+    try:
+        lens, angle = _lens(tree, frames)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{path} has fl_x, w, h and the like of which no lens can be made: {error}") from error
     bent = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
     return CameraFile(
         world_to_camera=np.linalg.inv(from_camera_axes(matrices, "opengl", world=Z_UP)),

@@ -101,11 +101,6 @@ def level_right(start: Start) -> Vector:
     return unit(across) if length(across) > 1e-6 else (1.0, 0.0, 0.0)
 
 
-def level_forward(start: Start) -> Vector:
-    """Return the level direction, of length 1, in which the camera looks."""
-    return cross(level_right(start), scaled(start.up, -1))
-
-
 def before(start: Start) -> float:
     """Return how far before the camera, along z, the subject is; not above 0 where it is behind."""
     return dot(start.subject, (0.0, 0.0, 1.0))
