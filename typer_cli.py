@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -310,7 +311,8 @@ def plugins_new(
 
     folder = new_plugin(name, role, output_dir, find_plugins())
     typer.echo(folder)
-    typer.echo(f"try: pip install -e '{folder}[test]' && pytest {folder} && ex4d plugins check {name}", err=True)
+    install, test = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
+    typer.echo(f"try: pip install -e {install} && pytest {test} && ex4d plugins check {name}", err=True)
 
 
 @app.command()

@@ -12,9 +12,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
+from rich.cells import cell_len
 
 from ex4d_core.config import parse_value
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, nearest
@@ -51,8 +53,9 @@ class CamError(InvalidConfig):
     """A `--cam` text is wrong at some place; the message shows it."""
 
     def __init__(self, sentence: str, text: str, start: int, stop: int) -> None:
-        marks = "^" * max(1, stop - start)
-        super().__init__(f"--cam: {sentence}\n  {text}\n  {' ' * start}{marks}")
+        line = re.sub(r"\s", " ", text)  # a configuration may write a path on several lines
+        before, marks = " " * cell_len(line[:start]), "^" * max(1, cell_len(line[start:stop]))
+        super().__init__(f"--cam: {sentence}\n  {line}\n  {before}{marks}")
 
 
 class UnknownMove(CamError, ComponentNotFound):
@@ -125,6 +128,15 @@ def cam_file_part(text: str) -> str:
     return f"{part[:LONGEST_FILE_PART]}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
 
 
+def cam_of_file(path: Path) -> str:
+    """Return how `--cam` says a file: in quotes where its name would read as something else."""
+    text = str(path)
+    if not re.search(r"[\s:,'\"\[\](]", text) and parse_path(text)[0][0].name == FILE:
+        return text
+    quote = "'" if '"' in text else '"'
+    return f"{quote}{text}{quote}"
+
+
 def _piece(text: str, start: int, stop: int) -> Said:
     """Read one move: a number, a sweep, a preset, a name or a file, and its options."""
     if start == stop:
@@ -163,7 +175,7 @@ def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any], dict[
     if not re.fullmatch(_NAME, name):
         raise CamError(
             f"{name!r} is no camera path; give an angle such as 30, a sweep such as -90..90, "
-            "a move such as orbit:yaw=-75,pitch=10, or a file",
+            "a move such as orbit:yaw=-75,pitch=10, or a file, in quotes where blanks are in its name",
             text,
             start,
             max(stop, start + 1),
@@ -177,6 +189,8 @@ def _options(text: str, start: int, stop: int) -> tuple[dict[str, Any], dict[str
     for first, last in _split(text, start, stop, ","):
         key, equals, value = text[first:last].partition("=")
         name = SYNONYMS.get(key.strip(), key.strip())
+        if re.fullmatch(_NUMBER, name) and not equals:
+            raise CamError("a value with commas stands in brackets, as in look_at=[320,180]", text, first, last)
         if not re.fullmatch(r"\w+", name) or (equals and not value.strip()):
             raise CamError("this must read key=value, as in orbit:yaw=-75,pitch=10", text, first, max(last, first + 1))
         if name in options:
@@ -239,7 +253,7 @@ def _marks(text: str, start: int, stop: int, pattern: str) -> Iterator[tuple[int
             continue
         at += 1
     if closing:
-        raise CamError(f"{text[opened]} is not closed by {closing}", text, opened, opened + 1)
+        raise CamError(f"{text[opened]} is not closed by {closing}; close it, or quote it", text, opened, opened + 1)
 
 
 def _trimmed(text: str, start: int, stop: int) -> tuple[int, int]:

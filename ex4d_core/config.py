@@ -269,6 +269,8 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, 
 def _reason(error: BaseException, kind: type | None) -> str:
     if get_origin(kind) is Literal:
         return f"must be one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) is tuple and isinstance(error, TypeError):
+        return "must be a list, as in [0, 40]"
     if isinstance(error, (ValueError, TypeError)) and error.args:
         # attrs writes "'stride' must be >= 1: 0", with the attribute and more behind the message in args
         return re.sub(r"^'(\w+)' (must .*): (\S+)$", r"\1 \2, not \3", str(error.args[0]))
@@ -309,6 +311,8 @@ def _converter() -> cattrs.Converter:
         return float(value)
 
     def text(value: Any, _: Any) -> str:
+        if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
+            value = ",".join(map(str, value))  # a pixel, such as [320, 180]
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"must be a text, not {value!r}")
         return str(value)

@@ -36,13 +36,27 @@ def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
                 f"give more than 0 and at most {LONGEST_FOCAL:g}"
             )
         filmed = Intrinsics.from_focal(options.focal_px, width=width, height=height)
-    elif options.intrinsics is not None:
-        filmed = read_intrinsics(Path(options.intrinsics), width=width, height=height)
+    elif file := intrinsics_file(options):
+        filmed = read_intrinsics(file, width=width, height=height)
     else:
         return None
     if origin is None:
         return filmed
     return origin.windowed(filmed, width=video.width, height=video.height)
+
+
+def intrinsics_file(options: LensOptions) -> Path | None:
+    """Return the file that the options name, if any.
+
+    Raises:
+        InputNotFound: there is no such file.
+    """
+    if options.intrinsics is None:
+        return None
+    path = Path(options.intrinsics)
+    if not path.is_file():
+        raise InputNotFound(f"there is no intrinsics file {path}; check the path given to --intrinsics")
+    return path
 
 
 def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
@@ -52,11 +66,8 @@ def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
     or `K`) and text hold a 3x3 matrix for the given size.
 
     Raises:
-        InputNotFound: there is no such file.
         InvalidInput: it holds no camera.
     """
-    if not path.is_file():
-        raise InputNotFound(f"there is no intrinsics file {path}; check the path given to --intrinsics")
     try:
         if path.suffix.lower() == ".json":
             facts = json.loads(path.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import PluginFailed, describe
+from ex4d_core.installed import upgrade_command
 from ex4d_core.provider import Command, Provider
 from ex4d_core.stray_output import stray_output
 
@@ -67,7 +68,7 @@ class Offered(abc.ABC):
         except (Exception, SystemExit) as error:
             raise PluginFailed(
                 f"the {self.title} of {self.distribution} {self.version} could not be loaded: "
-                f"{describe(error)}; try `pip install --upgrade {self.distribution}`"
+                f"{describe(error)}; try `{upgrade_command(self.distribution)}`"
             ) from error
 
 

@@ -21,11 +21,11 @@ from ex4d_core.compat import ex4d_size
 from ex4d_core.config import Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import files_hash, tree_hash
-from ex4d_core.lens import given_intrinsics
+from ex4d_core.lens import given_intrinsics, intrinsics_file
 from ex4d_core.memory import Cost, measured
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import TrajectoryGenerator
-from ex4d_core.source_cameras import with_source_cameras
+from ex4d_core.source_cameras import source_cameras_file, with_source_cameras
 from ex4d_core.store import Store, content_key, tensor_hash
 from ex4d_core.trajectory import GivenPath
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
@@ -145,26 +145,24 @@ class Shot:
         video, depth = self.video, self.estimated_depth
         intrinsics = given_intrinsics(self.session.config.lens, video)
         depth = stages.with_intrinsics(depth, intrinsics)
-        if file := self.session.config.path.source_cameras:
-            depth = with_source_cameras(depth, Path(file), video)
+        if file := source_cameras_file(self.session.config.path):
+            depth = with_source_cameras(depth, file, video)
         return Scene(video=video, depth=depth)
 
     @cached_property
     def lens_inputs(self) -> Tree:
         """What decides the intrinsics."""
         lens = self.session.config.lens
-        file = Path(lens.intrinsics) if lens.intrinsics else None
-        facts = attrs.asdict(lens)
+        file = intrinsics_file(lens)
         # What is in the file decides, not what it is called.
-        return facts if file is None else {**facts, "intrinsics": tree_hash(file) if file.is_file() else None}
+        return {**attrs.asdict(lens), "intrinsics": None if file is None else tree_hash(file)}
 
     @cached_property
     def motion_inputs(self) -> Tree:
         """What decides how long paths are, what they are relative to, and how the source camera moves."""
         options = self.session.config.path
-        file = Path(options.source_cameras) if options.source_cameras else None
-        poses = None if file is None or not file.exists() else tree_hash(file)
-        return {"frames": options.frames, "source_cameras": poses}
+        file = source_cameras_file(options)
+        return {"frames": options.frames, "source_cameras": None if file is None else tree_hash(file)}
 
     def take(self, cam: str | CameraPath) -> Take:
         """Return the shot along a camera path: as `--cam` writes it, or given, with the lens and size it has."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -116,7 +117,8 @@ def _check_name(name: str) -> None:
     """Refuse what can be no component, distribution and module at once."""
     if not _NAME.fullmatch(name):
         rule = "lower-case letters and digits, '-' or '_' between them, a letter first"
-        likely = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # u for ü
+        likely = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-0123456789")
         raise InvalidConfig(f"{name!r} can be no plugin's name: {rule}; try {likely or 'my-plugin'!r}")
     if name == "auto" or name.startswith("ex4d"):
         why = "means that ex4d chooses" if name == "auto" else "begins like the package that is made for it"

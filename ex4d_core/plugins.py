@@ -26,6 +26,7 @@ from ex4d_core import hookspecs
 from ex4d_core.commands import CommandOffer, command_clashes
 from ex4d_core.errors import PluginFailed, describe, nearest
 from ex4d_core.hub import HubFiles
+from ex4d_core.installed import upgrade_command
 from ex4d_core.offered import Offered
 from ex4d_core.provider import Command, Provider
 from ex4d_core.stray_output import stray_output
@@ -305,13 +306,12 @@ def _problem(source: _Source, error: BaseException) -> Problem:
 
 
 def _next_step(source: _Source, error: BaseException) -> str:
-    upgrade = f"pip install --upgrade {source.distribution}"
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if isinstance(error, _OtherCore) or missing == ex4d_core.__name__:
-        return f"{upgrade} {CORE_DISTRIBUTION}"  # pip finds versions that fit together
+        return upgrade_command(source.distribution, CORE_DISTRIBUTION)  # pip finds versions that fit together
     if missing and missing != source.module.partition(".")[0]:
         return f"pip install {missing}"
-    return upgrade
+    return upgrade_command(source.distribution)
 
 
 def _about(source: _Source, *, error: str, next_step: str, left_out: bool = True) -> Problem:
@@ -328,13 +328,14 @@ def _about(source: _Source, *, error: str, next_step: str, left_out: bool = True
 
 def _remarks(source: _Source, seconds: float, printed: str) -> Iterator[Problem]:
     """Yield what a plugin that works could do better."""
-    upgrade = f"pip install --upgrade {source.distribution}"
+    errors = []
     if seconds > SLOW:
-        error = f"asking what it offers took {seconds:.1f} s, and every command waits for it"
-        yield _about(source, error=error, next_step=upgrade, left_out=False)
+        errors.append(f"asking what it offers took {seconds:.1f} s, and every command waits for it")
     if printed.strip():
         said = textwrap.shorten(printed, 60, placeholder=" ...")
-        yield _about(source, error=f"it prints when it is imported: {said!r}", next_step=upgrade, left_out=False)
+        errors.append(f"it prints when it is imported: {said!r}")
+    for error in errors:
+        yield _about(source, error=error, next_step=upgrade_command(source.distribution), left_out=False)
 
 
 def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:

@@ -164,9 +164,13 @@ class Session:
         try:
             offer = self.registry.find("trajectory", said.name)
         except ComponentNotFound as error:
-            raise UnknownMove(str(error), text, said.start, said.start + len(said.name)) from error
+            folder = f"; the folder is ./{said.name}" if Path(said.name).is_dir() else ""
+            raise UnknownMove(f"{error}{folder}", text, said.start, said.start + len(said.name)) from error
         except InvalidConfig as error:
             raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
+        if missing := [name for name in _must_be_given(offer) if name not in said.options]:
+            sentence = f"{said.name} needs {missing[0]}, as in {said.name}:{missing[0]}=..."
+            raise CamError(sentence, text, said.start, said.stop)
         shared = self._shared_by_paths(offer)
         self._options(
             "trajectory", offer, {**_required(said, offer), **shared}
@@ -311,8 +315,11 @@ class Session:
 
 def _required(said: Said, offer: Offer) -> Tree:
     """Return what was said of the options that must be given."""
-    fields = attrs.fields(offer.provider.options)
-    return {f.name: said.options[f.name] for f in fields if f.default is attrs.NOTHING and f.name in said.options}
+    return {name: said.options[name] for name in _must_be_given(offer)}
+
+
+def _must_be_given(offer: Offer) -> list[str]:
+    return [field.name for field in attrs.fields(offer.provider.options) if field.default is attrs.NOTHING]
 
 
 def tables(settings: Mapping[str, Any]) -> Tree:

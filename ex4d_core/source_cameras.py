@@ -9,8 +9,23 @@ import numpy as np
 import torch
 
 from ex4d_core.camera_files import load
-from ex4d_core.errors import InvalidInput
+from ex4d_core.config import PathOptions
+from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.types import CameraPath, DepthVideo, Video
+
+
+def source_cameras_file(options: PathOptions) -> Path | None:
+    """Return the file, or folder of COLMAP's, that the options name, if any.
+
+    Raises:
+        InputNotFound: there is no such file.
+    """
+    if options.source_cameras is None:
+        return None
+    path = Path(options.source_cameras)
+    if not path.exists():
+        raise InputNotFound(f"there is no camera file {path}; check the path given to --source-cameras")
+    return path
 
 
 def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVideo:

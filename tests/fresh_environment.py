@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 OURS = ("ex4d", "_ex4d", "typer_cli", "__editable__")
 """How the names begin of what our own distributions leave in site-packages, editable or not."""
 
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+PIP = [sys.executable, "-m", "pip", "--isolated", "--no-cache-dir", "--disable-pip-version-check"]
+"""Without what the user's settings and variables say to pip."""
 OFFLINE = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
 
 
@@ -43,6 +44,8 @@ class FreshEnvironment:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON", "PIP"))}
         path = f"{self.folder / 'bin'}{os.pathsep}{kept['PATH']}"
         offline = {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_CACHE_DIR": "1",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.wheels),
             "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say yes to an option that begins with no

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import attrs
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ex4d_core as ex4d
-from ex4d_core.cam import PRESETS, CamError, UnknownMove, cam_file_part, parse_path, shares_of
+from ex4d_core.cam import PRESETS, CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
 from ex4d_core.camera_files import FORMATS, Reading, load, save
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.motion import EASES
+from ex4d_core.geometry.rigid import length
 from ex4d_core.geometry.subject import subject_point
 from ex4d_core.registry import Registry
 from ex4d_core.roles import TrajectoryGenerator
@@ -59,38 +61,52 @@ def numbers(low, high):
 
 
 ANGLE, DISTANCE = numbers(-80, 80), numbers(-2, 2)
+KEYFRAMES = "keyframes:{}=[0,{},{}],{}=[0,{},{}],at=[0,0.3,1]"
 MOVES = st.one_of(
     ANGLE,
     st.sampled_from(["180", "static", "zoom_in", "zoom_out", "pan_left", "translate_up", "arc_right"]),
-    st.builds("orbit:yaw={},pitch={}".format, ANGLE, numbers(-60, 60)),
+    st.builds("orbit:yaw={},pitch={}".format, numbers(-360, 360), numbers(-89, 89)),
+    st.builds("orbit:yaw={},look_at={}".format, ANGLE, st.sampled_from(["nearest", "2.5", "[3,20]"])),
     st.builds("{}:by={}".format, st.sampled_from(["dolly", "truck", "pedestal"]), DISTANCE),
     st.builds("{}:by={}".format, st.sampled_from(["pan", "tilt", "roll"]), ANGLE),
+    st.builds("{}:by={}".format, st.sampled_from(["pan", "roll"]), numbers(-180, 180)),
     st.builds("{}:by={},aim=true".format, st.sampled_from(["truck", "pedestal"]), DISTANCE),
-    st.builds("spiral:turns={},radius={}".format, numbers(-2, 2), numbers(0, 1)),
+    st.builds("spiral:turns={},radius={},by={}".format, numbers(-2, 2), numbers(0, 1), numbers(-1, 0.9)),
     st.builds("handheld:seed={},amount={}".format, st.integers(0, 99), numbers(0, 4)),
-    st.builds("keyframes:yaw=[0,{},{}],at=[0,0.3,1]".format, ANGLE, ANGLE),
+    st.builds(
+        KEYFRAMES.format,
+        st.sampled_from(["yaw", "pitch", "pan", "tilt", "roll"]),
+        ANGLE,
+        ANGLE,
+        st.sampled_from(["truck", "pedestal", "zoom_in"]),
+        numbers(-1, 0.8),
+        numbers(-1, 0.8),
+    ),
     st.builds("freeze:frame={}".format, st.integers(0, 8)),
     st.builds("slow:by={}".format, numbers(0.3, 5)),
     st.just("reverse"),
 )
 
 
-def with_ease(move, ease):
-    return f"{move}{',' if ':' in move else ':'}ease={ease}"
+def with_option(move, option):
+    return f"{move}{',' if ':' in move else ':'}{option}"
 
 
-EASED = st.one_of(MOVES, st.builds(with_ease, MOVES, st.sampled_from(list(EASES))))
+EASED = st.one_of(MOVES, st.builds(with_option, MOVES, st.sampled_from([f"ease={ease}" for ease in EASES])))
 TIMED = ("freeze", "slow", "reverse")
 
 
-def steps_of(moves, together) -> str:
-    timed = [move for move in moves if move.startswith(TIMED)]
-    if not together or len(timed) > 1:
-        return " then ".join(moves)
-    return " with ".join(moves)
+def path_of(steps, share, zooms) -> str:
+    texts = []
+    for index, (one, other) in enumerate(steps):
+        one = with_option(one, share) if share and index == 0 and len(steps) > 1 else one
+        both_time = one.startswith(TIMED) and (other or "").startswith(TIMED)
+        texts.append(one if other is None or both_time else f"{one} with {other}")
+    return " then ".join([f"dolly_zoom:by=0.5 with {texts[0]}" if zooms else texts[0], *texts[1:]])
 
 
-PATHS = st.builds(steps_of, st.lists(EASED, min_size=1, max_size=3), st.booleans())
+STEPS = st.lists(st.tuples(EASED, st.none() | EASED), min_size=1, max_size=3)
+PATHS = st.builds(path_of, STEPS, st.sampled_from(["", "share=20%", "share=0.7"]), st.booleans())
 quickly = settings(max_examples=25, deadline=None, derandomize=True)
 
 
@@ -103,6 +119,7 @@ def test_any_path_is_rigid_and_starts_at_the_source(text, num_frames):
     assert (torch.linalg.det(rotation) > 0).all()
     torch.testing.assert_close(path.world_to_camera[0], torch.eye(4), atol=1e-5, rtol=0)
     assert path.intrinsics_at(0) == LENS
+    assert all(lens.fx / lens.fy == pytest.approx(1) and lens.fx > 0 for lens in path.intrinsics)
 
 
 @quickly
@@ -118,12 +135,14 @@ def test_any_path_is_the_same_at_common_times_for_any_number_of_frames(text, num
 @quickly
 @given(text=PATHS)
 def test_any_path_is_smooth(text):
-    """Steps between frames shrink as frames become more, which they would not at a jump."""
+    """Steps between frames shrink as frames become more, which they would not at a jump; the lens's too."""
     largest = []
-    for num_frames in (31, 121):
-        path = said(text, num_frames).world_to_camera.double()
-        largest.append(float((path[1:] - path[:-1]).abs().amax()))
-    assert largest[1] < 0.4 * largest[0] + 1e-5
+    for num_frames in (61, 241):
+        path = said(text, num_frames)
+        lens = torch.tensor([path.intrinsics_at(frame).fx / LENS.fx for frame in range(num_frames)])
+        steps = [values.diff(dim=0).abs().amax() for values in (path.world_to_camera.double(), lens.double())]
+        largest.append(torch.stack(steps))
+    assert (largest[1] < 0.4 * largest[0] + 1e-5).all()
 
 
 @quickly
@@ -131,15 +150,20 @@ def test_any_path_is_smooth(text):
 def test_any_path_survives_saving(text, name, tmp_path_factory):
     path = said(text)
     file = tmp_path_factory.mktemp("cam") / f"path{FORMATS[name].suffix}"
+    distance = length(subject_point(SCENE, "auto"))
     try:
-        save(path, file, format=name, distance=2.0)
+        save(path, file, format=name, distance=distance)
     except InvalidInput as error:
         assert "cannot say" in str(error)  # noqa: PT017 - most are saved
         return
-    again = load(file, Reading(distance=2.0), format=name)
+    again = load(file, Reading(distance=distance), format=name)
     poses = torch.from_numpy(again.world_to_camera)
     torch.testing.assert_close(poses, path.world_to_camera.double(), atol=1e-6, rtol=1e-6)
-    assert again.frames == path.frames
+    said_again = said(f"{cam_of_file(file)}:format={name}")
+    torch.testing.assert_close(said_again.world_to_camera, path.world_to_camera, atol=2e-6, rtol=2e-6)
+    for before, after in zip(path.intrinsics, said_again.intrinsics, strict=True):
+        assert attrs.astuple(after) == pytest.approx(attrs.astuple(before), rel=1e-6)
+    assert said_again.frames == again.frames == path.frames
 
 
 # What is said
@@ -189,6 +213,7 @@ def test_eases(ease, halfway):
         ("slow:by=0.5", [0, 2, 4, 6, 8, 8, 8, 8, 8]),
         ("static then orbit:yaw=20 with freeze", [0, 1, 2, 3, 4, 4, 4, 4, 4]),
         ("static then reverse", [0, 1, 2, 3, 4, 3, 2, 1, 0]),
+        ("reverse:by=0.5 then reverse", [8, 6, 4, 2, 0, 0, 0, 0, 0]),
         ("orbit:yaw=20 with freeze:frame=4,share=0.5 then static", [4, 4, 4, 4, 4, 5, 6, 7, 8]),
     ],
 )
@@ -262,6 +287,11 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
         ("dolly:share=0.5 with pan:share=0.3 then 30", "moves at the same time take the same share", "share=0.3"),
         ("keyframes:yaw=[0,3", "[ is not closed by ]", "["),
         ("truck:look_at=sky", "look_at must be auto, nearest, a pixel", "look_at=sky"),
+        ("keyframes:yaw=[0,inf]", "yaw must hold numbers that are finite, not inf", "yaw=[0,inf]"),
+        ("keyframes:yaw=40", "yaw: must be a list, as in [0, 40]", "yaw=40"),
+        ("orbit:look_at=320,180", "a value with commas stands in brackets, as in look_at=[320,180]", "180"),
+        ("my path with me.json", "or a file, in quotes where blanks are in its name", "my path"),
+        ("30 then from_file:resample", "from_file needs path, as in from_file:path=...", "from_file:resample"),
         ("keyframes:yaw=[0,1],pitch=[0]", "as many numbers in each list", "keyframes:yaw=[0,1],pitch=[0]"),
     ],
 )
@@ -278,9 +308,54 @@ def test_an_error_points_at_its_place(text, sentence, marked):
     assert marks.strip() == "^" * max(1, len(marked))
 
 
+def test_an_error_points_at_its_place_in_any_script_and_on_one_line():
+    with pytest.raises(CamError) as refused:
+        parse_path("'路径.json' then\n\tdolly:ease=up")
+    _, shown, marks = str(refused.value).splitlines()
+    assert shown == "  '路径.json' then  dolly:ease=up"
+    assert marks.index("^") == shown.index("ease") + 2, "each of the two signs is as wide as two letters"
+
+
+def test_from_where_the_subject_is_nothing_can_be_aimed():
+    with pytest.raises(InvalidConfig, match="the camera stands where what it should look at is"):
+        said("dolly:by=1,look_at=2 then 30:look_at=2")
+    assert said("dolly:by=1,look_at=2 then pan").num_frames == 9
+
+
+def test_a_pixel_may_stand_in_brackets():
+    assert torch.equal(said("30:look_at=[19,13]").world_to_camera, said("30:look_at='19,13'").world_to_camera)
+    with pytest.raises(InvalidConfig, match="change what time is shown; join them by then"):
+        said("freeze with slow")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a/path.json", "a/path.json"),
+        ("path.csv", "path.csv"),
+        ("dog with bob/path.json", '"dog with bob/path.json"'),
+        ("12:30/a,b.json", '"12:30/a,b.json"'),
+        ("bob's/path.json", '"bob\'s/path.json"'),
+        ('5" clip/path.json', "'5\" clip/path.json'"),
+        ("model", '"model"'),
+    ],
+)
+def test_a_file_is_written_so_that_it_is_read_as_one(name, written):
+    assert cam_of_file(Path(name)) == written
+    ((piece,),) = parse_path(written)
+    assert (piece.name, piece.options) == ("from_file", {"path": name})
+
+
 def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
     with pytest.raises(UnknownMove, match="there is no trajectory"):
         generator("30 then wobble")
+
+
+def test_a_folder_is_told_from_a_move(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    with pytest.raises(UnknownMove, match=r"there is no trajectory 'model'.*; the folder is \./model"):
+        generator("30 then model:start=source")
 
 
 def test_an_option_for_every_path_is_not_looked_for_in_the_text():
@@ -363,7 +438,7 @@ def test_a_pixel_is_one_of_the_clip_as_it_was_filmed():
     )  # fmt: skip
     x, _, z = subject_point(scene(origin=origin), "70,26")
     assert x / z * LENS.fx + LENS.cx == pytest.approx(19.5)
-    with pytest.raises(InvalidInput, match="the pixel 10,10 to look at is not in the picture"):
+    with pytest.raises(InvalidInput, match=r"10,10 to look at is not in .*, x goes from 32 to 96 and y from 0 to 48"):
         subject_point(scene(origin=origin), "10,10")
 
 

@@ -23,6 +23,7 @@ from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene
 LENS = Intrinsics.from_fov(60, width=64, height=48)
 SUBJECT = Start(subject=(0.3, -0.2, 2.0))
 CPU = torch.device("cpu")
+EYE = json.dumps(np.eye(4).tolist())
 TURNED_WIDE = json.dumps({"camera_angle_x": 50, "frames": [{"transform_matrix": np.eye(4).tolist()}]})
 
 
@@ -229,6 +230,20 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
         ("path.json", '{"frames": [{}]}', "holds no frames with a transform_matrix"),
         ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),
         ("path.json", TURNED_WIDE, "has a camera_angle_x of 50 radians, which no lens has; is it in degrees"),
+        ("path.json", '{"world_to_camera": [[1, 2]]}', r"path\.json: a camera path needs"),
+        (
+            "path.json",
+            f'{{"camera_to_world": [{EYE}], "intrinsics": [{{"fx": 9}}]}}',
+            "has intrinsics of fx; each needs",
+        ),
+        (
+            "path.json",
+            f'{{"camera_to_world": [{EYE}], "shares": [0, 1]}}',
+            r"path\.json: there are 1 poses and 2 shares",
+        ),
+        ("path.json", f'{{"camera_to_world": [{EYE}], "clip_frames": []}}', "1 poses and 0 clip_frames"),
+        ("path.json", f'{{"camera_to_world": [{EYE}], "clip_frames": [-1]}}', "there is no frame -1 of a clip"),
+        ("path.json", f'{{"camera_to_world": [{EYE}], "axes": "nerf"}}', r"^\S*path\.json: the convention 'c2w-nerf'"),
         ("path.csv", "a,b\n1,2\n", "has no column m00"),
         ("path.txt", "1 2\n3", "has 2 lines; it needs five"),
         ("path.txt", "up down", "must hold lines of numbers"),
@@ -332,6 +347,27 @@ def test_the_command_converts_and_warns(tmp_path, capsys):
     assert np.linalg.inv(file.world_to_camera)[1][0, 3] == pytest.approx(2 * np.sin(np.radians(0.785398)))
     with pytest.raises(InvalidInput, match="colmap needs a lens, and the path has none"):
         convert(tmp_path / "out.json", tmp_path / "model", to="colmap")
+
+
+def test_converting_takes_nothing_away(tmp_path):
+    save(to_the_right(), tmp_path / "path.json")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "clip.mp4").write_text("mine")
+    with pytest.raises(InvalidInput, match=r"project holds clip\.mp4, which colmap would not keep; name a new folder"):
+        convert(tmp_path / "path.json", tmp_path / "project", to="colmap")
+    assert (tmp_path / "project" / "clip.mp4").read_text() == "mine"
+    for _ in range(2):
+        convert(tmp_path / "path.json", tmp_path / "model", to="colmap")
+    before = (tmp_path / "path.json").read_text()
+    with pytest.raises(InvalidInput, match=r"path\.json is the file that is read"):
+        convert(tmp_path / "path.json", tmp_path / "path.json", to="nerfstudio")
+    assert (tmp_path / "path.json").read_text() == before
+
+
+@pytest.mark.parametrize("distance", [0.0, -1.0, float("nan")])
+def test_a_distance_is_more_than_0(distance):
+    with pytest.raises(InvalidInput, match="the distance to the subject must be more than 0, not"):
+        Reading(distance=distance)
 
 
 def test_a_run_takes_a_saved_path_and_follows_what_is_in_it(small_clip, tmp_path):

@@ -85,16 +85,8 @@ def made(fresh, desk):
     assert done.returncode == 0, done.stderr
     folders = [desk / f"ex4d-{role}-fresh" for role in ROLES]
     fresh.install(*folders)
-    flags = (
-        "-q",
-        "-p",
-        "no:dash",
-        "-p",
-        "no:cacheprovider",
-        "--import-mode=importlib",
-        "--junit-xml=tests.xml",
-        "--rootdir=.",
-    )
+    flags = ["-q", "-p", "no:dash", "-p", "no:cacheprovider", "--rootdir=."]
+    flags += ["--import-mode=importlib", "--junit-xml=tests.xml"]
     done = fresh.run("pytest", *flags, *folders, cwd=desk)
     assert done.returncode == 0, done.stdout
     states = {role: [] for role in ROLES}

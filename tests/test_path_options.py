@@ -8,7 +8,7 @@ import torch
 import ex4d_core as ex4d
 from ex4d_core import stages
 from ex4d_core.camera_files import save
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.stages import WrongComponent
 from ex4d_core.trajectory import GivenPath
 
@@ -160,6 +160,15 @@ def test_what_decides_a_path_decides_its_artifacts(settings, small_clip, scene, 
     save(moving(scene, 0.2), tmp_path / "source.json")
     keys.append(key(source_cameras=str(tmp_path / "source.json")))
     assert len({str(key) for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize(
+    "options", [{"path": {"source_cameras": "none.json"}}, {"lens": {"intrinsics": "none.json"}}], ids=str
+)
+def test_a_file_that_is_missing_is_said_although_a_run_without_it_is_kept(options, settings, small_clip, tmp_path):
+    _ = ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30").guidance
+    with pytest.raises(InputNotFound, match=r"there is no .* file none\.json; check the path given to --"):
+        _ = ex4d.Session(**settings, **options).shot(small_clip.video, folder=tmp_path).take("30").guidance
 
 
 def test_a_configuration_with_a_path_runs_the_same_again(small_clip, tmp_path, ex4d):

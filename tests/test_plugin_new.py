@@ -46,7 +46,7 @@ def test_what_is_written_is_formatted_and_has_no_lint(tmp_path, role):
         ("My Plugin", "try 'my-plugin'"),
         ("2stereo", "try 'stereo'"),
         ("stereo-", "try 'stereo'"),
-        ("tiefe_für", "try 'tiefe-f-r'"),
+        ("tiefe_für", "try 'tiefe-fur'"),
         ("../up", "try 'up'"),
         ("", "try 'my-plugin'"),
         ("auto", "means that ex4d chooses"),

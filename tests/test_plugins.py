@@ -7,6 +7,7 @@ import pytest
 
 from ex4d_core import hookspecs
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
+from ex4d_core.installed import upgrade_command
 from ex4d_core.plugins import HOOKS, Plugins, find_plugins
 from ex4d_core.registry import Registry
 
@@ -91,7 +92,7 @@ def test_a_broken_plugin_is_a_problem_and_the_rest_works(install, code, says):
 @pytest.mark.parametrize(
     ("code", "next_step"),
     [
-        ("import ex4d_core.no_such_part", "pip install --upgrade broken-dist ex4d-core"),
+        ("import ex4d_core.no_such_part", upgrade_command("broken-dist", "ex4d-core")),
         ("from ex4d_core.errors import PluginFailed; raise PluginFailed('x')", "pip install --upgrade broken-dist"),
     ],
 )
@@ -110,7 +111,7 @@ def test_a_plugin_for_another_core_is_not_even_imported(install):
     install("newer", "raise RuntimeError('imported')", requires="ex4d-core>=99")
     problem = problem_of(find_plugins(), "newer")
     assert "it asks for ex4d-core>=99" in problem.error
-    assert problem.next_step == "pip install --upgrade newer-dist ex4d-core"
+    assert problem.next_step == upgrade_command("newer-dist", "ex4d-core")
 
 
 def test_what_a_plugin_prints_does_not_reach_stdout(install, capsys):

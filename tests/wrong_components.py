@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -14,12 +15,13 @@ from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.rigid import HERE
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.options import option
 from ex4d_core.progress import silent, track
 from ex4d_core.trajectory import path_of_eyes
-from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, RenderedFrame
 
 KEPT: list[Any] = []
 """What those that cannot let go hold on to."""
@@ -220,6 +222,13 @@ class PathInMetres(Rightward):
         return 5.0
 
 
+class PathUnlikeItsMotion(Rightward):
+    """Stays where it is when it is joined with other moves."""
+
+    def motion(self, num_frames, scene, start):
+        return SimpleNamespace(pose=lambda share: HERE)
+
+
 class PathOfAnotherLens(Rightward):
     """Looks through a lens of another size."""
 
@@ -342,6 +351,39 @@ class ViewNeedsFaces(ZBuffer):
         return super().render(mesh, world_to_camera, intrinsics)
 
 
+class ViewByOrder(ZBuffer):
+    """The first half of the faces covers the second."""
+
+    def render(self, mesh, world_to_camera, intrinsics):
+        middle = len(mesh.faces) // 2
+        first, second = (
+            super(ViewByOrder, self).render(
+                attrs.evolve(mesh, faces=mesh.faces[part], face_occluded=mesh.face_occluded[part]),
+                world_to_camera,
+                intrinsics,
+            )
+            for part in (slice(middle), slice(middle, None))
+        )
+        there = torch.isfinite(first.depth)
+        return RenderedFrame(
+            color=torch.where(there[..., None], first.color, second.color),
+            mask=torch.where(there, first.mask, second.mask),
+            depth=torch.where(there, first.depth, second.depth),
+        )
+
+
+class ViewBehind(ZBuffer):
+    """Turns to what is behind it where nothing is ahead."""
+
+    def render(self, mesh, world_to_camera, intrinsics):
+        view = super().render(mesh, world_to_camera, intrinsics)
+        return (
+            view
+            if view.mask.any()
+            else super().render(attrs.evolve(mesh, vertices=-mesh.vertices), world_to_camera, intrinsics)
+        )
+
+
 class Inpaint(InpaintBackbone):
     """A backbone without fault."""
 
@@ -367,6 +409,13 @@ class VideoNeedsScene(Inpaint):
     def generate(self, guidance, scene, **rest):
         if scene is None and guidance.num_frames:
             raise InvalidInput("the scene is missing; give it")
+        return super().generate(guidance, scene, **rest)
+
+
+class VideoForOneSize(Inpaint):
+    def generate(self, guidance, scene, **rest):
+        if guidance.color.shape[2] % 8:
+            raise InvalidInput("the width must be a multiple of 8; crop the clip")
         return super().generate(guidance, scene, **rest)
 
 

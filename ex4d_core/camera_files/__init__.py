@@ -65,6 +65,10 @@ def load(path: Path, reading: Reading | None = None, *, format: str | None = Non
         raise InputNotFound(f"there is no camera file {path}; check the path")
     try:
         return (_format(format) if format else detect(path)).read(path, reading or Reading())
+    except InvalidInput as error:
+        if path.name in str(error):
+            raise
+        raise InvalidInput(f"{path}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read as a camera path: {error}") from error
 
@@ -120,10 +124,12 @@ def convert(
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it holds no camera path, or the format cannot say what it does.
+        InvalidInput: it holds no camera path, the format cannot say what it does, or the target is the source.
         OutputFailed: the file cannot be written.
     """
     value = load(source, reading, format=format)
+    if target.exists() and target.samefile(source):
+        raise InvalidInput(f"{target} is the file that is read, and another tool may need it; write to another name")
     _write(value, target, _format(to) if to else _by_suffix(target), (reading or Reading()).distance)
     return value
 
@@ -186,8 +192,16 @@ def _write(file: CameraFile, path: Path, kind: Format, distance: float) -> None:
         raise InvalidInput(f"{kind.name} needs a lens, and the path has none; save it as json or csv")
     if file.shares is not None and kind.name != "json":
         raise InvalidInput(f"{kind.name} cannot say where keyframes are; save them as json")
+    _refuse_to_replace(path, kind)
     with replacing(path) as temporary:
         kind.write(file, temporary, distance)
+
+
+def _refuse_to_replace(path: Path, kind: Format) -> None:
+    """Keep what else lies in a folder: the whole of it would make room for the model."""
+    others = sorted({file.name for file in path.iterdir()} - set(colmap.FILES)) if path.is_dir() else []
+    if others:
+        raise InvalidInput(f"{path} holds {others[0]}, which {kind.name} would not keep; name a new folder")
 
 
 def _zooms(file: CameraFile) -> bool:

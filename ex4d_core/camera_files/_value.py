@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,6 +46,11 @@ class CameraFile:
 
     def __attrs_post_init__(self) -> None:
         check_rigid(self.world_to_camera)
+        for what, each in (("clip_frames", self.frames), ("shares", self.shares)):
+            if each is not None and len(each) != self.num_poses:
+                raise InvalidInput(f"there are {self.num_poses} poses and {len(each)} {what}; give one for each pose")
+        if self.frames is not None and min(self.frames) < 0:
+            raise InvalidInput(f"there is no frame {min(self.frames)} of a clip; clip_frames count from 0")
 
     @property
     def num_poses(self) -> int:
@@ -56,12 +62,17 @@ class CameraFile:
 class Reading:
     """What a reader may be told that its file does not say."""
 
-    distance: float = 1.0
+    distance: float = attrs.field(default=1.0)
     """To the subject, for formats that count in it, in units of the scene."""
     camera: str | None = None
     """Which of several cameras."""
     convention: str | None = None
     """`c2w-opencv`, `w2c-opengl` and so on, for bare matrices."""
+
+    @distance.validator
+    def _check_distance(self, attribute: attrs.Attribute[float], value: float) -> None:
+        if not 0 < value < math.inf:
+            raise InvalidInput(f"the distance to the subject must be more than 0, not {value:g}")
 
 
 @attrs.frozen(kw_only=True)

@@ -14,6 +14,8 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import quaternion_of, rotation_of
 from ex4d_core.types import Intrinsics
 
+FILES = ("cameras.txt", "images.txt", "points3D.txt")
+
 MODELS = {"SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2}
 """For each model how many focal lengths it begins with; the principal point follows, then distortion."""
 

@@ -39,7 +39,7 @@ def matrices_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
     try:
         numbers = np.asarray(facts[found[0]] if found else tree, np.float64)
         lens = facts.get("intrinsics")
-        intrinsics = None if lens is None else one_or_each([Intrinsics(**camera) for camera in lens])
+        intrinsics = None if lens is None else one_or_each([_lens(camera, path) for camera in lens])
         shares, frames = facts.get("shares"), facts.get("clip_frames")
         convention = f"{DIRECTIONS[found[0]]}-{facts.get('axes', 'opencv')}" if found else reading.convention
         return CameraFile(
@@ -48,6 +48,8 @@ def matrices_from(tree: Any, path: Path, reading: Reading) -> CameraFile:
             shares=None if shares is None else _rising(shares),
             frames=None if frames is None else tuple(int(frame) for frame in frames),
         )
+    except InvalidInput:
+        raise
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is no camera path: {error}") from error
 
@@ -111,10 +113,17 @@ def write_csv(file: CameraFile, path: Path, distance: float) -> None:
 def _stated(convention: str | None, path: Path) -> str:
     if convention is None:
         raise InvalidInput(
-            f"{path} does not say what its matrices mean; say it, as in {path.name}:convention=c2w-opencv "
+            f"{path} does not say what its matrices mean; say it, as in {path.name}:convention=c2w-opencv for --cam, "
+            f"or once and for all: ex4d cam convert {path} named.json --convention c2w-opencv "
             "(c2w or w2c, opencv or opengl)"
         )
     return convention
+
+
+def _lens(facts: Mapping[str, Any], path: Path) -> Intrinsics:
+    if set(facts) != set(LENS):
+        raise InvalidInput(f"{path} has intrinsics of {', '.join(facts) or 'nothing'}; each needs {', '.join(LENS)}")
+    return Intrinsics(**facts)
 
 
 def _square(numbers: np.ndarray) -> np.ndarray:

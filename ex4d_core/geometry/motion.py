@@ -53,6 +53,8 @@ class Clock:
     """How much time passes until it ends when the clip is shown as it was filmed."""
     frames: int
     """Of the clip."""
+    first: bool
+    """Whether nothing of the path comes before."""
 
 
 Timing = Callable[[float, Clock], float]
@@ -91,7 +93,7 @@ def together(motions: Sequence[Motion]) -> Motion:
     """
     timings = [motion.timing for motion in motions if motion.timing is not None]
     if len(timings) > 1:
-        raise InvalidConfig("two moves at the same time change what time is shown; only one of them can")
+        raise InvalidConfig("two moves at the same time change what time is shown; join them by then")
 
     def pose(share: float) -> Pose:
         where = HERE
@@ -131,7 +133,7 @@ def joined(steps: Sequence[Callable[[Pose], Motion]], spans: Sequence[float]) ->
         index, part = place(share)
         now = clock.start
         for k in range(index + 1):
-            own = Clock(start=now, span=clock.span * spans[k], frames=clock.frames)
+            own = Clock(start=now, span=clock.span * spans[k], frames=clock.frames, first=clock.first and k == 0)
             now = min(1.0, max(0.0, (motions[k].timing or as_filmed)(part if k == index else 1.0, own)))
         return now
 
@@ -141,6 +143,6 @@ def joined(steps: Sequence[Callable[[Pose], Motion]], spans: Sequence[float]) ->
 
 def frames_shown(motion: Motion, shares: Sequence[float], num_frames: int) -> list[int]:
     """Return which frame of a clip is shown at each share of a path: the nearest to the time."""
-    clock = Clock(start=0.0, span=1.0, frames=num_frames)
+    clock = Clock(start=0.0, span=1.0, frames=num_frames, first=True)
     times = [min(1.0, max(0.0, (motion.timing or as_filmed)(share, clock))) for share in shares]
     return [int(time * (num_frames - 1) + 0.5 + 1e-9) for time in times]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from ex4d_core.errors import InvalidConfig
 from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.rigid import (
     Pose,
@@ -67,7 +68,12 @@ def aimed_from(eye: Eye, start: Start) -> Pose:
     Args:
         eye: in axes whose z goes to the subject and whose x is level; (0, 0, 0) is where the move starts.
         start: where that is.
+
+    Raises:
+        InvalidConfig: the subject is where the move starts.
     """
+    if start.distance < 1e-9:
+        raise InvalidConfig("the camera stands where what it should look at is; stop before it, or look at another")
     to_subject = looking_along(start.subject, up=start.up)
     gaze = looking_along(added((0.0, 0.0, start.distance), scaled(eye, -1)))
     rotation = product(product(to_subject, gaze), transpose(to_subject))

@@ -104,16 +104,14 @@ def _foreground_of(depth: DepthVideo, frame: int) -> tuple[float, Tensor]:
 def _of_pixel(scene: Scene, x: float, y: float) -> Vector:
     """Return what a pixel of the clip as it was filmed shows in frame 0."""
     video, depth = scene.video, scene.depth
-    column, row, filmed = x, y, (video.width, video.height)
+    left, top, width, height = 0.0, 0.0, float(video.width), float(video.height)
     if (origin := video.origin) is not None:
-        column = (x - origin.left) * video.width / origin.width
-        row = (y - origin.top) * video.height / origin.height
-        filmed = origin.source_width, origin.source_height
-    j, i = math.floor(column), math.floor(row)
+        left, top, width, height = origin.left, origin.top, origin.width, origin.height
+    j, i = math.floor((x - left) * video.width / width), math.floor((y - top) * video.height / height)
     if not (0 <= j < video.width and 0 <= i < video.height):
         raise InvalidInput(
-            f"the pixel {x:g},{y:g} to look at is not in the picture; x goes from 0 to {filmed[0]} and y from 0 to "
-            f"{filmed[1]}, as far as the frames show it"
+            f"the pixel {x:g},{y:g} to look at is not in the picture; of the clip as it was filmed, x goes from "
+            f"{max(0, left):.0f} to {left + width:.0f} and y from {max(0, top):.0f} to {top + height:.0f}"
         )
     around = (
         slice(max(0, i - PIXEL_AROUND), i + PIXEL_AROUND + 1),

@@ -30,7 +30,7 @@ from ex4d_core.preview.path_plot import DrawnPath, write_plot
 from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles
 from ex4d_core.scene_sampling import sampled_depth, size_within
 from ex4d_core.session import Session
-from ex4d_core.source_cameras import with_source_cameras
+from ex4d_core.source_cameras import source_cameras_file, with_source_cameras
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
 
@@ -102,8 +102,8 @@ class _SmallShot(Shot):
         else:
             depth = sampled_depth(self.kept, range(video.num_frames), **size)
         depth = stages.with_intrinsics(depth, self._lens())
-        if file := self.session.config.path.source_cameras:
-            depth = with_source_cameras(depth, Path(file), video)
+        if file := source_cameras_file(self.session.config.path):
+            depth = with_source_cameras(depth, file, video)
         return Scene(video=video, depth=depth)
 
     def _lens(self) -> Intrinsics | None:

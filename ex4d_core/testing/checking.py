@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import types
@@ -62,7 +63,7 @@ def run_contract(
     try:
         import pytest
     except ImportError as error:
-        raise PluginFailed("checks need pytest, which is not installed; pip install 'ex4d-core[testing]'") from error
+        raise PluginFailed("checks need pytest, which is not installed; pip install pytest") from error
     collected = _Outcomes()
     with _test_module(partial(_contract_class, offer, settings, dict(claims or {}), collected)) as path, _quiet():
         options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
@@ -91,7 +92,11 @@ def _reason(report: Any) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(report.longrepr if crash is None else crash.message).strip().splitlines()
-    return lines[0] if lines else "it failed without a word"
+    return _PREFIX.sub("", lines[0]) if lines else "it failed without a word"
+
+
+_PREFIX = re.compile(r"^(AssertionError|Failed): ")
+"""What pytest puts before the sentence of a test."""
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@
             return {"model": str(tiny_checkpoint(tmp_path))}
 
 Switches claim more than the role asks of everyone, such as `accuracy`; none is on unless it is set.
-It needs pytest: `pip install 'ex4d-core[testing]'`.
+It needs pytest, which the extra `testing` of ex4d-core brings.
 """
 
 import os

@@ -12,7 +12,7 @@ import torch
 from ex4d_core.errors import Ex4dError
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import DepthEstimator
-from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts._values import difference, room
 from ex4d_core.testing.contracts.component import Inputs, LongWork
 from ex4d_core.types import DepthKind, DepthVideo, Scene, Video
 
@@ -65,10 +65,10 @@ class DepthEstimatorContract(LongWork):
 
     def test_depth_is_known_and_above_0_where_it_is_valid(self, result: DepthVideo) -> None:
         said = torch.ones_like(result.depth, dtype=torch.bool) if result.valid is None else result.valid
-        assert said.any()
+        assert said.any(), "no pixel is valid"
         known = result.depth[said]
-        assert not torch.isnan(known).any()
-        assert (known > 0).all()
+        assert not torch.isnan(known).any(), "the depth of a valid pixel is NaN"
+        assert (known > 0).all(), f"the depth of a valid pixel is {float(known.min()):g}"
 
     @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (3, 71, 45), (2, 40, 64)])
     def test_clips_of_any_length_and_size_have_depth(
@@ -87,7 +87,7 @@ class DepthEstimatorContract(LongWork):
         self, component: DepthEstimator, result: DepthVideo, inputs: Inputs
     ) -> None:
         slow = {"video": attrs.evolve(inputs["video"], fps=Fraction(5))}
-        assert torch.equal(self.call(component, slow).depth, result.depth)
+        assert not (fault := difference(self.call(component, slow), result)), f"at 5 frames a second {fault}"
 
     def test_the_scale_is_steady(self, result: DepthVideo, scene: Scene) -> None:
         if self.steadiness is None:
@@ -99,7 +99,8 @@ class DepthEstimatorContract(LongWork):
             if not both.any():
                 pytest.skip("no depth is valid where nothing moves")
             change = float((result.depth[frame][both] / result.depth[0][both]).median())
-            assert change == pytest.approx(1, rel=self.steadiness)
+            said = f"what stands still is {change:.3g} times as far away in frame {frame} as in frame 0"
+            assert change == pytest.approx(1, rel=self.steadiness), said
 
     def test_depth_is_as_accurate_as_it_claims(self, result: DepthVideo, scene: Scene) -> None:
         if self.accuracy is None:
@@ -109,4 +110,5 @@ class DepthEstimatorContract(LongWork):
             pytest.skip("no depth is valid")
         ratio = (result.depth / scene.depth.depth)[valid]
         scale = 1.0 if result.kind is DepthKind.METRIC else float(ratio.median())
-        assert float((ratio / scale - 1).abs().median()) <= self.accuracy
+        error = float((ratio / scale - 1).abs().median())
+        assert error <= self.accuracy, f"the median error is {error:.3g} of the depth, and it claims {self.accuracy:g}"

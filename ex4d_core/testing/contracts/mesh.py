@@ -61,20 +61,21 @@ class MeshBuilderContract(ComponentContract):
     def test_the_source_camera_sees_the_frame_again(self, result: Mesh, inputs: Inputs) -> None:
         view = _seen(result, inputs)
         seen = view.mask
-        assert seen.float().mean() > 0.5
-        error = (view.color[seen].float() - inputs["frame"][seen].float()).abs().mean()
-        assert float(error) < 8  # of 255: pixels may be sampled half a pixel aside
+        share = float(seen.float().mean())
+        assert share > 0.5, f"it sees a surface in {share:.0%} of its pixels"
+        error = float((view.color[seen].float() - inputs["frame"][seen].float()).abs().mean())
+        assert error < 8, f"colours are {error:.0f} of 255 off"  # pixels may be sampled half a pixel aside
 
     def test_the_surface_is_as_far_away_as_the_depth_says(self, result: Mesh, inputs: Inputs) -> None:
         view = _seen(result, inputs)
-        error = (view.depth / inputs["depth"] - 1).abs()[view.mask]
-        assert float(error.median()) < 0.01
+        error = float((view.depth / inputs["depth"] - 1).abs()[view.mask].median())
+        assert error < 0.01, f"the median error is {error:.1%} of the depth"
 
     def test_what_is_not_valid_is_not_seen(self, component: MeshBuilder, result: Mesh, inputs: Inputs) -> None:
         valid = torch.ones_like(inputs["depth"], dtype=torch.bool)
         valid[12:36, 16:48] = False
         view = _seen(self.call(component, {**inputs, "valid": valid}), inputs)
-        assert not view.mask[16:32, 20:44].any()
+        assert not view.mask[16:32, 20:44].any(), "a surface is seen where `valid` is False"
 
     @pytest.mark.parametrize("unknown", [float("nan"), float("inf"), 0.0, -1.0])
     def test_unknown_depth_does_no_harm(
@@ -85,7 +86,7 @@ class MeshBuilderContract(ComponentContract):
         holey = {**inputs, "depth": depth}
         mesh = self.call(component, holey)
         assert not (fault := self.misfit(mesh, holey)), fault
-        assert not _seen(mesh, inputs).mask[16:32, 20:44].any()
+        assert not _seen(mesh, inputs).mask[16:32, 20:44].any(), f"a surface is seen where the depth is {unknown}"
 
     def test_a_frame_of_which_nothing_is_known_shows_nothing_or_is_refused(
         self, component: MeshBuilder, result: Mesh, inputs: Inputs
@@ -94,7 +95,7 @@ class MeshBuilderContract(ComponentContract):
             mesh = self.call(component, {**inputs, "depth": torch.zeros_like(inputs["depth"])})
         except Ex4dError:
             return
-        assert not _seen(mesh, inputs).mask.any()
+        assert not _seen(mesh, inputs).mask.any(), "a surface is seen where the depth is 0 everywhere"
 
     def test_the_surface_is_closed(self, result: Mesh) -> None:
         if not self.closed:
@@ -102,7 +103,8 @@ class MeshBuilderContract(ComponentContract):
         faces = result.faces.cpu().numpy()
         edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
         _, faces_at = np.unique(edges, axis=0, return_counts=True)
-        assert (faces_at % 2 == 0).all()
+        open_ones = int((faces_at % 2 == 1).sum())
+        assert not open_ones, f"{open_ones} of {len(faces_at)} edges have an odd number of faces"
 
 
 def _seen(mesh: Mesh, inputs: Inputs) -> RenderedFrame:

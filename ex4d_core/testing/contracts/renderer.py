@@ -69,57 +69,63 @@ class RendererContract(ComponentContract):
         return ""
 
     def test_colour_is_0_where_the_mask_is_false(self, result: RenderedFrame) -> None:
-        assert result.mask.any()
-        assert not result.mask.all()
-        assert not result.color[~result.mask].any()
+        assert result.mask.any(), "the mask is False everywhere"
+        assert not result.mask.all(), "the mask is True everywhere, where nothing is too"
+        assert not result.color[~result.mask].any(), f"up to {int(result.color[~result.mask].max())} where it is False"
 
     def test_it_agrees_with_its_twin(self, result: RenderedFrame, inputs: Inputs) -> None:
         mesh = _on("cpu", inputs["mesh"])
         twin = _installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
         mask, depth = result.mask.cpu(), result.depth.cpu()
-        assert (mask == twin.mask).float().mean() > 0.99
-        both = mask & twin.mask
-        assert (result.color.cpu()[both].float() - twin.color[both].float()).abs().mean() < 1
+        agreed, both = float((mask == twin.mask).float().mean()), mask & twin.mask
+        assert agreed > 0.99, f"the mask is that of {self.twin} in {agreed:.1%} of the pixels"
+        error = float((result.color.cpu()[both].float() - twin.color[both].float()).abs().mean())
+        assert error < 1, f"colours differ from those of {self.twin} by {error:.1f} of 255"
         # Pixels on an outline may take either surface.
-        assert ((depth / twin.depth - 1).abs()[both] < 1e-3).float().mean() > 0.98
+        agreed = float(((depth / twin.depth - 1).abs()[both] < 1e-3).float().mean())
+        assert agreed > 0.98, f"the depth (along z) is that of {self.twin} in {agreed:.1%} of the pixels"
 
     def test_a_pixel_shows_what_is_in_its_middle(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(2.0, half=0.2, color=GREEN))
         covered = torch.zeros(48, 64, dtype=torch.bool)
         covered[14:34, 22:42] = True
-        assert torch.equal(view.mask.cpu(), covered)
-        assert (view.color.cpu()[covered] == torch.tensor(GREEN)).all()
-        torch.testing.assert_close(view.depth.cpu()[covered], torch.full((400,), 2.0), rtol=1e-4, atol=0)
+        said = "a square is not where it should be: pixel (row i, column j) is sampled at (j + 0.5, i + 0.5)"
+        assert torch.equal(view.mask.cpu(), covered), said
+        assert (view.color.cpu()[covered] == torch.tensor(GREEN)).all(), "a green square is not green all over"
+        depth, said = view.depth.cpu()[covered], "a square 2 units away along z is not 2 units away all over"
+        torch.testing.assert_close(depth, torch.full((400,), 2.0), rtol=1e-4, atol=0, msg=said)
 
     def test_depth_is_infinite_where_nothing_is(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(2.0, half=0.2, color=GREEN))
-        assert torch.isinf(view.depth[:10]).all()
+        assert torch.isinf(view.depth[:10]).all(), f"it is {float(view.depth[:10].min()):g}"
 
     def test_the_nearest_surface_is_seen(self, component: Renderer, result: RenderedFrame) -> None:
         near, far = _square(2.0, half=0.2, color=RED), _square(3.0, half=1.0, color=GREEN)
         for mesh in (_joined(near, far), _joined(far, near)):
             view = self._view(component, mesh)
-            assert view.color[24, 32].tolist() == list(RED)
-            assert view.color[4, 4].tolist() == list(GREEN)
+            assert view.color[24, 32].tolist() == list(RED), "a far square is seen before a near one"
+            assert view.color[4, 4].tolist() == list(GREEN), "a far square is not seen beside a near one"
 
     def test_a_surface_that_nobody_saw_hides_what_is_behind_it(
         self, component: Renderer, result: RenderedFrame
     ) -> None:
         hidden = attrs.evolve(_square(2.0, half=0.2, color=RED), face_occluded=torch.ones(2, dtype=torch.bool))
         view = self._view(component, _joined(hidden, _square(3.0, half=1.0, color=GREEN)))
-        assert not view.mask[24, 32]
-        assert view.mask[4, 4]
-        assert float(view.depth[24, 32]) == pytest.approx(2.0, rel=1e-4)
+        assert not view.mask[24, 32], "the mask is True behind a face that is `face_occluded`"
+        assert view.mask[4, 4], "the mask is False beside a face that is `face_occluded`"
+        depth = float(view.depth[24, 32])
+        assert depth == pytest.approx(2.0, rel=1e-4), f"depth is {depth:g} and not that of the `face_occluded` face, 2"
 
     def test_what_is_behind_the_camera_is_not_seen(self, component: Renderer, result: RenderedFrame) -> None:
-        assert not self._view(component, _square(-2.0, half=0.2, color=RED)).mask.any()
+        view = self._view(component, _square(-2.0, half=0.2, color=RED))
+        assert not view.mask.any(), "a square behind the camera is seen"
 
     def test_a_mesh_without_faces_is_an_empty_view(self, component: Renderer, result: RenderedFrame) -> None:
         square = _square(2.0, half=0.2, color=RED)
         empty = attrs.evolve(square, faces=square.faces[:0], face_occluded=square.face_occluded[:0])
         view = self._view(component, empty)
-        assert not view.mask.any()
-        assert torch.isinf(view.depth).all()
+        assert not view.mask.any(), "something is seen"
+        assert torch.isinf(view.depth).all(), f"depth is {float(view.depth.min()):g}, not infinite"
 
     def _view(self, component: Renderer, mesh: Mesh) -> RenderedFrame:
         inputs = {"mesh": self._there(mesh), "world_to_camera": torch.eye(4), "intrinsics": LENS}

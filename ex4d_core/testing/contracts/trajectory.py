@@ -73,17 +73,21 @@ class TrajectoryContract(ComponentContract):
     def test_the_path_starts_where_it_says(self, result: CameraPath) -> None:
         if not self.starts_at_source:
             pytest.skip("it does not claim to start at the source camera")
-        assert (result.world_to_camera[0] - torch.eye(4)).abs().max() < 1e-4
+        off = float((result.world_to_camera[0] - torch.eye(4)).abs().max())
+        assert off < 1e-4, f"the first pose is not the unit matrix but up to {off:.3g} off"
 
     def test_the_camera_is_never_upside_down(self, result: CameraPath) -> None:
         # Row 1 is the camera's y axis in the world, where y is down too.
-        assert (result.world_to_camera[:, 1, 1] > 0).all()
+        frames = (result.world_to_camera[:, 1, 1] <= 0).nonzero().flatten().tolist()
+        assert not frames, f"it is in frame {frames[0]}: y points down in ex4d"
 
     def test_the_camera_never_jumps(self, result: CameraPath) -> None:
         rotation = result.world_to_camera[:, :3, :3].double()
         between = rotation[1:] @ rotation[:-1].mT
         cosine = (between.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
-        assert float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).max()) <= self.largest_turn
+        turn, frame = torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).max(dim=0)
+        said = f"it turns by {float(turn):.0f} degrees after frame {int(frame)}; largest_turn is {self.largest_turn:g}"
+        assert float(turn) <= self.largest_turn, said
 
     def test_a_motion_is_the_path_and_begins_anywhere(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
@@ -93,10 +97,12 @@ class TrajectoryContract(ComponentContract):
         motion = component.motion(NUM_FRAMES, scene, HERE)
         for frame in (0, NUM_FRAMES // 2, NUM_FRAMES - 1):
             pose = torch.tensor(motion.pose(frame / (NUM_FRAMES - 1)).inverse().matrix())
-            torch.testing.assert_close(pose, result.world_to_camera[frame], rtol=1e-4, atol=1e-4)
+            said = f"`motion` and `path` differ in frame {frame}"
+            torch.testing.assert_close(pose, result.world_to_camera[frame], rtol=1e-4, atol=1e-4, msg=said)
         elsewhere = component.motion(NUM_FRAMES, scene, moved((0.1, 0.0, 0.0)))
         if self.starts_at_source:
-            torch.testing.assert_close(torch.tensor(elsewhere.pose(0.0).matrix()), torch.eye(4), rtol=0, atol=1e-4)
+            first, said = torch.tensor(elsewhere.pose(0.0).matrix()), "a motion that starts elsewhere jumps there"
+            torch.testing.assert_close(first, torch.eye(4), rtol=0, atol=1e-4, msg=said)
 
     def test_a_scene_ten_times_as_large_has_a_path_ten_times_as_long(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
@@ -106,8 +112,9 @@ class TrajectoryContract(ComponentContract):
             self.call(component, {"num_frames": NUM_FRAMES, "scene": _scaled(scene, scale)}).world_to_camera
             for scale in (1, 10)
         ]
-        torch.testing.assert_close(both[1][:, :3, 3], 10 * both[0][:, :3, 3], rtol=1e-3, atol=1e-3)
-        torch.testing.assert_close(both[1][:, :3, :3], both[0][:, :3, :3], rtol=1e-3, atol=1e-3)
+        for part, times, what in ((slice(3, 4), 10, "goes 10 times as far"), (slice(3), 1, "turns as much")):
+            small, large = (path[:, :3, part] for path in both)
+            torch.testing.assert_close(large, times * small, rtol=1e-3, atol=1e-3, msg=f"it is not true that it {what}")
 
 
 def _scaled(scene: Scene, scale: float) -> Scene:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +12,14 @@ import torch
 import trimesh
 import viser
 
+from ex4d_core.cam import parse_path
 from ex4d_core.camera_files import load
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.projective import look_at
 from ex4d_core.types import CameraPath
 from ex4d_viewer.editor import Editor
 from ex4d_viewer.meshes import page_mesh, textured_glb
+from ex4d_viewer.page import command_for
 from ex4d_viewer.poses import path_through, placed
 from ex4d_viewer.scenery import Scenery, shaded
 from ex4d_viewer.watching import RunWatch
@@ -68,6 +72,14 @@ def test_the_picture_is_on_the_mesh_the_right_way_round(watch):
     height = loaded.vertices[:, 1]
     assert shades[height < -0.2].mean() > 240
     assert shades[height > 0.2].mean() < 15
+
+
+def test_the_command_for_a_saved_path_is_one_in_a_folder_of_any_name():
+    command = command_for(Path("my dog with bob/paths/own.json"), Path("my dog with bob"))
+    words = shlex.split(command)
+    assert words[:6] == ["ex4d", "run", "--config", "my dog with bob/config.toml", "-o", "."]
+    ((piece,),) = parse_path(words[-1])
+    assert piece.options == {"path": "my dog with bob/paths/own.json"}
 
 
 def test_a_camera_is_where_its_pose_says():

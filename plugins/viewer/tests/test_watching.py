@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from ex4d_core.errors import InputNotFound
@@ -56,6 +60,21 @@ def test_what_keeps_it_from_looking_is_said_and_the_rest_stays(run):
     assert watch.poll()
     assert "is not valid TOML" in watch.trouble
     assert watch.scene is not None
+    watch.poll()
+    assert "is not valid TOML" in watch.trouble, "until it is"
+
+
+def test_a_path_whose_file_is_gone_does_not_hide_the_others(run, ex4d, clip):
+    keys = {"camera_to_world": [np.eye(4).tolist()] * 3}
+    words = ("--depth-file", clip.with_name("depth.npy"), "--renderer", "zbuffer", "--backbone", "inpaint")
+    Path("gone.json").write_text(json.dumps(keys))
+    for cam in ("gone.json", "zoom_in"):
+        assert ex4d("run", clip, *words, "--cam", cam)[0] == 0
+    Path("gone.json").unlink()
+    watch = RunWatch(run)
+    watch.poll()
+    assert set(watch.results) == {"20", "zoom_in"}
+    assert "there is no camera file gone.json" in watch.trouble
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):

@@ -1,7 +1,11 @@
-"""A tiny Wan with random weights in diffusers' folders, and an adapter for it: what tests and trials compute with."""
+"""A tiny Wan with random weights in diffusers' folders, and an adapter for it: what tests and trials compute with.
+
+python -m ex4d_backbone_wan.testing FOLDER
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -82,3 +86,7 @@ def _save_tokenizer(folder: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
     saved.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    save_tiny_wan(Path(sys.argv[1]))

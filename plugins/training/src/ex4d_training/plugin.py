@@ -10,7 +10,7 @@ EX4D_API = 2
 
 @hookimpl
 def ex4d_commands() -> list[Command]:
-    """Offer `ex4d data`."""
+    """Offer `ex4d data` and `ex4d train`."""
     return [
         Command(
             name="data",
@@ -18,5 +18,12 @@ def ex4d_commands() -> list[Command]:
             app="ex4d_training.data.cli:app",
             licence="Apache-2.0",
             needs=("diffusers", "transformers"),
-        )
+        ),
+        Command(
+            name="train",
+            summary="Train EX-4D's adapter on prepared videos.",
+            app="ex4d_training.cli:train",
+            licence="Apache-2.0",
+            needs=("accelerate", "diffusers", "peft"),
+        ),
     ]

@@ -268,8 +268,8 @@ def slow(share: float, clock: Clock, options: SlowOptions) -> float:
 
 @time_control(ReverseOptions)
 def reverse(share: float, clock: Clock, options: ReverseOptions) -> float:
-    """Let time run back, from the end of the clip where it is at its start."""
-    begin = 1.0 if options.frame is None and clock.start == 0 else _begin(clock, options.frame)
+    """Let time run back, from the end of the clip where nothing comes before."""
+    begin = 1.0 if options.frame is None and clock.first else _begin(clock, options.frame)
     return begin - share * clock.span / options.by
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -47,7 +48,12 @@ def amount(default: float, low: float = -10, high: float = 10, *, help: str) -> 
 
 def moments(help: str, unit: str = "degrees") -> Any:
     """Declare an option with a number for each keyframe."""
-    return option((), help=help, unit=unit)
+    return option((), help=help, unit=unit, validator=_finite)
+
+
+def _finite(instance: object, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
+    if wrong := [number for number in value if not math.isfinite(number)]:
+        raise InvalidConfig(f"{attribute.name} must hold numbers that are finite, not {wrong[0]:g}")
 
 
 def _look_at(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -244,5 +250,5 @@ class ReverseOptions:
 
     by: float = option(1.0, help="How many times slower; below 1 is faster.", validator=between(0.01, 100))
     frame: int | None = first_frame(
-        "Where to begin, counted from 0; at the frame that is reached, or the last one, if left out."
+        "Where to begin, counted from 0; if left out the last frame where it comes first, else the one that is reached."
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import viser
 
+from ex4d_core.cam import cam_of_file
 from ex4d_core.errors import Ex4dError
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.preview.pictures import known_shares, with_holes
@@ -293,24 +296,27 @@ class Page:
         except Ex4dError as error:
             self._said.content = f"**Not saved**: {error}."
             return
-        self._said.content = (
-            f"Saved. Type `ex4d run --config {self._watch.folder / CONFIG} -o {self._watch.folder.parent} --cam {file}`"
-        )
+        self._said.content = f"Saved. Type `{command_for(file, self._watch.folder)}`"
 
     def _tell_state(self, meshes: int | None = None) -> None:
         watch = self._watch
-        if watch.trouble:
-            self.tell(f"**{watch.trouble}**")
-            return
+        trouble = [f"**{watch.trouble}**"] if watch.trouble else []
         if self._scenery is None:
-            self.tell("**Waiting for the run's depth.** The scene appears as soon as it is there.")
+            waiting = "**Waiting for the run's depth.** The scene appears as soon as it is there."
+            self.tell(trouble[0] if trouble else waiting)
             return
         total = len(self._scenery.frames)
-        lines = [f"Depth is here; meshes {total if meshes is None else meshes} of {total}"]
+        lines = [*trouble, f"Depth is here; meshes {total if meshes is None else meshes} of {total}"]
         for cam in watch.paths:
             done = "result" if cam in watch.results else "guidance" if cam in watch.guidance else "path only, so far"
             lines.append(f"`--cam {cam}`: {done}")
         self.tell("\n".join(f"- {line}" for line in [*lines, self._scenery.facts()]))
+
+
+def command_for(path: Path, run: Path) -> str:
+    """Return what to type to run the clip of a run along a path in a file."""
+    words = ["ex4d", "run", "--config", run / CONFIG, "-o", run.parent, "--cam", cam_of_file(path)]
+    return shlex.join(map(str, words))
 
 
 def _set(control: Any, value: object) -> None:

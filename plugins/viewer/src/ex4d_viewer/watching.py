@@ -45,13 +45,11 @@ class RunWatch:
 
     def poll(self) -> bool:
         """Look again; return whether something new has come."""
-        before = self._inventory()
+        before, self.trouble = self._inventory(), ""
         try:
-            if self._config_stamp() != self._stamp:
-                self._stamp = self._config_stamp()
-                self.shot = self._open()
+            if (stamp := self._config_stamp()) != self._stamp:
+                self.shot, self._stamp = self._open(), stamp
             self._look()
-            self.trouble = ""
         except Ex4dError as error:
             self.trouble = str(error)
         return self._inventory() != before
@@ -62,13 +60,19 @@ class RunWatch:
                 return
             self.scene = self.shot.scene
         for cam in self.cams:
-            take = self.shot.take(cam)
-            if cam not in self.paths:
-                self.paths[cam] = take.path
-            if cam not in self.guidance and (guidance := take.stored_guidance()) is not None:
-                self.guidance[cam] = guidance
-            if cam not in self.results and (video := take.stored_video()) is not None:
-                self.results[cam] = video
+            try:
+                self._look_along(cam)
+            except Ex4dError as error:  # a camera file that is gone, for instance; other paths may be there
+                self.trouble = self.trouble or str(error)
+
+    def _look_along(self, cam: str) -> None:
+        take = self.shot.take(cam)
+        if cam not in self.paths:
+            self.paths[cam] = take.path
+        if cam not in self.guidance and (guidance := take.stored_guidance()) is not None:
+            self.guidance[cam] = guidance
+        if cam not in self.results and (video := take.stored_video()) is not None:
+            self.results[cam] = video
 
     def _open(self) -> Shot:
         return open_run(self.folder, reporter=_Quiet())

@@ -1,0 +1,206 @@
+"""Checkpoints: folders that hold the adapter as others load it, and what training goes on from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from ex4d_backbone_wan.accounts import compare
+from ex4d_backbone_wan.tensor_files import read_all
+from ex4d_core.errors import InvalidInput
+from ex4d_core.files import remove_leftovers, replacing
+from ex4d_training.optimiser import Optimiser
+from ex4d_training.velocity import adapter_tensors, reference_name
+
+FORMAT = 1
+ADAPTER = "adapter.safetensors"
+"""The running means under the reference's names: the file for `--set backbone.adapter=`."""
+_VALUES, _MOMENTS, _STATE = "values.safetensors", "moments.safetensors", "state.json"
+_MOMENT_NAMES = ("exp_avg", "exp_avg_sq")
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """What a run learns from; another one's checkpoints are of no use to it."""
+
+    model: str
+    """Fingerprint of the frozen weights."""
+    data: str
+    """Fingerprint of the latents."""
+    rank: int
+    """Of the LoRA."""
+    camera_hidden: int
+    """Channels between the camera encoder's layers."""
+
+
+_OPTIONS = {
+    "model": "model.base",
+    "data": "data.path",
+    "rank": "model.rank",
+    "camera_hidden": "model.camera_hidden",
+}
+"""Which option says what of an origin."""
+
+
+@attrs.frozen(kw_only=True)
+class State:
+    """Where a run is, but for its tensors."""
+
+    steps: int
+    """How many are done."""
+    origin: Origin
+    sampler: Mapping[str, int]
+    """Where in the data it is; see `EpochSampler.state_dict`."""
+    batches: Mapping[str, int]
+    """How the data were dealt out: other numbers see the same samples under other noise."""
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """One that is there."""
+
+    folder: Path
+    state: State
+
+    @property
+    def adapter(self) -> Path:
+        """The file that others load."""
+        return self.folder / ADAPTER
+
+
+def save_checkpoint(root: Path, optimiser: Optimiser, state: State, *, keep: int) -> None:
+    """Write a checkpoint, whole or not at all, and remove the oldest beyond `keep`.
+
+    Raises:
+        OutputFailed: it cannot be written, or the disk is full; those from before stay.
+    """
+    folder = root / f"step-{state.steps:08}"
+    root.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(root)
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        _write(temporary / ADAPTER, adapter_tensors(optimiser.means))
+        _write(temporary / _VALUES, optimiser.masters)
+        _write(temporary / _MOMENTS, _moments(optimiser))
+        tree = {"format": FORMAT, **attrs.asdict(state)}
+        (temporary / _STATE).write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+    for old in _folders(root)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def latest_checkpoint(root: Path, *, origin: Origin) -> Checkpoint | None:
+    """Return the last checkpoint of a folder, if there is one.
+
+    Args:
+        root: the folder of checkpoints.
+        origin: of the run that wants to go on from it.
+
+    Raises:
+        InvalidInput: it is damaged, of another format, or of another origin.
+    """
+    folders = _folders(root)
+    if not folders:
+        return None
+    state = _read_state(folders[-1])
+    other = [option for name, option in _OPTIONS.items() if getattr(state.origin, name) != getattr(origin, name)]
+    if other:
+        raise InvalidInput(
+            f"{folders[-1]} was trained with another {' and '.join(other)} than is given now; give the same, or "
+            "another --output-dir to start anew"
+        )
+    return Checkpoint(folder=folders[-1], state=state)
+
+
+def load_checkpoint(checkpoint: Checkpoint, optimiser: Optimiser) -> None:
+    """Have an optimiser, of a model that was just made, go on from a checkpoint; it is changed in place.
+
+    Raises:
+        InvalidInput: a file is damaged, or has other tensors.
+    """
+    wanted = {name: tuple(value.shape) for name, value in optimiser.masters.items()}
+    moments = {f"{kind}.{name}": shape for name, shape in wanted.items() for kind in _MOMENT_NAMES}
+    means = {reference_name(name): shape for name, shape in wanted.items()}
+    values = _read(checkpoint.folder / _VALUES, wanted)
+    _restore(
+        optimiser,
+        values=values,
+        means=_read(checkpoint.adapter, means),
+        moments=_read(checkpoint.folder / _MOMENTS, moments),
+        steps=checkpoint.state.steps,
+    )
+
+
+def publish_adapter(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Copy a checkpoint's adapter into a folder; return the copy.
+
+    Raises:
+        OutputFailed: it cannot be written, or the disk is full.
+    """
+    path = folder / ADAPTER
+    with replacing(path) as temporary:
+        shutil.copyfile(checkpoint.adapter, temporary)
+    return path
+
+
+def _folders(root: Path) -> list[Path]:
+    """Return the folders of checkpoints, oldest first."""
+    return sorted(path for path in root.glob("step-*") if (path / _STATE).is_file())
+
+
+def _restore(
+    optimiser: Optimiser,
+    *,
+    values: Mapping[str, Tensor],
+    means: Mapping[str, Tensor],
+    moments: Mapping[str, Tensor],
+    steps: int,
+) -> None:
+    for name, master in optimiser.masters.items():
+        master.copy_(values[name])
+        optimiser.means[name].copy_(means[reference_name(name)])
+        optimiser.adamw.state[master] = {
+            "step": torch.tensor(float(steps), device=master.device if master.is_cuda else None),
+            **{kind: moments[f"{kind}.{name}"].to(master.device) for kind in _MOMENT_NAMES},
+        }
+    optimiser.steps = steps
+    optimiser.load(optimiser.masters)
+
+
+def _moments(optimiser: Optimiser) -> dict[str, Tensor]:
+    return {
+        f"{kind}.{name}": optimiser.adamw.state[master][kind]
+        for name, master in optimiser.masters.items()
+        for kind in _MOMENT_NAMES
+    }
+
+
+def _read_state(folder: Path) -> State:
+    try:
+        tree: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        if tree.pop("format") != FORMAT:
+            raise InvalidInput(f"{folder} is of another format than {FORMAT}, which this version reads; start anew "
+                               "with another --output-dir")  # fmt: skip
+        return State(**{**tree, "origin": Origin(**tree["origin"])})
+    except InvalidInput:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{folder} is damaged ({error}); delete it to go on from the one before") from error
+
+
+def _read(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    tensors = read_all(path)
+    compare(str(path), given={name: tuple(tensor.shape) for name, tensor in tensors.items()}, wanted=wanted)
+    return tensors
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    # Through bytes: the library's own writer hides that the disk is full in a text.
+    path.write_bytes(save({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}))

@@ -1,0 +1,107 @@
+"""What the adapter makes of some clips, to look at while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ex4d_backbone_wan.conditioning import decode
+from ex4d_backbone_wan.denoiser import Schedule, integrate
+from ex4d_backbone_wan.loading import load_vae
+from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_core.types import Video
+from ex4d_core.video_io import write_video
+from ex4d_training.data import LatentDataset
+from ex4d_training.flow import Velocity
+
+_FPS = Fraction(15)
+_SEED = 0
+"""The same noise each time, so that videos of different steps can be compared."""
+
+
+class Validation:
+    """Fills in the first clips of the data: beside each other what is known, what is made of it, and the original.
+
+    Args:
+        data: whose first clips are taken.
+        wan: where the VAE is.
+        clips: how many.
+        steps: of denoising, without guidance.
+        shift: of the noise levels.
+        device: to compute on.
+        dtype: of the VAE.
+    """
+
+    def __init__(
+        self,
+        data: LatentDataset,
+        wan: Checkpoint,
+        *,
+        clips: int,
+        steps: int,
+        shift: float,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._wan, self._device, self._dtype = wan, device, dtype
+        self._samples = [data[number] for number in range(min(clips, len(data)))]
+        self._schedule = Schedule(steps, shift)
+
+    @cached_property
+    def _vae(self) -> Any:
+        return load_vae(self._wan, device=self._device, dtype=self._dtype)
+
+    @torch.no_grad()
+    def frames(self, model: nn.Module) -> list[Tensor]:
+        """Return a video for each clip, uint8 [T, H, 3 W, 3]; every process of a team must call it."""
+        made = []
+        for sample, (known, original) in zip(self._samples, self._given, strict=True):
+            told = {name: value[None].to(self._device) for name, value in sample.items()}
+            filled = self._decoded(sampled(model, told, schedule=self._schedule, seed=_SEED))
+            made.append(torch.cat([known, filled, original], dim=2))
+        return made
+
+    @cached_property
+    def _given(self) -> list[tuple[Tensor, Tensor]]:
+        """What is known of each clip, and all of it."""
+        return [
+            (self._decoded(sample["color"][None]), self._decoded(sample["latents"][None])) for sample in self._samples
+        ]
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Return frames, uint8 [T, H, W, 3], on the CPU."""
+        frames = decode(self._vae, latents.to(self._device).float())
+        return (frames * 255).round().byte().movedim(1, -1).cpu()
+
+    def write(self, path: Path, frames: Sequence[Tensor]) -> None:
+        """Write the clips below each other as one video.
+
+        Raises:
+            OutputFailed: it cannot be written.
+        """
+        write_video(Video(frames=torch.cat(list(frames), dim=1), fps=_FPS), path)
+
+
+def sampled(model: Velocity, sample: dict[str, Tensor], *, schedule: Schedule, seed: int) -> Tensor:
+    """Return clean latents for what is known of a batch of clips, float32 [B, C, t, h, w].
+
+    Args:
+        model: see `velocity.WanVelocity`.
+        sample: what is known; its `latents` say the size only.
+        schedule: the steps.
+        seed: of the noise.
+    """
+    size = sample["latents"]
+    noise = torch.randn(size.shape, generator=torch.Generator().manual_seed(seed)).to(size.device)
+    sigmas = schedule.sigmas.to(size.device)
+
+    def velocity(noisy: Tensor, step: int) -> Tensor:
+        return model(noisy, sigmas[step].expand(len(noisy)), sample)
+
+    return integrate(velocity, noise, schedule=schedule, after_step=lambda *_: None)

@@ -1,0 +1,111 @@
+"""A tiny Wan, latents for it, and what trains on them in tenths of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.testing import TRANSFORMER, save_tiny_wan
+from ex4d_backbone_wan.weights import locate
+from ex4d_training.config import TrainConfig, make_train_config
+from ex4d_training.data.fingerprint import fingerprint_of
+from ex4d_training.data.shards import Manifest, Sample, write_manifest, write_shard
+from ex4d_training.velocity import WanVelocity, attach_adapter
+
+RANK, HIDDEN = 4, 16
+LATENTS = (16, 3, 4, 4)
+
+
+def tensors_of(seed: int, *, channels: int = 16) -> dict[str, Tensor]:
+    """A sample of random latents: 9 frames of 32x32."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    size = LATENTS[1:]
+    return {
+        **{name: noise(channels, *size) for name in ("latents", "color", "mask")},
+        "y": noise(20, *size),
+        "text": noise(5, 32),
+        "image": noise(17, 32),
+    }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: what is this small waits for others more than it gains by them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    """Two samples."""
+    samples = [tensors_of(seed) for seed in (1, 2)]
+    stacked = {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+    stacked["text"] = torch.nn.functional.pad(stacked["text"], (0, 0, 0, 507))
+    return stacked
+
+
+@pytest.fixture
+def transformer() -> Any:
+    """Wan's transformer, tiny, the same values each time."""
+    diffusers = pytest.importorskip("diffusers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return diffusers.WanTransformer3DModel(**TRANSFORMER)
+
+
+@pytest.fixture
+def adapted(transformer) -> WanVelocity:
+    """The tiny Wan with an adapter that changes nothing yet."""
+    return attach_adapter(transformer, rank=RANK, hidden=HIDDEN, channels=32, seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(tmp_path_factory) -> Path:
+    """A whole checkpoint in diffusers' layout."""
+    pytest.importorskip("diffusers")
+    return save_tiny_wan(tmp_path_factory.mktemp("wan"))
+
+
+@pytest.fixture(scope="session")
+def latents(tiny_wan, tmp_path_factory) -> Path:
+    """A folder of six samples, as `ex4d data prepare` makes it with the tiny Wan."""
+    fingerprint = fingerprint_of(locate(WanOptions(model=str(tiny_wan), adapter="none")))
+    samples = [tensors_of(seed) for seed in range(6)]
+    return save_latents(tmp_path_factory.mktemp("latents"), samples, fingerprint=fingerprint)
+
+
+def save_latents(folder: Path, samples: Sequence[dict[str, Tensor]], *, fingerprint: str) -> Path:
+    """Write samples and their manifest into a folder; return it."""
+    named = [Sample(tensors=each, facts={"video": f"{number}.mp4"}) for number, each in enumerate(samples)]
+    shard = write_shard(folder / "shard-00000.safetensors", named)
+    write_manifest(folder, Manifest(fingerprint=fingerprint, frames=9, size=(32, 32), dtype="float32", shards=(shard,)))
+    return folder
+
+
+@pytest.fixture
+def config(tiny_wan, latents, tmp_path) -> Callable[..., TrainConfig]:
+    """Make the configuration of a run of six steps that saves after each second one."""
+
+    def make(**changes: dict[str, Any]) -> TrainConfig:
+        tree: dict[str, dict[str, Any]] = {
+            "model": {"base": str(tiny_wan), "rank": RANK, "camera_hidden": HIDDEN},
+            "data": {"path": str(latents), "batch_size": 2},
+            "learning": {"steps": 6, "rate": 1e-3, "warmup": 2},
+            "machine": {"device": "cpu"},
+            "output": {"dir": str(tmp_path / "out"), "save_every": 2, "log_every": 1},
+        }
+        return make_train_config({name: {**tree[name], **changes.get(name, {})} for name in tree})
+
+    return make
