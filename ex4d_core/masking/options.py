@@ -73,8 +73,7 @@ class MaskOptions:
     )
     erosion: tuple[int, int] | None = option(
         (2, 8),
-        help="Smallest and largest square by which what is known shrinks, drawn for each frame; None leaves that to "
-        "whoever encodes the masks.",
+        help="Smallest and largest square by which what is known shrinks, drawn for each frame; None leaves it whole.",
         unit="pixels",
         validator=attrs.validators.optional(_range(1, 64)),
     )

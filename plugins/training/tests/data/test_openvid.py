@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shutil
 import zipfile
 from contextlib import nullcontext
 
@@ -115,6 +116,8 @@ def test_parts_that_are_unpacked_are_not_asked_for_again(server, tmp_path):
     done = look_up_parts((0, 1), tmp_path, repo=REPO)
     assert (done.parts, done.missing, done.needed) == ((), 0, 0)
     assert list(plan_tables(done))[1] == "unpacked already: 0, 1"
+    shutil.rmtree(tmp_path / "videos")
+    assert look_up_parts((0, 1), tmp_path, repo=REPO).parts == (0, 1)
 
 
 def test_a_download_that_broke_goes_on_in_the_middle(server, tmp_path):

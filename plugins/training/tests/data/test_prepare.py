@@ -260,6 +260,14 @@ def test_what_fails_for_every_video_ends_it_and_is_tried_again(job, videos, out,
     assert prepare(videos, out, job=job()).samples == 15
 
 
+def test_a_few_videos_that_all_fail_are_tried_again_too(job, some_videos, out, monkeypatch):
+    stand_in(monkeypatch.setattr)
+    with monkeypatch.context() as patch, pytest.raises(PluginFailed, match=r"all of 3 videos failed, .*ZeroDivision"):
+        patch.setattr(VideoEncoder, "samples", lambda *_: 1 // 0)
+        prepare(some_videos, out, job=job())
+    assert prepare(some_videos, out, job=job()).samples == 3
+
+
 def test_what_is_left_of_another_preparation_does_not_come_in(job, some_videos, out, monkeypatch):
     """Hidden files are easily forgotten where a folder is emptied."""
     stand_in(monkeypatch.setattr)

@@ -39,6 +39,7 @@ LICENCE = "CC-BY-4.0; the videos' own terms hold besides"
 _LISTED = (TABLE, "OpenVid_part*")
 _PART = re.compile(r"OpenVid_part(\d+)(?:\.zip|_part[a-z]{2})")
 _CACHE = ".download"
+_VIDEOS = "videos"
 _DONE = ".parts.json"
 
 
@@ -63,7 +64,7 @@ class DataPlan:
     @property
     def videos(self) -> Path:
         """The folder of the videos."""
-        return self.folder / "videos"
+        return self.folder / _VIDEOS
 
     @property
     def cache(self) -> Path:
@@ -367,7 +368,9 @@ def _part_of(path: str) -> int | None:
 
 
 def _unpacked(folder: Path) -> dict[int, int]:
-    """Return the parts that are here, with the number of their videos."""
+    """Return the parts that are here, with the number of their videos; none where their folder was removed."""
+    if not (folder / _VIDEOS).is_dir():
+        return {}
     try:
         return {int(part): count for part, count in json.loads((folder / _DONE).read_text()).items()}
     except (OSError, ValueError, AttributeError):

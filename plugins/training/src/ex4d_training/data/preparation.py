@@ -70,6 +70,7 @@ def prepare(
         InvalidConfig: an option has a value that it cannot take, or the GPU is too small.
         InvalidInput: no video gives a sample, a caption is missing and may not be, or the folder holds other data.
         OutputFailed: the folder cannot be written, or the disk is full.
+        PluginFailed: videos fail one after the other, in ways that nobody foresaw.
     """
     reporter = reporter or SilentReporter()
     _check(job)
@@ -170,6 +171,8 @@ class _Run:
                 if not done.error:
                     manifest = self._settle(unsettled, left, shards, manifest)
                     unsettled = []
+        if unsettled and not manifest.samples and not any(piece.file.is_file() for piece in pieces):
+            raise PluginFailed(f"all of {len(unsettled)} videos failed, the last because of {unsettled[-1].error}")
         return self._settle(unsettled, left, shards, manifest)
 
     def _settle(
