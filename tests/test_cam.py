@@ -106,7 +106,7 @@ def path_of(steps, share, zooms) -> str:
 
 
 STEPS = st.lists(st.tuples(EASED, st.none() | EASED), min_size=1, max_size=3)
-PATHS = st.builds(path_of, STEPS, st.sampled_from(["", "share=20%", "share=0.7"]), st.booleans())
+PATHS = st.builds(path_of, STEPS, st.sampled_from(["", "share=20%", "share=0.4"]), st.booleans())
 quickly = settings(max_examples=25, deadline=None, derandomize=True)
 
 
@@ -137,7 +137,7 @@ def test_any_path_is_the_same_at_common_times_for_any_number_of_frames(text, num
 def test_any_path_is_smooth(text):
     """Steps between frames shrink as frames become more, which they would not at a jump; the lens's too."""
     largest = []
-    for num_frames in (181, 905):  # a shake in a seventh of a path takes that many to be seen as what it is
+    for num_frames in (361, 1805):  # a shake in a fifth of a path takes that many to be seen as what it is
         path = said(text, num_frames)
         lens = torch.tensor([path.intrinsics_at(frame).fx / LENS.fx for frame in range(num_frames)])
         steps = [values.diff(dim=0).abs().amax() for values in (path.world_to_camera.double(), lens.double())]
