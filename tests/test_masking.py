@@ -366,3 +366,14 @@ def test_without_cotracker_the_error_says_what_to_type(tmp_path, monkeypatch):
 def test_a_missing_cotracker_checkpoint_is_named(predictor, tmp_path):
     with pytest.raises(InputNotFound, match=r"type: hf download facebook/cotracker3 scaled_offline.pth"):
         CoTracker(tmp_path / "scaled_offline.pth", device=CPU)
+
+
+def test_cotracker_is_used_where_its_weights_are_named(predictor, tmp_path):
+    (tmp_path / "weights.pth").touch()
+    options = MaskOptions(kind="tracking", cotracker=str(tmp_path / "weights.pth"))
+    made = simulate(room(), options=options, seed=1)
+    assert predictor
+    assert not torch.equal(made.mask, simulate(room(), options=MaskOptions(kind="tracking"), seed=1).mask)
+    missing = MaskOptions(kind="tracking", cotracker="none.pth")
+    with pytest.raises(InputNotFound, match=r"CoTracker checkpoint none.pth does not exist"):
+        simulate(room(), options=missing)

@@ -15,11 +15,22 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import ComponentNotFound, InputNotFound
-from ex4d_core.masking.trackers import Tracks
+from ex4d_core.masking.options import MaskOptions
+from ex4d_core.masking.trackers import FlowTracker, Tracker, Tracks
 from ex4d_core.types import Video
 
 WINDOW = 60
 """Frames that the offline model was trained with; longer clips go through it whole all the same."""
+
+
+def tracker_of(options: MaskOptions, *, device: torch.device) -> Tracker:
+    """Return what follows points as the options say; keep it, for what it keeps.
+
+    Raises:
+        ComponentNotFound: CoTracker is not installed.
+        InputNotFound: there is no such checkpoint.
+    """
+    return CoTracker(options.cotracker, device=device) if options.cotracker else FlowTracker()
 
 
 class CoTracker:

@@ -71,6 +71,9 @@ class MaskOptions:
         unit="pixels",
         validator=_between(1, 64),
     )
+    cotracker: str = option(
+        "", help="Tracking: file of CoTracker3's weights, which then follows points; optical flow where there is none."
+    )
     erosion: tuple[int, int] | None = option(
         (2, 8),
         help="Smallest and largest square by which what is known shrinks, drawn for each frame; None leaves it whole.",

@@ -12,10 +12,10 @@ import torch
 
 from ex4d_core.contact_sheet import contact_sheet, frames_on_sheet
 from ex4d_core.files import replacing
+from ex4d_core.masking.cotracker import tracker_of
 from ex4d_core.masking.options import MaskOptions
 from ex4d_core.masking.simulate import kind_of, simulate
 from ex4d_core.masking.statistics import known_by_frame, measure
-from ex4d_core.masking.trackers import FlowTracker
 from ex4d_core.progress import Progress, silent, track
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.stages import CPU
@@ -55,7 +55,7 @@ def write_masks(
     frames = scene.video.frames if isinstance(scene, Scene) else scene.frames
     picks = frames_on_sheet(len(frames))
     rows = {"clip": frames[picks]}
-    facts, tracker = [], FlowTracker()
+    facts, tracker = [], tracker_of(options, device=device)
     for seed in track(seeds, progress):
         made = simulate(
             scene, options=options, seed=seed, builder=builder, renderer=renderer, tracker=tracker, device=device

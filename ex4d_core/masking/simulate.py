@@ -12,9 +12,10 @@ from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.erosion import eroded, eroding_sides
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.masking.cotracker import tracker_of
 from ex4d_core.masking.options import Kind, MaskOptions
 from ex4d_core.masking.paths import random_path, random_progress
-from ex4d_core.masking.trackers import FlowTracker, Tracker
+from ex4d_core.masking.trackers import Tracker
 from ex4d_core.masking.tracking import tracking_mask
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.stages import CPU, render_guidance
@@ -47,8 +48,8 @@ def simulate(
         seed: decides everything that is random: equal seeds give equal masks on one kind of device.
         builder: makes meshes; the depth watertight mesh when None.
         renderer: looks at them; the one on the CPU when None.
-        tracker: follows points; optical flow when None.
-        device: where meshes are built for rendering masks.
+        tracker: follows points; as the options say when None.
+        device: where meshes are built for rendering masks, and where CoTracker computes.
 
     Returns:
         `color`, the original frames, 0 where hidden; `mask`. It has no cameras: the frames are the source camera's.
@@ -66,7 +67,12 @@ def simulate(
         mask = _rendering_mask(scene, options, generator, builder, renderer, device)
     else:
         mask = tracking_mask(
-            scene, options, generator, builder=builder, renderer=renderer, tracker=tracker or FlowTracker()
+            scene,
+            options,
+            generator,
+            builder=builder,
+            renderer=renderer,
+            tracker=tracker or tracker_of(options, device=device),
         )
     mask = eroded(mask, eroding_sides(video.num_frames, options.erosion, seed=seed))
     mask[0] = True

@@ -13,7 +13,7 @@ from torch import Tensor
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.masking import FlowTracker, simulate
+from ex4d_core.masking import simulate, tracker_of
 from ex4d_core.session import Session
 from ex4d_core.stages import estimate_depth
 from ex4d_core.types import Scene, Video
@@ -78,7 +78,8 @@ class VideoEncoder:
         self._job, self._texts = job, texts
         self._session = Session(job.run)
         self._networks = networks or Networks(job.model, device=self._session.device)
-        self._tracker = FlowTracker()  # kept: the masks of a clip share its flow
+        # Kept: the masks of a clip share its flow.
+        self._tracker = tracker_of(job.masks, device=self._session.device)
         self._first: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def load(self) -> None:
