@@ -1,5 +1,8 @@
 """What all tests of the repository share."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 
@@ -12,3 +15,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+@pytest.fixture
+def ex4d(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command in an empty folder; return its exit code, stdout and stderr."""
+    import typer_cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            typer_cli.main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    return call

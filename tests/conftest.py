@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import typer_cli
 from tests.fresh_environment import FreshEnvironment, build_wheels, make_environment
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
@@ -46,18 +45,3 @@ def fresh(tmp_path_factory) -> FreshEnvironment:
     environment = make_environment(folder, build_wheels(folder / "wheels"))
     environment.install(*environment.wheels.iterdir())
     return environment
-
-
-@pytest.fixture
-def ex4d(capfd, monkeypatch, tmp_path):
-    """Run the command in an empty folder; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            typer_cli.main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call

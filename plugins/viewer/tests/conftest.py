@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import typer_cli
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
 
@@ -33,21 +32,6 @@ def clip(tmp_path_factory) -> Path:
     write_video(Video(frames=torch.from_numpy(frames), fps=Fraction(12)), folder / "clip.mp4")
     np.save(folder / "depth.npy", depth)
     return folder / "clip.mp4"
-
-
-@pytest.fixture
-def ex4d(capfd, monkeypatch, tmp_path):
-    """Run the command in an empty folder; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            typer_cli.main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture

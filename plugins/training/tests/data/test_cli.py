@@ -7,25 +7,15 @@ import re
 
 import pytest
 
-import typer_cli
 from ex4d_training.data import LatentDataset, make_job
 from ex4d_training.data.encode import VideoEncoder
 from plugins.training.tests.data.stand_in import stand_in
 
 
-@pytest.fixture
-def ex4d(capfd, monkeypatch):
-    """Run the command without networks; return its exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def without_networks(monkeypatch):
+    """Have something stand in for the networks."""
     stand_in(monkeypatch.setattr)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            typer_cli.main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture
