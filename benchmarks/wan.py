@@ -55,6 +55,7 @@ from wan_networks import (
 from wan_reference import original_layout
 
 from ex4d_backbone_wan import memory, speed
+from ex4d_backbone_wan.attention import flash_attention
 from ex4d_backbone_wan.backbone import WanBackbone
 from ex4d_backbone_wan.denoiser import Conditioning, Denoiser, LocalDenoiser, Schedule
 from ex4d_backbone_wan.engine import Engine, Recipe
@@ -92,6 +93,7 @@ def forward(bench: Bench) -> None:
     transformer = random_transformer(bench.setting)
     say("transformer", f"{sum(each.numel() for each in transformer.parameters()) / 1e9:.2f} billion values")
     expected = bench.measure("forward, diffusers'", calls(transformer, bench))
+    say("attention", "torch's" if flash_attention(bench.setting.device) is None else "FlashAttention's")
     del transformer
     for how in ("exact", "fast"):
         free()
@@ -144,20 +146,27 @@ def denoised(bench: Bench, case: str, denoiser: Denoiser, *, steps: int = FEW_ST
     return made
 
 
-def local(bench: Bench, transformer: Any, **given: Any) -> LocalDenoiser:
-    return LocalDenoiser(transformer, device=bench.setting.device, dtype=bench.setting.dtype, **given)
+def engine(bench: Bench, how: str, *, step_cache: float = 0.0) -> Engine:
+    """Return a denoiser that is ready."""
+    source = RandomSource(bench.setting)
+    made = Engine(
+        Recipe(source=source, dtype=bench.setting.dtype, speed=how, step_cache=step_cache), device=bench.setting.device
+    )
+    made._load()
+    free()
+    return made
 
 
 def denoise(bench: Bench) -> None:
-    denoised(bench, "denoise, exact", local(bench, prepared(bench, "exact")), steps=bench.steps)
+    denoised(bench, "denoise, exact", engine(bench, "exact"), steps=bench.steps)
 
 
 def denoise_fast(bench: Bench) -> None:
-    transformer, computed = prepared(bench, "fast"), []
-    plain = denoised(bench, "denoise, fast, no step skipped", local(bench, transformer), steps=bench.steps)
-    transformer.blocks[1].attn1.to_qkv.register_forward_hook(lambda *_: computed.append(1))
-    skipping = partial(speed.skipping_steps, transformer, threshold=bench.step_cache)
-    made = denoised(bench, "denoise, fast", local(bench, transformer, around=skipping), steps=bench.steps)
+    plain = denoised(bench, "denoise, fast, no step skipped", engine(bench, "fast"), steps=bench.steps)
+    free()
+    skipping, computed = engine(bench, "fast", step_cache=bench.step_cache), []
+    skipping._transformer.blocks[1].attn1.to_q.register_forward_hook(lambda *_: computed.append(1))
+    made = denoised(bench, "denoise, fast", skipping, steps=bench.steps)
     say(
         "denoise, fast",
         f"computed {len(computed)} of {2 * bench.steps} calls, {apart(made, plain)} from no step skipped",
@@ -199,10 +208,10 @@ def call(bench: Bench) -> None:
 
 
 def memory_budgets(bench: Bench) -> None:
-    transformer = prepared(bench, "exact")
-    expected = denoised(bench, "memory, all on the GPU", local(bench, transformer))
-    needs = memory.needs(transformer, tokens=bench.setting.tokens)
-    del transformer
+    resident = engine(bench, "exact")
+    expected = denoised(bench, "memory, all on the GPU", resident)
+    needs = memory.needs(resident._transformer, tokens=bench.setting.tokens)
+    del resident
     for place in (memory.Place.CONTEXT_APART, memory.Place.STREAMED):
         free()
         transformer = prepared(bench, "exact")
@@ -212,9 +221,14 @@ def memory_budgets(bench: Bench) -> None:
         say(place.value, f"there after {time.perf_counter() - started:.1f} s")
         for budget in bench.budgets:
             if memory.choose(needs, budget * GIBI) is place:
-                batched = place is memory.Place.STREAMED
+                denoiser = LocalDenoiser(
+                    transformer,
+                    device=bench.setting.device,
+                    dtype=bench.setting.dtype,
+                    batch_guidance=place is memory.Place.STREAMED,
+                )
                 with limited(budget):
-                    made = denoised(bench, f"memory, {budget:g} GiB", local(bench, transformer, batch_guidance=batched))
+                    made = denoised(bench, f"memory, {budget:g} GiB", denoiser)
                 say(f"memory, {budget:g} GiB", f"latents {apart(made, expected)} from those before")
         del transformer
 
@@ -238,7 +252,7 @@ def call_memory(bench: Bench) -> None:
 
 def gpus(bench: Bench) -> None:
     recipe = Recipe(source=RandomSource(bench.setting), dtype=bench.setting.dtype)
-    alone = Engine(recipe, device=bench.setting.device)
+    alone = engine(bench, "exact")
     expected = denoised(bench, "1 GPU", alone)
     del alone
     free()

@@ -92,12 +92,37 @@ def test_another_text_or_image_is_another_context(transformer_of, call, contexts
     assert len(contexts) == 4 * 3
 
 
+def test_calls_with_the_same_latents_and_time_start_alike(transformer_of):
+    transformer, plain = transformer_of(), transformer_of()
+    speed.prepare(transformer)
+    attended = []
+    transformer.blocks[0].attn1.to_q.register_forward_hook(lambda *_: attended.append(1))
+    torch.manual_seed(0)
+    latents, other = torch.randn(2, 1, 36, 3, 8, 6)
+    time, later = torch.tensor([900.0]), torch.tensor([100.0])
+
+    def same(tokens, when, text):
+        given = {"hidden_states": tokens, "timestep": when, "encoder_hidden_states": text}
+        given["encoder_hidden_states_image"] = torch.ones(1, 257, 64)
+        with torch.no_grad():
+            made, expected = (each(**given, return_dict=False)[0] for each in (transformer, plain))
+        torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
+
+    with speed.sharing_start(transformer):
+        for tokens, when, times in [(latents, time, 1), (latents, time, 1), (latents, later, 2), (other, later, 3)]:
+            same(tokens, when, torch.randn(1, 512, 32))
+            assert len(attended) == times
+    for times in (4, 5):
+        same(other, later, torch.randn(1, 512, 32))
+        assert len(attended) == times
+
+
 def test_a_change_below_the_threshold_skips_all_blocks_but_the_first(transformer_of, call):
     transformer = transformer_of()
     speed.prepare(transformer)
     expected = call(transformer, seed=1)
     runs = []
-    transformer.blocks[1].attn1.to_qkv.register_forward_hook(lambda *_: runs.append(1))
+    transformer.blocks[1].attn1.to_q.register_forward_hook(lambda *_: runs.append(1))
     with speed.skipping_steps(transformer, threshold=100.0):
         call(transformer, seed=0)
         skipped = call(transformer, seed=1)

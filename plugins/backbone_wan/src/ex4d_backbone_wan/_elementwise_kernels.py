@@ -5,12 +5,13 @@ of two; a row is two of them, since one would leave a third of its lanes without
 """
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ex4d_backbone_wan import elementwise
 from ex4d_backbone_wan.quantised import LARGEST, TINY, Quantised
@@ -77,33 +78,36 @@ def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | Non
     head = 2 if rotary is None else rotary[0].shape[-1]
     if head & (head - 1) or head > min(halves.values()):
         return elementwise.norm_rotate(x, norm, rotary)
-    made = torch.empty(batch, tokens, channels, dtype=x.dtype, device=x.device)
+    x = x.contiguous()
+    made = torch.empty_like(x)
     cos, sin = rotary if rotary is not None else (x, x)
     eps = torch.finfo(x.dtype).eps if norm.eps is None else norm.eps
     with torch.cuda.device_of(x):
         _norm_rotate[(tokens, batch)](
-            x, norm.weight, cos, sin, made, x.stride(0), x.stride(1), channels, eps,
+            x, norm.weight, cos, sin, made, channels, eps,
             ROTATE=rotary is not None, HEAD=head, **halves, num_warps=_WARPS,
         )  # fmt: skip
     return made
 
 
 def attend_context(query: Tensor, context: elementwise.Context) -> Tensor:
-    """See `elementwise.attend_context`; where heads are no power of two from 16 on, that does it."""
+    """See `elementwise.attend_context`; where heads are no power of two from 16 on, or in float32, that does it."""
     batch, tokens, heads, head = query.shape
-    if head & (head - 1) or head < 16:
+    if head & (head - 1) or head < 16 or query.dtype == torch.float32:
         return elementwise.attend_context(query, context)
     query = query.contiguous()
     made = torch.empty_like(query)
     text, image = context[0], context[-1]
+    described = torch.cuda.get_device_capability(query.device)[0] == 9
+    source = partial(_blocks, rows=_KEYS) if described else lambda x: x
     with torch.cuda.device_of(query):
         _attend_context[(triton.cdiv(tokens, _QUERIES), heads, batch)](
             query, text.key, text.value, image.key, image.value, made,
+            *map(source, (text.key, text.value, image.key, image.value)),
             tokens, text.key.shape[1], image.key.shape[1],
             math.log2(text.repeats), math.log2(math.e) / math.sqrt(head),
-            IMAGE=len(context) > 1, HEAD=head, QUERIES=_QUERIES, KEYS=_KEYS,
-            PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
-            num_warps=_WARPS, num_stages=3,
+            IMAGE=len(context) > 1, FULL=image.key.shape[1] % _KEYS == 1, DESCRIBED=described,
+            HEAD=head, QUERIES=_QUERIES, KEYS=_KEYS, num_warps=_WARPS, num_stages=3,
         )  # fmt: skip
     return made.flatten(2)
 
@@ -133,6 +137,11 @@ def _by_batch(value: Tensor | None, x: Tensor) -> tuple[Tensor, int]:
     if value is None:
         return x, 0
     return value, value.stride(0) if value.ndim == 3 and value.shape[0] > 1 else 0
+
+
+def _blocks(x: Tensor, rows: int) -> TensorDescriptor:
+    """Return how Hopper's copy engine finds some rows of one head in [B, M, heads, C / heads]."""
+    return TensorDescriptor.from_tensor(x.flatten(2), [1, rows, x.shape[-1]])
 
 
 def _halves(channels: int) -> dict[str, int]:
@@ -213,12 +222,12 @@ def _turned(value, cos, sin, HEAD: tl.constexpr):
 
 @triton.jit
 def _norm_rotate(
-    x, weight, cos, sin, made, batch_stride, row_stride, channels, eps,
+    x, weight, cos, sin, made, channels, eps,
     ROTATE: tl.constexpr, HEAD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr,
 ):  # fmt: skip
-    row, batch = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
-    x += batch * batch_stride + row * row_stride
-    made += (batch * tl.num_programs(0) + row) * channels
+    token = tl.program_id(0)
+    start = (tl.program_id(1) * tl.num_programs(0) + token).to(tl.int64) * channels
+    x, made = x + start, made + start
     i, j = tl.arange(0, FIRST), FIRST + tl.arange(0, SECOND)
     in_i, in_j = i < channels, j < channels
     a, b = _load(x, i, in_i), _load(x, j, in_j)
@@ -226,7 +235,7 @@ def _norm_rotate(
     a, b = a * steady * _load(weight, i, in_i), b * steady * _load(weight, j, in_j)
     if ROTATE:
         # Both of a pair have the same angle, and so have all heads.
-        pair = row * HEAD + 2 * tl.arange(0, HEAD // 2)
+        pair = token * HEAD + 2 * tl.arange(0, HEAD // 2)
         turn_cos, turn_sin = tl.load(cos + pair)[None, :], tl.load(sin + pair)[None, :]
         a, b = _turned(a, turn_cos, turn_sin, HEAD), _turned(b, turn_cos, turn_sin, HEAD)
     tl.store(made + i, a.to(made.dtype.element_ty), mask=in_i)
@@ -234,25 +243,45 @@ def _norm_rotate(
 
 
 @triton.jit
-def _seen(query, key, value, stride, tokens, last, scale, KEYS: tl.constexpr, PRECISION: tl.constexpr):
-    """Return the softmax's mean of values [queries, HEAD], block by block (Milakov and Gimelshein 2018, 1805.02867)."""
+def _rows(
+    source, batch, start, column, tokens, stride, ROWS: tl.constexpr, HEAD: tl.constexpr, DESCRIBED: tl.constexpr
+):  # fmt: skip
+    """Return some rows of one head, 0 after the last token; Hopper's copy engine brings what a descriptor names."""
+    if DESCRIBED:
+        rows = source.load([batch.to(tl.int32), start, column]).reshape([ROWS, HEAD])
+    else:
+        row, channel = start + tl.arange(0, ROWS), tl.arange(0, HEAD)
+        place = (batch * tokens + row[:, None]) * stride + column + channel[None, :]
+        rows = tl.load(source + place, mask=(row < tokens)[:, None], other=0)
+    return rows
+
+
+@triton.jit
+def _seen(
+    query, key, value, keys_of, values_of, batch, column, stride, tokens, last, scale,
+    KEYS: tl.constexpr, FULL: tl.constexpr, DESCRIBED: tl.constexpr,
+):  # fmt: skip
+    """Return the softmax's mean of values [queries, HEAD], block by block (Milakov and Gimelshein 2018, 1805.02867).
+
+    It starts from the last token, which may count more than once; the image's others, 256, then fill their blocks.
+    """
     rows: tl.constexpr = query.shape[0]
     head: tl.constexpr = query.shape[1]
-    channel = tl.arange(0, head)
-    most = tl.full([rows], float("-inf"), tl.float32)
-    total = tl.zeros([rows], tl.float32)
-    seen = tl.zeros([rows, head], tl.float32)
-    for start in range(0, tokens, KEYS):
-        token = start + tl.arange(0, KEYS)
-        inside = token < tokens
-        place = token[:, None] * stride + channel[None, :]
-        keys = tl.load(key + place, mask=inside[:, None], other=0)
-        score = tl.dot(query, tl.trans(keys), input_precision=PRECISION) * scale
-        score = tl.where(inside[None, :], score + tl.where(token == tokens - 1, last, 0.0)[None, :], float("-inf"))
-        now = tl.maximum(most, tl.max(score, 1))
-        weight, fade = tl.exp2(score - now[:, None]), tl.exp2(most - now)
-        values = tl.load(value + place, mask=inside[:, None], other=0)
-        seen = tl.dot(weight.to(values.dtype), values, seen * fade[:, None], input_precision=PRECISION)
+    final = (batch * tokens + tokens - 1) * stride + column + tl.arange(0, head)
+    product = query.to(tl.float32) * tl.load(key + final).to(tl.float32)[None, :]
+    most = tl.sum(product, 1) * scale + last
+    total = tl.full([rows], 1.0, tl.float32)
+    seen = tl.zeros([rows, head], tl.float32) + tl.load(value + final).to(tl.float32)[None, :]
+    for start in range(0, tokens - 1, KEYS):
+        keys = _rows(keys_of, batch, start, column, tokens, stride, KEYS, head, DESCRIBED)
+        score = tl.dot(query, tl.trans(keys))
+        if not FULL:
+            inside = start + tl.arange(0, KEYS) < tokens - 1
+            score = tl.where(inside[None, :], score, float("-inf"))
+        now = tl.maximum(most, tl.max(score, 1) * scale)
+        weight, fade = tl.exp2(score * scale - now[:, None]), tl.exp2(most - now)
+        values = _rows(values_of, batch, start, column, tokens, stride, KEYS, head, DESCRIBED)
+        seen = tl.dot(weight.to(values.dtype), values, seen * fade[:, None])
         total = total * fade + tl.sum(weight, 1)
         most = now
     return seen / total[:, None]
@@ -260,21 +289,27 @@ def _seen(query, key, value, stride, tokens, last, scale, KEYS: tl.constexpr, PR
 
 @triton.jit(do_not_specialize=["text_tokens", "image_tokens", "last"])
 def _attend_context(
-    query, text_key, text_value, image_key, image_value, made, tokens, text_tokens, image_tokens, last, scale,
-    IMAGE: tl.constexpr, HEAD: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
+    query, text_key, text_value, image_key, image_value, made, text_keys, text_values, image_keys, image_values,
+    tokens, text_tokens, image_tokens, last, scale,
+    IMAGE: tl.constexpr, FULL: tl.constexpr, DESCRIBED: tl.constexpr,
+    HEAD: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
-    head, batch = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    column, batch = tl.program_id(1) * HEAD, tl.program_id(2).to(tl.int64)
     stride = tl.num_programs(1) * HEAD
-    token = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
-    inside = (token < tokens)[:, None]
-    place = (batch * tokens + token[:, None]) * stride + head * HEAD + tl.arange(0, HEAD)[None, :]
-    asked = tl.load(query + place, mask=inside, other=0)
-    of_text, of_image = batch * text_tokens * stride + head * HEAD, batch * image_tokens * stride + head * HEAD
-    seen = _seen(asked, text_key + of_text, text_value + of_text, stride, text_tokens, last, scale, KEYS, PRECISION)
+    start = tl.program_id(0) * QUERIES
+    asked = _rows(query, batch, start, column, tokens, stride, QUERIES, HEAD, False)
+    seen = _seen(
+        asked, text_key, text_value, text_keys, text_values, batch, column, stride, text_tokens, last, scale,
+        KEYS, False, DESCRIBED,
+    )  # fmt: skip
     if IMAGE:
-        key, value = image_key + of_image, image_value + of_image
-        seen += _seen(asked, key, value, stride, image_tokens, 0.0, scale, KEYS, PRECISION)
-    tl.store(made + place, seen.to(made.dtype.element_ty), mask=inside)
+        seen += _seen(
+            asked, image_key, image_value, image_keys, image_values, batch, column, stride, image_tokens, 0.0, scale,
+            KEYS, FULL, DESCRIBED,
+        )  # fmt: skip
+    row = start + tl.arange(0, QUERIES)
+    place = (batch * tokens + row[:, None]) * stride + column + tl.arange(0, HEAD)[None, :]
+    tl.store(made + place, seen.to(made.dtype.element_ty), mask=(row < tokens)[:, None])
 
 
 @triton.jit

@@ -1,9 +1,8 @@
 """A block of Wan's transformer, computed with fewer passes over memory than diffusers' own forward.
 
-What is computed is the same: norms, modulation and gates run in float32 between the products. What differs: queries,
-keys and values come from one product; everything between two products is one kernel; the keys and values of the
-text and the image, which are the same at every step, are made once for a context; and the token that a prompt is filled
-up with to 512 is there once, with its weight.
+What is computed is the same: norms, modulation and gates run in float32 between the products. What differs: what
+lies between two products is one kernel; the keys and values of the text and the image, which are the same at every
+step, are made once for a context; and the token that a prompt is filled up with to 512 is there once, with its weight.
 """
 
 from __future__ import annotations
@@ -14,21 +13,16 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ex4d_backbone_wan.attention import SharedTokens, attend
 from ex4d_backbone_wan.elementwise import Context, ContextPart
 from ex4d_backbone_wan.quantised import Quantised, QuantisedLinear
 
 TEXT_TOKENS = 512
 """Length of the text's part of the context, the last; the image's comes before it."""
 
-_BACKENDS = [
-    SDPBackend.CUDNN_ATTENTION,
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-    SDPBackend.MATH,
-]
-"""Fastest first: at 13,312 tokens on an H200 cuDNN does twice what flash attention does."""
+AmongTokens = tuple[Tensor, Tensor | Quantised]
+"""Tokens after they have attended to each other, and the same normalised; nothing of the prompt is in them yet."""
 
 
 def fused_forward(
@@ -43,7 +37,7 @@ def fused_forward(
     """Return what `WanTransformerBlock.forward` returns, [B, N, C].
 
     Args:
-        block: diffusers' WanTransformerBlock with fused projections.
+        block: diffusers' WanTransformerBlock.
         keep: returns the keys and values of an attention layer for a context.
         operations: `elementwise` or its twin.
         hidden_states: tokens [B, N, C].
@@ -53,11 +47,18 @@ def fused_forward(
     """
     modulation = (block.scale_shift_table + temb.float()).chunk(6, dim=1)
     shift, scale, gate, inner_shift, inner_scale, inner_gate = modulation
-    float8 = isinstance(block.attn1.to_qkv, QuantisedLinear)
-    x, normed = operations.add_norm(hidden_states, 1 + scale, shift, eps=block.norm1.eps, float8=float8)
-    attended = _self_attention(block.attn1, normed, rotary_emb, operations)
-    norm = block.norm2
-    x, normed = operations.add_norm(x, norm.weight, norm.bias, added=attended, gate=gate, eps=norm.eps, float8=float8)
+    float8 = isinstance(block.attn1.to_q, QuantisedLinear)
+
+    def among_tokens() -> AmongTokens:
+        x, normed = operations.add_norm(hidden_states, 1 + scale, shift, eps=block.norm1.eps, float8=float8)
+        added, norm = _self_attention(block.attn1, normed, rotary_emb, operations), block.norm2
+        made: AmongTokens = operations.add_norm(
+            x, norm.weight, norm.bias, added=added, gate=gate, eps=norm.eps, float8=float8
+        )
+        return made
+
+    kept = getattr(block, "kept", None)
+    x, normed = among_tokens() if kept is None else kept.once(among_tokens)
     attended = _cross_attention(block.attn2, normed, keep(block.attn2, encoder_hidden_states), operations)
     x, normed = operations.add_norm(x, 1 + inner_scale, inner_shift, added=attended, eps=block.norm3.eps, float8=float8)
     made: Tensor = operations.add_gated(x, _feed_forward(block.ffn.net, normed, operations), inner_gate)
@@ -100,15 +101,21 @@ def _linear(linear: nn.Linear, x: Tensor) -> Tensor:
 
 
 def _self_attention(attn: Any, x: Tensor | Quantised, rotary: tuple[Tensor, Tensor], operations: ModuleType) -> Tensor:
-    query, key, value = attn.to_qkv(x).chunk(3, dim=-1)
-    query = operations.norm_rotate(query, attn.norm_q, rotary)
-    key = operations.norm_rotate(key, attn.norm_k, rotary)
-    query, key, value = (_by_head(attn, each) for each in (query, key, value))
-    if attn.processor._parallel_config is None:
-        attended = attend(query, key, value)
-    else:
-        attended = _attend_together(attn.processor, query, key, value)
-    return _project(attn.to_out[0], attended, operations)
+    shared: SharedTokens | None = getattr(attn, "shared", None)
+    begin = _here if shared is None else shared.all_tokens
+    # Values first: they travel to other GPUs while queries and keys are made.
+    value = begin(_by_head(attn, attn.to_v(x)))
+    query = begin(_by_head(attn, operations.norm_rotate(attn.to_q(x), attn.norm_q, rotary)))
+    key = begin(_by_head(attn, operations.norm_rotate(attn.to_k(x), attn.norm_k, rotary)))
+    attended = attend(query(), key(), value())
+    if shared is not None:
+        attended = shared.own_tokens(attended)
+    return _project(attn.to_out[0], attended.flatten(2), operations)
+
+
+def _here(x: Tensor) -> Callable[[], Tensor]:
+    """Return what `SharedTokens.all_tokens` does where all tokens are here."""
+    return lambda: x
 
 
 def _cross_attention(attn: Any, x: Tensor | Quantised, context: Context, operations: ModuleType) -> Tensor:
@@ -126,21 +133,3 @@ def _feed_forward(net: Any, x: Tensor | Quantised, operations: ModuleType) -> Te
 def _project(linear: nn.Module, x: Tensor, operations: ModuleType) -> Tensor:
     ready = operations.quantise(x) if isinstance(linear, QuantisedLinear) else x
     return linear(ready)  # type: ignore[no-any-return]
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return what each query sees, [B, N, C], of queries [B, N, heads, D] and keys and values [B, M, heads, D]."""
-    query, key, value = (each.transpose(1, 2) for each in (query, key, value))
-    with sdpa_kernel(_BACKENDS, set_priority=True):
-        seen = functional.scaled_dot_product_attention(query, key, value)
-    return seen.transpose(1, 2).flatten(2)
-
-
-def _attend_together(processor: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return what `attend` does where each process has some of the tokens."""
-    from diffusers.models.attention_dispatch import dispatch_attention_fn
-
-    seen = dispatch_attention_fn(
-        query, key, value, backend=processor._attention_backend, parallel_config=processor._parallel_config
-    )
-    return seen.flatten(2)  # type: ignore[no-any-return]

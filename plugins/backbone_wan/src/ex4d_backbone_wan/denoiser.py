@@ -189,10 +189,13 @@ class LocalDenoiser:
         told = conditioning.to(self._device, self._dtype)
         calls = self._calls(told, guidance)
         times = schedule.timesteps.to(self._device)
+        members = len(calls[0].text)
 
         def velocity(noisy: Tensor, step: int) -> Tensor:
             seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
-            return guided([self._predict(call, seen, times[step]) for call in calls], guidance)
+            # The same tensors for each call: what is made of them alone is then made once.
+            seen, time = seen.expand(members, -1, -1, -1, -1), times[step].expand(members)
+            return guided([self._predict(call, seen, time) for call in calls], guidance)
 
         with torch.no_grad(), self._around(), camera_tokens(self._transformer, told.camera):
             return integrate(
@@ -213,12 +216,11 @@ class LocalDenoiser:
         return [_Call("both", torch.cat([told.text, told.negative_text]), image)]
 
     def _predict(self, call: _Call, seen: Tensor, time: Tensor) -> Tensor:
-        count = len(call.text)
         # The name keeps apart what caches remember of the two halves.
         with self._transformer.cache_context(call.name):
             (predicted,) = self._transformer(
-                hidden_states=seen.expand(count, -1, -1, -1, -1),
-                timestep=time.expand(count),
+                hidden_states=seen,
+                timestep=time,
                 encoder_hidden_states=call.text,
                 encoder_hidden_states_image=call.image,
                 return_dict=False,

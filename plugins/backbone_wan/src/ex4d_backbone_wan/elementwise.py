@@ -76,7 +76,7 @@ def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | Non
     """Return queries or keys with all heads normalised together, and each turned by its token's place.
 
     Args:
-        x: [B, N, C]; rows may lie apart.
+        x: [B, N, C].
         norm: over C.
         rotary: cosines and sines [1, N, 1, C / heads], each twice; the turn is left out if they are.
     """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -169,8 +170,14 @@ class Engine:
             device=self._device,
             dtype=self._recipe.dtype,
             batch_guidance=batched,
-            around=self._skipping,
+            around=self._skipping if batched else self._sharing,
         )
+
+    @contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """Both halves of the guidance start alike."""
+        with self._skipping(), speed.sharing_start(self._transformer):
+            yield
 
     def _skipping(self) -> AbstractContextManager[None]:
         if self._recipe.speed == "exact" or not self._recipe.step_cache:

@@ -21,6 +21,7 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor, distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from ex4d_backbone_wan.attention import SharedTokens
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.engine import Engine, Recipe
 from ex4d_core.errors import InvalidInput
@@ -231,13 +232,13 @@ def agree(transformer: Any, group: Any) -> None:
 
 
 def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
-    """Have each process of a mesh compute some of the tokens, by diffusers' Ulysses (arXiv 2309.14509).
+    """Have each process of a mesh compute some of the tokens; diffusers gives them out and gathers what comes of them.
 
     Args:
         transformer: on its device.
         mesh: has the dimensions "ring", of size 1, and "ulysses".
     """
-    from diffusers import ContextParallelConfig, ParallelConfig
+    from diffusers import ContextParallelConfig
     from diffusers.hooks import apply_context_parallel
 
     # diffusers uses what the newest torch deprecates.
@@ -245,10 +246,8 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     config = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
     # What `transformer.enable_parallelism` does, which fails on a machine without any GPU.
     config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
-    if mesh.device_type == "cuda":
-        transformer.set_attention_backend("_native_cudnn")
     for block in transformer.blocks:
-        block.attn1.processor._parallel_config = ParallelConfig(context_parallel_config=config)
+        block.attn1.shared = SharedTokens(mesh["ulysses"].get_group())
     apply_context_parallel(transformer, config, {name: transformer._cp_plan[name] for name in ("rope", "proj_out")})
     # The plan's own way for the first block would come between what skips steps and the block.
     number, count = mesh["ulysses"].get_local_rank(), mesh["ulysses"].size()

@@ -6,7 +6,7 @@ It is for inference: nothing here has gradients, and nothing is undone. Load, me
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ex4d_backbone_wan.blocks import context_keys_values, fused_forward
+from ex4d_backbone_wan.blocks import AmongTokens, context_keys_values, fused_forward
 from ex4d_backbone_wan.elementwise import Context, operations
 from ex4d_backbone_wan.quantised import QuantisedLinear
 from ex4d_core.errors import InvalidInput
@@ -45,7 +45,6 @@ def prepare(
         _check_float8(transformer, device)
     context = KeptContext(transformer)
     for block in transformer.blocks:
-        _fuse(block.attn1)
         if speed == "fast":
             _quantise(block, device)
         block.forward = partial(_forward, block, context)
@@ -67,6 +66,29 @@ def skipping_steps(transformer: Any, *, threshold: float) -> Iterator[None]:
         yield
     finally:
         transformer.disable_cache()
+
+
+@contextmanager
+def sharing_start(transformer: Any) -> Iterator[None]:
+    """Make what the first block does before it looks at the prompt once for calls with the same latents and time.
+
+    Both halves of the guidance are such calls; the same tensor objects must come.
+
+    Args:
+        transformer: prepared; it must be called with names for its arguments.
+    """
+    start, block = KeptStart(), transformer.blocks[0]
+    hooks = (
+        transformer.register_forward_pre_hook(start.begin, with_kwargs=True),
+        transformer.register_forward_hook(start.end, always_call=True),
+    )
+    block.kept = start
+    try:
+        yield
+    finally:
+        del block.kept
+        for hook in hooks:
+            hook.remove()
 
 
 class KeptContext:
@@ -103,28 +125,46 @@ class KeptContext:
         self._now = None
 
 
+class KeptStart:
+    """What the first block makes of the tokens before it looks at the prompt, kept while their latents live."""
+
+    def __init__(self) -> None:
+        self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._now: list[AmongTokens] | None = None
+
+    def once(self, make: Callable[[], AmongTokens]) -> AmongTokens:
+        """Return what a function makes of the tokens of the call that is under way."""
+        if self._now is None:
+            return make()
+        if not self._now:
+            self._now.append(make())
+        return self._now[0]
+
+    def begin(self, transformer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """See what a call is about."""
+        latents, time = kwargs["hidden_states"], kwargs["timestep"]
+        time_then, kept = self._kept.get(latents, (None, None))  # type: ignore[no-untyped-call]
+        if kept is None or time_then() is not time:
+            kept = []
+            self._kept[latents] = (weakref.ref(time), kept)
+        self._now = kept
+
+    def end(self, *_: Any) -> None:
+        """Forget what the call was about."""
+        self._now = None
+
+
 def _forward(block: Any, context: KeptContext, *args: Any, **kwargs: Any) -> Tensor:
     tokens = args[0] if args else kwargs["hidden_states"]
     return fused_forward(block, context.keys_values, operations(tokens.device), *args, **kwargs)
 
 
-def _fuse(attn: Any) -> None:
-    """Put the three projections of a self attention into one, `to_qkv`, which takes their place."""
-    parts = (attn.to_q, attn.to_k, attn.to_v)
-    fused = nn.Linear(1, 1, device="meta")
-    fused.in_features, fused.out_features = parts[0].in_features, sum(part.out_features for part in parts)
-    fused.weight = nn.Parameter(torch.cat([part.weight.data for part in parts]), requires_grad=False)
-    fused.bias = nn.Parameter(torch.cat([part.bias.data for part in parts]), requires_grad=False)
-    attn.to_qkv = fused
-    attn.to_q = attn.to_k = attn.to_v = None
-    attn.fused_projections = True
-
-
 def _quantise(block: Any, device: torch.device) -> None:
     quantised = partial(QuantisedLinear, device=device)
-    block.attn1.to_qkv = quantised(block.attn1.to_qkv)
-    block.attn2.to_q = quantised(block.attn2.to_q)
+    block.attn1.to_k = quantised(block.attn1.to_k)
+    block.attn1.to_v = quantised(block.attn1.to_v)
     for attn in (block.attn1, block.attn2):
+        attn.to_q = quantised(attn.to_q)
         attn.to_out[0] = quantised(attn.to_out[0])
     block.ffn.net[0].proj = quantised(block.ffn.net[0].proj)
     block.ffn.net[2] = quantised(block.ffn.net[2])
