@@ -71,45 +71,45 @@ def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
     return made
 
 
-def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
+def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> Tensor:
     """See `elementwise.norm_rotate`; where heads are no power of two, that does it."""
     batch, tokens, channels = x.shape
-    halves = _halves(channels)
-    head = 2 if rotary is None else rotary[0].shape[-1]
+    halves, head = _halves(channels), rotary[0].shape[-1]
     if head & (head - 1) or head > min(halves.values()):
         return elementwise.norm_rotate(x, norm, rotary)
     x = x.contiguous()
     made = torch.empty_like(x)
-    cos, sin = rotary if rotary is not None else (x, x)
     eps = torch.finfo(x.dtype).eps if norm.eps is None else norm.eps
     with torch.cuda.device_of(x):
         _norm_rotate[(tokens, batch)](
-            x, norm.weight, cos, sin, made, channels, eps,
-            ROTATE=rotary is not None, HEAD=head, **halves, num_warps=_WARPS,
+            x, norm.weight, *rotary, made, channels, eps, HEAD=head, **halves, num_warps=_WARPS
         )  # fmt: skip
     return made
 
 
-def attend_context(query: Tensor, context: elementwise.Context) -> Tensor:
+def attend_context(query: Tensor, context: elementwise.Context, *, eps: float) -> Tensor:
     """See `elementwise.attend_context`; where heads are no power of two from 16 on, or in float32, that does it."""
-    batch, tokens, heads, head = query.shape
+    batch, tokens, channels = query.shape
+    text, image = context[0], context[-1]
+    heads, head = text.key.shape[2:]
     if head & (head - 1) or head < 16 or query.dtype == torch.float32:
-        return elementwise.attend_context(query, context)
+        return elementwise.attend_context(query, context, eps=eps)
     query = query.contiguous()
     made = torch.empty_like(query)
-    text, image = context[0], context[-1]
+    factors = torch.empty(batch, tokens, dtype=torch.float32, device=query.device)
     described = torch.cuda.get_device_capability(query.device)[0] == 9
     source = partial(_blocks, rows=_KEYS) if described else lambda x: x
     with torch.cuda.device_of(query):
+        _steady[(batch * tokens,)](query, factors, channels, eps, **_halves(channels), num_warps=_WARPS)
         _attend_context[(triton.cdiv(tokens, _QUERIES), heads, batch)](
-            query, text.key, text.value, image.key, image.value, made,
+            query, factors, text.key, text.value, image.key, image.value, made,
             *map(source, (text.key, text.value, image.key, image.value)),
             tokens, text.key.shape[1], image.key.shape[1],
             math.log2(text.repeats), math.log2(math.e) / math.sqrt(head),
             IMAGE=len(context) > 1, FULL=image.key.shape[1] % _KEYS == 1, DESCRIBED=described,
             HEAD=head, QUERIES=_QUERIES, KEYS=_KEYS, num_warps=_WARPS, num_stages=3,
         )  # fmt: skip
-    return made.flatten(2)
+    return made
 
 
 def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:
@@ -222,8 +222,7 @@ def _turned(value, cos, sin, HEAD: tl.constexpr):
 
 @triton.jit
 def _norm_rotate(
-    x, weight, cos, sin, made, channels, eps,
-    ROTATE: tl.constexpr, HEAD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr,
+    x, weight, cos, sin, made, channels, eps, HEAD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr
 ):  # fmt: skip
     token = tl.program_id(0)
     start = (tl.program_id(1) * tl.num_programs(0) + token).to(tl.int64) * channels
@@ -233,13 +232,22 @@ def _norm_rotate(
     a, b = _load(x, i, in_i), _load(x, j, in_j)
     steady = tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / channels + eps)
     a, b = a * steady * _load(weight, i, in_i), b * steady * _load(weight, j, in_j)
-    if ROTATE:
-        # Both of a pair have the same angle, and so have all heads.
-        pair = token * HEAD + 2 * tl.arange(0, HEAD // 2)
-        turn_cos, turn_sin = tl.load(cos + pair)[None, :], tl.load(sin + pair)[None, :]
-        a, b = _turned(a, turn_cos, turn_sin, HEAD), _turned(b, turn_cos, turn_sin, HEAD)
+    # Both of a pair have the same angle, and so have all heads.
+    pair = token * HEAD + 2 * tl.arange(0, HEAD // 2)
+    turn_cos, turn_sin = tl.load(cos + pair)[None, :], tl.load(sin + pair)[None, :]
+    a, b = _turned(a, turn_cos, turn_sin, HEAD), _turned(b, turn_cos, turn_sin, HEAD)
     tl.store(made + i, a.to(made.dtype.element_ty), mask=in_i)
     tl.store(made + j, b.to(made.dtype.element_ty), mask=in_j)
+
+
+@triton.jit
+def _steady(x, factors, channels, eps, FIRST: tl.constexpr, SECOND: tl.constexpr):
+    """Say what a row is multiplied with to have a mean square of 1."""
+    row = tl.program_id(0)
+    i, j = tl.arange(0, FIRST), FIRST + tl.arange(0, SECOND)
+    x += row.to(tl.int64) * channels
+    a, b = _load(x, i, i < channels), _load(x, j, j < channels)
+    tl.store(factors + row, tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / channels + eps))
 
 
 @triton.jit
@@ -263,7 +271,8 @@ def _seen(
 ):  # fmt: skip
     """Return the softmax's mean of values [queries, HEAD], block by block (Milakov and Gimelshein 2018, 1805.02867).
 
-    It starts from the last token, which may count more than once; the image's others, 256, then fill their blocks.
+    Each query has a scale. The last token comes first, as it may count more than once; the image's other 256 then fill
+    their blocks.
     """
     rows: tl.constexpr = query.shape[0]
     head: tl.constexpr = query.shape[1]
@@ -279,7 +288,7 @@ def _seen(
             inside = start + tl.arange(0, KEYS) < tokens - 1
             score = tl.where(inside[None, :], score, float("-inf"))
         now = tl.maximum(most, tl.max(score, 1) * scale)
-        weight, fade = tl.exp2(score * scale - now[:, None]), tl.exp2(most - now)
+        weight, fade = tl.exp2(score * scale[:, None] - now[:, None]), tl.exp2(most - now)
         values = _rows(values_of, batch, start, column, tokens, stride, KEYS, head, DESCRIBED)
         seen = tl.dot(weight.to(values.dtype), values, seen * fade[:, None])
         total = total * fade + tl.sum(weight, 1)
@@ -289,15 +298,17 @@ def _seen(
 
 @triton.jit(do_not_specialize=["text_tokens", "image_tokens", "last"])
 def _attend_context(
-    query, text_key, text_value, image_key, image_value, made, text_keys, text_values, image_keys, image_values,
-    tokens, text_tokens, image_tokens, last, scale,
+    query, factors, text_key, text_value, image_key, image_value, made,
+    text_keys, text_values, image_keys, image_values, tokens, text_tokens, image_tokens, last, scale,
     IMAGE: tl.constexpr, FULL: tl.constexpr, DESCRIBED: tl.constexpr,
     HEAD: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     column, batch = tl.program_id(1) * HEAD, tl.program_id(2).to(tl.int64)
     stride = tl.num_programs(1) * HEAD
     start = tl.program_id(0) * QUERIES
+    row = start + tl.arange(0, QUERIES)
     asked = _rows(query, batch, start, column, tokens, stride, QUERIES, HEAD, False)
+    scale *= tl.load(factors + batch * tokens + row, mask=row < tokens, other=1)
     seen = _seen(
         asked, text_key, text_value, text_keys, text_values, batch, column, stride, text_tokens, last, scale,
         KEYS, False, DESCRIBED,
@@ -307,7 +318,6 @@ def _attend_context(
             asked, image_key, image_value, image_keys, image_values, batch, column, stride, image_tokens, 0.0, scale,
             KEYS, FULL, DESCRIBED,
         )  # fmt: skip
-    row = start + tl.arange(0, QUERIES)
     place = (batch * tokens + row[:, None]) * stride + column + tl.arange(0, HEAD)[None, :]
     tl.store(made + place, seen.to(made.dtype.element_ty), mask=(row < tokens)[:, None])
 

@@ -45,6 +45,7 @@ def flash_attention(device: torch.device) -> Callable[..., Tensor] | None:
         from flash_attn.cute import flash_attn_func
     except ImportError:
         return None
+    warnings.filterwarnings("ignore", "Argument .* cannot be converted to a JitArgument", UserWarning)
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         with torch.cuda.device(query.device):

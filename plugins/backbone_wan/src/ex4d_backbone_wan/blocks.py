@@ -21,8 +21,8 @@ from ex4d_backbone_wan.quantised import Quantised, QuantisedLinear
 TEXT_TOKENS = 512
 """Length of the text's part of the context, the last; the image's comes before it."""
 
-AmongTokens = tuple[Tensor, Tensor | Quantised]
-"""Tokens after they have attended to each other, and the same normalised; nothing of the prompt is in them yet."""
+AmongTokens = tuple[Tensor, Tensor]
+"""Tokens after they have attended to each other, and what they ask of the prompt; nothing of it is in them yet."""
 
 
 def fused_forward(
@@ -52,14 +52,12 @@ def fused_forward(
     def among_tokens() -> AmongTokens:
         x, normed = operations.add_norm(hidden_states, 1 + scale, shift, eps=block.norm1.eps, float8=float8)
         added, norm = _self_attention(block.attn1, normed, rotary_emb, operations), block.norm2
-        made: AmongTokens = operations.add_norm(
-            x, norm.weight, norm.bias, added=added, gate=gate, eps=norm.eps, float8=float8
-        )
-        return made
+        x, normed = operations.add_norm(x, norm.weight, norm.bias, added=added, gate=gate, eps=norm.eps, float8=float8)
+        return x, block.attn2.to_q(normed)
 
     kept = getattr(block, "kept", None)
-    x, normed = among_tokens() if kept is None else kept.once(among_tokens)
-    attended = _cross_attention(block.attn2, normed, keep(block.attn2, encoder_hidden_states), operations)
+    x, query = among_tokens() if kept is None else kept.once(among_tokens)
+    attended = _cross_attention(block.attn2, query, keep(block.attn2, encoder_hidden_states), operations)
     x, normed = operations.add_norm(x, 1 + inner_scale, inner_shift, added=attended, eps=block.norm3.eps, float8=float8)
     made: Tensor = operations.add_gated(x, _feed_forward(block.ffn.net, normed, operations), inner_gate)
     return made
@@ -83,9 +81,12 @@ def _without_repeats(tokens: Tensor) -> tuple[Tensor, int]:
 
 
 def _keys_values(
-    attn: Any, to_key: nn.Linear, to_value: nn.Linear, norm: nn.Module, context: Tensor
+    attn: Any, to_key: nn.Linear, to_value: nn.Linear, norm: nn.RMSNorm, context: Tensor
 ) -> tuple[Tensor, Tensor]:
-    key, value = norm(_linear(to_key, context)), _linear(to_value, context)
+    key, value = _linear(to_key, context), _linear(to_value, context)
+    # Queries come without the weights of their norm: a product with keys is the same if these have them.
+    weight = norm.weight.float() * attn.norm_q.weight.float()
+    key = functional.rms_norm(key.float(), list(weight.shape), weight, norm.eps).type_as(key)
     return _by_head(attn, key), _by_head(attn, value)
 
 
@@ -118,9 +119,8 @@ def _here(x: Tensor) -> Callable[[], Tensor]:
     return lambda: x
 
 
-def _cross_attention(attn: Any, x: Tensor | Quantised, context: Context, operations: ModuleType) -> Tensor:
-    query = _by_head(attn, operations.norm_rotate(attn.to_q(x), attn.norm_q))
-    return _project(attn.to_out[0], operations.attend_context(query, context), operations)
+def _cross_attention(attn: Any, query: Tensor, context: Context, operations: ModuleType) -> Tensor:
+    return _project(attn.to_out[0], operations.attend_context(query, context, eps=attn.norm_q.eps), operations)
 
 
 def _feed_forward(net: Any, x: Tensor | Quantised, operations: ModuleType) -> Tensor:

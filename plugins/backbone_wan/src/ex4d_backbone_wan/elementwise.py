@@ -18,7 +18,7 @@ class ContextPart(NamedTuple):
     """Keys and values of the text, or of the image."""
 
     key: Tensor
-    """[B, M, heads, C / heads]."""
+    """[B, M, heads, C / heads], times the weights of the queries' norm."""
     value: Tensor
     """Likewise."""
     repeats: int = 1
@@ -72,31 +72,32 @@ def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
     return (x.float() + added.float() * gate).type_as(x)
 
 
-def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
+def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> Tensor:
     """Return queries or keys with all heads normalised together, and each turned by its token's place.
 
     Args:
         x: [B, N, C].
         norm: over C.
-        rotary: cosines and sines [1, N, 1, C / heads], each twice; the turn is left out if they are.
+        rotary: cosines and sines [1, N, 1, C / heads], each twice.
     """
     x = norm(x)
-    if rotary is None:
-        return x
     cos, sin = (each[..., ::2].float() for each in rotary)
     first, second = x.view(*x.shape[:-1], -1, cos.shape[-1], 2).unbind(-1)
     turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1)
     return turned.flatten(-3).type_as(x)
 
 
-def attend_context(query: Tensor, context: Context) -> Tensor:
+def attend_context(query: Tensor, context: Context, *, eps: float) -> Tensor:
     """Return what each query sees of the text and of the image, summed, [B, N, C].
 
     Args:
-        query: [B, N, heads, C / heads].
+        query: [B, N, C]; it is normalised with all heads together.
         context: of the same batch.
+        eps: is added to the mean square.
     """
-    return torch.stack([_seen(query, part) for part in context]).sum(0)
+    normed = functional.rms_norm(query.float(), query.shape[-1:], eps=eps).type_as(query)
+    normed = normed.view(*query.shape[:2], *context[0].key.shape[2:])
+    return torch.stack([_seen(normed, part) for part in context]).sum(0)
 
 
 def _seen(query: Tensor, part: ContextPart) -> Tensor:
