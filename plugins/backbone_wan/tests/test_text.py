@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ex4d_backbone_wan.text import LENGTH, cache_folder, clean, embed, embeddings, keep_embeddings
+from ex4d_backbone_wan.cache import cache_folder
+from ex4d_backbone_wan.text import LENGTH, clean, embed, embeddings, keep_embeddings
 from ex4d_core.errors import OutputFailed
 
 pytest.importorskip("transformers")
@@ -119,7 +120,7 @@ def test_what_must_be_kept_and_cannot_be_is_an_error(embedded, tmp_path):
 
 def test_embeddings_are_kept_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "ex4d" / "prompts"
+    assert cache_folder("prompts") == tmp_path / "ex4d" / "prompts"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "ex4d" / "prompts"
+    assert cache_folder("prompts") == tmp_path / ".cache" / "ex4d" / "prompts"

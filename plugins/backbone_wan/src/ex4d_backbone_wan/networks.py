@@ -12,6 +12,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from ex4d_backbone_wan.cache import cache_folder
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
 from ex4d_backbone_wan.denoiser import Denoiser
 from ex4d_backbone_wan.engine import Recipe, make_denoiser
@@ -24,7 +25,7 @@ from ex4d_backbone_wan.loading import (
 )
 from ex4d_backbone_wan.memory import in_pieces
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.text import cache_folder, embeddings, keep_embeddings
+from ex4d_backbone_wan.text import embeddings, keep_embeddings
 from ex4d_backbone_wan.weights import Checkpoint, Part, locate
 from ex4d_core.progress import Progress, silent
 
@@ -130,7 +131,7 @@ class Networks:
             folder: where embeddings are kept and found again, by default with those of all runs of this user.
         """
         try:
-            return embeddings(prompts, folder=folder or cache_folder(), **self._text_settings())
+            return embeddings(prompts, folder=folder or cache_folder("prompts"), **self._text_settings())
         finally:
             self._forget_text_encoder()
 

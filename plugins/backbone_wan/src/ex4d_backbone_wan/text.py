@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import html
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,12 +22,6 @@ from ex4d_core.progress import Progress, silent, track
 
 LENGTH = 512
 """Tokens that the transformer is told; fewer would be taken for a part of the image's."""
-
-
-def cache_folder() -> Path:
-    """Return where embeddings are kept: `ex4d/prompts` in XDG_CACHE_HOME, which is ~/.cache unless it is set."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "ex4d" / "prompts"
 
 
 def embeddings(
