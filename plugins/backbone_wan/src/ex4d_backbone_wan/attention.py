@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ex4d_backbone_wan.cache import cache_folder
+from ex4d_backbone_wan.layouts import HEAD_DIM
 
 _BACKENDS = [
     SDPBackend.CUDNN_ATTENTION,
@@ -27,10 +28,9 @@ _BACKENDS = [
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Return what each query sees, of queries [B, N, heads, D] and keys and values [B, M, heads, D], as queries are."""
-    if query.dtype in (torch.bfloat16, torch.float16):
-        flash = flash_attention(query.device)
-        if flash is not None:
-            return flash(query, key, value)
+    flash = flash_attention(query.device)
+    if flash is not None and query.dtype == torch.bfloat16 and query.shape[-1] == HEAD_DIM:
+        return flash(query, key, value)
     query, key, value = (each.transpose(1, 2) for each in (query, key, value))
     with sdpa_kernel(_BACKENDS, set_priority=True):
         return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
@@ -40,28 +40,32 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def flash_attention(device: torch.device) -> Callable[..., Tensor] | None:
     """Return FlashAttention 4 where `flash-attn-4` is installed and the GPU is a Hopper: 10 % faster than cuDNN there.
 
-    It takes what `attend` takes in 16 bits and compiles once in a machine's life. On other GPUs it was not measured.
+    It takes Wan's heads in bfloat16 and compiles once in a machine's life. On other GPUs it was not measured.
     """
     if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] != 9:
         return None
     os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
     os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(cache_folder("flash_attention")))
     try:
-        from flash_attn.cute import flash_attn_func
+        return _flash_attention(device)
     except ImportError:
         return None
-    warnings.filterwarnings("ignore", "Argument .* cannot be converted to a JitArgument", UserWarning)
-
-    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        with torch.cuda.device(query.device):
-            seen = flash_attn_func(query, key, value)
-        return seen[0] if isinstance(seen, tuple) else seen  # type: ignore[no-any-return]
-
-    try:
-        attend(*torch.zeros(3, 1, 128, 1, 128, dtype=torch.bfloat16, device=device))
     except Exception as error:  # whatever its compiler raises
         warnings.warn(f"flash-attn-4 is installed but does not work here, so cuDNN attends: {error}", stacklevel=2)
         return None
+
+
+def _flash_attention(device: torch.device) -> Callable[..., Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its libraries say of each other
+        from flash_attn.cute import flash_attn_func
+
+        def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            with torch.cuda.device(query.device):
+                seen = flash_attn_func(query, key, value)
+            return seen[0] if isinstance(seen, tuple) else seen  # type: ignore[no-any-return]
+
+        attend(*torch.zeros(3, 1, 128, 1, HEAD_DIM, dtype=torch.bfloat16, device=device))
     return attend
 
 
