@@ -38,7 +38,7 @@ _SAYS = {
 
 
 TIME = (
-    f"{CLIP} in 25 steps took 40 s on an H200 with all weights on it; others take longer as their bfloat16 rate is less"
+    f"{CLIP} in 25 steps took 39 s on an H200 with all weights on it; others take longer as their bfloat16 rate is less"
 )
 """What was measured, see benchmarks/README.md."""
 
