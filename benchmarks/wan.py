@@ -221,11 +221,13 @@ def memory_budgets(bench: Bench) -> None:
         say(place.value, f"there after {time.perf_counter() - started:.1f} s")
         for budget in bench.budgets:
             if memory.choose(needs, budget * GIBI) is place:
+                batched = place is memory.Place.STREAMED
                 denoiser = LocalDenoiser(
                     transformer,
                     device=bench.setting.device,
                     dtype=bench.setting.dtype,
-                    batch_guidance=place is memory.Place.STREAMED,
+                    batch_guidance=batched,
+                    around=nullcontext if batched else partial(speed.sharing_start, transformer),
                 )
                 with limited(budget):
                     made = denoised(bench, f"memory, {budget:g} GiB", denoiser)

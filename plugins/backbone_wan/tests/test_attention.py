@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import nullcontext
+from importlib.metadata import version
 from types import ModuleType
 
 import pytest
 import torch
 from torch.nn import functional
 
+from ex4d_backbone_wan import attention
 from ex4d_backbone_wan.attention import attend, flash_attention
 
 GPU = torch.device("cuda", 0)
 
 
 @pytest.fixture
-def hopper(monkeypatch):
-    """Return a function that makes the first GPU look like a Hopper with FlashAttention, or without."""
+def hopper(monkeypatch, tmp_path):
+    """Return a function that makes the first GPU look like a Hopper with FlashAttention; tensors stay on the CPU."""
 
-    def pretend(**contents):
+    def pretend(flash_attn_func, capability=(9, 0)):
         module = ModuleType("flash_attn.cute")
-        module.__dict__.update(contents)
+        module.flash_attn_func = flash_attn_func
         monkeypatch.setitem(sys.modules, "flash_attn", ModuleType("flash_attn"))
         monkeypatch.setitem(sys.modules, "flash_attn.cute", module)
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+        monkeypatch.setattr(attention, "version", lambda name: "4.0")
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+        monkeypatch.setattr(torch.cuda, "device", nullcontext)
+        monkeypatch.setattr(torch, "zeros", lambda *shape, device, dtype: torch.full(shape, 0, dtype=dtype))
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("ENABLED", "DIR"):
+        monkeypatch.setenv(f"FLASH_ATTENTION_CUTE_DSL_CACHE_{name}", "")
+        monkeypatch.delenv(f"FLASH_ATTENTION_CUTE_DSL_CACHE_{name}")
     flash_attention.cache_clear()
     yield pretend
     flash_attention.cache_clear()
+
+
+def last(query, key, value):
+    """Return something else than attention does, as FlashAttention returns it."""
+    return value[:, -1:].expand_as(query), None
 
 
 def expected(query, key, value):
@@ -44,26 +60,48 @@ def test_queries_see_the_softmax_s_mean(dtype):
     torch.testing.assert_close(made.float(), expected(query, key, value), atol=1e-2, rtol=1e-2)
 
 
-def test_flash_attention_is_for_hopper_where_it_is_installed(hopper, monkeypatch):
-    hopper()
+def test_flash_attention_is_for_hopper_where_it_is_installed(hopper, monkeypatch, tmp_path):
+    hopper(last)
+    assert flash_attention(GPU) is not None
+    assert os.environ["FLASH_ATTENTION_CUTE_DSL_CACHE_DIR"] == str(tmp_path / "ex4d" / "flash_attention")
     assert flash_attention(torch.device("cpu")) is None
-    assert flash_attention(GPU) is None  # an older package of that name
     flash_attention.cache_clear()
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 9))
+    monkeypatch.setattr(attention, "version", version)
+    assert flash_attention(GPU) is None
+    flash_attention.cache_clear()
+    hopper(last, capability=(8, 9))
     assert flash_attention(GPU) is None
 
 
-def test_flash_attention_that_does_not_work_is_said_once(hopper, monkeypatch):
+@pytest.mark.parametrize(
+    ("dtype", "head", "used"), [(torch.bfloat16, 128, True), (torch.float32, 128, False), (torch.bfloat16, 64, False)]
+)
+def test_flash_attention_is_for_the_heads_of_wan(hopper, monkeypatch, dtype, head, used):
+    hopper(last)
+    flash = flash_attention(GPU)
+    monkeypatch.setattr(attention, "flash_attention", lambda device: flash)
+    query, key, value = torch.randn(3, 1, 4, 2, head).to(dtype)
+    made = attend(query, key, value)
+    assert torch.equal(made, last(query, key, value)[0]) == used
+    assert torch.allclose(made.float(), expected(query, key, value), atol=2e-2) != used
+
+
+def test_flash_attention_that_does_not_work_is_said_once(hopper):
     def broken(*_):
         raise RuntimeError("no ptxas")
 
-    hopper(flash_attn_func=broken)
-    monkeypatch.setattr(torch, "zeros", lambda *_, **__: (1, 2, 3))
-    with pytest.warns(
-        UserWarning, match="flash-attn-4 is installed but does not work here, so cuDNN attends: "
-    ) as told:
+    hopper(broken)
+    with pytest.warns(UserWarning, match="flash-attn-4 .* does not work here, so cuDNN attends: no ptxas") as told:
         assert [flash_attention(GPU), flash_attention(GPU)] == [None, None]
     assert len(told) == 1
+
+
+def test_flash_attention_works_where_nothing_can_be_kept(hopper, monkeypatch, tmp_path):
+    hopper(last)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert flash_attention(GPU) is not None
+    assert "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED" not in os.environ
 
 
 @pytest.mark.gpu

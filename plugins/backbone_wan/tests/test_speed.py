@@ -26,13 +26,6 @@ def test_exact_is_what_diffusers_computes(transformer_of, call, sizes):
     torch.testing.assert_close(call(transformer), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_weights_take_no_more_memory(transformer_of):
-    transformer = transformer_of()
-    before = sum(value.numel() for value in transformer.state_dict().values())
-    speed.prepare(transformer)
-    assert sum(value.numel() for value in transformer.state_dict().values()) == before
-
-
 def test_fast_is_near_what_diffusers_computes(transformer_of, call):
     transformer = transformer_of()
     expected = call(transformer)
@@ -109,12 +102,32 @@ def test_calls_with_the_same_latents_and_time_start_alike(transformer_of):
         torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
 
     with speed.sharing_start(transformer):
+        kept = transformer.blocks[0].kept._kept
         for tokens, when, times in [(latents, time, 1), (latents, time, 1), (latents, later, 2), (other, later, 3)]:
             same(tokens, when, torch.randn(1, 512, 32))
             assert len(attended) == times
+        assert [len(starts) for _, starts in (kept[latents], kept[other])] == [1, 1]
+        same(other, later, torch.randn(1, 512, 32))
+        assert kept[other][1] == []  # its second call was its last
+        del latents, tokens
+        assert list(kept.keys()) == [other]
     for times in (4, 5):
         same(other, later, torch.randn(1, 512, 32))
         assert len(attended) == times
+
+
+def test_a_call_that_breaks_off_leaves_no_start_behind(transformer_of, call):
+    transformer = transformer_of()
+    speed.prepare(transformer)
+    expected = call(transformer, seed=1)
+    with speed.sharing_start(transformer):
+        hook = transformer.blocks[1].register_forward_pre_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            call(transformer)
+        hook.remove()
+        assert transformer.blocks[0].kept._now is None
+        assert torch.equal(call(transformer, seed=1), expected)
+    assert not hasattr(transformer.blocks[0], "kept")
 
 
 def test_a_change_below_the_threshold_skips_all_blocks_but_the_first(transformer_of, call):

@@ -24,9 +24,10 @@ _QUERIES, _KEYS = 64, 64
 @lru_cache(maxsize=8)
 def works(device: torch.device) -> bool:
     """Return whether Triton can compile and launch these kernels here; it needs a C compiler and Python's headers."""
-    row = torch.zeros(1, 1, 4, device=device)
+    row = torch.zeros(1, 1, 16, dtype=torch.bfloat16, device=device)
     try:
         add_norm(row, row[0, :1], row[0, :1])
+        attend_context(row, (elementwise.ContextPart(*[row[:, :, None]] * 2),), eps=1.0)
     except Exception:  # whatever the compiler, the linker or the driver raise
         return False
     return True

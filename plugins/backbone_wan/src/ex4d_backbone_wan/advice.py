@@ -14,6 +14,7 @@ EXACT = Needs(
     rest=483_729_024,
     kept=1_259_929_600,
     working=1_226_833_920,
+    start=272_629_760,
 )
 """Of the 14B in bfloat16 and that clip, as `memory.needs` counts them."""
 
@@ -24,6 +25,7 @@ FAST = Needs(
     rest=483_729_024,
     kept=1_259_929_600,
     working=1_226_833_920,
+    start=272_629_760,
 )
 """The same with `--speed fast`."""
 

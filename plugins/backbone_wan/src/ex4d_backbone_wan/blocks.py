@@ -37,7 +37,8 @@ def fused_forward(
     """Return what `WanTransformerBlock.forward` returns, [B, N, C].
 
     Args:
-        block: diffusers' WanTransformerBlock.
+        block: diffusers' WanTransformerBlock; its `kept` is a `speed.KeptStart`, if it has one, and its self
+            attention's `shared` says which processes have the other tokens.
         keep: returns the keys and values of an attention layer for a context.
         operations: `elementwise` or its twin.
         hidden_states: tokens [B, N, C].
@@ -58,7 +59,9 @@ def fused_forward(
     kept = getattr(block, "kept", None)
     x, query = among_tokens() if kept is None else kept.once(among_tokens)
     attended = _cross_attention(block.attn2, query, keep(block.attn2, encoder_hidden_states), operations)
+    del query  # the feed-forward takes the most memory
     x, normed = operations.add_norm(x, 1 + inner_scale, inner_shift, added=attended, eps=block.norm3.eps, float8=float8)
+    del attended
     made: Tensor = operations.add_gated(x, _feed_forward(block.ffn.net, normed, operations), inner_gate)
     return made
 

@@ -20,7 +20,7 @@ class ContextPart(NamedTuple):
     key: Tensor
     """[B, M, heads, C / heads], times the weights of the queries' norm."""
     value: Tensor
-    """Likewise."""
+    """[B, M, heads, C / heads]."""
     repeats: int = 1
     """How many times the last of them counts: a prompt is filled up with one token, again and again."""
 

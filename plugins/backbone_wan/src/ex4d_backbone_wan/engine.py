@@ -122,7 +122,7 @@ class Engine:
         try:
             self._load()
             self._settle(latents)
-            return self._local().denoise(
+            return self._local(guidance).denoise(
                 conditioning,
                 latents,
                 schedule=schedule,
@@ -162,7 +162,7 @@ class Engine:
         patch: tuple[int, ...] = self._transformer.config.patch_size
         return math.prod(latents.shape[2:]) // math.prod(patch)
 
-    def _local(self) -> LocalDenoiser:
+    def _local(self, guidance: float) -> LocalDenoiser:
         wanted = self._recipe.batch_guidance
         batched = self._place is Place.STREAMED if wanted == "auto" else wanted == "on"
         return LocalDenoiser(
@@ -170,7 +170,7 @@ class Engine:
             device=self._device,
             dtype=self._recipe.dtype,
             batch_guidance=batched,
-            around=self._skipping if batched else self._sharing,
+            around=self._skipping if batched or guidance == 1 else self._sharing,
         )
 
     @contextmanager

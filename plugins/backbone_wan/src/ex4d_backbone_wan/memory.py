@@ -24,7 +24,10 @@ CONTEXT_PARTS = ("to_k", "to_v", "add_k_proj", "add_v_proj")
 """Of each cross attention: what makes keys and values of text and image, once for a prompt and a first frame."""
 
 _BUFFERS = 9
-"""Tensors of all tokens that are alive at once, at most: in the self attention."""
+"""Tensors of all tokens that are alive at once, at most: in the feed-forward."""
+
+_START_BUFFERS = 2
+"""What `speed.KeptStart` keeps of them."""
 
 _SPARE = GIBI // 2
 """For the libraries' workspaces."""
@@ -59,6 +62,8 @@ class Needs:
     """Keys and values of both prompts."""
     working: int
     """What is between the layers, for each batch member."""
+    start: int
+    """What the halves of the guidance share where they go through one after the other."""
 
     def weights(self, place: Place) -> int:
         """Return the bytes of the weights that are on the GPU with all of them at a place."""
@@ -71,8 +76,9 @@ class Needs:
 
     def of(self, place: Place) -> int:
         """Return the bytes that are taken in all with the weights at a place."""
-        members = 2 if place is Place.STREAMED else 1  # so that each weight travels once a step
-        return self.weights(place) + self.kept + members * self.working + _SPARE
+        batched = place is Place.STREAMED  # so that each weight travels once a step
+        between = 2 * self.working if batched else self.working + self.start
+        return self.weights(place) + self.kept + between + _SPARE
 
 
 def needs(transformer: Any, *, tokens: int) -> Needs:
@@ -95,6 +101,7 @@ def needs(transformer: Any, *, tokens: int) -> Needs:
         rest=_bytes(transformer) - sum(_bytes(block) for block in transformer.blocks),
         kept=2 * len(blocks) * 2 * length * channels * width,
         working=_BUFFERS * tokens * channels * width,
+        start=_START_BUFFERS * tokens * channels * width,
     )
 
 

@@ -168,7 +168,7 @@ class _RankEngine(Engine):
             )
         super()._settle(latents)
 
-    def _local(self) -> LocalDenoiser:
+    def _local(self, guidance: float) -> LocalDenoiser:
         group = self._mesh["half"].get_group() if self._layout.halves == 2 else None
         return _Half(
             self._transformer,
@@ -232,7 +232,7 @@ def agree(transformer: Any, group: Any) -> None:
 
 
 def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
-    """Have each process of a mesh compute some of the tokens; diffusers gives them out and gathers what comes of them.
+    """Have each process of a mesh compute some of the tokens; diffusers gathers what comes of them.
 
     Args:
         transformer: on its device.

@@ -70,7 +70,7 @@ def skipping_steps(transformer: Any, *, threshold: float) -> Iterator[None]:
 
 @contextmanager
 def sharing_start(transformer: Any) -> Iterator[None]:
-    """Make what the first block does before it looks at the prompt once for calls with the same latents and time.
+    """Make what the first block does before it looks at the prompt once for two calls with the same latents and time.
 
     Both halves of the guidance are such calls; the same tensor objects must come.
 
@@ -126,19 +126,20 @@ class KeptContext:
 
 
 class KeptStart:
-    """What the first block makes of the tokens before it looks at the prompt, kept while their latents live."""
+    """What the first block makes of the tokens before it looks at the prompt, kept for another call with them."""
 
     def __init__(self) -> None:
         self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._now: list[AmongTokens] | None = None
 
     def once(self, make: Callable[[], AmongTokens]) -> AmongTokens:
-        """Return what a function makes of the tokens of the call that is under way."""
-        if self._now is None:
-            return make()
-        if not self._now:
-            self._now.append(make())
-        return self._now[0]
+        """Return what a function makes of the tokens of the call that is under way; the second call takes it away."""
+        if self._now:
+            return self._now.pop()
+        made = make()
+        if self._now is not None:
+            self._now.append(made)
+        return made
 
     def begin(self, transformer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """See what a call is about."""
