@@ -34,3 +34,13 @@ def ex4d(
         return int(exit_.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Wan in diffusers' layout, and in it `ex4d.safetensors`; nobody may change it."""
+    pytest.importorskip("diffusers")
+    pytest.importorskip("transformers")
+    from ex4d_backbone_wan.testing import save_tiny_wan
+
+    return save_tiny_wan(tmp_path_factory.mktemp("wan"))

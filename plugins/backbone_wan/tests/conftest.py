@@ -1,10 +1,9 @@
-"""A tiny Wan with an adapter, and tiny guidance."""
+"""Tiny guidance, options for the tiny Wan, and transformers of random values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.testing import save_tiny_wan
 from ex4d_core.types import Guidance
 
 SIZES = {
@@ -33,14 +31,6 @@ SIZES = {
 def _own_cache(tmp_path, monkeypatch):
     """Keep embeddings of prompts where only this test finds them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="session")
-def tiny_wan(tmp_path_factory) -> Path:
-    """A folder in diffusers' layout, and in it `ex4d.safetensors`."""
-    pytest.importorskip("diffusers")
-    pytest.importorskip("transformers")
-    return save_tiny_wan(tmp_path_factory.mktemp("wan"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A tiny Wan, tiny videos, and a depth estimator that is installed for a test."""
+"""Tiny videos, and a depth estimator that is installed for a test."""
 
 from __future__ import annotations
 
@@ -45,16 +45,6 @@ def ex4d_depth_estimators():
 def _own_cache(tmp_path, monkeypatch):
     """Keep embeddings of prompts where only this test finds them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="session")
-def tiny_wan(tmp_path_factory) -> Path:
-    """A folder in diffusers' layout, and in it `ex4d.safetensors`."""
-    pytest.importorskip("diffusers")
-    pytest.importorskip("transformers")
-    from ex4d_backbone_wan.testing import save_tiny_wan
-
-    return save_tiny_wan(tmp_path_factory.mktemp("wan"))
 
 
 @pytest.fixture(scope="session")

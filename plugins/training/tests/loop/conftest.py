@@ -1,4 +1,4 @@
-"""A tiny Wan, latents for it, and what trains on them in tenths of a second."""
+"""Latents for a tiny Wan, and what trains on them in tenths of a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.testing import TRANSFORMER, save_tiny_wan
+from ex4d_backbone_wan.testing import TRANSFORMER
 from ex4d_backbone_wan.weights import locate
 from ex4d_training.config import TrainConfig, make_train_config
 from ex4d_training.data.fingerprint import fingerprint_of
@@ -69,13 +69,6 @@ def transformer() -> Any:
 def adapted(transformer) -> WanVelocity:
     """The tiny Wan with an adapter that changes nothing yet."""
     return attach_adapter(transformer, rank=RANK, hidden=HIDDEN, channels=32, seed=0)
-
-
-@pytest.fixture(scope="session")
-def tiny_wan(tmp_path_factory) -> Path:
-    """A whole checkpoint in diffusers' layout."""
-    pytest.importorskip("diffusers")
-    return save_tiny_wan(tmp_path_factory.mktemp("wan"))
 
 
 @pytest.fixture(scope="session")
