@@ -12,6 +12,9 @@ from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nea
 from ex4d_core.plugins import ROLES, Offer, Plugins, find_plugins
 from ex4d_core.stray_output import stray_output
 
+MORE = "others come with plugins: 'What there is' in docs/plugins.md says how to install them"
+"""What to do where a component is not installed."""
+
 AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
     "depth": ("depthcrafter",),
     "mesh": ("watertight",),
@@ -69,7 +72,7 @@ class Registry:
         self._refuse_broken(wanted)
         names = sorted({o.name for o in self.offers(role)})
         raise ComponentNotFound(
-            f"there is no {role} {name!r}{nearest(wanted, names)}; installed: {', '.join(names) or 'none'}"
+            f"there is no {role} {name!r}{nearest(wanted, names)}; installed: {', '.join(names) or 'none'}; {MORE}"
         )
 
     def find_anywhere(self, name: str) -> Offer:
@@ -91,7 +94,9 @@ class Registry:
             raise InvalidConfig(f"several roles have a {wanted!r}; say {' or '.join(f'{r}.{name}' for r in roles)}")
         self._refuse_broken(wanted)
         names = {offer.name for offer in self.plugins.offers}
-        raise ComponentNotFound(f"there is no component {name!r}{nearest(wanted, names)}; see ex4d plugins list")
+        raise ComponentNotFound(
+            f"there is no component {name!r}{nearest(wanted, names)}; see ex4d plugins list; {MORE}"
+        )
 
     def choose(
         self, role: str, device_type: str, *, lacks_weights: Callable[[Offer], bool] = lambda offer: False

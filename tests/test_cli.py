@@ -151,7 +151,10 @@ def test_every_option_of_masks_can_be_set_in_a_file_and_on_the_command_line(ex4d
 WRONG = {
     "missing file": (["run", "none.mp4", "--depth-file", "DEPTH"], "does not exist"),
     "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),
-    "unknown component": (["run", "VIDEO", "--depth", "depthcrofter"], "there is no depth 'depthcrofter'"),
+    "unknown component": (
+        ["run", "VIDEO", "--depth", "depthcrofter"],
+        "; others come with plugins: 'What there is' in",
+    ),
     "unknown renderer": (["run", "VIDEO", "--depth-file", "DEPTH", "--renderer", "zbufer"], "did you mean 'zbuffer'"),
     "no depth": (["run", "VIDEO"], "--depth-file"),
     "unknown option": (
