@@ -6,20 +6,58 @@ import contextlib
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import TextIO
 
 
-class Heard(io.TextIOBase):
-    """Passes on to stderr what is printed, and remembers how it begins."""
+class Heard:
+    """How what was printed begins."""
+
+    text = ""
+
+
+@contextlib.contextmanager
+def stray_output() -> Iterator[Heard]:
+    """Send to stderr what is printed meanwhile, other programs and C included; remember how print() begins.
+
+    Standard output is one for all threads, and so is this: it ends when the last that is in it leaves. What is printed
+    is remembered for the one that came last.
+    """
+    heard = Heard()
+    _DIVERSION.begin(heard)
+    try:
+        yield heard
+    finally:
+        _DIVERSION.end(heard)
+
+
+class _Diversion(io.TextIOBase):
+    """Stands in for standard output from when the first begins until the last has ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = ""
+        self._lock = threading.Lock()
+        self._inside: list[Heard] = []
+        self._restoring = contextlib.ExitStack()
+
+    def begin(self, heard: Heard) -> None:
+        with self._lock:
+            if not self._inside:
+                self._restoring.enter_context(_descriptor_to_stderr())
+                self._restoring.enter_context(contextlib.redirect_stdout(self))
+            self._inside.append(heard)
+
+    def end(self, heard: Heard) -> None:
+        with self._lock:
+            self._inside.remove(heard)
+            if not self._inside:
+                self._restoring.close()
 
     def write(self, text: str) -> int:
         """Pass a text on."""
-        self.text = (self.text + text)[:1000]
+        for last in self._inside[-1:]:  # who kept this stream may print when nobody is in it any more
+            last.text = (last.text + text)[:1000]
         return sys.stderr.write(text)
 
     def flush(self) -> None:
@@ -27,11 +65,7 @@ class Heard(io.TextIOBase):
         sys.stderr.flush()
 
 
-@contextlib.contextmanager
-def stray_output() -> Iterator[Heard]:
-    """Send to stderr what is printed meanwhile, other programs and C included; remember how print() begins."""
-    with _descriptor_to_stderr(), contextlib.redirect_stdout(Heard()) as heard:
-        yield heard
+_DIVERSION = _Diversion()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ def view(
     """See a run in the browser: the scene over time, the camera's paths, and a path of your own to save."""
     from ex4d_viewer.serving import serve
 
-    with serve(run, host=host, port=port, detail=detail, most_frames=most_frames) as page:
-        typer.echo(f"{run} is at {page.url} (Ctrl-C ends it)")
+    def greet(url: str) -> None:
+        typer.echo(f"{run} is at {url} (Ctrl-C ends it)")
+
+    with serve(run, host=host, port=port, detail=detail, most_frames=most_frames, greet=greet) as page:
         page.wait()

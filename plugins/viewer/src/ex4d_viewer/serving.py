@@ -6,7 +6,7 @@ import contextlib
 import io
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -34,7 +34,15 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(run: Path, *, host: str, port: int | None, detail: int, most_frames: int) -> Iterator[Served]:
+def serve(
+    run: Path,
+    *,
+    host: str,
+    port: int | None,
+    detail: int,
+    most_frames: int,
+    greet: Callable[[str], object] = lambda url: None,
+) -> Iterator[Served]:
     """Give the page of a run; it is gone when the block ends.
 
     Args:
@@ -43,6 +51,8 @@ def serve(run: Path, *, host: str, port: int | None, detail: int, most_frames: i
         port: of the page; 0 is any that is free, None the first free one from 8080.
         detail: points along the longer side of each mesh.
         most_frames: how many meshes there may be.
+        greet: called with the address before the run is looked at; from then on, what is printed may go to stderr,
+            since components that print are kept out of standard output.
 
     Raises:
         InputNotFound: the folder is no run folder.
@@ -56,14 +66,17 @@ def serve(run: Path, *, host: str, port: int | None, detail: int, most_frames: i
     threads: list[threading.Thread] = []
     try:
         page = Page(server, watch, detail=detail, most_frames=most_frames)
+        url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.get_port()}"
+        greet(url)
         threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_keep_up, _play)]
         for thread in threads:
             thread.start()
-        yield Served(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.get_port()}", page)
+        yield Served(url, page)
     finally:
         over.set()
         for thread in threads:
-            thread.join(timeout=10)
+            if thread.is_alive():  # Ctrl-C may have come before
+                thread.join(timeout=10)
         with contextlib.redirect_stdout(io.StringIO()):
             server.stop()
 

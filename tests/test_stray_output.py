@@ -1,0 +1,63 @@
+"""What is printed where nothing may be is sent to stderr, for as long as anybody wants that."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from threading import Thread
+
+from ex4d_core.stray_output import stray_output
+
+
+def say(text):
+    """Print as Python does and as C does."""
+    print(text)
+    sys.stdout.flush()
+    os.write(1, f"C {text}\n".encode())
+
+
+def test_output_goes_to_stderr_until_the_last_is_done(capfd):
+    """As in threads, where the first that begins may be the first that ends."""
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(stray_output())
+    second.enter_context(stray_output())
+    first.close()
+    say("hidden")
+    second.close()
+    say("shown")
+    assert capfd.readouterr() == ("shown\nC shown\n", "hidden\nC hidden\n")
+
+
+def test_many_threads_leave_it_as_it_was(capfd):
+    before = sys.stdout
+
+    def work():
+        for _ in range(50):
+            with stray_output():
+                pass
+
+    threads = [Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
+    say("shown")
+    assert capfd.readouterr() == ("shown\nC shown\n", "")
+
+
+def test_the_last_that_came_hears_what_is_printed(capfd):
+    with stray_output() as outer:
+        print("to the outer")
+        with stray_output() as inner:
+            print("to the inner")
+    assert (outer.text, inner.text) == ("to the outer\n", "to the inner\n")
+    assert capfd.readouterr().out == ""
+
+
+def test_a_stream_that_was_kept_can_be_written_to_later(capfd):
+    with stray_output():
+        kept = sys.stdout
+    print("late", file=kept)
+    assert capfd.readouterr() == ("", "late\n")
