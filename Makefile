@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= outputs
 PYTEST_ARGS ?= -n 2 --dist loadgroup
+# A test that hangs or kills its process ends the tests, with its name: pytest-xdist alone would wait forever.
+PYTEST_GUARD := --max-worker-restart 0 -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 BIN := $(VENV)/bin
 PLUGINS := plugins/trajectories plugins/render_nvdiffrast plugins/viewer
@@ -32,7 +34,7 @@ run: $(VENV)/.ready
 	@echo "Look at the videos and the contact sheet in $(OUTPUT)/clip."
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS)
 
 check: lint test
 

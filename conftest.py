@@ -1,9 +1,15 @@
 """What all tests of the repository share."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let commands that tests start be stopped with Ctrl-C: in the background a shell has all it starts ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
