@@ -112,6 +112,13 @@ def test_a_process_that_dies_ends_the_others_and_is_named(sources, team):
     assert denoiser._team is None
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_dies_before_it_meets_the_others_is_named(sources, team, rank):
+    recipe = Recipe(source=sources.Ending(rank), dtype=torch.float32)
+    with pytest.raises(RankDied, match=rf"^the process of GPU {rank} was ended by SIGKILL"):
+        denoised(team(recipe, gpus=2, guided=True))
+
+
 def test_stopping_the_one_that_asks_ends_all(saved, team):
     denoiser, processes = team(saved, gpus=2, guided=True), []
 

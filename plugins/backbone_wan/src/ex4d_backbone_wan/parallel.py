@@ -21,7 +21,7 @@ from torch import Tensor, distributed
 
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
 from ex4d_backbone_wan.engine import Recipe
-from ex4d_backbone_wan.rank import DONE, Failure, Layout, Task, run
+from ex4d_backbone_wan.rank import DONE, READY, Failure, Layout, Task, run
 from ex4d_core.errors import Ex4dError, InvalidInput
 
 LAST_WORDS = 3.0
@@ -66,13 +66,15 @@ class ParallelDenoiser:
         Raises:
             RankDied: a process ended without a word. What one of them raises is raised here.
         """
-        if self._team is None:
-            self._team = _Team(self._recipe, self._layout)
         told = {name: value for name, value in attrs.asdict(conditioning, recurse=False).items() if value is not None}
         given = told | {"latents": latents} | ({} if anchor is None else {"anchor": anchor})
-        task = Task(schedule=schedule, guidance=guidance, first_step=first_step)
+        tensors = bytes_of({name: value.detach().cpu().contiguous() for name, value in given.items()})
+        task = Task(schedule=schedule, guidance=guidance, first_step=first_step, tensors=tensors)
         try:
-            self._team.ask(task, bytes_of({name: value.detach().cpu().contiguous() for name, value in given.items()}))
+            if self._team is None:
+                self._team = _Team(self._recipe, self._layout)
+                self._team.gather()
+            self._team.ask(task)
             for step, made in self._team.answers():
                 latents = made.to(latents.device)
                 if step != DONE:
@@ -127,26 +129,30 @@ class _Team:
             self._ends.append(ours)
             self._processes.append(process)
 
-    def ask(self, task: Task, tensors: bytes) -> None:
+    def gather(self) -> None:
+        """Wait until all take tasks. One that ended before would have the others wait for it, and not read theirs."""
+        missing = list(self._ends)
+        while missing:
+            for end in self._wait_for(missing):
+                if self._heard_from(end) == READY:
+                    missing.remove(end)
+
+    def ask(self, task: Task) -> None:
         """Give each process a task."""
         try:
             for end in self._ends:
                 end.send(task)
-                end.send_bytes(tensors)
         except OSError:
             self._raise_failure([])
 
     def answers(self) -> Iterator[tuple[int, Tensor]]:
         """Yield steps and latents; at last those of `DONE`."""
-        first, step = self._ends[0], 0
+        step = 0
         while step != DONE:
-            ready = wait([*self._ends, *(process.sentinel for process in self._processes)])
-            if ready != [first]:
-                self._raise_failure([])
-            step = first.recv()
-            if isinstance(step, Failure):
-                self._raise_failure([step])
-            yield step, tensors_of(first.recv_bytes())["latents"]
+            for end in self._wait_for(self._ends[:1]):
+                answer = self._heard_from(end)
+                step = answer.step
+                yield step, tensors_of(answer.tensors)["latents"]
 
     def end(self) -> None:
         """End all processes, whatever they do."""
@@ -157,6 +163,22 @@ class _Team:
             process.close()
             end.close()
         del self._store
+
+    def _wait_for(self, ends: list[Connection]) -> list[Connection]:
+        """Return those of some ends that can be read; raise why a process ends meanwhile."""
+        ready = wait([*ends, *(process.sentinel for process in self._processes)])
+        if not all(each in ends for each in ready):
+            self._raise_failure([])
+        return [each for each in ends if each in ready]
+
+    def _heard_from(self, end: Connection) -> Any:
+        try:
+            said = end.recv()
+        except (EOFError, OSError):
+            self._raise_failure([])
+        if isinstance(said, Failure):
+            self._raise_failure([said])
+        return said
 
     def _raise_failure(self, heard: list[Failure]) -> NoReturn:
         """Raise what a process says of itself, else that one has died, else what one says of others."""
@@ -182,7 +204,6 @@ def _last_words(end: Connection) -> Failure | None:
             said = end.recv()
             if isinstance(said, Failure):
                 return said
-            end.recv_bytes()
     except (EOFError, OSError):
         pass
     return None

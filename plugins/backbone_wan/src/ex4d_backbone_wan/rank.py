@@ -26,8 +26,11 @@ from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.engine import Engine, Recipe
 from ex4d_core.errors import InvalidInput
 
+READY = "ready"
+"""What a process says when it has met the others and waits for a task."""
+
 DONE = -1
-"""Says in place of a step that the latents which follow are the last."""
+"""Stands in place of a step with the last latents."""
 
 PATIENCE = timedelta(minutes=30)
 """For the others, who may still load weights."""
@@ -54,11 +57,22 @@ class Layout:
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """What to do with the tensors that follow; see `Denoiser.denoise`."""
+    """What to do; see `Denoiser.denoise`."""
 
     schedule: Schedule
     guidance: float
     first_step: int
+    tensors: bytes
+    """In safetensors: the conditioning's by their names, `latents`, and `anchor` if there is one."""
+
+
+@attrs.frozen
+class Answer:
+    """What rank 0 says after each step."""
+
+    step: int
+    tensors: bytes
+    """In safetensors: `latents`."""
 
 
 @attrs.frozen
@@ -90,13 +104,14 @@ def run(rank: int, port: int, recipe: Recipe, layout: Layout, end: Connection) -
         port: where all meet.
         recipe: of the transformer.
         layout: says what this one does.
-        end: gives tasks and tensors, takes steps and latents of rank 0, and failures.
+        end: gives tasks, takes `READY`, answers of rank 0, and failures.
     """
     # Ctrl-C reaches every process of a terminal; the one that asks decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _meet(rank, port, layout)
         engine = _RankEngine(recipe, rank, layout)
+        end.send(READY)
         while True:
             engine.work(end)
     except (EOFError, BrokenPipeError):
@@ -129,7 +144,7 @@ class _RankEngine(Engine):
     def work(self, end: Connection) -> None:
         """Do one task."""
         task: Task = end.recv()
-        given = tensors_of(end.recv_bytes())
+        given = tensors_of(task.tensors)
         latents, anchor = given.pop("latents"), given.pop("anchor", None)
 
         def tell(step: int, latents: Tensor) -> None:
@@ -137,8 +152,7 @@ class _RankEngine(Engine):
             if asking is not None and not asking.is_alive():
                 raise EOFError  # as reading the next task would; the GPU is wanted for others
             if self._rank == 0:
-                end.send(step)
-                end.send_bytes(bytes_of({"latents": latents.contiguous()}))
+                end.send(Answer(step, bytes_of({"latents": latents.contiguous()})))
 
         made = self.denoise(
             Conditioning(**given),
