@@ -12,7 +12,7 @@ from ex4d_core.stray_output import stray_output
 
 def say(text):
     """Print as Python does and as C does."""
-    print(text)
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
     os.write(1, f"C {text}\n".encode())
 
@@ -49,15 +49,15 @@ def test_many_threads_leave_it_as_it_was(capfd):
 
 def test_the_last_that_came_hears_what_is_printed(capfd):
     with stray_output() as outer:
-        print("to the outer")
+        sys.stdout.write("to the outer")
         with stray_output() as inner:
-            print("to the inner")
-    assert (outer.text, inner.text) == ("to the outer\n", "to the inner\n")
+            sys.stdout.write("to the inner")
+    assert (outer.text, inner.text) == ("to the outer", "to the inner")
     assert capfd.readouterr().out == ""
 
 
 def test_a_stream_that_was_kept_can_be_written_to_later(capfd):
     with stray_output():
         kept = sys.stdout
-    print("late", file=kept)
+    kept.write("late\n")
     assert capfd.readouterr() == ("", "late\n")
