@@ -37,7 +37,7 @@ class Failing:
     def load(self, *, device, dtype):
         if distributed.get_rank() != self.rank:
             distributed.all_reduce(torch.zeros(1))
-            time.sleep(60)
+            time.sleep(3600)  # longer than a test may take
         if self.how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         raise InvalidInput("the weights are those of a horse")

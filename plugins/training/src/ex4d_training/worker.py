@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
-
-from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from ex4d_core.config import read_config
 from ex4d_core.console import ConsoleReporter
@@ -18,6 +17,9 @@ from ex4d_training.launch import ERROR_FILE
 
 def main() -> None:
     """Train by the configuration that is named; `--quiet` says nothing but warnings."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the one that started it tells of Ctrl-C
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
     last_words = get_error_handler()
     last_words.initialize()
     # Of FSDP: nothing here changes what the transformer returns.

@@ -8,15 +8,12 @@ import math
 import os
 import shutil
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import attrs
-import psutil
 import pytest
 import torch
 
@@ -30,7 +27,6 @@ from ex4d_core.video_io import read_video
 from ex4d_training.checkpoints import latest_checkpoint, load_checkpoint
 from ex4d_training.config import TrainConfig
 from ex4d_training.data import EpochSampler, read_manifest
-from ex4d_training.launch import launch
 from ex4d_training.memory import OutOfMemory
 from ex4d_training.metrics import Metrics, read_metrics
 from ex4d_training.optimiser import Optimiser, Pace
@@ -189,27 +185,6 @@ def test_several_processes_go_on_from_one_and_share_samples_and_weights(config):
     assert state(asked, 3)["sampler"]["seen"] == 4 + 2
     assert state(asked, 3)["batches"]["processes"] == 2
     assert [step for step, _ in losses(asked)] == [1, 2, 3]
-
-
-def test_what_ends_one_of_several_processes_is_told(config, tmp_path):
-    with pytest.raises(TrainingStopped, match=r"^there is no configuration file .*absent.toml; check the path"):
-        launch(tmp_path / "absent.toml", processes=1, quiet=True)
-
-
-def test_a_process_that_is_killed_is_told(config, tmp_path):
-    def kill():
-        ours = []
-        while not ours:
-            children = psutil.Process().children(recursive=True)
-            ours = [child for child in children if "ex4d_training.worker" in child.cmdline()]
-            time.sleep(0.05)
-        ours[0].kill()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(TrainingStopped, match=r"the process of GPU 0 was ended \(exit code -9\), .* last checkpoint"):
-        launch(tmp_path / "absent.toml", processes=1, quiet=True)
-    killer.join()
 
 
 def test_validation_shows_what_is_known_what_is_made_of_it_and_the_original_and_changes_no_loss(config, elsewhere):

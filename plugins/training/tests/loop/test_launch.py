@@ -1,0 +1,79 @@
+"""Several processes that train together: what ends one of them, or the one that started them, ends all and is told."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+
+from ex4d_training.launch import launch
+from ex4d_training.metrics import METRICS
+from ex4d_training.trainer import TrainingStopped
+
+NEEDED = (
+    ("model", "base"), ("model", "rank"), ("model", "camera_hidden"), ("data", "path"), ("learning", "steps"),
+    ("machine", "device"), ("machine", "num_gpus"), ("output", "dir"),
+)  # fmt: skip
+"""Options that the command needs to train as `config` does."""
+
+
+def test_a_process_that_is_killed_is_told(tmp_path):
+    def kill_the_first():
+        ours = []
+        while not ours:
+            ours = [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
+            time.sleep(0.05)
+        ours[0].kill()
+
+    threading.Thread(target=kill_the_first, daemon=True).start()
+    with pytest.raises(TrainingStopped, match=r"the process of GPU 0 was ended \(exit code -9\), .* last checkpoint"):
+        launch(tmp_path / "absent.toml", processes=1, quiet=True)
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether a process trains for another."""
+    with suppress(psutil.Error):  # it has just ended
+        return "ex4d_training.worker" in process.cmdline()
+    return False
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, "stopped; the same command goes on from what is finished\n"),
+        (
+            signal.SIGTERM, 2,
+            "error: SIGTERM came, so all processes were ended; the same command goes on from the last checkpoint\n",
+        ),
+    ],
+)  # fmt: skip
+def test_what_stops_the_command_ends_its_processes(config, number, code, said):
+    tree = attrs.asdict(config(learning={"steps": 100_000}, machine={"num_gpus": 2}))
+    settings = [f"--set={section}.{name}={tree[section][name]}" for section, name in NEEDED]
+    command = [sys.executable, "-m", "typer_cli", "train", "--quiet", *settings]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (Path(tree["output"]["dir"]) / METRICS).exists():
+            time.sleep(0.05)
+        workers = [child for child in psutil.Process(process.pid).children(recursive=True) if is_worker(child)]
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == code
+    assert err.endswith(said), err
+    assert not any(word in err for word in ("Traceback", "SignalException", "shutting down"))
+    assert len(workers) == 2
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_what_ends_one_of_several_processes_is_told_and_signals_are_left_as_they_were(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(TrainingStopped, match=r"^there is no configuration file .*absent.toml; check the path"):
+        launch(tmp_path / "absent.toml", processes=1, quiet=True)
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
