@@ -187,19 +187,20 @@ class Session:
             raise CamError(str(error).removeprefix("trajectory."), text, said.start, said.stop) from error
 
     def check(self, *roles: str) -> None:
-        """Look up components, and paths where a trajectory is among the roles, so that a wrong name is said at once.
+        """Look up components, and make paths where a trajectory is among the roles, so that a fault is said at once.
 
         Raises:
             ComponentNotFound: something is not installed.
             PluginFailed: something that a component needs is not installed.
             InvalidConfig: an option or path is wrong, or the device does not exist.
+            InvalidInput: a file of a path cannot be read.
         """
         _ = self.device
         for role in roles:
             if role != "trajectory":
                 self.choose(role).offer.check_needs()
         for cam in self.config.cam if "trajectory" in roles else ():
-            self.choose_trajectory(cam)
+            self.trajectory(cam)
 
     def depth_estimator(self) -> DepthEstimator:
         """Return the depth estimator, loaded."""

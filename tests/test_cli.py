@@ -227,6 +227,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(ex4d, small_clip, tmp_path, n
     assert err.count("error: ") + err.count("Error ") == 1
 
 
+def test_a_camera_file_that_cannot_be_read_is_said_before_anything_is_made(ex4d, small_clip, tmp_path):
+    (tmp_path / "bad.json").write_text("{}")
+    code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "bad.json")
+    assert code == 2
+    assert err.startswith("error: bad.json is no camera path")
+    assert not any((tmp_path / "outputs").iterdir())
+
+
 def test_names_with_brackets_are_shown_as_they_are(ex4d, small_clip, tmp_path):
     shutil.copy(small_clip.video, tmp_path / "x[final].mp4")
     code, out, _ = ex4d("run", "x[final].mp4", "--depth-file", small_clip.depth, "--cam", "30")

@@ -34,18 +34,23 @@ POINTS = 24
 
 
 class PathFile:
-    """Gives the path of a file: as it is, or along its keyframes."""
+    """Gives the path of a file: as it is, or along its keyframes.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it holds no path.
+    """
 
     def __init__(self, options: PathFileOptions, *, device: torch.device) -> None:
         self._options = options
+        self._load(distance=1.0)  # what cannot be read is said before a scene is made, which takes long
 
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
         """Return a pose for each of `num_frames` frames.
 
         Raises:
             InvalidConfig: `num_frames` is less than 1.
-            InputNotFound: there is no such file.
-            InvalidInput: it holds no path, or one of another length, or for another shape of picture.
+            InvalidInput: the file holds a path of another length, or for another shape of picture.
         """
         refuse_no_frames(num_frames)
         file, lenses = self._read(scene)
@@ -73,8 +78,7 @@ class PathFile:
         """Return the file in units of the scene, and its lenses for pictures of the clip's size."""
         options = self._options
         distance = length(subject_point(scene, options.look_at))
-        reading = Reading(distance=distance, camera=options.camera, convention=options.convention)
-        file = load(Path(options.path), reading, format=options.format)
+        file = self._load(distance=distance)
         poses = file.world_to_camera.copy()
         poses[:, :3, 3] *= options.scale * (distance if options.unit == "subject" else 1.0)
         if options.start == "source":
@@ -85,6 +89,11 @@ class PathFile:
                 "counted from 0; give the clip that it was made for"
             )
         return attrs.evolve(file, world_to_camera=poses), self._lenses(file, scene)
+
+    def _load(self, *, distance: float) -> CameraFile:
+        options = self._options
+        reading = Reading(distance=distance, camera=options.camera, convention=options.convention)
+        return load(Path(options.path), reading, format=options.format)
 
     def _lenses(self, file: CameraFile, scene: Scene) -> tuple[Intrinsics, ...]:
         clip = scene.depth.intrinsics_at(0)
