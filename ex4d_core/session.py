@@ -13,7 +13,7 @@ import torch
 from ex4d_core.cam import FILE, CamError, Said, UnknownMove, parse_path, shares_of
 from ex4d_core.compat import preset
 from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge, refuse_unknown
-from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
+from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, describe
 from ex4d_core.hub import cached
 from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
@@ -191,8 +191,9 @@ class Session:
 
         Raises:
             ComponentNotFound: something is not installed.
-            PluginFailed: something that a component needs is not installed.
+            PluginFailed: something that a component needs is not installed, or a path cannot be made.
             InvalidConfig: an option or path is wrong, or the device does not exist.
+            InputNotFound: there is no such file of a path.
             InvalidInput: a file of a path cannot be read.
         """
         _ = self.device
@@ -200,7 +201,14 @@ class Session:
             if role != "trajectory":
                 self.choose(role).offer.check_needs()
         for cam in self.config.cam if "trajectory" in roles else ():
-            self.trajectory(cam)
+            try:
+                self.trajectory(cam)
+            except Ex4dError:
+                raise
+            except Exception as error:
+                raise PluginFailed(
+                    f"--cam {cam}: unexpected {describe(error)}; set EX4D_TRACE=1 to see where"
+                ) from error
 
     def depth_estimator(self) -> DepthEstimator:
         """Return the depth estimator, loaded."""

@@ -25,8 +25,8 @@ def stray_output() -> Iterator[Heard]:
     is remembered for the one that came last.
     """
     heard = Heard()
-    _DIVERSION.begin(heard)
     try:
+        _DIVERSION.begin(heard)
         yield heard
     finally:
         _DIVERSION.end(heard)
@@ -50,7 +50,8 @@ class _Diversion(io.TextIOBase):
 
     def end(self, heard: Heard) -> None:
         with self._lock:
-            self._inside.remove(heard)
+            if heard in self._inside:  # Ctrl-C may have come before
+                self._inside.remove(heard)
             if not self._inside:
                 self._restoring.close()
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from ex4d_core.builtin.path_file import PathFile
 from ex4d_core.errors import Ex4dError
 from ex4d_core.video_io import read_video
 
@@ -233,6 +234,13 @@ def test_a_camera_file_that_cannot_be_read_is_said_before_anything_is_made(ex4d,
     assert code == 2
     assert err.startswith("error: bad.json is no camera path")
     assert not any((tmp_path / "outputs").iterdir())
+
+
+def test_a_path_that_a_plugin_cannot_make_is_said_before_anything_is_made(ex4d, small_clip, monkeypatch):
+    monkeypatch.setattr(PathFile, "__init__", lambda *_, **__: {}["horse"])
+    code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "path.npz")
+    assert code == 2
+    assert err == "error: --cam path.npz: unexpected KeyError: 'horse'; set EX4D_TRACE=1 to see where\n"
 
 
 def test_names_with_brackets_are_shown_as_they_are(ex4d, small_clip, tmp_path):

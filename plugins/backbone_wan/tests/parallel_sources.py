@@ -33,6 +33,7 @@ class Failing:
 
     rank: int
     how: str
+    more: str = ""
 
     def load(self, *, device, dtype):
         if distributed.get_rank() != self.rank:
@@ -40,7 +41,7 @@ class Failing:
             time.sleep(3600)  # longer than a test may take
         if self.how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        raise InvalidInput("the weights are those of a horse")
+        raise InvalidInput("the weights are those of a horse" + self.more)
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import attrs
@@ -94,8 +95,9 @@ def test_processes_that_share_tokens_skip_the_same_steps(saved, team, threshold)
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_what_a_process_raises_is_raised_while_the_others_wait(sources, team):
-    recipe = Recipe(source=sources.Failing(rank=1, how="raises"), dtype=torch.float32)
+@pytest.mark.parametrize("more", ["", "!" * 2**20], ids=["briefly", "at length"])
+def test_what_a_process_raises_is_raised_while_the_others_wait(sources, team, more):
+    recipe = Recipe(source=sources.Failing(rank=1, how="raises", more=more), dtype=torch.float32)
     with pytest.raises(InvalidInput, match="those of a horse") as caught:
         denoised(team(recipe, gpus=2, guided=True))
     assert "parallel_sources.py" in "".join(caught.value.__notes__)
@@ -114,6 +116,22 @@ def test_a_process_that_dies_before_it_meets_the_others_is_named(sources, team, 
     recipe = Recipe(source=sources.Ending(rank), dtype=torch.float32)
     with pytest.raises(RankDied, match=rf"^the process of GPU {rank} was ended by SIGKILL"):
         denoised(team(recipe, gpus=2, guided=True))
+
+
+def test_stopping_the_one_that_asks_while_they_start_ends_all(saved, team, monkeypatch):
+    begin, begun = ForkServerProcess.start, []
+
+    def start(process):
+        if begun:
+            raise KeyboardInterrupt
+        begin(process)
+        begun.append(process.pid)
+
+    monkeypatch.setattr(ForkServerProcess, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        denoised(team(saved, gpus=2, guided=True))
+    with pytest.raises(ProcessLookupError):
+        os.kill(begun[0], 0)
 
 
 def test_stopping_the_one_that_asks_ends_all(saved, team):

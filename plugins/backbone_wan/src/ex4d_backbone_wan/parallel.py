@@ -21,7 +21,7 @@ from torch import Tensor, distributed
 
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
 from ex4d_backbone_wan.engine import Recipe
-from ex4d_backbone_wan.rank import DONE, READY, Failure, Layout, Task, run
+from ex4d_backbone_wan.rank import DONE, Failure, Layout, Task, run
 from ex4d_core.errors import Ex4dError, InvalidInput
 
 LAST_WORDS = 3.0
@@ -110,32 +110,34 @@ class _Team:
     """The processes, from their start to their end."""
 
     def __init__(self, recipe: Recipe, layout: Layout) -> None:
+        self._recipe, self._layout = recipe, layout
+        self._store: Any = None
+        self._ends: list[Connection] = []
+        self._processes: list[Any] = []
+
+    def gather(self) -> None:
+        """Start them and wait until all take tasks; one that ended before would have the others wait for it."""
         # Where there are no GPUs, processes can be forked from one that has done the imports.
-        context: Any = multiprocessing.get_context("spawn" if layout.kind == "cuda" else "forkserver")
-        if layout.kind != "cuda":
+        context: Any = multiprocessing.get_context("spawn" if self._layout.kind == "cuda" else "forkserver")
+        if self._layout.kind != "cuda":
             context.set_forkserver_preload(["ex4d_backbone_wan.rank", "diffusers.models.transformers.transformer_wan"])
         # They meet at a port that is free.
         self._store = distributed.TCPStore(  # type: ignore[attr-defined]
             "127.0.0.1", 0, is_master=True, wait_for_workers=False
         )
-        self._ends: list[Connection] = []
-        self._processes: list[Any] = []
-        for rank in range(layout.size):
+        for rank in range(self._layout.size):
             ours, theirs = context.Pipe()
-            arguments = (rank, self._store.port, recipe, layout, theirs)
+            arguments = (rank, self._store.port, self._recipe, self._layout, theirs)
             process = context.Process(target=run, args=arguments, name=f"GPU {rank}", daemon=True)
-            process.start()
-            theirs.close()
             self._ends.append(ours)
             self._processes.append(process)
-
-    def gather(self) -> None:
-        """Wait until all take tasks. One that ended before would have the others wait for it, and not read theirs."""
+            process.start()
+            theirs.close()
         missing = list(self._ends)
         while missing:
             for end in self._wait_for(missing):
-                if self._heard_from(end) == READY:
-                    missing.remove(end)
+                self._heard_from(end)  # `READY`
+                missing.remove(end)
 
     def ask(self, task: Task) -> None:
         """Give each process a task."""
@@ -149,20 +151,22 @@ class _Team:
         """Yield steps and latents; at last those of `DONE`."""
         step = 0
         while step != DONE:
-            for end in self._wait_for(self._ends[:1]):
+            for end in self._wait_for(self._ends):  # all but the first speak only of failures
                 answer = self._heard_from(end)
                 step = answer.step
                 yield step, tensors_of(answer.tensors)["latents"]
 
     def end(self) -> None:
         """End all processes, whatever they do."""
-        for process in self._processes:
+        started = [process for process in self._processes if process.pid is not None]
+        for process in started:
             process.kill()
-        for process, end in zip(self._processes, self._ends, strict=True):
+        for process in started:
             process.join()
             process.close()
+        for end in self._ends:
             end.close()
-        del self._store
+        self._store = None
 
     def _wait_for(self, ends: list[Connection]) -> list[Connection]:
         """Return those of some ends that can be read; raise why a process ends meanwhile."""

@@ -7,7 +7,7 @@ import signal
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -117,7 +117,8 @@ def run(rank: int, port: int, recipe: Recipe, layout: Layout, end: Connection) -
     except (EOFError, BrokenPipeError):
         pass  # the one that asks has gone
     except Exception as error:
-        end.send(Failure.of(error))
+        with suppress(OSError):  # the one that asks has gone
+            end.send(Failure.of(error))
     # Libraries wait for other processes at an orderly exit.
     os._exit(0)
 

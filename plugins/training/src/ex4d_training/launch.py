@@ -29,7 +29,6 @@ def launch(config: Path, *, processes: int, quiet: bool) -> None:
 
     Raises:
         TrainingStopped: one of them failed or was killed, or this one was asked to end, and the others were ended.
-        KeyboardInterrupt: somebody pressed Ctrl-C; all of them were ended.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -43,14 +42,13 @@ def launch(config: Path, *, processes: int, quiet: bool) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         run_id=str(os.getpid()),
+        signals_to_handle=",".join(number.name for number in _stopping_signals()),
     )
     arguments = ("-m", "ex4d_training.worker", str(config), *["--quiet"] * quiet)
     try:
         with _quiet(), _own_handlers():
             elastic_launch(settings, sys.executable)(*arguments)
     except SignalException as error:
-        if error.sigval == signal.SIGINT:
-            raise KeyboardInterrupt from error
         raise TrainingStopped(f"{error.sigval.name} came, so all processes were ended; {_GO_ON}") from error
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -63,25 +61,33 @@ def _why(said: object, rank: int, exit_code: int) -> str:
     return f"the process of GPU {rank} was ended (exit code {exit_code}), and so were the others; {_GO_ON}"
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torchrun's library from telling, in several lines with places in its code, what is told in a sentence."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)  # some of its loggers have levels of their own
-    try:
-        yield
-    finally:
-        logging.disable(before)
+def _stopping_signals() -> list[signal.Signals]:
+    """Return what ends the processes and this one, beside Ctrl-C; not what was to be ignored, as `nohup` has it."""
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+    return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextmanager
 def _own_handlers() -> Iterator[None]:
-    """Give signals back to whom they belonged: torchrun's library takes some of them for good."""
-    taken = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
-    handlers = {number: signal.getsignal(number) for number in taken}
+    """Give signals back to whom they belonged: torchrun's library takes them for good."""
+    handlers = {number: signal.getsignal(number) for number in _stopping_signals()}
     try:
         yield
     finally:
         if threading.current_thread() is threading.main_thread():  # elsewhere it takes none
             for number, handler in handlers.items():
-                signal.signal(number, handler)
+                if handler is not None:  # None: one that is not Python's
+                    signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torchrun's library from telling, in several lines with places in its code, what is told in a sentence."""
+    logger, nowhere = logging.getLogger("torch.distributed.elastic"), logging.NullHandler()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        logger.removeHandler(nowhere)
+        logger.propagate = propagate

@@ -50,7 +50,8 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
         InvalidInput: the data, or a checkpoint in the output folder, is of another model.
         OutOfMemory: the GPU is too small; the message says what to change.
         OutputFailed: the output folder cannot be written, or the disk is full; the last checkpoint stays.
-        TrainingStopped: a loss is not finite any more, or a process failed; the last checkpoint is good.
+        TrainingStopped: a loss is not finite any more, a process failed, or several were asked to end, as SIGTERM
+            does; the last checkpoint is good.
     """
     reporter = reporter or SilentReporter()
     folder = Path(config.output.dir)

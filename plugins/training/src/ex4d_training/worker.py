@@ -8,6 +8,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
 from ex4d_core.config import read_config
 from ex4d_core.console import ConsoleReporter
 from ex4d_core.errors import Ex4dError
@@ -17,9 +19,8 @@ from ex4d_training.launch import ERROR_FILE
 
 def main() -> None:
     """Train by the configuration that is named; `--quiet` says nothing but warnings."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the one that started it tells of Ctrl-C
-    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
+    # What ends all processes lets this one close what it writes to.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     last_words = get_error_handler()
     last_words.initialize()
     # Of FSDP: nothing here changes what the transformer returns.
@@ -33,7 +34,7 @@ def main() -> None:
     except Ex4dError as error:
         last_words.record_exception(error)
         sys.exit(1 if ERROR_FILE in os.environ else f"error: {error}")
-    except BaseException as error:
+    except Exception as error:
         last_words.record_exception(error)
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,22 +21,36 @@ from ex4d_training.trainer import TrainingStopped
 
 NEEDED = (
     ("model", "base"), ("model", "rank"), ("model", "camera_hidden"), ("data", "path"), ("learning", "steps"),
-    ("machine", "device"), ("machine", "num_gpus"), ("output", "dir"),
+    ("machine", "device"), ("machine", "num_gpus"), ("output", "dir"), ("output", "tracker"), ("output", "log_every"),
 )  # fmt: skip
 """Options that the command needs to train as `config` does."""
 
+WANDB = """
+import os, pathlib
+
+class init:
+    def __init__(self, **_): pass
+    def log(self, *_, **__): pass
+    def finish(self): pathlib.Path(os.environ["WANDB_ENDED"]).touch()
+"""
+"""A tracker that is there and leaves a word when it is closed."""
+
 
 def test_a_process_that_is_killed_is_told(tmp_path):
+    over = threading.Event()
+
     def kill_the_first():
-        ours = []
-        while not ours:
-            ours = [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
-            time.sleep(0.05)
-        ours[0].kill()
+        while not over.wait(0.05):
+            for child in filter(is_worker, psutil.Process().children(recursive=True)):
+                child.kill()
+                return
 
     threading.Thread(target=kill_the_first, daemon=True).start()
-    with pytest.raises(TrainingStopped, match=r"the process of GPU 0 was ended \(exit code -9\), .* last checkpoint"):
-        launch(tmp_path / "absent.toml", processes=1, quiet=True)
+    try:
+        with pytest.raises(TrainingStopped, match=r"process of GPU 0 was ended \(exit code -9\), .* last checkpoint"):
+            launch(tmp_path / "absent.toml", processes=1, quiet=True)
+    finally:
+        over.set()
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -55,21 +70,42 @@ def is_worker(process: psutil.Process) -> bool:
         ),
     ],
 )  # fmt: skip
-def test_what_stops_the_command_ends_its_processes(config, number, code, said):
-    tree = attrs.asdict(config(learning={"steps": 100_000}, machine={"num_gpus": 2}))
+def test_what_stops_the_command_ends_its_processes(config, tmp_path, number, code, said):
+    tree = attrs.asdict(config(learning={"steps": 2000}, machine={"num_gpus": 2}, output={"tracker": "wandb"}))
     settings = [f"--set={section}.{name}={tree[section][name]}" for section, name in NEEDED]
+    (tmp_path / "wandb.py").write_text(WANDB)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "WANDB_ENDED": str(tmp_path / "ended")}
     command = [sys.executable, "-m", "typer_cli", "train", "--quiet", *settings]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not (Path(tree["output"]["dir"]) / METRICS).exists():
-            time.sleep(0.05)
-        workers = [child for child in psutil.Process(process.pid).children(recursive=True) if is_worker(child)]
-        process.send_signal(number)
-        _, err = process.communicate()
-    assert process.returncode == code
-    assert err.endswith(said), err
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while process.poll() is None and not (Path(tree["output"]["dir"]) / METRICS).exists():
+                time.sleep(0.05)
+            workers = [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
+            process.send_signal(number)
+            _, err = process.communicate()
+        finally:
+            process.terminate()
+    assert process.returncode == code, err
+    assert err.endswith(said)
     assert not any(word in err for word in ("Traceback", "SignalException", "shutting down"))
     assert len(workers) == 2
     assert not any(worker.is_running() for worker in workers)
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_signal_that_is_to_be_ignored_stays_so(tmp_path, monkeypatch):
+    """As SIGHUP is under nohup."""
+    taken = []
+    monkeypatch.setattr(
+        "torch.distributed.launcher.api.elastic_launch",
+        lambda settings, _: lambda *_: taken.append(settings.signals_to_handle),
+    )
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        launch(tmp_path / "absent.toml", processes=1, quiet=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert taken == ["SIGTERM,SIGQUIT"]
 
 
 def test_what_ends_one_of_several_processes_is_told_and_signals_are_left_as_they_were(tmp_path):
