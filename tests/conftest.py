@@ -1,5 +1,6 @@
 """What many tests share: a small clip with depth, as files, and the command line."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from tests.fresh_environment import FreshEnvironment, build_wheels, make_environment
+from tests.hub_server import FILES, HubServer
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
 
@@ -45,3 +47,11 @@ def fresh(tmp_path_factory) -> FreshEnvironment:
     environment = make_environment(folder, build_wheels(folder / "wheels"))
     environment.install(*environment.wheels.iterdir())
     return environment
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    """The hub, on this machine."""
+    server = HubServer(dict(FILES))
+    yield server
+    server.close()

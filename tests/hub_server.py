@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "c" * 40
 REPO = "lab/net"
+LARGE = "net/model-1.safetensors"
+FILES = {
+    "config.json": b"{}",
+    LARGE: random.Random(1).randbytes(3 * 2**20 + 5),
+    "net/model-2.safetensors": random.Random(2).randbytes(1000),
+    "other/model.safetensors": b"not wanted",
+}
+"""What the repository has."""
 
 
 class HubServer(ThreadingHTTPServer):

@@ -1,15 +1,8 @@
 """Weights come from the hub whole, go on where they stopped, and what goes wrong is said with the next step."""
 
 import errno
-import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import attrs
 import pytest
@@ -22,17 +15,10 @@ from ex4d_core.plugins import Offer, Plugins
 from ex4d_core.progress import silent
 from ex4d_core.provider import Provider
 from ex4d_core.registry import Registry
-from tests.hub_server import COMMIT, REPO, HubServer, sha256
+from tests.hub_server import COMMIT, FILES, LARGE, REPO, sha256
 
 hub = pytest.importorskip("huggingface_hub")
 
-LARGE = "net/model-1.safetensors"
-FILES = {
-    "config.json": b"{}",
-    LARGE: random.Random(1).randbytes(3 * 2**20 + 5),
-    "net/model-2.safetensors": random.Random(2).randbytes(1000),
-    "other/model.safetensors": b"not wanted",
-}
 WANTED = sum(len(data) for name, data in FILES.items() if not name.startswith("other"))
 
 
@@ -54,13 +40,6 @@ def offer(
         name=name, summary="s", licence="MIT", component="nowhere:Class", options=options, weights=weights
     )
     return Offer(role=role, provider=provider, plugin=name, distribution="mine-dist", version="1.0")
-
-
-@pytest.fixture
-def server():
-    server = HubServer(dict(FILES))
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -302,102 +281,3 @@ def test_the_users_folders_are_left_out(cache, tmp_path):
     plan = plan_for("mine", [f"depth.repo={tmp_path}"], registry=registry)
     assert plan.checkpoints == ()
     assert list(plan_tables(plan)) == ["depth mine: its weights are your own folders, so there is nothing to download"]
-
-
-PLUGIN = """
-import attrs
-from ex4d_core.hookspecs import hookimpl
-from ex4d_core.hub import HubFiles
-from ex4d_core.provider import Provider
-
-@attrs.frozen
-class Options:
-    repo: str = "lab/net"
-
-def weights(options):
-    return [HubFiles(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
-
-@hookimpl
-def ex4d_backbones():
-    return [Provider(name="mine", summary="s", licence="MIT", notice="for tests only", component="nowhere:Class",
-                     options=Options, weights=f"{__name__}:weights")]
-"""
-
-
-@pytest.fixture
-def command(server, tmp_path):
-    """Start `ex4d` with a plugin of its own, as users do."""
-    (tmp_path / "ex4d_test_fetch.py").write_text(PLUGIN)
-    info = tmp_path / "ex4d_test_fetch-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ex4d-test-fetch\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ex4d]\nmine = ex4d_test_fetch\n")
-    own = {"PYTHONPATH": str(tmp_path), "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "COLUMNS": "160"}
-
-    def start(*arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", "typer_cli", "fetch", *arguments],
-            cwd=Path(__file__).parent.parent,
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
-
-
-def test_the_command_says_what_it_will_do_does_it_and_says_where(command, tmp_path):
-    with command("mine", "--dry-run") as process:
-        out, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
-    assert all(text in out for text in ("lab/net", "main (cccccccccccc)", "3.1 MB", "licence: MIT", "for tests only"))
-    assert not (tmp_path / "home" / "hub").exists()
-    with command("mine") as process:
-        out, err = process.communicate()
-    folder = tmp_path / "home" / "hub" / "models--lab--net" / "snapshots" / COMMIT
-    assert process.returncode == 0, err
-    assert f"ready: {folder}" in out
-    assert err.startswith("download: 3.1 MB/3.1 MB in ")
-    assert (folder / LARGE).read_bytes() == FILES[LARGE]
-
-
-def test_json_says_where_the_files_are(command, tmp_path):
-    with command("mine", "--json") as process:
-        out, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
-    (checkpoint,) = json.loads(out)["checkpoints"]
-    assert checkpoint["commit"] == COMMIT
-    assert (Path(checkpoint["folder"]) / "config.json").read_bytes() == b"{}"
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_download_goes_on_in_the_middle_of_the_file(command, server, tmp_path, how):
-    server.slow = 0.05
-    part = tmp_path / "home" / "hub" / "models--lab--net" / "blobs" / f"{sha256(FILES[LARGE])}.ex4d.incomplete"
-    with command("mine") as process:
-        while process.poll() is None and not (part.exists() and part.stat().st_size):
-            time.sleep(0.02)
-        process.send_signal(how)
-        _, err = process.communicate()
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert err.endswith("stopped; the same command goes on from what is finished\n")
-    kept = part.stat().st_size
-    assert 0 < kept < len(FILES[LARGE])
-    server.slow = 0.0
-    server.asked.clear()
-    with command("mine") as process:
-        process.communicate()
-    assert process.returncode == 0
-    assert f"bytes={kept}-" in server.asked
-
-
-def test_the_command_says_in_one_sentence_what_is_wrong(command, server):
-    server.gated = True
-    with command("mine") as process:
-        _, err = process.communicate()
-    assert process.returncode == 2
-    assert err.splitlines()[-1].startswith("error: lab/net is given only to those who accepted its terms")
-    assert "Traceback" not in err
