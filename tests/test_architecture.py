@@ -11,7 +11,8 @@ CORE = ROOT / "ex4d_core"
 
 LAYERS = (
     {"erosion", "errors", "installed", "options", "progress", "provider", "stray_output", "__init__"},
-    {"files", "hub"},
+    {"reading", "terminal", "names"},
+    {"files", "hub", "arrays", "page_guard"},
     {"types", "hookspecs", "offered"},
     {"workspace", "commands"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},

@@ -1,0 +1,95 @@
+"""NumPy's files as others made them: `.npy` and `.npz`, checked before anything is decoded."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import psutil
+from numpy.lib import format as npy
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_file, reading
+
+_MOST_ARRAYS = 4096
+
+
+def read_npy(path: Path, what: str) -> np.ndarray:
+    """Return the array of a `.npy` file, mapped into memory and not writable.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read, holds objects, or is shorter than its head says.
+    """
+    size = check_file(path, what).st_size
+    with reading(path, what), path.open("rb") as file:
+        _check_length(_head(file, path), size - file.tell(), path)
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def open_npz(path: Path, what: str) -> Mapping[str, np.ndarray]:
+    """Return the arrays of a `.npz` file by name; each is decoded when it is asked for.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read, or an array in it holds objects, is damaged or does not fit into memory.
+    """
+    check_file(path, what)
+    with reading(path, what), zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(members) > _MOST_ARRAYS:
+            raise InvalidInput(f"{path} holds {len(members)} arrays; at most {_MOST_ARRAYS} are read")
+    return _Arrays(path, what, members)
+
+
+class _Arrays(Mapping[str, np.ndarray]):
+    """Keeps no file open and what was decoded."""
+
+    def __init__(self, path: Path, what: str, members: Mapping[str, zipfile.ZipInfo]) -> None:
+        self._path, self._what, self._members = path, what, members
+        self._decoded: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._decoded:
+            self._decoded[name] = self._decode(self._members[name])
+        return self._decoded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members  # Mapping's own would decode it
+
+    def _decode(self, member: zipfile.ZipInfo) -> np.ndarray:
+        with reading(self._path, self._what), zipfile.ZipFile(self._path) as archive, archive.open(member) as file:
+            _check_length(_head(file, self._path), member.file_size - file.tell(), self._path)
+            if member.file_size > psutil.virtual_memory().available:
+                raise MemoryError
+            file.seek(0)
+            return npy.read_array(file, allow_pickle=False)
+
+
+def _head(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Return the shape and the type that an array's head says, the file being behind it."""
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise InvalidInput(f"{path} holds Python objects, which are not read; save numbers")
+    if any(side < 0 for side in shape):
+        raise InvalidInput(f"{path} is damaged: an array has the shape {list(shape)}")
+    return shape, dtype
+
+
+def _check_length(head: tuple[tuple[int, ...], np.dtype[np.generic]], there: int, path: Path) -> None:
+    """Compare what an array needs with what the file has, before memory is asked for."""
+    shape, dtype = head
+    if (needed := math.prod(shape) * dtype.itemsize) > there:
+        raise InvalidInput(f"{path} is damaged: an array of {needed:,} bytes has only {max(there, 0):,} of them")
