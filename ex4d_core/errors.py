@@ -6,8 +6,15 @@ Every class derives from `Ex4dError` and, where there is one, from the builtin t
 from __future__ import annotations
 
 import difflib
+import errno
+import linecache
+import os
+import re
 import textwrap
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import FrameType
 
 
 class Ex4dError(Exception):
@@ -56,3 +63,107 @@ def describe(error: BaseException) -> str:
     """Return an error as one line of bounded length: its class and its message."""
     text = textwrap.shorten(str(error), 300, placeholder=" ...")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def tracing() -> bool:
+    """Return whether `EX4D_TRACE` asks for tracebacks."""
+    return os.environ.get("EX4D_TRACE", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def unexpected(error: BaseException) -> str:
+    """Return one line on an error that is not an `Ex4dError`: what the machine lacks, or which program has a bug."""
+    if sentence := of_the_machine(error):
+        return sentence
+    own, _ = _frames(error)
+    if own is None:
+        return f"unexpected {describe(error)}; rerun with EX4D_TRACE=1 and report the traceback"
+    frame, line, owner = own
+    return (
+        f"unexpected {describe(error)} at {_place(frame, line)}: a bug in {owner}; "
+        "rerun with EX4D_TRACE=1 and report the traceback"
+    )
+
+
+def of_the_machine(error: BaseException) -> str:
+    """Return one line on an error whose cause is the machine or its settings, and '' for a bug in a program."""
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        name = "" if error.filename is None else f"{error.filename}: "
+        return f"the system refused access: {name}{error.strerror}"
+    text = str(error)
+    if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+        return f"out of memory{_in_brackets(error)}; use fewer or smaller frames, or free memory"
+    if any(said in text for said in _NO_MEMORY):
+        return f"out of memory ({textwrap.shorten(text, 200)}); use fewer or smaller frames, or free memory"
+    if "can't start new thread" in text:
+        return "the system allows no more threads or processes; end other programs, or raise the limit (ulimit -u)"
+    return _failed_import(error)
+
+
+_REFUSALS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN"),
+        *("ELOOP", "ENAMETOOLONG", "ESTALE", "ETIMEDOUT", "EBUSY", "ETXTBSY", "ENODEV", "ENXIO"),
+    )
+    if hasattr(errno, name)
+)
+"""Errors that say something about the machine, whoever runs into them."""
+
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "Insufficient memory", "bad_alloc", "CUDA out of memory")
+"""How libraries say it in errors that are not a MemoryError."""
+
+
+def _in_brackets(error: BaseException) -> str:
+    text = textwrap.shorten(str(error), 200, placeholder=" ...")
+    return f" ({text})" if text else ""
+
+
+def _failed_import(error: BaseException) -> str:
+    """Return one line where a library of others fails while it is imported, most often for a variable that it reads."""
+    own, deeper = _frames(error)
+    importing = [frame for frame, _ in deeper if frame.f_code.co_name == "<module>"]
+    if own is not None and importing:
+        library = _top(importing[-1])
+    elif isinstance(error, ImportError) and error.name and error.name.partition(".")[0] not in _owners():
+        library = error.name
+    else:
+        return ""
+    read = "\n".join([str(error), *(linecache.getline(frame.f_code.co_filename, line) for frame, line in deeper)])
+    named = [name for name in os.environ if re.search(rf"\b{re.escape(name)}\b", read)]
+    named = named or [name for name in os.environ if name.startswith(f"{library.upper()}_")]
+    check = f"the variable {' and '.join(named)}" if named else "its installation, and the variables that it reads"
+    return f"{library} cannot be imported ({describe(error)}); check {check}"
+
+
+def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, list[tuple[FrameType, int]]]:
+    """Return the innermost frame of the core or a plugin, with its line and owner, and the deeper ones of others."""
+    known, own, deeper = _owners(), None, list[tuple[FrameType, int]]()
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if owner := known.get(_top(frame)):
+            own, deeper = (frame, line, owner), []
+        else:
+            deeper.append((frame, line))
+    return own, deeper
+
+
+def _owners() -> Mapping[str, str]:
+    from ex4d_core.installed import owners  # it reads the records of what is installed, and not every run fails
+
+    return owners()
+
+
+def _module(frame: FrameType) -> str:
+    """Return the name of a frame's module; that of `python -m` too."""
+    named = getattr(frame.f_globals.get("__spec__"), "name", None) or frame.f_globals.get("__name__")
+    return str(named or "")
+
+
+def _top(frame: FrameType) -> str:
+    return _module(frame).partition(".")[0]
+
+
+def _place(frame: FrameType, line: int) -> str:
+    """Return file and line, the file from its top-level package on."""
+    file = Path(frame.f_code.co_filename)
+    depth = _module(frame).count(".") + 1 + (file.name == "__init__.py")
+    return f"{'/'.join(file.parts[-depth:])}:{line}"

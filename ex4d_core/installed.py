@@ -1,4 +1,4 @@
-"""Where an installed distribution came from, so that what tells people to get it again names the same place."""
+"""Which distribution a module belongs to, and where it came from, so that messages name the right package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ import shlex
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+import ex4d_core
+
+GROUP = "ex4d"
+"""The entry-point group that plugins register in."""
+
+CORE_DISTRIBUTION = "ex4d-core"
+
+_CORE = frozenset(("ex4d_core", "typer_cli", "typer_shared", "typer_plugins"))
+"""Top-level modules of the core's distribution."""
+
+
+def owners() -> dict[str, str]:
+    """Return the top-level modules of the core and of plugins, each with its plugin and distribution in words."""
+    named = dict.fromkeys(_CORE, f"{CORE_DISTRIBUTION} {ex4d_core.__version__}")
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        dist = entry.dist
+        origin = "" if dist is None else f" ({dist.name} {dist.version})"
+        files = (dist.files if dist else None) or ()  # of an editable install only the entry point names its modules
+        modules = {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
+        for module in {entry.value.partition(":")[0].partition(".")[0], *modules} - _CORE:
+            named.setdefault(module, f"plugin {entry.name!r}{origin}")
+    return named
 
 
 def upgrade_command(*distributions: str) -> str:

@@ -26,18 +26,13 @@ from ex4d_core import hookspecs
 from ex4d_core.commands import CommandOffer, command_clashes
 from ex4d_core.errors import PluginFailed, describe, nearest
 from ex4d_core.hub import HubFiles
-from ex4d_core.installed import upgrade_command
+from ex4d_core.installed import CORE_DISTRIBUTION, GROUP, upgrade_command
 from ex4d_core.offered import Offered
 from ex4d_core.provider import Command, Provider
 from ex4d_core.stray_output import stray_output
 
 BUILTINS = ("ex4d_core.builtin.plugin",)
 """Modules of the core that are plugins like any other."""
-
-GROUP = "ex4d"
-"""The entry-point group that plugins register in."""
-
-CORE_DISTRIBUTION = "ex4d-core"
 
 ROLES = {
     "depth": "ex4d_depth_estimators",

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "ex4d_core"
 
 LAYERS = (
-    {"erosion", "errors", "installed", "options", "progress", "provider", "stray_output", "__init__"},
+    {"installed"},
+    {"erosion", "errors", "options", "progress", "provider", "stray_output", "__init__"},
     {"reading", "terminal", "names"},
     {"files", "hub", "arrays", "page_guard"},
     {"types", "hookspecs", "offered"},
