@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ex4d_core.errors import Ex4dError
+from ex4d_core import ending
 from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS
+from ex4d_core.terminal import say, show
 from typer_plugins import CommandsAndPlugins
 from typer_shared import (
     RECON_ROLES,
@@ -23,9 +24,10 @@ from typer_shared import (
     check_output,
     clips_of,
     finish,
+    is_usage_error,
     make_session,
     mesh_choice,
-    show,
+    show_usage_error,
     takes_flags,
 )
 
@@ -55,16 +57,13 @@ app.add_typer(plugins_app, name="plugins")
 cam_app = typer.Typer(no_args_is_help=True, help="Camera paths as files.")
 app.add_typer(cam_app, name="cam")
 
-STOPPED = 130
-"""What typer makes of Ctrl-C."""
-
 
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         from ex4d_core import __version__
 
-        typer.echo(f"ex4d {__version__}")
+        say(f"ex4d {__version__}")
         raise typer.Exit
 
 
@@ -140,8 +139,8 @@ def preview(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
     output_dir: OutputDir = Path("outputs"),
-    frames: Annotated[int, typer.Option(min=1, help="Look at this many frames at most.")] = 25,
-    side: Annotated[int, typer.Option(min=64, help="Longer side of these frames, pixels at most.")] = 320,
+    frames: Annotated[int, typer.Option(min=1, max=100_000, help="Look at this many frames at most.")] = 25,
+    side: Annotated[int, typer.Option(min=64, max=16_384, help="Longer side of these frames, pixels at most.")] = 320,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -155,7 +154,7 @@ def preview(
     session = make_session(config, quiet or json_, RECON_ROLES)
     with stray_output():
         made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
-    typer.echo(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
+    say(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
 
 @app.command()
@@ -206,7 +205,7 @@ def generate(
     session = make_session(config, quiet or json_, ("backbone",))
     with stray_output():
         generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
-    typer.echo(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
+    say(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
 
 @app.command()
@@ -233,10 +232,10 @@ def fetch(
         with ConsoleReporter(quiet=json_ or not plan.missing).transfer("download") as progress:
             folders = download(plan, progress)
     if json_:
-        typer.echo(plan_json(plan, folders))
+        say(plan_json(plan, folders))
     else:
         for folder in folders or ():
-            typer.echo(f"ready: {folder}")
+            say(f"ready: {folder}")
 
 
 @cam_app.command("convert")
@@ -254,8 +253,8 @@ def cam_convert(
 
     reading = Reading(distance=distance, camera=camera, convention=convention)
     for doubt in convert(source, target, to=to, reading=reading, format=format).doubts:
-        typer.echo(f"warning: {doubt}", err=True)
-    typer.echo(str(target))
+        say(f"warning: {doubt}", err=True)
+    say(str(target))
 
 
 @plugins_app.command("list")
@@ -265,7 +264,7 @@ def plugins_list(json_: Json = False) -> None:
     from ex4d_core.plugins import find_plugins
 
     found = find_plugins()
-    typer.echo(as_json(found)) if json_ else show(*listing(found))
+    say(as_json(found)) if json_ else show(*listing(found))
 
 
 @plugins_app.command("show")
@@ -294,7 +293,7 @@ def plugins_check(
         given = parse_settings(settings or ())
         checks = check_plugins(find_plugins(), name, given, device=device, progress=progress)
     refuse_unchecked(checks)
-    typer.echo(check_json(checks)) if json_ else show(*check_tables(checks))
+    say(check_json(checks)) if json_ else show(*check_tables(checks))
     if not checks.good:
         raise typer.Exit(1)
 
@@ -310,9 +309,9 @@ def plugins_new(
     from ex4d_core.plugins import find_plugins
 
     folder = new_plugin(name, role, output_dir, find_plugins())
-    typer.echo(folder)
+    say(folder)
     install, test = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
-    typer.echo(f"try: pip install -e {install} && pytest {test} && ex4d plugins check {name}", err=True)
+    say(f"try: pip install -e {install} && pytest {test} && ex4d plugins check {name}", err=True)
 
 
 @app.command()
@@ -324,7 +323,7 @@ def doctor(json_: Json = False) -> None:
 
     findings = list(examine(find_plugins()))
     if json_:
-        typer.echo(json.dumps([{"what": f.what, "state": f.state, "mend": f.mend} for f in findings], indent=2))
+        say(json.dumps([{"what": f.what, "state": f.state, "mend": f.mend} for f in findings], indent=2))
     else:
         show(findings_table(findings))
 
@@ -348,18 +347,28 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of ours are one sentence and exit code 2."""
+    """Run the command line; `ex4d_core.ending` says how each command ends, those of plugins included."""
+    if arguments is None:
+        ending.run_process(lambda: _call(sys.argv[1:]))
+    sys.exit(ending.exit_code(lambda: _call(arguments)))
+
+
+def _call(arguments: Sequence[str]) -> int:
+    """Call a command and return its exit code; `Typer.__call__` would hide from us how it ended."""
+    command = typer.main.get_command(app)
     try:
-        app(normalize_arguments(sys.argv[1:] if arguments is None else arguments))
-    except SystemExit as stop:
-        if stop.code == STOPPED:
-            typer.echo("stopped; the same command goes on from what is finished", err=True)
-        raise
-    except Ex4dError as error:
-        if os.environ.get("EX4D_TRACE"):
+        with command.make_context("ex4d", normalize_arguments(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort as error:  # a question was answered with no, or not at all
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        if not is_usage_error(error):
             raise
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        show_usage_error(error)
+        return int(error.exit_code)
+    return 0
 
 
 if __name__ == "__main__":

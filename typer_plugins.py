@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ex4d_core.errors import PluginFailed, describe
+from ex4d_core.terminal import plain_markup, say
 
 if TYPE_CHECKING:
     from ex4d_core.commands import CommandOffer
@@ -36,14 +37,14 @@ class CommandsAndPlugins(TyperGroup):
             self.commands.setdefault(name, _PluginCommand(name, offer))
         if wanted is not None and wanted not in self.commands:
             for problem in plugins.broken:
-                typer.echo(f"warning: {problem.sentence()}", err=True)
+                say(f"warning: {problem.sentence()}", err=True)
 
 
 class _PluginCommand(TyperCommand):
     """A command of a plugin as `--help` lists it."""
 
     def __init__(self, name: str, offer: "CommandOffer") -> None:
-        super().__init__(name, help=offer.command.summary, rich_help_panel="Commands of plugins")
+        super().__init__(name, help=plain_markup(offer.command.summary), rich_help_panel="Commands of plugins")
         self._offer = offer
 
     def loaded(self) -> Any:

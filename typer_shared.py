@@ -4,11 +4,12 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
 
 from ex4d_core.flags import FLAGS, RUN, Flag, configuration
+from ex4d_core.terminal import printable, say, show
 
 if TYPE_CHECKING:
     from ex4d_core.batch import Outcome
@@ -111,24 +112,31 @@ def finish(
 
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if json_:
-        typer.echo((as_json or outcomes_json)(outcomes))
-    elif len(outcomes) > 1 or not failed:
+        say((as_json or outcomes_json)(outcomes))
+    elif len(failed) < len(outcomes):
         if quiet:
-            typer.echo("\n".join(str(path) for outcome in outcomes for path in outcome.files.values()))
+            say("\n".join(str(path) for outcome in outcomes for path in outcome.files.values()))
         else:
             show(summary(outcomes))
-    if failed and (json_ or len(outcomes) == 1 or quiet):
+    if json_ or quiet or len(failed) == len(outcomes):  # else the summary has them
         for outcome in failed:
-            typer.echo(f"error: {outcome.error}", err=True)
+            who = f"{outcome.title}: " if len(outcomes) > 1 else ""
+            say(f"error: {who}{outcome.error}", err=True)
     if failed:
         raise typer.Exit(2 if len(failed) == len(outcomes) else 1)
 
 
-def show(*renderables: Any) -> None:
-    """Print tables and the like."""
-    from rich.console import Console
+def is_usage_error(error: Exception) -> TypeGuard[typer.BadParameter]:
+    """Return whether Typer found something wrong with the command line; its class for that has moved, this has not."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 140)  # a log has no edge to wrap at
-    console.print(*renderables, sep="\n", soft_wrap=True)
+
+def show_usage_error(error: typer.BadParameter) -> None:
+    """Print how the command is used and what is wrong, as Typer does."""
+    error.message = printable(error.message)
+    try:
+        from typer.rich_utils import rich_format_error
+    except ImportError:  # Typer works without rich too
+        error.show()
+    else:
+        rich_format_error(error)

@@ -13,11 +13,11 @@ import attrs
 from rich import filesize
 from rich import progress as bars
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ex4d_core.progress import Progress
+from ex4d_core.terminal import as_text, make_console, printable
 
 if TYPE_CHECKING:  # what it needs of a run is heavy, and not every command runs something
     from ex4d_core.batch import Outcome
@@ -62,7 +62,7 @@ class ConsoleReporter:
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self._quiet = quiet
-        self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = console or make_console(err=True, soft_wrap=True, highlight=False)
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
         """Show a stage until the block ends."""
@@ -75,11 +75,14 @@ class ConsoleReporter:
     def note(self, text: str) -> None:
         """Print a line."""
         if not self._quiet:
-            self._console.print(text, markup=False)
+            self._print(text)
 
     def warn(self, text: str) -> None:
         """Print a line even when quiet."""
-        self._console.print(f"warning: {text}", markup=False)
+        self._print(f"warning: {text}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(as_text(text))
 
     @contextmanager
     def _show(self, name: str, unit: _Unit) -> Iterator[Progress]:
@@ -95,7 +98,7 @@ class ConsoleReporter:
     @contextmanager
     def _bar(self, name: str, unit: _Unit) -> Iterator[Progress]:
         columns = (
-            bars.TextColumn("{task.description:<9}"),
+            bars.TextColumn("{task.description:<9}", markup=False),
             bars.BarColumn(),
             *unit.columns(),
             bars.TimeElapsedColumn(),
@@ -104,7 +107,7 @@ class ConsoleReporter:
             bars.TextColumn("left"),
         )
         with bars.Progress(*columns, console=self._console) as display:
-            task = display.add_task(name, total=None)
+            task = display.add_task(printable(name), total=None)
             yield lambda done, total: display.update(task, completed=done, total=total)
 
     @contextmanager
@@ -122,11 +125,11 @@ class ConsoleReporter:
                 said = now
                 rate = (done - first[1]) / (now - first[0])
                 amount = f"{unit.amount(done)}/{unit.amount(total)}"
-                self._console.print(f"{name}: {amount}, {unit.rate(rate)}, {(total - done) / rate:.0f} s left")
+                self._print(f"{name}: {amount}, {unit.rate(rate)}, {(total - done) / rate:.0f} s left")
 
         yield progress
         amount = f"{unit.amount(last[0])}/{unit.amount(last[1])}"
-        self._console.print(f"{name}: {amount} in {time.monotonic() - started:.1f} s")
+        self._print(f"{name}: {amount} in {time.monotonic() - started:.1f} s")
 
 
 def summary(outcomes: Sequence[Outcome]) -> Group:
@@ -135,23 +138,24 @@ def summary(outcomes: Sequence[Outcome]) -> Group:
     table = Table("clip", *["cam"] * has_paths, "stage", title="ex4d", title_justify="left")
     table.add_column("seconds", justify="right")
     table.add_column("peak memory", justify="right")
-    lines = []
+    lines: list[Text] = []
     for outcome in outcomes:
-        who = (escape(outcome.clip.name), escape(outcome.cam or ""))[: 1 + has_paths]
+        who = (as_text(outcome.clip.name), as_text(outcome.cam or ""))[: 1 + has_paths]
         if outcome.error is not None:
-            table.add_row(*who, "[red]failed[/]", "", "", end_section=True)
+            table.add_row(*who, Text("failed", style="red"), "", "", end_section=True)
             named = attrs.evolve(outcome, clip=Path(outcome.clip.name))
-            lines.append(f"[red]failed[/]: {escape(named.title)}: {escape(outcome.error)}")
+            lines.append(Text.assemble(("failed", "red"), as_text(f": {named.title}: {outcome.error}")))
             continue
         for record in outcome.records:
             seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"
             peak = "" if record.reused else _memory(record.cost.peak_bytes, record.cost.peak_gpu_bytes)
             table.add_row(*who, record.stage, seconds, peak)
-            who = ("", "")[: 1 + has_paths]
+            who = (Text(), Text())[: 1 + has_paths]
         table.add_section()
-        lines += [escape(f"{label:<7} {path}") for label, path in _shown(outcome)]
-    # A path that is folded cannot be copied.
-    return Group(table, *(Text.from_markup(line, overflow="ignore") for line in lines))
+        lines += [as_text(f"{label:<7} {path}") for label, path in _shown(outcome)]
+    for line in lines:
+        line.overflow = "ignore"  # a path that is folded cannot be copied
+    return Group(table, *lines)
 
 
 def _shown(outcome: Outcome) -> list[tuple[str, str]]:

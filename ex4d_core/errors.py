@@ -88,7 +88,7 @@ def of_the_machine(error: BaseException) -> str:
     """Return one line on an error whose cause is the machine or its settings, and '' for a bug in a program."""
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         name = "" if error.filename is None else f"{error.filename}: "
-        return f"the system refused access: {name}{error.strerror}"
+        return f"the system reported an error: {name}{error.strerror}"
     text = str(error)
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return f"out of memory{_in_brackets(error)}; use fewer or smaller frames, or free memory"

@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from ex4d_core.config import make_options
@@ -17,6 +16,7 @@ from ex4d_core.hub import cached
 from ex4d_core.plugin_tables import named
 from ex4d_core.plugins import Offer, Plugins, Problem
 from ex4d_core.progress import Progress, silent, track
+from ex4d_core.terminal import as_text
 from ex4d_core.testing.checking import ContractReport, run_contract
 
 
@@ -111,18 +111,18 @@ def check_tables(checks: Checks) -> Iterator[RenderableType]:
     for check in checks.checks:
         counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
         color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
-        state = f"[{color}]{check.state}[/]"
-        table.add_row(check.offer.role, check.offer.name, state, counts, escape(check.obstacle or _skips(check)))
+        what, reason = map(as_text, (check.offer.name, check.obstacle or _skips(check)))
+        table.add_row(check.offer.role, what, as_text(check.state, style=color), counts, reason)
     if checks.checks:
         yield table
     failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
     if failures:
         failed = Table("name", "what must hold", "what came instead", title="failed", title_justify="left")
         for failure in failures:
-            failed.add_row(*map(escape, failure))
+            failed.add_row(*map(as_text, failure))
         yield failed
     for problem in checks.problems:
-        yield escape(problem.sentence())
+        yield as_text(problem.sentence())
 
 
 def _failures(check: Check) -> list[tuple[str, str]]:

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ex4d_core.commands import CommandOffer, commands_by_name
 from ex4d_core.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
 from ex4d_core.offered import Offered
 from ex4d_core.plugins import Offer, Plugins, Problem
+from ex4d_core.terminal import as_text
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
@@ -22,9 +23,8 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
     table = Table("role", "name", "what it does", "licence", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
-        table.add_row(
-            offer.role, offer.name, escape(offer.provider.summary), escape(offer.provider.licence), escape(origin)
-        )
+        row = (offer.role, offer.name, offer.provider.summary, offer.provider.licence, origin)
+        table.add_row(*map(as_text, row))
     yield table
     if plugins.commands:
         yield _commands_table(plugins.commands)
@@ -38,7 +38,7 @@ def _commands_table(commands: Iterable[CommandOffer]) -> Table:
     table = Table("command", "what it does", "licence", "from", title="commands", title_justify="left")
     for name, offer in commands_by_name(commands).items():
         origin = f"{offer.distribution} {offer.version}"
-        table.add_row(*map(escape, (f"ex4d {name}", offer.command.summary, offer.command.licence, origin)))
+        table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.licence, origin)))
     return table
 
 
@@ -46,7 +46,7 @@ def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
     table = Table("plugin", "what is wrong", "type next", title=title, title_justify="left")
     for problem in problems:
         who = f"{problem.plugin} ({problem.distribution} {problem.version})"
-        table.add_row(*map(escape, (who, problem.error, problem.next_step)))
+        table.add_row(*map(as_text, (who, problem.error, problem.next_step)))
     return table
 
 
@@ -79,40 +79,44 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
     """
     found = named(plugins, name)
     for problem in found.problems:
-        yield escape(problem.sentence())
+        yield as_text(problem.sentence())
     for offer in found.offers:
-        yield f"[bold]{offer.role} {offer.name}[/]: {escape(offer.provider.summary)}"
-        yield f"licence: {escape(offer.provider.licence)}; from {offer.distribution} {offer.version}"
+        yield _headline(f"{offer.role} {offer.name}", offer.provider.summary)
+        yield as_text(f"licence: {offer.provider.licence}; from {offer.distribution} {offer.version}")
         if offer.provider.notice:
-            yield f"notice: {escape(offer.provider.notice)}"
+            yield as_text(f"notice: {offer.provider.notice}")
         yield from _needs(offer)
         if offer.provider.weights:
-            yield f"weights: type ex4d fetch {offer.name}"
+            yield as_text(f"weights: type ex4d fetch {offer.name}")
         yield _options_table(offer)
     for typed, command in commands_by_name(plugins.commands).items():
         if command not in found.commands:
             continue
-        yield f"[bold]command {command.name}[/]: {escape(command.command.summary)}"
-        licence = f"licence: {escape(command.command.licence)}; " if command.command.licence else ""
-        yield f"{licence}from {command.distribution} {command.version}"
+        yield _headline(f"command {command.name}", command.command.summary)
+        licence = f"licence: {command.command.licence}; " if command.command.licence else ""
+        yield as_text(f"{licence}from {command.distribution} {command.version}")
         yield from _needs(command)
-        yield f"options: type ex4d {typed} --help"
+        yield as_text(f"options: type ex4d {typed} --help")
+
+
+def _headline(what: str, summary: str) -> Text:
+    return Text.assemble(as_text(what, style="bold"), ": ", as_text(summary))
 
 
 def _needs(offer: Offered) -> Iterator[RenderableType]:
     if offer.said.needs:
         missing = offer.missing_needs()
         lack = f", of which {', '.join(missing)} is not installed" if missing else ""
-        yield f"needs: {', '.join(offer.said.needs)}{lack}"
+        yield as_text(f"needs: {', '.join(offer.said.needs)}{lack}")
         if missing:
-            yield f"type: {escape(' && '.join(offer.install_commands()))}"
+            yield as_text(f"type: {' && '.join(offer.install_commands())}")
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
     """Return what the doctor found as a table."""
     table = Table("what", "state", "type next", title="ex4d doctor", title_justify="left")
     for finding in findings:
-        table.add_row(*map(escape, (finding.what, finding.state, finding.mend)))
+        table.add_row(*map(as_text, (finding.what, finding.state, finding.mend)))
     return table
 
 
@@ -154,5 +158,5 @@ def _options_table(offer: Offer) -> RenderableType:
     for field in fields:
         default = "must be given" if field.default is attrs.NOTHING else str(field.default)
         name = field.name if offer.role == "trajectory" else f"--set {offer.role}.{field.name}=..."
-        table.add_row(*map(escape, (name, default, field.metadata.get("unit", ""), field.metadata.get("help", ""))))
+        table.add_row(*map(as_text, (name, default, field.metadata.get("unit", ""), field.metadata.get("help", ""))))
     return table

@@ -59,11 +59,15 @@ class _Diversion(io.TextIOBase):
         """Pass a text on."""
         for last in self._inside[-1:]:  # who kept this stream may print when nobody is in it any more
             last.text = (last.text + text)[:1000]
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError, ValueError):  # a component does not fail because nobody can read its output
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Pass on what stderr has kept."""
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            _flush(sys.stderr)
 
 
 _DIVERSION = _Diversion()
@@ -82,9 +86,11 @@ def _descriptor_to_stderr() -> Iterator[None]:
         os.dup2(2, 1)
         yield
     finally:
-        _flush(sys.__stdout__)  # who knows this name gets around sys.stdout
-        os.dup2(kept, 1)
-        os.close(kept)
+        try:
+            _flush(sys.__stdout__)  # who knows this name gets around sys.stdout
+        finally:  # whatever came of that, Ctrl-C too
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _flush(stream: TextIO | None) -> None:

@@ -13,7 +13,7 @@ LAYERS = (
     {"installed"},
     {"erosion", "errors", "options", "progress", "provider", "stray_output", "__init__"},
     {"reading", "terminal", "names"},
-    {"files", "hub", "arrays", "page_guard"},
+    {"files", "hub", "arrays", "page_guard", "ending"},
     {"types", "hookspecs", "offered"},
     {"workspace", "commands"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer"},

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import attrs
 
+from ex4d_core.ending import no_stop_is_lost
 from ex4d_core.errors import PluginFailed
 from ex4d_core.plugins import Offer
 
@@ -59,27 +60,43 @@ def run_contract(
 
     Raises:
         PluginFailed: pytest is not installed, or the tests could not be run.
+        KeyboardInterrupt: Ctrl-C, or another signal, asked for the end.
     """
     try:
         import pytest
     except ImportError as error:
         raise PluginFailed("checks need pytest, which is not installed; pip install pytest") from error
-    collected = _Outcomes()
-    with _test_module(partial(_contract_class, offer, settings, dict(claims or {}), collected)) as path, _quiet():
-        options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
-        code = pytest.main([*options, f"--rootdir={path.parent}", "--import-mode=importlib", str(path)], [collected])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not collected.found:
+    with no_stop_is_lost() as check_stop:  # pytest takes Ctrl-C for itself, and a component may swallow it
+        collected = _Outcomes(check_stop)
+        with _test_module(partial(_contract_class, offer, settings, dict(claims or {}), collected)) as path, _quiet():
+            options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
+            options += [f"--rootdir={path.parent}", "--import-mode=importlib"]
+            code = pytest.main([*options, str(path)], [collected])
+    if collected.interrupt is not None:
+        raise collected.interrupt
+    report = ContractReport(offer=offer, outcomes=tuple(collected.found.values()))
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not report.count("failed"):
         raise PluginFailed(f"the contract of {offer.role} {offer.name!r} could not be run: pytest ended with {code!r}")
-    return ContractReport(offer=offer, outcomes=tuple(collected.found.values()))
+    return report
 
 
 class _Outcomes:
-    """A pytest plugin that keeps what came of each test."""
+    """A pytest plugin that keeps what came of each test, and starts no other after Ctrl-C."""
 
-    def __init__(self) -> None:
+    def __init__(self, check_stop: Callable[[], None]) -> None:
         self.found: dict[str, TestOutcome] = {}
+        self.interrupt: BaseException | None = None
+        self._check_stop = check_stop
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        import pytest
+
+        # pytest raises the others itself, where the tests cannot be collected for one.
+        if not isinstance(excinfo.value, pytest.Session.Interrupted | pytest.exit.Exception):
+            self.interrupt = excinfo.value
 
     def pytest_runtest_logreport(self, report: Any) -> None:
+        self._check_stop()
         test = report.nodeid.rpartition("::")[2]
         if report.when == "call" or not report.passed:
             self.found[test] = TestOutcome(test=test, state=report.outcome, reason=_reason(report))
