@@ -224,4 +224,4 @@ def _write(
         temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
     write_plot(drawn, scene, files["plot"], subject=subject)
     with replacing(files["facts"]) as temporary:
-        temporary.write_text(json.dumps(preview_facts(preview), indent=2))
+        temporary.write_text(json.dumps(preview_facts(preview), indent=2), encoding="utf-8")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ex4d_core.files import replacing
 from ex4d_core.preview.path_checks import MOSTLY_HOLES, PathWarning, eyes_of, scene_points
+from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Scene
 
 MOST_POINTS = 6000
@@ -70,7 +71,9 @@ def write_plot(paths: Mapping[str, DrawnPath], scene: Scene, file: Path, *, subj
         axes.set(title=labels[0], xlabel=f"{labels[1]} (units of the depth)", ylabel=labels[2], aspect="equal")
         _set_limits(axes, paths, points, across, up, subject)
         axes.grid(alpha=0.3)
-    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    legend = figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    for entry in legend.get_texts():
+        entry.set_parse_math(False)  # a file name may hold two $
     _draw_known(known, paths)
     with replacing(file) as temporary:
         figure.savefig(temporary, format="png")
@@ -105,7 +108,7 @@ def _drawn_points(scene: Scene, subject: float) -> tuple[np.ndarray, np.ndarray]
 
 def _draw_path(axes: Any, drawn: DrawnPath, cam: str, color: str, across: Any, up: Any, subject: float) -> None:
     eyes = eyes_of(drawn.path).numpy()
-    axes.plot(across(eyes), up(eyes), color=color, linewidth=2, label=f"--cam {cam}", zorder=3)
+    axes.plot(across(eyes), up(eyes), color=color, linewidth=2, label=f"--cam {printable(cam)}", zorder=3)
     axes.plot(across(eyes[-1]), up(eyes[-1]), marker="o", color=color, markersize=6, zorder=4)
     for frame in np.linspace(0, len(eyes) - 1, min(FRUSTA, len(eyes))).round().astype(int):
         corners = _frustum(drawn.path, int(frame), subject * 0.15)
@@ -148,8 +151,8 @@ def _set_limits(
 
 
 def _draw_known(axes: Any, paths: Mapping[str, DrawnPath]) -> None:
-    for (cam, drawn), color in zip(paths.items(), _cycled(len(paths)), strict=True):
-        axes.plot(drawn.known_at, 100 * drawn.known.numpy(), color=color, marker=".", label=f"--cam {cam}")
+    for drawn, color in zip(paths.values(), _cycled(len(paths)), strict=True):
+        axes.plot(drawn.known_at, 100 * drawn.known.numpy(), color=color, marker=".")
     axes.axhline(100 * MOSTLY_HOLES, color="red", linewidth=0.8, linestyle="--")
     axes.set(title="how much is known", xlabel="frame of the path", ylabel="% of the picture", ylim=(0, 103))
     axes.grid(alpha=0.3)
