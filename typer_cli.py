@@ -58,6 +58,10 @@ cam_app = typer.Typer(no_args_is_help=True, help="Camera paths as files.")
 app.add_typer(cam_app, name="cam")
 
 
+LARGEST_SEED = 2**64 - 1
+"""Of torch's generators."""
+
+
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -165,7 +169,7 @@ def masks(
     kind: Annotated[
         str | None, typer.Option(help="rendering, tracking, or mixed: one of the two by the seed.", show_default=False)
     ] = None,
-    count: Annotated[int, typer.Option(help="Number of masks; the seed grows by 1.", min=1)] = 4,
+    count: Annotated[int, typer.Option(help="Number of masks; the seed grows by 1.", min=1, max=10_000)] = 4,
     no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions alone.")] = False,
     output_dir: OutputDir = Path("outputs"),
     quiet: Quiet = False,
@@ -177,6 +181,8 @@ def masks(
     from ex4d_core.console import masks_json
     from ex4d_core.masking import MaskOptions
 
+    if config.seed + count > LARGEST_SEED + 1:
+        raise typer.BadParameter(f"--seed {config.seed} leaves fewer than {count} seeds up to 2**64 - 1")
     default = {"kind": "tracking"} if no_depth else {}
     options = make_options(MaskOptions, default | config.masks | ({"kind": kind} if kind else {}), "masks")
     found = find_clips(clips or clips_of(config))

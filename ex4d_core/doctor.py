@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
-from ex4d_core.errors import Ex4dError, PluginFailed
-from ex4d_core.hub import cached
+from ex4d_core.errors import Ex4dError, PluginFailed, describe
+from ex4d_core.hub import HubFiles, cached
+from ex4d_core.installed import upgrade_command
 from ex4d_core.plugins import Offer, Plugins
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
@@ -35,11 +36,18 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             yield Finding(what=name, state="not installed", mend=f"pip install {name}")
     yield from _devices(plugins)
-    yield Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
+    yield _disk()
     for offer in plugins.offers:
         yield _component(offer)
     for problem in plugins.problems:
         yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)
+
+
+def _disk() -> Finding:
+    try:
+        return Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
+    except OSError as error:  # the folder was removed, or its disk is gone
+        return Finding(what="disk here", state=f"the free space cannot be read: {error.strerror or error}")
 
 
 def _component(offer: Offer) -> Finding:
@@ -47,16 +55,27 @@ def _component(offer: Offer) -> Finding:
     if missing := offer.missing_needs():
         state = f"needs {', '.join(missing)}; licence: {offer.provider.licence}"
         return Finding(what=what, state=state, mend=" && ".join(offer.install_commands()))
-    if offer.provider.weights and not _has_weights(offer):
+    if offer.provider.weights and _must_be_given(offer):
+        state = f"its weights depend on options without a default: {_must_be_given(offer)}"
+        return Finding(what=what, state=state, mend=f"ex4d plugins show {offer.name}")
+    try:
+        needed = offer.weights(offer.provider.options()) if offer.provider.weights else []
+    except Ex4dError as error:
+        return Finding(what=what, state=str(error), mend=upgrade_command(offer.distribution))
+    if not _are_here(needed):
         state = f"its weights are not here; licence: {offer.provider.licence}"
         return Finding(what=what, state=state, mend=f"ex4d fetch {offer.name}")
     return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
 
 
-def _has_weights(offer: Offer) -> bool:
-    """Return whether the weights of the default options are here."""
+def _must_be_given(offer: Offer) -> str:
+    fields = attrs.fields(offer.provider.options)
+    return ", ".join(field.name for field in fields if field.default is attrs.NOTHING)
+
+
+def _are_here(needed: Iterable[HubFiles]) -> bool:
     try:
-        return all(cached(files) for files in offer.weights(offer.provider.options()))
+        return all(cached(files) for files in needed)
     except Ex4dError:  # without the hub's client there is nothing of the hub's
         return False
 
@@ -64,10 +83,18 @@ def _has_weights(offer: Offer) -> bool:
 def _devices(plugins: Plugins) -> Iterator[Finding]:
     try:
         import torch
-    except ImportError:  # already reported among the packages
+    except ModuleNotFoundError:  # already reported among the packages
+        return
+    except (ImportError, OSError) as error:
+        again = "pip install --force-reinstall torch"
+        yield Finding(what="torch", state=f"cannot be imported: {describe(error)}", mend=again)
         return
     for index in range(torch.cuda.device_count()):
-        facts = torch.cuda.get_device_properties(index)
+        try:
+            facts = torch.cuda.get_device_properties(index)
+        except RuntimeError as error:  # the driver may be older than torch, or the card in use by others alone
+            yield Finding(what=f"cuda:{index}", state=f"cannot be used: {describe(error)}")
+            continue
         yield Finding(what=f"cuda:{index}", state=f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
         for offer in plugins.offers:
             yield from _advice(offer, f"cuda:{index}", facts.total_memory)

@@ -45,11 +45,11 @@ def _requirement(distribution: str) -> str:
     """Return what pip is to be given, by what it wrote down itself (`direct_url.json`, PEP 610)."""
     try:
         written = importlib.metadata.distribution(distribution).read_text("direct_url.json")
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, OSError, ValueError):
         written = None
     try:
         return _direct(json.loads(written)) if written else distribution
-    except (ValueError, KeyError, TypeError):  # not written by pip
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # not written by pip
         return distribution
 
 

@@ -24,6 +24,9 @@ from ex4d_core.files import temporary_folder
 from ex4d_core.plugins import ROLES, Plugins
 
 SUFFIX = ".template"
+LONGEST_NAME = 64
+"""Characters of a name at most: folders and modules are called after it, and words are put before it."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
@@ -100,14 +103,16 @@ def new_plugin(name: str, role: str, folder: Path, plugins: Plugins) -> Path:
     _refuse_taken(name, role, plugins)
     words = _words(name, role)
     path = folder / words["distribution"]
-    if path.exists():
-        raise OutputFailed(f"{path} exists already; choose another name or another --output-dir, or remove it")
     try:
+        if path.exists():
+            raise OutputFailed(f"{path} exists already; choose another name or another --output-dir, or remove it")
         with temporary_folder(folder) as temporary:
             for inside, text in _texts(role, words):
                 (temporary / "new" / inside).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / "new" / inside).write_text(text, encoding="utf-8")
             os.rename(temporary / "new", path)
+    except OutputFailed:
+        raise
     except OSError as error:
         raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error
     return path
@@ -115,6 +120,8 @@ def new_plugin(name: str, role: str, folder: Path, plugins: Plugins) -> Path:
 
 def _check_name(name: str) -> None:
     """Refuse what can be no component, distribution and module at once."""
+    if len(name) > LONGEST_NAME:
+        raise InvalidConfig(f"a plugin's name has at most {LONGEST_NAME} characters, and this one has {len(name)}")
     if not _NAME.fullmatch(name):
         rule = "lower-case letters and digits, '-' or '_' between them, a letter first"
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # u for ü

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 import ex4d_core
 from ex4d_core import hookspecs
 from ex4d_core.commands import CommandOffer, command_clashes
-from ex4d_core.errors import PluginFailed, describe, nearest
+from ex4d_core.errors import Ex4dError, PluginFailed, describe, nearest, unexpected
 from ex4d_core.hub import HubFiles
 from ex4d_core.installed import CORE_DISTRIBUTION, GROUP, upgrade_command
 from ex4d_core.offered import Offered
@@ -102,11 +102,17 @@ class Offer(Offered):
         """Return the files on the hub that it needs with these options; folders of the user's are left out.
 
         Raises:
-            PluginFailed: importing the function that names them failed.
+            PluginFailed: the function that names them could not be imported or failed.
         """
         if not self.provider.weights:
             return []
-        return [files for files in self._imported(self.provider.weights)(options) if files.folder() is None]
+        name_files = self._imported(self.provider.weights)
+        try:
+            return [files for files in name_files(options) if files.folder() is None]
+        except Ex4dError:
+            raise
+        except Exception as error:
+            raise PluginFailed(f"the {self.title} cannot name its weights: {unexpected(error)}") from error
 
     def contract(self) -> type | None:
         """Return the class of tests that its plugin has for it, or None; pytest must be there.

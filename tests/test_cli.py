@@ -95,6 +95,14 @@ def test_a_batch_goes_on_after_a_bad_clip_and_says_what_failed(ex4d, small_clip,
     assert (tmp_path / "outputs" / "clip" / "result_-30.mp4").exists()
 
 
+def test_several_clips_that_all_fail_say_so_on_standard_error(ex4d, small_clip, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    code, out, err = ex4d("run", "bad.mp4", "none.mp4", "--depth-file", small_clip.depth, "--cam", "30")
+    assert (code, out) == (2, "")
+    assert err.count("error: bad.mp4 --cam 30: bad.mp4 is not a video") == 1
+    assert err.count("error: none.mp4 --cam 30: ") == 1
+
+
 def test_quiet_prints_only_the_outputs(run):
     code, out, err = run("--cam", "30", "--quiet")
     assert (code, err) == (0, "")
@@ -198,6 +206,12 @@ WRONG = {
         ["masks", "VIDEO", "--no-depth", "--kind", "trackin"],
         "masks.kind: must be one of mixed, rendering, tracking",
     ),
+    "more masks than seeds": (
+        ["masks", "VIDEO", "--no-depth", "--seed", str(2**64 - 1), "--count", "2"],
+        "leaves fewer than 2 seeds",
+    ),
+    "masks without number": (["masks", "VIDEO", "--no-depth", "--count", "10" * 40], "--count"),
+    "a preview of frames without number": (["preview", "VIDEO", "--frames", "10" * 400], "--frames"),
     "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),
     "mask of another clip": (
         ["generate", "--color-video", "VIDEO", "--mask-video", "text.mp4", "--output-video", "o.mp4"],

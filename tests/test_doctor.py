@@ -76,3 +76,40 @@ def test_weights_that_are_not_here_are_said_with_the_command():
 @pytest.mark.usefixtures("two_gpus")
 def test_components_without_advice_say_nothing():
     assert findings(STEPWISE) == [("cuda:0", "Card, 24 GiB"), ("cuda:1", "Card, 8 GiB")]
+
+
+@attrs.frozen
+class MustBeSaid:
+    repo: str
+
+
+def stumbles(options):
+    raise KeyError("model")
+
+
+def test_weights_that_depend_on_options_are_said():
+    plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:wanted", options=MustBeSaid))
+    (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
+    assert found.state == "its weights depend on options without a default: repo"
+    assert found.mend == "ex4d plugins show stepwise"
+
+
+def test_a_plugin_that_cannot_name_its_weights_is_told_and_the_rest_goes_on():
+    plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:stumbles"))
+    (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
+    assert found.state.startswith("the backbone 'stepwise' cannot name its weights: unexpected KeyError: 'model'")
+    assert found.mend == "pip install --upgrade tests"
+
+
+def test_a_disk_that_cannot_be_read_and_a_card_that_cannot_be_used_are_said(two_gpus, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    def refuse(index):
+        raise RuntimeError("the driver is too old")
+
+    monkeypatch.setattr("shutil.disk_usage", fail)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", refuse)
+    found = {found.what: found.state for found in examine(plugins_with())}
+    assert found["disk here"] == "the free space cannot be read: Input/output error"
+    assert found["cuda:1"] == "cannot be used: RuntimeError: the driver is too old"

@@ -49,6 +49,7 @@ def test_what_is_written_is_formatted_and_has_no_lint(tmp_path, role):
         ("tiefe_für", "try 'tiefe-fur'"),
         ("../up", "try 'up'"),
         ("", "try 'my-plugin'"),
+        ("a" * 300, "a plugin's name has at most 64 characters, and this one has 300"),
         ("auto", "means that ex4d chooses"),
         ("ex4d-depth-mine", "begins like the package"),
     ],
@@ -105,3 +106,8 @@ def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(OutputFailed, match="cannot be written: No space left"):
         plugin_new.new_plugin("mine", "depth", tmp_path, NOTHING)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_no_folder_can_be_made_in_is_said(ex4d):
+    code, _, err = ex4d("plugins", "new", "mine", "--role", "depth", "-o", "a" * 300)
+    assert (code, err.count("\n"), "cannot be written: File name too long" in err) == (2, 1, True)
