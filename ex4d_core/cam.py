@@ -9,7 +9,6 @@ Each piece keeps where in the text it stands, so that an error can point there.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from rich.cells import cell_len
 from ex4d_core.config import parse_value
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, nearest
 from ex4d_core.geometry.motion import EASES
+from ex4d_core.names import shortened, text_hash
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _NAME = r"[a-z][a-z0-9_-]*(@[\w.-]+)?"
@@ -117,15 +117,18 @@ def shares_of(steps: Sequence[Sequence[Said]], text: str) -> list[float]:
 def cam_file_part(text: str) -> str:
     """Return `text` as a part of file names: `60` stays, `orbit:yaw=-75` becomes `orbit_yaw-75`.
 
-    Of a file in a folder its name is left, and a hash that keeps files of one name apart.
+    A hash tells apart paths that would have one name: files in folders, of which the name is left, files whose names
+    hold other characters than letters, digits and `._+-`, files with options, and long texts.
     """
-    file = re.fullmatch(r"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:npz|json|csv|txt)", text.strip())
-    if file:
-        return f"{cam_file_part(file[1])}-{hashlib.blake2b(text.encode(), digest_size=2).hexdigest()}"
-    part = re.sub(r"[^\w.+-]+", "_", text.strip().replace("=", "")).strip("_")
-    if len(part) <= LONGEST_FILE_PART:
+    text = text.strip()
+    in_folder = re.fullmatch(r"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:npz|json|csv|txt)", text)
+    part = re.sub(r"[^\w.+-]+", "_", (in_folder[1] if in_folder else text).replace("=", "")).strip("_")
+    short = shortened(part[:LONGEST_FILE_PART], 2 * LONGEST_FILE_PART)
+    # Moves and numbers are read by their words, whatever stands between them; names of files are not.
+    may_be_file = re.search(rf"[\"'/\\]|{FILE}|\.(?:npz|json|csv|txt)\b", text, re.IGNORECASE) is not None
+    if part and part == short and (part == text or not may_be_file):
         return part
-    return f"{part[:LONGEST_FILE_PART]}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+    return f"{short}-{text_hash(text)}"
 
 
 def cam_of_file(path: Path) -> str:

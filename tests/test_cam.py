@@ -229,7 +229,7 @@ def test_names_of_files_are_not_too_long():
 
 def test_files_are_named_by_their_own_name():
     assert cam_file_part("path.json") == "path.json"
-    assert re.fullmatch(r"my_path-[0-9a-f]{4}", cam_file_part("outputs/clip/paths/my_path.json"))
+    assert re.fullmatch(r"my_path-[0-9a-f]{16}", cam_file_part("outputs/clip/paths/my_path.json"))
     assert cam_file_part("a/my_path.json") != cam_file_part("b/my_path.json")
     assert cam_file_part("a/my_path.json then 30").startswith("a_my_path.json_then_30")
 

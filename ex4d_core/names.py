@@ -1,0 +1,64 @@
+"""Names of files and folders, made of text that others chose: a clip's name, a camera path, a word of a plugin."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+
+MOST_BYTES = 255
+"""What file systems allow in one name, in UTF-8."""
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f/\\\\\u2028\u2029\ud800-\udfff]")
+"""Separators, control characters, and bytes that are not UTF-8, which Python reads as halves of characters."""
+
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.IGNORECASE)
+"""Devices of Windows, whatever their suffix."""
+
+_OWN = (".part-", ".partial-")
+"""How temporary folders begin, which are removed when their process is gone."""
+
+_UNNAMED = "unnamed"
+
+
+def safe_name(text: str, *, most: int = MOST_BYTES) -> str:
+    """Return a text as the name of one file or folder on any system.
+
+    A text that can be such a name is returned unchanged. Any other is changed where it has to be and gets a hash of
+    the whole text, so that two texts never share a name.
+
+    Args:
+        text: any text.
+        most: bytes that the name may have in UTF-8; 64 or more.
+    """
+    name = _UNSAFE.sub("_", text).rstrip(". ")
+    if name.startswith(_OWN) or _RESERVED.fullmatch(name):
+        name = f"_{name.removeprefix('.')}"
+    if name == text and name and len(name.encode()) <= most:
+        return name
+    digest = text_hash(text)
+    return f"{shortened(name or _UNNAMED, most - len(digest) - 1)}-{digest}"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the first characters of a text, as many as fit into `most` bytes of UTF-8."""
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+
+
+def text_hash(text: str) -> str:
+    """Return 16 hex digits (64 bits) that tell a text from any other."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def name_key(name: str) -> str:
+    """Return a key that is equal for names that are one name where case, or the form of accents, does not count."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def numbered(stem: str, suffix: str = "", *, first: int = 1) -> Iterator[str]:
+    """Yield STEM-1SUFFIX, STEM-2SUFFIX and on."""
+    number = first
+    while True:
+        yield f"{stem}-{number}{suffix}"
+        number += 1
