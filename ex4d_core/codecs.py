@@ -7,6 +7,8 @@ is damaged: FFV1 and safetensors would show a flipped byte as a picture, so chec
 from __future__ import annotations
 
 import json
+import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ex4d_core.arrays import open_npz
 from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.reading import parse_json
+from ex4d_core.store import Damaged, is_of_the_system
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Origin, Video
 from ex4d_core.video_io.source import open_video, raw_frames
 from ex4d_core.video_io.write import write_mask, write_video
@@ -44,7 +49,8 @@ def load_video(folder: Path) -> Video:
     """Return what `save_video` wrote.
 
     Raises:
-        InvalidInput: a file is missing or damaged.
+        Damaged: a file is missing or damaged.
+        InvalidInput: the system refuses to read a file.
     """
     with _loading(folder):
         meta = _load_meta(folder)
@@ -79,7 +85,8 @@ def load_guidance(folder: Path) -> Guidance:
     """Return what `save_guidance` wrote.
 
     Raises:
-        InvalidInput: a file is missing or damaged.
+        Damaged: a file is missing or damaged.
+        InvalidInput: the system refuses to read a file.
     """
     with _loading(folder):
         meta = _load_meta(folder)
@@ -97,9 +104,6 @@ def save_depth(folder: Path, value: DepthVideo) -> None:
     Raises:
         OutputFailed: the folder cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     tensors = {"depth": value.depth, "intrinsics": _to_table(value.intrinsics)}
     if value.valid is not None:
         tensors["valid"] = value.valid
@@ -109,21 +113,22 @@ def save_depth(folder: Path, value: DepthVideo) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     metadata = {"kind": value.kind.value, "crc32": _checksum_all(tensors)}
     with _saving(folder):
-        try:
-            save_file(tensors, folder / "depth.safetensors", metadata=metadata)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+        _save_tensors(folder / "depth.safetensors", tensors, metadata)
 
 
 def load_depth(folder: Path) -> DepthVideo:
     """Return what `save_depth` wrote.
 
     Raises:
-        InvalidInput: a file is missing or damaged.
+        Damaged: a file is missing or damaged.
+        InvalidInput: the system refuses to read a file.
     """
     from safetensors import safe_open
 
-    with _loading(folder), safe_open(folder / "depth.safetensors", "pt") as file:
+    path = folder / "depth.safetensors"
+    with _loading(folder):
+        path.open("rb").close()  # whatever the reason why it cannot be opened, `safe_open` says that it does not exist
+    with _loading(folder), safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         if _checksum_all(tensors) != file.metadata()["crc32"]:
             raise InvalidInput("the checksum of depth.safetensors is wrong")
@@ -140,6 +145,28 @@ def load_depth(folder: Path) -> DepthVideo:
             valid=tensors.get("valid"),
             cameras=cameras,
         )
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file that has the permissions of any new file and is the same for the same tensors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    os.chmod(path, mode)  # it is renamed from a temporary file that nobody else may read
+    with path.open("r+b") as file:  # the metadata is in another order each time
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":")).encode().ljust(length)
+        assert len(text) == length, "the header is another one"
+        file.seek(8)
+        file.write(text)
 
 
 def _to_table(intrinsics: Sequence[Intrinsics]) -> Tensor:
@@ -163,8 +190,7 @@ def _save_npz(path: Path, cameras: CameraPath) -> None:
 
 
 def _load_npz(path: Path) -> CameraPath:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return CameraPath.from_ex4d_npz(arrays)
+    return CameraPath.from_ex4d_npz(open_npz(path, "camera file"))
 
 
 def _save_meta(folder: Path, **meta: Any) -> None:
@@ -172,7 +198,7 @@ def _save_meta(folder: Path, **meta: Any) -> None:
 
 
 def _load_meta(folder: Path) -> dict[str, Any]:
-    meta: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+    meta: dict[str, Any] = parse_json((folder / META).read_bytes())
     return meta
 
 
@@ -226,7 +252,10 @@ def _saving(folder: Path) -> Iterator[None]:
 def _loading(folder: Path) -> Iterator[None]:
     from safetensors import SafetensorError
 
+    content = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, zipfile.BadZipFile)
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
-        raise InvalidInput(f"the artifact {folder} is damaged: {error}") from error
+    except (OSError, SafetensorError, *content) as error:
+        if is_of_the_system(error):
+            raise InvalidInput(f"the artifact {folder} cannot be read: {error}") from error
+        raise Damaged(f"the artifact {folder} is damaged: {error}") from error

@@ -1,23 +1,40 @@
-"""Files that are written whole or not at all, and hashes of what is in them."""
+"""Files that are written whole or not at all, the lock of what several runs change, and hashes of what is in files."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import socket
-import tempfile
+import stat
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
-from ex4d_core.errors import OutputFailed
+from ex4d_core.errors import Ex4dError, OutputFailed
+from ex4d_core.names import text_hash
+from ex4d_core.reading import check_file, check_folder, check_path, reading
 
 _TEMPORARY = ".part-"
+_UNFINISHED = ".partial-"
+_LOCK = ".lock"
+
+_OWNER = re.compile(r"\.part-(?P<place>[0-9a-f]{16})-(?P<boot>[0-9a-f]*)-(?P<pid>\d{1,10})-(?P<start>\d+)-[0-9a-f]+")
+"""What the name of a temporary folder says of the process that made it."""
+
+_LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "tmpfs", "xfs", "zfs"})
+"""File systems that no other machine writes to."""
+
+_PATIENCE = 600.0
+"""Seconds to wait for a lock: others hold it for as long as hashing the outputs of a run takes, seconds at most."""
 
 
 @contextmanager
@@ -33,16 +50,26 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary_folder(path.parent) as folder:
             # In a folder of its own the file keeps its name, and with it the suffix that writers go by.
             yield folder / path.name
-            if (folder / path.name).is_dir() and path.is_dir():
-                _exchange(folder / path.name, path, kept=folder / ".replaced")
-            else:
-                os.replace(folder / path.name, path)
+            put(folder / path.name, path)
+    except OutputFailed as error:  # what is inside a folder: its temporary name tells nobody anything
+        raise OutputFailed(str(error).replace(str(folder), str(path.parent))) from error.__cause__
+    except Ex4dError:  # of an input
+        raise
     except OSError as error:
         raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _exchange(new: Path, path: Path, *, kept: Path) -> None:
-    """Put a folder in the place of another, which would have to be empty for `os.replace`."""
+def put(new: Path, path: Path) -> None:
+    """Give a file or folder, alone in a temporary folder or with others, the name and place of `path`.
+
+    Raises:
+        OSError: the system refuses; what was there is still there.
+    """
+    if not (new.is_dir() and path.is_dir()):
+        os.replace(new, path)
+        return
+    # `os.replace` would ask for an empty folder.
+    kept = new.with_name(f".replaced-{secrets.token_hex(4)}")
     os.rename(path, kept)
     try:
         os.rename(new, path)
@@ -55,11 +82,23 @@ def _exchange(new: Path, path: Path, *, kept: Path) -> None:
 def temporary_folder(parent: Path) -> Iterator[Path]:
     """Give an empty folder in `parent` whose name says whose it is; what is left of it at the end is removed."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-", dir=parent))
+    if not parent.name.startswith(_TEMPORARY):
+        _remove_leftovers_once(os.path.abspath(parent))
+    folder = _make_own(parent)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_own(parent: Path) -> Path:
+    """Make a folder with the permissions that the umask leaves, unlike `tempfile`: it may take a final name."""
+    owner = f"{_TEMPORARY}{_place()}-{_boot()}-{os.getpid()}-{_start_of(os.getpid()) or 0}"
+    while True:
+        folder = parent / f"{owner}-{secrets.token_hex(4)}"
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
 
 
 @contextmanager
@@ -72,10 +111,10 @@ def kept_folder(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path | N
     Raises:
         OutputFailed: the folder cannot be made.
     """
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _acquire(path.with_name(f"{path.name}{_LOCK}"), patience=0)
+        path.mkdir(exist_ok=True)
     except Timeout:
         tell("another run is at the same work now; what this one does is lost if it is stopped")
         yield None
@@ -92,51 +131,255 @@ def kept_folder(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path | N
     finally:
         with suppress(OSError):
             path.rmdir()  # unless something is kept in it
-        with suppress(OSError):
-            os.unlink(lock.lock_file)
-        lock.release()
+        _release(lock)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder that several runs change, which need not exist; wait for it if need be.
+
+    The lock is a file beside it, `.NAME.lock`, that is gone afterwards. One that a killed run left is free.
+
+    Raises:
+        OutputFailed: the folder cannot be written to, or another run holds the lock for too long.
+    """
+    file = path.with_name(f".{path.name}{_LOCK}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _acquire(file, patience=_PATIENCE)
+    except Timeout as error:
+        raise OutputFailed(
+            f"{path} cannot be changed: another run has held {file.name} for {_PATIENCE / 60:.0f} minutes; "
+            "end that run, or wait for it"
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputFailed(f"{path} cannot be changed: its lock {file.name} cannot be had: {reason}") from error
+    try:
+        yield
+    finally:
+        _release(lock)
+
+
+def _acquire(file: Path, *, patience: float) -> FileLock:
+    """Return the lock of a file, held; `_release` removes the file.
+
+    Raises:
+        Timeout: another process holds it.
+        OSError: the file cannot be made or opened.
+    """
+    end = time.monotonic() + patience
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        own = os.open(file, flags, 0o666)
+        try:
+            lock = FileLock(file, mode=stat.S_IMODE(os.fstat(own).st_mode))
+            # A release between its look at the file and its opening of it: the next round makes another.
+            with suppress(FileNotFoundError):
+                if patience:
+                    lock.acquire(timeout=max(0.0, end - time.monotonic()), poll_interval=0.02)
+                else:
+                    lock.acquire(blocking=False)
+                # While `own` is open no other file can have its number: under this name was the same file all along,
+                # so that it is the one that is locked, and not one that its last holder has removed.
+                if _is_file(own, file):
+                    return lock
+                lock.release()
+        finally:
+            os.close(own)
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _release(lock: FileLock) -> None:
+    with suppress(OSError):
+        os.unlink(lock.lock_file)
+    lock.release()
+
+
+def set_aside(path: Path, names: Iterable[str]) -> Path:
+    """Rename a file or folder, whose lock the caller holds, to the first of `names` that is free.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    kept = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
+    os.rename(path, kept)
+    return kept
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what runs on this machine that are no longer alive left half-written."""
-    own = f"{_TEMPORARY}{socket.gethostname()}-"
-    for left in folder.glob(f"{own}*"):
-        pid = left.name.removeprefix(own).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove what runs that have ended left half-written, and empty folders of unfinished work."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError):
+            if name.startswith(_TEMPORARY) and _is_left(folder / name):
+                shutil.rmtree(folder / name, ignore_errors=True)
+    for name in {name.removesuffix(_LOCK) for name in names if name.startswith(_UNFINISHED)}:
+        _remove_empty(folder / name)
+
+
+@lru_cache(maxsize=1024)
+def _remove_leftovers_once(folder: str) -> None:
+    """Remove leftovers where something is written, at the first time only: the folder may hold thousands of files."""
+    remove_leftovers(Path(folder))
+
+
+def _remove_empty(unfinished: Path) -> None:
+    """Remove a folder of unfinished work that is empty and that nobody works in, and its lock."""
+    with suppress(OSError, Timeout, NotImplementedError):
+        if unfinished.is_dir() and any(unfinished.iterdir()):
+            return
+        lock = _acquire(unfinished.with_name(f"{unfinished.name}{_LOCK}"), patience=0)
+        with suppress(OSError):
+            unfinished.rmdir()
+        _release(lock)
+
+
+def _is_left(folder: Path) -> bool:
+    """Return whether the process that made a temporary folder has surely ended."""
+    owner = _OWNER.fullmatch(folder.name)
+    if owner is None:
+        return False
+    if owner["boot"] != _boot():  # this machine was restarted, or it is another one
+        return _is_local(folder)
+    if owner["place"] != _place():
+        return False
+    pid = int(owner["pid"])
+    return not _exists(pid) or _start_of(pid) not in ("", owner["start"])
+
+
+def _is_local(folder: Path) -> bool:
+    """Return whether a folder is on a disk that only this machine writes to."""
+    path = os.path.realpath(folder)
+    mounts = [m for m in psutil.disk_partitions(all=True) if os.path.commonpath((m.mountpoint, path)) == m.mountpoint]
+    # Of several at one place the last hides the others.
+    return bool(mounts) and max(reversed(mounts), key=lambda mount: len(mount.mountpoint)).fstype in _LOCAL
+
+
+@cache
+def _place() -> str:
+    """Return where numbers tell processes apart: on this machine, and in this container of it."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return text_hash("\0".join((socket.gethostname(), _first_line("/etc/machine-id"), namespace)))
+
+
+@cache
+def _boot() -> str:
+    """Return digits that differ after the machine was restarted, '' where nothing says that."""
+    return _first_line("/proc/sys/kernel/random/boot_id").replace("-", "")[:12]
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.readline(200).strip()
+    except OSError:
+        return ""
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":
+        return bool(psutil.pid_exists(pid))
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it belongs to somebody else
+        return True
+    return True
+
+
+def _start_of(pid: int) -> str:
+    """Return digits that tell a process from later ones of its number, '' where they cannot be known, '0' if it ended.
+
+    On Linux these are clock ticks since the machine was started, which setting the clock does not change.
+    """
+    if sys.platform != "linux":
+        try:
+            return f"{psutil.Process(pid).create_time() * 1000:.0f}"
+        except psutil.Error:
+            return ""
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):  # it shows the processes of another namespace
+            return ""
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, *facts = file.read().rpartition(b")")[2].split()
+    except (OSError, ValueError):
+        return ""
+    return "0" if state in (b"Z", b"X") else facts[18].decode()
 
 
 def file_hash(path: Path) -> str:
-    """Return a hash of a file's bytes."""
+    """Return a hash of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def tree_hash(path: Path) -> str:
-    """Return a hash of a file's bytes, or of the names and bytes of the files in a folder."""
-    if path.is_file():
-        return file_hash(path)
-    return files_hash(sorted(file for file in path.iterdir() if file.is_file()))
+def tree_hash(path: Path, what: str = "file") -> str:
+    """Return a hash of a file's bytes, or of the names and bytes of the files in a folder.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it, or a file in it, cannot be read, or is neither a folder nor a regular file.
+    """
+    if not stat.S_ISDIR(check_path(path, what).st_mode):
+        check_file(path, what)
+        with reading(path, what):
+            return file_hash(path)
+    check_folder(path, what)
+    with reading(path, what):
+        files = sorted(file for file in path.iterdir() if file.is_file())
+    return files_hash(files, what)
 
 
-def files_hash(files: Iterable[Path]) -> str:
-    """Return a hash of the names and bytes of files, in their order."""
-    names_and_hashes = "\n".join(f"{file.name}\0{file_hash(file)}" for file in files)
-    return hashlib.blake2b(names_and_hashes.encode(), digest_size=16).hexdigest()
+def files_hash(files: Iterable[Path], what: str = "file") -> str:
+    """Return a hash of the names and bytes of files, in their order.
+
+    Raises:
+        InvalidInput: one cannot be read.
+    """
+    lines = []
+    for file in files:
+        with reading(file, what):
+            lines.append(f"{file.name}\0{file_hash(file)}")
+    return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def weights_hash(folder: Path) -> str:
     """Return a text that changes when the configurations and weights in a folder do; the folder's place is no matter.
 
     Files in the hub's cache are links to files in `blobs`, named by their contents, which need not be read.
+
+    Raises:
+        InvalidInput: the folder or a file in it cannot be read.
     """
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-    if all(file.is_symlink() and file.resolve().parent.name == "blobs" for file in files):
-        return "+".join(file.resolve().name for file in files)
-    return _hash_of(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    with reading(folder, "folder of weights"):
+        files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
+        if all(file.is_symlink() and file.resolve().parent.name == "blobs" for file in files):
+            return "+".join(file.resolve().name for file in files)
+        facts = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return _hash_of(facts)
 
 
 @cache
 def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
     # Gigabytes: read once for each state of the files.
-    return files_hash(file for file, _, _ in files)
+    return files_hash((file for file, _, _ in files), "file of weights")

@@ -2,27 +2,41 @@
 
 An artifact is a folder `artifacts/STAGE-KEY/` with files and a manifest of their sizes and checksums. The key is a
 hash of everything that decides the content, so that equal keys mean equal artifacts, and two runs that make the same
-one at the same time may both go on: the first to rename wins.
+one at the same time may both continue: the first to rename wins.
+
+Only an artifact that is proved damaged makes way for a new one, renamed to `artifacts/damaged-STAGE-KEY-1`. One that
+cannot be read at the moment, for lack of permission or memory or because of the disk, is an error and stays.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ex4d_core.errors import OutputFailed
-from ex4d_core.files import file_hash, kept_folder, remove_leftovers, temporary_folder
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.files import file_hash, kept_folder, locked, remove_leftovers, set_aside, temporary_folder
+from ex4d_core.names import numbered, safe_name
+from ex4d_core.reading import MOST_TEXT, parse_json, reading
 
 Value = TypeVar("Value")
 
 MANIFEST = "artifact.json"
+
+_NOT_A_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""What the system says where a file is gone or replaced by something else; all else is said of the system."""
+
+
+class Damaged(InvalidInput):
+    """An artifact is not what was written: proved by its manifest, a size, a checksum, or what its files hold."""
 
 
 def content_key(inputs: Mapping[str, Any]) -> str:
@@ -41,26 +55,47 @@ def tensor_hash(tensor: Tensor) -> str:
 class Store:
     """The artifacts of one run folder."""
 
-    def __init__(self, folder: Path, *, warn: Callable[[str], None] = lambda text: None) -> None:
-        """Open the artifacts below `folder`, which need not exist yet; `warn` is told of damaged ones."""
+    def __init__(
+        self, folder: Path, *, warn: Callable[[str], None] = lambda text: None, read_only: bool = False
+    ) -> None:
+        """Open the artifacts below a folder.
+
+        Args:
+            folder: the run folder, which need not exist yet.
+            warn: told of damaged artifacts.
+            read_only: only look: nothing is written, renamed or removed.
+        """
         self._folder = folder / "artifacts"
         self._warn = warn
-        for place in (folder, self._folder):
+        self.read_only = read_only
+        for place in () if read_only else (folder, self._folder):
             remove_leftovers(place)
 
     def load(self, stage: str, key: str, read: Callable[[Path], Value]) -> Value | None:
-        """Return what `read` makes of the artifact, or None where there is none that is whole."""
+        """Return what `read` makes of the artifact, or None where there is none that is whole.
+
+        A damaged one is renamed, unless the store is read-only.
+
+        Raises:
+            InvalidInput: the artifact cannot be read at the moment.
+            OutputFailed: a damaged artifact cannot be renamed.
+        """
         folder = self._path(stage, key)
-        if not folder.exists():
+        with reading(folder, "artifact"):
+            before = _status(folder)
+        if before is None:
             return None
         try:
-            _check(folder, key)
-            return read(folder)
-        # Whatever a damaged file makes its reader raise, the answer is the same: make it again.
-        except Exception as error:
-            self._warn(f"{stage} in {folder} is damaged ({error}); it is made again")
-            self._remove(folder)
-            return None
+            with reading(folder, "artifact"):
+                _check(folder, key)
+                return read(folder)
+        except Damaged as error:
+            damage = error
+        if self.read_only:
+            self._warn(f"{stage} in {folder} is damaged ({damage}); the next run makes it again")
+        elif kept := self._make_way(folder, before):
+            self._warn(f"{stage} in {folder} is damaged ({damage}); it is kept as {kept.name}, and it is made again")
+        return None
 
     def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         """Let `write` fill a temporary folder and give it its final name.
@@ -74,10 +109,10 @@ class Store:
                 write(temporary)
                 files = {
                     file.name: {"bytes": file.stat().st_size, "blake2b": file_hash(file)}
-                    for file in temporary.iterdir()
+                    for file in sorted(temporary.iterdir())
                 }
                 manifest = {"stage": stage, "key": key, "inputs": inputs, "files": files}
-                (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str))
+                (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str), encoding="utf-8")
                 self._put(temporary, final, key)
         except OSError as error:
             # A codec has wrapped it already, under a temporary name that tells nobody anything.
@@ -90,32 +125,105 @@ class Store:
 
     def _put(self, temporary: Path, final: Path, key: str) -> None:
         """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""
-        try:
-            os.rename(temporary, final)
-        except OSError:
+        while True:
+            try:
+                os.rename(temporary, final)
+                return
+            except OSError:
+                before = _status(final)
+                if before is None:
+                    raise
             try:
                 _check(final, key)
-            except (OSError, ValueError, KeyError, TypeError):
-                self._remove(final)
-                os.rename(temporary, final)
+                return
+            except Damaged:
+                self._make_way(final, before)
 
-    def _remove(self, folder: Path) -> None:
-        """Rename, then delete: another run sees the whole artifact or none."""
-        with suppress(OSError), temporary_folder(self._folder) as aside:
-            os.rename(folder, aside / "damaged")
+    def _make_way(self, folder: Path, damaged: os.stat_result) -> Path | None:
+        """Rename a damaged artifact and return its new name, or None where another run has done so already."""
+        try:
+            with locked(self._folder / "damaged"):
+                now = _status(folder)
+                if now is None or not os.path.samestat(now, damaged):
+                    return None
+                return set_aside(folder, numbered(f"damaged-{folder.name}"))
+        except OutputFailed:
+            raise
+        except OSError as error:
+            raise OutputFailed(f"{folder} is damaged and cannot be renamed: {error.strerror or error}") from error
 
     def _path(self, stage: str, key: str) -> Path:
         return self._folder / f"{stage}-{key}"
 
 
+def is_of_the_system(error: BaseException) -> bool:
+    """Return whether an error, or one that caused it, is of the system: it proves nothing about a file's content."""
+    return any(
+        isinstance(link, MemoryError) or (isinstance(link, OSError) and link.errno not in (None, *_NOT_A_FILE))
+        for link in _chain(error)
+        if not isinstance(link, InvalidInput)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _status(folder: Path) -> os.stat_result | None:
+    """Return the status of an artifact, whatever is there under its name, or None where nothing is."""
+    try:
+        return os.lstat(folder)
+    except FileNotFoundError:
+        return None
+
+
 def _check(folder: Path, key: str) -> None:
-    """Raise ValueError, or what reading raises, unless the artifact is the one of `key` and whole."""
-    manifest = json.loads((folder / MANIFEST).read_text())
+    """See that an artifact is the one of `key` and whole.
+
+    Raises:
+        Damaged: it is not.
+        OSError: it cannot be read.
+    """
+    manifest = _manifest(folder / MANIFEST)
     if manifest["key"] != key:
-        raise ValueError("it belongs to another run")
+        raise Damaged("it belongs to another run")
     for name, facts in manifest["files"].items():
-        file = folder / name
-        if file.stat().st_size != facts["bytes"]:
-            raise ValueError(f"{name} has {file.stat().st_size} bytes instead of {facts['bytes']}")
-        if file_hash(file) != facts["blake2b"]:
-            raise ValueError(f"the checksum of {name} differs")
+        with _file_of_artifact(folder / name) as size:
+            if size != facts["bytes"]:
+                raise Damaged(f"{name} has {size} bytes instead of {facts['bytes']}")
+            if file_hash(folder / name) != facts["blake2b"]:
+                raise Damaged(f"the checksum of {name} differs")
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest with a key and files, each with its size and checksum, that lie in the folder itself."""
+    with _file_of_artifact(path) as size:
+        if size > MOST_TEXT:
+            raise Damaged(f"{MANIFEST} is too large")
+        text = path.read_bytes()
+    try:
+        manifest: dict[str, Any] = parse_json(text)
+        _ = manifest["key"]
+        for name, facts in manifest["files"].items():
+            _, _ = facts["bytes"], facts["blake2b"]
+            if safe_name(name) != name:
+                raise ValueError(f"{name!r} is not the name of a file")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Damaged(f"{MANIFEST}: {error}") from error
+    return manifest
+
+
+@contextmanager
+def _file_of_artifact(path: Path) -> Iterator[int]:
+    """Give the size of a file; that it is gone, or is something else, is damage."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged(f"{path.name} is not a file")
+        yield status.st_size
+    except OSError as error:
+        if error.errno not in _NOT_A_FILE:
+            raise
+        raise Damaged(f"{path.name}: {error.strerror}") from error
