@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import attrs
 
+from ex4d_core.clips import clip_hash
 from ex4d_core.depth_export import DepthFormat
-from ex4d_core.errors import Ex4dError, describe
+from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.masking.options import MaskOptions
 from ex4d_core.masking.sheet import write_masks
+from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline import Shot, StageRecord
+from ex4d_core.records import RUN_RECORD, Record, owner_of, real_path
 from ex4d_core.run_folder import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.session import Session
 from ex4d_core.stray_output import stray_output
+from ex4d_core.terminal import say
 
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
@@ -50,18 +55,68 @@ def find_clips(inputs: Iterable[str]) -> list[Path]:
 
     A folder without videos is one clip, of images. What does not exist stays in the list: running it says so.
     """
-    paths = [Path(match) for text in inputs for match in ([] if Path(text).exists() else _matches(text)) or [text]]
-    return list(dict.fromkeys(clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path])))
+    paths = [Path(match) for text in inputs for match in ([] if os.path.exists(text) else _matches(text)) or [text]]
+    return list(dict.fromkeys(clip for path in paths for clip in (_clips_in(path) if os.path.isdir(path) else [path])))
 
 
-def run_folders(clips: Sequence[Path], parent: Path) -> list[Path]:
-    """Return a run folder for each clip, named after it; clips of one name get their folder's name too, or a number."""
-    names: list[str] = []
+def _say_on_terminal(text: str) -> None:
+    say(text, err=True)
+
+
+def run_folders(clips: Sequence[Path], parent: Path, *, tell: Callable[[str], None] = _say_on_terminal) -> list[Path]:
+    """Return a run folder for each clip, named after it.
+
+    Clips of one name get their folder's name too, or a number; so does a clip whose name is that of a run folder of
+    another clip. A name that is none for a folder is changed: no clip is written outside of `parent`.
+
+    Args:
+        clips: videos or folders of images, which need not exist.
+        parent: where the run folders are.
+        tell: told where a clip's outputs are not in the folder of its name because that belongs to another clip.
+    """
+    taken: set[str] = set()
+    folders = []
     for clip in clips:
-        stem = clip.name if clip.is_dir() else clip.stem
-        choices = [stem, f"{clip.resolve().parent.name}-{stem}", *(f"{stem}-{n}" for n in range(2, len(clips) + 2))]
-        names.append(next(choice for choice in choices if choice not in names))
-    return [parent / name for name in names]
+        others: list[str] = []
+        for name in _folder_names(clip):
+            if name_key(name) in taken:
+                continue
+            owner = _other_owner(parent / name, clip)
+            if owner is None:
+                break
+            others.append(f"{parent / name} belongs to {owner}")
+        taken.add(name_key(name))
+        folders.append(parent / name)
+        if others:
+            tell(f"{others[0]}; the outputs of {clip} are in {parent / name}")
+    return folders
+
+
+def _folder_names(clip: Path) -> Iterator[str]:
+    """Yield names for a clip's run folder, best first."""
+    above, name = os.path.split(real_path(clip))
+    if os.path.isdir(clip):
+        stem = name if clip.name in ("", "..") else clip.name
+    else:
+        stem = clip.stem
+    longer = f"{os.path.basename(above)}-{stem}"
+    return map(safe_name, itertools.chain([stem, longer], numbered(stem, first=2)))
+
+
+def _other_owner(folder: Path, clip: Path) -> str | None:
+    """Return the clip that a folder belongs to if it is another one."""
+    try:
+        facts = Record(folder / RUN_RECORD).read()
+    except Ex4dError:  # the run says what is wrong with it
+        return None
+    return owner_of(facts, real_path(clip), partial(_hash_of, clip))
+
+
+def _hash_of(clip: Path) -> str:
+    try:
+        return clip_hash(clip)
+    except (Ex4dError, OSError):  # no such clip
+        return ""
 
 
 def run_batch(
@@ -107,13 +162,14 @@ def mask_batch(
 
     def write(shot: Shot) -> Exported:
         assert shot.folder is not None, "masks need a run folder"
-        scene, seed = shot.scene if depth else shot.video, session.config.seed
+        scene = shot.scene if depth else shot.video
+        seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # what torch's generators take
         with session.reporter.stage("masks") as progress:
             files = write_masks(
                 scene,
                 shot.folder,
                 options=options,
-                seeds=range(seed, seed + count),
+                seeds=seeds,
                 builder=session.mesh_builder(),
                 renderer=session.renderer(),
                 device=session.device,
@@ -130,24 +186,34 @@ def _run_one(session: Session, outcome: Outcome, write: Callable[[Shot], Exporte
     try:
         session.reporter.note(outcome.title)
         with stray_output():
-            exported = write(session.shot(outcome.clip, folder=outcome.folder))
+            shot = session.shot(outcome.clip, folder=outcome.folder)
+            shot.claim()
+            exported = write(shot)
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # A plugin may fail in ways that nobody foresaw; the other clips still run.
     except Exception as error:
-        return _failed(outcome, f"unexpected {describe(error)}; set EX4D_TRACE=1 to see where")
+        return _failed(outcome, unexpected(error))
     return attrs.evolve(outcome, files=exported.files, records=exported.records)
 
 
 def _failed(outcome: Outcome, sentence: str) -> Outcome:
-    if os.environ.get("EX4D_TRACE"):
+    if tracing():
         traceback.print_exc()
     return attrs.evolve(outcome, error=sentence)
 
 
 def _matches(pattern: str) -> list[str]:
-    return sorted(glob.glob(pattern, recursive=True))
+    try:
+        return sorted(glob.glob(pattern, recursive=True))
+    except ValueError:  # a NUL
+        return []
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in VIDEO_SUFFIXES] or [folder]
+    """Return the videos in a folder, or the folder itself, as a clip of images or for its error."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError:
+        return [folder]
+    return [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES] or [folder]

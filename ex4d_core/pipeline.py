@@ -17,27 +17,26 @@ import attrs
 
 from ex4d_core import codecs, stages
 from ex4d_core.cam import cam_file_part
-from ex4d_core.compat import ex4d_size
+from ex4d_core.clips import clip_hash, frame_size, path_key, usual_rate
 from ex4d_core.config import Tree, VideoOptions
-from ex4d_core.errors import InvalidInput
-from ex4d_core.files import files_hash, tree_hash
+from ex4d_core.errors import InputNotFound
+from ex4d_core.files import tree_hash
 from ex4d_core.lens import given_intrinsics, intrinsics_file
 from ex4d_core.memory import Cost, measured
+from ex4d_core.names import safe_name
+from ex4d_core.outputs import claim
 from ex4d_core.progress import Progress, silent
+from ex4d_core.records import FRAMES_IN_MEMORY, RUN_RECORD, Record, real_path
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.source_cameras import source_cameras_file, with_source_cameras
 from ex4d_core.store import Store, content_key, tensor_hash
 from ex4d_core.trajectory import GivenPath
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, read_video, write_video
-from ex4d_core.video_io.images import list_images
 from ex4d_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from ex4d_core.session import Session
-
-LARGEST_SIDE = 8192
-"""Pixels; a larger frame is more likely a slip of the finger than a wish."""
 
 Value = TypeVar("Value")
 Work = Callable[[Progress, Path | None], Value]
@@ -71,23 +70,69 @@ class StageRecord:
 class Shot:
     """One clip in a session: its frames and depth, shared by every camera path along it."""
 
-    def __init__(self, session: Session, clip: Video | str | Path, *, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        clip: Video | str | Path,
+        *,
+        folder: Path | None = None,
+        read_only: bool = False,
+    ) -> None:
         """Name a clip; nothing is decoded yet.
 
         Args:
             session: its components and options.
             clip: frames in memory, or a path to a video or a folder of images.
             folder: the run folder that keeps the artifacts, or None to keep them in memory only.
+            read_only: take stages from the run folder only; nothing is made, written or removed.
         """
         self.session = session
         self.clip = clip if isinstance(clip, Video) else Path(clip)
         self.folder = folder
         self.records: list[StageRecord] = []
+        self._read_only = read_only
+        self._is_claimed = False
 
     @cached_property
     def store(self) -> Store | None:
         """The artifacts, where there is a run folder."""
-        return None if self.folder is None else Store(self.folder, warn=self.session.reporter.warn)
+        return self._open_store(read_only=self._read_only)
+
+    @cached_property
+    def stored(self) -> Store | None:
+        """The same, to look at."""
+        return self._open_store(read_only=True)
+
+    def _open_store(self, *, read_only: bool) -> Store | None:
+        if self.folder is None:
+            return None
+        return Store(self.folder, warn=self.session.reporter.warn, read_only=read_only)
+
+    @property
+    def record(self) -> Record:
+        """The run folder's `run.json`."""
+        assert self.folder is not None, "records need a run folder"
+        return Record(self.folder / RUN_RECORD, warn=self.session.reporter.warn)
+
+    @property
+    def title(self) -> str:
+        """The clip as it was named."""
+        return FRAMES_IN_MEMORY if isinstance(self.clip, Video) else str(self.clip)
+
+    def claim(self) -> None:
+        """Say in the run folder that it belongs to this clip; warn where it belonged to another one.
+
+        Raises:
+            OutputFailed: the folder cannot be written to.
+        """
+        if self._is_claimed:
+            return
+        inputs = self.clip_inputs
+        path, content = (
+            ("", inputs["frames"]) if isinstance(self.clip, Video) else (real_path(self.clip), inputs["file"])
+        )
+        claim(self.record, clip=self.title, path=path, content=content)
+        self._is_claimed = True
 
     @cached_property
     def identity(self) -> str:
@@ -103,7 +148,7 @@ class Shot:
         probe_video(self.clip)  # for its errors: a missing file or no video is said before anything else
         options = attrs.asdict(self.session.config.video)
         options.pop("fps")  # it changes no frame
-        return {"file": _clip_hash(self.clip), "options": options}
+        return {"file": clip_hash(self.clip), "options": options}
 
     @cached_property
     def video(self) -> Video:
@@ -137,7 +182,7 @@ class Shot:
 
     def stored_depth(self) -> DepthVideo | None:
         """Return the estimator's depth if a run has left it in the run folder."""
-        return self.store.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.store else None
+        return self.stored.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.stored else None
 
     @cached_property
     def scene(self) -> Scene:
@@ -187,6 +232,8 @@ class Shot:
         if found is not None:
             self.records.append(StageRecord(stage=stage, key=key, reused=True, cost=cost))
             return found
+        if self._read_only:
+            raise InputNotFound(f"{self.folder} has no {stage} of these settings, or it is damaged; a run makes it")
         work = prepare()
         with self.session.reporter.stage(stage) as progress, measured() as cost, self._unfinished(stage, key) as kept:
             value = work(progress, kept)
@@ -218,7 +265,7 @@ class Take:
         if isinstance(cam, CameraPath):
             self._path_inputs: Tree = {"given": path_key(cam)}
             self._generator = partial(GivenPath, cam)
-            self.cam, is_given = f"given-{path_key(cam)[:8]}", True
+            self.cam, is_given = f"given-{path_key(cam)[:16]}", True
             if cam.frames is not None:
                 self._num_frames = cam.num_frames
         else:
@@ -273,12 +320,12 @@ class Take:
 
     def stored_guidance(self) -> Guidance | None:
         """Return the guidance if a run has left it in the run folder."""
-        store = self.shot.store
+        store = self.shot.stored
         return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
 
     def stored_video(self) -> Video | None:
         """Return the result if a run has left it in the run folder."""
-        store = self.shot.store
+        store = self.shot.stored
         return store.load("result", content_key(self.video_inputs), VIDEO.load) if store else None
 
     @cached_property
@@ -315,7 +362,7 @@ class Take:
     def _show(self, name: str, video: Video) -> None:
         """Write a video on its way to the result into the run folder."""
         if self.shot.folder is not None:
-            write_video(video, self.shot.folder / f"{name}_{cam_file_part(self.cam)}.mp4")
+            write_video(video, self.shot.folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4")
 
 
 def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:
@@ -334,41 +381,4 @@ def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent)
         fit=options.fit,
         progress=progress,
     )
-    return video if options.fps is None else attrs.evolve(video, fps=_usual_rate(options.fps))
-
-
-def path_key(path: CameraPath) -> str:
-    """Return a hash of the poses, the lens and the time of a path."""
-    facts = {"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))}
-    return content_key(facts if path.frames is None else {**facts, "frames": path.frames})
-
-
-def _clip_hash(clip: Path) -> str:
-    """Hash a video, or the images of a folder and nothing else that lies there."""
-    return files_hash(list_images(clip)) if clip.is_dir() else tree_hash(clip)
-
-
-def _usual_rate(fps: float) -> Fraction:
-    """Return the rate that a decimal number stands for: 29.97 is 30000/1001."""
-    near = [rate for rate in (Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)) if abs(rate - fps) < 0.005]
-    return near[0] if near else Fraction(fps).limit_denominator(1000)
-
-
-def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
-    """Return the width and height that the options ask for, or None where frames keep the clip's own.
-
-    Raises:
-        InvalidInput: the size cannot be read.
-    """
-    if options.size is None:
-        return None
-    if options.size == "ex4d":
-        info = probe_video(clip)
-        return ex4d_size(info.width, info.height)
-    width, x, height = options.size.lower().partition("x")
-    sides = [int(side) for side in (width, height) if x and side.isascii() and side.isdigit()]
-    if len(sides) != 2 or not all(0 < side <= LARGEST_SIDE for side in sides):
-        raise InvalidInput(
-            f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, each at most {LARGEST_SIDE}"
-        )
-    return sides[0], sides[1]
+    return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))

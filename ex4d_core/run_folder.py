@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import json
+import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 import cv2
@@ -17,16 +16,18 @@ import torch
 
 import ex4d_core
 from ex4d_core.cam import cam_file_part
-from ex4d_core.config import Tree, make_config, read_config, write_config
+from ex4d_core.config import make_config, read_config, write_config
 from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.depth_export import DepthFormat, png_error, write_depth
 from ex4d_core.depth_preview import write_preview
 from ex4d_core.errors import InputNotFound
-from ex4d_core.files import replacing, tree_hash
+from ex4d_core.files import replacing
 from ex4d_core.memory import Cost
 from ex4d_core.mesh_io import write_mesh
+from ex4d_core.outputs import OutputGroup, bring_up_to_date
 from ex4d_core.pipeline import Shot, StageRecord, Take
 from ex4d_core.progress import Reporter
+from ex4d_core.records import RUN_RECORD, Facts, Record
 from ex4d_core.session import Session
 from ex4d_core.store import content_key
 from ex4d_core.types import Video
@@ -65,17 +66,21 @@ def export(
 ) -> Exported:
     """Bring a take's files up to date in its run folder.
 
-    Files that an earlier run left are kept when they were made from the same artifacts.
+    Files that an earlier run left are kept when they were made from the same artifacts; one that was changed since
+    is renamed.
 
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
     groups = _groups(take, goal, save_mesh, mesh_format)
-    _write_config(take.shot)  # first, so that a run can be looked at while it goes on
+    take.shot.claim()
+    _write_config(take.shot)  # first, so that a run can be looked at while it lasts
     exported = _bring_up_to_date(take.shot, groups)
     inputs = take.video_inputs if goal == "result" else take.guidance_inputs
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
-    _write_facts(take.shot, lambda before: {"takes": {**before.get("takes", {}), take.cam: done}})
+    with take.shot.record.changing() as change:
+        change.table("takes")[take.cam] = done
+        change.facts |= _facts(take.shot)
     return exported
 
 
@@ -87,97 +92,54 @@ def export_depth(shot: Shot, *, formats: Iterable[DepthFormat] = (), preview: bo
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
+    shot.claim()
     if shot.folder is not None and not (shot.folder / CONFIG).exists():
         _write_config(shot)
     exported = _bring_up_to_date(shot, _depth_groups(shot, formats, preview))
     done = {"inputs": shot.depth_inputs, "stages": list(map(_record, exported.records))}
-    _write_facts(shot, lambda before: {"depth": done})
+    with shot.record.changing() as change:
+        change.facts |= {"depth": done, **_facts(shot)}
     return exported
 
 
 def open_run(folder: Path, *, reporter: Reporter | None = None) -> Shot:
     """Return the clip of a run folder with the settings of its last run, to see what that run has made so far.
 
-    `Shot.stored_depth`, `Take.stored_guidance` and `Take.stored_video` say what is there; nothing is made by them.
+    `Shot.stored_depth`, `Take.stored_guidance` and `Take.stored_video` say what is there. The folder is only read:
+    nothing is made, written, renamed or removed.
 
     Raises:
         InputNotFound: there is no such folder, it is no run folder, or the clip is not where it was.
         InvalidConfig: its configuration cannot be read.
+        InvalidInput: its record or its clip cannot be read.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputNotFound(f"there is no run folder {folder}; a run makes it: ex4d run CLIP -o {folder.parent}")
-    if not (folder / CONFIG).is_file():
+    if not os.path.isfile(folder / CONFIG):
         raise InputNotFound(f"{folder} is no run folder, it has no {CONFIG}; name the folder that a run has made")
     config = make_config(read_config(folder / CONFIG))
-    if not config.clips:
+    recorded = Record(folder / RUN_RECORD).read().get("source", {}).get("path", "")
+    clips = [*config.clips[:1], *([recorded] if recorded else [])]
+    if not clips:
         raise InputNotFound(f"the run {folder} was made of frames in memory, which are gone; run it on a file")
-    clip = Path(config.clips[0])
-    if not clip.exists():
-        raise InputNotFound(f"the clip {clip} of the run {folder} is not here; start this where the run was started")
-    return Session(config, reporter=reporter).shot(clip, folder=folder)
+    for clip in clips:  # the configuration may name it from another folder, and has no name that is not UTF-8
+        if os.path.exists(clip):
+            return Session(config, reporter=reporter).shot(clip, folder=folder, read_only=True)
+    raise InputNotFound(f"the clip {clips[0]} of the run {folder} is not here; start this where the run was started")
 
 
-@attrs.frozen(kw_only=True)
-class _Group:
-    """Files that are made from one artifact."""
-
-    key: str
-    files: dict[str, Path]
-    write: Callable[[], None]
-    stage: str = ""
-    editable: bool = False
-    """Whether people may change the files and still find them as they left them."""
-
-    def is_fresh(self, known: Tree) -> bool:
-        """Return whether the files are there and were made from the artifact; `known` has their stamps by name."""
-        return all(self._is_known(path, known.get(path.name)) for path in self.files.values())
-
-    def edited(self, known: Tree) -> list[Path]:
-        """Return which of the files, stamps of all being known, people have changed."""
-        changes = self.files.values() if self.editable else ()
-        return [path for path in changes if known[path.name].get("blake2b") != tree_hash(path)]
-
-    def _is_known(self, path: Path, stamp: Any) -> bool:
-        try:
-            size = path.stat().st_size
-            return bool(stamp["key"] == self.key and (self.editable or stamp["bytes"] == size))
-        except (OSError, KeyError, TypeError):
-            return False
-
-
-def _bring_up_to_date(shot: Shot, groups: Iterable[_Group]) -> Exported:
-    assert shot.folder is not None, "exports need a run folder"
-    known = _read_json(shot.folder / "run.json").get("files", {})
+def _bring_up_to_date(shot: Shot, groups: Iterable[OutputGroup]) -> Exported:
     records_before = len(shot.records)
     files: dict[str, Path] = {}
     for group in groups:
-        fresh = group.is_fresh(known)
-        if not fresh:
-            group.write()
-            # At once: if what follows fails or is stopped, this would be taken for depth that somebody edited.
-            _write_stamps(shot, group)
-        else:
-            for path in group.edited(known):
-                shot.session.reporter.note(f"{path} was changed since it was written; it stays as it is")
+        fresh = bring_up_to_date(group, shot.record, shot.session.reporter)
         if fresh and group.stage:
             shot.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Cost()))
         files |= group.files
     return Exported(files=files, records=tuple(shot.records[records_before:]))
 
 
-def _write_stamps(shot: Shot, group: _Group) -> None:
-    """Write into `run.json` what tells later that a group's files are as they were written."""
-    stamps = {path.name: _stamp(path, group) for path in group.files.values()}
-    _write_facts(shot, lambda before: {"files": {**before.get("files", {}), **stamps}})
-
-
-def _stamp(path: Path, group: _Group) -> Tree:
-    """Return what tells later that a file is as it was written."""
-    content = {"blake2b": tree_hash(path)} if group.editable else {"bytes": path.stat().st_size}
-    return {"key": group.key, **content}
-
-
-def _depth_groups(shot: Shot, formats: Iterable[DepthFormat], preview: bool) -> Iterator[_Group]:
+def _depth_groups(shot: Shot, formats: Iterable[DepthFormat], preview: bool) -> Iterator[OutputGroup]:
     folder = shot.folder
     assert folder is not None
     cameras = shot.motion_inputs["source_cameras"]
@@ -185,92 +147,92 @@ def _depth_groups(shot: Shot, formats: Iterable[DepthFormat], preview: bool) -> 
     wanted = {"npz", *formats}
     for kind, (label, name) in DEPTH_FILES.items():
         if kind in wanted:
-            yield _Group(
+            yield OutputGroup(
                 key=content_key(inputs),
                 files={label: folder / name},
-                write=partial(_write_depth, shot, folder / name, kind),
+                write=partial(_write_depth, shot, name, kind),
                 stage="depth" if kind == "npz" else "",
                 editable=True,
             )
     if preview:
         path = folder / "depth_preview.mp4"
         key = content_key({**inputs, "fps": str(shot.fps)})
-        yield _Group(key=key, files={"preview": path}, write=partial(_write_preview, shot, path))
+        yield OutputGroup(key=key, files={"preview": path}, write=partial(_write_preview, shot, path.name))
 
 
-def _write_depth(shot: Shot, path: Path, format: DepthFormat) -> None:
+def _write_depth(shot: Shot, name: str, format: DepthFormat, folder: Path) -> None:
     depth, reporter = shot.scene.depth, shot.session.reporter
-    _keep_edited(shot, path)  # after it was read: it may be what the depth is made from
-    write_depth(depth, path, format=format)
+    write_depth(depth, folder / name, format=format)
     if format == "png" and (error := png_error(depth)) > COARSE:
+        assert shot.folder is not None
+        path = shot.folder / name
         reporter.warn(
             f"16 bits are coarse for this depth: {path} is up to {error:.0%} off at its nearest point; EXR is exact"
         )
 
 
-def _keep_edited(shot: Shot, path: Path) -> None:
-    """Rename depth that is not as it was written."""
-    assert shot.folder is not None
-    stamp = _read_json(shot.folder / "run.json").get("files", {}).get(path.name, {})
-    if not path.exists() or stamp.get("blake2b") == tree_hash(path):
-        return
-    free = (path.with_name(f"{path.stem}-edited-{n}{path.suffix}") for n in itertools.count(1))
-    kept = next(name for name in free if not name.exists())
-    path.rename(kept)
-    shot.session.reporter.warn(f"{path} was changed since it was written; it is kept as {kept.name}")
-
-
-def _write_preview(shot: Shot, path: Path) -> None:
+def _write_preview(shot: Shot, name: str, folder: Path) -> None:
     scene = shot.scene
     with shot.session.reporter.stage("preview") as progress:
-        write_preview(scene, path, progress=progress)
+        write_preview(scene, folder / name, progress=progress)
 
 
-def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None, mesh_format: MeshFormat) -> list[_Group]:
+def _groups(take: Take, goal: Goal, save_mesh: MeshChoice | None, mesh_format: MeshFormat) -> list[OutputGroup]:
     folder, part = take.shot.folder, cam_file_part(take.cam)
-    assert folder is not None
-    groups = []
-    color, mask, camera = folder / f"color_{part}.mp4", folder / f"mask_{part}.mp4", folder / f"camera_{part}.npz"
-
-    def write_guidance() -> None:
-        guidance = take.guidance
-        write_video(Video(frames=guidance.color, fps=guidance.fps), color)
-        write_mask(guidance.mask, mask, fps=guidance.fps)
-        with replacing(camera) as temporary:
-            assert guidance.cameras is not None
-            np.savez(temporary, **guidance.cameras.to_ex4d_npz())  # type: ignore[arg-type]  # numpy types savez's arrays as its flags
-
-    guidance_files = {"color": color, "mask": mask, "camera": camera}
-    key = content_key(take.guidance_inputs)
-    groups.append(_Group(key=key, files=guidance_files, write=write_guidance, stage="guidance"))
+    assert folder is not None, "exports need a run folder"
+    names = {"color": f"color_{part}.mp4", "mask": f"mask_{part}.mp4", "camera": f"camera_{part}.npz"}
+    groups = [
+        OutputGroup(
+            key=content_key(take.guidance_inputs),
+            files={label: folder / name for label, name in names.items()},
+            write=partial(_write_guidance, take, names),
+            stage="guidance",
+        )
+    ]
     if save_mesh:
         groups.append(_mesh_group(take.shot, folder, save_mesh, mesh_format))
     if goal == "result":
-        result, sheet = folder / f"result_{part}.mp4", folder / f"sheet_{part}.png"
-
-        def write_result() -> None:
-            write_video(take.video, result)
-            _write_sheet(take, sheet)
-
-        key = content_key(take.video_inputs)
-        groups.append(_Group(key=key, files={"result": result, "sheet": sheet}, write=write_result, stage="result"))
+        names = {"result": f"result_{part}.mp4", "sheet": f"sheet_{part}.png"}
+        groups.append(
+            OutputGroup(
+                key=content_key(take.video_inputs),
+                files={label: folder / name for label, name in names.items()},
+                write=partial(_write_result, take, names),
+                stage="result",
+            )
+        )
     return groups
 
 
-def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice, suffix: MeshFormat) -> _Group:
-    """Frame 0 is `DW-Mesh.ply`, the reference's name; all of them are `DW-Mesh_00000.ply` and on."""
-    names = [f"DW-Mesh_{frame:05d}" for frame in range(shot.video.num_frames)] if choice == "all" else ["DW-Mesh"]
-    paths = [folder / f"{name}.{suffix}" for name in names]
+def _write_guidance(take: Take, names: dict[str, str], folder: Path) -> None:
+    guidance = take.guidance
+    write_video(Video(frames=guidance.color, fps=guidance.fps), folder / names["color"])
+    write_mask(guidance.mask, folder / names["mask"], fps=guidance.fps)
+    assert guidance.cameras is not None
+    with replacing(folder / names["camera"]) as temporary:
+        np.savez(temporary, **guidance.cameras.to_ex4d_npz())  # type: ignore[arg-type]  # numpy types savez's arrays as its flags
 
-    def write() -> None:
-        for frame, path in enumerate(paths):
-            write_mesh(shot.mesh(frame), path)
+
+def _write_result(take: Take, names: dict[str, str], folder: Path) -> None:
+    write_video(take.video, folder / names["result"])
+    _write_sheet(take, folder / names["sheet"])
+
+
+def _mesh_group(shot: Shot, folder: Path, choice: MeshChoice, suffix: MeshFormat) -> OutputGroup:
+    """Frame 0 is `DW-Mesh.ply`, the reference's name; all of them are `DW-Mesh_00000.ply` and on."""
+    stems = [f"DW-Mesh_{frame:05d}" for frame in range(shot.video.num_frames)] if choice == "all" else ["DW-Mesh"]
+    names = [f"{stem}.{suffix}" for stem in stems]
+
+    def write(folder: Path) -> None:
+        for frame, name in enumerate(names):
+            write_mesh(shot.mesh(frame), folder / name)
 
     key = content_key(
         {"depth": shot.depth_inputs, "lens": shot.lens_inputs, "mesh": shot.session.choose("mesh").identity()}
     )
-    labels = ["mesh"] if choice == "first" else [f"mesh {frame}" for frame in range(len(paths))]
-    return _Group(key=key, files=dict(zip(labels, paths, strict=True)), write=write)
+    labels = ["mesh"] if choice == "first" else [f"mesh {frame}" for frame in range(len(names))]
+    files = {label: folder / name for label, name in zip(labels, names, strict=True)}
+    return OutputGroup(key=key, files=files, write=write)
 
 
 def _write_sheet(take: Take, path: Path) -> None:
@@ -286,13 +248,9 @@ def _write_sheet(take: Take, path: Path) -> None:
         temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())  # imwrite would not say why it failed
 
 
-def _write_facts(shot: Shot, more: Callable[[Tree], Tree]) -> None:
-    """Write `run.json`: what is there already, with what this run adds."""
-    folder, session = shot.folder, shot.session
-    assert folder is not None
-    before = _read_json(folder / "run.json")  # read again: another run may have written to it meanwhile
-    facts = {
-        **before,
+def _facts(shot: Shot) -> Facts:
+    """Return what `run.json` says of the latest run."""
+    return {
         "versions": {
             "ex4d": ex4d_core.__version__,
             "python": platform.python_version(),
@@ -300,35 +258,25 @@ def _write_facts(shot: Shot, more: Callable[[Tree], Tree]) -> None:
             "numpy": np.__version__,
             "platform": platform.platform(),
         },
-        "clip": _name(shot),
-        "device": str(session.device),
-        "seed": session.config.seed,
-        **more(before),
+        "device": str(shot.session.device),
+        "seed": shot.session.config.seed,
     }
-    with replacing(folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=2, default=str))
 
 
 def _write_config(shot: Shot) -> None:
     assert shot.folder is not None
+    clips = () if isinstance(shot.clip, Video) else (shot.title,)
+    text = write_config(attrs.evolve(shot.session.config, clips=clips))
+    data = text.encode("utf-8", "replace")
+    if data.decode() != text:  # TOML has no way to write them
+        shot.session.reporter.warn(
+            f"{shot.folder / CONFIG} has '?' in place of bytes that are not UTF-8 in names; "
+            "rename those files to run it again"
+        )
     with replacing(shot.folder / CONFIG) as temporary:
-        clips = () if isinstance(shot.clip, Video) else (_name(shot),)
-        temporary.write_text(write_config(attrs.evolve(shot.session.config, clips=clips)))
+        temporary.write_bytes(data)
 
 
-def _name(shot: Shot) -> str:
-    return "frames in memory" if isinstance(shot.clip, Video) else str(shot.clip)
-
-
-def _record(record: StageRecord) -> Tree:
+def _record(record: StageRecord) -> Facts:
     cost = attrs.asdict(record.cost)
     return {"stage": record.stage, "key": record.key, "reused": record.reused, **cost}
-
-
-def _read_json(path: Path) -> Tree:
-    """Return the object in a JSON file, or an empty one: what is damaged is written anew."""
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}

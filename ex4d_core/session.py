@@ -249,11 +249,21 @@ class Session:
         generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return generator
 
-    def shot(self, clip: Video | str | Path, *, folder: str | Path | None = None) -> Shot:
-        """Return a clip in this session; with a run folder its artifacts are kept there and found again."""
-        shot = Shot(self, clip, folder=None if folder is None else Path(folder))
+    def shot(self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False) -> Shot:
+        """Return a clip in this session; with a run folder its artifacts are kept there and found again.
+
+        Args:
+            clip: frames, or a path to a video or a folder of images.
+            folder: the run folder, or None to keep artifacts in memory only.
+            read_only: take stages from the run folder only; nothing is made, written or removed.
+
+        Raises:
+            InputNotFound: there is no such clip.
+            InvalidInput: it cannot be read.
+        """
+        shot = Shot(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
         identity = shot.identity  # raises for a clip that cannot be read, before it is kept
-        # Another path along the same clip goes on with the depth that is already there.
+        # Another path along the same clip starts with the depth that is already there.
         if self._last_shot is None or self._last_shot.identity != identity:
             self._last_shot = shot
         return self._last_shot
