@@ -40,7 +40,7 @@ UNREAD = 141
 """Exit code where the program that reads the output has ended, as `head` does: that of SIGPIPE."""
 
 LONGEST_IMPORT = 10.0
-"""Seconds that a signal waits for the import of a module to end."""
+"""Seconds that a signal waits for the import of a module to end, at most."""
 
 _STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -111,12 +111,17 @@ def no_stop_is_lost() -> Iterator[Callable[[], None]]:
 
 
 class _Handlers:
-    """The handlers of the signals that stop a command."""
+    """The handlers of the signals that stop a command.
+
+    A signal waits while a module is imported, and is sent again until that has ended; a second one does not wait.
+    """
 
     def __init__(self) -> None:
         self._process = os.getpid()
         self._settled: int | None = None
-        self._deadline: float | None = None
+        self._put_off: int | None = None
+        self._deadline = 0.0
+        self._is_sent_again = False
         self._before: dict[int, Any] = {}
         for number in _STOPPING if _in_main_thread() else ():
             # What was to be ignored stays so: SIGHUP under nohup, SIGINT in the background of a script.
@@ -127,6 +132,11 @@ class _Handlers:
         """Let signals no longer stop anything: the exit code is known."""
         self._settled = code
 
+    def check(self) -> None:
+        """Raise the stop that waits for an import to end."""
+        if self._put_off is not None:
+            raise Stopped(self._put_off)
+
     def restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -135,19 +145,23 @@ class _Handlers:
         if os.getpid() != self._process and number != signal.SIGINT:  # a copy of this process that a library made
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        sent_again, self._is_sent_again = self._is_sent_again, False
         if self._settled is not None:
             code = self._settled
             signal.signal(number, lambda *_: os._exit(code))
-        elif _is_importing(frame) and time.monotonic() < self._latest():
-            _thread.start_new_thread(_send_again, (number,))
+        elif _is_importing(frame) and (self._put_off is None or (sent_again and time.monotonic() < self._deadline)):
+            if self._put_off is None:
+                self._deadline = time.monotonic() + LONGEST_IMPORT
+            self._put_off = number
+            _thread.start_new_thread(self._send_again, (number,))
         else:
+            self._put_off = None
             raise Stopped(number)
 
-    def _latest(self) -> float:
-        """Return until when a stop waits for an import."""
-        if self._deadline is None:
-            self._deadline = time.monotonic() + LONGEST_IMPORT
-        return self._deadline
+    def _send_again(self, number: int) -> None:
+        time.sleep(0.005)
+        self._is_sent_again = True
+        _send(number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -163,8 +177,8 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _send_again(number: int) -> None:
-    time.sleep(0.02)
+def _send(number: int) -> None:
+    """Send a signal to the main thread, which may wait for something."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
@@ -177,6 +191,7 @@ def _exit_code(command: Callable[[], int], handlers: _Handlers) -> int:
         try:
             code = command()
             flush_output()
+            handlers.check()
             handlers.settle(code)
         except BaseException as error:
             handlers.settle(INTERRUPTED)
@@ -195,7 +210,7 @@ def _told(error: BaseException) -> int:
         return _told_exit(error)
     if isinstance(error, OutputUnread) or (isinstance(error, BrokenPipeError) and _output_is_unread()):
         return UNREAD
-    error = _interrupt_behind(error) or error
+    error = interrupt_behind(error) or error
     if isinstance(error, KeyboardInterrupt):
         return _told_stop(error)
     if tracing():
@@ -229,7 +244,7 @@ def _told_stop(stop: KeyboardInterrupt) -> int:
     return 128 + number
 
 
-def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
     """Return the interrupt that a library has turned into this error, if there is one."""
     seen: set[int] = set()
     behind: BaseException | None = error
@@ -280,6 +295,6 @@ def _say_thread_failed(arguments: threading.ExceptHookArgs) -> None:
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
     """Raise a stop again that came while Python called something that can raise nothing, such as `__del__`."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
-        _thread.start_new_thread(_send_again, (getattr(lost.exc_value, "number", signal.SIGINT),))
+        _thread.start_new_thread(_send, (getattr(lost.exc_value, "number", signal.SIGINT),))
     else:
         sys.__unraisablehook__(lost)

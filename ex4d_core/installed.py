@@ -16,7 +16,7 @@ GROUP = "ex4d"
 
 CORE_DISTRIBUTION = "ex4d-core"
 
-_CORE = frozenset(("ex4d_core", "typer_cli", "typer_shared", "typer_plugins"))
+_CORE = frozenset(("ex4d_core", "typer_cli", "typer_commands", "typer_shared", "typer_plugins"))
 """Top-level modules of the core's distribution."""
 
 

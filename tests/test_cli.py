@@ -206,10 +206,6 @@ WRONG = {
         ["masks", "VIDEO", "--no-depth", "--kind", "trackin"],
         "masks.kind: must be one of mixed, rendering, tracking",
     ),
-    "more masks than seeds": (
-        ["masks", "VIDEO", "--no-depth", "--seed", str(2**64 - 1), "--count", "2"],
-        "leaves fewer than 2 seeds",
-    ),
     "masks without number": (["masks", "VIDEO", "--no-depth", "--count", "10" * 40], "--count"),
     "a preview of frames without number": (["preview", "VIDEO", "--frames", "10" * 400], "--frames"),
     "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),

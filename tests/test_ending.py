@@ -61,15 +61,15 @@ ENDS = {
     "an exit": (SystemExit(5), 5, ""),
     "an exit with words": (SystemExit("no licence"), 1, "no licence\n"),
     "an exit without any": (SystemExit(), 0, ""),
-    "a bug": (KeyError("horse"), 1, "error: unexpected KeyError: 'horse' at typer_cli.py:"),
+    "a bug": (KeyError("horse"), 1, "error: unexpected KeyError: 'horse' at typer_commands.py:"),
     "a file that a program misses": (
         FileNotFoundError(2, "No such file", "a"),
         1,
         "error: unexpected FileNotFoundError",
     ),
-    "an error of no kind": (Stop("now"), 1, "error: unexpected Stop: now at typer_cli.py:"),
-    "a bug without a word": (AssertionError(), 1, "error: unexpected AssertionError at typer_cli.py:"),
-    "a bug with an escape": (KeyError("\x1b[31m"), 1, "error: unexpected KeyError: '\\x1b[31m' at typer_cli.py:"),
+    "an error of no kind": (Stop("now"), 1, "error: unexpected Stop: now at typer_commands.py:"),
+    "a bug without a word": (AssertionError(), 1, "error: unexpected AssertionError at typer_commands.py:"),
+    "a bug with an escape": (KeyError("\x1b[31m"), 1, "error: unexpected KeyError: '\\x1b[31m' at typer_commands.py:"),
 }
 
 

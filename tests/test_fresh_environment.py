@@ -50,7 +50,8 @@ def test_the_cores_wheel_holds_all_that_it_needs_and_no_tests(wheels):
     templates = {str(path.relative_to(ROOT)) for path in (ROOT / "ex4d_core/templates").rglob("*.template")}
     assert templates < set(names)
     tops = {name.partition("/")[0] for name in names}
-    assert tops == {"typer_cli.py", "typer_plugins.py", "typer_shared.py", "ex4d_core", "ex4d_core-0.1.0.dist-info"}
+    modules = {f"typer_{name}.py" for name in ("cli", "commands", "plugins", "shared")}
+    assert tops == {*modules, "ex4d_core", "ex4d_core-0.1.0.dist-info"}
 
 
 def test_each_wheel_says_its_licence_and_what_it_needs(wheels):

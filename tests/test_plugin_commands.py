@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+import typer
 
 import typer_cli
 from ex4d_core.commands import BUILTIN_COMMANDS
@@ -65,7 +66,7 @@ def install(tmp_path, monkeypatch):
 
 
 def test_the_names_that_stay_the_commands_own_are_those_it_has():
-    group = typer_cli.typer.main.get_command(typer_cli.app)
+    group = typer.main.get_command(typer_cli.app)
     assert set(group.commands) == set(BUILTIN_COMMANDS)
 
 
