@@ -13,12 +13,13 @@ import cv2
 import torch
 
 from ex4d_core import stages
+from ex4d_core.clips import frame_size
 from ex4d_core.config import ComponentConfig, VideoOptions
 from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.files import replacing
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.lens import given_intrinsics
-from ex4d_core.pipeline import Shot, frame_size
+from ex4d_core.pipeline import Shot
 from ex4d_core.preview.path_checks import (
     PathWarning,
     check_geometry,
