@@ -1,0 +1,198 @@
+"""The table of hostile inputs and commands, and what tries a row of it."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from .calling import Worker, environment_of, run_alone
+from .inputs import State, remove, state_of
+from .judging import judge, judge_files, judge_leftovers
+from .odd_hub import OddHub
+from .rows import Ended, Fault, Row
+from .table_files import PREPARE, TRAIN, calling, camera_rows, clip_rows, config_rows, depth_rows, lens_rows
+from .table_folders import (
+    environment_rows,
+    hub_rows,
+    run_rows,
+    stream_rows,
+    training_rows,
+    view_rows,
+    weights_rows,
+)
+from .table_options import cam_rows, component_rows, flag_rows, option_rows, output_rows, plugin_rows
+
+PATIENCE = 40.0
+"""Seconds that a row may take on a machine that others use too; most take a tenth of one."""
+
+PLUGIN = """
+import attrs
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.hub import HubFiles
+from ex4d_core.provider import Provider
+
+@attrs.frozen
+class Options:
+    repo: str = "odd/good"
+
+def weights(options):
+    return [HubFiles(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
+
+@hookimpl
+def ex4d_backbones():
+    return [Provider(name="mine", summary="s", licence="MIT", component="nowhere:Class", options=Options,
+                     weights=f"{__name__}:weights")]
+"""
+
+
+def all_rows(inputs: Path) -> list[Row]:
+    """Return every row; names of files are those in the folder of inputs."""
+
+    def names(inside: str, start: str = "") -> list[str]:
+        found = (path.name for path in (inputs / inside).iterdir())
+        return sorted(name for name in found if name.startswith(start) and not name.endswith("places"))
+
+    weights = ("depth-", "wan-")
+    rows = [
+        *clip_rows(),
+        *depth_rows(names("depth")),
+        *camera_rows(names("cam")),
+        *lens_rows(names("texts/lens")),
+        *config_rows(),
+        *flag_rows(),
+        *cam_rows(),
+        *option_rows(),
+        *component_rows(),
+        *plugin_rows(),
+        *output_rows(),
+        *run_rows(),
+        *view_rows(),
+        *weights_rows(*(names("weights", start) for start in weights), names("weights/adapters")),
+        *training_rows(names("latents", "s-")),
+        *hub_rows(),
+        *environment_rows(),
+        *stream_rows(),
+    ]
+    assert len({row.name for row in rows}) == len(rows), _twice(rows)
+    return rows
+
+
+def _twice(rows: Iterable[Row]) -> list[str]:
+    seen: set[str] = set()
+    return [row.name for row in rows if row.name in seen or seen.add(row.name)]
+
+
+def sample(rows: Iterable[Row], count: int) -> list[Row]:
+    """Return rows of every kind, the same each time: those of each command and kind in turn."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault("/".join(row.name.split("/")[:2]), []).append(row)
+    ordered = [
+        sorted(group, key=lambda row: zlib.crc32(row.name.encode("utf-8", "replace"))) for group in groups.values()
+    ]
+    chosen: list[Row] = []
+    for turn in range(max(map(len, ordered))):
+        chosen += [group[turn] for group in ordered if turn < len(group)]
+        if len(chosen) >= count:
+            break
+    return chosen[:count]
+
+
+@attrs.frozen(eq=False)
+class Bench:
+    """Where rows are tried: the inputs, a hub on this machine, and a process."""
+
+    inputs: Path
+    folder: Path
+    hub: OddHub
+    worker: Worker
+    before: State = attrs.field(factory=dict)
+    """The inputs and the home as they were at first."""
+
+    @property
+    def home(self) -> Path:
+        """The home of the commands."""
+        return self.folder / "home"
+
+    def begin(self) -> None:
+        """Make what rows go on from: a run, a training and its data, and the plugin that fetches."""
+        install_plugin(self.home / "plugins")
+        made = {
+            "run": (*calling("run")[:-2], "-o", "runs"),
+            "trained": (*TRAIN[:-1], "trained"),
+            "prepared": (*PREPARE, "-o", "prepared", "--data-path", "{IN}/texts/captions/good"),
+        }
+        for name, arguments in made.items():
+            ended = self.worker.run(self._filled(arguments), self.folder, seconds=120)
+            assert ended.code == 0, (name, ended)
+        for source, target in (("runs/good", "run"), ("trained", "trained"), ("prepared", "prepared")):
+            shutil.move(self.folder / source, self.inputs / target)
+        self.before.update(state_of(self.inputs, self.home / "plugins"))
+
+    def try_row(self, row: Row) -> list[Fault]:
+        """Run a row's command in a new folder and return what is wrong."""
+        place = self.folder / "row"
+        work = place / "work"
+        work.mkdir(parents=True)
+        try:
+            _plant_neighbors(place)
+            if row.prepare is not None:
+                row.prepare(self.inputs, work)
+            before, hits = state_of(place), self.hub.hits
+            if row.zip:
+                self.hub.zip = row.zip
+            ended = self._run(row, work)
+            faults = [*judge(row, ended), *self._judge_places(row, before, place, hits)]
+            killed = ended.code is None  # what is killed leaves what it was at
+            return [fault for fault in faults if not (killed and fault.kind == "leftover")]
+        finally:
+            remove(place)
+            remove(self.home / "tmp")
+            (self.home / "tmp").mkdir()
+
+    def _run(self, row: Row, work: Path) -> Ended:
+        arguments = self._filled(row.arguments)
+        if row.own_process:
+            environment = environment_of(self.home, self.hub.url, **row.environment)
+            return run_alone(arguments, work, environment, seconds=PATIENCE)
+        return self.worker.run(arguments, work, seconds=PATIENCE, interrupt=row.interrupt)
+
+    def _judge_places(self, row: Row, before: State, place: Path, hits: int) -> Iterator[Fault]:
+        if self.hub.hits != hits and not row.may_ask:
+            yield Fault(row=row, kind="asks the hub", detail=f"{self.hub.hits - hits} times")
+        now = state_of(self.inputs, self.home / "plugins")
+        yield from judge_files(row, self.before, now, allowed=())
+        self.before.clear()
+        self.before.update(now)
+        after = state_of(place)
+        yield from judge_files(row, before, after, allowed=(place / "work" / "out",))
+        if "unreadable" in row.name or "locked" in row.name:
+            lost = {path: None for path in before if path not in after and "/artifacts/" in path}
+            yield from (Fault(row=row, kind="lost", detail=path[-80:]) for path in lost)
+        yield from judge_leftovers(row, place)
+        yield from judge_leftovers(row, self.home / "tmp")
+
+    def _filled(self, arguments: Iterable[str]) -> list[str]:
+        return [argument.replace("{IN}", str(self.inputs)) for argument in arguments]
+
+
+def install_plugin(plugins: Path) -> None:
+    """Write a plugin whose weights are in a repository that its options name."""
+    (plugins / "ex4d_hostile_fetch.py").write_text(PLUGIN)
+    facts = plugins / "ex4d_hostile_fetch-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: ex4d-hostile-fetch\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[ex4d]\nmine = ex4d_hostile_fetch\n")
+
+
+def _plant_neighbors(place: Path) -> None:
+    """Put files where a name that leaves the output folder would write, and modules that nobody may import."""
+    for folder in (place, place / "work"):
+        for name in ("config.toml", "run.json", "result_30.mp4", "color_30.mp4", "depth.npz", "manifest.json"):
+            (folder / name).write_text("mine")
+        for name in ("numpy.py", "torch.py", "sitecustomize.py", "conftest.py", "typer.py"):
+            (folder / name).write_text("raise SystemExit('a module of the current folder was imported')")

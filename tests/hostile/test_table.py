@@ -1,0 +1,27 @@
+"""Hostile inputs: each command ends with the right exit code and a sentence, and touches nothing but its output."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .table import all_rows, sample
+
+ORDINARY = 150
+"""Rows that are tried in every run of the tests."""
+
+
+def test_a_sample_of_hostile_inputs_ends_in_sentences(bench):
+    rows = [row for row in all_rows(bench.inputs) if not row.own_process]
+    faults = [fault for row in sample(rows, ORDINARY) for fault in bench.try_row(row)]
+    assert [str(fault) for fault in faults] == []
+
+
+@pytest.mark.many
+def test_every_hostile_input_ends_in_a_sentence(bench, tally, pytestconfig):
+    wanted = re.compile(pytestconfig.getoption("--rows"))
+    rows = [row for row in all_rows(bench.inputs) if wanted.search(row.name)]
+    faults = [fault for row in rows for fault in bench.try_row(row)]
+    tally.add_rows(len(rows), faults)
+    assert [f"{fault.row.area}: {fault}" for fault in faults] == []
