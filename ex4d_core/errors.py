@@ -109,7 +109,10 @@ _REFUSALS = frozenset(
 )
 """Errors that say something about the machine, whoever runs into them."""
 
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "Insufficient memory", "bad_alloc", "CUDA out of memory")
+_NO_MEMORY = (
+    *("can't allocate memory", "Cannot allocate memory", "not enough memory", "Insufficient memory", "bad_alloc"),
+    *("CUDA out of memory", "failed to map segment"),
+)
 """How libraries say it in errors that are not a MemoryError."""
 
 
