@@ -1,11 +1,17 @@
-"""The page in a browser: it loads, plays, is not blank, and saves a path that a run takes."""
+"""The page in a browser: it loads, plays, is not blank, saves a path that a run takes, and is nobody else's."""
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import io
+import json
+import threading
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import viser
 from PIL import Image
 from selenium.webdriver.common.by import By
 
@@ -27,7 +33,9 @@ def red(picture: np.ndarray) -> np.ndarray:
 
 
 def click(browser, text: str) -> None:
-    browser.find_element(By.XPATH, f"//button[contains(., '{text}')]").click()
+    button = browser.find_element(By.XPATH, f"//button[contains(., '{text}')]")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
 
 
 @pytest.fixture
@@ -61,6 +69,105 @@ def test_a_run_is_seen_played_and_a_path_of_ones_own_is_run(opened, page, run, e
     code, out, err = ex4d("run", "--config", run / "config.toml", "--cam", run / "paths" / "my_path.json", "--json")
     assert code == 0, err
     assert "result_" in out
+
+
+def test_the_page_survives_a_reload_without_its_token(opened, page, until):
+    opened.get(page.url.partition("?")[0])
+    until(lambda: "meshes 3 of 3" in opened.page_source, "the scene")
+    opened.refresh()
+    until(lambda: "meshes 3 of 3" in opened.page_source, "the scene after a reload")
+
+
+def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(opened, page, run, until):
+    file = run / "paths" / "my_path.json"
+    file.parent.mkdir()
+    file.write_text("mine")
+    click(opened, "Begin with the path above")
+    until(lambda: len(page.page.keyframes) == 4, "the keyframes")
+    click(opened, "Save the path")
+    until(lambda: "is there already; give another name" in opened.page_source, "the refusal")
+    assert file.read_text() == "mine"
+    box = opened.find_element(By.XPATH, "//*[contains(., 'Replace a file')]/following::input[@type='checkbox']")
+    opened.execute_script("arguments[0].click()", box)
+    click(opened, "Save the path")
+    until(lambda: "Saved." in opened.page_source, "the word that it is saved")
+    assert len(json.loads(file.read_text())["world_to_camera"]) == 4
+
+
+FOREIGN = """<!doctype html><title>waiting</title><script>
+const said = []
+const say = text => { said.push(text); if (said.length == 4) document.title = said.sort().join("; ") }
+for (const path of ["/", "/?token=TOKEN"])
+  fetch("http://PLACE" + path, {credentials: "include"}).then(() => say("fetched"), () => say("no page"))
+for (const path of ["", "/?token=TOKEN"]) {
+  const socket = new WebSocket("ws://PLACE" + path, ["viser-vVERSION"])
+  socket.onmessage = () => say("received")
+  socket.onerror = () => say("no socket")
+}
+</script>"""
+"""Asks for the page as itself, and as one who knows even the token."""
+
+
+@contextlib.contextmanager
+def foreign_server(text: str):
+    """A server on another port of this machine; the number of that port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_page_of_another_origin_gets_nothing(opened, page, until):
+    place, token = urlsplit(page.url).netloc, page.url.partition("token=")[2]
+    text = FOREIGN.replace("PLACE", place).replace("TOKEN", token).replace("VERSION", viser.__version__)
+    port = place.partition(":")[2]
+    with foreign_server(text) as other:
+        for name in ("evil.example", "127.0.0.1"):  # the cookie goes to another port of the same host, too
+            opened.get(f"http://{name}:{other}/")
+            until(lambda: opened.title != "waiting", "an answer to the foreign page")
+            assert opened.title == "no page; no page; no socket; no socket"
+        # Even its own document is not served under a name that was made to point here.
+        opened.get(f"http://evil.example:{port}/?token={token}")
+        assert opened.find_element(By.TAG_NAME, "body").text.startswith("This page is not served under this name")
+        opened.get(f"data:text/html,<a href='http://{place}/?websocket=ws://127.0.0.1:{other}'>here</a>")
+        opened.find_element(By.TAG_NAME, "a").click()
+        until(lambda: "Another page led here" in opened.page_source, "the refusal of a link")
+    opened.get(page.url)
+    until(lambda: "meshes 3 of 3" in opened.page_source, "the scene for who has the address")
+
+
+def test_foreign_text_is_shown_and_not_obeyed(browser, page, run, until):
+    script = "parent.document.title='XSS'"
+    evil = [
+        f'<iframe srcdoc="<script>{script}</script>"></iframe>',
+        f"<img src=x onerror={script}>",
+        "**bold** <b>x</b>",
+    ]
+    record = json.loads((run / "run.json").read_text())
+    record["takes"] |= {take: {} for take in evil}
+    (run / "run.json").write_text(json.dumps(record))
+    browser.get(page.url)
+    until(lambda: "Not read" in browser.page_source, "what is wrong with the paths")
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert "<b>x</b>" in text
+    assert "<iframe srcdoc=" in text
+    assert not browser.find_elements(By.TAG_NAME, "iframe")
+    assert "XSS" not in browser.title
 
 
 def test_the_box_moves_to_the_right_with_time(opened, page, until):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import viser
 
 from ex4d_core.cam import parse_path
 from ex4d_core.camera_files import load
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.geometry.projective import look_at
 from ex4d_core.types import CameraPath
-from ex4d_viewer.editor import Editor
+from ex4d_viewer.editor import MOST, Editor
 from ex4d_viewer.meshes import page_mesh, textured_glb
 from ex4d_viewer.page import command_for
 from ex4d_viewer.poses import path_through, placed
@@ -153,9 +154,57 @@ def test_keyframes_are_added_and_removed(editor, watch):
     assert editor.path() is None
 
 
-@pytest.mark.parametrize(("count", "name", "says"), [(0, "mine", "there is no path yet"), (2, "../x", "is no name")])
+@pytest.mark.parametrize(
+    ("count", "name", "says"),
+    [
+        (0, "mine", "there is no path yet"),
+        (2, "../x", "is no name"),
+        (2, "x" * 300, "is no name"),
+        (2, "", "is no name"),
+    ],
+)
 def test_what_cannot_be_saved_says_why(editor, watch, tmp_path, count, name, says):
     if count:
         editor.begin(watch.paths["20"], count)
     with pytest.raises(InvalidInput, match=says):
         editor.save(tmp_path, name)
+
+
+def test_a_file_that_is_there_stays_unless_it_may_be_replaced(editor, watch, tmp_path):
+    editor.begin(watch.paths["20"], 2)
+    folder = tmp_path / "paths"
+    folder.mkdir()
+    file = folder / "mine.json"
+    for put in (lambda: file.write_text("mine"), lambda: file.symlink_to(tmp_path / "gone")):
+        put()
+        with pytest.raises(InvalidInput, match="is there already; give another name, or allow it to be replaced"):
+            editor.save(folder, "mine")
+        assert os.listdir(folder) == ["mine.json"]
+        assert file.is_symlink() or file.read_text() == "mine"
+        assert editor.save(folder, "mine", replace=True) == file
+        assert len(load(file).world_to_camera) == 2
+        file.unlink()
+
+
+def test_a_file_is_kept_where_there_are_no_links_too(editor, watch, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    editor.begin(watch.paths["20"], 2)
+    editor.save(tmp_path, "mine")
+    with pytest.raises(InvalidInput, match="is there already"):
+        editor.save(tmp_path, "mine")
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(editor, watch, tmp_path):
+    editor.begin(watch.paths["20"], 2)
+    (tmp_path / "paths").write_text("")
+    with pytest.raises(OutputFailed, match=r"paths/mine\.json cannot be written: File exists"):
+        editor.save(tmp_path / "paths", "mine")
+
+
+def test_keyframes_are_limited(editor, watch):
+    editor.begin(watch.paths["20"], MOST)
+    with pytest.raises(InvalidInput, match=f"at most {MOST} keyframes; remove one first"):
+        editor.add(editor.keyframes[0])

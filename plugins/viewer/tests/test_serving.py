@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
+import viser
+from websockets.sync.client import connect
 
 from ex4d_core.errors import InvalidInput
 from ex4d_viewer.page import Page
@@ -29,7 +34,7 @@ def test_the_page_is_there_and_then_gone(run):
     with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2) as served:
         with urllib.request.urlopen(served.url) as answer:
             assert b"<html" in answer.read().lower()
-        port = int(served.url.rpartition(":")[2])
+        port = urlsplit(served.url).port
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
@@ -62,6 +67,47 @@ def test_a_port_that_is_taken_is_said(run, taken):
         pass
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]", "localhost", "0.0.0.0", "::"])
+def test_it_listens_where_it_is_told_to(run, host):
+    with serve(run, host=host, port=0, detail=16, most_frames=2) as served:
+        assert urlsplit(served.url).hostname in ("::1", "localhost", "127.0.0.1")
+        with urllib.request.urlopen(served.url) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("", "--host is empty; give an address of this machine"),
+        (" ", "--host is empty"),
+        ("0", "--host 0 stands for all interfaces; give 0.0.0.0 if everybody may connect"),
+        ("no.such.name.invalid", "--host no.such.name.invalid is not an address of this machine"),
+        ("x" * 300, "is not an address of this machine"),
+        ("a\0b", "is not an address of this machine"),
+        ("192.0.2.1", "at 192.0.2.1 cannot be had: Cannot assign requested address"),
+    ],
+)
+def test_an_address_that_it_cannot_listen_at_is_said(run, host, says):
+    with pytest.raises(InvalidInput, match=says), serve(run, host=host, port=0, detail=16, most_frames=2):
+        pass
+
+
+def test_whatever_fails_on_the_page_is_told_there_and_it_looks_again(run, until, monkeypatch):
+    looks, look = [], Page.catch_up
+
+    def fail_first(page):
+        looks.append(page)
+        if len(looks) == 1:
+            raise RecursionError("too deep")
+        look(page)
+
+    monkeypatch.setattr(Page, "catch_up", fail_first)
+    monkeypatch.setattr("ex4d_viewer.serving.LOOK_EVERY", 0.3)
+    with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2) as served:
+        until(lambda: "RecursionError: too deep" in served.page.alert, "the word that it failed")
+        until(lambda: "meshes 2 of 2" in served.page.state and not served.page.alert, "the scene")
+
+
 def test_a_folder_that_is_no_run_is_one_sentence_and_exit_code_2(ex4d, tmp_path):
     code, _, err = ex4d("view", tmp_path)
     assert code == 2
@@ -75,10 +121,19 @@ def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(run):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         try:
-            assert "is at http://127.0.0.1:" in process.stdout.readline()
-            process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=60)
+            line = process.stdout.readline()
+            url = urlsplit(re.search(r"is at (http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48}) ", line)[1])
+            origin, protocol = f"http://{url.netloc}", f"viser-v{viser.__version__}"
+            # One that is connected, and one that has not said what it wants, do not keep it from ending.
+            with (
+                connect(f"ws://{url.netloc}/?{url.query}", origin=origin, subprotocols=[protocol]),
+                socket.create_connection((url.hostname, url.port)),
+            ):
+                before = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 130, err
     assert "Traceback" not in err
+    assert time.monotonic() - before < 10

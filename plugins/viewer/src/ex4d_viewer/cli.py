@@ -11,15 +11,23 @@ def view(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of the page; the first free one from 8080 unless given.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Who may see it: 0.0.0.0 is everybody in the network.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Where it listens; 0.0.0.0 is the whole network, where others may read what is sent.")
+    ] = "127.0.0.1",
     detail: Annotated[int, typer.Option(min=16, max=1024, help="Points along the longer side of each mesh.")] = 160,
-    most_frames: Annotated[int, typer.Option(min=1, help="Meshes at most; longer clips show every n-th frame.")] = 60,
+    most_frames: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Meshes at most; longer clips show every n-th frame.")
+    ] = 60,
+    share: Annotated[
+        bool, typer.Option("--share", help="Make a public address too, through viser's server share.viser.studio.")
+    ] = False,
 ) -> None:
     """See a run in the browser: the scene over time, the camera's paths, and a path of your own to save."""
+    from ex4d_core.terminal import say
     from ex4d_viewer.serving import serve
 
     def greet(url: str) -> None:
-        typer.echo(f"{run} is at {url} (Ctrl-C ends it)")
+        say(f"{run} is at {url} (Ctrl-C ends it)")
 
-    with serve(run, host=host, port=port, detail=detail, most_frames=most_frames, greet=greet) as page:
+    with serve(run, host=host, port=port, detail=detail, most_frames=most_frames, share=share, greet=greet) as page:
         page.wait()

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import viser
 
 from ex4d_core.camera_files import save_keyframes
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.files import temporary_folder
 from ex4d_core.geometry.paths import frame_shares
 from ex4d_core.types import CameraPath, Scene
 from ex4d_viewer.poses import Placed, path_through, placed
 
-FEWEST = 2
+FEWEST, MOST = 2, 50
+
+MOST_LETTERS = 60
+"""Of the name of a file."""
+
+Handler = Callable[[Any], None]
+"""What is called when somebody moves a keyframe."""
 
 
 class Editor:
     """Keyframes on the page."""
 
     def __init__(
-        self, server: viser.ViserServer, scene: Scene, *, size: float, changed: Callable[[CameraPath], None]
+        self,
+        server: viser.ViserServer,
+        scene: Scene,
+        *,
+        size: float,
+        changed: Callable[[CameraPath], None],
+        guarded: Callable[[Handler], Handler] = lambda work: work,
     ) -> None:
         """Begin without keyframes.
 
@@ -30,7 +45,9 @@ class Editor:
             scene: the clip and its depth.
             size: of the handles in units of the scene.
             changed: is told of the path through the keyframes whenever it is another.
+            guarded: returns what to call in place of a handler.
         """
+        self._guarded = guarded
         self._server, self._scene, self._size, self._changed = server, scene, size, changed
         self._handles: list[viser.TransformControlsHandle] = []
         self._num_frames = scene.video.num_frames
@@ -48,12 +65,19 @@ class Editor:
 
     def begin(self, path: CameraPath, count: int) -> None:
         """Put keyframes along a path, evenly in time."""
+        assert FEWEST <= count <= MOST
         self._num_frames = path.num_frames
         picks = [round(share * (path.num_frames - 1)) for share in frame_shares(count)]
         self._place([placed(path.world_to_camera[pick]) for pick in picks])
 
     def add(self, camera: Placed) -> None:
-        """Put one more keyframe at the end."""
+        """Put one more keyframe at the end.
+
+        Raises:
+            InvalidInput: there are as many as there may be.
+        """
+        if len(self._handles) >= MOST:
+            raise InvalidInput(f"a path has at most {MOST} keyframes; remove one first")
         self._place([*self.keyframes, camera])
 
     def drop(self) -> None:
@@ -65,20 +89,37 @@ class Editor:
         for handle in self._handles:
             handle.visible = wanted
 
-    def save(self, folder: Path, name: str) -> Path:
+    def save(self, folder: Path, name: str, *, replace: bool = False) -> Path:
         """Write the keyframes as a file that `--cam` takes, and return it.
 
+        Args:
+            folder: where to.
+            name: of the file.
+            replace: whether the file may take the place of one that has the name.
+
         Raises:
-            InvalidInput: there are too few keyframes, or the name is none for a file.
+            InvalidInput: there are too few keyframes, the name is none for a file, or another file has it.
             OutputFailed: the file cannot be written.
         """
         if len(self._handles) < FEWEST:
             raise InvalidInput("there is no path yet; begin with keyframes along one, or add your own view twice")
-        if not re.fullmatch(r"[\w-][\w.-]*", name):
-            raise InvalidInput(f"{name!r} is no name for a file; use letters, digits, - and _")
+        if not re.fullmatch(r"[\w-][\w.-]*", name) or len(name) > MOST_LETTERS:
+            raise InvalidInput(
+                f"{name!r} is no name for a file; use letters, digits, - and _, at most {MOST_LETTERS} of them"
+            )
         file = folder / f"{name.removesuffix('.json')}.json"
         shares = tuple(frame_shares(len(self._handles)))
-        save_keyframes(path_through(self.keyframes, len(shares), self._scene), file, shares=shares)
+        path = path_through(self.keyframes, len(shares), self._scene)
+        try:
+            with temporary_folder(folder) as staging:
+                save_keyframes(path, staging / file.name, shares=shares)
+                free = _publish(staging / file.name, file, replace=replace)
+        except OSError as error:
+            # The writer has wrapped it already, under a temporary name that tells nobody anything.
+            reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise OutputFailed(f"{file} cannot be written: {reason.strerror or reason}") from error
+        if not free:
+            raise InvalidInput(f"{file} is there already; give another name, or allow it to be replaced")
         return file
 
     def _place(self, cameras: list[Placed]) -> None:
@@ -93,10 +134,26 @@ class Editor:
             name, scale=self._size, wxyz=camera.wxyz, position=camera.position, depth_test=False
         )
         self._server.scene.add_label(f"{name}/name", f"keyframe {index + 1}")
-        handle.on_update(lambda _: self._tell())
+        handle.on_update(self._guarded(lambda _: self._tell()))
         return handle
 
     def _tell(self) -> None:
         path = self.path()
         if path is not None:
             self._changed(path)
+
+
+def _publish(new: Path, file: Path, *, replace: bool) -> bool:
+    """Give a file its name; return whether it has it: another file that has it makes way only if it may."""
+    if replace:
+        os.replace(new, file)
+        return True
+    try:
+        os.link(new, file)  # unlike a look before a rename, it cannot come too late
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(file):
+            return False
+        os.rename(new, file)
+    return True

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import viser
 
 from ex4d_core.cam import cam_of_file
-from ex4d_core.errors import Ex4dError
+from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.geometry.subject import subject_distance
+from ex4d_core.page_guard import text_as_markdown
 from ex4d_core.preview.pictures import known_shares, with_holes
 from ex4d_core.run_folder import CONFIG
 from ex4d_core.stages import source_to_world
+from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Scene
+from ex4d_viewer.controls import choice, put, whole
 from ex4d_viewer.editor import Editor
 from ex4d_viewer.path_view import PathView
 from ex4d_viewer.poses import Placed, placed, vertical_fov
-from ex4d_viewer.scenery import COLORS, Scenery
+from ex4d_viewer.scenery import COLORS, Colors, Scenery
 from ex4d_viewer.watching import RunWatch
 
 OWN = "my path"
@@ -33,15 +39,28 @@ PICTURE_SIDE = 320
 FRUSTUM = 0.12
 """Depth of the frusta as a share of the distance to the subject."""
 
-KEYFRAMES = 4
+KEYFRAMES, MOST_KEYFRAMES = 4, 12
+
+MOST_TROUBLES = 5
+"""Lines on what cannot be read that are shown at a time."""
 
 
 class Page:
     """Shows a run. `catch_up` and `step` are called again and again, each by a thread of its own."""
 
-    def __init__(self, server: viser.ViserServer, watch: RunWatch, *, detail: int, most_frames: int) -> None:
-        """Lay the page out; the scene comes with the first `catch_up` that finds depth."""
-        self._server, self._watch = server, watch
+    def __init__(
+        self, server: viser.ViserServer, watch: RunWatch, *, detail: int, most_frames: int, over: threading.Event
+    ) -> None:
+        """Lay the page out; the scene comes with the first `catch_up` that finds depth.
+
+        Args:
+            server: of the page.
+            watch: the run.
+            detail: points along the longer side of each mesh.
+            most_frames: how many meshes there may be.
+            over: set when the page is about to end; nothing is begun any more.
+        """
+        self._server, self._watch, self._over = server, watch, over
         self._detail, self._most_frames = detail, most_frames
         self._lock = threading.RLock()
         self._scenery: Scenery | None = None
@@ -50,21 +69,23 @@ class Page:
         self._own: CameraPath | None = None
         self._stale = False
         self._shares: dict[str, list[float]] = {}
-        server.gui.set_panel_label(f"ex4d: {watch.folder.name}")
+        server.gui.set_panel_label(f"ex4d: {printable(watch.folder.name)}")
         server.gui.configure_theme(show_logo=False, show_share_button=False)
         server.gui.main_panel.dock_right()
         server.scene.set_up_direction("-y")
         server.scene.configure_environment_map(None)
         server.scene.add_light_ambient("/light", intensity=2.0)
         self._state = server.gui.add_markdown("Looking at the run ...")
+        self._alert = server.gui.add_markdown("")
+        self._alerts: dict[object, str] = {}
         self._lay_out()
 
     @property
     def pause(self) -> float:
         """Seconds until the next frame is due."""
-        return 1 / max(self._speed.value, 1)
+        return 1 / whole(self._speed)
 
-    def catch_up(self, over: threading.Event) -> None:
+    def catch_up(self) -> None:
         """Look at the run folder and put on the page what has come; gives up at once when it is over."""
         news = self._watch.poll()
         with self._lock:
@@ -74,16 +95,33 @@ class Page:
             if news or self._stale or self._scenery is None:
                 self._list_paths()
                 self._tell_state()
-        self._fill(over)
+        self._fill()
 
     @property
     def state(self) -> str:
-        """What the page says of the run."""
-        return self._state.content
+        """What the page says of the run, in Markdown."""
+        return str(self._state.content)
 
-    def tell(self, text: str) -> None:
-        """Say something of the run, in Markdown."""
-        self._state.content = text
+    @property
+    def alert(self) -> str:
+        """What went wrong, in Markdown, or ''."""
+        return str(self._alert.content)
+
+    @contextlib.contextmanager
+    def telling(self, what: object) -> Iterator[None]:
+        """Tell on the page of whatever goes wrong in the block, until the same succeeds; the page survives it."""
+        try:
+            yield
+        except Exception as error:
+            if tracing():
+                traceback.print_exception(error)
+            sentence = str(error) if isinstance(error, Ex4dError) else unexpected(error)
+            self._alerts[what] = f"**Not done**: {text_as_markdown(sentence)}"
+        else:
+            self._alerts.pop(what, None)
+        told = "\n\n".join(dict.fromkeys(self._alerts.values()))
+        if told != self.alert:
+            self._alert.content = told
 
     @property
     def keyframes(self) -> list[Placed]:
@@ -92,13 +130,13 @@ class Page:
 
     def go_to(self, frame: int) -> None:
         """Show a frame of the path."""
-        _set(self._time, frame)
+        put(self._time, frame)
         self._show()
 
     def step(self) -> None:
         """Go on to the next frame, if the page plays."""
         if self._play.value and not self._time.disabled:
-            self.go_to((int(self._time.value) + 1) % (int(self._time.max) + 1))
+            self.go_to((whole(self._time) + 1) % (int(self._time.max) + 1))
 
     def _lay_out(self) -> None:
         gui = self._server.gui
@@ -118,24 +156,40 @@ class Page:
             self._result = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="Result", visible=False)
         with gui.add_folder("Make a path"):
             gui.add_markdown("Drag the arrows and rings of keyframes, then save.")
-            self._count = gui.add_slider("Keyframes", min=2, max=12, step=1, initial_value=KEYFRAMES)
+            self._count = gui.add_slider("Keyframes", min=2, max=MOST_KEYFRAMES, step=1, initial_value=KEYFRAMES)
             begin = gui.add_button("Begin with the path above")
             add = gui.add_button("Add my view as a keyframe")
             drop = gui.add_button("Remove the last keyframe")
             self._name = gui.add_text("Name", "my_path")
+            self._replace = gui.add_checkbox(
+                "Replace a file of this name", False, hint="else one that is there stays, and nothing is saved"
+            )
             save = gui.add_button("Save the path", color="green")
             self._said = gui.add_markdown("")
-        self._time.on_update(lambda _: self._show())
-        self._colors.on_update(lambda _: self._recolor())
-        self._hidden.on_update(lambda _: self._show_hidden())
-        self._cam.on_update(lambda _: self._take_path())
-        self._path_shown.on_update(lambda _: self._show_path())
-        self._fly.on_update(lambda _: self._fly_or_land())
-        overview.on_click(lambda _: self._land())
-        begin.on_click(lambda _: self._begin_keyframes())
-        add.on_click(self._add_view)
-        drop.on_click(lambda _: self._drop_keyframe())
-        save.on_click(lambda _: self._save())
+        self._answer(self._time.on_update, self._show)
+        self._answer(self._colors.on_update, self._recolor)
+        self._answer(self._hidden.on_update, self._show_hidden)
+        self._answer(self._cam.on_update, self._take_path)
+        self._answer(self._path_shown.on_update, self._show_path)
+        self._answer(self._fly.on_update, self._fly_or_land)
+        self._answer(overview.on_click, self._land)
+        self._answer(begin.on_click, self._begin_keyframes)
+        add.on_click(self._guarded(self._add_view))
+        self._answer(drop.on_click, self._drop_keyframe)
+        self._answer(save.on_click, self._save)
+
+    def _answer(self, when: Callable[[Callable[[Any], None]], object], work: Callable[[], None]) -> None:
+        when(self._guarded(lambda _: work()))
+
+    def _guarded(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return what does the work one at a time, until the page is about to end; failures are told on the page."""
+
+        def handle(event: Any) -> None:
+            with self._lock, self.telling(work):
+                if not self._over.is_set():
+                    work(event)
+
+        return handle
 
     def _begin(self, scene: Scene) -> None:
         """Show a scene for the first time."""
@@ -146,7 +200,9 @@ class Page:
             detail=self._detail, most_frames=self._most_frames,
         )  # fmt: skip
         self._view = PathView(self._server, size=FRUSTUM * distance)
-        self._editor = Editor(self._server, scene, size=FRUSTUM * distance, changed=self._took_own)
+        self._editor = Editor(
+            self._server, scene, size=FRUSTUM * distance, changed=self._took_own, guarded=self._guarded
+        )
         eye, center = np.array([-0.45, -0.4, -0.6]) * distance, np.array([0, 0, 0.8]) * distance
         initial = self._server.initial_camera
         initial.up = np.array([0.0, -1.0, 0.0])
@@ -164,13 +220,13 @@ class Page:
             client.camera.position, client.camera.look_at = initial.position, initial.look_at
             client.camera.fov = initial.fov
 
-    def _fill(self, over: threading.Event) -> None:
+    def _fill(self) -> None:
         """Put the meshes on the page while nobody waits."""
         if self._scenery is None or not self._stale:
             return
         self._stale, wanted = False, self._scenery.colors
         for done in self._scenery.fill():
-            if over.is_set() or self._scenery.colors != wanted:
+            if self._over.is_set() or self._scenery.colors != wanted:
                 self._stale = True
                 return
             self._tell_state(done)
@@ -180,18 +236,20 @@ class Page:
         self._tell_state()
 
     def _list_paths(self) -> None:
-        names = [*self._watch.paths, *([OWN] if self._own is not None else ())]
+        names = [cam for cam in self._watch.paths if cam != OWN]
+        names += [OWN] if self._own is not None else []
         if names and tuple(names) != tuple(self._cam.options):
             chosen = self._cam.value if self._cam.value in names else names[0]
             self._cam.options = names
-            _set(self._cam, chosen)
+            put(self._cam, chosen)
             self._take_path()
         for cam, guidance in self._watch.guidance.items():
             if cam not in self._shares:
                 self._shares[cam] = known_shares(guidance).tolist()
 
     def _path(self) -> CameraPath | None:
-        return self._own if self._cam.value == OWN else self._watch.paths.get(self._cam.value)
+        cam = choice(self._cam)
+        return self._own if cam == OWN else self._watch.paths.get(cam)
 
     def _take_path(self) -> None:
         with self._lock:
@@ -200,7 +258,7 @@ class Page:
                 return
             self._view.draw(path)
             self._time.max, self._time.disabled = path.num_frames - 1, path.num_frames < 2
-            _set(self._time, min(int(self._time.value), path.num_frames - 1))
+            whole(self._time)
             self._show()
 
     def _took_own(self, path: CameraPath) -> None:
@@ -209,7 +267,7 @@ class Page:
             self._own = path
             self._list_paths()
             if self._cam.value != OWN:
-                _set(self._cam, OWN)
+                put(self._cam, OWN)
             self._take_path()
 
     def _show(self) -> None:
@@ -218,7 +276,7 @@ class Page:
             path, scene = self._path(), self._watch.scene
             if path is None or scene is None or self._scenery is None or self._view is None:
                 return
-            frame = min(int(self._time.value), path.num_frames - 1)
+            frame = min(whole(self._time), path.num_frames - 1)
             filmed = min(path.frame_shown(frame), scene.video.num_frames - 1)
             self._scenery.show(filmed)
             source = source_to_world(scene.depth, filmed).double().inverse()
@@ -230,7 +288,7 @@ class Page:
 
     def _show_pictures(self, frame: int) -> np.ndarray | None:
         """Show what is known at a frame and what was made of it; return the first."""
-        cam, picture = self._cam.value, None
+        cam, picture = choice(self._cam), None
         guidance, result = self._watch.guidance.get(cam), self._watch.results.get(cam)
         self._picture.visible, self._result.visible = guidance is not None, result is not None
         if guidance is not None and frame < guidance.num_frames:
@@ -242,7 +300,7 @@ class Page:
         return picture
 
     def _land(self) -> None:
-        _set(self._fly, False)
+        put(self._fly, False)
         self._fly_or_land()
 
     def _fly_or_land(self) -> None:
@@ -260,13 +318,13 @@ class Page:
 
     def _recolor(self) -> None:
         if self._scenery is not None:
-            self._scenery.colors = self._colors.value
+            self._scenery.colors = cast(Colors, choice(self._colors))
             self._stale = True
 
     def _begin_keyframes(self) -> None:
         path = self._path()
         if path is not None and self._editor is not None:
-            self._editor.begin(path, int(self._count.value))
+            self._editor.begin(path, whole(self._count))
 
     def _drop_keyframe(self) -> None:
         if self._editor is not None:
@@ -291,37 +349,38 @@ class Page:
         if self._editor is None:
             self._said.content = "There is no scene yet: the run has not got to its depth."
             return
+        replace = bool(self._replace.value)
+        put(self._replace, False)  # it is asked for each time anew
         try:
-            file = self._editor.save(self._watch.folder / "paths", self._name.value.strip())
+            file = self._editor.save(self._watch.folder / "paths", self._name.value.strip(), replace=replace)
         except Ex4dError as error:
-            self._said.content = f"**Not saved**: {error}."
+            self._said.content = f"**Not saved**: {text_as_markdown(error)}"
             return
-        self._said.content = f"Saved. Type `{command_for(file, self._watch.folder)}`"
+        command = command_for(file, self._watch.folder)
+        self._said.content = f"Saved. Type {text_as_markdown(command, most=len(command))}"
 
     def _tell_state(self, meshes: int | None = None) -> None:
         watch = self._watch
-        trouble = [f"**{watch.trouble}**"] if watch.trouble else []
+        trouble = [f"**Not read**: {text_as_markdown(line)}" for line in watch.trouble.splitlines()[:MOST_TROUBLES]]
         if self._scenery is None:
             waiting = "**Waiting for the run's depth.** The scene appears as soon as it is there."
-            self.tell(trouble[0] if trouble else waiting)
+            self._tell(*trouble or [waiting])
             return
         total = len(self._scenery.frames)
         lines = [*trouble, f"Depth is here; meshes {total if meshes is None else meshes} of {total}"]
         for cam in watch.paths:
             done = "result" if cam in watch.results else "guidance" if cam in watch.guidance else "path only, so far"
-            lines.append(f"`--cam {cam}`: {done}")
-        self.tell("\n".join(f"- {line}" for line in [*lines, self._scenery.facts()]))
+            lines.append(f"{text_as_markdown(f'--cam {cam}')}: {done}")
+        self._tell(*lines, self._scenery.facts())
+
+    def _tell(self, *lines: str) -> None:
+        self._state.content = lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
 
 
 def command_for(path: Path, run: Path) -> str:
     """Return what to type to run the clip of a run along a path in a file."""
     words = ["ex4d", "run", "--config", run / CONFIG, "-o", run.parent, "--cam", cam_of_file(path)]
     return shlex.join(map(str, words))
-
-
-def _set(control: Any, value: object) -> None:
-    """Set what a control shows; viser's types say that it cannot be set."""
-    control.value = value
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
-import viser
 
-from ex4d_core.errors import Ex4dError, InvalidInput
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.page_guard import PageGuard, is_everywhere
+from ex4d_viewer.guarding import GuardedServer
 from ex4d_viewer.page import Page
 from ex4d_viewer.watching import RunWatch
 
@@ -20,13 +22,25 @@ FIRST_PORT = 8080
 LOOK_EVERY = 1.5
 """Seconds between two looks at the run folder."""
 
+PATIENCE = 3
+"""Seconds that the end waits for work on the page; what is read meanwhile is lost."""
+
+_SHOWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses to open, for those that stand for all."""
+
+_TUNNELED = ("127.0.0.1", "0.0.0.0")
+"""Where viser's tunnel finds the page."""
+
 
 @attrs.frozen(eq=False)
 class Served:
     """A page that is there."""
 
     url: str
+    """Its address, with the token."""
     page: Page
+    public_url: str | None = None
+    """Its public address with the token, where one was asked for."""
 
     def wait(self) -> None:
         """Wait until somebody stops the program."""
@@ -41,6 +55,7 @@ def serve(
     port: int | None,
     detail: int,
     most_frames: int,
+    share: bool = False,
     greet: Callable[[str], object] = lambda url: None,
 ) -> Iterator[Served]:
     """Give the page of a run; it is gone when the block ends.
@@ -51,60 +66,114 @@ def serve(
         port: of the page; 0 is any that is free, None the first free one from 8080.
         detail: points along the longer side of each mesh.
         most_frames: how many meshes there may be.
-        greet: called with the address before the run is looked at; from then on, what is printed may go to stderr,
+        share: whether it gets a public address too.
+        greet: called with each address before the run is looked at; from then on, what is printed may go to stderr,
             since components that print are kept out of standard output.
 
     Raises:
         InputNotFound: the folder is no run folder.
         InvalidInput: the port is taken or the address is not of this machine.
+        OutputFailed: there is no public address to be had.
+        PluginFailed: this version of viser cannot be guarded.
     """
     watch = RunWatch(run)
-    free = _free_port(host, port)
     over = threading.Event()
-    with contextlib.redirect_stdout(io.StringIO()):  # it would print a box of its own
-        server = viser.ViserServer(host=host, port=free, label=f"ex4d {run.name}", verbose=False)
+    with _listening(host, port, share) as door:
+        guard, local = _guard_of(door, host)
+        server = GuardedServer(guard, door, sharing=share)
     threads: list[threading.Thread] = []
     try:
-        page = Page(server, watch, detail=detail, most_frames=most_frames)
-        url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.get_port()}"
+        page = Page(server, watch, detail=detail, most_frames=most_frames, over=over)
+        url = guard.address(local)
         greet(url)
+        public = _public_address(server, guard) if share else None
+        if public is not None:
+            greet(public)
         threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_keep_up, _play)]
         for thread in threads:
             thread.start()
-        yield Served(url, page)
+        yield Served(url, page, public)
     finally:
         over.set()
         for thread in threads:
             if thread.is_alive():  # Ctrl-C may have come before
-                thread.join(timeout=10)
-        with contextlib.redirect_stdout(io.StringIO()):
-            server.stop()
+                thread.join(timeout=PATIENCE)
+        server.stop()
 
 
 def _keep_up(page: Page, over: threading.Event) -> None:
     while not over.is_set():
-        try:
-            page.catch_up(over)
-        except Ex4dError as error:  # a mesh that cannot be built, for instance; the page stays as it is
-            page.tell(f"**{error}**")
+        with page.telling("looking at the run"):
+            page.catch_up()
         over.wait(LOOK_EVERY)
 
 
 def _play(page: Page, over: threading.Event) -> None:
     while not over.wait(page.pause):
-        page.step()
+        with page.telling("playing"):
+            page.step()
 
 
-def _free_port(host: str, port: int | None) -> int:
-    """Return a port that can be had: viser would quietly take another."""
+def _guard_of(door: socket.socket, host: str) -> tuple[PageGuard, str]:
+    """Return a guard of what listens at a socket, and its address without the token."""
+    address, port = door.getsockname()[:2]
+    guard = PageGuard(host, port)
+    guard.allow_name(address)
+    shown = _SHOWN.get(address, host.strip("[]"))
+    return guard, f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+
+
+def _public_address(server: GuardedServer, guard: PageGuard) -> str:
+    url = server.request_share_url()
+    if url is None:
+        raise OutputFailed("there is no public address: share.viser.studio did not answer; leave --share out")
+    return guard.address(url)
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int | None, share: bool) -> Iterator[socket.socket]:
+    """Give the socket of the page: viser would quietly take another port. It is the server's unless the block fails."""
+    door = _door(host.strip().strip("[]"), port)
+    try:
+        if share and door.getsockname()[0] not in _TUNNELED:
+            raise InvalidInput(f"a page at {host} cannot get a public address; leave --host or --share out")
+        yield door
+    except BaseException:
+        door.close()
+        raise
+
+
+def _door(host: str, port: int | None) -> socket.socket:
+    if not host:
+        raise InvalidInput("--host is empty; give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all")
+    addresses, reason = _addresses(host), ""
     for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for family, (address, _, *more) in addresses:
+            door = socket.socket(family, socket.SOCK_STREAM)
             try:
-                probe.bind((host, candidate))
-                found: int = probe.getsockname()[1]
-                return found
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                door.bind((address, candidate, *more))
+                door.listen(100)
+                return door
             except OSError as error:
+                door.close()
                 reason = error.strerror or str(error)
     asked = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
     raise InvalidInput(f"{asked} at {host} cannot be had: {reason}; give another --port, or 0 for any that is free")
+
+
+def _addresses(host: str) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """Return the addresses that a host name stands for, as sockets take them.
+
+    Raises:
+        InvalidInput: nothing, or all interfaces where that was not said.
+    """
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:  # a name of 300 letters is an error of its encoding
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"--host {host} is not an address of this machine: {reason}") from error
+    for *_, (address, *_) in found:
+        if ipaddress.ip_address(str(address).partition("%")[0]).is_unspecified and not is_everywhere(host):
+            raise InvalidInput(f"--host {host} stands for all interfaces; give 0.0.0.0 if everybody may connect")
+    return [(family, address) for family, _, _, _, address in found]

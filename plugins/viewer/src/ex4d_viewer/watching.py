@@ -1,20 +1,39 @@
-"""What a run has made so far, looked for again and again."""
+"""What a run has made so far, looked for again and again. Nothing is made, changed or removed by looking."""
 
 from __future__ import annotations
 
-import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from ex4d_core.errors import Ex4dError
+from ex4d_core.errors import Ex4dError, unexpected
 from ex4d_core.pipeline import Shot
 from ex4d_core.progress import SilentReporter
+from ex4d_core.records import RUN_RECORD, Record
 from ex4d_core.run_folder import CONFIG, open_run
+from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Guidance, Scene, Video
 
+Value = TypeVar("Value")
 
-class _Quiet(SilentReporter):
+RETRY_AFTER = 6.0
+"""Seconds until an artifact that could not be read is tried again: a damaged one is read whole each time."""
+
+MOST_PATHS = 200
+"""Paths that the page lists."""
+
+MOST_LETTERS = 4096
+"""Of a path, as `--cam` writes it."""
+
+
+class _Listener(SilentReporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
     def warn(self, text: str) -> None:
-        """Damaged artifacts are the run's matter; here they are not there yet."""
+        """Keep what a store says of an artifact."""
+        self.said.append(text)
 
 
 class RunWatch:
@@ -33,49 +52,86 @@ class RunWatch:
         """By the texts of `--cam`; there as soon as the depth is."""
         self.guidance: dict[str, Guidance] = {}
         self.results: dict[str, Video] = {}
-        self.trouble = ""
-        """What kept the last poll from looking, in one sentence, or ''."""
+        self._troubles: dict[str, str] = {}
+        self._later: dict[str, float] = {}
+        self._listener = _Listener()
         self._stamp = self._config_stamp()
         self.shot = self._open()
 
     @property
+    def trouble(self) -> str:
+        """What could not be read at the last poll, a line each, or ''."""
+        return "\n".join(dict.fromkeys(self._troubles.values()))
+
+    @property
     def cams(self) -> list[str]:
         """All paths of the run, those of earlier calls included, as texts of `--cam`."""
-        return list(dict.fromkeys([*self.shot.session.config.cam, *self._earlier_cams()]))
+        found = list(dict.fromkeys([*self.shot.session.config.cam, *self._earlier_cams()]))
+        shown = [cam for cam in found if cam and len(cam) <= MOST_LETTERS and printable(cam) == cam][:MOST_PATHS]
+        if len(shown) < len(found):
+            self._troubles["cams"] = f"{len(found) - len(shown)} of {len(found)} paths of the run cannot be shown here"
+        return shown
 
     def poll(self) -> bool:
-        """Look again; return whether something new has come."""
-        before, self.trouble = self._inventory(), ""
+        """Look again; return whether something new has come. Whatever cannot be read becomes a trouble."""
+        before, now = self._inventory(), time.monotonic()
+        self._troubles = {what: text for what, text in self._troubles.items() if self._later.get(what, 0) > now}
         try:
             if (stamp := self._config_stamp()) != self._stamp:
                 self.shot, self._stamp = self._open(), stamp
             self._look()
-        except Ex4dError as error:
-            self.trouble = str(error)
+        except Exception as error:
+            self._trouble("the run", error)
         return self._inventory() != before
 
     def _look(self) -> None:
-        if self.scene is None:
-            if self.shot.stored_depth() is None:
+        shot = self.shot
+        if "estimated_depth" not in vars(shot):
+            depth = self._stored("the depth", shot.stored_depth)
+            if depth is None:
                 return
-            self.scene = self.shot.scene
+            shot.estimated_depth = depth  # else the scene would estimate it
+        if self.scene is None:
+            self.scene = shot.scene
         for cam in self.cams:
             try:
                 self._look_along(cam)
-            except Ex4dError as error:  # a camera file that is gone, for instance; other paths may be there
-                self.trouble = self.trouble or str(error)
+            except Exception as error:  # a camera file that is gone, for instance; other paths may be there
+                self._trouble(f"--cam {cam}", error)
 
     def _look_along(self, cam: str) -> None:
         take = self.shot.take(cam)
         if cam not in self.paths:
             self.paths[cam] = take.path
-        if cam not in self.guidance and (guidance := take.stored_guidance()) is not None:
+        if (
+            cam not in self.guidance
+            and (guidance := self._stored(f"guidance of --cam {cam}", take.stored_guidance)) is not None
+        ):
             self.guidance[cam] = guidance
-        if cam not in self.results and (video := take.stored_video()) is not None:
+        if cam not in self.results and (video := self._stored(f"result of --cam {cam}", take.stored_video)) is not None:
             self.results[cam] = video
 
+    def _stored(self, what: str, load: Callable[[], Value | None]) -> Value | None:
+        """Return an artifact, or None where it is not there or cannot be read, which is then a trouble for a while."""
+        if self._later.get(what, 0) > time.monotonic():
+            return None
+        self._listener.said.clear()
+        try:
+            found = load()
+        except Exception as error:
+            self._trouble(what, error)
+            found = None
+        for text in self._listener.said:
+            self._troubles[what] = _line(text)
+        if what in self._troubles:
+            self._later[what] = time.monotonic() + RETRY_AFTER
+        return found
+
+    def _trouble(self, what: str, error: Exception) -> None:
+        self._troubles[what] = _line(str(error) if isinstance(error, Ex4dError) else f"{what}: {unexpected(error)}")
+
     def _open(self) -> Shot:
-        return open_run(self.folder, reporter=_Quiet())
+        return open_run(self.folder, reporter=self._listener)
 
     def _inventory(self) -> tuple[object, ...]:
         return self.scene is None, list(self.paths), list(self.guidance), list(self.results), self.trouble
@@ -88,7 +144,12 @@ class RunWatch:
 
     def _earlier_cams(self) -> list[str]:
         try:
-            takes = json.loads((self.folder / "run.json").read_text(encoding="utf-8")).get("takes", {})
-        except (OSError, ValueError, AttributeError):
+            takes = Record(self.folder / RUN_RECORD).read().get("takes", {})
+        except Ex4dError as error:
+            self._trouble(RUN_RECORD, error)
             return []
         return [cam for cam in takes if not cam.startswith("given-")]
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split("\n"))
