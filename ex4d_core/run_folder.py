@@ -20,7 +20,7 @@ from ex4d_core.config import make_config, read_config, write_config
 from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.depth_export import DepthFormat, png_error, write_depth
 from ex4d_core.depth_preview import write_preview
-from ex4d_core.errors import InputNotFound
+from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import replacing
 from ex4d_core.memory import Cost
 from ex4d_core.mesh_io import write_mesh
@@ -111,21 +111,29 @@ def open_run(folder: Path, *, reporter: Reporter | None = None) -> Shot:
     Raises:
         InputNotFound: there is no such folder, it is no run folder, or the clip is not where it was.
         InvalidConfig: its configuration cannot be read.
-        InvalidInput: its record or its clip cannot be read.
+        InvalidInput: its clip cannot be read.
     """
     if not os.path.isdir(folder):
         raise InputNotFound(f"there is no run folder {folder}; a run makes it: ex4d run CLIP -o {folder.parent}")
     if not os.path.isfile(folder / CONFIG):
         raise InputNotFound(f"{folder} is no run folder, it has no {CONFIG}; name the folder that a run has made")
     config = make_config(read_config(folder / CONFIG))
-    recorded = Record(folder / RUN_RECORD).read().get("source", {}).get("path", "")
-    clips = [*config.clips[:1], *([recorded] if recorded else [])]
+    clips = [*config.clips[:1], *_recorded_clip(folder)]
     if not clips:
         raise InputNotFound(f"the run {folder} was made of frames in memory, which are gone; run it on a file")
     for clip in clips:  # the configuration may name it from another folder, and has no name that is not UTF-8
         if os.path.exists(clip):
             return Session(config, reporter=reporter).shot(clip, folder=folder, read_only=True)
     raise InputNotFound(f"the clip {clips[0]} of the run {folder} is not here; start this where the run was started")
+
+
+def _recorded_clip(folder: Path) -> list[str]:
+    """Return where the clip of a run was, if the run's record says so."""
+    try:
+        path = Record(folder / RUN_RECORD).read().get("source", {}).get("path")
+    except Ex4dError:  # it is not needed where the configuration names the clip
+        return []
+    return [path] if path else []
 
 
 def _bring_up_to_date(shot: Shot, groups: Iterable[OutputGroup]) -> Exported:
@@ -267,14 +275,16 @@ def _write_config(shot: Shot) -> None:
     assert shot.folder is not None
     clips = () if isinstance(shot.clip, Video) else (shot.title,)
     text = write_config(attrs.evolve(shot.session.config, clips=clips))
-    data = text.encode("utf-8", "replace")
-    if data.decode() != text:  # TOML has no way to write them
+    try:
+        # Python reads bytes that its locale has no characters for as halves of characters; most often they are UTF-8.
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:  # TOML has no way to write them
         shot.session.reporter.warn(
             f"{shot.folder / CONFIG} has '?' in place of bytes that are not UTF-8 in names; "
             "rename those files to run it again"
         )
     with replacing(shot.folder / CONFIG) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def _record(record: StageRecord) -> Facts:

@@ -1,5 +1,8 @@
 """What a run folder holds comes back bit for bit, and damage is noticed."""
 
+import errno
+import os
+import stat
 from fractions import Fraction
 
 import numpy as np
@@ -8,6 +11,7 @@ import torch
 
 from ex4d_core import codecs
 from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.store import Damaged
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Origin, Video
 
 ODD = [(1, 17, 19), (5, 33, 48)]
@@ -122,7 +126,7 @@ def test_a_damaged_artifact_is_refused(tmp_path, name, load, damage):
     file.unlink()
     if damage != "missing":
         file.write_bytes({"empty": b"", "half": data[: len(data) // 2], "foreign": b"[1, 2, 3]" * 50}[damage])
-    with pytest.raises(InvalidInput, match=r"the artifact .* is damaged: "):
+    with pytest.raises(Damaged, match=r"the artifact .* is damaged: "):
         load(tmp_path)
 
 
@@ -139,7 +143,7 @@ def test_one_flipped_byte_is_noticed(tmp_path, name, load):
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0x10
     file.write_bytes(data)
-    with pytest.raises(InvalidInput, match="is damaged"):
+    with pytest.raises(Damaged, match="is damaged"):
         load(tmp_path)
 
 
@@ -168,3 +172,60 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     ):
         with pytest.raises(OutputFailed, match="cannot be written: "):
             save(tmp_path / "file", value)
+
+
+LOADERS = {
+    "video.mkv": codecs.load_video,
+    "meta.json": codecs.load_video,
+    "depth.safetensors": codecs.load_depth,
+    "guidance/cameras.npz": load_guidance,
+}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("name", ["meta.json", "depth.safetensors", "guidance/cameras.npz"])
+def test_what_the_system_refuses_is_not_damage(tmp_path, monkeypatch, name, number):
+    saved(tmp_path)
+
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes" if name == "meta.json" else "pathlib.Path.open", refuse)
+    monkeypatch.setattr("zipfile.ZipFile", refuse)
+    with pytest.raises(InvalidInput, match=os.strerror(number)) as caught:
+        LOADERS[name](tmp_path)
+    assert not isinstance(caught.value, Damaged)
+
+
+def test_memory_that_is_short_is_not_damage(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise MemoryError
+
+    saved(tmp_path)
+    monkeypatch.setattr("numpy.empty", refuse)
+    with pytest.raises(MemoryError):
+        codecs.load_video(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"fps": "1/0", "origin": null, "video": {}}', "[" * 9999, '{"origin": 3}']
+)
+def test_facts_of_another_kind_are_damage(tmp_path, text):
+    (saved(tmp_path) / "meta.json").write_text(text)
+    with pytest.raises(Damaged):
+        codecs.load_video(tmp_path)
+
+
+def test_depth_is_the_same_bytes_each_time_and_for_others_to_read(tmp_path):
+    lens = Intrinsics.from_fov(width=16, height=16)
+    depth = DepthVideo(depth=torch.ones(2, 16, 16), kind="metric", intrinsics=lens)
+    written = set()
+    for _ in range(8):
+        codecs.save_depth(tmp_path, depth)
+        written.add((tmp_path / "depth.safetensors").read_bytes())
+    (tmp_path / "other").touch()
+    assert len(written) == 1
+    assert codecs.load_depth(tmp_path).kind is DepthKind.METRIC
+    assert stat.S_IMODE((tmp_path / "depth.safetensors").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "other").stat().st_mode
+    )

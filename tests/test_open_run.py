@@ -1,8 +1,10 @@
 """A run folder is opened to see what is there, while the run goes on and afterwards."""
 
+import shutil
+
 import pytest
 
-from ex4d_core.errors import Ex4dError
+from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.run_folder import open_run
 from ex4d_core.scene_sampling import sampled_depth, sampled_scene, size_within
 from ex4d_core.session import Session
@@ -42,6 +44,39 @@ def test_a_run_can_be_opened_before_anything_is_made(ex4d, small_clip, tmp_path,
     monkeypatch.setattr("ex4d_core.stages.estimate_depth", look)
     ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20")
     assert seen == [None]
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"x"), lambda file: file.unlink()])
+def test_a_look_at_a_damaged_run_changes_nothing(ex4d, small_clip, tmp_path, damage):
+    ex4d("recon", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20", "-o", "out")
+    for name in ("depth-*/depth.safetensors", "guidance-*/color.mkv"):
+        damage(next((tmp_path / "out" / "artifacts").glob(name)))
+    (tmp_path / "out" / "artifacts" / ".partial-result-x").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    said = []
+    shot = open_run(tmp_path / "out")
+    shot.session.reporter.warn = said.append
+    assert shot.stored_depth() is None
+    assert shot.take("20").stored_guidance() is None
+    assert [text.partition(" in ")[0] for text in said] == ["depth", "guidance"]
+    assert all(text.endswith("the next run makes it again") for text in said)
+    with pytest.raises(InputNotFound, match="out has no guidance of these settings, or it is damaged"):
+        _ = shot.take("20").guidance
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_a_run_is_found_from_another_folder(ex4d, small_clip, tmp_path, monkeypatch):
+    shutil.copy(small_clip.video, "here.mp4")
+    ex4d("depth", "here.mp4", "--depth-file", small_clip.depth, "--no-preview")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    assert open_run(tmp_path / "outputs" / "here").stored_depth() is not None
+
+
+def test_a_damaged_record_hides_no_run(ex4d, small_clip, tmp_path):
+    ex4d("depth", small_clip.video, "--depth-file", small_clip.depth, "--no-preview")
+    (tmp_path / "outputs" / "clip" / "run.json").write_text("[")
+    assert open_run(tmp_path / "outputs" / "clip").stored_depth() is not None
 
 
 def test_the_depth_command_leaves_the_settings_of_a_run_alone(ex4d, small_clip, tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ex4d_core.errors import OutputFailed
+from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import replacing, tree_hash, weights_hash
-from ex4d_core.store import MANIFEST, Store, content_key
+from ex4d_core.store import MANIFEST, Damaged, Store, content_key
 
 INPUTS = {"clip": "a", "steps": 5}
 KEY = content_key(INPUTS)
@@ -65,6 +66,14 @@ def test_the_order_of_inputs_does_not_change_a_key():
         (lambda folder: (folder / "data.txt").unlink(), "No such file"),
         (lambda folder: (folder / MANIFEST).write_text("{"), "Expecting"),
         (lambda folder: (folder / MANIFEST).write_text('{"key": "other", "files": {}}'), "belongs to another run"),
+        (lambda folder: (folder / MANIFEST).write_text('{"key": 1, "files": 2}'), "has no attribute 'items'"),
+        (lambda folder: (folder / MANIFEST).write_text("[" * 9999), "nested more than 64 levels"),
+        (lambda folder: (folder / MANIFEST).write_text(outside("../x")), "'../x' is not the name of a file"),
+        (lambda folder: (folder / MANIFEST).write_text(outside("/dev/zero")), "'/dev/zero' is not the name of"),
+        (lambda folder: (folder / MANIFEST).write_text(outside("a\0")), "is not the name of a file"),
+        (lambda folder: pipe(folder / "data.txt"), "data.txt is not a file"),
+        (lambda folder: pipe(folder / MANIFEST), "artifact.json is not a file"),
+        (lambda folder: (folder.rename(folder.with_name("x")), folder.write_text("")), "Not a directory"),
     ],
 )
 def test_a_damaged_or_foreign_artifact_is_told_and_made_again(store, saved, warnings, damage, says):
@@ -72,9 +81,112 @@ def test_a_damaged_or_foreign_artifact_is_told_and_made_again(store, saved, warn
     assert store.load("depth", KEY, read_text) is None
     assert len(warnings) == 1
     assert says in warnings[0]
-    assert warnings[0].endswith("it is made again")
+    assert warnings[0].endswith(f"it is kept as damaged-{saved.name}-1, and it is made again")
+    assert (saved.parent / f"damaged-{saved.name}-1").exists()
     store.save("depth", KEY, INPUTS, write_text)
     assert store.load("depth", KEY, read_text) == "hello" * 100
+
+
+def outside(name):
+    return json.dumps({"key": KEY, "files": {name: {"bytes": 0, "blake2b": ""}}})
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+REFUSALS = [
+    (OSError(errno.EACCES, os.strerror(errno.EACCES)), "cannot be read: Permission denied"),
+    (OSError(errno.EIO, os.strerror(errno.EIO)), "cannot be read: Input/output error"),
+    (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "cannot be read: Too many open files"),
+    (OSError(errno.ESTALE, os.strerror(errno.ESTALE)), "cannot be read: Stale file handle"),
+    (MemoryError(), "does not fit into memory"),
+    (RuntimeError("a bug"), "RuntimeError: a bug"),
+    (InvalidInput("of a codec"), "of a codec"),
+]
+
+
+@pytest.mark.parametrize(("error", "says"), REFUSALS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("where", ["its bytes", "its content"])
+def test_an_artifact_that_cannot_be_read_at_the_moment_stays(store, saved, warnings, monkeypatch, error, says, where):
+    def refuse(path):
+        raise error
+
+    if where == "its bytes":
+        monkeypatch.setattr("ex4d_core.store.file_hash", refuse)
+    with pytest.raises(InvalidInput, match=says):
+        store.load("depth", KEY, refuse)
+    monkeypatch.undo()
+    assert warnings == []
+    assert store.load("depth", KEY, read_text) == "hello" * 100
+
+
+def test_permission_that_is_missing_is_an_error_for_a_run_and_for_a_look(saved, tmp_path):
+    """Without the capability of root to read everything."""
+    (saved / "data.txt").chmod(0)
+    code = (
+        "import sys; from pathlib import Path; from ex4d_core.store import Store\n"
+        "for look in (False, True):\n"
+        "    try: print(Store(Path(sys.argv[1]), read_only=look).load('depth', sys.argv[2], print))\n"
+        "    except Exception as error: print(type(error).__name__)"
+    )
+    drop = ["setpriv", *(f"--{which}=-dac_override,-dac_read_search" for which in ("bounding-set", "inh-caps"))]
+    command = [*(drop if os.getuid() == 0 else []), sys.executable, "-c", code, str(tmp_path), KEY]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert out.split() == ["InvalidInput"] * 2
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_look_changes_nothing(saved, tmp_path, warnings):
+    (saved / "data.txt").write_text("hel")
+    (tmp_path / "artifacts" / ".partial-depth-x").mkdir()
+    before = sorted(path.as_posix() for path in tmp_path.rglob("*"))
+    assert Store(tmp_path, warn=warnings.append, read_only=True).load("depth", KEY, read_text) is None
+    assert sorted(path.as_posix() for path in tmp_path.rglob("*")) == before
+    assert warnings[0].endswith("is damaged (data.txt has 3 bytes instead of 500); the next run makes it again")
+
+
+def test_an_artifact_that_another_run_has_put_there_meanwhile_is_not_renamed(store, saved, warnings):
+    """Both have seen the damaged one; the other was faster."""
+
+    def read(folder):
+        saved.rename(saved.parent / "damaged-by-the-other")
+        store.save("depth", KEY, INPUTS, write_text)
+        raise Damaged("seen")
+
+    assert store.load("depth", KEY, read) is None
+    assert store.load("depth", KEY, read_text) == "hello" * 100
+    assert warnings == []
+
+
+def test_a_damaged_artifact_that_cannot_be_renamed_is_one_sentence(store, saved, monkeypatch):
+    (saved / "data.txt").unlink()
+
+    def refuse(*_):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("ex4d_core.store.set_aside", refuse)
+    with pytest.raises(OutputFailed, match="is damaged and cannot be renamed: Permission denied"):
+        store.load("depth", KEY, read_text)
+
+
+def test_a_damaged_artifact_makes_way_for_one_that_is_made(store, saved):
+    (saved / "data.txt").write_text("hel")
+    store.save("depth", KEY, INPUTS, write_text)
+    assert store.load("depth", KEY, read_text) == "hello" * 100
+    assert (saved.parent / f"damaged-{saved.name}-1" / "data.txt").read_text() == "hel"
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027])
+def test_an_artifact_has_the_permissions_that_the_umask_leaves(store, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        store.save("depth", KEY, INPUTS, write_text)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "artifacts").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o777 if path.is_dir() else 0o666) & ~umask
 
 
 def test_a_full_disk_leaves_nothing_under_the_final_name(store, tmp_path):
