@@ -213,13 +213,13 @@ def test_images_that_a_program_saved_with_8_bits_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ("{", "cannot be read"),
-        ("[1]", "cannot be read"),
-        ({"scale": "wide"}, "cannot be read"),
+        ("{", "is not valid JSON"),
+        ("[1]", "is not a JSON object"),
+        ({"scale": "wide"}, "is not a description of depth maps"),
         ({"scale": -1}, "the scale is -1; it must be above 0"),
         ({"kind": "nearness"}, "the kind is 'nearness'; it must be one of metric, relative, affine-inverse"),
         ({"intrinsics": [[1, 2], [3, 4]]}, "intrinsics are .2, 2.; they must be"),
-        ({"world_to_camera": [[1, 2], [3, 4]]}, r"world_to_camera must be numbers \[3, 4, 4\], not \[2, 2\]"),
+        ({"world_to_camera": [[1, 2], [3, 4]]}, r"world_to_camera must be \[3, 4, 4\], not \[2, 2\]"),
     ],
 )
 def test_a_sidecar_that_was_spoilt_is_one_sentence(tmp_path, changed, message):

@@ -241,7 +241,7 @@ def refused(path, message, error=InvalidInput, **options):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    refused(tmp_path / "gone.mp4", "gone.mp4 does not exist; give a video file or a folder", InputNotFound)
+    refused(tmp_path / "gone.mp4", "gone.mp4 does not exist", InputNotFound)
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.txt", b"words\n" * 99), ("a.mp4", b"words\n" * 99), ("b.mp4", b"")])

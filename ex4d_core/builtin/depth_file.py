@@ -115,6 +115,8 @@ class DepthFile:
         maps = zip(indices, frames.read(indices), strict=True)
         for index, (source, values) in enumerate(track(maps, progress, total=len(indices))):
             sampled, inside = sample_nearest(values, origin, (video.width, video.height))
+            with np.errstate(over="ignore"):  # what float32 has no number for is as good as infinite
+                sampled = sampled.astype(np.float32)
             valid[index] = inside & np.isfinite(sampled)
             if frames.valid is not None:
                 valid[index] &= sample_nearest(frames.valid[source], origin, (video.width, video.height))[0]
@@ -129,14 +131,16 @@ class DepthFile:
                 f"{self._path} has values below 0, so it is no depth; set depth kind to inverse if near is large in it"
             )
         found = frames.kind if kind == "auto" else DepthKind(kind)
-        if found is None and frames.unit != "integer" and known.max() <= 1:
+        if found is None and frames.unit != "integer" and 0 < known.max() <= 1:
             raise InvalidInput(
                 f"{self._path} lies between 0 and 1, which may be metres or normalised; "
                 "set depth kind to metric, relative or inverse"
             )
         usual = MILLIMETRE if frames.unit == "integer" else 1.0
         scale = next(unit for unit in (self._options.scale, frames.scale, usual) if unit is not None)
-        return numbers * np.float32(scale), found or DepthKind.METRIC
+        with np.errstate(over="ignore"):
+            depth = numbers * np.float32(scale)
+        return np.where(np.isfinite(depth), depth, 0), found or DepthKind.METRIC
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames) -> np.ndarray:
         farthest, nearest = self._extremes(frames)

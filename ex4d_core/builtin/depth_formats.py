@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
+import stat
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.arrays import open_npz, read_npy
+from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_file, check_path, read_bytes, read_json, reading
 from ex4d_core.types import DepthKind
-from ex4d_core.video_io.images import list_images, read_image
+from ex4d_core.types.camera import RIGID_TOLERANCE
+from ex4d_core.video_io.images import MOST_BYTES, list_images, read_image
+from ex4d_core.video_io.limits import check_exr_header
 from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames, read_timing
 
 if TYPE_CHECKING:
@@ -85,32 +89,21 @@ def open_depth(path: Path) -> DepthFrames:
         InputNotFound: there is no such file.
         InvalidInput: it holds no depth.
     """
-    if not path.exists():
-        raise InputNotFound(f"the depth file {path} does not exist")
-    if path.is_dir():
+    if stat.S_ISDIR(check_path(path, "depth file").st_mode):
         return _open_folder(path)
-    if path.suffix.lower() == ".npy":
-        return _from_array(_load_npy(path), path)
-    if path.suffix.lower() == ".npz":
-        return _open_npz(path)
-    if path.suffix.lower() in FRAME_SUFFIXES:
-        return _open_images([path])
-    return _open_video(path)
-
-
-def _load_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (ValueError, EOFError, OSError) as error:
-        raise InvalidInput(f"{path} is not a NumPy array that can be read ({error})") from error
+    check_file(path, "depth file")
+    with reading(path, "depth file"):
+        if path.suffix.lower() == ".npy":
+            return _from_array(read_npy(path, "depth file"), path)
+        if path.suffix.lower() == ".npz":
+            return _open_npz(path)
+        if path.suffix.lower() in FRAME_SUFFIXES:
+            return _open_images([path])
+        return _open_video(path)
 
 
 def _open_npz(path: Path) -> DepthFrames:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"{path} is not a NumPy archive that can be read ({error})") from error
+    arrays = open_npz(path, "depth file")
     name = _depth_name(arrays, path)
     frames = _from_array(arrays[name], path)
     valid = arrays.get("valid")
@@ -125,7 +118,7 @@ def _with_facts(frames: DepthFrames, facts: Mapping[str, Any], path: Path) -> De
     """Return the frames with the kind, the lens and the poses that a file says they have."""
     kinds = [kind.value for kind in DepthKind]
     if "kind" in facts and str(facts["kind"]) not in kinds:
-        raise InvalidInput(f"{path}: the kind is {str(facts['kind'])!r}; it must be one of {', '.join(kinds)}")
+        raise InvalidInput(f"{path}: the kind is {str(facts['kind'])[:40]!r}; it must be one of {', '.join(kinds)}")
     matrices = next((facts[key] for key in INTRINSICS_NAMES if key in facts), None)
     return attrs.evolve(
         frames,
@@ -142,7 +135,8 @@ def _depth_name(arrays: Mapping[str, np.ndarray], path: Path) -> str:
     others = [name for name in arrays if name not in FACTS_NAMES]
     if len(others) != 1:
         wanted = ", ".join((*DEPTH_NAMES, *INVERSE_NAMES))
-        raise InvalidInput(f"{path} has the arrays {', '.join(arrays) or 'none'}; name the depth one of {wanted}")
+        named = textwrap.shorten(", ".join(arrays), 200, placeholder=" ...") or "none"
+        raise InvalidInput(f"{path} has the arrays {named}; name the depth one of {wanted}")
     return others[0]
 
 
@@ -171,23 +165,44 @@ def _from_array(array: np.ndarray, path: Path) -> DepthFrames:
 
 
 def _valid_maps(valid: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:
+    if valid.dtype.kind not in "buif":
+        raise InvalidInput(f"{path}: valid holds {valid.dtype} values; it must be true or false for each pixel")
     if valid.shape != depth.shape:
         raise InvalidInput(f"{path}: valid is {list(valid.shape)} but the depth is {list(depth.shape)}")
     return _maps(valid, path).astype(bool)
 
 
+LARGEST_FOCAL = 1e7
+"""Pixels; beyond it a view is flatter than float32 can tell from parallel."""
+
+LARGEST_SHIFT = 1e7
+"""How far a pose may be from the first, in units of the depth, and a principal point from the image, in pixels."""
+
+
 def _matrices(matrices: np.ndarray, count: int, path: Path) -> np.ndarray:
     if matrices.shape not in ((3, 3), (1, 3, 3), (count, 3, 3)):
         raise InvalidInput(f"{path}: intrinsics are {list(matrices.shape)}; they must be [3, 3] or [{count}, 3, 3]")
+    _check_numbers(matrices, "intrinsics", path, most=LARGEST_FOCAL)
     if not (matrices[..., (0, 1), (0, 1)] > 1).all():
         raise InvalidInput(f"{path}: intrinsics must be in pixels of the depth maps, with focal lengths above 1")
     return matrices.reshape(-1, 3, 3).astype(np.float64)
 
 
 def _poses(poses: np.ndarray, count: int, path: Path) -> np.ndarray:
-    if poses.dtype.kind not in "uif" or poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
-        raise InvalidInput(f"{path}: {POSES_NAME} must be numbers [{count}, 4, 4], not {list(poses.shape)}")
+    if poses.shape != (count, 4, 4):
+        raise InvalidInput(f"{path}: {POSES_NAME} must be [{count}, 4, 4], not {list(poses.shape)}")
+    _check_numbers(poses, POSES_NAME, path, most=LARGEST_SHIFT)
+    rotation = poses[:, :3, :3].astype(np.float64)
+    if np.abs(rotation @ rotation.mT - np.eye(3)).max() > RIGID_TOLERANCE or (np.linalg.det(rotation) < 0).any():
+        raise InvalidInput(f"{path}: {POSES_NAME} has a pose that is not a rotation and a translation")
     return poses.astype(np.float64)
+
+
+def _check_numbers(array: np.ndarray, name: str, path: Path, *, most: float) -> None:
+    if array.dtype.kind not in "uif":
+        raise InvalidInput(f"{path}: {name} holds {array.dtype} values; they must be numbers")
+    if not (np.abs(array) <= most).all():  # NaN too
+        raise InvalidInput(f"{path}: {name} has a value that is not finite or is beyond {most:g}")
 
 
 def _open_folder(path: Path) -> DepthFrames:
@@ -200,14 +215,12 @@ def _open_folder(path: Path) -> DepthFrames:
 
 
 def _with_folder_facts(frames: DepthFrames, path: Path) -> DepthFrames:
-    try:
-        facts = dict(json.loads(path.read_text(encoding="utf-8")))
+    facts = read_json(path, "description of depth maps")
+    if not isinstance(facts, dict):
+        raise InvalidInput(f"{path} is not a JSON object; delete it, and give the same by flags")
+    with reading(path, "description of depth maps"):
         arrays = {key: np.asarray(facts[key], np.float64) for key in (*INTRINSICS_NAMES, POSES_NAME) if key in facts}
         scale = float(facts["scale"]) if "scale" in facts else None
-    except (OSError, ValueError, TypeError) as error:
-        raise InvalidInput(
-            f"{path} cannot be read ({error}); mend it, or delete it and say the same by flags"
-        ) from error
     if scale is not None and not 0 < scale < np.inf:
         raise InvalidInput(f"{path}: the scale is {scale:g}; it must be above 0")
     if scale is not None and frames.unit == "normalised":
@@ -237,13 +250,14 @@ def read_map(path: Path) -> tuple[np.ndarray, Unit]:
     import cv2
 
     if path.suffix.lower() == ".npy":
-        depth = _load_npy(path)
+        depth = read_npy(path, "depth map")
     elif path.suffix.lower() == ".exr":
-        depth = _read_exr(path)
+        with reading(path, "depth map"):
+            depth = _read_exr(path)
     else:
         depth = read_image(path, cv2.IMREAD_UNCHANGED)
     depth = np.squeeze(depth)
-    if depth.ndim != 2:
+    if depth.ndim != 2 or depth.dtype.kind not in "uif":
         raise InvalidInput(f"{path} is a colour picture, not a depth map")
     if depth.dtype == np.uint8:
         return depth.astype(np.float32) / 255, "normalised"
@@ -254,7 +268,8 @@ def _read_exr(path: Path) -> np.ndarray:
     import cv2
 
     os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV asks for it when it meets the first EXR
-    data = bytearray(path.read_bytes())
+    data = bytearray(read_bytes(path, "depth map", most=MOST_BYTES))
+    check_exr_header(data, path)
     channels, first = _exr_channels(data, path)
     if len(channels) == 1 and len(channels[0]) == 1:
         data[first : first + 1] = b"Y"  # OpenCV gives zeros for Z and nothing for V; it knows Y, luminance
@@ -266,6 +281,9 @@ def _read_exr(path: Path) -> np.ndarray:
     return image if image.ndim == 2 else image[..., 2]  # of blue, green, red
 
 
+_MOST_CHANNELS = 64
+
+
 def _exr_channels(data: bytes | bytearray, path: Path) -> tuple[list[str], int]:
     """Return the names of an EXR file's channels and where the first name is (openexr.com, "File Layout")."""
     start = data.find(b"channels\0chlist\0")
@@ -274,7 +292,9 @@ def _exr_channels(data: bytes | bytearray, path: Path) -> tuple[list[str], int]:
     first = at = start + len(b"channels\0chlist\0") + 4
     names: list[str] = []
     while data[at : at + 1] not in (b"\0", b""):
-        end = data.index(b"\0", at)
+        end = data.find(b"\0", at)
+        if end < 0 or len(names) == _MOST_CHANNELS:
+            raise InvalidInput(f"{path} is not an EXR image that can be read")
         names.append(data[at:end].decode("latin-1"))
         at = end + 1 + 16
     return names, first

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 import numpy as np
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_folder, check_path, read_bytes, reading
+from ex4d_core.video_io.limits import check_image_header
+
+MOST_BYTES = 2**30
+"""Of one image file: 16 bits, three channels and no compression at the largest size take less."""
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """File names that are taken as frames."""
 
 
 def is_image_folder(path: str | os.PathLike[str]) -> bool:
-    """Return whether the path is a folder."""
-    return Path(path).is_dir()
+    """Return whether the path is a folder.
+
+    Raises:
+        InputNotFound: there is no such file or folder.
+        InvalidInput: the path cannot be looked at.
+    """
+    return stat.S_ISDIR(check_path(path, "clip").st_mode)
 
 
 def list_images(path: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Return the images of a folder in natural order: frame2 comes before frame10.
 
     Raises:
-        InvalidInput: there are none.
+        InputNotFound: there is no such folder.
+        InvalidInput: there are none, or the folder cannot be listed.
     """
-    images = [entry for entry in Path(path).iterdir() if _is_image(entry, suffixes)]
+    check_folder(path, "folder")
+    with reading(path, "folder"):
+        images = [entry for entry in Path(path).iterdir() if _is_image(entry, suffixes)]
     if not images:
         raise InvalidInput(f"the folder {path} has no images ({', '.join(sorted(suffixes))})")
     return sorted(images, key=lambda image: natural_key(image.name))
@@ -45,14 +59,17 @@ def read_image(path: Path, flags: int | None = None) -> np.ndarray:
     """Return an image as uint8 [H, W, 3], sRGB, turned as its EXIF data says, or as it is stored given cv2 `flags`.
 
     Raises:
-        InvalidInput: it cannot be read.
+        InputNotFound: there is no such file.
+        InvalidInput: it cannot be read, has too many pixels, or is animated.
     """
     import cv2
 
-    data = np.frombuffer(path.read_bytes(), np.uint8)  # cv2.imread misses names that are not ASCII on some systems
+    data = read_bytes(path, "image", most=MOST_BYTES)  # cv2.imread misses names that are not ASCII on some systems
+    check_image_header(data, path)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR if flags is None else flags) if data.size else None
-    except cv2.error:
+        pixels = np.frombuffer(data, np.uint8)
+        image = cv2.imdecode(pixels, cv2.IMREAD_COLOR if flags is None else flags) if data else None
+    except (cv2.error, MemoryError):
         image = None
     if image is None:
         raise InvalidInput(f"{path} is not an image that can be read")

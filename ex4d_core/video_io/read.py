@@ -16,10 +16,14 @@ from torch import Tensor
 from ex4d_core.errors import InvalidInput
 from ex4d_core.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.progress import Progress, silent
+from ex4d_core.reading import reading
 from ex4d_core.types import Video
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
 from ex4d_core.video_io.source import open_video, pictures, raw_frames, read_timing
 from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
+
+LOWEST_RATE = Fraction(1, 10)
+"""Frames per second; files of a lower rate cannot be written."""
 
 
 def read_video(
@@ -68,12 +72,22 @@ def read_video(
                 f"or ask for the {len(ticks)} that are there with num_frames={len(ticks)}"
             )
         wanted = [timing.source_index[tick] for tick in ticks]
-        gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
+        with reading(path, "clip"):
+            gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
+    if len(gathered) > 1 and stride > 1 and timing.fps / stride < LOWEST_RATE:
+        raise InvalidInput(
+            f"{path}: every {stride}th frame is a rate of {float(timing.fps / stride):.2g} per second, which no video "
+            f"has; give a smaller stride, {max(1, int(timing.fps / LOWEST_RATE))} at most"
+        )
     indices = tuple(wanted[: len(gathered)])
     total = timing.source_frames if len(gathered) == len(wanted) else seen
-    return Video(frames=torch.from_numpy(gathered), fps=timing.fps / stride, origin=framing.origin(indices, total))
+    return Video(
+        frames=torch.from_numpy(gathered),
+        fps=timing.fps / (stride if len(gathered) > 1 else 1),
+        origin=framing.origin(indices, total),
+    )
 
 
 def _open(
@@ -155,7 +169,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
     if timing.is_cut_off:
         raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")
     reformatter = VideoReformatter()
-    with open_video(path) as (container, stream):
+    with open_video(path) as (container, stream), reading(path, "mask video"):
         shades: list[Any] = [
             reformatter.reformat(frame, format="gray", dst_color_range=ColorRange.JPEG).to_ndarray() > 127
             for frame in raw_frames(container, stream, path)

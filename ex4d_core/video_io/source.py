@@ -7,14 +7,16 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import numpy as np
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_file
+from ex4d_core.video_io.limits import check_pixels
 from ex4d_core.video_io.timing import Timing, constant_timing
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ UNTAGGED = 2
 
 _NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
 """Decoders that draw text; FFmpeg takes them for any text file."""
+
+_LISTS = frozenset("concat dash hls image2 image2pipe imf rtp rtsp sdp vapoursynth".split())  # noqa: SIM905
+"""Formats of FFmpeg that open other files or addresses: what a clip is must be in the clip itself."""
+
+_LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0")
 
 _DURATION_SLACK = 0.2
 """Seconds by which a file may announce more than it holds; muxers round."""
@@ -80,17 +87,39 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
     """
     import av
 
-    if not Path(path).exists():
-        raise InputNotFound(f"{path} does not exist; give a video file or a folder of images")
+    check_file(path, "clip")
+    _refuse_lists(path)
     try:
         # An absolute name is never taken for a protocol such as "concat:".
-        container = av.open(os.path.abspath(path), **_lenient(av.__version__))
-    except (av.FFmpegError, OSError) as error:
+        container = av.open(os.path.abspath(path), options=_only_files_with_pictures(), **_lenient(av.__version__))
+    except (av.FFmpegError, OSError, UnicodeError, MemoryError) as error:
         raise InvalidInput(
             f"{path} is not a video that can be read ({_reason(error)}); give another file, or a folder of images"
         ) from error
     with container:
-        yield container, _moving_picture(container, path)
+        stream = _moving_picture(container, path)
+        check_pixels(stream.codec_context.width, stream.codec_context.height, path)
+        yield container, stream
+
+
+def _refuse_lists(path: str | os.PathLike[str]) -> None:
+    """Say what is wrong with a playlist: FFmpeg, which is kept from opening one, says no more than that."""
+    with open(path, "rb") as file:
+        start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(_LIST_STARTS):
+        raise InvalidInput(
+            f"{path} is a list of other files, which is not followed; give the video itself, joined by: "
+            "ffmpeg -i LIST -c copy clip.mp4"
+        )
+
+
+@cache
+def _only_files_with_pictures() -> dict[str, str]:
+    """Return what keeps FFmpeg to formats that open no other files."""
+    import av
+
+    names = {name for names in av.formats_available for name in names.split(",")}
+    return {"format_whitelist": ",".join(sorted(names - _LISTS)), "protocol_whitelist": "file"}
 
 
 def _lenient(version: str) -> dict[str, Any]:
