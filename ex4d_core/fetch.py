@@ -1,66 +1,43 @@
 """Downloading from the Hugging Face hub: the weights of a component into the hub's own cache, and parts of data sets.
 
-What is large is written here, so that a download that was cut or killed goes on in the middle of a file: the hub's
-client starts such a file again. The rest, links and lists included, is left to that client.
+The hub's client finds the addresses and the user's token. Everything that becomes a path or a file is handled here: a
+server's answers are checked before they are used, a download that was cut or killed resumes in the middle of a file,
+and no file gets its name before its hash was compared.
 """
 
 from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from ex4d_core.config import make_config, make_options, parse_settings, refuse_unknown
-from ex4d_core.errors import DownloadFailed, InvalidInput, OutputFailed
+from ex4d_core.errors import Cancelled, DownloadFailed, InvalidInput, OutputFailed
 from ex4d_core.hub import HubFiles, check_name, huggingface_hub
+from ex4d_core.hub_cache import (
+    RemoteFile,
+    is_intact,
+    mark_checked,
+    put_in_place,
+    remote_files,
+    remove,
+    repository_folder,
+)
 from ex4d_core.hub_errors import ANOTHER_DISK, explained
+from ex4d_core.hub_listing import list_files
 from ex4d_core.plugins import Offer
 from ex4d_core.progress import Progress
 from ex4d_core.registry import Registry
 from ex4d_core.transfer import Source, receive
 
+__all__ = ["Checkpoint", "Plan", "RemoteFile", "WeightsPlan", "download", "look_up", "make_plan", "plan_for", "plan_of"]
+
 _AT_ONCE = 4
 """Files on their way together: one connection seldom fills a fast line."""
-
-_PATIENCE = 30.0
-"""Seconds that the hub may take to list a repository."""
-
-
-@attrs.frozen(kw_only=True)
-class RemoteFile:
-    """A file on the hub, and where the cache keeps it."""
-
-    path: str
-    """In the repository."""
-    size: int
-    """In bytes."""
-    sha256: str
-    """Hash of its bytes, or '' for a small file, which the hub has in git."""
-    link: Path
-    """Where it is found in a snapshot."""
-    blob: Path
-    """Where its bytes are, whatever the snapshot."""
-
-    @property
-    def part(self) -> Path:
-        """Where its bytes are while they arrive."""
-        return self.blob.with_name(f"{self.blob.name}.ex4d.incomplete")
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is on this machine, as long as it should be."""
-        return any(_size(place) == self.size for place in (self.link, self.blob))
-
-    @property
-    def missing(self) -> int:
-        """Bytes that are still to come."""
-        return 0 if self.is_here else self.size - min(self.size, _size(self.part) or 0)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +59,11 @@ class Checkpoint:
         """Bytes that are still to come."""
         return sum(file.missing for file in self.remote)
 
+    @property
+    def unchecked(self) -> int:
+        """Bytes that are here and whose hashes are still to be compared."""
+        return sum(file.unchecked for file in self.remote)
+
 
 @attrs.frozen(kw_only=True)
 class Plan:
@@ -89,9 +71,11 @@ class Plan:
 
     checkpoints: tuple[Checkpoint, ...]
     cache: Path
-    """The folder that everything is kept in, as the hub's client does."""
+    """The folder for everything, laid out as the hub's client does."""
     missing: int
     """Bytes that are still to come."""
+    unchecked: int
+    """Bytes that are here and whose hashes are still to be compared: their files may be damaged."""
     free: int
     """Bytes that the disk of the cache has free."""
 
@@ -192,24 +176,25 @@ def plan_of(checkpoints: Iterable[Checkpoint], cache: Path) -> Plan:
         checkpoints=checkpoints,
         cache=cache,
         missing=sum(checkpoint.missing for checkpoint in checkpoints),
+        unchecked=sum(checkpoint.unchecked for checkpoint in checkpoints),
         free=shutil.disk_usage(parent).free,
     )
 
 
 def download(plan: Plan, progress: Progress) -> list[Path]:
-    """Bring what is missing and return the folder of each checkpoint; a second call goes on where one stopped.
+    """Fetch what is missing or damaged and return the folder of each checkpoint; a second call resumes the first.
 
     Args:
         plan: what is needed.
-        progress: told of bytes.
+        progress: told of bytes that arrived, and of those whose hashes were compared.
 
     Raises:
         DownloadFailed: the hub cannot be reached, or a file is not what the hub says of it.
         OutputFailed: the cache cannot be written, or the disk is full.
     """
     plan.check_room()
-    tally = _Tally(plan.missing, progress)
-    return [_bring(checkpoint, tally, plan) for checkpoint in plan.checkpoints]
+    tally = _Tally(plan.missing + plan.unchecked, progress)
+    return [_fetch(checkpoint, tally, plan) for checkpoint in plan.checkpoints]
 
 
 def _check_has_weights(offer: Offer) -> None:
@@ -218,7 +203,7 @@ def _check_has_weights(offer: Offer) -> None:
 
 
 class _Tally:
-    """Counts bytes that arrive in several threads; lets all of them end when one fails or the user stops."""
+    """Counts bytes in several threads; lets all of them end when one fails or the user stops."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._total, self._progress, self._done = total, progress, 0
@@ -227,108 +212,74 @@ class _Tally:
         progress(0, total)
 
     def add(self, count: int) -> None:
+        if self.stopped.is_set():
+            raise Cancelled("the download was stopped")
         with self._lock:
             self._done += count
             self._progress(min(max(self._done, 0), self._total), self._total)
 
+    def expect(self, count: int) -> None:
+        """Count with bytes that nobody knew of, those of a damaged file."""
+        with self._lock:
+            self._total += count
+
 
 def _look_up(files: HubFiles, cache: Path) -> Checkpoint:
-    hub = huggingface_hub()
-    with explained(files, cache):
-        facts = hub.HfApi().repo_info(
-            files.repo, repo_type=files.kind, revision=files.revision, files_metadata=True, timeout=_PATIENCE
-        )
-    folder = cache / hub.file_download.repo_folder_name(repo_id=files.repo, repo_type=files.kind)
-    remote = tuple(_remote(sibling, folder, facts.sha) for sibling in facts.siblings if files.wants(sibling.rfilename))
+    listing = list_files(files)
+    remote = remote_files(listing, repository_folder(files.repo, files.kind, cache))
     for pattern in files.patterns:
         if not any(attrs.evolve(files, patterns=(pattern,)).wants(file.path) for file in remote):
             raise DownloadFailed(
                 f"{files.repo} ({files.revision}) has no file {pattern} on the hub, so it is not what is meant; "
                 "check the names that were given"
             )
-    return Checkpoint(files=files, commit=facts.sha, remote=remote)
+    return Checkpoint(files=files, commit=listing.commit, remote=remote)
 
 
-def _remote(sibling: Any, folder: Path, commit: str) -> RemoteFile:
-    sha256 = sibling.lfs.sha256 if sibling.lfs else ""
-    return RemoteFile(
-        path=sibling.rfilename,
-        size=sibling.lfs.size if sibling.lfs else sibling.size,
-        sha256=sha256,
-        link=folder / "snapshots" / commit / sibling.rfilename,
-        blob=folder / "blobs" / (sha256 or sibling.blob_id),
-    )
-
-
-def _bring(checkpoint: Checkpoint, tally: _Tally, plan: Plan) -> Path:
-    hub, files = huggingface_hub(), checkpoint.files
-    wanted = [file for file in checkpoint.remote if not file.is_here]
+def _fetch(checkpoint: Checkpoint, tally: _Tally, plan: Plan) -> Path:
+    files = checkpoint.files
+    folder = repository_folder(files.repo, files.kind, plan.cache)
     with explained(files, plan.cache, elsewhere=plan.elsewhere):
-        for file in wanted:
-            file.link.unlink(missing_ok=True)  # a damaged one, which the client would take for whole
-            file.blob.unlink(missing_ok=True)
-        _receive_large(checkpoint, [file for file in wanted if file.sha256], tally)
-        with _quiet(hub):
-            asked = {"revision": files.revision, "allow_patterns": list(files.patterns)}
-            folder = Path(hub.snapshot_download(files.repo, repo_type=files.kind, cache_dir=plan.cache, **asked))
-    tally.add(sum(file.size for file in wanted if not file.sha256))
-    for file in checkpoint.remote:
-        if _size(file.link) != file.size:
-            _refuse(file, files)
-    return folder
+        damaged = [file for file in checkpoint.remote if file.is_here and not file.is_checked]
+        damaged = _of_each(damaged, lambda file: not is_intact(file, tell=tally.add), tally)
+        tally.expect(sum(file.size for file in damaged))
+        wanted = [file for file in checkpoint.remote if file in damaged or not file.is_here]
+        if wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+            with huggingface_hub().utils.WeakFileLock(folder / ".ex4d.lock"):
+                _receive_all(wanted, checkpoint, tally)
+        return put_in_place(checkpoint.remote, folder, checkpoint.commit, files.revision)
 
 
-def _receive_large(checkpoint: Checkpoint, wanted: Sequence[RemoteFile], tally: _Tally) -> None:
+def _receive_all(wanted: Sequence[RemoteFile], checkpoint: Checkpoint, tally: _Tally) -> None:
+    for file in wanted:
+        if not file.is_checked:  # else another process has fetched it meanwhile
+            remove(file)
+    once = {file.blob: file for file in wanted if not file.is_here}  # files of the same bytes have one blob
+    _of_each(list(once.values()), lambda file: _receive(file, checkpoint, tally), tally)
+
+
+def _receive(file: RemoteFile, checkpoint: Checkpoint, tally: _Tally) -> bool:
+    file.part.parent.mkdir(parents=True, exist_ok=True)
+    files = checkpoint.files
+    url = huggingface_hub().hf_hub_url(files.repo, file.path, repo_type=files.kind, revision=checkpoint.commit)
+    source = Source(url=url, size=file.size, name=f"{file.path} of {files.repo}", in_git=not file.sha256)
+    if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != (file.sha256 or file.git_id):
+        file.part.unlink()
+        raise DownloadFailed(
+            f"{source.name} arrived damaged (its hash is not the one that the hub gives); type the same command again"
+        )
+    file.part.replace(file.blob)
+    mark_checked(file)
+    return True
+
+
+def _of_each(files: Sequence[RemoteFile], holds: Callable[[RemoteFile], bool], tally: _Tally) -> list[RemoteFile]:
+    """Return the files for which something holds; it is tried for several at once."""
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         try:
-            for done in as_completed([pool.submit(_receive, file, checkpoint, tally) for file in wanted]):
-                done.result()
+            jobs = {pool.submit(holds, file): file for file in files}
+            return [jobs[done] for done in as_completed(jobs) if done.result()]
         except BaseException:
             tally.stopped.set()
             raise
-
-
-def _receive(file: RemoteFile, checkpoint: Checkpoint, tally: _Tally) -> None:
-    hub = huggingface_hub()
-    file.part.parent.mkdir(parents=True, exist_ok=True)
-    with hub.utils.WeakFileLock(file.part.with_suffix(".lock")):
-        if _size(file.blob) == file.size:  # another process has brought it meanwhile
-            return
-        files = checkpoint.files
-        url = hub.hf_hub_url(files.repo, file.path, repo_type=files.kind, revision=checkpoint.commit)
-        source = Source(url=url, size=file.size, name=f"{file.path} of {checkpoint.files.repo}")
-        if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != file.sha256:
-            file.part.unlink()
-            raise DownloadFailed(
-                f"{source.name} arrived damaged (its sha256 is not the one that the hub gives); "
-                "type the same command again"
-            )
-        file.part.replace(file.blob)
-
-
-def _refuse(file: RemoteFile, files: HubFiles) -> None:
-    length = _size(file.link)
-    file.link.unlink(missing_ok=True)
-    file.blob.unlink(missing_ok=True)
-    raise DownloadFailed(
-        f"{file.path} of {files.repo} has {length or 0} bytes and the hub says {file.size}; type the same command again"
-    )
-
-
-@contextmanager
-def _quiet(hub: Any) -> Iterator[None]:
-    """Keep the client from drawing bars of its own."""
-    shown = not hub.utils.are_progress_bars_disabled()
-    hub.utils.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            hub.utils.enable_progress_bars()
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size if path.is_file() else None
-    except OSError:
-        return None

@@ -30,6 +30,8 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
         sizes = [str(len(part.remote)), *map(filesize.decimal, amounts)]
         table.add_row(escape(part.files.repo), escape(_revision(part.files.revision, part.commit)), *sizes)
     yield table
+    if plan.unchecked:
+        yield f"hashes to compare: {filesize.decimal(plan.unchecked)} of files that are here"
     yield f"cache: {escape(str(plan.cache))}, {filesize.decimal(plan.free)} free"
     yield f"licence: {escape(provider.licence)}"
     if plan.notice:
@@ -48,6 +50,7 @@ def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
             "cache": str(plan.cache),
             "free": plan.free,
             "missing": plan.missing,
+            "unchecked": plan.unchecked,
             "checkpoints": [
                 {
                     "repo": part.files.repo,

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import errno
+import os
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed
+from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed, describe
 from ex4d_core.hub import HubFiles, huggingface_hub
 
-_AGAIN = "the same command goes on where it stopped"
+_AGAIN = "the same command resumes the download"
 
 ANOTHER_DISK = "put the hub's cache on another disk: HF_HOME"
 """How weights find more room."""
 
 
 @contextmanager
+def asked(files: HubFiles) -> Iterator[None]:
+    """Turn whatever the hub's client raises in the block into errors of ours; nothing else may happen in there.
+
+    An address, a token or a proxy that the environment sets can make the client raise anything.
+
+    Raises:
+        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+    """
+    try:
+        yield
+    except (Ex4dError, MemoryError):
+        raise
+    except Exception as error:
+        raise _explanation(error, files) from error
+
+
+@contextmanager
 def explained(files: HubFiles, cache: Path, *, elsewhere: str = ANOTHER_DISK) -> Iterator[None]:
-    """Turn what the hub's client raises about these files into errors of ours.
+    """Turn errors of the network and of the disk, while these files arrive, into errors of ours.
 
     Args:
         files: that are asked for.
-        cache: where they are kept.
+        cache: where they are stored.
         elsewhere: what else to do where that is full, besides making room.
 
     Raises:
@@ -34,15 +53,13 @@ def explained(files: HubFiles, cache: Path, *, elsewhere: str = ANOTHER_DISK) ->
     except Ex4dError:
         raise
     except (OSError, huggingface_hub().errors.HTTPError) as error:
-        raise _explanation(error, files, cache, elsewhere) from error
+        raise _local(error, cache, elsewhere) or _explanation(error, files) from error
 
 
-def _explanation(error: Exception, files: HubFiles, cache: Path, elsewhere: str) -> Ex4dError:
+def _explanation(error: Exception, files: HubFiles) -> DownloadFailed:
     hub = huggingface_hub()
     place = files.repo if files.kind == "model" else f"{files.kind}s/{files.repo}"
     errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{place}"
-    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # the client looked into its cache, in vain, because of something else
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return DownloadFailed(
@@ -69,9 +86,15 @@ def _explanation(error: Exception, files: HubFiles, cache: Path, elsewhere: str)
         )
     if status is not None:
         return DownloadFailed(f"the hub answered {status} for {files.repo}; try again later, {_AGAIN}")
-    return _local(error, cache, elsewhere) or DownloadFailed(
-        f"the hub ({hub.constants.ENDPOINT}) cannot be reached for {files.repo}: {_reason(error)}; check the network, "
-        f"{_AGAIN}"
+    if isinstance(error, OSError | errors.HTTPError):
+        checked = "the network and HF_ENDPOINT" if os.environ.get("HF_ENDPOINT") else "the network"
+        return DownloadFailed(
+            f"the hub ({hub.constants.ENDPOINT}) cannot be reached for {files.repo}: {_reason(error)}; check "
+            f"{checked}, {_AGAIN}"
+        )
+    return DownloadFailed(
+        f"the hub ({hub.constants.ENDPOINT}) cannot be asked for {files.repo}: {describe(error)}; check HF_ENDPOINT, "
+        "HF_TOKEN and the variables of the proxy"
     )
 
 
@@ -81,8 +104,8 @@ def _local(error: Exception, cache: Path, elsewhere: str) -> OutputFailed | None
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputFailed(f"the disk of {cache} is full; make room, or {elsewhere}; {_AGAIN}")
-    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; mend that, or {elsewhere}")
+    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; correct that, or {elsewhere}")
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return textwrap.shorten(str(error), 300, placeholder=" ...") or type(error).__name__

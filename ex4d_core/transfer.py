@@ -1,12 +1,15 @@
-"""One large file over HTTP, going on where an earlier attempt stopped."""
+"""One file over HTTP, resumed where an earlier attempt stopped."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import attrs
 
@@ -31,16 +34,36 @@ class Source:
     """In bytes."""
     name: str
     """For messages."""
+    in_git: bool = False
+    """Whether its hash is the one that git gives it, and not sha256."""
+
+
+class Hash(Protocol):
+    """A hash that bytes are added to."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the hash of all bytes so far."""
+        ...
+
+
+def new_hash(size: int, *, in_git: bool) -> Hash:
+    """Return the hash of a file of `size` bytes before its first: sha256, or the SHA-1 that git gives it."""
+    if not in_git:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def receive(source: Source, part: Path, *, tell: Callable[[int], None], stopped: threading.Event) -> str:
-    """Write a file's bytes behind those that `part` has, and return the sha256 of all of them.
+    """Write a file's bytes behind those that `part` has, and return the hash of all of them.
 
     A lost connection is taken up again, after longer and longer pauses, until nothing arrives five times in a row.
 
     Args:
         source: where the bytes are.
-        part: the file to write; it is kept when this fails, for the next call.
+        part: the file to write; it is kept when this fails, for the next call, unless it is too long.
         tell: called with each number of bytes that arrived, a negative one where they have to come again.
         stopped: ends it when set.
 
@@ -49,8 +72,8 @@ def receive(source: Source, part: Path, *, tell: Callable[[int], None], stopped:
         DownloadFailed: the server has another number of bytes.
         Exception: what the hub's client raises for a server that refuses or cannot be reached.
     """
-    with part.open("a+b") as file:
-        written = _Written(file, most=source.size)
+    with _opened(part) as file:
+        written = _Written(file, source)
         failures = 0
         while written.length < source.size and failures < _ATTEMPTS:
             before = written.length
@@ -65,6 +88,8 @@ def receive(source: Source, part: Path, *, tell: Callable[[int], None], stopped:
             failures = 0 if written.length > before else failures + 1
             if failures and stopped.wait(2.0 ** (failures - 1)):
                 raise Cancelled("the download was stopped")
+    if written.length > source.size:
+        part.unlink()
     if written.length != source.size:
         raise DownloadFailed(
             f"{source.name} has {written.length} bytes and the hub says {source.size}; type the same command again"
@@ -72,26 +97,46 @@ def receive(source: Source, part: Path, *, tell: Callable[[int], None], stopped:
     return written.hash.hexdigest()
 
 
+def _opened(part: Path) -> BinaryIO:
+    """Open a file to append to, never one that has another name as well: links lead to files of others."""
+    with suppress(FileNotFoundError):
+        status = os.lstat(part)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            os.unlink(part)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # not every system has each
+        flags |= getattr(os, name, 0)
+    return os.fdopen(os.open(part, flags, 0o666), "r+b")
+
+
 class _Written:
     """What has arrived of a file, and its hash."""
 
-    def __init__(self, file: BinaryIO, *, most: int) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, source: Source) -> None:
+        self._file, self._source = file, source
+        self.hash = self._fresh()
         file.seek(0)
-        self.hash = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # any buffered file will do
+        while chunk := file.read(_CHUNK):
+            self.hash.update(chunk)
         self.length = file.tell()
-        if self.length > most:
+        if self.length > source.size:
             self.discard()
 
     def add(self, chunk: bytes) -> None:
+        """Add bytes, of those that are too many no more than one."""
+        chunk = chunk[: self._source.size + 1 - self.length]
         self._file.write(chunk)
         self.hash.update(chunk)
         self.length += len(chunk)
 
     def discard(self) -> None:
         self._file.truncate(0)
-        self.hash = hashlib.sha256()
+        self._file.seek(0)
+        self.hash = self._fresh()
         self.length = 0
+
+    def _fresh(self) -> Hash:
+        return new_hash(self._source.size, in_git=self._source.in_git)
 
 
 def _append(source: Source, written: _Written, tell: Callable[[int], None], stopped: threading.Event) -> None:
@@ -106,10 +151,11 @@ def _append(source: Source, written: _Written, tell: Callable[[int], None], stop
         if written.length and response.status_code != 206:  # it sends the whole file again
             tell(-written.length)
             written.discard()
-        for chunk in response.iter_bytes(_CHUNK):
+        for chunk in response.iter_bytes():  # as they come: of a connection that breaks nothing is lost
             if stopped.is_set():
                 raise Cancelled("the download was stopped")
+            before = written.length
             written.add(chunk)
-            tell(len(chunk))
+            tell(written.length - before)
             if written.length > source.size:
                 return

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import random
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 COMMIT = "c" * 40
 REPO = "lab/net"
@@ -32,6 +38,9 @@ class HubServer(ThreadingHTTPServer):
         ranges: whether a part of a file can be asked for.
         slow: seconds to wait after each 64 KiB of a large file.
         asked: the `Range` of each request for bytes of a large file, or ''.
+        answer: what is sent in place of the list of files, any bytes.
+        lies: changes the list of files before it is sent.
+        encoding: `gzip`, to send every file packed, whatever was asked for.
     """
 
     daemon_threads = True
@@ -45,6 +54,9 @@ class HubServer(ThreadingHTTPServer):
         self.ranges = True
         self.slow = 0.0
         self.asked: list[str] = []
+        self.answer: bytes | None = None
+        self.lies: Callable[[dict[str, Any]], object] = lambda listing: None
+        self.encoding = ""
         self.paused = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -60,6 +72,16 @@ class HubServer(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Say nothing of clients that are gone."""
+
+
+def ask_only(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub's client talk to a server and to nobody else, and put files into a cache."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
 def is_large(path: str) -> bool:
@@ -85,21 +107,15 @@ class _Handler(BaseHTTPRequestHandler):
             return self._file(path.removeprefix(f"{REPO}/resolve/").partition("/")[2])
         if path in (f"api/models/{REPO}/revision/main", f"api/models/{REPO}/revision/{COMMIT}"):
             siblings = [self._listed(name, data) for name, data in self.server.files.items()]
-            return self._json({"id": REPO, "sha": COMMIT, "siblings": siblings})
-        if path == f"api/models/{REPO}/tree/{COMMIT}":
-            return self._json([self._in_tree(name, data) for name, data in self.server.files.items()])
+            listing = {"id": REPO, "sha": COMMIT, "siblings": siblings}
+            self.server.lies(listing)
+            return self._send_body(self.server.answer or json.dumps(listing).encode())
         code = "RevisionNotFound" if path.startswith(f"api/models/{REPO}/") else "RepoNotFound"
         return self._refuse(404, code)
-
-    do_HEAD = do_GET  # noqa: N815
 
     def _listed(self, name, data):
         lfs = {"sha256": sha256(data), "size": len(data), "pointerSize": 134} if is_large(name) else None
         return {"rfilename": name, "size": len(data), "blobId": blob_id(data), **({"lfs": lfs} if lfs else {})}
-
-    def _in_tree(self, name, data):
-        lfs = {"oid": sha256(data), "size": len(data), "pointerSize": 134} if is_large(name) else None
-        return {"type": "file", "path": name, "size": len(data), "oid": blob_id(data), **({"lfs": lfs} if lfs else {})}
 
     def _file(self, name):
         if self.server.gated:
@@ -108,19 +124,22 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "EntryNotFound")
         data = self.server.changed.get(name, self.server.files[name])
         original = self.server.files[name]
-        asked = self.headers.get("Range", "") if self.command == "GET" else ""
+        if self.server.encoding:
+            data = gzip.compress(data)
+        asked = self.headers.get("Range", "")
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked and self.server.ranges else 0
-        if self.command == "GET" and is_large(name):
+        if is_large(name):
             self.server.asked.append(asked)
         if start >= len(data) > 0:
             return self._refuse(416, "")
         self.send_response(206 if start else 200)
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{sha256(original) if is_large(name) else blob_id(original)}"')
+        if self.server.encoding:
+            self.send_header("Content-Encoding", self.server.encoding)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
-        if self.command == "GET":
-            self._send(data[start:], large=is_large(name))
+        self._send(data[start:], large=is_large(name))
 
     def _send(self, data, *, large):
         cut = self.server.cut_after.pop(0) if large and self.server.cut_after else None
@@ -132,14 +151,12 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None:
             self.close_connection = True
 
-    def _json(self, value):
-        body = json.dumps(value).encode()
+    def _send_body(self, body):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
     def _refuse(self, status, code):
         self.send_response(status)

@@ -15,7 +15,7 @@ from ex4d_core.plugins import Offer, Plugins
 from ex4d_core.progress import silent
 from ex4d_core.provider import Provider
 from ex4d_core.registry import Registry
-from tests.hub_server import COMMIT, FILES, LARGE, REPO, sha256
+from tests.hub_server import COMMIT, FILES, LARGE, REPO, ask_only, sha256
 
 hub = pytest.importorskip("huggingface_hub")
 
@@ -45,13 +45,7 @@ def offer(
 @pytest.fixture
 def cache(server, tmp_path, monkeypatch):
     """An empty cache for the hub's client, which talks to the server."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    ask_only(server, tmp_path / "hub", monkeypatch)
     yield tmp_path / "hub"
     hub.close_session()
 
@@ -135,7 +129,7 @@ def test_the_remains_of_something_else_do_no_harm_twice(cache, start):
 
 def test_a_file_that_arrives_damaged_is_named_and_not_kept(cache, server):
     server.changed = {LARGE: bytes(len(FILES[LARGE]))}
-    with pytest.raises(DownloadFailed, match=r"net/model-1\.safetensors of lab/net arrived damaged .its sha256"):
+    with pytest.raises(DownloadFailed, match=r"net/model-1\.safetensors of lab/net arrived damaged .its hash"):
         fetch()
     assert cached(weights(Options())[0]) is None
     server.changed = {}
@@ -210,7 +204,7 @@ def test_a_disk_that_fills_up_is_said(cache, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("ex4d_core.transfer._Written.add", full)
-    with pytest.raises(OutputFailed, match=r"the disk of .*hub is full; make room, .*goes on where it stopped"):
+    with pytest.raises(OutputFailed, match=r"the disk of .*hub is full; make room, .*resumes the download"):
         fetch(patterns=(LARGE,))
 
 

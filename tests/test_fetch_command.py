@@ -44,11 +44,11 @@ def command(server, tmp_path):
     (info / "entry_points.txt").write_text("[ex4d]\nmine = ex4d_test_fetch\n")
     own = {"PYTHONPATH": str(tmp_path), "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "COLUMNS": "160"}
 
-    def start(*arguments):
+    def start(*arguments, **more):
         return subprocess.Popen(
             [sys.executable, "-m", "typer_cli", "fetch", *arguments],
             cwd=Path(__file__).parent.parent,
-            env={**os.environ, **own},
+            env={**os.environ, **own, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -111,3 +111,29 @@ def test_the_command_says_in_one_sentence_what_is_wrong(command, server):
     assert process.returncode == 2
     assert err.splitlines()[-1].startswith("error: lab/net is given only to those who accepted its terms")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "abc", "huggingface_hub cannot be imported (ValueError: "),
+        ("HF_ENDPOINT", "not a url", "the hub (not a url) cannot be reached for lab/net: "),
+        ("HF_TOKEN", "a\u2028b", "cannot be asked for lab/net: UnicodeEncodeError: "),
+        ("http_proxy", "nonsense://", "cannot be asked for lab/net: ValueError: "),
+    ],
+)
+def test_a_variable_that_cannot_be_used_ends_in_one_sentence(command, variable, value, said):
+    with command("mine", **{variable: value, "no_proxy": "", "NO_PROXY": ""}) as process:
+        _, err = process.communicate()
+    assert (process.returncode, err.count("\n")) == (2, 1), err
+    assert said in err
+    assert variable in err or variable == "http_proxy"
+
+
+def test_no_answer_of_a_server_is_obeyed_by_the_terminal(command, server):
+    server.lies = lambda listing: listing["siblings"][1].update(rfilename="net/\x1b[31m[red]x", blobId=3)
+    with command("mine") as process:
+        out, err = process.communicate()
+    assert process.returncode == 2
+    assert "\x1b" not in out + err
+    assert err.count("\n") == 1

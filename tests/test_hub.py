@@ -6,7 +6,7 @@ import sys
 import attrs
 import pytest
 
-from ex4d_core.errors import InputNotFound, PluginFailed
+from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
 from ex4d_core.hub import HubFiles, cached, fetch_command, is_hub_name, place
 
 COMMIT = "1" * 40
@@ -70,7 +70,10 @@ def test_weights_in_parts_count_when_all_that_the_index_names_are_there(snapshot
     assert cached(files) == snapshot
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 1}', '{"weight_map": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", '{"weight_map": 1}', '{"weight_map": {"a": 1}}', '{"weight_map": {"a": "../a"}}', "[" * 10_000],
+)
 def test_an_index_that_is_damaged_does_not_count(snapshot, text):
     (snapshot / "vae" / "model.safetensors.index.json").write_text(text)
     assert cached(attrs.evolve(FILES, patterns=("vae/*",))) is None
@@ -106,6 +109,36 @@ def test_what_is_neither_a_folder_nor_a_name_is_said(snapshot):
 def test_the_home_of_nobody_is_no_folder(snapshot):
     with pytest.raises(InputNotFound, match="there is no folder ~nobody_has_this_name/weights"):
         place(HubFiles(repo="~nobody_has_this_name/weights", revision="main"), fetch="ex4d fetch x")
+
+
+@pytest.mark.parametrize("repo", ["weights\0", "w\udcff", "~nobody\0/x", ""])
+def test_a_name_that_no_folder_can_have_is_said(snapshot, repo):
+    with pytest.raises(InputNotFound, match="there is no folder"):
+        place(HubFiles(repo=repo, revision="main"), fetch="ex4d fetch x")
+
+
+def test_a_folder_that_cannot_be_looked_at_is_named(snapshot, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for repo in (str(tmp_path / "loop"), str(tmp_path / ("x" * 300))):
+        with pytest.raises(InvalidInput, match=rf"the folder of weights {repo} cannot be read: "):
+            place(HubFiles(repo=repo, revision="main"), fetch="ex4d fetch x")
+
+
+@pytest.mark.parametrize("revision", ["../../secrets", "/etc", "", "a/../b", "a\0"])
+def test_a_revision_leads_nowhere_else(snapshot, revision):
+    files = attrs.evolve(FILES, revision=revision)
+    assert cached(files) is None
+    with pytest.raises(InvalidInput, match="cannot be a revision; give a commit, tag or branch, such as main"):
+        place(files, fetch="ex4d fetch x")
+
+
+def test_a_cache_that_cannot_be_read_is_named(snapshot, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "refs")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(InvalidInput, match=r"the cache of the hub .* cannot be read: Permission denied"):
+        cached(FILES)
 
 
 def test_without_the_hubs_client_the_message_has_the_command(monkeypatch):
