@@ -1,4 +1,4 @@
-"""How each command of `ex4d` ends: one sentence for whatever stopped it, and an exit code that says of what kind it is.
+"""End each command of `ex4d` with one sentence and an exit code that tells the kind of its end.
 
 | exit code | what happened |
 |---|---|
@@ -46,7 +46,7 @@ _STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHU
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the program to end; whatever cleans up after Ctrl-C cleans up after it."""
+    """A signal asked the program to end; cleanup after Ctrl-C covers it too."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -76,7 +76,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 @contextmanager
 def no_stop_is_lost() -> Iterator[Callable[[], None]]:
-    """Raise again, at the end of the block, the Ctrl-C or other stop that somebody in it has swallowed.
+    """Raise again, at the end of the block, a Ctrl-C or other stop that was swallowed inside.
 
     Yields:
         A function that raises it before the end.
@@ -124,7 +124,7 @@ class _Handlers:
         self._is_sent_again = False
         self._before: dict[int, Any] = {}
         for number in _STOPPING if _in_main_thread() else ():
-            # What was to be ignored stays so: SIGHUP under nohup, SIGINT in the background of a script.
+            # Ignored signals stay ignored: SIGHUP under nohup, SIGINT in the background of a script.
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
 
@@ -167,7 +167,7 @@ class _Handlers:
 def _is_importing(frame: FrameType | None) -> bool:
     """Return whether the command imports a module at this moment.
 
-    Libraries take an import that was interrupted for one that is not possible, and go on without it; one that is
+    Libraries take an import that was interrupted for one that is not possible, and continue without it; one that is
     interrupted in C++ ends the process by an abort.
     """
     while frame is not None and frame.f_code is not _exit_code.__code__:
@@ -218,7 +218,7 @@ def _told(error: BaseException) -> int:
     if isinstance(error, Ex4dError):
         code, sentence = REFUSED, str(error)
     else:
-        if isinstance(error, MemoryError):  # what it was needed for is let go of, so that there is some for a sentence
+        if isinstance(error, MemoryError):  # free that of the frames, to have some for the sentence
             traceback.clear_frames(error.__traceback__)
         code, sentence = REFUSED if of_the_machine(error) else FAULT, unexpected(error)
     say(f"error: {sentence}", err=True)

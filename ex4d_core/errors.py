@@ -71,7 +71,7 @@ def tracing() -> bool:
 
 
 def unexpected(error: BaseException) -> str:
-    """Return one line on an error that is not an `Ex4dError`: what the machine lacks, or which program has a bug."""
+    """Return one line on an error that is not an `Ex4dError`: a limit of the machine, or the program with the bug."""
     if sentence := of_the_machine(error):
         return sentence
     own, _ = _frames(error)
@@ -107,13 +107,13 @@ _REFUSALS = frozenset(
     )
     if hasattr(errno, name)
 )
-"""Errors that say something about the machine, whoever runs into them."""
+"""Errors whose cause is the machine, in whatever program they occur."""
 
 _NO_MEMORY = (
     *("can't allocate memory", "Cannot allocate memory", "not enough memory", "Insufficient memory", "bad_alloc"),
     *("CUDA out of memory", "failed to map segment"),
 )
-"""How libraries say it in errors that are not a MemoryError."""
+"""Words of libraries in errors that are not a MemoryError."""
 
 
 def _in_brackets(error: BaseException) -> str:
@@ -134,8 +134,8 @@ def _failed_import(error: BaseException) -> str:
     read = "\n".join([str(error), *(linecache.getline(frame.f_code.co_filename, line) for frame, line in deeper)])
     named = [name for name in os.environ if re.search(rf"\b{re.escape(name)}\b", read)]
     named = named or [name for name in os.environ if name.startswith(f"{library.upper()}_")]
-    check = f"the variable {' and '.join(named)}" if named else "its installation, and the variables that it reads"
-    return f"{library} cannot be imported ({describe(error)}); check {check}"
+    suspect = f"the environment variable {' and '.join(named)}" if named else "its installation and its variables"
+    return f"{library} cannot be imported ({describe(error)}); check {suspect}"
 
 
 def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, list[tuple[FrameType, int]]]:

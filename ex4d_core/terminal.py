@@ -1,4 +1,4 @@
-"""Text on the terminal: names and messages of others are shown there, and never obeyed.
+"""Write to the terminal: names and messages of others are shown there, and never obeyed.
 
 A file name or a server's answer may hold escape sequences, which would color, move or retitle the terminal, markup of
 the library that draws tables, or characters that the terminal's encoding has no bytes for.
@@ -100,7 +100,7 @@ def flush_output() -> None:
 
 
 def use_any_locale() -> None:
-    """Let what an encoding has no bytes for be written as an escape, in place of ending the program."""
+    """Write characters that an encoding does not have as escapes, in place of ending the program."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -141,7 +141,7 @@ class _Standard(io.TextIOBase):
 
 def _stream(*, err: bool) -> TextIO | None:
     stream = sys.stderr if err else sys.stdout
-    # While a progress bar is drawn, what others print goes above it, and the bar itself to the stream behind.
+    # While a progress bar is drawn, other output goes above it, and the bar itself to the stream behind.
     behind: TextIO | None = getattr(stream, "rich_proxied_file", stream)
     return behind
 
@@ -161,11 +161,11 @@ def _write(text: str, *, err: bool) -> None:
         if isinstance(error, BrokenPipeError):
             raise OutputUnread(*error.args) from error
         reason = error.strerror or str(error)
-        raise OutputFailed(f"standard output cannot be written: {reason}; send it elsewhere") from error
+        raise OutputFailed(f"standard output cannot be written: {reason}; redirect it elsewhere") from error
 
 
 def _discard(stream: TextIO) -> None:
-    """Send the rest of a stream that cannot be written to nowhere: what it holds is tried again when Python ends."""
+    """Send a stream that cannot be written to nowhere: Python writes its buffer again when it ends."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

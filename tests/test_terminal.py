@@ -221,4 +221,4 @@ def test_a_variable_that_a_library_does_not_take_is_named(small_clip, tmp_path, 
     done = start(*call, home=tmp_path, env={name: value}, stdout=subprocess.PIPE)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert " cannot be imported (ValueError: " in done.stderr
-    assert done.stderr.endswith(f"; check the variable {name}\n")
+    assert done.stderr.endswith(f"; check the environment variable {name}\n")
