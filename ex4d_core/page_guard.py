@@ -1,16 +1,19 @@
-"""Access to the pages that ex4d serves: who may open them, and what their clients may send.
+"""Access control for the pages that ex4d serves, and checks of the data that their clients send.
 
-Every program of a machine can connect to its ports, and so can every web page that somebody opens there; by DNS
-rebinding a page can do that under a name of its own. `PageGuard.check` admits a request only if all of these hold:
+Every program on a machine can connect to its ports, and so can every web page that is open in a browser there. With
+DNS rebinding, a web page connects under its own host name. `PageGuard.check` admits a request only if it passes all of
+these checks:
 
-- Host: it names this server, so that no other name was made to point here.
-- Origin: it was sent by this page and by no other. A WebSocket, or a request that changes something, has to say so.
-- Token: it has the secret of this server, in the address (`?token=`) or in the cookie that the address has set.
+- Host: the request names this server, and not a foreign name that resolves to this machine.
+- Origin: the request was sent by the page of this server. The header is required for a WebSocket and for a request that
+  changes state; elsewhere browsers omit it.
+- Token: the request carries the secret of this server, in the address (`?token=`) or in the cookie that a request with
+  the token sets.
 
-A cookie is sent to all ports of a host. It is marked such that no script and no other site gets it, but a server that
-somebody else runs under the same host name sees it if the same browser opens that server's page.
+Browsers send a cookie to all ports of a host. This cookie is hidden from scripts and from other sites, but a server of
+another user with the same host name receives it if the same browser opens a page of that server.
 
-The module depends on no web framework: a server passes the request target and the headers, and sends the answer.
+The module is independent of web frameworks: a server passes in each request and sends the answer.
 """
 
 from __future__ import annotations
@@ -31,33 +34,33 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.terminal import printable
 
 TOKEN = "token"
-"""Name of the parameter of the address that holds the secret."""
+"""Name of the query parameter that carries the secret."""
 
 ALLOWED, BAD_REQUEST, FORBIDDEN = 200, 400, 403
 
 _READING = ("GET", "HEAD")
-"""Methods that change nothing, and that browsers send without an origin."""
+"""Methods that change no state, and that browsers send without an origin."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}))(?::\d{1,5})?")
 
 _MOST_FIELDS = 50
-"""Parameters of an address that are looked at."""
+"""Largest number of query parameters."""
 
 Number = TypeVar("Number", int, float)
 
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What to answer a request."""
+    """The answer to a request."""
 
     status: int
     """HTTP status; `ALLOWED` if the request may be served."""
     reason: str = ""
-    """One sentence to send as plain text, where the request is refused."""
+    """One sentence to send as plain text if the request is refused."""
     headers: tuple[tuple[str, str], ...] = ()
-    """To send with the response, whether the request is served or refused."""
+    """Headers of the response, of a page as well as of a refusal."""
 
     @property
     def is_allowed(self) -> bool:
@@ -66,15 +69,15 @@ class Answer:
 
 
 class PageGuard:
-    """The secret of one server, and the check of every request to it."""
+    """The secret of one server, and the check of each request to it."""
 
     def __init__(self, host: str, port: int, *, token: str | None = None) -> None:
-        """Guard a server.
+        """Create the guard of a server.
 
         Args:
-            host: the name or address that it listens at, as its user gave it; 0.0.0.0 and :: are all interfaces.
-            port: that it listens at; the cookie is named after it.
-            token: the secret; a new one unless given.
+            host: host name or address that the server listens on; 0.0.0.0 and :: stand for all interfaces.
+            port: port that the server listens on; part of the cookie's name.
+            token: the secret; a random one by default.
         """
         self.token = token or secrets.token_hex(24)
         self._cookie = f"ex4d-page-{port}"
@@ -82,26 +85,26 @@ class PageGuard:
         self._any_address = is_everywhere(host)
 
     def address(self, url: str) -> str:
-        """Return the address that opens the page: `url` with the token."""
+        """Return `url` with the token: the address that opens the page."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(path=parts.path or "/", query=f"{TOKEN}={self.token}"))
 
     def allow_name(self, name: str) -> None:
-        """Serve requests for one more host name, such as that of a tunnel to this server."""
+        """Admit requests to one more host name, such as the name of a tunnel to this server."""
         self._names.add(name.lower())
 
     def check(self, target: str, headers: Iterable[tuple[str, str]], *, method: str = "GET") -> Answer:
-        """Decide about a request; one that cannot be understood is refused.
+        """Return whether to serve a request; a malformed one is refused.
 
         Args:
             target: path and query, as in the first line of the request.
-            headers: names and values in any order, a name as often as it was sent.
-            method: of the request.
+            headers: all header lines as pairs of name and value.
+            method: HTTP method.
         """
         try:
             return self._check(target, _by_name(headers), method)
-        except Exception:  # whatever a hostile request makes the parsers raise, it does not get in
-            return Answer(status=BAD_REQUEST, reason="The request cannot be read.", headers=_protection(None))
+        except Exception:  # a hostile request can make the parsers raise anything; fail closed
+            return Answer(status=BAD_REQUEST, reason="The request is malformed.", headers=_protection(None))
 
     def _check(self, target: str, headers: dict[str, list[str]], method: str) -> Answer:
         host = _only(headers, "host")
@@ -109,14 +112,14 @@ class PageGuard:
             return _refusal("This page is not served under this name; open the address that ex4d printed.")
         origin, is_socket = _only(headers, "origin"), "websocket" in ",".join(headers.get("upgrade", ())).lower()
         if origin is None and (is_socket or method not in _READING):
-            return _refusal("The request does not say which page it comes from.")
+            return _refusal("The request lacks the Origin header.")
         if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
             return _refusal("The request comes from another page.")
         query = parse_qs(target.partition("?")[2], max_num_fields=_MOST_FIELDS)
         if any(map(self._is_token, query.get(TOKEN, ()))):
             return Answer(status=ALLOWED, headers=(*_protection(host), ("Set-Cookie", self._set_cookie())))
-        if headers.get("sec-fetch-site", [""])[0] in ("cross-site", "same-site"):  # another port is the same site
-            return _refusal("Another page led here; open the address that ex4d printed.")
+        if headers.get("sec-fetch-site", [""])[0] in ("cross-site", "same-site"):  # a page on another port is same-site
+            return _refusal("Another page linked here; open the address that ex4d printed.")
         if any(map(self._is_token, _cookies(headers.get("cookie", ()), self._cookie))):
             return Answer(status=ALLOWED, headers=_protection(host))
         return _refusal("The address lacks its token; open the address that ex4d printed.")
@@ -129,7 +132,7 @@ class PageGuard:
         return name in self._names or (self._any_address and _address(name) is not None)
 
     def _is_token(self, text: str) -> bool:
-        # Hashes have one length, which is compared too.
+        # Hashes are of equal length, so that the comparison takes the same time for any text.
         given, own = (hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest() for part in (text, self.token))
         return hmac.compare_digest(given, own)
 
@@ -144,11 +147,11 @@ def is_everywhere(host: str) -> bool:
 
 
 def text_as_markdown(text: object, *, most: int = 1000) -> str:
-    """Return Markdown that shows a text as it is: as code, in which neither Markdown nor HTML is obeyed.
+    """Return Markdown that displays a text literally: a code span, in which Markdown and HTML have no effect.
 
     Args:
-        text: of any origin.
-        most: characters that are shown; of a longer text the rest is left out.
+        text: untrusted text.
+        most: number of characters after which the text is cut.
     """
     line = " ".join(printable(text).split("\n"))
     line = f"{line[:most]} ..." if len(line) > most else line
@@ -159,10 +162,10 @@ def text_as_markdown(text: object, *, most: int = 1000) -> str:
 
 
 def number_in(value: object, low: Number, high: Number, what: str) -> Number:
-    """Return a number that a client sent; where `low` is an integer it has to be one.
+    """Return a number that a client sent; if `low` is an integer, the number must be one.
 
     Raises:
-        InvalidInput: it is not a number from `low` to `high`; NaN is not.
+        InvalidInput: the value is not a number from `low` to `high`, or is NaN.
     """
     kinds = (int,) if isinstance(low, int) else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
@@ -174,7 +177,7 @@ def numbers_in(value: object, count: int, most: float, what: str) -> tuple[float
     """Return a list of numbers that a client sent.
 
     Raises:
-        InvalidInput: it is not a list of `count` numbers from -`most` to `most`.
+        InvalidInput: the value is not a list of `count` numbers from -`most` to `most`.
     """
     if not isinstance(value, list | tuple) or len(value) != count:
         raise InvalidInput(f"{what} is not a list of {count} numbers")
@@ -185,7 +188,7 @@ def text_in(value: object, most: int, what: str) -> str:
     """Return a text that a client sent.
 
     Raises:
-        InvalidInput: it is not a text of at most `most` characters.
+        InvalidInput: the value is not a text of at most `most` characters.
     """
     if not isinstance(value, str) or len(value) > most:
         raise InvalidInput(f"{what} is not a text of at most {most} characters")
@@ -197,8 +200,8 @@ def _refusal(reason: str) -> Answer:
 
 
 def _protection(host: str | None) -> tuple[tuple[str, str], ...]:
-    """Return headers that keep a page out of other pages, its address out of their logs, and its data to itself."""
-    # Older browsers do not count WebSockets of the same server among 'self'.
+    """Return headers that prevent framing, referrers with the token, caching, and connections to other servers."""
+    # In older browsers, 'self' does not include WebSockets of the same server.
     reached = "" if host is None else f" ws://{host} wss://{host}"
     policy = f"connect-src 'self' blob: data:{reached}; frame-ancestors 'none'; frame-src 'none'; object-src 'none'"
     return (
@@ -213,7 +216,7 @@ def _protection(host: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def _names_of(host: str) -> tuple[str, ...]:
-    """Return the host names under which a server that listens at `host` is opened."""
+    """Return the host names of a server that listens on `host`."""
     address = _address(host)
     own = socket.gethostname().lower()
     if address is not None and address.is_unspecified:
@@ -225,9 +228,10 @@ def _names_of(host: str) -> tuple[str, ...]:
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(name)
+        address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -238,18 +242,18 @@ def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _only(headers: dict[str, list[str]], name: str) -> str | None:
-    """Return the value of a header that is sent once or not at all.
+    """Return the value of a header, or None if it is absent.
 
     Raises:
-        ValueError: it is sent more often.
+        ValueError: the header is repeated.
     """
     values = headers.get(name, [])
     if len(values) > 1:
-        raise ValueError(f"{name} is sent more than once")
+        raise ValueError(f"the header {name} is repeated")
     return values[0] if values else None
 
 
 def _cookies(headers: Iterable[str], name: str) -> list[str]:
-    """Return the values of all cookies of a name; other ports of the host can have set some."""
+    """Return the values of all cookies of this name; servers on other ports of the host can set some too."""
     pairs = (pair.strip().partition("=") for header in headers for pair in header.split(";"))
     return [value for key, _, value in pairs if key == name]

@@ -30,7 +30,7 @@ def with_token(guard):
 
 
 def cookie(guard):
-    """What a browser sends back after it has opened the address."""
+    """The header that a browser sends after it has opened the address."""
     headers = dict(ask(guard, with_token(guard)).headers)
     return "Cookie", headers["Set-Cookie"].partition(";")[0]
 

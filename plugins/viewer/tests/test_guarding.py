@@ -1,4 +1,4 @@
-"""viser serves those who have the address, takes messages of a page of ours, and opens nothing to the public."""
+"""The viser server admits requests with the address, filters messages, and creates no public address unasked."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def place(served):
 
 
 def opened(served, target=None, **options):
-    """A WebSocket to a page, as the page itself opens it."""
+    """Open a WebSocket as the page does."""
     options = {"origin": f"http://{place(served)}", "subprotocols": [VERSION], "max_size": None} | options
     query = urlsplit(served.url).query if target is None else target
     return connect(f"ws://{place(served)}/?{query}", **options)
@@ -79,7 +79,7 @@ CAMERA = {
 
 @pytest.fixture
 def client(served, until):
-    """A client that the server knows, which takes all that it is sent."""
+    """A registered client that reads all messages."""
     with opened(served) as found:
         reading = threading.Thread(target=lambda: [None for _ in found], daemon=True)
         reading.start()
@@ -232,7 +232,7 @@ def test_pages_are_limited(served, monkeypatch):
 
 
 class Tunnel:
-    """Stands in for viser's tunnel: who makes one would have a public address."""
+    """Stands in for viser's tunnel, which would create a public address."""
 
     made = 0
     url: str | None = "https://x.share.example"
@@ -286,7 +286,7 @@ def test_a_public_address_is_made_where_it_is_asked_for_and_has_the_token(run, t
 def test_without_a_public_address_to_be_had_that_is_said(run, tunnel):
     tunnel.url = None
     with (
-        pytest.raises(OutputFailed, match="there is no public address"),
+        pytest.raises(OutputFailed, match="a public address is not available"),
         serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2, share=True),
     ):
         pass
@@ -294,7 +294,7 @@ def test_without_a_public_address_to_be_had_that_is_said(run, tunnel):
 
 def test_a_public_address_needs_a_page_that_the_tunnel_finds(run, tunnel):
     with (
-        pytest.raises(InvalidInput, match="a page at ::1 cannot get a public address"),
+        pytest.raises(InvalidInput, match=r"--share requires a page on 127\.0\.0\.1 or 0\.0\.0\.0, not ::1"),
         serve(run, host="::1", port=0, detail=16, most_frames=2, share=True),
     ):
         pass

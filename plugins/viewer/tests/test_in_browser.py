@@ -85,9 +85,9 @@ def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(opened, p
     click(opened, "Begin with the path above")
     until(lambda: len(page.page.keyframes) == 4, "the keyframes")
     click(opened, "Save the path")
-    until(lambda: "is there already; give another name" in opened.page_source, "the refusal")
+    until(lambda: "already exists; choose another name" in opened.page_source, "the refusal")
     assert file.read_text() == "mine"
-    box = opened.find_element(By.XPATH, "//*[contains(., 'Replace a file')]/following::input[@type='checkbox']")
+    box = opened.find_element(By.XPATH, "//*[contains(., 'Replace existing file')]/following::input[@type='checkbox']")
     opened.execute_script("arguments[0].click()", box)
     click(opened, "Save the path")
     until(lambda: "Saved." in opened.page_source, "the word that it is saved")
@@ -105,12 +105,12 @@ for (const path of ["", "/?token=TOKEN"]) {
   socket.onerror = () => say("no socket")
 }
 </script>"""
-"""Asks for the page as itself, and as one who knows even the token."""
+"""Requests the page and its WebSocket, without the token and with it."""
 
 
 @contextlib.contextmanager
 def foreign_server(text: str):
-    """A server on another port of this machine; the number of that port."""
+    """Serve a text as a page on another port of this machine; yield the port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -137,16 +137,16 @@ def test_a_page_of_another_origin_gets_nothing(opened, page, until):
     text = FOREIGN.replace("PLACE", place).replace("TOKEN", token).replace("VERSION", viser.__version__)
     port = place.partition(":")[2]
     with foreign_server(text) as other:
-        for name in ("evil.example", "127.0.0.1"):  # the cookie goes to another port of the same host, too
+        for name in ("evil.example", "127.0.0.1"):  # the browser sends the cookie to other ports of the host
             opened.get(f"http://{name}:{other}/")
             until(lambda: opened.title != "waiting", "an answer to the foreign page")
             assert opened.title == "no page; no page; no socket; no socket"
-        # Even its own document is not served under a name that was made to point here.
+        # With a foreign name for this machine, even the right token opens nothing.
         opened.get(f"http://evil.example:{port}/?token={token}")
         assert opened.find_element(By.TAG_NAME, "body").text.startswith("This page is not served under this name")
         opened.get(f"data:text/html,<a href='http://{place}/?websocket=ws://127.0.0.1:{other}'>here</a>")
         opened.find_element(By.TAG_NAME, "a").click()
-        until(lambda: "Another page led here" in opened.page_source, "the refusal of a link")
+        until(lambda: "Another page linked here" in opened.page_source, "the refusal of a link")
     opened.get(page.url)
     until(lambda: "meshes 3 of 3" in opened.page_source, "the scene for who has the address")
 

@@ -177,7 +177,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(editor, watch, tmp
     file = folder / "mine.json"
     for put in (lambda: file.write_text("mine"), lambda: file.symlink_to(tmp_path / "gone")):
         put()
-        with pytest.raises(InvalidInput, match="is there already; give another name, or allow it to be replaced"):
+        with pytest.raises(InvalidInput, match="already exists; choose another name, or allow it to be replaced"):
             editor.save(folder, "mine")
         assert os.listdir(folder) == ["mine.json"]
         assert file.is_symlink() or file.read_text() == "mine"
@@ -193,7 +193,7 @@ def test_a_file_is_kept_where_there_are_no_links_too(editor, watch, tmp_path, mo
     monkeypatch.setattr(os, "link", refuse)
     editor.begin(watch.paths["20"], 2)
     editor.save(tmp_path, "mine")
-    with pytest.raises(InvalidInput, match="is there already"):
+    with pytest.raises(InvalidInput, match="already exists"):
         editor.save(tmp_path, "mine")
 
 

@@ -78,9 +78,9 @@ def test_it_listens_where_it_is_told_to(run, host):
 @pytest.mark.parametrize(
     ("host", "says"),
     [
-        ("", "--host is empty; give an address of this machine"),
+        ("", "--host is empty; use an address of this machine"),
         (" ", "--host is empty"),
-        ("0", "--host 0 stands for all interfaces; give 0.0.0.0 if everybody may connect"),
+        ("0", "--host 0 stands for all interfaces; use 0.0.0.0 to accept connections on all of them"),
         ("no.such.name.invalid", "--host no.such.name.invalid is not an address of this machine"),
         ("x" * 300, "is not an address of this machine"),
         ("a\0b", "is not an address of this machine"),

@@ -178,7 +178,7 @@ def test_paths_of_any_name_and_number_are_survived(run, takes):
     assert (watch.scene is not None, list(watch.results)) == (True, ["20"])
     assert len(watch.cams) <= 200
     assert all(cam.isprintable() for cam in watch.cams)
-    assert "cannot be shown here" in watch.trouble
+    assert "cannot be displayed" in watch.trouble
     assert "unexpected" not in watch.trouble
 
 

@@ -12,14 +12,14 @@ def view(
         int | None, typer.Option(min=0, max=65535, help="Of the page; the first free one from 8080 unless given.")
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Where it listens; 0.0.0.0 is the whole network, where others may read what is sent.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 accepts connections from the network, unencrypted.")
     ] = "127.0.0.1",
     detail: Annotated[int, typer.Option(min=16, max=1024, help="Points along the longer side of each mesh.")] = 160,
     most_frames: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Meshes at most; longer clips show every n-th frame.")
+        int, typer.Option(min=1, max=100_000, help="Meshes at most; longer clips show every n-th frame.")
     ] = 60,
     share: Annotated[
-        bool, typer.Option("--share", help="Make a public address too, through viser's server share.viser.studio.")
+        bool, typer.Option("--share", help="Create a public address too, through viser's server share.viser.studio.")
     ] = False,
 ) -> None:
     """See a run in the browser: the scene over time, the camera's paths, and a path of your own to save."""

@@ -1,4 +1,4 @@
-"""Values of controls, which any client can set to anything: read such that they are within their bounds."""
+"""Values of controls, checked against their bounds when they are read: a client can send any value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def whole(slider: Any) -> int:
-    """Return the number that a slider shows; one out of its bounds is set to the nearest within."""
+    """Return the value of a slider, which is first moved into its bounds."""
     value = min(max(int(slider.value), int(slider.min)), int(slider.max))
     if slider.value != value:
         slider.value = value
@@ -14,12 +14,12 @@ def whole(slider: Any) -> int:
 
 
 def choice(dropdown: Any) -> str:
-    """Return which of its options a dropdown shows; one that is none of them is set to the first."""
+    """Return the selected option of a dropdown; an unknown one is replaced by the first."""
     if dropdown.value not in dropdown.options:
         dropdown.value = dropdown.options[0]
     return str(dropdown.value)
 
 
 def put(control: Any, value: object) -> None:
-    """Set what a control shows; viser's types say that it cannot be set."""
+    """Set the value of a control, which viser's types declare as read-only."""
     control.value = value

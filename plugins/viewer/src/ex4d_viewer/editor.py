@@ -20,10 +20,10 @@ from ex4d_viewer.poses import Placed, path_through, placed
 FEWEST, MOST = 2, 50
 
 MOST_LETTERS = 60
-"""Of the name of a file."""
+"""Limit of characters in the name of a file."""
 
 Handler = Callable[[Any], None]
-"""What is called when somebody moves a keyframe."""
+"""Callback for a keyframe that was moved."""
 
 
 class Editor:
@@ -45,7 +45,7 @@ class Editor:
             scene: the clip and its depth.
             size: of the handles in units of the scene.
             changed: is told of the path through the keyframes whenever it is another.
-            guarded: returns what to call in place of a handler.
+            guarded: wraps each callback.
         """
         self._guarded = guarded
         self._server, self._scene, self._size, self._changed = server, scene, size, changed
@@ -74,7 +74,7 @@ class Editor:
         """Put one more keyframe at the end.
 
         Raises:
-            InvalidInput: there are as many as there may be.
+            InvalidInput: the limit is reached.
         """
         if len(self._handles) >= MOST:
             raise InvalidInput(f"a path has at most {MOST} keyframes; remove one first")
@@ -93,12 +93,12 @@ class Editor:
         """Write the keyframes as a file that `--cam` takes, and return it.
 
         Args:
-            folder: where to.
-            name: of the file.
-            replace: whether the file may take the place of one that has the name.
+            folder: folder of the file.
+            name: name of the file, with or without `.json`.
+            replace: whether to replace an existing file.
 
         Raises:
-            InvalidInput: there are too few keyframes, the name is none for a file, or another file has it.
+            InvalidInput: there are too few keyframes, the name is not valid, or the file exists.
             OutputFailed: the file cannot be written.
         """
         if len(self._handles) < FEWEST:
@@ -115,11 +115,11 @@ class Editor:
                 save_keyframes(path, staging / file.name, shares=shares)
                 free = _publish(staging / file.name, file, replace=replace)
         except OSError as error:
-            # The writer has wrapped it already, under a temporary name that tells nobody anything.
+            # The writer has wrapped the error already, with the temporary name of the file.
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise OutputFailed(f"{file} cannot be written: {reason.strerror or reason}") from error
         if not free:
-            raise InvalidInput(f"{file} is there already; give another name, or allow it to be replaced")
+            raise InvalidInput(f"{file} already exists; choose another name, or allow it to be replaced")
         return file
 
     def _place(self, cameras: list[Placed]) -> None:
@@ -144,15 +144,15 @@ class Editor:
 
 
 def _publish(new: Path, file: Path, *, replace: bool) -> bool:
-    """Give a file its name; return whether it has it: another file that has it makes way only if it may."""
+    """Move a file to its final name and return True, or False if the name is in use and `replace` is off."""
     if replace:
         os.replace(new, file)
         return True
     try:
-        os.link(new, file)  # unlike a look before a rename, it cannot come too late
+        os.link(new, file)  # it fails if the name is in use; a check before a rename would be a race
     except FileExistsError:
         return False
-    except OSError:  # a file system without links
+    except OSError:  # the file system does not support links
         if os.path.lexists(file):
             return False
         os.rename(new, file)

@@ -1,8 +1,8 @@
-"""viser behind the guard of pages. This is the one place that depends on how viser starts its server.
+"""A viser server behind `PageGuard`. This is the only module that depends on how viser starts its server.
 
-viser serves everybody. It starts `websockets.asyncio.server.serve`, which is replaced for that moment by a function
-that asks the guard first, listens at a socket of ours and checks messages. Whether this works is tried before anything
-is on the page: a version of viser that starts its server in another way is refused.
+viser itself serves every request. It starts its server by `websockets.asyncio.server.serve`. While it does so, that
+function is replaced by one that consults the guard, listens on our socket and filters messages. The result is verified
+before the page has any content: a version of viser that starts its server in another way is refused.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ from ex4d_core.page_guard import FORBIDDEN, PageGuard
 from ex4d_viewer.incoming import MOST_BYTES, is_admitted
 
 MOST_CLIENTS = 16
-"""Pages that may be open at a time."""
+"""Limit of pages that are open at the same time."""
 
 MOST_CONNECTIONS = 128
-"""Connections at a time, those included that have not said yet what they want."""
+"""Limit of connections at the same time, including those that have not sent a request yet."""
 
 MOST_MESSAGES = 200.0
-"""Messages of one client a second; what comes faster waits."""
+"""Limit of messages per second and client; further messages are delayed."""
 
 TOO_MANY = 503
 
 _STARTING = threading.Lock()
 
 Respond = Callable[[ServerConnection, Request], Response | None]
-"""What `websockets` calls for each request: a response, or None for a WebSocket to be opened."""
+"""A `process_request` of `websockets`: it returns a response, or None to open a WebSocket."""
 
 
 class GuardedServer(viser.ViserServer):
-    """A server of viser that serves nobody whom the guard refuses."""
+    """A viser server that serves only requests that the guard admits."""
 
     def __init__(self, guard: PageGuard, door: socket.socket, *, sharing: bool) -> None:
         """Start the server.
 
         Args:
-            guard: decides who is served.
-            door: the socket that it listens at.
-            sharing: whether the page may get a public address.
+            guard: checks each request.
+            door: the listening socket.
+            sharing: whether a public address can be created.
 
         Raises:
             PluginFailed: this version of viser cannot be guarded.
@@ -76,7 +76,7 @@ class GuardedServer(viser.ViserServer):
             raise PluginFailed(f"viser {viser.__version__} cannot be guarded; try: pip install viser==1.1.1")
 
     def request_share_url(self, verbose: bool = True) -> str | None:
-        """Return a public address of the page, or None where there is none or it was not asked for."""
+        """Create a public address and return it, or None on failure and if sharing is off."""
         if not self._sharing:
             return None
         url = super().request_share_url(verbose=False)
@@ -85,18 +85,16 @@ class GuardedServer(viser.ViserServer):
         return url
 
     def disconnect_share_url(self) -> None:
-        """End the public address."""
+        """Close the public address."""
         if self._sharing:
             super().disconnect_share_url()
 
     def stop(self) -> None:
-        """Stop the server; once it is stopped this does nothing."""
+        """Stop the server; a second call has no effect."""
         if not self._stopped:
             self._stopped = True
             for connection in tuple(self._connections):
-                if (
-                    connection.state is State.CONNECTING
-                ):  # browsers keep some for later, and the end would wait for them
+                if connection.state is State.CONNECTING:  # browsers keep spare ones, and viser would wait for them
                     with contextlib.suppress(RuntimeError):  # the loop has ended
                         connection.loop.call_soon_threadsafe(connection.transport.abort)
             with contextlib.redirect_stdout(io.StringIO()):
@@ -104,32 +102,32 @@ class GuardedServer(viser.ViserServer):
 
 
 class _Connection(ServerConnection):
-    """A connection that hands on only messages that a page of ours sends, and as fast as a page sends them."""
+    """A connection that passes on admitted messages only, at a limited rate."""
 
     others: ClassVar[set[ServerConnection]]
-    """All connections to the server."""
+    """All connections to the server, this one included."""
     sharing: ClassVar[bool]
     due = 0.0
-    """Until when the messages that came would last, had they come as fast as a page sends them."""
+    """Time at which all messages so far would have arrived at the highest rate."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a new connection, unless there are too many."""
+        """Accept a new connection unless the limit is reached."""
         super().connection_made(transport)
         if len(self.others) >= MOST_CONNECTIONS:
             self.transport.abort()
         self.others.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection that has ended."""
+        """Unregister a closed connection."""
         self.others.discard(self)
         super().connection_lost(exc)
 
     async def recv(self, decode: bool | None = None) -> Any:
-        """Return the next message that is admitted."""
+        """Return the next admitted message."""
         while True:
             message = await super().recv(decode)
             now = time.monotonic()
-            self.due = max(self.due, now - 1) + 1 / MOST_MESSAGES  # those of one second may come at once
+            self.due = max(self.due, now - 1) + 1 / MOST_MESSAGES  # a burst of one second is accepted
             if self.due > now:
                 await asyncio.sleep(self.due - now)
             if is_admitted(message, sharing=self.sharing):
@@ -140,7 +138,7 @@ class _Connection(ServerConnection):
 def _guarded_serving(
     guard: PageGuard, door: socket.socket, connections: set[ServerConnection], *, sharing: bool
 ) -> Iterator[list[Any]]:
-    """Let what starts a server in the block start one that is guarded; the list has one entry for each."""
+    """Guard servers that are started in the block; yield a list that is filled with them."""
     started: list[Any] = []
     original = websockets.asyncio.server.serve
     kind = type("Connection", (_Connection,), {"others": connections, "sharing": sharing})
@@ -154,7 +152,7 @@ def _guarded_serving(
             "create_connection": kind,
             "compression": None,
             "max_size": MOST_BYTES,
-            "close_timeout": 1,  # one that does not answer does not keep the program from ending
+            "close_timeout": 1,  # a client that does not answer must not delay the end
             "logger": _silent_logger(),
         }
         started.append(original(handler, **options))
@@ -169,14 +167,14 @@ def _guarded_serving(
 
 
 def _asking(guard: PageGuard, connections: set[ServerConnection], serve_file: Respond | None) -> Respond:
-    """Return what answers a request: the guard, and for those that it admits what viser answers."""
+    """Return a `process_request` that consults the guard first, and then viser."""
 
     def process_request(connection: ServerConnection, request: Request) -> Response | None:
         answer = guard.check(request.path, request.headers.raw_items())
         if not answer.is_allowed:
             return _plain(answer.status, answer.reason, answer.headers)
         if sum(other.state is State.OPEN for other in connections) >= MOST_CLIENTS:
-            return _plain(TOO_MANY, "Too many pages are open; close one.", answer.headers)
+            return _plain(TOO_MANY, "Too many pages are open; close one of them.", answer.headers)
         response = None if serve_file is None else serve_file(connection, request)
         if response is not None:
             response.headers.update(answer.headers)
@@ -192,31 +190,39 @@ def _plain(status: int, text: str, headers: tuple[tuple[str, str], ...]) -> Resp
 
 
 def _own_version(_: ServerConnection, offered: Any) -> Subprotocol | None:
-    """Return the protocol of this version of viser; others are shown on the terminal as the client writes them."""
+    """Return the subprotocol of this version of viser; viser would print any other, unescaped, to the terminal."""
     own = Subprotocol(f"viser-v{viser.__version__}")
     return own if own in offered else None
 
 
 def _is_guarded(door: socket.socket) -> bool:
-    """Return whether the server refuses a page and a WebSocket to those who have no token."""
-    for more in (), ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"):
-        with socket.socket(door.family) as asking:
-            asking.settimeout(10)
-            asking.connect(_reachable(door.getsockname()))
-            asking.sendall("\r\n".join(("GET / HTTP/1.1", "Host: localhost", *more, "", "")).encode())
-            if not asking.recv(64).startswith(f"HTTP/1.1 {FORBIDDEN} ".encode()):
-                return False
-    return True
+    """Return whether the server refuses a page and a WebSocket without the token."""
+    try:
+        return all(
+            _answer(door, *headers).startswith(f"HTTP/1.1 {FORBIDDEN} ".encode())
+            for headers in ((), ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"))
+        )
+    except OSError:
+        return False
+
+
+def _answer(door: socket.socket, *headers: str) -> bytes:
+    """Return the beginning of the server's answer to a request."""
+    with socket.socket(door.family) as asking:
+        asking.settimeout(10)
+        asking.connect(_reachable(door.getsockname()))
+        asking.sendall("\r\n".join(("GET / HTTP/1.1", "Host: localhost", *headers, "", "")).encode())
+        return asking.recv(64)
 
 
 def _reachable(address: Any) -> Any:
-    """Return an address to connect to, for one that a server listens at."""
+    """Return an address to connect to, for the address of a listening socket."""
     host, *rest = address
     return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), *rest)
 
 
 def _silent_logger() -> logging.Logger:
-    """Return a logger for what clients do wrong: the terminal would fill with it."""
+    """Return a logger that discards errors of clients, unless tracebacks are wanted: they would flood the terminal."""
     logger = logging.getLogger("ex4d_viewer.websockets")
     logger.propagate = tracing()
     logger.disabled = not tracing()
@@ -224,6 +230,6 @@ def _silent_logger() -> logging.Logger:
 
 
 def _note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Take what went wrong in viser's handlers, as after a message for a control of another kind."""
+    """Discard an error in a handler of viser, such as a text for a slider, unless tracebacks are wanted."""
     if tracing() and (error := context.get("exception")) is not None:
         traceback.print_exception(error)

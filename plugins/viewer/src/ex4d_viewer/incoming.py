@@ -1,7 +1,7 @@
-"""What a client of the page may send: messages of few kinds, with texts and numbers of bounded size.
+"""The messages that the server accepts from a page: a few kinds, with bounded texts and numbers.
 
-viser hands every message that it can decode to its handlers, and lets one set any attribute of a control. So everything
-that is not described here is dropped before viser sees it.
+viser passes every message that it can decode to its handlers, and a message can set any attribute of a control.
+Messages that do not match the table below are therefore dropped before they reach viser.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.page_guard import number_in, numbers_in, text_in
 
 MOST_BYTES = 2**16
-"""Of one message; the largest that the page sends has a few hundred."""
+"""Size limit of one message; the page sends a few hundred bytes at most."""
 
 MOST_TEXT = 4096
-"""Characters of one text: camera paths in a list are the longest."""
+"""Length limit of one text; the longest are camera paths that somebody selects in a list."""
 
 FARTHEST = 1e9
 """Largest coordinate."""
@@ -45,9 +45,9 @@ def _point(value: Any) -> object:
 
 
 def _rotation(value: Any) -> object:
-    # Rounding may let a number be a little larger than 1.
+    # Rounding can lead to components slightly above 1.
     if not any(numbers_in(value, 4, 2.0, "a rotation")):
-        raise InvalidInput("a rotation is not zero")
+        raise InvalidInput("the quaternion is zero")
     return value
 
 
@@ -56,9 +56,9 @@ def _angle(value: Any) -> object:
 
 
 def _value_of_control(updates: Any) -> object:
-    """Check the one attribute of a control that its user changes."""
+    """Check the update of a control, of which a user changes only the value."""
     if not isinstance(updates, dict) or list(updates) != ["value"]:
-        raise InvalidInput("a control has other attributes than its value")
+        raise InvalidInput("the update is not one of the value alone")
     value = updates["value"]
     return value if isinstance(value, bool) else _text(value) if isinstance(value, str) else _number(value)
 
@@ -75,18 +75,18 @@ KINDS: Mapping[str, Mapping[str, Check]] = {
         **{"fov": _angle, "near": _number, "far": _number, "image_height": _pixels, "image_width": _pixels},
     },
 }
-"""By the names that viser gives them, the fields of each."""
+"""The fields of each kind of message, by the name of its class in viser."""
 
 SHARING: Mapping[str, Mapping[str, Check]] = {"ShareUrlRequest": {}, "ShareUrlDisconnect": {}}
-"""What asks for a public address, and what ends it."""
+"""Messages that create and close a public address."""
 
 
 def is_admitted(raw: object, *, sharing: bool) -> bool:
-    """Return whether a message may be handed to viser.
+    """Return whether to pass a message to viser.
 
     Args:
-        raw: as it came.
-        sharing: whether it may be about a public address.
+        raw: the message as received.
+        sharing: whether messages about a public address are accepted.
     """
     if not isinstance(raw, bytes) or len(raw) > MOST_BYTES:
         return False
@@ -98,7 +98,6 @@ def is_admitted(raw: object, *, sharing: bool) -> bool:
             return False
         for name, value in fields.items():
             checks[name](value)
-    # Whatever a hostile message makes the decoder raise, it does not get further.
-    except Exception:
+    except Exception:  # a hostile message can make the decoder raise anything; fail closed
         return False
     return True

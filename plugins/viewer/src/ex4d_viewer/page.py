@@ -42,7 +42,7 @@ FRUSTUM = 0.12
 KEYFRAMES, MOST_KEYFRAMES = 4, 12
 
 MOST_TROUBLES = 5
-"""Lines on what cannot be read that are shown at a time."""
+"""Limit of errors on the page."""
 
 
 class Page:
@@ -54,11 +54,11 @@ class Page:
         """Lay the page out; the scene comes with the first `catch_up` that finds depth.
 
         Args:
-            server: of the page.
+            server: the server of the page.
             watch: the run.
             detail: points along the longer side of each mesh.
-            most_frames: how many meshes there may be.
-            over: set when the page is about to end; nothing is begun any more.
+            most_frames: largest number of meshes.
+            over: set when the page is about to close; no work is started afterwards.
         """
         self._server, self._watch, self._over = server, watch, over
         self._detail, self._most_frames = detail, most_frames
@@ -104,24 +104,24 @@ class Page:
 
     @property
     def alert(self) -> str:
-        """What went wrong, in Markdown, or ''."""
+        """Errors of callbacks and threads, in Markdown, or ''."""
         return str(self._alert.content)
 
     @contextlib.contextmanager
-    def telling(self, what: object) -> Iterator[None]:
-        """Tell on the page of whatever goes wrong in the block, until the same succeeds; the page survives it."""
+    def showing_errors(self, key: object) -> Iterator[None]:
+        """Show an error of the block on the page, until a block with the same key succeeds."""
         try:
             yield
         except Exception as error:
             if tracing():
                 traceback.print_exception(error)
             sentence = str(error) if isinstance(error, Ex4dError) else unexpected(error)
-            self._alerts[what] = f"**Not done**: {text_as_markdown(sentence)}"
+            self._alerts[key] = f"**Not done**: {text_as_markdown(sentence)}"
         else:
-            self._alerts.pop(what, None)
-        told = "\n\n".join(dict.fromkeys(self._alerts.values()))
-        if told != self.alert:
-            self._alert.content = told
+            self._alerts.pop(key, None)
+        shown = "\n\n".join(dict.fromkeys(self._alerts.values()))
+        if shown != self.alert:
+            self._alert.content = shown
 
     @property
     def keyframes(self) -> list[Placed]:
@@ -162,7 +162,7 @@ class Page:
             drop = gui.add_button("Remove the last keyframe")
             self._name = gui.add_text("Name", "my_path")
             self._replace = gui.add_checkbox(
-                "Replace a file of this name", False, hint="else one that is there stays, and nothing is saved"
+                "Replace existing file", False, hint="otherwise an existing file is kept and nothing is saved"
             )
             save = gui.add_button("Save the path", color="green")
             self._said = gui.add_markdown("")
@@ -182,10 +182,10 @@ class Page:
         when(self._guarded(lambda _: work()))
 
     def _guarded(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return what does the work one at a time, until the page is about to end; failures are told on the page."""
+        """Return a callback that runs alone, shows its errors on the page, and has no effect once the page closes."""
 
         def handle(event: Any) -> None:
-            with self._lock, self.telling(work):
+            with self._lock, self.showing_errors(work):
                 if not self._over.is_set():
                     work(event)
 
@@ -350,7 +350,7 @@ class Page:
             self._said.content = "There is no scene yet: the run has not got to its depth."
             return
         replace = bool(self._replace.value)
-        put(self._replace, False)  # it is asked for each time anew
+        put(self._replace, False)  # it applies to one save only
         try:
             file = self._editor.save(self._watch.folder / "paths", self._name.value.strip(), replace=replace)
         except Ex4dError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,13 +22,13 @@ LOOK_EVERY = 1.5
 """Seconds between two looks at the run folder."""
 
 PATIENCE = 3
-"""Seconds that the end waits for work on the page; what is read meanwhile is lost."""
+"""Seconds to wait at the end for threads that read the run folder or build meshes."""
 
 _SHOWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses to open, for those that stand for all."""
+"""Addresses to open in place of those that stand for all interfaces."""
 
 _TUNNELED = ("127.0.0.1", "0.0.0.0")
-"""Where viser's tunnel finds the page."""
+"""Addresses of the page that viser's tunnel can reach."""
 
 
 @attrs.frozen(eq=False)
@@ -37,10 +36,10 @@ class Served:
     """A page that is there."""
 
     url: str
-    """Its address, with the token."""
+    """Address of the page, with the token."""
     page: Page
     public_url: str | None = None
-    """Its public address with the token, where one was asked for."""
+    """Public address of the page with the token, if sharing is on."""
 
     def wait(self) -> None:
         """Wait until somebody stops the program."""
@@ -66,14 +65,14 @@ def serve(
         port: of the page; 0 is any that is free, None the first free one from 8080.
         detail: points along the longer side of each mesh.
         most_frames: how many meshes there may be.
-        share: whether it gets a public address too.
+        share: whether to create a public address too.
         greet: called with each address before the run is looked at; from then on, what is printed may go to stderr,
             since components that print are kept out of standard output.
 
     Raises:
         InputNotFound: the folder is no run folder.
         InvalidInput: the port is taken or the address is not of this machine.
-        OutputFailed: there is no public address to be had.
+        OutputFailed: the public address cannot be created.
         PluginFailed: this version of viser cannot be guarded.
     """
     watch = RunWatch(run)
@@ -103,19 +102,19 @@ def serve(
 
 def _keep_up(page: Page, over: threading.Event) -> None:
     while not over.is_set():
-        with page.telling("looking at the run"):
+        with page.showing_errors("looking at the run"):
             page.catch_up()
         over.wait(LOOK_EVERY)
 
 
 def _play(page: Page, over: threading.Event) -> None:
     while not over.wait(page.pause):
-        with page.telling("playing"):
+        with page.showing_errors("playing"):
             page.step()
 
 
 def _guard_of(door: socket.socket, host: str) -> tuple[PageGuard, str]:
-    """Return a guard of what listens at a socket, and its address without the token."""
+    """Return the guard of a page that listens on a socket, and the page's address without the token."""
     address, port = door.getsockname()[:2]
     guard = PageGuard(host, port)
     guard.allow_name(address)
@@ -126,17 +125,19 @@ def _guard_of(door: socket.socket, host: str) -> tuple[PageGuard, str]:
 def _public_address(server: GuardedServer, guard: PageGuard) -> str:
     url = server.request_share_url()
     if url is None:
-        raise OutputFailed("there is no public address: share.viser.studio did not answer; leave --share out")
+        raise OutputFailed("a public address is not available: share.viser.studio did not answer; omit --share")
     return guard.address(url)
 
 
 @contextlib.contextmanager
 def _listening(host: str, port: int | None, share: bool) -> Iterator[socket.socket]:
-    """Give the socket of the page: viser would quietly take another port. It is the server's unless the block fails."""
+    """Yield the listening socket of the page; it is closed if the block fails."""
     door = _door(host.strip().strip("[]"), port)
     try:
         if share and door.getsockname()[0] not in _TUNNELED:
-            raise InvalidInput(f"a page at {host} cannot get a public address; leave --host or --share out")
+            raise InvalidInput(
+                f"--share requires a page on {' or '.join(_TUNNELED)}, not {host}; omit --host or --share"
+            )
         yield door
     except BaseException:
         door.close()
@@ -145,7 +146,9 @@ def _listening(host: str, port: int | None, share: bool) -> Iterator[socket.sock
 
 def _door(host: str, port: int | None) -> socket.socket:
     if not host:
-        raise InvalidInput("--host is empty; give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all")
+        raise InvalidInput(
+            "--host is empty; use an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+        )
     addresses, reason = _addresses(host), ""
     for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100):
         for family, (address, _, *more) in addresses:
@@ -163,17 +166,19 @@ def _door(host: str, port: int | None) -> socket.socket:
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    """Return the addresses that a host name stands for, as sockets take them.
+    """Return the socket addresses of a host name.
 
     Raises:
-        InvalidInput: nothing, or all interfaces where that was not said.
+        InvalidInput: the name has none, or it stands for all interfaces without being one of their usual addresses.
     """
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:  # a name of 300 letters is an error of its encoding
+    except (OSError, ValueError) as error:  # UnicodeError for a name that is too long
         reason = getattr(error, "strerror", None) or error
         raise InvalidInput(f"--host {host} is not an address of this machine: {reason}") from error
     for *_, (address, *_) in found:
-        if ipaddress.ip_address(str(address).partition("%")[0]).is_unspecified and not is_everywhere(host):
-            raise InvalidInput(f"--host {host} stands for all interfaces; give 0.0.0.0 if everybody may connect")
+        if is_everywhere(str(address)) and not is_everywhere(host):
+            raise InvalidInput(
+                f"--host {host} stands for all interfaces; use 0.0.0.0 to accept connections on all of them"
+            )
     return [(family, address) for family, _, _, _, address in found]

@@ -1,4 +1,4 @@
-"""What a run has made so far, looked for again and again. Nothing is made, changed or removed by looking."""
+"""What a run has made so far, looked for again and again. The run folder is only read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ex4d_core.types import CameraPath, Guidance, Scene, Video
 Value = TypeVar("Value")
 
 RETRY_AFTER = 6.0
-"""Seconds until an artifact that could not be read is tried again: a damaged one is read whole each time."""
+"""Seconds before an unreadable or damaged artifact is read again: each attempt reads it to the end."""
 
 MOST_PATHS = 200
-"""Paths that the page lists."""
+"""Limit of paths on the page."""
 
 MOST_LETTERS = 4096
-"""Of a path, as `--cam` writes it."""
+"""Limit of characters in a path, as in `--cam`."""
 
 
 class _Listener(SilentReporter):
@@ -32,7 +32,7 @@ class _Listener(SilentReporter):
         self.said: list[str] = []
 
     def warn(self, text: str) -> None:
-        """Keep what a store says of an artifact."""
+        """Record a warning about an artifact."""
         self.said.append(text)
 
 
@@ -60,7 +60,7 @@ class RunWatch:
 
     @property
     def trouble(self) -> str:
-        """What could not be read at the last poll, a line each, or ''."""
+        """Errors of the last poll, one per line, or ''."""
         return "\n".join(dict.fromkeys(self._troubles.values()))
 
     @property
@@ -69,11 +69,11 @@ class RunWatch:
         found = list(dict.fromkeys([*self.shot.session.config.cam, *self._earlier_cams()]))
         shown = [cam for cam in found if cam and len(cam) <= MOST_LETTERS and printable(cam) == cam][:MOST_PATHS]
         if len(shown) < len(found):
-            self._troubles["cams"] = f"{len(found) - len(shown)} of {len(found)} paths of the run cannot be shown here"
+            self._troubles["cams"] = f"{len(found) - len(shown)} of {len(found)} paths of the run cannot be displayed"
         return shown
 
     def poll(self) -> bool:
-        """Look again; return whether something new has come. Whatever cannot be read becomes a trouble."""
+        """Look again and return whether anything changed; errors are recorded in `trouble`."""
         before, now = self._inventory(), time.monotonic()
         self._troubles = {what: text for what, text in self._troubles.items() if self._later.get(what, 0) > now}
         try:
@@ -90,7 +90,7 @@ class RunWatch:
             depth = self._stored("the depth", shot.stored_depth)
             if depth is None:
                 return
-            shot.estimated_depth = depth  # else the scene would estimate it
+            shot.estimated_depth = depth  # otherwise the scene would estimate it again
         if self.scene is None:
             self.scene = shot.scene
         for cam in self.cams:
@@ -112,7 +112,7 @@ class RunWatch:
             self.results[cam] = video
 
     def _stored(self, what: str, load: Callable[[], Value | None]) -> Value | None:
-        """Return an artifact, or None where it is not there or cannot be read, which is then a trouble for a while."""
+        """Return an artifact, or None if it is missing or unreadable; the error is recorded until the next attempt."""
         if self._later.get(what, 0) > time.monotonic():
             return None
         self._listener.said.clear()
