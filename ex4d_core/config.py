@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -13,13 +13,20 @@ import cattrs
 import tomli_w
 
 from ex4d_core.compat import preset
-from ex4d_core.errors import InputNotFound, InvalidConfig, nearest
+from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
 from ex4d_core.options import option
 from ex4d_core.plugins import ROLES
+from ex4d_core.reading import parse_toml, read_toml
 
 Options = TypeVar("Options")
 Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
+
+LEAST_INT, GREATEST_INT = -(2**63), 2**64 - 1
+"""Of an option: what libraries take, seeds included."""
+
+GREATEST_FLOAT = 1e30
+"""Of an option, in absolute terms: float32 can tell it from infinity."""
 
 SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
@@ -125,16 +132,24 @@ def read_config(path: Path) -> Tree:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidConfig: it is not TOML.
+        InvalidConfig: it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputNotFound(f"there is no configuration file {path}; check the path given to --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{path} is not valid TOML: {error}") from error
-    except OSError as error:
-        raise InvalidConfig(f"{path} cannot be read as a configuration: {error.strerror}") from error
+        return read_toml(path, "configuration file")
+    except InvalidInput as error:
+        raise InvalidConfig(str(error)) from error
+
+
+def check_config(tree: Mapping[str, Any], path: Path) -> None:
+    """Refuse the tables of a file that make no configuration on their own, before others are laid over them.
+
+    Raises:
+        InvalidConfig: a key is unknown or has a value that does not fit; the message names the file.
+    """
+    try:
+        make_config(tree)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{path}: {error}") from error
 
 
 def write_config(config: RunConfig) -> str:
@@ -174,8 +189,8 @@ def parse_settings(settings: Iterable[str]) -> Tree:
 def parse_value(text: str) -> Any:
     """Return a TOML value, or the text itself where it is none."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 
@@ -198,7 +213,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
     for section in SECTIONS:
         if not isinstance(tree.get(section, {}), Mapping):
-            raise InvalidConfig(f"{section} must be a table of options, not {tree[section]!r}")
+            raise InvalidConfig(f"{section} must be a table of options, not {reprlib.repr(tree[section])}")
     under = preset(tree.get("compat"))
     video = merge(under.get("video", {}), tree.get("video", {}))
     # A lens of the user's replaces the preset's whole: two focal lengths would contradict each other.
@@ -208,6 +223,9 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     for key in ("cam", "clips"):
         if isinstance(plain.get(key), str | int | float):
             plain[key] = [plain[key]]
+        _refuse_lists(key, plain.get(key, ()))
+    for key in ("compat", "device", "prompt"):
+        _refuse_lists(key, [plain.get(key)])
     tables: Tree = {role: _component(role, tree.get(role, {})) for role in ROLES}
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
@@ -216,12 +234,18 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 
 
+def _refuse_lists(key: str, values: Any) -> None:
+    """Refuse a list where a text belongs: of numbers it would count as a pixel."""
+    if isinstance(values, list | tuple) and any(isinstance(value, list | Mapping) for value in values):
+        raise InvalidConfig(f"{key} must be text, not {reprlib.repr(values)}")
+
+
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
     if role == "trajectory":  # its name is in `cam`; a name given here is an option that no path has
         return ComponentConfig(options=dict(table))
     name = table.get("name", "auto")
     if not isinstance(name, str):
-        raise InvalidConfig(f"{role}.name must be a text, not {name!r}")
+        raise InvalidConfig(f"{role}.name must be a text, not {reprlib.repr(name)}")
     return ComponentConfig(name=name, options={key: value for key, value in table.items() if key != "name"})
 
 
@@ -297,24 +321,28 @@ def _converter() -> cattrs.Converter:
 
     def strict_bool(value: Any, _: Any) -> bool:
         if not isinstance(value, bool):
-            raise ValueError(f"must be true or false, not {value!r}")
+            raise ValueError(f"must be true or false, not {reprlib.repr(value)}")
         return value
 
     def strict_int(value: Any, _: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be a whole number, not {value!r}")
+            raise ValueError(f"must be a whole number, not {reprlib.repr(value)}")
+        if not LEAST_INT <= value <= GREATEST_INT:
+            raise ValueError(f"must be from -2**63 to 2**64 - 1, not {reprlib.repr(value)}")
         return value
 
     def strict_float(value: Any, _: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be a number, not {value!r}")
+            raise ValueError(f"must be a number, not {reprlib.repr(value)}")
+        if not abs(value) <= GREATEST_FLOAT:  # NaN too
+            raise ValueError(f"must be a finite number up to {GREATEST_FLOAT:g}, not {reprlib.repr(value)}")
         return float(value)
 
     def text(value: Any, _: Any) -> str:
         if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
             value = ",".join(map(str, value))  # a pixel, such as [320, 180]
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"must be a text, not {value!r}")
+            raise ValueError(f"must be a text, not {reprlib.repr(value)}")
         return str(value)
 
     for kind, hook in ((bool, strict_bool), (int, strict_int), (float, strict_float), (str, text)):

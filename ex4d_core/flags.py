@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ex4d_core.config import RunConfig, make_config, merge, parse_settings, read_config
+from ex4d_core.config import RunConfig, check_config, make_config, merge, parse_settings, read_config
 
 
 class Flag(NamedTuple):
@@ -77,6 +77,7 @@ def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
         InputNotFound: there is no such file.
     """
     tree: dict[str, Any] = {}
+    file: dict[str, Any] = {}
     for flag in flags:
         value = given[flag.parameter]
         if value not in (None, []):
@@ -84,5 +85,7 @@ def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
             tree = merge(tree, {section: {option: value}} if section else {option: value})
     if "path" in tree.get("depth", {}):
         tree = merge({"depth": {"name": "file"}}, tree)
-    file = read_config(given["config_file"]) if given["config_file"] else {}
+    if given["config_file"]:
+        file = read_config(given["config_file"])
+        check_config(file, given["config_file"])
     return make_config(merge(file, parse_settings(given["settings"] or ()), tree))

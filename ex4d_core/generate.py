@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
+import torch
 
 from ex4d_core import stages
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.camera_files import load
+from ex4d_core.errors import InvalidInput
 from ex4d_core.files import kept_folder
-from ex4d_core.pipeline import path_key
+from ex4d_core.clips import path_key
 from ex4d_core.session import Session
 from ex4d_core.store import content_key, tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
@@ -84,13 +84,11 @@ def _key(session: Session, guidance: Guidance) -> str:
 
 
 def _read_path(path: Path) -> CameraPath:
-    if not path.is_file():
-        raise InputNotFound(f"there is no camera file {path}; check the path")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return CameraPath.from_ex4d_npz(arrays)
-    except (ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError, BadZipFile) as error:
-        raise InvalidInput(f"{path} is no camera path ({error}); give the camera_*.npz of a run") from error
+    file = load(path, format="ex4d")
+    assert file.intrinsics is not None, "the format has them"
+    return CameraPath(
+        world_to_camera=torch.from_numpy(file.world_to_camera).float(), intrinsics=file.intrinsics, frames=file.frames
+    )
 
 
 def _facts(frames: int, height: int, width: int) -> str:

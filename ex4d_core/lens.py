@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from ex4d_core.arrays import open_npz, read_npy
 from ex4d_core.config import LensOptions
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InvalidInput, describe
+from ex4d_core.reading import check_file, read_json, read_text
 from ex4d_core.types import Intrinsics, Video
 
-LONGEST_FOCAL = 1e6
-"""Pixels: a telescope."""
+SHORTEST_FOCAL, LONGEST_FOCAL = 1.0, 1e6
+"""Pixels: from a lens that is next to flat to a telescope."""
 
 
 def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
@@ -30,10 +30,10 @@ def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
     if options.fov is not None:
         filmed = Intrinsics.from_fov(options.fov, width=width, height=height)
     elif options.focal_px is not None:
-        if not 0 < options.focal_px <= LONGEST_FOCAL:
+        if not SHORTEST_FOCAL <= options.focal_px <= LONGEST_FOCAL:
             raise InvalidInput(
                 f"a focal length of {options.focal_px:g} pixels is not possible; "
-                f"give more than 0 and at most {LONGEST_FOCAL:g}"
+                f"give {SHORTEST_FOCAL:g} to {LONGEST_FOCAL:g}"
             )
         filmed = Intrinsics.from_focal(options.focal_px, width=width, height=height)
     elif file := intrinsics_file(options):
@@ -50,12 +50,12 @@ def intrinsics_file(options: LensOptions) -> Path | None:
 
     Raises:
         InputNotFound: there is no such file.
+        InvalidInput: it cannot be read.
     """
     if options.intrinsics is None:
         return None
     path = Path(options.intrinsics)
-    if not path.is_file():
-        raise InputNotFound(f"there is no intrinsics file {path}; check the path given to --intrinsics")
+    check_file(path, "intrinsics file")
     return path
 
 
@@ -70,7 +70,7 @@ def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
     """
     try:
         if path.suffix.lower() == ".json":
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path, "intrinsics file")
             size = int(facts.get("width", width)), int(facts.get("height", height))
             fx, fy, cx, cy = (float(facts[name]) for name in ("fx", "fy", "cx", "cy"))
         else:
@@ -78,21 +78,25 @@ def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
             size = width, height
             fx, fy, cx, cy = (float(matrix[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
         camera = Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=size[0], height=size[1])
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, BadZipFile) as error:
+        return camera.scaled_to(width=width, height=height)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, InvalidInput) and str(path) in str(error):
+            raise
         raise InvalidInput(
-            f"{path} holds no intrinsics; give JSON with fx, fy, cx, cy in pixels, "
+            f"{path} has no usable intrinsics ({describe(error)}); give JSON with fx, fy, cx, cy in pixels, "
             "or a 3x3 matrix as .npy, .npz or text"
         ) from error
-    return camera.scaled_to(width=width, height=height)
 
 
 def _read_matrix(path: Path) -> np.ndarray:
     if path.suffix.lower() == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            matrix = arrays["intrinsics" if "intrinsics" in arrays else "K"]
+        arrays = open_npz(path, "intrinsics file")
+        matrix = arrays["intrinsics" if "intrinsics" in arrays else "K"]
     elif path.suffix.lower() == ".npy":
-        matrix = np.load(path, allow_pickle=False)
+        matrix = read_npy(path, "intrinsics file")
     else:
-        matrix = np.loadtxt(path)
-    first: np.ndarray = np.asarray(matrix, np.float64).reshape(-1, 3, 3)[0]
+        matrix = np.loadtxt(read_text(path, "intrinsics file").splitlines(), ndmin=2)
+    if matrix.dtype.kind not in "uif":
+        raise ValueError(f"it holds {matrix.dtype} values")
+    first: np.ndarray = matrix.astype(np.float64).reshape(-1, 3, 3)[0]
     return first

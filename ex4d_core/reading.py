@@ -63,7 +63,7 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     except RecursionError as error:
         raise InvalidInput(f"the {what} {path} is nested too deeply to be read") from error
     except Exception as error:
-        raise InvalidInput(f"{path} is not a {what} that can be read ({describe(error)})") from error
+        raise InvalidInput(f"{path} is not a readable {what} ({describe(error)})") from error
 
 
 def refusal(path: str | os.PathLike[str], what: str, error: OSError) -> InputNotFound | InvalidInput:

@@ -10,7 +10,8 @@ import torch
 
 from ex4d_core.camera_files import load
 from ex4d_core.config import PathOptions
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_path
 from ex4d_core.types import CameraPath, DepthVideo, Video
 
 
@@ -23,8 +24,7 @@ def source_cameras_file(options: PathOptions) -> Path | None:
     if options.source_cameras is None:
         return None
     path = Path(options.source_cameras)
-    if not path.exists():
-        raise InputNotFound(f"there is no camera file {path}; check the path given to --source-cameras")
+    check_path(path, "camera file")
     return path
 
 

@@ -323,8 +323,8 @@ def test_archives_that_do_not_fit_are_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("d.npy", "is not a depth (file|map)|is damaged"),
-        ("d.npz", "is not a depth file"),
+        ("d.npy", "is not a readable depth (file|map)|is damaged"),
+        ("d.npz", "is not a readable depth file"),
         ("d.mkv", "is not a video"),
         ("d.exr", "is not an EXR"),
     ],

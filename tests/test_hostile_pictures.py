@@ -180,7 +180,7 @@ def test_an_archive_that_is_encrypted_or_of_another_method_is_named(tmp_path):
             at = changed.find(signature) + offset
             changed[at : at + 4] = struct.pack("<HH", flag, method)
         (tmp_path / "d.npz").write_bytes(changed)
-        with pytest.raises(InvalidInput, match=r"d\.npz is not a depth file"):
+        with pytest.raises(InvalidInput, match=r"d\.npz is not a readable depth file"):
             open_depth(tmp_path / "d.npz")
 
 

@@ -167,7 +167,7 @@ def test_what_decides_a_path_decides_its_artifacts(settings, small_clip, scene, 
 )
 def test_a_file_that_is_missing_is_said_although_a_run_without_it_is_kept(options, settings, small_clip, tmp_path):
     _ = ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30").guidance
-    with pytest.raises(InputNotFound, match=r"there is no .* file none\.json; check the path given to --"):
+    with pytest.raises(InputNotFound, match=r"the .* file none\.json does not exist"):
         _ = ex4d.Session(**settings, **options).shot(small_clip.video, folder=tmp_path).take("30").guidance
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import attrs
 
 from ex4d_core.camera_files import colmap, ex4d_npz, matrices, recammaster, trajectorycrafter, transforms
 from ex4d_core.camera_files._value import CameraFile, Format, Reading, Says, check_rigid, read_json
-from ex4d_core.errors import InputNotFound, InvalidInput, nearest
+from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.files import replacing
+from ex4d_core.reading import check_file, check_path
+from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import CameraPath
 
 __all__ = ["FORMATS", "CameraFile", "Reading", "check_rigid", "convert", "load", "save", "save_keyframes"]
@@ -59,16 +62,15 @@ def load(path: Path, reading: Reading | None = None, *, format: str | None = Non
         InputNotFound: there is no such file.
         InvalidInput: it holds no camera path.
     """
-    if not path.exists():
-        raise InputNotFound(f"there is no camera file {path}; check the path")
+    if not stat.S_ISDIR(check_path(path, "camera file").st_mode):
+        check_file(path, "camera file")
     try:
-        return (_format(format) if format else detect(path)).read(path, reading or Reading())
+        with file_errors(path, "camera file"):
+            return (_format(format) if format else detect(path)).read(path, reading or Reading())
     except InvalidInput as error:
         if path.name in str(error):
             raise
         raise InvalidInput(f"{path}: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read as a camera path: {error}") from error
 
 
 def save(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:

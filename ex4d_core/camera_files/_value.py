@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -12,12 +11,16 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
+from ex4d_core import reading
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
-from ex4d_core.types.camera import RIGID_TOLERANCE, from_camera_axes
+from ex4d_core.types.camera import LARGEST_SHIFT, RIGID_TOLERANCE, from_camera_axes
 
 SOURCE_TOLERANCE = 1e-6
 """How far, as an entry of the matrix, a first pose may be from the source camera's."""
+
+MOST_FRAMES = 2**31 - 1
+"""Of a clip that a camera file can be for."""
 
 Says = Literal["lens", "zoom", "time"]
 
@@ -49,8 +52,13 @@ class CameraFile:
         for what, each in (("clip_frames", self.frames), ("shares", self.shares)):
             if each is not None and len(each) != self.num_poses:
                 raise InvalidInput(f"there are {self.num_poses} poses and {len(each)} {what}; give one for each pose")
-        if self.frames is not None and min(self.frames) < 0:
-            raise InvalidInput(f"there is no frame {min(self.frames)} of a clip; clip_frames count from 0")
+        if self.frames is not None and not 0 <= min(self.frames) <= max(self.frames) <= MOST_FRAMES:
+            raise InvalidInput(f"clip_frames must be from 0 to {MOST_FRAMES:,}, counted from 0")
+        if self.intrinsics is not None and len(self.intrinsics) not in (1, self.num_poses):
+            raise InvalidInput(
+                f"there are {self.num_poses} poses and {len(self.intrinsics)} intrinsics; "
+                "give one, or one for each pose"
+            )
 
     @property
     def num_poses(self) -> int:
@@ -111,6 +119,8 @@ def _why_not_rigid(matrix: np.ndarray) -> str:
         if np.abs(matrix[:, 3] - bottom).max() <= RIGID_TOLERANCE:
             return "its translation stands in the last row, so rows and columns are swapped"
         return "its last row is not 0 0 0 1"
+    if np.abs(matrix[:3, 3]).max() > LARGEST_SHIFT:
+        return f"its translation is beyond {LARGEST_SHIFT:g}"
     rotation = matrix[:3, :3]
     square = rotation @ rotation.T
     if np.abs(square - np.eye(3)).max() <= RIGID_TOLERANCE:
@@ -164,16 +174,40 @@ def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:
         )
 
 
+def numbers(value: Any, name: str) -> np.ndarray:
+    """Return numbers, or nested lists of them, as float64; a text is not a number.
+
+    Raises:
+        InvalidInput: there is something else among them, or the lists are uneven.
+    """
+    try:
+        array = np.asarray(value)
+        found = array.astype(np.float64) if array.dtype.kind in "uif" else None
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
+        raise InvalidInput(f"{name} must be numbers, in lists of one length")
+    return found
+
+
+def whole_numbers(value: Any, name: str) -> tuple[int, ...]:
+    """Return a list of whole numbers as a tuple.
+
+    Raises:
+        InvalidInput: it is not such a list.
+    """
+    if not isinstance(value, list | tuple) or not all(type(number) is int for number in value):
+        raise InvalidInput(f"{name} must be a list of whole numbers")
+    return tuple(value)
+
+
 def read_json(path: Path) -> Any:
     """Return what is in a JSON file.
 
     Raises:
         InvalidInput: it is none.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # UnicodeDecodeError too
-        raise InvalidInput(f"{path} is not valid JSON: {error}") from error
+    return reading.read_json(path, "camera file")
 
 
 def natural_order(names: Sequence[str]) -> list[int]:
@@ -181,7 +215,7 @@ def natural_order(names: Sequence[str]) -> list[int]:
 
     def key(index: int) -> list[tuple[int, str]]:
         parts = re.split(r"(\d+)", names[index])
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+        return [(int(part), "") if part.isdecimal() and len(part) < 20 else (-1, part) for part in parts]
 
     return sorted(range(len(names)), key=key)
 

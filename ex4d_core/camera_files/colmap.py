@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ex4d_core.camera_files._value import CameraFile, Reading, natural_order, one_or_each
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidInput, describe
 from ex4d_core.geometry.keyframes import quaternion_of, rotation_of
+from ex4d_core.reading import read_text
 from ex4d_core.types import Intrinsics
 
 FILES = ("cameras.txt", "images.txt", "points3D.txt")
@@ -40,12 +41,13 @@ def read(path: Path, reading: Reading) -> CameraFile:
             names.append(words[9])
             matrices.append(matrix)
             lenses.append(cameras[words[8]])
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{folder} is no COLMAP text model: it has no {Path(error.filename).name}") from error
+    except InputNotFound as error:
+        missing = next(name for name in ("cameras.txt", "images.txt") if not (folder / name).is_file())
+        raise InvalidInput(f"{folder} is no COLMAP text model: it has no {missing}") from error
     except InvalidInput:
         raise
-    except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
-        raise InvalidInput(f"{folder} is no COLMAP text model ({error!r})") from error
+    except (ValueError, IndexError, KeyError, ArithmeticError) as error:
+        raise InvalidInput(f"{folder} is no COLMAP text model ({describe(error)})") from error
     if not names:
         raise InvalidInput(f"{folder} is a COLMAP text model without images")
     order = natural_order(names)
@@ -85,7 +87,7 @@ def _cameras(path: Path) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
     for line in _lines(path, every=1):
         number, model, width, height, *texts = line.split()
         if model not in MODELS:
-            raise InvalidInput(f"{path} has a camera of model {model}; it must be one of {', '.join(MODELS)}")
+            raise InvalidInput(f"{path} has a camera of model {model[:40]}; it must be one of {', '.join(MODELS)}")
         focals, values = MODELS[model], list(map(float, texts))
         if any(values[focals + 2 :]):
             doubts.append(f"{path} has lens distortion ({model}), which is left out")
@@ -98,5 +100,5 @@ def _cameras(path: Path) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
 
 def _lines(path: Path, *, every: int) -> list[str]:
     """Return every n-th line that is no comment; a line of an image without points is empty."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = [line for line in read_text(path, "camera file").splitlines() if not line.startswith("#")]
     return [line for line in lines[::every] if line.strip()]

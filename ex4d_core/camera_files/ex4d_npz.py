@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from ex4d_core.arrays import open_npz
 from ex4d_core.camera_files._value import CameraFile, Reading
-from ex4d_core.errors import InvalidInput
 from ex4d_core.types import CameraPath
 
 
@@ -18,13 +17,7 @@ def read(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it is none.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            cameras = CameraPath.from_ex4d_npz(arrays)
-    except InvalidInput:
-        raise
-    except (ValueError, TypeError, AttributeError, RuntimeError, EOFError, BadZipFile) as error:
-        raise InvalidInput(f"{path} is no camera path ({error}); give the camera_*.npz of a run") from error
+    cameras = CameraPath.from_ex4d_npz(open_npz(path, "camera file"))
     return CameraFile(
         world_to_camera=cameras.world_to_camera.double().numpy(), intrinsics=cameras.intrinsics, frames=cameras.frames
     )

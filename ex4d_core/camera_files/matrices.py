@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,17 @@ from typing import Any
 import attrs
 import numpy as np
 
-from ex4d_core.camera_files._value import CameraFile, Reading, one_or_each, read_json, to_world_to_camera
-from ex4d_core.errors import InvalidInput
+from ex4d_core.camera_files._value import (
+    CameraFile,
+    Reading,
+    numbers,
+    one_or_each,
+    read_json,
+    to_world_to_camera,
+    whole_numbers,
+)
+from ex4d_core.errors import InvalidInput, describe
+from ex4d_core.reading import read_text
 from ex4d_core.types import Intrinsics
 
 DIRECTIONS = {"world_to_camera": "w2c", "camera_to_world": "c2w"}
@@ -33,17 +43,17 @@ def read_matrices(path: Path, reading: Reading) -> CameraFile:
     if facts and len(found) != 1:
         raise InvalidInput(f"{path} must have either world_to_camera or camera_to_world, matrices of 4x4")
     try:
-        numbers = np.asarray(facts[found[0]] if found else tree, np.float64)
+        matrices = numbers(facts[found[0]] if found else tree, found[0] if found else "a camera path")
         lens = facts.get("intrinsics")
         lens = [lens] if isinstance(lens, Mapping) else lens
         intrinsics = None if lens is None else one_or_each([_lens(camera, path) for camera in lens])
         shares, frames = facts.get("shares"), facts.get("clip_frames")
         convention = f"{DIRECTIONS[found[0]]}-{facts.get('axes', 'opencv')}" if found else reading.convention
         return CameraFile(
-            world_to_camera=to_world_to_camera(_square(numbers), _stated(convention, path)),
+            world_to_camera=to_world_to_camera(_square(matrices), _stated(convention, path)),
             intrinsics=intrinsics,
             shares=None if shares is None else _rising(shares),
-            frames=None if frames is None else tuple(int(frame) for frame in frames),
+            frames=None if frames is None else whole_numbers(frames, "clip_frames"),
         )
     except InvalidInput:
         raise
@@ -71,7 +81,7 @@ def read_csv(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it holds no poses, or does not say what they mean.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path, "camera file").splitlines()
     stated = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else None
     rows = [row for row in csv.reader(line for line in lines if line.strip() and not line.startswith("#")) if row]
     head = [name.strip() for name in rows[0]] if rows and not _is_number(rows[0][0]) else MATRIX
@@ -86,8 +96,8 @@ def read_csv(path: Path, reading: Reading) -> CameraFile:
         matrices = np.array([columns[name] for name in MATRIX]).T.reshape(-1, 4, 4)
         lens = [dict(zip(LENS, row, strict=True)) for row in zip(*(columns.get(n, ()) for n in LENS), strict=True)]
         cameras = [Intrinsics(**{**row, "width": int(row["width"]), "height": int(row["height"])}) for row in lens]
-    except (ValueError, IndexError) as error:
-        raise InvalidInput(f"{path} is no table of numbers: {error}") from error
+    except (ValueError, IndexError, OverflowError) as error:
+        raise InvalidInput(f"{path} is no table of numbers: {describe(error)}") from error
     return CameraFile(
         world_to_camera=to_world_to_camera(matrices, _stated(reading.convention or stated, path)),
         intrinsics=one_or_each(cameras) if cameras else None,
@@ -119,7 +129,9 @@ def _stated(convention: str | None, path: Path) -> str:
 
 def _lens(facts: Any, path: Path) -> Intrinsics:
     if not isinstance(facts, Mapping) or set(facts) != set(LENS):
-        raise InvalidInput(f"{path} has intrinsics {facts!r}; each needs {', '.join(LENS)} and nothing else")
+        raise InvalidInput(
+            f"{path} has intrinsics {reprlib.repr(facts)}; each needs {', '.join(LENS)} and nothing else"
+        )
     return Intrinsics(**facts)
 
 
@@ -132,12 +144,10 @@ def _square(numbers: np.ndarray) -> np.ndarray:
 
 
 def _rising(shares: Any) -> tuple[float, ...]:
-    numbers = tuple(float(share) for share in shares)
-    if any(not one < other for one, other in itertools.pairwise(numbers)) or not all(
-        0 <= share <= 1 for share in numbers
-    ):
+    rising = tuple(numbers(shares, "shares").ravel().tolist())
+    if any(not one < other for one, other in itertools.pairwise(rising)) or not all(0 <= t <= 1 for t in rising):
         raise InvalidInput("shares must rise from 0 to 1: how much of the path is done at each keyframe")
-    return numbers
+    return rising
 
 
 def _is_number(text: str) -> bool:

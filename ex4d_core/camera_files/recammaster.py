@@ -14,8 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ex4d_core.camera_files._value import CameraFile, Reading, camera_to_world_of, read_json, refuse_start_elsewhere
-from ex4d_core.errors import InvalidInput, nearest
+from ex4d_core.camera_files._value import (
+    CameraFile,
+    Reading,
+    camera_to_world_of,
+    check_rigid,
+    read_json,
+    refuse_start_elsewhere,
+)
+from ex4d_core.errors import InvalidInput, describe, nearest
 from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
 
 CENTIMETRES = 100.0
@@ -48,7 +55,8 @@ def read(path: Path, reading: Reading) -> CameraFile:
     except InvalidInput:
         raise
     except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-        raise InvalidInput(f"{path} holds no camera poses as ReCamMaster writes them ({error!r})") from error
+        raise InvalidInput(f"{path} holds no camera poses as ReCamMaster writes them ({describe(error)})") from error
+    check_rigid(matrices)
     matrices[:, :3, 3] /= CENTIMETRES
     relative = np.linalg.inv(matrices[0]) @ matrices
     # The world turns as the camera does, because it is the first camera: left-handed axes become right-handed ones.

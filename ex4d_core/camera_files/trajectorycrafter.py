@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ex4d_core.camera_files._value import CameraFile, Reading, refuse_start_elsewhere
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InvalidInput, describe
 from ex4d_core.geometry.keyframes import smooth_curve
+from ex4d_core.reading import read_text
+from ex4d_core.types.camera import LARGEST_SHIFT
 
 NAMES = ("theta", "phi", "r", "x", "y")
 ROLL = 1e-6
@@ -33,11 +35,13 @@ def read(path: Path, reading: Reading) -> CameraFile:
     try:
         rows = [
             [float(word) for word in line.split()]
-            for line in path.read_text(encoding="utf-8").splitlines()
+            for line in read_text(path, "camera file").splitlines()
             if line.strip()
         ]
     except ValueError as error:
-        raise InvalidInput(f"{path} must hold lines of numbers: theta, phi, r, x, y ({error})") from error
+        raise InvalidInput(f"{path} must hold lines of numbers: theta, phi, r, x, y ({describe(error)})") from error
+    if not all(abs(number) <= LARGEST_SHIFT for row in rows for number in row):  # NaN too
+        raise InvalidInput(f"{path} has a number that is not finite or is beyond {LARGEST_SHIFT:g}")
     if len(rows) not in (3, 5):
         raise InvalidInput(f"{path} has {len(rows)} lines; it needs five, theta, phi, r, x and y, or the first three")
     count = max(map(len, rows))

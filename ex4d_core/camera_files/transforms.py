@@ -20,10 +20,12 @@ from ex4d_core.camera_files._value import (
     camera_to_world_of,
     check_rigid,
     natural_order,
+    numbers,
     one_or_each,
     read_json,
+    whole_numbers,
 )
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InvalidInput, describe
 from ex4d_core.types import Intrinsics
 from ex4d_core.types.camera import Z_UP, from_camera_axes, to_camera_axes
 
@@ -41,24 +43,26 @@ def read(path: Path, reading: Reading) -> CameraFile:
     tree = read_json(path)
     try:
         frames = [tree["frames"][at] for at in natural_order([str(f.get("file_path", "")) for f in tree["frames"]])]
-        matrices = np.array([frame["transform_matrix"] for frame in frames], np.float64)
+        matrices = numbers([frame["transform_matrix"] for frame in frames], "transform_matrix")
         _check_angle(tree.get("camera_angle_x"), path)
         shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
     except InvalidInput:
         raise
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{path} holds no frames with a transform_matrix of 4x4 each ({error})") from error
+        raise InvalidInput(f"{path} holds no frames with a transform_matrix of 4x4 each ({describe(error)})") from error
     check_rigid(matrices)
     try:
         lens, angle = _lens(tree, frames)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{path} has fl_x, w, h and the like of which no lens can be made: {error}") from error
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise InvalidInput(
+            f"{path} has fl_x, w, h and the like of which no lens can be made: {describe(error)}"
+        ) from error
     bent = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
     return CameraFile(
         world_to_camera=np.linalg.inv(from_camera_axes(matrices, "opengl", world=Z_UP)),
         intrinsics=lens,
         fov_x=angle if lens is None else None,
-        frames=tuple(int(frame) for frame in shown) if len(shown) == len(frames) else None,
+        frames=whole_numbers(shown, "clip_frame") if shown and len(shown) == len(frames) else None,
         doubts=(f"{path} has lens distortion ({bent[0]}), which is left out",) if bent else (),
     )
 

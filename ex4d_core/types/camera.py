@@ -7,7 +7,9 @@ Image coordinates are in pixels with (0, 0) at the image's upper left CORNER, so
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import numbers
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -21,24 +23,53 @@ from ex4d_core.types._arrays import shaped
 DEFAULT_FOV = math.degrees(2 * math.atan(0.512))
 """Field of view along the longer side, degrees: 54.2, EX-4D's 500 px focal length at 512 px."""
 
-_positive = attrs.validators.gt(0)
+NARROWEST_FOV, WIDEST_FOV = 0.01, 179.9
+"""Degrees along the longer side: from a telescope to a lens that is next to flat."""
+
+LARGEST_FOCAL = 1e8
+"""Pixels; a longer lens cannot be told from a parallel view in float32."""
+
+LARGEST_SIDE = 2**20
+"""Pixels of an image that a camera can be for."""
+
+LARGEST_SHIFT = 1e9
+"""How far a pose may be from the source camera, in units of the scene: what is added to it still counts in float64."""
+
+
+def _whole(value: Any) -> Any:
+    """Return a whole number as an int, whatever type it has; leave the rest to the validator."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
+
+
+def _in_range(low: float, high: float, kind: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        fits: bool = isinstance(value, kind) and low <= value <= high  # NaN does not
+        if not fits:
+            raise InvalidInput(f"{attribute.name} is {reprlib.repr(value)}; it must be from {low:g} to {high:g} pixels")
+
+    return check
+
+
+_focal = _in_range(1e-3, LARGEST_FOCAL, float)
+_point = _in_range(-LARGEST_FOCAL, LARGEST_FOCAL, float)
+_side = _in_range(1, LARGEST_SIDE, int)
 
 
 @attrs.frozen(kw_only=True)
 class Intrinsics:
     """A pinhole camera without distortion."""
 
-    fx: float = attrs.field(converter=float, validator=_positive)
+    fx: float = attrs.field(converter=float, validator=_focal)
     """Focal length along x in pixels."""
-    fy: float = attrs.field(converter=float, validator=_positive)
+    fy: float = attrs.field(converter=float, validator=_focal)
     """Focal length along y in pixels."""
-    cx: float = attrs.field(converter=float)
+    cx: float = attrs.field(converter=float, validator=_point)
     """Principal point from the left edge of the image in pixels."""
-    cy: float = attrs.field(converter=float)
+    cy: float = attrs.field(converter=float, validator=_point)
     """Principal point from the upper edge of the image in pixels."""
-    width: int = attrs.field(validator=_positive)
+    width: int = attrs.field(converter=_whole, validator=_side)
     """Image width in pixels."""
-    height: int = attrs.field(validator=_positive)
+    height: int = attrs.field(converter=_whole, validator=_side)
     """Image height in pixels."""
 
     @classmethod
@@ -51,11 +82,11 @@ class Intrinsics:
         """Return intrinsics with a field of view in degrees along the longer side.
 
         Raises:
-            InvalidInput: the field of view is not between 0 and 180 degrees.
+            InvalidInput: the field of view is not between `NARROWEST_FOV` and `WIDEST_FOV`.
         """
-        if not 0 < fov < 180:
+        if not NARROWEST_FOV <= fov <= WIDEST_FOV:
             raise InvalidInput(
-                f"a field of view of {fov:g} degrees is not possible; give more than 0 and less than 180"
+                f"a field of view of {fov:g} degrees is not possible; give {NARROWEST_FOV:g} to {WIDEST_FOV:g}"
             )
         focal = max(width, height) / (2 * math.tan(math.radians(fov) / 2))
         return cls.from_focal(focal, width=width, height=height)
@@ -167,6 +198,8 @@ class CameraPath:
         error = (rotation @ rotation.mT - torch.eye(3)).abs().amax() if self.num_frames else torch.tensor(0.0)
         if not error < RIGID_TOLERANCE or (torch.linalg.det(rotation) < 0).any():
             raise InvalidInput("CameraPath.world_to_camera has a pose that is no rotation and translation")
+        if not (self.world_to_camera[:, :3, 3].abs() <= LARGEST_SHIFT).all():  # NaN too
+            raise InvalidInput(f"CameraPath.world_to_camera has a position that is not within {LARGEST_SHIFT:g}")
 
     @property
     def num_frames(self) -> int:
@@ -220,15 +253,38 @@ class CameraPath:
         """
         if missing := {"extrinsics", "intrinsics"} - set(arrays):
             raise InvalidInput(f"the camera file has no {' and no '.join(sorted(missing))}; it needs both arrays")
-        matrices = np.asarray(arrays["intrinsics"], np.float64).reshape(-1, 3, 3)
-        width, height = (
-            (int(side) for side in arrays["size"])
-            if "size" in arrays
-            else (round(2 * matrices[0, 0, 2]), round(2 * matrices[0, 1, 2]))
-        )
+        matrices, poses = (_numbers(arrays[name], name) for name in ("intrinsics", "extrinsics"))
+        if matrices.shape[-2:] != (3, 3) or matrices.ndim > 3 or poses.ndim != 3 or poses.shape[1:] != (4, 4):
+            raise InvalidInput(
+                f"intrinsics are {list(matrices.shape)} and extrinsics {list(poses.shape)}; they must be [3, 3] or "
+                "[T, 3, 3], and [T, 4, 4]"
+            )
+        matrices = matrices.reshape(-1, 3, 3)
+        if not np.isfinite(matrices).all():
+            raise InvalidInput("the intrinsics have a value that is not finite")
+        size = _numbers(arrays["size"], "size") if "size" in arrays else 2 * matrices[0, :2, 2]
+        if size.shape != (2,) or not ((size >= 1) & (size <= LARGEST_SIDE)).all():
+            raise InvalidInput(f"the size of the image is {reprlib.repr(size.tolist())}; it must be width and height")
+        width, height = (round(float(side)) for side in size)
         intrinsics = tuple(
             Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices
         )
-        path = cls.from_opengl(torch.from_numpy(np.asarray(arrays["extrinsics"], np.float32)), intrinsics)
-        frames = tuple(int(frame) for frame in arrays["clip_frames"]) if "clip_frames" in arrays else None
+        with np.errstate(over="ignore"):  # infinite then, which the path refuses
+            path = cls.from_opengl(torch.from_numpy(poses.astype(np.float32)), intrinsics)
+        frames = _frame_numbers(arrays["clip_frames"]) if "clip_frames" in arrays else None
         return path if frames is None else attrs.evolve(path, frames=frames)
+
+
+def _numbers(array: Any, name: str) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind not in "uif":
+        raise InvalidInput(f"{name} holds {array.dtype} values; they must be numbers")
+    values: np.ndarray = array.astype(np.float64)
+    return values
+
+
+def _frame_numbers(array: Any) -> tuple[int, ...]:
+    frames = np.asarray(array)
+    if frames.dtype.kind not in "ui" or frames.ndim != 1:
+        raise InvalidInput("clip_frames must be whole numbers, one for each pose")
+    return tuple(frames.tolist())

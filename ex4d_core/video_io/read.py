@@ -76,11 +76,6 @@ def read_video(
             gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
-    if len(gathered) > 1 and stride > 1 and timing.fps / stride < LOWEST_RATE:
-        raise InvalidInput(
-            f"{path}: every {stride}th frame is a rate of {float(timing.fps / stride):.2g} per second, which no video "
-            f"has; give a smaller stride, {max(1, int(timing.fps / LOWEST_RATE))} at most"
-        )
     indices = tuple(wanted[: len(gathered)])
     total = timing.source_frames if len(gathered) == len(wanted) else seen
     return Video(
@@ -88,6 +83,18 @@ def read_video(
         fps=timing.fps / (stride if len(gathered) > 1 else 1),
         origin=framing.origin(indices, total),
     )
+
+
+def _strided(fps: Fraction, stride: int, count: int, path: str | os.PathLike[str]) -> Fraction:
+    """Return the rate of every `stride`-th frame."""
+    if count == 1:
+        return fps
+    if stride > 1 and fps / stride < LOWEST_RATE:
+        raise InvalidInput(
+            f"{path}: every {stride}th frame is a rate of {float(fps / stride):.2g} per second, which no video has; "
+            f"give a smaller stride, {max(1, int(fps / LOWEST_RATE))} at most"
+        )
+    return fps / stride
 
 
 def _open(
