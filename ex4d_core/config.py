@@ -22,8 +22,8 @@ Options = TypeVar("Options")
 Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
 
-LEAST_INT, GREATEST_INT = -(2**63), 2**64 - 1
-"""Of an option: what libraries take, seeds included."""
+GREATEST_INT = 10**20
+"""Of an option, in absolute terms: longer numbers are slips, and options have bounds of their own."""
 
 GREATEST_FLOAT = 1e30
 """Of an option, in absolute terms: float32 can tell it from infinity."""
@@ -327,8 +327,8 @@ def _converter() -> cattrs.Converter:
     def strict_int(value: Any, _: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be a whole number, not {reprlib.repr(value)}")
-        if not LEAST_INT <= value <= GREATEST_INT:
-            raise ValueError(f"must be from -2**63 to 2**64 - 1, not {reprlib.repr(value)}")
+        if abs(value) > GREATEST_INT:
+            raise ValueError(f"must be a whole number of at most 20 digits, not {reprlib.repr(value)}")
         return value
 
     def strict_float(value: Any, _: Any) -> float:

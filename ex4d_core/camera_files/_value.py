@@ -220,6 +220,12 @@ def natural_order(names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=key)
 
 
-def one_or_each(intrinsics: Sequence[Intrinsics]) -> tuple[Intrinsics, ...]:
-    """Return one lens where all are the same."""
+def one_or_each(intrinsics: Sequence[Intrinsics], poses: int) -> tuple[Intrinsics, ...]:
+    """Return one lens where all are the same.
+
+    Raises:
+        InvalidInput: there is neither one, nor one for each pose.
+    """
+    if len(intrinsics) not in (1, poses):
+        raise InvalidInput(f"there are {poses} poses and {len(intrinsics)} intrinsics; give one, or one for each pose")
     return tuple(intrinsics[:1]) if len(set(intrinsics)) == 1 else tuple(intrinsics)

@@ -53,7 +53,7 @@ def read(path: Path, reading: Reading) -> CameraFile:
     order = natural_order(names)
     return CameraFile(
         world_to_camera=np.stack([matrices[at] for at in order]),
-        intrinsics=one_or_each([lenses[at] for at in order]),
+        intrinsics=one_or_each([lenses[at] for at in order], len(order)),
         doubts=doubts,
     )
 

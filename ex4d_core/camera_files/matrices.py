@@ -46,7 +46,7 @@ def read_matrices(path: Path, reading: Reading) -> CameraFile:
         matrices = numbers(facts[found[0]] if found else tree, found[0] if found else "a camera path")
         lens = facts.get("intrinsics")
         lens = [lens] if isinstance(lens, Mapping) else lens
-        intrinsics = None if lens is None else one_or_each([_lens(camera, path) for camera in lens])
+        intrinsics = None if lens is None else one_or_each([_lens(camera, path) for camera in lens], len(matrices))
         shares, frames = facts.get("shares"), facts.get("clip_frames")
         convention = f"{DIRECTIONS[found[0]]}-{facts.get('axes', 'opencv')}" if found else reading.convention
         return CameraFile(
@@ -100,7 +100,7 @@ def read_csv(path: Path, reading: Reading) -> CameraFile:
         raise InvalidInput(f"{path} is no table of numbers: {describe(error)}") from error
     return CameraFile(
         world_to_camera=to_world_to_camera(matrices, _stated(reading.convention or stated, path)),
-        intrinsics=one_or_each(cameras) if cameras else None,
+        intrinsics=one_or_each(cameras, len(matrices)) if cameras else None,
         frames=None if frames is None else tuple(frames),
     )
 

@@ -126,7 +126,9 @@ def _lens(tree: Mapping[str, Any], frames: list[dict[str, Any]]) -> tuple[tuple[
     each = [_lens_of({**tree, **frame}) for frame in frames]
     known = [camera for camera in each if camera is not None]
     angle = tree.get("camera_angle_x")
-    return (one_or_each(known) if len(known) == len(each) else None), None if angle is None else float(angle)
+    return (one_or_each(known, len(frames)) if len(known) == len(each) else None), None if angle is None else float(
+        angle
+    )
 
 
 def _lens_of(facts: Mapping[str, Any]) -> Intrinsics | None:

@@ -80,7 +80,7 @@ def read_video(
     total = timing.source_frames if len(gathered) == len(wanted) else seen
     return Video(
         frames=torch.from_numpy(gathered),
-        fps=timing.fps / (stride if len(gathered) > 1 else 1),
+        fps=_strided(timing.fps, stride, len(gathered), path),
         origin=framing.origin(indices, total),
     )
 
