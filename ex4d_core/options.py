@@ -1,4 +1,4 @@
-"""How components declare their options: an attrs class whose fields carry a help text and a unit."""
+"""How components declare their options: an attrs class whose fields carry a help text, a unit and bounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 
 import attrs
 
+from ex4d_core.bounds import Bounds
+from ex4d_core.errors import InvalidConfig
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
+
 
 def option(
     default: Any = attrs.NOTHING,
@@ -14,17 +19,51 @@ def option(
     help: str,
     unit: str = "",
     decides: bool = True,
-    validator: Callable[[Any, attrs.Attribute[Any], Any], Any] | None = None,
+    validator: Validator | None = None,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    pixel: bool = False,
 ) -> Any:
     """Declare a field of an options class.
 
     Args:
         default: used where the user gives none; leave out to make the option required.
-        help: one sentence that the CLI shows.
+        help: one sentence that the CLI shows, with the bounds.
         unit: of the number, such as "degrees", or "".
         decides: whether the result depends on it; if not, changing it makes no artifact anew.
         validator: an attrs validator.
+        at_least: the smallest that the number, or each of several, may be.
+        above: what it must be more than.
+        at_most: the largest that it may be.
+        below: what it must be less than.
+        pixel: whether a text may be given as the two numbers of a pixel, [320, 180].
     """
+    bounds = Bounds(at_least=at_least, above=above, at_most=at_most, below=below)
+    checks = [check for check in (_within(bounds, unit) if str(bounds) else None, validator) if check is not None]
     return attrs.field(
-        default=default, validator=validator, metadata={"help": help, "unit": unit, "decides": decides}, kw_only=True
+        default=default,
+        validator=checks or None,
+        metadata={"help": _with_bounds(help, bounds), "unit": unit, "decides": decides, "pixel": pixel},
+        kw_only=True,
     )
+
+
+def _within(bounds: Bounds, unit: str) -> Validator:
+    """Return a validator that refuses numbers outside of the bounds; None is not a number."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and (fault := bounds.fault(attribute.name, number, unit)):
+                raise InvalidConfig(fault)
+
+    return check
+
+
+def _with_bounds(help: str, bounds: Bounds) -> str:
+    words = str(bounds)
+    if not words:
+        return help
+    sentence, end = (help[:-1], ".") if help.endswith(".") else (help, "")
+    return f"{sentence}; {words}{end}"

@@ -11,9 +11,9 @@ CORE = ROOT / "ex4d_core"
 
 LAYERS = (
     {"installed"},
-    {"erosion", "errors", "options", "progress", "provider", "stray_output", "__init__"},
-    {"reading", "terminal", "names"},
-    {"files", "hub", "arrays", "page_guard", "ending"},
+    {"erosion", "errors", "progress", "provider", "stray_output", "__init__"},
+    {"bounds", "reading", "terminal", "names"},
+    {"options", "files", "hub", "arrays", "page_guard", "ending"},
     {"types", "hookspecs", "offered", "records"},
     {"workspace", "commands", "outputs"},
     {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer", "foreign_weights"},
