@@ -17,13 +17,14 @@ from typing import Any
 import attrs
 from rich.cells import cell_len
 
+from ex4d_core.bounds import shown
 from ex4d_core.config import parse_value
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, nearest
 from ex4d_core.geometry.motion import EASES
 from ex4d_core.names import shortened, text_hash
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
-_NAME = r"[a-z][a-z0-9_-]*(@[\w.-]+)?"
+_NAME = r"[a-z][a-z0-9_-]{0,99}(@[\w.-]{1,100})?"
 FILE = "from_file"
 """The trajectory generator of paths that were saved."""
 
@@ -48,14 +49,29 @@ SYNONYMS = {"from": "start", "to": "end"}
 
 LONGEST_FILE_PART = 80
 
+MOST_SHOWN = 160
+"""Characters of a text that an error shows: those around the place."""
+
 
 class CamError(InvalidConfig):
     """A `--cam` text is wrong at some place; the message shows it."""
 
     def __init__(self, sentence: str, text: str, start: int, stop: int) -> None:
         line = re.sub(r"\s", " ", text)  # a configuration may write a path on several lines
+        line, start, stop = _around(line, start, stop)
         before, marks = " " * cell_len(line[:start]), "^" * max(1, cell_len(line[start:stop]))
         super().__init__(f"--cam: {sentence}\n  {line}\n  {before}{marks}")
+
+
+def _around(line: str, start: int, stop: int) -> tuple[str, int, int]:
+    """Return the part of a long line around a place, and where the place is in it."""
+    if len(line) <= MOST_SHOWN:
+        return line, start, stop
+    first = max(0, start - MOST_SHOWN // 4)
+    last = min(len(line), first + MOST_SHOWN)
+    left, right = "... " if first else "", " ..." if last < len(line) else ""
+    shift = len(left) - first
+    return f"{left}{line[first:last]}{right}", start + shift, min(stop, last) + shift
 
 
 class UnknownMove(CamError, ComponentNotFound):
@@ -177,7 +193,7 @@ def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any], dict[
         return FILE, {"path": name}, {"path": (start, stop)}
     if not re.fullmatch(_NAME, name):
         raise CamError(
-            f"{name!r} is no camera path; give an angle such as 30, a sweep such as -90..90, "
+            f"{shown(name)} is no camera path; give an angle such as 30, a sweep such as -90..90, "
             "a move such as orbit:yaw=-75,pitch=10, or a file, in quotes where blanks are in its name",
             text,
             start,
@@ -197,7 +213,7 @@ def _options(text: str, start: int, stop: int) -> tuple[dict[str, Any], dict[str
         if not re.fullmatch(r"\w+", name) or (equals and not value.strip()):
             raise CamError("this must read key=value, as in orbit:yaw=-75,pitch=10", text, first, max(last, first + 1))
         if name in options:
-            raise CamError(f"{key.strip()} is said twice", text, first, last)
+            raise CamError(f"{key.strip()[:MOST_SHOWN]} is said twice", text, first, last)
         options[name] = _value(value.strip()) if equals else True
         places[name] = first, last
     return options, places
@@ -211,10 +227,11 @@ def _value(text: str) -> Any:
 
 
 def _ease(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> str:
-    if value not in EASES:
+    if not isinstance(value, str) or value not in EASES:
         known = ", ".join(EASES)
-        raise CamError(f"there is no ease {value!r}{nearest(str(value), EASES)}; known: {known}", text, *places["ease"])
-    return str(value)
+        guess = nearest(value, EASES) if isinstance(value, str) else ""
+        raise CamError(f"there is no ease {shown(value)}{guess}; known: {known}", text, *places["ease"])
+    return value
 
 
 def _share(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> float | None:

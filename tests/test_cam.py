@@ -6,6 +6,9 @@ from pathlib import Path
 import attrs
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 import ex4d_core as ex4d
 from ex4d_core.cam import PRESETS, CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
@@ -137,7 +140,8 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
         ("dolly:share=0.5 with pan:share=0.3 then 30", "moves at the same time take the same share", "share=0.3"),
         ("keyframes:yaw=[0,3", "[ is not closed by ]", "["),
         ("truck:look_at=sky", "look_at must be auto, nearest, a pixel", "look_at=sky"),
-        ("keyframes:yaw=[0,inf]", "yaw must hold numbers that are finite, not inf", "yaw=[0,inf]"),
+        ("keyframes:yaw=[0,inf]", "yaw[1]: must be a finite number", "yaw=[0,inf]"),
+        ("orbit:ease=[1]", "there is no ease [1]; known: linear, in, out, smooth", "ease=[1]"),
         ("keyframes:yaw=40", "yaw: must be a list, as in [0, 40]", "yaw=40"),
         ("orbit:look_at=320,180", "a value with commas stands in brackets, as in look_at=[320,180]", "180"),
         ("my path with me.json", "or a file, in quotes where blanks are in its name", "my path"),
@@ -164,6 +168,43 @@ def test_an_error_points_at_its_place_in_any_script_and_on_one_line():
     _, shown, marks = str(refused.value).splitlines()
     assert shown == "  '路径.json' then  dolly:ease=up"
     assert marks.index("^") == shown.index("ease") + 2, "each of the two signs is as wide as two letters"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("x" * 10_000, "x"),
+        ("30 then " * 2000 + "30:yow=3", "yow=3"),
+        ("orbit:yaw=" + "9" * 5000, "yaw=9"),
+        ("orbit:yaw=" + "[" * 3000, "["),
+        ("keyframes:yaw=[" + ",".join(["1"] * 3000) + "],ease=up", "ease=up"),
+        ("路径" * 3000 + ".json then dolly:ease=up", "ease=up"),
+    ],
+    ids=["name", "many", "digits", "brackets", "list", "wide"],
+)
+def test_an_error_shows_what_of_a_long_text_is_around_its_place(text, place):
+    session = ex4d.Session(registry=REGISTRY, device="cpu")
+    with pytest.raises(CamError) as refused:
+        session.choose_trajectory(text)
+    assert len(str(refused.value)) < 900
+    _, shown, marks = str(refused.value).splitlines()
+    at = marks.index("^")
+    assert cell_len(shown[: shown.rindex(place)]) == at or shown[at:].startswith(place)
+    assert len(marks.split("^", 1)[1]) < 400
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_any_text_is_a_path_or_an_error_that_points_at_a_place(text):
+    try:
+        steps = parse_path(text)
+        shares_of(steps, text)
+    except CamError as refused:
+        _, shown, marks = str(refused).split("\n")
+        assert marks.strip(" ^") == ""
+        assert cell_len(marks) <= cell_len(shown) + 2
+        return
+    assert all(0 <= piece.start <= piece.stop <= len(text) for step in steps for piece in step)
 
 
 def test_from_where_the_subject_is_nothing_can_be_aimed():
