@@ -122,7 +122,9 @@ def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(run):
     ) as process:
         try:
             line = process.stdout.readline()
-            url = urlsplit(re.search(r"is at (http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48}) ", line)[1])
+            found = re.search(r"is at (http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48}) ", line)
+            assert found, process.stderr.read()
+            url = urlsplit(found[1])
             origin, protocol = f"http://{url.netloc}", f"viser-v{viser.__version__}"
             # One that is connected, and one that has not said what it wants, do not keep it from ending.
             with (
