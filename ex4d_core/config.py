@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -11,7 +10,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import attrs
 import cattrs
 import tomli_w
+from cattrs.cols import list_structure_factory
 
+from ex4d_core.bounds import shown
 from ex4d_core.compat import preset
 from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
 from ex4d_core.options import option
@@ -28,6 +29,12 @@ GREATEST_INT = 10**20
 GREATEST_FLOAT = 1e30
 """Of an option, in absolute terms: float32 can tell it from infinity."""
 
+MOST_REASONS = 4
+"""That one error lists: each of thousands of entries may be wrong."""
+
+LONGEST_KEY = 80
+"""Characters of a key that an error shows."""
+
 SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
 
@@ -36,13 +43,9 @@ SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 class VideoOptions:
     """Which frames of a clip are used, and how large."""
 
-    start: int = option(0, help="first frame, counted from 0", validator=attrs.validators.ge(0))
-    stride: int = option(1, help="take every n-th frame", validator=attrs.validators.ge(1))
-    num_frames: int | None = option(
-        None,
-        help="at most this many frames; all if left out",
-        validator=attrs.validators.optional(attrs.validators.ge(1)),
-    )
+    start: int = option(0, help="first frame, counted from 0", at_least=0)
+    stride: int = option(1, help="take every n-th frame", at_least=1)
+    num_frames: int | None = option(None, help="at most this many frames; all if left out", at_least=1)
     size: str | None = option(None, help="WIDTHxHEIGHT, or 'ex4d' for the reference's rule; the clip's own if left out")
     fit: Literal["crop", "pad", "stretch"] = option("crop", help="how a clip of another shape is brought to the size")
     fps: float | None = option(
@@ -75,7 +78,7 @@ class PathOptions:
     frames: int | None = option(
         None,
         help="how many frames a path has, and so the output; as many as the clip if left out",
-        validator=attrs.validators.optional(attrs.validators.ge(1)),
+        at_least=1,
     )
     relative_to: Literal["auto", "source", "world"] = option(
         "auto",
@@ -213,7 +216,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
     for section in SECTIONS:
         if not isinstance(tree.get(section, {}), Mapping):
-            raise InvalidConfig(f"{section} must be a table of options, not {reprlib.repr(tree[section])}")
+            raise InvalidConfig(f"{section} must be a table of options, not {shown(tree[section])}")
     under = preset(tree.get("compat"))
     video = merge(under.get("video", {}), tree.get("video", {}))
     # A lens of the user's replaces the preset's whole: two focal lengths would contradict each other.
@@ -223,9 +226,6 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     for key in ("cam", "clips"):
         if isinstance(plain.get(key), str | int | float):
             plain[key] = [plain[key]]
-        _refuse_lists(key, plain.get(key, ()))
-    for key in ("compat", "device", "prompt"):
-        _refuse_lists(key, [plain.get(key)])
     tables: Tree = {role: _component(role, tree.get(role, {})) for role in ROLES}
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
@@ -234,18 +234,12 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 
 
-def _refuse_lists(key: str, values: Any) -> None:
-    """Refuse a list where a text belongs: of numbers it would count as a pixel."""
-    if isinstance(values, list | tuple) and any(isinstance(value, list | Mapping) for value in values):
-        raise InvalidConfig(f"{key} must be text, not {reprlib.repr(values)}")
-
-
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
     if role == "trajectory":  # its name is in `cam`; a name given here is an option that no path has
         return ComponentConfig(options=dict(table))
     name = table.get("name", "auto")
     if not isinstance(name, str):
-        raise InvalidConfig(f"{role}.name must be a text, not {reprlib.repr(name)}")
+        raise InvalidConfig(f"{role}.name must be a text, not {shown(name)}")
     return ComponentConfig(name=name, options={key: value for key, value in table.items() if key != "name"})
 
 
@@ -267,11 +261,21 @@ def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> O
         if field.default is attrs.NOTHING and field.name not in values:
             text = field.metadata.get("help", "")
             raise InvalidConfig(f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...")
+    pixels = {field.name for field in fields if field.metadata.get("pixel")}
+    given = {name: _as_text(value) if name in pixels else value for name, value in values.items()}
     try:
-        return _CONVERTER.structure(values, cls)
+        return _CONVERTER.structure(given, cls)
     except cattrs.BaseValidationError as group:
         reasons = cattrs.transform_error(group, path="", format_exception=_reason)
-        raise InvalidConfig("; ".join(f"{prefix}{_located(reason)}" for reason in reasons)) from group
+        more = ["..."] if len(reasons) > MOST_REASONS else []
+        told = [f"{prefix}{_located(reason)}" for reason in reasons[:MOST_REASONS]]
+        raise InvalidConfig("; ".join([*told, *more])) from group
+
+
+def _as_text(value: Any) -> Any:
+    """Return the numbers of a pixel, [320, 180], or of a depth, as the text that their option is."""
+    is_pixel = isinstance(value, list | tuple) and 0 < len(value) < 3 and all(type(n) in (int, float) for n in value)
+    return ",".join(map(str, value)) if is_pixel else value
 
 
 def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, *, component: str = "") -> None:
@@ -282,7 +286,7 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, 
     """
     for key in values:
         if key not in known:
-            prefix = f"{where}." if where else ""
+            key, prefix = str(key)[:LONGEST_KEY], f"{where}." if where else ""
             choices = f"known: {', '.join(known)}" if known else "it takes no options"
             missing = (
                 f"the {where} {component!r} has no option {key}" if component else f"there is no option {prefix}{key}"
@@ -316,35 +320,50 @@ def _without_none(tree: Tree) -> Tree:
     }
 
 
+def _is_list(kind: Any) -> bool:
+    """Return whether a type is that of a list of any length, which texts and tables are not."""
+    return get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter()
 
     def strict_bool(value: Any, _: Any) -> bool:
         if not isinstance(value, bool):
-            raise ValueError(f"must be true or false, not {reprlib.repr(value)}")
+            raise ValueError(f"must be true or false, not {shown(value)}")
         return value
 
     def strict_int(value: Any, _: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be a whole number, not {reprlib.repr(value)}")
+            raise ValueError(f"must be a whole number, not {shown(value)}")
         if abs(value) > GREATEST_INT:
-            raise ValueError(f"must be a whole number of at most 20 digits, not {reprlib.repr(value)}")
+            raise ValueError(f"must be a whole number of at most 20 digits, not {shown(value)}")
         return value
 
     def strict_float(value: Any, _: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be a number, not {reprlib.repr(value)}")
+            raise ValueError(f"must be a number, not {shown(value)}")
         if not abs(value) <= GREATEST_FLOAT:  # NaN too
-            raise ValueError(f"must be a finite number up to {GREATEST_FLOAT:g}, not {reprlib.repr(value)}")
+            raise ValueError(f"must be a finite number up to {GREATEST_FLOAT:g}, not {shown(value)}")
         return float(value)
 
     def text(value: Any, _: Any) -> str:
-        if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
-            value = ",".join(map(str, value))  # a pixel, such as [320, 180]
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"must be a text, not {reprlib.repr(value)}")
+            raise ValueError(f"must be a text, not {shown(value)}")
         return str(value)
 
+    def strict_list(kind: Any, converter: cattrs.Converter) -> Any:
+        entries: Any = list[get_args(kind)[0]]  # type: ignore[misc]
+        structure = list_structure_factory(entries, converter)
+
+        def listed(value: Any, kind: Any) -> Any:
+            if not isinstance(value, list | tuple):
+                raise TypeError(f"must be a list, not {shown(value)}")
+            return tuple(structure(value, kind))
+
+        return listed
+
+    converter.register_structure_hook_factory(_is_list, strict_list)
     for kind, hook in ((bool, strict_bool), (int, strict_int), (float, strict_float), (str, text)):
         converter.register_structure_hook(kind, hook)
     return converter

@@ -1,5 +1,6 @@
 """A configuration says what is wrong with it, and survives being written."""
 
+import math
 import tomllib
 
 import attrs
@@ -18,7 +19,7 @@ from ex4d_core.options import option
         ({"vdeo": {}}, "there is no option vdeo; did you mean 'video'?"),
         ({"video": {"strid": 2}}, "there is no option video.strid; did you mean 'stride'?"),
         ({"video": {"stride": "two"}}, "video.stride: must be a whole number, not 'two'"),
-        ({"video": {"stride": 0}}, "must be >= 1, not 0"),
+        ({"video": {"stride": 0}}, "video.stride must be at least 1, not 0"),
         ({"video": {"fit": "squash"}}, "video.fit: must be one of crop, pad, stretch"),
         ({"video": {"fps": True}}, "video.fps: must be a number, not True"),
         ({"video": 3}, "video must be a table of options, not 3"),
@@ -27,6 +28,15 @@ from ex4d_core.options import option
         ({"seed": -1}, "seed must be from 0 to 2**64 - 1, not -1"),
         ({"seed": 2**64}, "seed must be from 0 to 2**64 - 1, not 18446744073709551616"),
         ({"lens": {"fov": 50, "focal_px": 3}}, "fov and focal_px say the same thing twice"),
+        ({"prompt": [1]}, "prompt: must be a text, not [1]"),
+        ({"cam": [[1]]}, "cam[0]: must be a text, not [1]"),
+        ({"cam": {"a": 1}}, "cam: must be a list"),
+        ({"clips": {"a": 1}}, "clips: must be a list"),
+        ({"seed": 16**6000}, "seed: must be a whole number of at most 20 digits, not 0x1000"),
+        ({"lens": {"fov": math.inf}}, "lens.fov: must be a finite number"),
+        ({"x" * 10**6: 1}, "there is no option xxx"),
+        ({"prompt": ["x" * 10**6] * 100}, "prompt: must be a text, not ['xxx"),
+        ({"cam": [[1]] * 1000}, "cam[3]: must be a text, not [1]; ..."),
         ({"compat": "ex5d"}, "there is no preset 'ex5d'; did you mean 'ex4d'?"),
     ],
 )
@@ -34,6 +44,19 @@ def test_a_wrong_entry_is_named(tree, says):
     with pytest.raises(InvalidConfig) as error:
         make_config(tree)
     assert says in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_pixel_may_be_a_list_where_an_option_is_one():
+    @attrs.frozen
+    class Options:
+        look_at: str = option("auto", help="what", pixel=True)
+        path: str = option("", help="file")
+
+    assert make_options(Options, {"look_at": [320, 18.5]}, "depth").look_at == "320,18.5"
+    for wrong in ({"look_at": [1, 2, 3]}, {"look_at": ["a", "b"]}, {"path": [1, 2]}):
+        with pytest.raises(InvalidConfig, match=r"depth\.(look_at|path): must be a text, not \["):
+            make_options(Options, wrong, "depth")
 
 
 def test_a_configuration_survives_writing():

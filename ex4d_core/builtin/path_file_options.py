@@ -40,7 +40,10 @@ class PathFileOptions:
     lens: Literal["file", "clip"] = option("file", help="Which lens to look through, where the file has one.")
     resample: bool = option(False, help="Spread its poses over the clip where there are more or fewer of them.")
     look_at: str = option(
-        "auto", help="What the subject is, for lengths that count in its distance; as for moves.", validator=_look_at
+        "auto",
+        pixel=True,
+        help="What the subject is, for lengths that count in its distance; as for moves.",
+        validator=_look_at,
     )
 
     def fingerprint(self) -> str:

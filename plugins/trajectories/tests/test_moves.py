@@ -184,7 +184,8 @@ def test_a_sweep_needs_no_scene_as_a_function():
         (lambda: o.OrbitOptions(yaw=361), "yaw must be between -360 and 360 degrees, not 361"),
         (lambda: o.OrbitOptions(pitch=90), "pitch must be between -89 and 89 degrees, not 90"),
         (lambda: o.ZoomInOptions(by=1), "by must be more than 0 and less than 1, not 1"),
-        (lambda: o.ZoomOutOptions(by=-1), "by must be between 0 and 10, not -1"),
+        (lambda: o.ZoomOutOptions(by=-1), "by must be between 0 and 10 distances to the subject, not -1"),
+        (lambda: o.KeyframesOptions(yaw=(0, math.inf)), "yaw must be between -36000 and 36000 degrees, not inf"),
         (
             lambda: o.LoopOptions(look_at="sky"),
             "look_at must be auto, nearest, a pixel such as 320,180, or a distance above 0 such as 2.5, not 'sky'",

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 import attrs
 
+from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.geometry.look_at import check_look_at
 from ex4d_core.options import option
 
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
-
-def between(low: float, high: float, unit: str = "", *, open_ends: bool = False) -> Check:
-    """Return a validator that refuses numbers outside of low..high, NaN too."""
-    words = f"{'more than' if open_ends else 'between'} {low:g} and {'less than ' if open_ends else ''}{high:g} {unit}"
-
-    def check(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-        if not (low < value < high if open_ends else low <= value <= high):
-            raise InvalidConfig(f"{attribute.name} must be {words.rstrip()}, not {value:g}")
-
-    return check
+DISTANCES = "distances to the subject"
 
 
 def one_of(*words: str) -> Check:
@@ -31,29 +22,29 @@ def one_of(*words: str) -> Check:
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
         if value not in words:
-            raise InvalidConfig(f"{attribute.name} must be {' or '.join(words)}, not {value!r}")
+            raise InvalidConfig(f"{attribute.name} must be {' or '.join(words)}, not {shown(value)}")
 
     return check
 
 
 def degrees(default: float, low: float, high: float, *, help: str) -> Any:
     """Declare an option that is an angle in low..high degrees."""
-    return option(default, help=help, unit="degrees", validator=between(low, high, "degrees"))
+    return option(default, help=help, unit="degrees", at_least=low, at_most=high)
 
 
 def amount(default: float, low: float = -10, high: float = 10, *, help: str) -> Any:
     """Declare an option that counts in distances to the subject."""
-    return option(default, help=help, unit="distances to the subject", validator=between(low, high))
+    return option(default, help=help, unit=DISTANCES, at_least=low, at_most=high)
 
 
-def moments(help: str, unit: str = "degrees") -> Any:
-    """Declare an option with a number for each keyframe."""
-    return option((), help=help, unit=unit, validator=_finite)
+def angles(help: str) -> Any:
+    """Declare an option with an angle for each keyframe."""
+    return option((), help=help, unit="degrees", at_least=-36000, at_most=36000)
 
 
-def _finite(instance: object, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
-    if wrong := [number for number in value if not math.isfinite(number)]:
-        raise InvalidConfig(f"{attribute.name} must hold numbers that are finite, not {wrong[0]:g}")
+def amounts(help: str) -> Any:
+    """Declare an option with a number of distances to the subject for each keyframe."""
+    return option((), help=help, unit=DISTANCES, at_least=-1000, at_most=1000)
 
 
 def _look_at(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -66,6 +57,7 @@ class MoveOptions:
 
     look_at: str = option(
         "auto",
+        pixel=True,
         help="What to turn around: 'auto', the middle of the foreground; a pixel of the clip such as '320,180'; a "
         "distance ahead such as 2.5; or 'nearest', EX-4D's rule, 0.15 behind the nearest point of frame 0.",
         validator=_look_at,
@@ -110,7 +102,7 @@ class OrbitOptions(MoveOptions):
 class SpiralOptions(MoveOptions):
     """Options of `spiral`."""
 
-    turns: float = option(1.0, help="How often to go around, clockwise.", validator=between(-10, 10))
+    turns: float = option(1.0, help="How often to go around, clockwise.", at_least=-10, at_most=10)
     radius: float = amount(0.2, 0, 2, help="How far outwards it ends.")
     by: float = amount(0.0, -10, 0.9, help="How far towards the subject it goes meanwhile; negative is back.")
 
@@ -119,7 +111,7 @@ class SpiralOptions(MoveOptions):
 class ZoomInOptions(MoveOptions):
     """Options of `zoom_in`."""
 
-    by: float = option(0.5, help="Share of the distance to the subject to go.", validator=between(0, 1, open_ends=True))
+    by: float = option(0.5, help="Share of the distance to the subject to go.", above=0, below=1)
 
 
 @attrs.frozen
@@ -189,11 +181,11 @@ class StaticOptions(MoveOptions):
 class HandheldOptions(MoveOptions):
     """Options of `handheld`."""
 
-    seed: int = option(0, help="Another number shakes in another way.", validator=attrs.validators.ge(0))
+    seed: int = option(0, help="Another number shakes in another way.", at_least=0)
     amount: float = option(
-        1.0, help="How much; 1 is about half a degree and 1 % of the distance.", validator=between(0, 10)
+        1.0, help="How much; 1 is about half a degree and 1 % of the distance.", at_least=0, at_most=10
     )
-    swings: float = option(6.0, help="How often over the whole move.", validator=between(0, 100))
+    swings: float = option(6.0, help="How often over the whole move.", at_least=0, at_most=100)
 
 
 @attrs.frozen
@@ -203,14 +195,14 @@ class KeyframesOptions(MoveOptions):
     at: tuple[float, ...] = option(
         (), help="Share of the move at which each is reached, rising from 0 to 1; evenly spread if left out."
     )
-    yaw: tuple[float, ...] = moments("Around the subject; positive is to the right.")
-    pitch: tuple[float, ...] = moments("Up around the subject.")
-    zoom_in: tuple[float, ...] = moments("Towards the subject; negative is back.", "distances to the subject")
-    truck: tuple[float, ...] = moments("To the right.", "distances to the subject")
-    pedestal: tuple[float, ...] = moments("Up.", "distances to the subject")
-    pan: tuple[float, ...] = moments("To the right on the spot.")
-    tilt: tuple[float, ...] = moments("Up on the spot.")
-    roll: tuple[float, ...] = moments("Clockwise.")
+    yaw: tuple[float, ...] = angles("Around the subject; positive is to the right.")
+    pitch: tuple[float, ...] = angles("Up around the subject.")
+    zoom_in: tuple[float, ...] = amounts("Towards the subject; negative is back.")
+    truck: tuple[float, ...] = amounts("To the right.")
+    pedestal: tuple[float, ...] = amounts("Up.")
+    pan: tuple[float, ...] = angles("To the right on the spot.")
+    tilt: tuple[float, ...] = angles("Up on the spot.")
+    roll: tuple[float, ...] = angles("Clockwise.")
 
     def __attrs_post_init__(self) -> None:
         own = [field.name for field in attrs.fields(KeyframesOptions) if field.name not in ("look_at", "pace")]
@@ -226,7 +218,7 @@ class KeyframesOptions(MoveOptions):
 
 def first_frame(help: str) -> Any:
     """Declare an option that is a frame of the clip."""
-    return option(None, help=help, validator=attrs.validators.optional(attrs.validators.ge(0)))
+    return option(None, help=help, at_least=0)
 
 
 @attrs.frozen
@@ -240,7 +232,7 @@ class FreezeOptions:
 class SlowOptions:
     """Options of `slow`."""
 
-    by: float = option(2.0, help="How many times slower; below 1 is faster.", validator=between(0.01, 100))
+    by: float = option(2.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100)
     frame: int | None = first_frame("Where to begin, counted from 0; at the frame that is reached if left out.")
 
 
@@ -248,7 +240,7 @@ class SlowOptions:
 class ReverseOptions:
     """Options of `reverse`."""
 
-    by: float = option(1.0, help="How many times slower; below 1 is faster.", validator=between(0.01, 100))
+    by: float = option(1.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100)
     frame: int | None = first_frame(
         "Where to begin, counted from 0; if left out the last frame where it comes first, else the one that is reached."
     )
