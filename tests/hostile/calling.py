@@ -100,7 +100,8 @@ class Worker:
             for pipe in (self._ask, self._answer):
                 with suppress(BrokenPipeError):
                     pipe.close()
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # what it started, too
             self._process.wait()
             self._process = None
 
@@ -116,30 +117,30 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         os.close(asked)
         os.close(answers)
         self._ask, self._answer = os.fdopen(self_ask, "wb"), os.fdopen(self_answer, "rb")
 
 
-def start(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any
-) -> subprocess.Popen[bytes]:
-    """Start `ex4d` in a process, and a group of processes, of its own."""
-    streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {"stdin": subprocess.DEVNULL} | more
-    return subprocess.Popen(
-        [*obeying_permissions(), sys.executable, "-P", "-m", "typer_cli", *arguments],
+def run_alone(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *, seconds: float, redirection: str = ""
+) -> Ended:
+    """Run `ex4d` in a process of its own, for at most so many seconds."""
+    started = time.monotonic()
+    command = [*obeying_permissions(), sys.executable, "-P", "-m", "typer_cli", *arguments]
+    if redirection:
+        command = ["bash", "-c", f'set -o pipefail; "$@" {redirection}', "bash", *command]
+    with subprocess.Popen(
+        command,
         cwd=folder,
         env=dict(environment),
         start_new_session=True,
-        **streams,
-    )
-
-
-def run_alone(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *, seconds: float) -> Ended:
-    """Run `ex4d` in a process of its own, for at most so many seconds."""
-    started = time.monotonic()
-    with start(arguments, folder, environment) as process:
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         try:
             out, err = process.communicate(timeout=seconds)
             code: int | None = process.returncode

@@ -10,7 +10,7 @@ from .inputs import State
 from .rows import Ended, Fault, Row
 
 MOST_LINES, MOST_LETTERS = 12, 2500
-"""Of an error: a sentence, and where it stands in what was typed. Names of files may be 255 letters, written out."""
+"""Of an error: a sentence, and where it stands in what was typed, which may be repeated."""
 
 MOST_MEMORY = 3 * 2**29
 """Bytes that an input of kilobytes may take."""
@@ -44,7 +44,7 @@ def judge(row: Row, ended: Ended) -> Iterator[Fault]:
     if ended.code not in row.codes:
         kind = "accepted" if ended.code == 0 else "exit code"
         yield fault(kind, f"{ended.code}, not {' or '.join(map(str, row.codes))}: {_short(ended)}")
-    elif ended.code == 2:
+    elif ended.code == 2 and "2>" not in row.redirection:
         yield from (fault(*wrong) for wrong in _in_sentence(row, ended))
     if ended.grown > MOST_MEMORY:
         yield fault("memory", f"{ended.grown / 2**30:.1f} GiB")
@@ -61,7 +61,8 @@ def _in_sentence(row: Row, ended: Ended) -> Iterator[tuple[str, str]]:
         yield "sentences", f"{len(starts)} of them: {_short(ended)}"
         return
     sentence = ended.err[starts[0] :]
-    if sentence.count("\n") > MOST_LINES or len(sentence) > MOST_LETTERS:
+    typed = 4 * max(map(len, row.arguments))  # each letter may be written out, as in \x1b
+    if sentence.count("\n") > MOST_LINES or len(sentence) > MOST_LETTERS + typed:
         yield "length", f"{len(sentence)} letters in {sentence.count(chr(10))} lines: {sentence[:200]!a}"
     if row.says and _SPACES.sub("", row.says) not in _SPACES.sub("", sentence):
         yield "unnamed", f"{row.says!r} is not in {sentence[:400]!a}"

@@ -41,6 +41,12 @@ class Row:
 
     own_process: bool = False
 
+    redirection: str = ""
+    """What bash does with the streams of a row with a process of its own."""
+
+    needs: str = ""
+    """What the row goes on from: a finished `run`, `trained` or `prepared`, which is made once, in the inputs."""
+
     prepare: Prepare | None = None
 
     zip: str = ""
@@ -51,6 +57,12 @@ class Row:
 
     interrupt: float = 0.0
     """Seconds after which Ctrl-C comes, for commands that otherwise wait; 0 never."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it starts processes or encodes videos, which takes seconds."""
+        prepares = self.name.startswith(("data prepare", "train/--num-gpus")) and 0 in self.codes
+        return self.own_process or prepares or self.needs == "prepared" or "weights/wan" in self.name
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
@@ -87,19 +88,15 @@ def _twice(rows: Iterable[Row]) -> list[str]:
 
 
 def sample(rows: Iterable[Row], count: int) -> list[Row]:
-    """Return rows of every kind, the same each time: those of each command and kind in turn."""
+    """Return quick rows of every kind, the same each time: those of each command and kind in turn."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault("/".join(row.name.split("/")[:2]), []).append(row)
-    ordered = [
-        sorted(group, key=lambda row: zlib.crc32(row.name.encode("utf-8", "replace"))) for group in groups.values()
-    ]
-    chosen: list[Row] = []
-    for turn in range(max(map(len, ordered))):
-        chosen += [group[turn] for group in ordered if turn < len(group)]
-        if len(chosen) >= count:
-            break
-    return chosen[:count]
+        if not row.is_slow:
+            groups.setdefault("/".join(row.name.split("/")[:2]), []).append(row)
+    for group in groups.values():
+        group.sort(key=lambda row: zlib.crc32(row.name.encode("utf-8", "replace")))
+    turns = (row for turn in itertools.zip_longest(*groups.values()) for row in turn if row is not None)
+    return list(itertools.islice(turns, count))
 
 
 @attrs.frozen(eq=False)
@@ -119,19 +116,22 @@ class Bench:
         return self.folder / "home"
 
     def begin(self) -> None:
-        """Make what rows go on from: a run, a training and its data, and the plugin that fetches."""
+        """Install the plugin that fetches, and remember what is there."""
         install_plugin(self.home / "plugins")
-        made = {
-            "run": (*calling("run")[:-2], "-o", "runs"),
-            "trained": (*TRAIN[:-1], "trained"),
-            "prepared": (*PREPARE, "-o", "prepared", "--data-path", "{IN}/texts/captions/good"),
-        }
-        for name, arguments in made.items():
+        self.before.update(state_of(self.inputs))
+
+    def _make(self, name: str) -> None:
+        """Make what rows go on from, once."""
+        arguments, made = {
+            "run": ((*calling("run")[:-2], "-o", "runs"), "runs/good"),
+            "trained": ((*TRAIN[:-1], "trained"), "trained"),
+            "prepared": ((*PREPARE, "-o", "prepared", "--data-path", "{IN}/texts/captions/good"), "prepared"),
+        }[name]
+        if not (self.inputs / name).exists():
             ended = self.worker.run(self._filled(arguments), self.folder, seconds=120)
             assert ended.code == 0, (name, ended)
-        for source, target in (("runs/good", "run"), ("trained", "trained"), ("prepared", "prepared")):
-            shutil.move(self.folder / source, self.inputs / target)
-        self.before.update(state_of(self.inputs, self.home / "plugins"))
+            shutil.move(self.folder / made, self.inputs / name)
+            self.before.update(state_of(self.inputs))
 
     def try_row(self, row: Row) -> list[Fault]:
         """Run a row's command in a new folder and return what is wrong."""
@@ -140,6 +140,8 @@ class Bench:
         work.mkdir(parents=True)
         try:
             _plant_neighbors(place)
+            if row.needs:
+                self._make(row.needs)
             if row.prepare is not None:
                 row.prepare(self.inputs, work)
             before, hits = state_of(place), self.hub.hits
@@ -155,16 +157,16 @@ class Bench:
             (self.home / "tmp").mkdir()
 
     def _run(self, row: Row, work: Path) -> Ended:
-        arguments = self._filled(row.arguments)
+        arguments, seconds = self._filled(row.arguments), PATIENCE * (3 if row.is_slow else 1)
         if row.own_process:
             environment = environment_of(self.home, self.hub.url, **row.environment)
-            return run_alone(arguments, work, environment, seconds=PATIENCE)
-        return self.worker.run(arguments, work, seconds=PATIENCE, interrupt=row.interrupt)
+            return run_alone(arguments, work, environment, seconds=seconds, redirection=row.redirection)
+        return self.worker.run(arguments, work, seconds=seconds, interrupt=row.interrupt)
 
     def _judge_places(self, row: Row, before: State, place: Path, hits: int) -> Iterator[Fault]:
         if self.hub.hits != hits and not row.may_ask:
             yield Fault(row=row, kind="asks the hub", detail=f"{self.hub.hits - hits} times")
-        now = state_of(self.inputs, self.home / "plugins")
+        now = state_of(self.inputs)
         yield from judge_files(row, self.before, now, allowed=())
         self.before.clear()
         self.before.update(now)

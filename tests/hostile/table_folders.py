@@ -30,15 +30,21 @@ def run_rows() -> Iterator[Row]:
         looked = ("view", "out", "--port", "0")
         codes = (0, 2, 130)
         yield Row(
-            name=f"view/run/{name}", arguments=looked, area="viewer", codes=codes, prepare=prepare, interrupt=WAIT
+            name=f"view/run/{name}",
+            arguments=looked,
+            area="viewer",
+            codes=codes,
+            needs="run",
+            prepare=prepare,
+            interrupt=WAIT,
         )
         fine = (0,) if name in ("damaged",) else (0, 2)
         again = ("recon", GOOD, *DEPTH, "--cam", "30", *OUT)
-        yield Row(name=f"recon/again/{name}", arguments=again, area="runs", codes=fine, prepare=prepare)
+        yield Row(name=f"recon/again/{name}", arguments=again, area="runs", codes=fine, needs="run", prepare=prepare)
     for name, edit in {**FACTS, **KEPT}.items():
         again = calling("depth", GOOD)
         prepare = _copied_below("run", edit)
-        yield Row(name=f"depth/again/{name}", arguments=again, area="runs", codes=(0, 2), prepare=prepare)
+        yield Row(name=f"depth/again/{name}", arguments=again, area="runs", codes=(0, 2), needs="run", prepare=prepare)
 
 
 def _copied_below(source: str, edit: Edit) -> Prepare:
@@ -70,6 +76,7 @@ def view_rows() -> Iterator[Row]:
                 name=f"view/{option}/{value!r}",
                 arguments=("view", "out", *port, f"{option}={value}"),
                 area="viewer",
+                needs="run",
                 prepare=prepare,
                 interrupt=2 * WAIT,
             )
@@ -121,14 +128,18 @@ def training_rows(shards: list[str]) -> Iterator[Row]:
         path = f"{{IN}}/weights/places/{place}"
         yield Row(name=f"train/data/{place}", arguments=trained(path), area="training", says=last(path))
     longer = (*TRAIN, "--steps", "3")
-    for name, edit in STATES.items():
-        prepare = _copied("trained", _of_state(edit))
-        yield Row(name=f"train/state/{name}", arguments=longer, area="training", codes=(2,), prepare=prepare)
-    for name, edit in TEXTS.items():
-        prepare = _copied("trained", _of("metrics.jsonl", edit))
-        yield Row(name=f"train/metrics/{name}", arguments=longer, area="training", codes=(0, 2), prepare=prepare)
-        prepare = _copied("trained", _of("config.toml", edit))
-        yield Row(name=f"train/config again/{name}", arguments=longer, area="training", codes=(0, 2), prepare=prepare)
+    # Beside modules that nobody may import.
+    several = (*TRAIN, "--num-gpus", "2")
+    yield Row(name="train/--num-gpus/two", arguments=several, area="training", codes=(0, 2))
+    for kind, edits, file, codes in (
+        ("state", STATES, "checkpoints/step-00000002/state.json", (2,)),
+        ("metrics", TEXTS, "metrics.jsonl", (0, 2)),
+        ("config again", TEXTS, "config.toml", (0, 2)),
+    ):
+        for name, edit in edits.items():
+            prepare = _copied("trained", _of(file, edit))
+            row = f"train/{kind}/{name}"
+            yield Row(name=row, arguments=longer, area="training", codes=codes, needs="trained", prepare=prepare)
     for name in ("good", "latin", "nul", "escape", "long", "fifo", "loop", "zero", "folder", "unreadable", "huge"):
         codes = (0,) if name in ("good", "escape") else (0, 2)
         arguments = (*PREPARE, "--data-path", f"{{IN}}/texts/captions/{name}")
@@ -143,9 +154,8 @@ def training_rows(shards: list[str]) -> Iterator[Row]:
     for name, edit in TEXTS.items():
         prepare = _copied("prepared", _of("manifest.json", edit))
         arguments = (*PREPARE, "--data-path", "{IN}/texts/captions/good")
-        yield Row(
-            name=f"data prepare/again/{name}", arguments=arguments, area="training", codes=(0, 2), prepare=prepare
-        )
+        row = f"data prepare/again/{name}"
+        yield Row(name=row, arguments=arguments, area="training", codes=(0, 2), needs="prepared", prepare=prepare)
 
 
 _TABLES = (
@@ -156,10 +166,6 @@ _TABLES = (
 
 def _of(name: str, edit: Edit) -> Edit:
     return lambda folder: edit(folder / name)
-
-
-def _of_state(edit: Edit) -> Edit:
-    return lambda folder: edit(next((folder / "checkpoints").glob("step-*")) / "state.json")
 
 
 def hub_rows() -> Iterator[Row]:
@@ -263,7 +269,7 @@ def stream_rows() -> Iterator[Row]:
                 arguments=arguments,
                 area="edge",
                 codes=codes,
-                environment={"REDIRECTION": redirection},
+                redirection=redirection,
                 own_process=True,
                 may_ask=True,
             )

@@ -12,7 +12,7 @@ from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS
 from .camera_inputs import DIGITS
 from .places import LONG
 from .rows import Area, Row
-from .table_files import DEPTH, GOOD, OUT, PREPARE, TRAIN, calling, generating, settings
+from .table_files import DEPTH, GOOD, OUT, PREPARE, TRAIN, calling, generating, setting, settings
 
 INTEGERS = ("-1", "0", "1e3", "x", "", "nan", "inf", "0x10", str(10**23), DIGITS)
 FLOATS = ("-1", "0", "1e300", "1e-300", "x", "", "nan", "inf", "-inf", DIGITS)
@@ -39,7 +39,9 @@ def flag_rows() -> Iterator[Row]:
             area: Area = "cameras" if flag.name in PATH_FLAGS else "edge"
             codes = (2,) if refused else (0, 2)
             name = f"{command}/{flag.name}/{_short(value)}"
-            yield Row(name=name, arguments=(*base, f"{flag.name}={value}"), area=area, codes=codes)
+            yield Row(
+                name=name, arguments=(*base, f"{flag.name}={value}"), area=area, codes=codes, several="\n" in value
+            )
 
 
 def _short(value: str) -> str:
@@ -59,8 +61,8 @@ CAMS = {
     "yaw-tables": ("orbit:yaw=" + "{a=" * 900 + "1" + "}" * 900, (2,)),
     "pitch": ("orbit:pitch=90", (2,)),
     "move-long": ("x" * 10_000, (2,)),
-    "many": (" then ".join(["30"] * 3000), (0, 2)),
-    "many-with": (" with ".join(["static"] * 1000), (0, 2)),
+    "many": (" then ".join(["30"] * 300), (0, 2)),
+    "many-with": (" with ".join(["static"] * 300), (0, 2)),
     "brackets": ("(" * 5000, (2,)),
     "escape": ("\x1b[31m", (2,)),
     "markup": ("[/x]", (2,)),
@@ -157,6 +159,7 @@ def _odd_values() -> Iterator[tuple[str, tuple[str, ...], Area]]:
     yield "data download/name", ("data", "download", "\x1b[31m", "--parts", "0", *OUT, "--yes"), "training"
     prepare = (*PREPARE, "--data-path", "{IN}/texts/captions/good", "--workers", "0")
     yield "data prepare/--workers/0", prepare, "training"
+    yield "train/--num-gpus/huge", (*TRAIN, "--num-gpus", str(10**23)), "training"
     for command in ("run", "train", "fetch", "doctor"):
         yield f"{command}/unknown", (command, "--absent", "[/x]\x1b[31m"), "edge"
     for command in ("run", "recon", "generate", "view"):
@@ -190,26 +193,32 @@ def component_rows() -> Iterator[Row]:
     yield from _fields("data prepare", prepare, "data", DataOptions, "training")
 
 
-ENDLESS = ("steps", "accumulate", "validate_every", "num_frames", "overlap", "masks_per_clip", "shard_videos", "ahead")
-"""Options of which a huge number is long work that somebody asked for."""
+COSTLY = {
+    "num_gpus": ("0x10",),
+    "compile": ("true",),
+    **dict.fromkeys(("steps", "accumulate", "validate_every"), (str(10**23), "0x10", "1e300")),
+    **dict.fromkeys(("num_frames", "overlap", "ahead", "validation_steps", "masks_per_clip"), (str(10**23),)),
+}
+"""Values that ask for long work, which is then done."""
 
 
 def _fields(command: str, base: tuple[str, ...], section: str, options: Any, area: Area) -> Iterator[Row]:
+    few = command == "data prepare"  # each that is accepted takes seconds
     for field in attrs.fields(options):
         kinds = str(field.type)
         numbers = next((values for kind, values in (("int", INTEGERS), ("float", FLOATS)) if kind in kinds), None)
         if get_args(field.type) and numbers is None and "Literal" not in kinds:
             continue
         for value in numbers or ("\x1b[31m[/x]", "[1]", "3.5", "true"):
-            if field.name in ENDLESS and value in (str(10**23), DIGITS, "1e300"):
+            if value in COSTLY.get(field.name, ()) or (few and value not in (*FEW, DIGITS)):
                 continue
-            refused = (
-                numbers is not None and value in (*NOT_INTEGERS, *NOT_FLOATS) and value not in ("-1", "1e3", "0x10")
-            )
-            codes = (2,) if refused and value in ("nan", "x") else (0, 2)
+            codes = (2,) if numbers is not None and value in ("nan", "x") else (0, 2)
             name = f"{command}/{section}.{field.name}/{_short(value)}"
-            given = (*base, f"--set={section}.{field.name}={value}")
+            given = (*base, *setting(f"{section}.{field.name}={value}"))
             yield Row(name=name, arguments=given, area=area, codes=codes)
+
+
+FEW = ("nan", "inf", "-1", "[1]")
 
 
 PLUGIN_NAMES = (
