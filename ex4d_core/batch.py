@@ -95,10 +95,8 @@ def run_folders(clips: Sequence[Path], parent: Path, *, tell: Callable[[str], No
 def _folder_names(clip: Path) -> Iterator[str]:
     """Yield names for a clip's run folder, best first."""
     above, name = os.path.split(real_path(clip))
-    if os.path.isdir(clip):
-        stem = name if clip.name in ("", "..") else clip.name
-    else:
-        stem = clip.stem
+    is_named = clip.name not in ("", "..")  # else by where it leads
+    stem = (clip.name if is_named else name) if os.path.isdir(clip) else clip.stem
     longer = f"{os.path.basename(above)}-{stem}"
     return map(safe_name, itertools.chain([stem, longer], numbered(stem, first=2)))
 

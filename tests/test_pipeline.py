@@ -314,9 +314,9 @@ def test_intrinsics_come_from_json_or_a_matrix(small_clip, settings, tmp_path):
 
 def test_intrinsics_that_are_none_are_one_sentence(small_clip, settings, tmp_path):
     (tmp_path / "k.json").write_text('{"fx": 80}')
-    with pytest.raises(InvalidInput, match=r"k\.json holds no intrinsics"):
+    with pytest.raises(InvalidInput, match=r"k\.json has no usable intrinsics"):
         _ = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / "k.json")}).shot(small_clip.video).scene
-    with pytest.raises(InputNotFound, match="there is no intrinsics file"):
+    with pytest.raises(InputNotFound, match=r"the intrinsics file none\.json does not exist"):
         _ = ex4d.Session(**settings, lens={"intrinsics": "none.json"}).shot(small_clip.video).scene
 
 
