@@ -14,6 +14,7 @@ import attrs
 
 from ex4d_core.clips import clip_hash
 from ex4d_core.depth_export import DepthFormat
+from ex4d_core.ending import interrupt_behind
 from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.masking.options import MaskOptions
 from ex4d_core.masking.sheet import write_masks
@@ -191,6 +192,8 @@ def _run_one(session: Session, outcome: Outcome, write: Callable[[Shot], Exporte
         return _failed(outcome, str(error))
     # A plugin may fail in ways that nobody foresaw; the other clips still run.
     except Exception as error:
+        if stop := interrupt_behind(error):  # a library has made another error of Ctrl-C
+            raise stop from error
         return _failed(outcome, unexpected(error))
     return attrs.evolve(outcome, files=exported.files, records=exported.records)
 

@@ -13,7 +13,7 @@ import torch
 from ex4d_core.cam import FILE, CamError, Said, UnknownMove, parse_path, shares_of
 from ex4d_core.compat import preset
 from ex4d_core.config import ComponentConfig, RunConfig, Tree, make_config, make_options, merge, refuse_unknown
-from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, describe
+from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
 from ex4d_core.hub import cached
 from ex4d_core.pipeline import Shot, Take
 from ex4d_core.plugins import Offer
@@ -206,9 +206,7 @@ class Session:
             except Ex4dError:
                 raise
             except Exception as error:
-                raise PluginFailed(
-                    f"--cam {cam}: unexpected {describe(error)}; set EX4D_TRACE=1 to see where"
-                ) from error
+                raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
 
     def depth_estimator(self) -> DepthEstimator:
         """Return the depth estimator, loaded."""

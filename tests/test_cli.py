@@ -250,7 +250,8 @@ def test_a_path_that_a_plugin_cannot_make_is_said_before_anything_is_made(ex4d, 
     monkeypatch.setattr(PathFile, "__init__", lambda *_, **__: {}["horse"])
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "path.npz")
     assert code == 2
-    assert err == "error: --cam path.npz: unexpected KeyError: 'horse'; set EX4D_TRACE=1 to see where\n"
+    assert err.startswith("error: --cam path.npz: unexpected KeyError: 'horse'")
+    assert err.count("\n") == 1
 
 
 def test_names_with_brackets_are_shown_as_they_are(ex4d, small_clip, tmp_path):

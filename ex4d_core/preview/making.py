@@ -133,6 +133,7 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
         Ex4dError: the clip, an option or an output cannot be used.
     """
     shot = _SmallShot(session, Path(clip), folder, frames, side)
+    shot.claim()
     subject = subject_distance(shot.scene.depth)
     drawn: dict[str, DrawnPath] = {}
     guidance: dict[str, Guidance] = {}
