@@ -150,7 +150,7 @@ def test_recammasters_axes_are_unreals(tmp_path):
     up = load(tmp_path / "cameras.json", Reading(camera="arc_left"))
     assert np.linalg.inv(right.world_to_camera)[1][:3, 3] == pytest.approx([2, 0, 0])
     assert np.linalg.inv(up.world_to_camera)[1][:3, 3] == pytest.approx([0, -1, 0])
-    with pytest.raises(InvalidInput, match=r"^\S+ has several cameras; say which, as in cameras\.json:camera=1"):
+    with pytest.raises(InvalidInput, match=r"^\S+: it has several cameras; say which, as in cameras\.json:camera=1"):
         load(tmp_path / "cameras.json")
 
 
@@ -188,7 +188,7 @@ def test_a_colmap_model_with_points_and_other_cameras(tmp_path):
     assert file.intrinsics == (Intrinsics.from_focal(50, width=64, height=48),)
     assert "SIMPLE_RADIAL" in file.doubts[0]
     (tmp_path / "cameras.txt").write_text("3 FISHEYE 64 48 50 32 24 0.01\n")
-    with pytest.raises(InvalidInput, match=r"^\S*cameras\.txt has a camera of model FISHEYE; it must be one of"):
+    with pytest.raises(InvalidInput, match=r"^\S+: cameras\.txt has a camera of model 'FISHEYE'; it must be one of"):
         load(tmp_path)
 
 
@@ -230,9 +230,9 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
         ("path.json", "{", "is not valid JSON"),
         ("path.json", '{"a": 1}', "is no camera path: it has neither world_to_camera"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', "needs matrices of"),
-        ("path.json", '{"frames": [{}]}', "holds no frames with a transform_matrix"),
+        ("path.json", '{"frames": [{}]}', "holds no list of frames with a transform_matrix"),
         ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),
-        ("path.json", TURNED_WIDE, "has a camera_angle_x of 50 radians, which no lens has; is it in degrees"),
+        ("path.json", TURNED_WIDE, "the camera_angle_x of 50 radians is not possible for a lens; is it in degrees"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', r"path\.json: a camera path needs"),
         (
             "path.json",
@@ -245,13 +245,17 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
             r"path\.json: there are 1 poses and 2 shares",
         ),
         ("path.json", f'{{"camera_to_world": [{EYE}], "clip_frames": []}}', "1 poses and 0 clip_frames"),
-        ("path.json", f'{{"camera_to_world": [{EYE}], "clip_frames": [-1]}}', "clip_frames must be from 0"),
+        (
+            "path.json",
+            f'{{"camera_to_world": [{EYE}], "clip_frames": [-1]}}',
+            "clip_frames must be between 0 and 2147483647, not -1",
+        ),
         ("path.json", f'{{"camera_to_world": [{EYE}], "axes": "nerf"}}', r"^\S*path\.json: the convention 'c2w-nerf'"),
         ("path.json", f'{{"camera_to_world": [{EYE}], "intrinsics": {{"fx": 8}}}}', "has intrinsics {'fx': 8}; each"),
         (
             "path.json",
             f'{{"fl_x": 1, "w": 0, "h": 9, "frames": [{{"transform_matrix": {EYE}}}]}}',
-            "no lens can be made",
+            "w must be between 1 and 1048576 pixels, not 0",
         ),
         ("path.csv", "a,b\n1,2\n", "has no column m00"),
         ("path.txt", "1 2\n3", "has 2 lines; it needs five"),
@@ -374,7 +378,7 @@ def test_converting_takes_nothing_away(tmp_path):
 
 @pytest.mark.parametrize("distance", [0.0, -1.0, float("nan")])
 def test_a_distance_is_more_than_0(distance):
-    with pytest.raises(InvalidInput, match="the distance to the subject must be more than 0, not"):
+    with pytest.raises(InvalidInput, match="the distance to the subject must be more than 0 and at most"):
         Reading(distance=distance)
 
 

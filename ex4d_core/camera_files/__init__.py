@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from ex4d_core.bounds import shown
 from ex4d_core.camera_files import colmap, ex4d_npz, matrices, recammaster, trajectorycrafter, transforms
-from ex4d_core.camera_files._value import CameraFile, Format, Reading, Says, check_rigid, read_json
+from ex4d_core.camera_files._value import WHAT, CameraFile, Format, Reading, Says, check_rigid, json_of, text_of
 from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.files import replacing
-from ex4d_core.reading import check_file, check_path
+from ex4d_core.reading import check_path
 from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import CameraPath
 
@@ -23,26 +24,58 @@ _ALL: frozenset[Says] = frozenset({"lens", "zoom", "time"})
 FORMATS = {
     kind.name: kind
     for kind in (
-        Format(name="ex4d", suffix=".npz", says=_ALL, read=ex4d_npz.read, write=ex4d_npz.write),
-        Format(name="json", suffix=".json", says=_ALL, read=matrices.read_matrices, write=matrices.write_matrices),
-        Format(name="csv", suffix=".csv", says=_ALL, read=matrices.read_csv, write=matrices.write_csv),
-        Format(name="nerfstudio", suffix=".json", says=_ALL, read=transforms.read, write=transforms.write_nerfstudio),
+        Format(
+            name="ex4d", suffix=".npz", says=_ALL, content=ex4d_npz.content, read=ex4d_npz.read, write=ex4d_npz.write
+        ),
+        Format(
+            name="json",
+            suffix=".json",
+            says=_ALL,
+            content=json_of,
+            read=matrices.read_matrices,
+            write=matrices.write_matrices,
+        ),
+        Format(name="csv", suffix=".csv", says=_ALL, content=text_of, read=matrices.read_csv, write=matrices.write_csv),
+        Format(
+            name="nerfstudio",
+            suffix=".json",
+            says=_ALL,
+            content=json_of,
+            read=transforms.read,
+            write=transforms.write_nerfstudio,
+        ),
         Format(
             name="blender",
             suffix=".json",
             says=frozenset({"lens", "time"}),
+            content=json_of,
             read=transforms.read,
             write=transforms.write_blender,
         ),
-        Format(name="colmap", suffix="", says=frozenset({"lens", "zoom"}), read=colmap.read, write=colmap.write),
+        Format(
+            name="colmap",
+            suffix="",
+            says=frozenset({"lens", "zoom"}),
+            content=colmap.content,
+            read=colmap.read,
+            write=colmap.write,
+        ),
         Format(
             name="trajectorycrafter",
             suffix=".txt",
             says=frozenset(),
+            content=text_of,
             read=trajectorycrafter.read,
             write=trajectorycrafter.write,
         ),
-        Format(name="recammaster", suffix=".json", says=frozenset(), read=recammaster.read, write=recammaster.write),
+        Format(
+            name="recammaster",
+            suffix=".json",
+            says=frozenset(),
+            content=json_of,
+            read=recammaster.read,
+            write=recammaster.write,
+        ),
     )
 }
 """By name."""
@@ -62,15 +95,14 @@ def load(path: Path, reading: Reading | None = None, *, format: str | None = Non
         InputNotFound: there is no such file.
         InvalidInput: it holds no camera path.
     """
-    if not stat.S_ISDIR(check_path(path, "camera file").st_mode):
-        check_file(path, "camera file")
-    try:
-        with file_errors(path, "camera file"):
-            return (_format(format) if format else detect(path)).read(path, reading or Reading())
-    except InvalidInput as error:
-        if path.name in str(error):
-            raise
-        raise InvalidInput(f"{path}: {error}") from error
+    check_path(path, WHAT)
+    kind, content = _opened(path, format)
+    with file_errors(path, WHAT):
+        try:
+            file = kind.read(content, attrs.evolve(reading or Reading(), file=path))
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {error}") from error
+    return attrs.evolve(file, doubts=tuple(f"{path} {doubt}" for doubt in file.doubts))
 
 
 def save(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:
@@ -134,17 +166,21 @@ def convert(
     return value
 
 
-def detect(path: Path) -> Format:
-    """Return the format of a file.
+def _opened(path: Path, format: str | None) -> tuple[Format, Any]:
+    """Return the format of a file, by its name and by what is in it where none is given, and its content."""
+    if format:
+        kind = _format(format)
+    elif path.is_dir() or path.name in ("images.txt", "cameras.txt"):
+        kind = FORMATS["colmap"]
+    elif path.suffix.lower() == ".json":
+        tree = json_of(path)
+        return _of_tree(tree, path), tree
+    else:
+        kind = _by_suffix(path)
+    return kind, kind.content(path)
 
-    Raises:
-        InvalidInput: it is none that is known.
-    """
-    if path.is_dir() or path.name in ("images.txt", "cameras.txt"):
-        return FORMATS["colmap"]
-    if path.suffix.lower() != ".json":
-        return _by_suffix(path)
-    tree = read_json(path)
+
+def _of_tree(tree: Any, path: Path) -> Format:
     if not isinstance(tree, dict) or {"world_to_camera", "camera_to_world"} & set(tree):
         return FORMATS["json"]
     if "frame0" in tree:
@@ -167,7 +203,9 @@ def _by_suffix(path: Path) -> Format:
 
 def _format(name: str) -> Format:
     if name not in FORMATS:
-        raise InvalidInput(f"there is no camera format {name!r}{nearest(name, FORMATS)}; known: {', '.join(FORMATS)}")
+        raise InvalidInput(
+            f"there is no camera format {shown(name)}{nearest(name[:100], FORMATS)}; known: {', '.join(FORMATS)}"
+        )
     return FORMATS[name]
 
 

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 import numpy as np
 
-from ex4d_core import reading
+from ex4d_core.bounds import number, shown, whole
 from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import read_json, read_text
 from ex4d_core.types import Intrinsics
-from ex4d_core.types.camera import LARGEST_SHIFT, RIGID_TOLERANCE, from_camera_axes
+from ex4d_core.types.camera import (
+    LARGEST_FOCAL,
+    LARGEST_SHIFT,
+    LARGEST_SIDE,
+    RIGID_TOLERANCE,
+    SMALLEST_FOCAL,
+    from_camera_axes,
+)
+
+WHAT = "camera file"
+"""As errors call a file."""
+
+MOST_POSES = 100_000
+"""Of a file: an hour of video has as many."""
+
+LENS = tuple(field.name for field in attrs.fields(Intrinsics))
+"""The numbers of a lens."""
 
 SOURCE_TOLERANCE = 1e-6
 """How far, as an entry of the matrix, a first pose may be from the source camera's."""
-
-MOST_FRAMES = 2**31 - 1
-"""Of a clip that a camera file can be for."""
 
 Says = Literal["lens", "zoom", "time"]
 
@@ -45,20 +59,19 @@ class CameraFile:
     """How much of the path is done at each pose, 0 to 1 and rising, where they are keyframes; None: one a frame."""
 
     doubts: tuple[str, ...] = ()
-    """What may be wrong with the file, a sentence each."""
+    """What may be wrong with the file, a sentence each, of which the file is the subject."""
 
     def __attrs_post_init__(self) -> None:
         check_rigid(self.world_to_camera)
         for what, each in (("clip_frames", self.frames), ("shares", self.shares)):
             if each is not None and len(each) != self.num_poses:
                 raise InvalidInput(f"there are {self.num_poses} poses and {len(each)} {what}; give one for each pose")
-        if self.frames is not None and not 0 <= min(self.frames) <= max(self.frames) <= MOST_FRAMES:
-            raise InvalidInput(f"clip_frames must be from 0 to {MOST_FRAMES:,}, counted from 0")
-        if self.intrinsics is not None and len(self.intrinsics) not in (1, self.num_poses):
-            raise InvalidInput(
-                f"there are {self.num_poses} poses and {len(self.intrinsics)} intrinsics; "
-                "give one, or one for each pose"
-            )
+        if self.frames is not None and min(self.frames) < 0:
+            raise InvalidInput(f"clip_frames count from 0, and {min(self.frames)} is less")
+        if self.intrinsics is not None:
+            check_lenses(self.intrinsics, self.num_poses)
+        if self.fov_x is not None:
+            check_angle(self.fov_x, "the field of view")
 
     @property
     def num_poses(self) -> int:
@@ -76,11 +89,15 @@ class Reading:
     """Which of several cameras."""
     convention: str | None = None
     """`c2w-opencv`, `w2c-opengl` and so on, for bare matrices."""
+    file: Path = Path("FILE")
+    """Its name, for errors that show what to type."""
 
     @distance.validator
     def _check_distance(self, attribute: attrs.Attribute[float], value: float) -> None:
-        if not 0 < value < math.inf:
-            raise InvalidInput(f"the distance to the subject must be more than 0, not {value:g}")
+        if not 0 < value <= LARGEST_SHIFT:
+            raise InvalidInput(
+                f"the distance to the subject must be more than 0 and at most {LARGEST_SHIFT:g}, not {value:g}"
+            )
 
 
 @attrs.frozen(kw_only=True)
@@ -93,22 +110,62 @@ class Format:
     """Of its files; "" for a folder."""
     says: frozenset[Says]
     """What it can say beside poses: the lens, a lens that changes, which frame of the clip is shown."""
-    read: Callable[[Path, Reading], CameraFile]
+    content: Callable[[Path], Any]
+    """Returns what is in a file, not understood yet; its errors name the file."""
+    read: Callable[[Any, Reading], CameraFile]
+    """Returns the poses in the content; its errors are about the file and do not name it."""
     write: Callable[[CameraFile, Path, float], None]
     """Called as `write(file, path, distance)`."""
+
+
+def json_of(path: Path) -> Any:
+    """Return what is in a JSON file.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read as JSON.
+    """
+    return read_json(path, WHAT)
+
+
+def text_of(path: Path) -> str:
+    """Return what is in a text file.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read as text.
+    """
+    return read_text(path, WHAT)
 
 
 def check_rigid(matrices: np.ndarray) -> None:
     """Refuse matrices that are no rotation and translation, and say which and why.
 
     Raises:
-        InvalidInput: there is one.
+        InvalidInput: there is one, or there are none or too many.
     """
     if matrices.ndim != 3 or matrices.shape[1:] != (4, 4) or not len(matrices):
-        raise InvalidInput(f"a camera path needs matrices of [T, 4, 4], not {list(matrices.shape)}")
-    for index, matrix in enumerate(matrices):
-        if reason := _why_not_rigid(matrix):
-            raise InvalidInput(f"pose {index} is no rotation and translation: {reason}")
+        raise InvalidInput(f"a camera path needs matrices of [T, 4, 4], not {list(matrices.shape)[:5]}")
+    check_count(len(matrices))
+    rotation = matrices[:, :3, :3]
+    with np.errstate(all="ignore"):  # of those that are not finite
+        square = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+        bottom = np.abs(matrices[:, 3] - np.array([0, 0, 0, 1])).max(axis=1)
+        far = np.abs(matrices[:, :3, 3]).max(axis=1)
+        fine = (square <= RIGID_TOLERANCE) & (bottom <= RIGID_TOLERANCE) & (far <= LARGEST_SHIFT)
+        fine &= np.linalg.det(rotation) > 0
+    for index in np.flatnonzero(~fine)[:1]:
+        raise InvalidInput(f"pose {index} is no rotation and translation: {_why_not_rigid(matrices[index])}")
+
+
+def check_count(count: int) -> None:
+    """Refuse more poses than a clip may have frames.
+
+    Raises:
+        InvalidInput: there are more.
+    """
+    if count > MOST_POSES:
+        raise InvalidInput(f"it holds {count:,} poses; at most {MOST_POSES:,} are read")
 
 
 def _why_not_rigid(matrix: np.ndarray) -> str:
@@ -124,7 +181,7 @@ def _why_not_rigid(matrix: np.ndarray) -> str:
     rotation = matrix[:3, :3]
     square = rotation @ rotation.T
     if np.abs(square - np.eye(3)).max() <= RIGID_TOLERANCE:
-        return "" if np.linalg.det(rotation) > 0 else "it mirrors, as left-handed axes do"
+        return "it mirrors, as left-handed axes do"
     size = np.sqrt(np.trace(square) / 3)
     if np.abs(square - np.eye(3) * size**2).max() <= RIGID_TOLERANCE * size**2:
         return f"its axes are {size:g} long instead of 1, so it also scales"
@@ -150,7 +207,7 @@ def to_world_to_camera(matrices: np.ndarray, convention: str) -> np.ndarray:
     direction, _, axes = convention.partition("-")
     if direction not in ("c2w", "w2c") or axes not in ("opencv", "opengl"):
         raise InvalidInput(
-            f"the convention {convention!r} must be c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl: "
+            f"the convention {shown(convention)} must be c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl: "
             "camera to world or world to camera, and the axes of the camera"
         )
     check_rigid(matrices)
@@ -174,48 +231,76 @@ def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:
         )
 
 
-def numbers(value: Any, name: str) -> np.ndarray:
-    """Return numbers, or nested lists of them, as float64; a text is not a number.
+def check_angle(value: object, name: str) -> float:
+    """Return a field of view in radians.
 
     Raises:
-        InvalidInput: there is something else among them, or the lists are uneven.
+        InvalidInput: it is not one.
     """
-    try:
-        array = np.asarray(value)
-        found = array.astype(np.float64) if array.dtype.kind in "uif" else None
-    except (ValueError, OverflowError):
-        found = None
-    if found is None:
-        raise InvalidInput(f"{name} must be numbers, in lists of one length")
-    return found
+    angle = number(value, name)
+    if not 0 < angle < math.pi:
+        raise InvalidInput(f"{name} of {angle:g} radians is not possible for a lens; is it in degrees?")
+    return angle
 
 
-def whole_numbers(value: Any, name: str) -> tuple[int, ...]:
-    """Return a list of whole numbers as a tuple.
+def lens_of(facts: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Intrinsics:
+    """Return a lens of the numbers that a file has for it.
+
+    Args:
+        facts: by our names.
+        names: of the file, by ours, where they differ, for errors.
 
     Raises:
-        InvalidInput: it is not such a list.
+        InvalidInput: there is a value that no lens has.
     """
-    if not isinstance(value, list | tuple) or not all(type(number) is int for number in value):
-        raise InvalidInput(f"{name} must be a list of whole numbers")
-    return tuple(value)
+    names = names or {}
+
+    def pixels(name: str, low: float, high: float) -> float:
+        return number(facts[name], names.get(name, name), low, high, unit="pixels")
+
+    def side(name: str) -> int:
+        return whole(facts[name], names.get(name, name), 1, LARGEST_SIDE, unit="pixels")
+
+    focal, point = (SMALLEST_FOCAL, LARGEST_FOCAL), (-LARGEST_FOCAL, LARGEST_FOCAL)
+    return Intrinsics(
+        fx=pixels("fx", *focal),
+        fy=pixels("fy", *focal),
+        cx=pixels("cx", *point),
+        cy=pixels("cy", *point),
+        width=side("width"),
+        height=side("height"),
+    )
 
 
-def read_json(path: Path) -> Any:
-    """Return what is in a JSON file.
+def check_lenses(lenses: Sequence[Intrinsics], poses: int) -> None:
+    """Refuse another number of lenses than one, or one for each pose.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: there is another.
     """
-    return reading.read_json(path, "camera file")
+    if len(lenses) not in (1, poses):
+        raise InvalidInput(f"there are {poses} poses and {len(lenses)} intrinsics; give one, or one for each pose")
+
+
+def frames_of(values: object, name: str) -> tuple[int, ...]:
+    """Return which frame of the clip each pose shows.
+
+    Raises:
+        InvalidInput: it is not a list of whole numbers.
+    """
+    if not isinstance(values, list):
+        raise InvalidInput(f"{name} must be a list of whole numbers, not {shown(values)}")
+    return tuple(whole(value, name) for value in values)
 
 
 def natural_order(names: Sequence[str]) -> list[int]:
     """Return the order that sorts names as people do: frame_2 before frame_10."""
 
     def key(index: int) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", names[index])
-        return [(int(part), "") if part.isdecimal() and len(part) < 20 else (-1, part) for part in parts]
+        parts = re.split(r"([0-9]+)", names[index])
+        # Of numbers without leading zeros the longer one is larger: they need not be read, and may have any length.
+        digits = [part.lstrip("0") if place % 2 else part for place, part in enumerate(parts)]
+        return [(len(part) if place % 2 else -1, part) for place, part in enumerate(digits)]
 
     return sorted(range(len(names)), key=key)
 
@@ -226,6 +311,5 @@ def one_or_each(intrinsics: Sequence[Intrinsics], poses: int) -> tuple[Intrinsic
     Raises:
         InvalidInput: there is neither one, nor one for each pose.
     """
-    if len(intrinsics) not in (1, poses):
-        raise InvalidInput(f"there are {poses} poses and {len(intrinsics)} intrinsics; give one, or one for each pose")
+    check_lenses(intrinsics, poses)
     return tuple(intrinsics[:1]) if len(set(intrinsics)) == 1 else tuple(intrinsics)

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ex4d_core.arrays import open_npz
-from ex4d_core.camera_files._value import CameraFile, Reading
+from ex4d_core.camera_files._value import WHAT, CameraFile, Reading
 from ex4d_core.types import CameraPath
 
+ARRAYS = ("extrinsics", "intrinsics", "size", "clip_frames")
 
-def read(path: Path, reading: Reading) -> CameraFile:
+
+def content(path: Path) -> Mapping[str, np.ndarray]:
+    """Return the arrays of an archive that make a path, those that are there.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read, or one of them is damaged.
+    """
+    arrays = open_npz(path, WHAT)
+    return {name: arrays[name] for name in ARRAYS if name in arrays}
+
+
+def read(arrays: Mapping[str, np.ndarray], reading: Reading) -> CameraFile:
     """Return the poses of an archive, ours or the reference's.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it holds none.
     """
-    cameras = CameraPath.from_ex4d_npz(open_npz(path, "camera file"))
+    cameras = CameraPath.from_ex4d_npz(arrays)
     return CameraFile(
         world_to_camera=cameras.world_to_camera.double().numpy(), intrinsics=cameras.intrinsics, frames=cameras.frames
     )

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from ex4d_core.bounds import numbers, shown, spelled
 from ex4d_core.camera_files._value import (
     CameraFile,
     Reading,
     camera_to_world_of,
+    check_count,
     check_rigid,
-    read_json,
     refuse_start_elsewhere,
 )
-from ex4d_core.errors import InvalidInput, describe, nearest
+from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
 
 CENTIMETRES = 100.0
@@ -41,23 +42,20 @@ TYPES = (
 """What its cameras 1 to 10 do."""
 
 
-def read(path: Path, reading: Reading) -> CameraFile:
+def read(tree: Any, reading: Reading) -> CameraFile:
     """Return the poses of one camera, from its first one on.
 
     Raises:
         InvalidInput: it holds no such camera.
     """
-    tree = read_json(path)
-    try:
-        frames = [tree[name] for name in sorted(tree, key=lambda name: int(name.removeprefix("frame")))]
-        name = _camera(frames[0], reading.camera, path)
-        matrices = np.array([_matrix(frame[name]) for frame in frames])
-    except InvalidInput:
-        raise
-    except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-        raise InvalidInput(f"{path} holds no camera poses as ReCamMaster writes them ({describe(error)})") from error
-    check_rigid(matrices)
+    if not isinstance(tree, Mapping) or not tree:
+        raise InvalidInput(f"it holds no frames as ReCamMaster writes them, but {shown(tree)}")
+    check_count(len(tree))
+    frames = [tree[name] for name in sorted(tree, key=_index)]
+    name = _camera(frames[0], reading)
+    matrices = numbers([_matrix(frame, name) for frame in frames], "the matrices")
     matrices[:, :3, 3] /= CENTIMETRES
+    check_rigid(matrices)
     relative = np.linalg.inv(matrices[0]) @ matrices
     # The world turns as the camera does, because it is the first camera: left-handed axes become right-handed ones.
     to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
@@ -77,22 +75,40 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text(json.dumps(frames, indent=1) + "\n", encoding="utf-8")
 
 
-def _camera(frame: Mapping[str, Any], wanted: str | None, path: Path) -> str:
+def _index(name: str) -> int:
+    found = re.fullmatch(r"(?:frame)?([0-9]{1,9})", name)
+    if found is None:
+        raise InvalidInput(f"it has {shown(name)}; frames are called frame0, frame1 and so on")
+    return int(found[1])
+
+
+def _camera(frame: Any, reading: Reading) -> str:
+    """Return the name of the camera that is wanted, or of the only one."""
+    if not isinstance(frame, Mapping):
+        raise InvalidInput(f"its first frame holds no cameras as ReCamMaster writes them, but {shown(frame)}")
+    wanted = reading.camera
     if wanted is None and len(frame) == 1:
-        return next(iter(frame))
+        return str(next(iter(frame)))
     text = str(wanted).removeprefix("cam")
-    name = f"cam{TYPES.index(text) + 1 if text in TYPES else int(text) if text.isdigit() else 0:02d}"
+    number = TYPES.index(text) + 1 if text in TYPES else int(text) if re.fullmatch("[0-9]{1,2}", text) else 0
+    name = f"cam{number:02d}"
     if name not in frame:
-        said = f"has no camera {wanted!r}{nearest(str(wanted), TYPES)}" if wanted else "has several cameras"
+        said = f"has no camera {shown(wanted)}{nearest(text[:100], TYPES)}" if wanted else "has several cameras"
         raise InvalidInput(
-            f"{path} {said}; say which, as in {path.name}:camera=1, of {', '.join(sorted(frame))} ({', '.join(TYPES)})"
+            f"it {said}; say which, as in {reading.file.name}:camera=1, "
+            f"of {', '.join(map(repr, sorted(frame)[:10]))} ({', '.join(TYPES)})"
         )
     return name
 
 
-def _matrix(text: str) -> np.ndarray:
-    numbers = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text)
-    return np.array(list(map(float, numbers))).reshape(4, 4).T
+def _matrix(frame: Any, name: str) -> list[list[float]]:
+    """Return the rows of a matrix that multiplies columns."""
+    text = frame.get(name) if isinstance(frame, Mapping) else None
+    words = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text) if isinstance(text, str) else []
+    if len(words) != 16:
+        raise InvalidInput(f"a frame holds no matrix of {name} as ReCamMaster writes them, but {shown(text)}")
+    rows = np.array([spelled(word, f"a number of {name}") for word in words]).reshape(4, 4)
+    return rows.T.tolist()
 
 
 def _text(matrix: np.ndarray) -> str:

@@ -13,18 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ex4d_core.camera_files._value import CameraFile, Reading, refuse_start_elsewhere
-from ex4d_core.errors import InvalidInput, describe
+from ex4d_core.bounds import LARGEST, number, shown
+from ex4d_core.camera_files._value import CameraFile, Reading, check_count, refuse_start_elsewhere
+from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import smooth_curve
-from ex4d_core.reading import read_text
-from ex4d_core.types.camera import LARGEST_SHIFT
 
 NAMES = ("theta", "phi", "r", "x", "y")
 ROLL = 1e-6
 """What a rotation may be off, as an entry of its matrix, before two angles do not describe it."""
 
 
-def read(path: Path, reading: Reading) -> CameraFile:
+def read(text: str, reading: Reading) -> CameraFile:
     """Return a pose for each column; a line with fewer numbers than the longest is spread over it.
 
     Up to three numbers are joined by straight lines, more by a smooth curve.
@@ -32,24 +31,17 @@ def read(path: Path, reading: Reading) -> CameraFile:
     Raises:
         InvalidInput: it does not have three or five lines of numbers.
     """
-    try:
-        rows = [
-            [float(word) for word in line.split()]
-            for line in read_text(path, "camera file").splitlines()
-            if line.strip()
-        ]
-    except ValueError as error:
-        raise InvalidInput(f"{path} must hold lines of numbers: theta, phi, r, x, y ({describe(error)})") from error
-    if not all(abs(number) <= LARGEST_SHIFT for row in rows for number in row):  # NaN too
-        raise InvalidInput(f"{path} has a number that is not finite or is beyond {LARGEST_SHIFT:g}")
-    if len(rows) not in (3, 5):
-        raise InvalidInput(f"{path} has {len(rows)} lines; it needs five, theta, phi, r, x and y, or the first three")
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    check_count(max(map(len, lines), default=0))
+    rows = [[_number(word) for word in line] for line in lines[: len(NAMES)]]
+    if len(lines) not in (3, 5):
+        raise InvalidInput(f"it has {len(lines)} lines; it needs five, theta, phi, r, x and y, or the first three")
     count = max(map(len, rows))
     values = [_spread(row, count) for row in rows] + [[0.0] * count] * (5 - len(rows))
     matrices = [_matrix(*column, distance=reading.distance) for column in zip(*values, strict=True)]
     largest = max((abs(angle) for angle in values[0] + values[1]), default=0.0)
     radians = any(abs(largest - math.pi / part) < 0.01 for part in (1, 2, 3, 4, 6))
-    doubt = f"{path} turns by at most {largest:g} degrees; if that is meant in radians, multiply by 57.2958"
+    doubt = f"turns by at most {largest:g} degrees; if that is meant in radians, multiply by 57.2958"
     from_first = np.stack(matrices) @ np.linalg.inv(matrices[0])
     return CameraFile(world_to_camera=from_first, doubts=(doubt,) if radians else ())
 
@@ -64,6 +56,15 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     columns = [_numbers(matrix, index, distance) for index, matrix in enumerate(file.world_to_camera)]
     lines = [" ".join(map(repr, row)) for row in zip(*columns, strict=True)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _number(word: str) -> float:
+    try:
+        return number(float(word), "a number")
+    except ValueError as error:
+        raise InvalidInput(
+            f"it must hold lines of numbers, theta, phi, r, x and y, each at most {LARGEST:g}, not {shown(word)}"
+        ) from error
 
 
 def _matrix(theta: float, phi: float, r: float, x: float, y: float, *, distance: float) -> np.ndarray:

@@ -14,57 +14,63 @@ from typing import Any
 
 import numpy as np
 
+from ex4d_core.bounds import numbers, whole
 from ex4d_core.camera_files._value import (
     CameraFile,
     Reading,
     camera_to_world_of,
+    check_angle,
     check_rigid,
+    frames_of,
+    lens_of,
     natural_order,
-    numbers,
     one_or_each,
-    read_json,
-    whole_numbers,
 )
-from ex4d_core.errors import InvalidInput, describe
+from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
-from ex4d_core.types.camera import Z_UP, from_camera_axes, to_camera_axes
+from ex4d_core.types.camera import LARGEST_SIDE, Z_UP, from_camera_axes, to_camera_axes
 
 LENS = {"fl_x": "fx", "fl_y": "fy", "cx": "cx", "cy": "cy", "w": "width", "h": "height"}
 """nerfstudio's names and ours; its principal point counts from the corner of the image too."""
+ANGLE = "camera_angle_x"
+"""Blender's field of view along x, radians."""
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
-def read(path: Path, reading: Reading) -> CameraFile:
+def read(tree: Any, reading: Reading) -> CameraFile:
     """Return the poses of the frames, in the order of their files' names.
 
     Raises:
         InvalidInput: it holds no poses.
     """
-    tree = read_json(path)
-    try:
-        frames = [tree["frames"][at] for at in natural_order([str(f.get("file_path", "")) for f in tree["frames"]])]
-        matrices = numbers([frame["transform_matrix"] for frame in frames], "transform_matrix")
-        _check_angle(tree.get("camera_angle_x"), path)
-        shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
-    except InvalidInput:
-        raise
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{path} holds no frames with a transform_matrix of 4x4 each ({describe(error)})") from error
+    frames = _frames_of(tree)
+    matrices = numbers([frame["transform_matrix"] for frame in frames], "transform_matrix")
     check_rigid(matrices)
-    try:
-        lens, angle = _lens(tree, frames)
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise InvalidInput(
-            f"{path} has fl_x, w, h and the like of which no lens can be made: {describe(error)}"
-        ) from error
+    each = [_lens_of({**tree, **frame}) for frame in frames]
+    known = [camera for camera in each if camera is not None]
+    lens = one_or_each(known, len(frames)) if len(known) == len(frames) else None
+    angle = tree.get(ANGLE)
+    shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
     bent = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
     return CameraFile(
         world_to_camera=np.linalg.inv(from_camera_axes(matrices, "opengl", world=Z_UP)),
         intrinsics=lens,
-        fov_x=angle if lens is None else None,
-        frames=whole_numbers(shown, "clip_frame") if shown and len(shown) == len(frames) else None,
-        doubts=(f"{path} has lens distortion ({bent[0]}), which is left out",) if bent else (),
+        fov_x=None if angle is None or lens is not None else check_angle(angle, f"the {ANGLE}"),
+        frames=frames_of(shown, "clip_frame") if len(shown) == len(frames) else None,
+        doubts=(f"has lens distortion ({bent[0]}), which is left out",) if bent else (),
     )
+
+
+def _frames_of(tree: Any) -> list[Mapping[str, Any]]:
+    """Return the frames in the order of their files' names."""
+    frames = tree.get("frames") if isinstance(tree, Mapping) else None
+    if (
+        not isinstance(frames, list)
+        or not frames
+        or not all(isinstance(frame, Mapping) and "transform_matrix" in frame for frame in frames)
+    ):
+        raise InvalidInput("it holds no list of frames with a transform_matrix of 4x4 each")
+    return [frames[at] for at in natural_order([str(frame.get("file_path", "")) for frame in frames])]
 
 
 def write_nerfstudio(file: CameraFile, path: Path, distance: float) -> None:
@@ -101,11 +107,6 @@ def write_blender(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text(json.dumps({**facts, "frames": _frames(file)}, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_angle(angle: float | None, path: Path) -> None:
-    if angle is not None and not 0 < angle < math.pi:
-        raise InvalidInput(f"{path} has a camera_angle_x of {angle:g} radians, which no lens has; is it in degrees?")
-
-
 def _frames(file: CameraFile) -> list[dict[str, Any]]:
     matrices = to_camera_axes(camera_to_world_of(file), "opengl", world=Z_UP)
     frames: list[dict[str, Any]] = [
@@ -121,27 +122,12 @@ def _lens_facts(camera: Intrinsics) -> dict[str, Any]:
     return {name: getattr(camera, ours) for name, ours in LENS.items()}
 
 
-def _lens(tree: Mapping[str, Any], frames: list[dict[str, Any]]) -> tuple[tuple[Intrinsics, ...] | None, float | None]:
-    """Return the lenses in pixels, or the field of view along x where the file says no size."""
-    each = [_lens_of({**tree, **frame}) for frame in frames]
-    known = [camera for camera in each if camera is not None]
-    angle = tree.get("camera_angle_x")
-    return (one_or_each(known, len(frames)) if len(known) == len(each) else None), None if angle is None else float(
-        angle
-    )
-
-
 def _lens_of(facts: Mapping[str, Any]) -> Intrinsics | None:
-    if not {"w", "h"} <= set(facts) or not {"fl_x", "camera_angle_x"} & set(facts):
+    """Return the lens in pixels of a frame, or None where the file does not say a size."""
+    angle = None if facts.get(ANGLE) is None else check_angle(facts[ANGLE], f"the {ANGLE}")
+    if not {"w", "h"} <= set(facts) or not {"fl_x", ANGLE} & set(facts):
         return None
-    width, height = int(facts["w"]), int(facts["h"])
-    angle = facts.get("camera_angle_x")
-    fx = float(facts["fl_x"]) if "fl_x" in facts else width / (2 * math.tan(float(angle or 0) / 2))
-    return Intrinsics(
-        fx=fx,
-        fy=float(facts.get("fl_y", fx)),
-        cx=float(facts.get("cx", width / 2)),
-        cy=float(facts.get("cy", height / 2)),
-        width=width,
-        height=height,
-    )
+    width, height = (whole(facts[name], name, 1, LARGEST_SIDE, unit="pixels") for name in ("w", "h"))
+    fx = facts["fl_x"] if "fl_x" in facts else width / (2 * math.tan(check_angle(angle, f"the {ANGLE}") / 2))
+    values = {"fl_x": fx, "fl_y": fx, "cx": width / 2, "cy": height / 2, **facts, "w": width, "h": height}
+    return lens_of({ours: values[name] for name, ours in LENS.items()}, {ours: name for name, ours in LENS.items()})

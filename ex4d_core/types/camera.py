@@ -7,8 +7,7 @@ Image coordinates are in pixels with (0, 0) at the image's upper left CORNER, so
 from __future__ import annotations
 
 import math
-import numbers
-import reprlib
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ex4d_core.bounds import numbers, shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import shaped
 
@@ -26,7 +26,7 @@ DEFAULT_FOV = math.degrees(2 * math.atan(0.512))
 NARROWEST_FOV, WIDEST_FOV = 0.01, 179.9
 """Degrees along the longer side: from a telescope to a lens that is next to flat."""
 
-LARGEST_FOCAL = 1e8
+SMALLEST_FOCAL, LARGEST_FOCAL = 1e-3, 1e8
 """Pixels; a longer lens cannot be told from a parallel view in float32."""
 
 LARGEST_SIDE = 2**20
@@ -38,19 +38,27 @@ LARGEST_SHIFT = 1e9
 
 def _whole(value: Any) -> Any:
     """Return a whole number as an int, whatever type it has; leave the rest to the validator."""
-    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
+    if isinstance(value, bool | float):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
 
 
 def _in_range(low: float, high: float, kind: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         fits: bool = isinstance(value, kind) and low <= value <= high  # NaN does not
         if not fits:
-            raise InvalidInput(f"{attribute.name} is {reprlib.repr(value)}; it must be from {low:g} to {high:g} pixels")
+            what = "a whole number " if kind is int else ""
+            raise InvalidInput(
+                f"{attribute.name} must be {what}between {low:.12g} and {high:.12g} pixels, not {shown(value)}"
+            )
 
     return check
 
 
-_focal = _in_range(1e-3, LARGEST_FOCAL, float)
+_focal = _in_range(SMALLEST_FOCAL, LARGEST_FOCAL, float)
 _point = _in_range(-LARGEST_FOCAL, LARGEST_FOCAL, float)
 _side = _in_range(1, LARGEST_SIDE, int)
 
@@ -194,12 +202,8 @@ class CameraPath:
             raise InvalidInput(
                 f"CameraPath has {self.num_frames} poses and {len(self.intrinsics)} intrinsics; give 1 or one a pose"
             )
-        rotation = self.world_to_camera[:, :3, :3]
-        error = (rotation @ rotation.mT - torch.eye(3)).abs().amax() if self.num_frames else torch.tensor(0.0)
-        if not error < RIGID_TOLERANCE or (torch.linalg.det(rotation) < 0).any():
-            raise InvalidInput("CameraPath.world_to_camera has a pose that is no rotation and translation")
-        if not (self.world_to_camera[:, :3, 3].abs() <= LARGEST_SHIFT).all():  # NaN too
-            raise InvalidInput(f"CameraPath.world_to_camera has a position that is not within {LARGEST_SHIFT:g}")
+        if fault := _not_rigid(self.world_to_camera):
+            raise InvalidInput(f"CameraPath.world_to_camera has a pose that is no rotation and translation: {fault}")
 
     @property
     def num_frames(self) -> int:
@@ -253,34 +257,41 @@ class CameraPath:
         """
         if missing := {"extrinsics", "intrinsics"} - set(arrays):
             raise InvalidInput(f"the camera file has no {' and no '.join(sorted(missing))}; it needs both arrays")
-        matrices, poses = (_numbers(arrays[name], name) for name in ("intrinsics", "extrinsics"))
+        matrices, poses = (numbers(arrays[name], name) for name in ("intrinsics", "extrinsics"))
         if matrices.shape[-2:] != (3, 3) or matrices.ndim > 3 or poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise InvalidInput(
                 f"intrinsics are {list(matrices.shape)} and extrinsics {list(poses.shape)}; they must be [3, 3] or "
                 "[T, 3, 3], and [T, 4, 4]"
             )
         matrices = matrices.reshape(-1, 3, 3)
-        if not np.isfinite(matrices).all():
-            raise InvalidInput("the intrinsics have a value that is not finite")
-        size = _numbers(arrays["size"], "size") if "size" in arrays else 2 * matrices[0, :2, 2]
-        if size.shape != (2,) or not ((size >= 1) & (size <= LARGEST_SIDE)).all():
-            raise InvalidInput(f"the size of the image is {reprlib.repr(size.tolist())}; it must be width and height")
+        if not len(matrices):
+            raise InvalidInput("intrinsics are empty; they must be [3, 3] or [T, 3, 3]")
+        size = numbers(arrays["size"], "size") if "size" in arrays else 2 * matrices[0, :2, 2]
+        if size.shape != (2,):
+            raise InvalidInput(f"size is {list(size.shape)}; it must be the two numbers width and height")
         width, height = (round(float(side)) for side in size)
         intrinsics = tuple(
             Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices
         )
-        with np.errstate(over="ignore"):  # infinite then, which the path refuses
-            path = cls.from_opengl(torch.from_numpy(poses.astype(np.float32)), intrinsics)
+        path = cls.from_opengl(torch.from_numpy(poses.astype(np.float32)), intrinsics)
         frames = _frame_numbers(arrays["clip_frames"]) if "clip_frames" in arrays else None
         return path if frames is None else attrs.evolve(path, frames=frames)
 
 
-def _numbers(array: Any, name: str) -> np.ndarray:
-    array = np.asarray(array)
-    if array.dtype.kind not in "uif":
-        raise InvalidInput(f"{name} holds {array.dtype} values; they must be numbers")
-    values: np.ndarray = array.astype(np.float64)
-    return values
+def _not_rigid(world_to_camera: Tensor) -> str:
+    """Return what is wrong with the first pose that is no rotation and translation, and '' if none is."""
+    rotation, shift = world_to_camera[:, :3, :3], world_to_camera[:, :3, 3]
+    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=world_to_camera.device)
+    # Each comparison is False for NaN too.
+    checks = {
+        "its axes are not at right angles and 1 long": (
+            (rotation @ rotation.mT - torch.eye(3, device=rotation.device)).abs().amax(dim=(1, 2)) < RIGID_TOLERANCE
+        ),
+        "it mirrors": torch.linalg.det(rotation) >= 0,
+        "its last row is not 0 0 0 1": (world_to_camera[:, 3] - bottom).abs().amax(dim=1) < RIGID_TOLERANCE,
+        f"its translation is not within {LARGEST_SHIFT:g}": shift.abs().amax(dim=1) <= LARGEST_SHIFT,
+    }
+    return next((fault for fault, holds in checks.items() if not holds.all()), "")
 
 
 def _frame_numbers(array: Any) -> tuple[int, ...]:
