@@ -16,6 +16,9 @@ Fit = Literal["crop", "pad", "stretch"]
 MIN_SIDE = 16
 """The smallest width and height of a frame in pixels."""
 
+MOST_PIXELS = 2**27
+"""Pixels of one frame or image, 134 million: a frame of 16K video has as many."""
+
 Box = tuple[int, int, int, int]
 """Left, top, width, height in pixels."""
 
@@ -82,7 +85,7 @@ def frame_to(source_size: tuple[int, int], size: tuple[int, int] | None, fit: Fi
     `stretch` squashes it. Boxes have whole pixels; `Framing.origin` says exactly what was taken.
 
     Raises:
-        InvalidInput: a size is below 16x16, no pair of whole numbers, or `fit` is none of the three.
+        InvalidInput: a size is not one that `check_size` returns, or `fit` is not one of the three.
     """
     if fit not in get_args(Fit):
         raise InvalidInput(f"fit must be one of {', '.join(get_args(Fit))}, not {fit!r}")
@@ -104,7 +107,7 @@ def _largest_box(aspect_of: tuple[int, int], inside: tuple[int, int]) -> Box:
 
 
 def check_size(size: Any) -> tuple[int, int]:
-    """Return (width, height) if it is a pair of whole numbers of at least 16.
+    """Return (width, height) if it is a pair of whole numbers of at least 16, with at most `MOST_PIXELS` pixels.
 
     Raises:
         InvalidInput: it is not.
@@ -115,6 +118,10 @@ def check_size(size: Any) -> tuple[int, int]:
     if min(pair) < MIN_SIDE:
         raise InvalidInput(
             f"{pair[0]}x{pair[1]} is too small; the smallest is {MIN_SIDE}x{MIN_SIDE}: give a larger clip or --size"
+        )
+    if int(pair[0]) * int(pair[1]) > MOST_PIXELS:
+        raise InvalidInput(
+            f"the size has more than {MOST_PIXELS:,} pixels, which is too large; give a smaller clip or --size"
         )
     return int(pair[0]), int(pair[1])
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InvalidInput
 from ex4d_core.files import replacing
+from ex4d_core.reading import check_file, reading
 from ex4d_core.types import Mesh
 
 if TYPE_CHECKING:
@@ -47,19 +48,24 @@ def read_mesh(path: str | Path) -> Mesh:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no PLY with vertices and triangles.
+        InvalidInput: it is not a PLY of triangles with finite vertices.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputNotFound(f"there is no mesh file {path}")
-    loaded = _load_ply(path)
-    occluded = _face_property(loaded, "occluded")
-    return Mesh(
-        vertices=_tensor(loaded.vertices, np.float32),
-        faces=_tensor(loaded.faces, np.int32),
-        vertex_colors=_tensor(_colors_or_white(loaded), np.uint8),
-        face_occluded=_tensor(np.zeros(len(loaded.faces)) if occluded is None else occluded, np.bool_),
-    )
+    check_file(path, "mesh file")
+    with reading(path, "PLY mesh"):
+        loaded = _load_ply(path)
+        occluded = _face_property(loaded, "occluded")
+        mesh = Mesh(
+            vertices=_tensor(loaded.vertices, np.float32),
+            faces=_tensor(loaded.faces, np.int32),
+            vertex_colors=_tensor(_colors_or_white(loaded), np.uint8),
+            face_occluded=_tensor(np.zeros(len(loaded.faces)) if occluded is None else occluded, np.bool_),
+        )
+    if not mesh.vertices.isfinite().all():
+        raise InvalidInput(f"{path} has a vertex that is not finite; export the mesh again")
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise InvalidInput(f"{path} has a face whose vertices do not exist; export the mesh again")
+    return mesh
 
 
 def _ply_bytes(mesh: Mesh) -> bytes:
@@ -104,13 +110,8 @@ def _as_trimesh(mesh: Mesh, vertices: np.ndarray) -> trimesh.Trimesh:
 def _load_ply(path: Path) -> trimesh.Trimesh:
     import trimesh
 
-    try:
-        loaded = trimesh.load_mesh(path, file_type="ply", process=False, fix_texture=False)
-        triangles = isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0
-    # trimesh raises whatever a damaged header or body leads to.
-    except Exception as error:
-        raise InvalidInput(f"{path} cannot be read as a PLY mesh: {error}") from error
-    if not triangles:
+    loaded = trimesh.load_mesh(path, file_type="ply", process=False, fix_texture=False)
+    if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
         raise InvalidInput(f"{path} holds no triangles; give a PLY with vertices and faces")
     return loaded
 

@@ -215,7 +215,7 @@ def test_images_that_a_program_saved_with_8_bits_are_refused(tmp_path):
     [
         ("{", "is not valid JSON"),
         ("[1]", "is not a JSON object"),
-        ({"scale": "wide"}, "is not a readable description"),
+        ({"scale": "wide"}, "the scale must be a number"),
         ({"scale": -1}, "the scale is -1; it must be above 0"),
         ({"kind": "nearness"}, "the kind is 'nearness'; it must be one of metric, relative, affine-inverse"),
         ({"intrinsics": [[1, 2], [3, 4]]}, "intrinsics are .2, 2.; they must be"),

@@ -87,21 +87,21 @@ def test_a_folder_that_cannot_be_made_is_named(mesh, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputNotFound, match=r"there is no mesh file .*none\.ply"):
+    with pytest.raises(InputNotFound, match=r"the mesh file .*none\.ply does not exist"):
         read_mesh(tmp_path / "none.ply")
 
 
 @pytest.mark.parametrize("content", [b"", b"ply\nnonsense", b"solid"])
 def test_a_file_that_is_no_ply_is_refused(tmp_path, content):
     (tmp_path / "bad.ply").write_bytes(content)
-    with pytest.raises(InvalidInput, match=r"bad\.ply cannot be read as a PLY mesh"):
+    with pytest.raises(InvalidInput, match=r"bad\.ply is not a readable PLY mesh"):
         read_mesh(tmp_path / "bad.ply")
 
 
 def test_a_file_cut_short_is_refused(mesh, tmp_path):
     write_mesh(mesh, tmp_path / "mesh.ply")
     (tmp_path / "cut.ply").write_bytes((tmp_path / "mesh.ply").read_bytes()[:-50])
-    with pytest.raises(InvalidInput, match=r"cut\.ply cannot be read as a PLY mesh"):
+    with pytest.raises(InvalidInput, match=r"cut\.ply is not a readable PLY mesh"):
         read_mesh(tmp_path / "cut.ply")
 
 

@@ -57,13 +57,17 @@ class DepthFile:
             valid &= depth > 0
         if not valid.any():
             raise InvalidInput(f"{self._path} knows no depth in the frames asked for: all is 0; give another")
-        intrinsics = _intrinsics(frames, indices, origin, video)
+        try:
+            intrinsics = _intrinsics(frames, indices, origin, video)
+            cameras = _cameras(frames, indices, intrinsics)
+        except InvalidInput as error:
+            raise InvalidInput(f"{self._path}: {error}") from error
         return DepthVideo(
             depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
             valid=torch.from_numpy(valid),
             kind=kind,
             intrinsics=intrinsics,
-            cameras=_cameras(frames, indices, intrinsics),
+            cameras=cameras,
         )
 
     def _frame_indices(self, count: int, video: Video) -> Sequence[int]:
@@ -152,7 +156,10 @@ class DepthFile:
         """Return the least and the greatest known number of the whole file."""
         least, greatest = np.inf, -np.inf
         for index, values in enumerate(frames.read(range(frames.count))):
-            known = np.isfinite(values) if frames.valid is None else np.isfinite(values) & frames.valid[index]
+            with np.errstate(over="ignore"):
+                known = np.isfinite(values.astype(np.float32))
+            if frames.valid is not None:
+                known &= frames.valid[index]
             if known.any():
                 least = min(least, float(values[known].min()))
                 greatest = max(greatest, float(values[known].max()))

@@ -7,7 +7,6 @@ from typing import Literal
 
 import attrs
 
-from ex4d_core.errors import InputNotFound
 from ex4d_core.files import tree_hash
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option
 from ex4d_core.options import option
@@ -52,8 +51,6 @@ class DepthFileOptions:
 
         Raises:
             InputNotFound: there is no such file.
+            InvalidInput: it cannot be read, or is neither a folder nor a regular file.
         """
-        path = Path(self.path)
-        if not path.exists():
-            raise InputNotFound(f"the depth file {path} does not exist; check the path given to --depth-file")
-        return tree_hash(path)
+        return tree_hash(Path(self.path), "depth file")

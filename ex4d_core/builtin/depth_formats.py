@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,12 +12,12 @@ import attrs
 import numpy as np
 
 from ex4d_core.arrays import open_npz, read_npy
+from ex4d_core.builtin.depth_exr import read_exr
 from ex4d_core.errors import InvalidInput
-from ex4d_core.reading import check_file, check_path, read_bytes, read_json, reading
+from ex4d_core.reading import check_file, check_path, read_json, reading
 from ex4d_core.types import DepthKind
-from ex4d_core.types.camera import RIGID_TOLERANCE
-from ex4d_core.video_io.images import MOST_BYTES, list_images, read_image
-from ex4d_core.video_io.limits import check_exr_header
+from ex4d_core.types.camera import LARGEST_FOCAL, LARGEST_SHIFT, RIGID_TOLERANCE
+from ex4d_core.video_io.images import list_images, read_image
 from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames, read_timing
 
 if TYPE_CHECKING:
@@ -172,13 +171,6 @@ def _valid_maps(valid: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:
     return _maps(valid, path).astype(bool)
 
 
-LARGEST_FOCAL = 1e7
-"""Pixels; beyond it a view is flatter than float32 can tell from parallel."""
-
-LARGEST_SHIFT = 1e7
-"""How far a pose may be from the first, in units of the depth, and a principal point from the image, in pixels."""
-
-
 def _matrices(matrices: np.ndarray, count: int, path: Path) -> np.ndarray:
     if matrices.shape not in ((3, 3), (1, 3, 3), (count, 3, 3)):
         raise InvalidInput(f"{path}: intrinsics are {list(matrices.shape)}; they must be [3, 3] or [{count}, 3, 3]")
@@ -201,7 +193,7 @@ def _poses(poses: np.ndarray, count: int, path: Path) -> np.ndarray:
 def _check_numbers(array: np.ndarray, name: str, path: Path, *, most: float) -> None:
     if array.dtype.kind not in "uif":
         raise InvalidInput(f"{path}: {name} holds {array.dtype} values; they must be numbers")
-    if not (np.abs(array) <= most).all():  # NaN too
+    if not (np.abs(array.astype(np.float64)) <= most).all():  # NaN too; the least int64 has no other magnitude
         raise InvalidInput(f"{path}: {name} has a value that is not finite or is beyond {most:g}")
 
 
@@ -219,13 +211,21 @@ def _with_folder_facts(frames: DepthFrames, path: Path) -> DepthFrames:
     if not isinstance(facts, dict):
         raise InvalidInput(f"{path} is not a JSON object; delete it, and give the same by flags")
     with reading(path, "description of depth maps"):
-        arrays = {key: np.asarray(facts[key], np.float64) for key in (*INTRINSICS_NAMES, POSES_NAME) if key in facts}
-        scale = float(facts["scale"]) if "scale" in facts else None
-    if scale is not None and not 0 < scale < np.inf:
-        raise InvalidInput(f"{path}: the scale is {scale:g}; it must be above 0")
+        arrays = {key: np.asarray(facts[key]) for key in (*INTRINSICS_NAMES, POSES_NAME) if key in facts}
+    scale = _scale(facts["scale"], path) if "scale" in facts else None
     if scale is not None and frames.unit == "normalised":
         raise InvalidInput(f"{path}: the images beside it have 8 bits now; save them with 16 bits, as they were")
     return attrs.evolve(_with_facts(frames, {**facts, **arrays}, path), scale=scale)
+
+
+def _scale(scale: Any, path: Path) -> float:
+    if isinstance(scale, bool) or not isinstance(scale, int | float):
+        raise InvalidInput(f"{path}: the scale must be a number; delete it, and give the same by flags")
+    with reading(path, "description of depth maps"):
+        factor = float(scale)
+    if not 0 < factor < np.inf:
+        raise InvalidInput(f"{path}: the scale is {factor:g}; it must be above 0")
+    return factor
 
 
 def _open_images(files: Sequence[Path]) -> DepthFrames:
@@ -252,52 +252,18 @@ def read_map(path: Path) -> tuple[np.ndarray, Unit]:
     if path.suffix.lower() == ".npy":
         depth = read_npy(path, "depth map")
     elif path.suffix.lower() == ".exr":
-        with reading(path, "depth map"):
-            depth = _read_exr(path)
+        depth = read_exr(path)
     else:
         depth = read_image(path, cv2.IMREAD_UNCHANGED)
     depth = np.squeeze(depth)
-    if depth.ndim != 2 or depth.dtype.kind not in "uif":
-        raise InvalidInput(f"{path} is a colour picture, not a depth map")
+    if depth.dtype.kind not in "uif":
+        raise InvalidInput(f"{path} holds {depth.dtype} values; depth must be numbers")
+    if depth.ndim != 2 or 0 in depth.shape:
+        what = "a colour picture" if depth.ndim == 3 else f"an array of shape {list(depth.shape)}"
+        raise InvalidInput(f"{path} is {what}, not a depth map")
     if depth.dtype == np.uint8:
         return depth.astype(np.float32) / 255, "normalised"
     return depth, "float" if depth.dtype.kind == "f" else "integer"
-
-
-def _read_exr(path: Path) -> np.ndarray:
-    import cv2
-
-    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV asks for it when it meets the first EXR
-    data = bytearray(read_bytes(path, "depth map", most=MOST_BYTES))
-    check_exr_header(data, path)
-    channels, first = _exr_channels(data, path)
-    if len(channels) == 1 and len(channels[0]) == 1:
-        data[first : first + 1] = b"Y"  # OpenCV gives zeros for Z and nothing for V; it knows Y, luminance
-    elif not set(channels) <= set("RGBA"):
-        raise InvalidInput(f"{path} has the channels {', '.join(channels)}; save the depth alone, as Z or Y")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InvalidInput(f"{path} is not an EXR image that can be read")
-    return image if image.ndim == 2 else image[..., 2]  # of blue, green, red
-
-
-_MOST_CHANNELS = 64
-
-
-def _exr_channels(data: bytes | bytearray, path: Path) -> tuple[list[str], int]:
-    """Return the names of an EXR file's channels and where the first name is (openexr.com, "File Layout")."""
-    start = data.find(b"channels\0chlist\0")
-    if start < 0 or not data.startswith(b"\x76\x2f\x31\x01"):
-        raise InvalidInput(f"{path} is not an EXR image that can be read")
-    first = at = start + len(b"channels\0chlist\0") + 4
-    names: list[str] = []
-    while data[at : at + 1] not in (b"\0", b""):
-        end = data.find(b"\0", at)
-        if end < 0 or len(names) == _MOST_CHANNELS:
-            raise InvalidInput(f"{path} is not an EXR image that can be read")
-        names.append(data[at:end].decode("latin-1"))
-        at = end + 1 + 16
-    return names, first
 
 
 def _open_video(path: Path) -> DepthFrames:

@@ -60,17 +60,18 @@ def read_image(path: Path, flags: int | None = None) -> np.ndarray:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it cannot be read, has too many pixels, or is animated.
+        InvalidInput: it cannot be read, or has too many pixels.
     """
     import cv2
 
     data = read_bytes(path, "image", most=MOST_BYTES)  # cv2.imread misses names that are not ASCII on some systems
     check_image_header(data, path)
-    try:
-        pixels = np.frombuffer(data, np.uint8)
-        image = cv2.imdecode(pixels, cv2.IMREAD_COLOR if flags is None else flags) if data else None
-    except (cv2.error, MemoryError):
-        image = None
+    with reading(path, "image"):
+        try:
+            pixels = np.frombuffer(data, np.uint8)
+            image = cv2.imdecode(pixels, cv2.IMREAD_COLOR if flags is None else flags) if data else None
+        except cv2.error:
+            image = None
     if image is None:
         raise InvalidInput(f"{path} is not an image that can be read")
     return image[..., ::-1] if flags is None else image

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.progress import Progress, silent
-from ex4d_core.reading import reading
 from ex4d_core.types import Video
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
 from ex4d_core.video_io.source import open_video, pictures, raw_frames, read_timing
 from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
 
-LOWEST_RATE = Fraction(1, 10)
-"""Frames per second; files of a lower rate cannot be written."""
+LOWEST_RATE = Fraction(1, 10_000)
+"""Frames per second; MP4 files of a much lower rate cannot be written."""
 
 
 def read_video(
@@ -71,30 +71,26 @@ def read_video(
                 f"the file is cut off after {timing.source_frames} frames; copy it again, "
                 f"or ask for the {len(ticks)} that are there with num_frames={len(ticks)}"
             )
+        rate = _strided(timing.fps, stride, len(ticks))
         wanted = [timing.source_index[tick] for tick in ticks]
-        with reading(path, "clip"):
-            gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
+        gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
     indices = tuple(wanted[: len(gathered)])
     total = timing.source_frames if len(gathered) == len(wanted) else seen
-    return Video(
-        frames=torch.from_numpy(gathered),
-        fps=_strided(timing.fps, stride, len(gathered), path),
-        origin=framing.origin(indices, total),
-    )
+    return Video(frames=torch.from_numpy(gathered), fps=rate, origin=framing.origin(indices, total))
 
 
-def _strided(fps: Fraction, stride: int, count: int, path: str | os.PathLike[str]) -> Fraction:
-    """Return the rate of every `stride`-th frame."""
+def _strided(fps: Fraction, stride: int, count: int) -> Fraction:
+    """Return the rate of every `stride`-th frame, which is known before any is decoded."""
+    if stride == 1 or fps / stride >= LOWEST_RATE:
+        return fps / stride
     if count == 1:
         return fps
-    if stride > 1 and fps / stride < LOWEST_RATE:
-        raise InvalidInput(
-            f"{path}: every {stride}th frame is a rate of {float(fps / stride):.2g} per second, which no video has; "
-            f"give a smaller stride, {max(1, int(fps / LOWEST_RATE))} at most"
-        )
-    return fps / stride
+    raise InvalidInput(
+        f"a stride of {stride} leaves {float(fps / stride):.2g} frames per second, which videos cannot have; "
+        f"give a stride of at most {max(1, int(fps / LOWEST_RATE))}"
+    )
 
 
 def _open(
@@ -144,7 +140,7 @@ def _gather(
         source_size = (frame.shape[1], frame.shape[0])
         if framing is None:
             framing = frame_to(source_size, size, fit)
-            out = np.empty((len(wanted), framing.size[1], framing.size[0], 3), np.uint8)
+            out = _room(len(wanted), framing.size)
         elif source_size != framing.source_size:
             raise InvalidInput(
                 "frame {} is {}x{} but the first is {}x{}; all must be equal".format(
@@ -163,6 +159,15 @@ def _gather(
     return out[:done], framing, index + 1
 
 
+def _room(count: int, size: tuple[int, int]) -> np.ndarray:
+    """Return an array for frames; the system might end the program later, rather than refuse one that is too large."""
+    if count * size[0] * size[1] * 3 > psutil.virtual_memory().total:
+        raise InvalidInput(
+            f"{count} frames of {size[0]}x{size[1]} pixels do not fit into memory; ask for fewer or smaller ones"
+        )
+    return np.empty((count, size[1], size[0], 3), np.uint8)
+
+
 def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
     """Read a mask video: bool [T, H, W], True where it is brighter than half, and its rate.
 
@@ -176,11 +181,13 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
     if timing.is_cut_off:
         raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")
     reformatter = VideoReformatter()
-    with open_video(path) as (container, stream), reading(path, "mask video"):
+    with open_video(path) as (container, stream):
         shades: list[Any] = [
             reformatter.reformat(frame, format="gray", dst_color_range=ColorRange.JPEG).to_ndarray() > 127
             for frame in raw_frames(container, stream, path)
         ]
     if not shades:
         raise InvalidInput(f"{path} has no frames; give a video with at least one")
+    if len({shade.shape for shade in shades}) > 1:
+        raise InvalidInput(f"{path} has frames of several sizes; give a mask of one size")
     return torch.from_numpy(np.stack(shades)), timing.fps

@@ -15,9 +15,10 @@ import attrs
 import numpy as np
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.reading import check_file
-from ex4d_core.video_io.limits import check_pixels
-from ex4d_core.video_io.timing import Timing, constant_timing
+from ex4d_core.reading import check_file, reading
+from ex4d_core.video_io.images import is_image_folder, list_images, read_image
+from ex4d_core.video_io.limits import check_image_header, check_pixels, is_animated_webp
+from ex4d_core.video_io.timing import DEFAULT_FPS, Timing, constant_timing
 
 if TYPE_CHECKING:
     import av
@@ -31,10 +32,17 @@ UNTAGGED = 2
 _NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
 """Decoders that draw text; FFmpeg takes them for any text file."""
 
-_LISTS = frozenset("concat dash hls image2 image2pipe imf rtp rtsp sdp vapoursynth".split())  # noqa: SIM905
-"""Formats of FFmpeg that open other files or addresses: what a clip is must be in the clip itself."""
+_LISTS = frozenset(
+    ("applehttp", "avisynth", "concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sdp", "vapoursynth", "vobsub")
+)
+"""Formats of FFmpeg that open other files or addresses: all of a clip must be in the clip itself."""
 
-_LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0")
+_LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<MPD", b"v=0")
+
+_XML_LISTS = (b"<MPD", b"<CompositionPlaylist")
+
+_HEADER = 2**16
+"""Bytes that are looked at before FFmpeg opens a file."""
 
 _DURATION_SLACK = 0.2
 """Seconds by which a file may announce more than it holds; muxers round."""
@@ -64,9 +72,6 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         InputNotFound: there is no such file.
         InvalidInput: it is no video.
     """
-    from ex4d_core.video_io.images import is_image_folder, list_images, read_image
-    from ex4d_core.video_io.timing import DEFAULT_FPS
-
     if is_image_folder(path):
         names = list_images(path)
         height, width = read_image(names[0]).shape[:2]
@@ -88,38 +93,56 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
     import av
 
     check_file(path, "clip")
-    _refuse_lists(path)
-    try:
-        # An absolute name is never taken for a protocol such as "concat:".
-        container = av.open(os.path.abspath(path), options=_only_files_with_pictures(), **_lenient(av.__version__))
-    except (av.FFmpegError, OSError, UnicodeError, MemoryError) as error:
-        raise InvalidInput(
-            f"{path} is not a video that can be read ({_reason(error)}); give another file, or a folder of images"
-        ) from error
-    with container:
-        stream = _moving_picture(container, path)
-        check_pixels(stream.codec_context.width, stream.codec_context.height, path)
-        yield container, stream
+    with reading(path, "clip"):
+        _check_start(path)
+        try:
+            container = av.open(_unambiguous(path), options=_options(path), **_lenient(av.__version__))
+        except (av.FFmpegError, UnicodeError) as error:
+            raise InvalidInput(
+                f"{path} is not a video that can be read ({_reason(error)}); give another file, or a folder of images"
+            ) from error
+        with container:
+            stream = _moving_picture(container, path)
+            check_pixels(stream.codec_context.width, stream.codec_context.height, path)
+            yield container, stream
 
 
-def _refuse_lists(path: str | os.PathLike[str]) -> None:
-    """Say what is wrong with a playlist: FFmpeg, which is kept from opening one, says no more than that."""
+def _check_start(path: str | os.PathLike[str]) -> None:
+    """Refuse by its first bytes what FFmpeg would refuse without a reason, or would decode whatever its size."""
     with open(path, "rb") as file:
-        start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(_LIST_STARTS):
+        start = file.read(_HEADER)
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(_LIST_STARTS) or (text.startswith(b"<?xml") and any(name in text for name in _XML_LISTS)):
         raise InvalidInput(
             f"{path} is a list of other files, which is not followed; give the video itself, joined by: "
             "ffmpeg -i LIST -c copy clip.mp4"
         )
+    if is_animated_webp(start):
+        raise InvalidInput(
+            f"{path} is an animated WebP image, which is not supported; convert it to a video, or give a folder with "
+            "an image for each frame"
+        )
+    check_image_header(start, path, is_whole=False)
+
+
+def _unambiguous(path: str | os.PathLike[str]) -> str:
+    """Return a name that FFmpeg does not take for a protocol such as "concat:": an absolute one."""
+    return os.path.abspath(path)
+
+
+def _options(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return what keeps FFmpeg from opening other files: by format, by name and by protocol."""
+    formats = _single_file_formats()
+    if Path(path).suffix.lower() == ".y":  # as an image, it is one plane of three files
+        formats -= {"image2"}
+    return {"format_whitelist": ",".join(sorted(formats)), "pattern_type": "none", "protocol_whitelist": "file"}
 
 
 @cache
-def _only_files_with_pictures() -> dict[str, str]:
-    """Return what keeps FFmpeg to formats that open no other files."""
+def _single_file_formats() -> frozenset[str]:
     import av
 
-    names = {name for names in av.formats_available for name in names.split(",")}
-    return {"format_whitelist": ",".join(sorted(names - _LISTS)), "protocol_whitelist": "file"}
+    return frozenset(name for names in av.formats_available for name in names.split(",")) - _LISTS
 
 
 def _lenient(version: str) -> dict[str, Any]:
@@ -201,7 +224,7 @@ def _is_cut_off(stream: VideoStream, packets: list[_Packet], path: Path) -> bool
 def _nominal_rates(stream: VideoStream) -> list[Fraction]:
     """Return the rates that a stream claims, best first."""
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return [Fraction(rate) for rate in dict.fromkeys(rates) if rate]
+    return [Fraction(rate) for rate in dict.fromkeys(rates) if rate and rate > 0]
 
 
 def pictures(
@@ -218,7 +241,8 @@ def pictures(
     size: tuple[int, int] | None = None
     for frame in raw_frames(container, stream, path):
         size = size or _shown_size(frame, stream)
-        yield partial(_picture, frame, size, reformatter)
+        check_pixels(*size, path)
+        yield partial(_picture, frame, size, reformatter, path)
 
 
 def raw_frames(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> Iterator[av.VideoFrame]:
@@ -255,21 +279,24 @@ def _shown_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
     return (round(frame.width * aspect) if Fraction(1, 4) < aspect < 4 else frame.width), frame.height
 
 
-def _picture(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReformatter) -> np.ndarray:
+def _picture(
+    frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReformatter, path: str | os.PathLike[str]
+) -> np.ndarray:
     from av.video.reformatter import Colorspace, Interpolation
 
     # Players take untagged video for BT.709 when it is larger than standard definition.
     untagged_hd = frame.colorspace == UNTAGGED and (frame.width > 1024 or frame.height > 576)
     how = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
-    rgb = reformatter.reformat(
-        frame,
-        width=size[0],
-        height=size[1],
-        format="rgb24",
-        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
-        interpolation=how,
-    )
-    return oriented(rgb.to_ndarray(), frame)
+    with reading(path, "clip"):
+        rgb = reformatter.reformat(
+            frame,
+            width=size[0],
+            height=size[1],
+            format="rgb24",
+            src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+            interpolation=how,
+        )
+        return oriented(rgb.to_ndarray(), frame)
 
 
 def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
@@ -277,7 +304,10 @@ def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
 
     The matrix maps (x, y) to (a x + c y, b x + d y); see FFmpeg's libavutil/display.h.
     """
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV lists no side data where one is of a kind that it does not know, such as EXIF
+        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
     if side_data is None:
         return image
     a, b, _, c, d = np.frombuffer(cast(Any, side_data), np.int32)[:5].tolist()

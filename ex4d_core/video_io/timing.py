@@ -89,7 +89,8 @@ def _resampled(elapsed: np.ndarray, time_base: Fraction, last_duration: int) -> 
 def _rate_of_most(elapsed: np.ndarray, time_base: Fraction) -> Fraction:
     gaps = np.diff(elapsed)
     middle = np.median(gaps)
-    gap = gaps[np.abs(gaps - middle) <= 1 + 0.1 * middle].mean()
+    near = gaps[np.abs(gaps - middle) <= 1 + 0.1 * middle]
+    gap = near.mean() if near.size else middle  # the middle of an even number of gaps need not be near any
     rate = Fraction(1 / max(gap, 1.0)) / time_base
     usual = min(USUAL_FPS, key=lambda fps: abs(fps - rate))
     return usual if abs(usual - rate) < rate / 200 else _simple(rate)
