@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig, nearest
 
 Preset = Mapping[str, Mapping[str, Any]]
@@ -40,7 +41,8 @@ def preset(name: str | None) -> Preset:
     if name is None:
         return {}
     if not isinstance(name, str) or name not in PRESETS:
-        raise InvalidConfig(f"there is no preset {name!r}{nearest(str(name), PRESETS)}; known: {', '.join(PRESETS)}")
+        guess = nearest(str(name)[:100], PRESETS)
+        raise InvalidConfig(f"there is no preset {shown(name)}{guess}; known: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

@@ -8,9 +8,9 @@ import torch
 
 from ex4d_core import stages
 from ex4d_core.camera_files import load
+from ex4d_core.clips import path_key
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import kept_folder
-from ex4d_core.clips import path_key
 from ex4d_core.session import Session
 from ex4d_core.store import content_key, tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import torch
 
-from ex4d_core.camera_files import load
+from ex4d_core.camera_files import load, naming
 from ex4d_core.config import PathOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_path
@@ -54,4 +54,6 @@ def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVid
             "give one for each frame of either"
         )
     from_first = torch.from_numpy(poses @ np.linalg.inv(poses[0])).float()
-    return attrs.evolve(depth, cameras=CameraPath(world_to_camera=from_first, intrinsics=depth.intrinsics))
+    with naming(file):
+        cameras = CameraPath(world_to_camera=from_first, intrinsics=depth.intrinsics)
+    return attrs.evolve(depth, cameras=cameras)

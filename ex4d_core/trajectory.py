@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 import torch
 
+from ex4d_core.bounds import Bounds
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.keyframes import straight_through
 from ex4d_core.geometry.motion import Motion, eased, frames_shown, joined, together
@@ -17,6 +18,7 @@ from ex4d_core.geometry.projective import look_at
 from ex4d_core.geometry.rigid import HERE, Pose
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.types import CameraPath, Intrinsics, Scene
+from ex4d_core.types.camera import LARGEST_SHIFT
 
 DENSE = 121
 """Poses that stand for a path that is no function of time, where it is joined with others."""
@@ -169,13 +171,15 @@ def generate_camera_trajectory(
     Raises:
         InvalidConfig: an angle, the length or the radius is out of range.
     """
-    for name, angle in (("start_angle", start_angle), ("end_angle", end_angle)):
-        if not -90 <= angle <= 90:
-            raise InvalidConfig(f"{name} must be between -90 and 90 degrees, not {angle:g}")
-    if num_frames < 1:
-        raise InvalidConfig(f"num_frames must be at least 1, not {num_frames}")
-    if not radius > 0:
-        raise InvalidConfig(f"radius must be more than 0, not {radius:g}")
+    quarter = Bounds(at_least=-90, at_most=90)
+    faults = (
+        quarter.fault("start_angle", start_angle, "degrees"),
+        quarter.fault("end_angle", end_angle, "degrees"),
+        Bounds(at_least=1).fault("num_frames", num_frames),
+        Bounds(above=0, at_most=LARGEST_SHIFT).fault("radius", radius),
+    )
+    if fault := next(filter(None, faults), None):
+        raise InvalidConfig(fault)
     angles = [start_angle + share * (end_angle - start_angle) for share in frame_shares(num_frames)]
     return path_of_eyes(
         [arc_eye(angle, radius) for angle in angles],

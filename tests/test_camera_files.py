@@ -13,7 +13,7 @@ import typer_cli
 from ex4d_core.builtin.path_file import PathFile
 from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.camera_files import FORMATS, Reading, convert, load, save, save_keyframes
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.paths import orbited
 from ex4d_core.geometry.rigid import HERE, moved, rotated, rotation_about
@@ -272,7 +272,7 @@ def test_a_file_that_is_no_path_is_one_sentence(name, content, says, tmp_path):
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(InputNotFound, match="camera file .* does not exist"):
+    with pytest.raises(InputNotFound, match=r"camera file .* does not exist"):
         load(tmp_path / "none.json")
     with pytest.raises(InvalidInput, match=r"it has no cameras\.txt"):
         load(tmp_path)
@@ -344,6 +344,34 @@ def test_a_path_that_looks_away_is_named(tmp_path):
     assert doubts(aside) == []
     (sentence,) = doubts(attrs.evolve(aside, world_to_camera=torch.linalg.inv(aside.world_to_camera)))
     assert "the other way round; are its matrices camera to world" in sentence
+
+
+def test_a_path_that_does_not_fit_the_scene_names_its_file(tmp_path):
+    save(to_the_right(), tmp_path / "path.json")
+    with pytest.raises(InvalidInput, match=r"path\.json: pose 1 is no rotation .*: its translation is beyond 1e\+09"):
+        from_file(tmp_path / "path.json", scale=1e9, unit="subject", look_at="1000")
+    with pytest.raises(InvalidConfig, match=r"scale must be more than 0 and at most 1000000000, not 1e\+30"):
+        PathFileOptions(path="path.json", scale=1e30)
+    (tmp_path / "angle.json").write_text(
+        json.dumps({"camera_angle_x": 1e-10, "frames": [{"transform_matrix": np.eye(4).tolist()}]})
+    )
+    with pytest.raises(InvalidInput, match=r"angle\.json: fx must be between 0\.001 and 100000000 pixels"):
+        from_file(tmp_path / "angle.json", 1)
+
+
+@pytest.mark.parametrize("convention", ["", "c2w", "c2w-nerf", "\x1b[31m", "x" * 10_000])
+def test_a_convention_that_does_not_exist_is_refused_although_the_file_states_its_own(convention, tmp_path):
+    save(to_the_right(), tmp_path / "path.json")
+    with pytest.raises(InvalidInput, match=r"the convention '.*' must be c2w-opencv") as refused:
+        from_file(tmp_path / "path.json", convention=convention)
+    assert len(str(refused.value)) < 300
+
+
+def test_a_path_of_thousands_of_poses_is_looked_at_here_and_there(tmp_path):
+    save(to_the_right(5000), tmp_path / "path.json")
+    path = PathFile(PathFileOptions(path=str(tmp_path / "path.json"), resample=True), device=CPU)
+    assert path.doubts(scene()) == []
+    assert path.path(5, scene()).num_frames == 5
 
 
 def test_the_command_converts_and_warns(tmp_path, capsys):

@@ -14,7 +14,7 @@ from ex4d_core.camera_files._value import MOST_POSES, natural_order
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.paths import orbited
-from ex4d_core.types import CameraPath, Intrinsics
+from ex4d_core.types import CameraPath, Intrinsics, Video
 
 few = settings(derandomize=True, deadline=None, max_examples=40)
 
@@ -199,3 +199,9 @@ def test_a_path_has_poses_only(change, says):
         poses[(1, *place)] = value
     with pytest.raises(InvalidInput, match=f"has a pose that is no rotation and translation: {says}"):
         CameraPath(world_to_camera=poses, intrinsics=LENS)
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), "x", None, [25]])
+def test_a_rate_is_a_number_of_frames_per_second(fps):
+    with pytest.raises(InvalidInput, match="fps must be a number of frames per second, more than 0, not"):
+        Video(frames=torch.zeros(1, 2, 2, 3, dtype=torch.uint8), fps=fps)

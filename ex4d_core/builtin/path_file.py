@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.path_file_options import PathFileOptions
-from ex4d_core.camera_files import CameraFile, Reading, load
+from ex4d_core.camera_files import CameraFile, Reading, load, naming
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import smoothly_through, straight_through
 from ex4d_core.geometry.motion import Clock, Motion, Timing
@@ -31,6 +31,9 @@ BETTER = 0.3
 
 POINTS = 24
 """Points of the scene along each side of the picture that are looked for."""
+
+MOST_LOOKS = 500
+"""Cameras of a path that are asked how much of the scene they see."""
 
 
 class PathFile:
@@ -88,7 +91,9 @@ class PathFile:
                 f"{options.path} shows frame {max(file.frames)} of the clip, which has {scene.video.num_frames}, "
                 "counted from 0; give the clip that it was made for"
             )
-        return attrs.evolve(file, world_to_camera=poses), self._lenses(file, scene)
+        with naming(options.path):
+            file = attrs.evolve(file, world_to_camera=poses)
+        return file, self._lenses(file, scene)
 
     def _load(self, *, distance: float) -> CameraFile:
         options = self._options
@@ -101,14 +106,16 @@ class PathFile:
             return (clip,)
         if file.intrinsics is None:
             focal = clip.width / (2 * np.tan((file.fov_x or 0) / 2))
-            return (Intrinsics.from_focal(float(focal), width=clip.width, height=clip.height),)
+            with naming(self._options.path):
+                return (Intrinsics.from_focal(float(focal), width=clip.width, height=clip.height),)
         first = file.intrinsics[0]
         if abs(first.width / first.height * clip.height / clip.width - 1) > SAME_SHAPE:
             raise InvalidInput(
                 f"the lens in {self._options.path} is for pictures of {first.width}x{first.height} but the clip is "
                 f"{clip.width}x{clip.height}; add :lens=clip to look through the clip's own"
             )
-        return tuple(lens.scaled_to(width=clip.width, height=clip.height) for lens in file.intrinsics)
+        with naming(self._options.path):
+            return tuple(lens.scaled_to(width=clip.width, height=clip.height) for lens in file.intrinsics)
 
     def _motion(self, file: CameraFile, lenses: Sequence[Intrinsics], num_frames: int, scene: Scene) -> Motion:
         poses = poses_of(_path(file, lenses, frames=False))
@@ -145,8 +152,9 @@ def _timing(file: CameraFile, shares: Sequence[float]) -> Timing | None:
 def _looks_away(path: CameraPath, scene: Scene, options: PathFileOptions) -> list[str]:
     """Return in what way a path does not look at the scene, if it does not."""
     points = _points(scene)
-    seen = _seen(path.world_to_camera, path.intrinsics_at(0), points)
-    turned_round = _seen(torch.linalg.inv(path.world_to_camera.double()).float(), path.intrinsics_at(0), points)
+    poses = path.world_to_camera[:: -(-path.num_frames // MOST_LOOKS)]
+    seen = _seen(poses, path.intrinsics_at(0), points)
+    turned_round = _seen(torch.linalg.inv(poses.double()).float(), path.intrinsics_at(0), points)
     if turned_round.mean() > seen.mean() + BETTER:
         return [
             f"{options.path} sees {seen.mean():.0%} of the scene, and would see {turned_round.mean():.0%} the other "

@@ -7,7 +7,6 @@ from typing import Literal
 
 import attrs
 
-from ex4d_core.errors import InputNotFound
 from ex4d_core.files import tree_hash
 from ex4d_core.geometry.look_at import check_look_at
 from ex4d_core.options import option
@@ -36,7 +35,7 @@ class PathFileOptions:
     unit: Literal["scene", "subject"] = option(
         "scene", help="What its lengths count: units of the depth, or distances to the subject."
     )
-    scale: float = option(1.0, help="Multiplies its lengths.", validator=attrs.validators.gt(0))
+    scale: float = option(1.0, help="Multiplies its lengths.", above=0, at_most=1e9)
     lens: Literal["file", "clip"] = option("file", help="Which lens to look through, where the file has one.")
     resample: bool = option(False, help="Spread its poses over the clip where there are more or fewer of them.")
     look_at: str = option(
@@ -51,8 +50,7 @@ class PathFileOptions:
 
         Raises:
             InputNotFound: there is no such file.
+            InvalidInput: it cannot be read.
         """
         path = Path(self.path)
-        if not path.exists():
-            raise InputNotFound(f"there is no camera file {path}; check the path")
-        return tree_hash(path if path.name not in ("images.txt", "cameras.txt") else path.parent)
+        return tree_hash(path if path.name not in ("images.txt", "cameras.txt") else path.parent, "camera file")

@@ -10,14 +10,14 @@ import attrs
 
 from ex4d_core.bounds import shown
 from ex4d_core.camera_files import colmap, ex4d_npz, matrices, recammaster, trajectorycrafter, transforms
-from ex4d_core.camera_files._value import WHAT, CameraFile, Format, Reading, Says, check_rigid, json_of, text_of
+from ex4d_core.camera_files._value import WHAT, CameraFile, Format, Reading, Says, check_rigid, json_of, naming, text_of
 from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.files import replacing
 from ex4d_core.reading import check_path
 from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import CameraPath
 
-__all__ = ["FORMATS", "CameraFile", "Reading", "check_rigid", "convert", "load", "save", "save_keyframes"]
+__all__ = ["FORMATS", "CameraFile", "Reading", "check_rigid", "convert", "load", "naming", "save", "save_keyframes"]
 
 _ALL: frozenset[Says] = frozenset({"lens", "zoom", "time"})
 
@@ -97,11 +97,8 @@ def load(path: Path, reading: Reading | None = None, *, format: str | None = Non
     """
     check_path(path, WHAT)
     kind, content = _opened(path, format)
-    with file_errors(path, WHAT):
-        try:
-            file = kind.read(content, attrs.evolve(reading or Reading(), file=path))
-        except InvalidInput as error:
-            raise InvalidInput(f"{path}: {error}") from error
+    with file_errors(path, WHAT), naming(path):
+        file = kind.read(content, attrs.evolve(reading or Reading(), file=path))
     return attrs.evolve(file, doubts=tuple(f"{path} {doubt}" for doubt in file.doubts))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,7 +89,7 @@ class Reading:
     """To the subject, for formats that count in it, in units of the scene."""
     camera: str | None = None
     """Which of several cameras."""
-    convention: str | None = None
+    convention: str | None = attrs.field(default=None)
     """`c2w-opencv`, `w2c-opengl` and so on, for bare matrices."""
     file: Path = Path("FILE")
     """Its name, for errors that show what to type."""
@@ -98,6 +100,11 @@ class Reading:
             raise InvalidInput(
                 f"the distance to the subject must be more than 0 and at most {LARGEST_SHIFT:g}, not {value:g}"
             )
+
+    @convention.validator
+    def _check_convention(self, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+        if value is not None:
+            check_convention(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +123,15 @@ class Format:
     """Returns the poses in the content; its errors are about the file and do not name it."""
     write: Callable[[CameraFile, Path, float], None]
     """Called as `write(file, path, distance)`."""
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file in errors about what was read from it."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from error
 
 
 def json_of(path: Path) -> Any:
@@ -204,18 +220,28 @@ def to_world_to_camera(matrices: np.ndarray, convention: str) -> np.ndarray:
     Raises:
         InvalidInput: there is no such convention, or a matrix is no pose.
     """
-    direction, _, axes = convention.partition("-")
-    if direction not in ("c2w", "w2c") or axes not in ("opencv", "opengl"):
-        raise InvalidInput(
-            f"the convention {shown(convention)} must be c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl: "
-            "camera to world or world to camera, and the axes of the camera"
-        )
+    direction, axes = check_convention(convention)
     check_rigid(matrices)
     to_world = np.linalg.inv(matrices) if direction == "w2c" else matrices
     if direction == "w2c" and axes == "opencv":
         return matrices  # to the last digit
     inverse: np.ndarray = np.linalg.inv(from_camera_axes(to_world, axes))
     return inverse
+
+
+def check_convention(convention: str) -> tuple[str, str]:
+    """Return direction and axes of a convention such as `c2w-opencv`.
+
+    Raises:
+        InvalidInput: there is no such convention.
+    """
+    direction, _, axes = convention.partition("-")
+    if direction not in ("c2w", "w2c") or axes not in ("opencv", "opengl"):
+        raise InvalidInput(
+            f"the convention {shown(convention)} must be c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl: "
+            "camera to world or world to camera, and the axes of the camera"
+        )
+    return direction, axes
 
 
 def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import attrs
 import torch
 
+from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
 
 
@@ -18,6 +20,21 @@ def shaped(shape: str, dtype: torch.dtype) -> Any:
 def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
     """Declare a tensor field that may be None (its default)."""
     return attrs.field(default=None, validator=attrs.validators.optional(_checker(shape, dtype)), repr=describe)
+
+
+def rate() -> Any:
+    """Declare a field that is a number of frames per second."""
+    return attrs.field(converter=_rate)
+
+
+def _rate(value: Any) -> Fraction:
+    try:
+        fps = Fraction(value)
+    except (TypeError, ValueError, ArithmeticError):  # not a number, NaN, infinity
+        fps = Fraction(0)
+    if fps <= 0:
+        raise InvalidInput(f"fps must be a number of frames per second, more than 0, not {shown(value)}")
+    return fps
 
 
 def describe(value: object) -> str:

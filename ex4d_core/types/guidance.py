@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.types._arrays import shaped
+from ex4d_core.types._arrays import rate, shaped
 from ex4d_core.types.camera import CameraPath
 
 
@@ -37,7 +37,7 @@ class Guidance:
     mask: Tensor = shaped("T H W", torch.bool)
     """bool [T, H, W], True = known, on the CPU."""
 
-    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(Fraction(0)))
+    fps: Fraction = rate()
     """Frames per second."""
 
     cameras: CameraPath | None = None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.types._arrays import shaped
+from ex4d_core.types._arrays import rate, shaped
 from ex4d_core.types.camera import Intrinsics
 
 
@@ -55,7 +55,7 @@ class Video:
     frames: Tensor = shaped("T H W 3", torch.uint8)
     """uint8 [T, H, W, 3], sRGB, on the CPU."""
 
-    fps: Fraction = attrs.field(converter=Fraction, validator=attrs.validators.gt(Fraction(0)))
+    fps: Fraction = rate()
     """Frames per second."""
 
     origin: Origin | None = None

@@ -206,7 +206,11 @@ def test_a_sweep_needs_no_scene_as_a_function():
         (lambda: path(o.LoopOptions(), 0), "a camera path needs at least 1 frame, not 0"),
         (lambda: generate_camera_trajectory(end_angle=91), "end_angle must be between -90 and 90 degrees, not 91"),
         (lambda: generate_camera_trajectory(num_frames=0), "num_frames must be at least 1, not 0"),
-        (lambda: generate_camera_trajectory(radius=0), "radius must be more than 0, not 0"),
+        (lambda: generate_camera_trajectory(radius=0), "radius must be more than 0 and at most 1000000000, not 0"),
+        (
+            lambda: generate_camera_trajectory(radius=math.inf),
+            "radius must be more than 0 and at most 1000000000, not inf",
+        ),
     ],
 )
 def test_what_is_out_of_range_is_refused_in_one_sentence(make, message):
