@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -31,7 +32,7 @@ def read_npy(path: Path, what: str) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
 
-def open_npz(path: Path, what: str) -> Mapping[str, np.ndarray]:
+def open_npz(path: Path, what: str) -> Arrays:
     """Return the arrays of a `.npz` file by name; each is decoded when it is asked for.
 
     Raises:
@@ -43,11 +44,11 @@ def open_npz(path: Path, what: str) -> Mapping[str, np.ndarray]:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) > _MOST_ARRAYS:
             raise InvalidInput(f"{path} holds {len(members)} arrays; at most {_MOST_ARRAYS} are read")
-    return _Arrays(path, what, members)
+    return Arrays(path, what, members)
 
 
-class _Arrays(Mapping[str, np.ndarray]):
-    """Keeps no file open and what was decoded."""
+class Arrays(Mapping[str, np.ndarray]):
+    """The arrays of a `.npz` file by name, each decoded at its first use; no file stays open."""
 
     def __init__(self, path: Path, what: str, members: Mapping[str, zipfile.ZipInfo]) -> None:
         self._path, self._what, self._members = path, what, members
@@ -67,13 +68,32 @@ class _Arrays(Mapping[str, np.ndarray]):
     def __contains__(self, name: object) -> bool:
         return name in self._members  # Mapping's own would decode it
 
+    def head(self, name: str) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+        """Return the shape and the type of an array without decoding it.
+
+        Raises:
+            InvalidInput: it cannot be read, holds objects, or is shorter than its head says.
+        """
+        with self._opened(self._members[name]) as file:
+            return self._checked_head(file, self._members[name])
+
     def _decode(self, member: zipfile.ZipInfo) -> np.ndarray:
-        with reading(self._path, self._what), zipfile.ZipFile(self._path) as archive, archive.open(member) as file:
-            _check_length(_head(file, self._path), member.file_size - file.tell(), self._path)
+        with self._opened(member) as file:
+            self._checked_head(file, member)
             if member.file_size > psutil.virtual_memory().available:
                 raise MemoryError
             file.seek(0)
             return npy.read_array(file, allow_pickle=False)
+
+    @contextmanager
+    def _opened(self, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+        with reading(self._path, self._what), zipfile.ZipFile(self._path) as archive, archive.open(member) as file:
+            yield file
+
+    def _checked_head(self, file: IO[bytes], member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+        head = _head(file, self._path)
+        _check_length(head, member.file_size - file.tell(), self._path)
+        return head
 
 
 def _head(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic]]:

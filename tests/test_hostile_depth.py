@@ -192,6 +192,22 @@ def test_numbers_beyond_float32_are_as_good_as_infinite(tmp_path):
     assert torch.equal(inverse.depth, estimated(tmp_path / "n.npy", kind="inverse").depth)
 
 
+@pytest.mark.parametrize("shape", [(3, 16, 24), (2, 16, 23)], ids=["other count", "other shape"])
+def test_an_archive_that_does_not_fit_the_video_is_not_decoded(tmp_path, monkeypatch, shape):
+    np.savez(tmp_path / "d.npz", depth=np.ones(shape), valid=np.ones(shape))
+    monkeypatch.setattr("ex4d_core.arrays.Arrays._decode", lambda *_: pytest.fail("was decoded"))
+    with pytest.raises(InvalidInput, match=r"d\.npz (has 3 depth maps|is 23x16)"):
+        estimated(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("name", ["K", "kind", "world_to_camera"])
+def test_facts_of_gigabytes_are_not_decoded(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("ex4d_core.builtin.depth_formats._MOST_FACTS", 256)
+    np.savez(tmp_path / "d.npz", depth=DEPTH, **{name: np.ones((2, 4, 5))})
+    with pytest.raises(InvalidInput, match=rf"d\.npz: {name} has the shape \[2, 4, 5\], which is too large"):
+        open_depth(tmp_path / "d.npz")
+
+
 def test_poses_that_cannot_be_cameras_name_the_file(tmp_path):
     poses = np.stack([np.eye(4)] * 2)
     poses[1, 3, 0] = 7

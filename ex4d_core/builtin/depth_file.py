@@ -122,8 +122,8 @@ class DepthFile:
             with np.errstate(over="ignore"):  # what float32 has no number for is as good as infinite
                 sampled = sampled.astype(np.float32)
             valid[index] = inside & np.isfinite(sampled)
-            if frames.valid is not None:
-                valid[index] &= sample_nearest(frames.valid[source], origin, (video.width, video.height))[0]
+            if frames.valid_at is not None:
+                valid[index] &= sample_nearest(frames.valid_at(source), origin, (video.width, video.height))[0]
             numbers[index] = np.where(valid[index], sampled, 0)
         return numbers, valid
 
@@ -158,8 +158,8 @@ class DepthFile:
         for index, values in enumerate(frames.read(range(frames.count))):
             with np.errstate(over="ignore"):
                 known = np.isfinite(values.astype(np.float32))
-            if frames.valid is not None:
-                known &= frames.valid[index]
+            if frames.valid_at is not None:
+                known &= frames.valid_at(index)
             if known.any():
                 least = min(least, float(values[known].min()))
                 greatest = max(greatest, float(values[known].max()))

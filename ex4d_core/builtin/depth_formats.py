@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import stat
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
-from ex4d_core.arrays import open_npz, read_npy
+from ex4d_core.arrays import Arrays, open_npz, read_npy
 from ex4d_core.builtin.depth_exr import read_exr
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_file, check_path, read_json, reading
 from ex4d_core.types import DepthKind
 from ex4d_core.types.camera import LARGEST_FOCAL, LARGEST_SHIFT, RIGID_TOLERANCE
 from ex4d_core.video_io.images import list_images, read_image
+from ex4d_core.video_io.limits import check_pixels
 from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames, read_timing
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ INTRINSICS_NAMES = ("intrinsics", "K")
 POSES_NAME = "world_to_camera"
 FACTS_NAMES = ("valid", "kind", *INTRINSICS_NAMES, POSES_NAME)
 """Of what an archive says beside the depth."""
+
+_MOST_FACTS = 2**26
+"""Bytes of each: poses of an hour of video have a tenth of it."""
 
 FACTS_FILE = "depth.json"
 """What a folder of depth maps says beside them: `kind`, `scale`, and intrinsics and poses as an archive has them."""
@@ -65,8 +70,8 @@ class DepthFrames:
     is_inverse: bool = False
     """True where the file itself says that near is large."""
 
-    valid: np.ndarray | None = None
-    """bool [count, h, w], True where depth is known, if the file says so."""
+    valid_at: Callable[[int], np.ndarray] | None = None
+    """Returns bool [h, w] of an index, True where depth is known, if the file says so."""
 
     intrinsics: np.ndarray | None = None
     """float64 [1 or count, 3, 3], K in pixels of the depth maps."""
@@ -93,7 +98,8 @@ def open_depth(path: Path) -> DepthFrames:
     check_file(path, "depth file")
     with reading(path, "depth file"):
         if path.suffix.lower() == ".npy":
-            return _from_array(read_npy(path, "depth file"), path)
+            array = read_npy(path, "depth file")
+            return _from_head(array.shape, array.dtype, lambda: array, path)
         if path.suffix.lower() == ".npz":
             return _open_npz(path)
         if path.suffix.lower() in FRAME_SUFFIXES:
@@ -104,13 +110,24 @@ def open_depth(path: Path) -> DepthFrames:
 def _open_npz(path: Path) -> DepthFrames:
     arrays = open_npz(path, "depth file")
     name = _depth_name(arrays, path)
-    frames = _from_array(arrays[name], path)
-    valid = arrays.get("valid")
+    shape, dtype = arrays.head(name)
+    facts = {fact: arrays[fact] for fact in _small_facts(arrays, path)}
     return attrs.evolve(
-        _with_facts(frames, arrays, path),
+        _with_facts(_from_head(shape, dtype, lambda: arrays[name], path), facts, path),
         is_inverse=name in INVERSE_NAMES,
-        valid=None if valid is None else _valid_maps(valid, arrays[name], path),
+        valid_at=_valid_maps(arrays, shape, path) if "valid" in arrays else None,
     )
+
+
+def _small_facts(arrays: Arrays, path: Path) -> Iterator[str]:
+    """Yield the names of what an archive says beside the depth; it is decoded whole, so it must not be large."""
+    for name in ("kind", *INTRINSICS_NAMES, POSES_NAME):
+        if name not in arrays:
+            continue
+        shape, dtype = arrays.head(name)
+        if math.prod(shape) * dtype.itemsize > _MOST_FACTS:
+            raise InvalidInput(f"{path}: {name} has the shape {list(shape)}, which is too large")
+        yield name
 
 
 def _with_facts(frames: DepthFrames, facts: Mapping[str, Any], path: Path) -> DepthFrames:
@@ -151,24 +168,30 @@ def _maps(array: np.ndarray, path: Path) -> np.ndarray:
     return array
 
 
-def _from_array(array: np.ndarray, path: Path) -> DepthFrames:
-    if array.dtype.kind not in "uif":
-        raise InvalidInput(f"{path} holds {array.dtype} values; depth must be numbers")
-    maps = _maps(array, path)
-    return DepthFrames(
-        count=len(maps),
-        size=(maps.shape[2], maps.shape[1]),
-        read=lambda indices: (np.asarray(maps[index]) for index in indices),
-        unit="float" if array.dtype.kind == "f" else "integer",
-    )
+def _from_head(
+    shape: tuple[int, ...], dtype: np.dtype[np.generic], array: Callable[[], np.ndarray], path: Path
+) -> DepthFrames:
+    """Return the maps of an array that is decoded when the first map is read: its size may not fit the video."""
+    if dtype.kind not in "uif":
+        raise InvalidInput(f"{path} holds {dtype} values; depth must be numbers")
+    count, height, width = _maps(np.broadcast_to(np.zeros((), bool), shape), path).shape
+    check_pixels(width, height, path)
+
+    def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
+        maps = _maps(array(), path)
+        return (np.asarray(maps[index]) for index in indices)
+
+    unit: Unit = "float" if dtype.kind == "f" else "integer"
+    return DepthFrames(count=count, size=(width, height), read=read, unit=unit)
 
 
-def _valid_maps(valid: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:
-    if valid.dtype.kind not in "buif":
-        raise InvalidInput(f"{path}: valid holds {valid.dtype} values; it must be true or false for each pixel")
-    if valid.shape != depth.shape:
-        raise InvalidInput(f"{path}: valid is {list(valid.shape)} but the depth is {list(depth.shape)}")
-    return _maps(valid, path).astype(bool)
+def _valid_maps(arrays: Arrays, depth: tuple[int, ...], path: Path) -> Callable[[int], np.ndarray]:
+    shape, dtype = arrays.head("valid")
+    if dtype.kind not in "buif":
+        raise InvalidInput(f"{path}: valid holds {dtype} values; it must be true or false for each pixel")
+    if shape != depth:
+        raise InvalidInput(f"{path}: valid is {list(shape)} but the depth is {list(depth)}")
+    return lambda index: _maps(arrays["valid"], path)[index].astype(bool)
 
 
 def _matrices(matrices: np.ndarray, count: int, path: Path) -> np.ndarray:
