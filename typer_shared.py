@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 import typer
 
 from ex4d_core.flags import FLAGS, RUN, Flag, configuration
-from ex4d_core.terminal import printable, say, show
+from ex4d_core.terminal import printable, say, say_error, show
 
 if TYPE_CHECKING:
     from ex4d_core.batch import Outcome
@@ -121,7 +121,7 @@ def finish(
     if json_ or quiet or len(failed) == len(outcomes):  # else the summary has them
         for outcome in failed:
             who = f"{outcome.title}: " if len(outcomes) > 1 else ""
-            say(f"error: {who}{outcome.error}", err=True)
+            say_error(f"{who}{outcome.error}")
     if failed:
         raise typer.Exit(2 if len(failed) == len(outcomes) else 1)
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ex4d_core.progress import Progress
-from ex4d_core.terminal import as_text, make_console, printable
+from ex4d_core.terminal import as_text, make_console, one_message, printable
 
 if TYPE_CHECKING:  # what it needs of a run is heavy, and not every command runs something
     from ex4d_core.batch import Outcome
@@ -79,7 +79,7 @@ class ConsoleReporter:
 
     def warn(self, text: str) -> None:
         """Print a line even when quiet."""
-        self._print(f"warning: {text}")
+        self._print(f"warning: {one_message(text)}")
 
     def _print(self, text: str) -> None:
         self._console.print(as_text(text))
@@ -144,7 +144,7 @@ def summary(outcomes: Sequence[Outcome]) -> Group:
         if outcome.error is not None:
             table.add_row(*who, Text("failed", style="red"), "", "", end_section=True)
             named = attrs.evolve(outcome, clip=Path(outcome.clip.name))
-            lines.append(Text.assemble(("failed", "red"), as_text(f": {named.title}: {outcome.error}")))
+            lines.append(Text.assemble(("failed", "red"), as_text(f": {named.title}: {one_message(outcome.error)}")))
             continue
         for record in outcome.records:
             seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ex4d_core.errors import Ex4dError, of_the_machine, tracing, unexpected
-from ex4d_core.terminal import OutputUnread, flush_output, say, use_any_locale
+from ex4d_core.terminal import OutputUnread, flush_output, say, say_error, use_any_locale
 
 FAULT = 1
 """Exit code where a program has a bug."""
@@ -221,7 +221,7 @@ def _told(error: BaseException) -> int:
         if isinstance(error, MemoryError):  # free that of the frames, to have some for the sentence
             traceback.clear_frames(error.__traceback__)
         code, sentence = REFUSED if of_the_machine(error) else FAULT, unexpected(error)
-    say(f"error: {sentence}", err=True)
+    say_error(sentence)
     return code
 
 
@@ -289,7 +289,7 @@ def _say_thread_failed(arguments: threading.ExceptHookArgs) -> None:
         return
     if tracing():
         traceback.print_exception(arguments.exc_value)
-    say(f"error: in another thread: {unexpected(arguments.exc_value)}", err=True)
+    say_error(f"in another thread: {unexpected(arguments.exc_value)}")
 
 
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:

@@ -27,6 +27,9 @@ class OutputUnread(BrokenPipeError):
     """The program that read standard output has ended, as `head` does once it has enough."""
 
 
+LONGEST_MESSAGE = 1600
+"""Characters of an error or a warning; what somebody typed or a file holds may be longer."""
+
 LOG_WIDTH = 140
 """Columns of a table that is not written to a terminal, at least: a log has no edge to wrap at."""
 
@@ -58,6 +61,19 @@ def say(text: object, *, err: bool = False) -> None:
         OutputFailed: standard output cannot be written, as where its disk is full.
     """
     _write(f"{printable(text)}\n", err=err)
+
+
+def say_error(sentence: str) -> None:
+    """Print an error to standard error, as one message whatever names are in it."""
+    say(f"error: {one_message(sentence)}", err=True)
+
+
+def one_message(sentence: str) -> str:
+    """Return a message of bounded length whose further lines are indented: a name in it cannot look like another."""
+    if len(sentence) > LONGEST_MESSAGE:
+        half = LONGEST_MESSAGE // 2
+        sentence = f"{sentence[:half]} [...] {sentence[-half:]}"
+    return re.sub(r"\n(?!  )", r"\\n", sentence)
 
 
 def show(*renderables: Any) -> None:

@@ -19,7 +19,7 @@ from ex4d_core.batch import Outcome
 from ex4d_core.console import ConsoleReporter, summary
 from ex4d_core.plugin_check import Check, Checks, check_tables
 from ex4d_core.plugins import Plugins, Problem
-from ex4d_core.terminal import as_text, make_console, printable, show
+from ex4d_core.terminal import LONGEST_MESSAGE, as_text, make_console, one_message, printable, show
 from tests import wrong_components as wrong
 from tests.test_contract_kit import offer_of
 
@@ -222,3 +222,9 @@ def test_a_variable_that_a_library_does_not_take_is_named(small_clip, tmp_path, 
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert " cannot be imported (ValueError: " in done.stderr
     assert done.stderr.endswith(f"; check the environment variable {name}\n")
+
+
+def test_an_error_is_one_message_of_bounded_length():
+    assert one_message("no file a\nerror: b") == r"no file a\nerror: b"
+    assert one_message("--cam: no move\n  horse\n  ^^^^^") == "--cam: no move\n  horse\n  ^^^^^"
+    assert len(one_message("x" * 100_000)) < LONGEST_MESSAGE + 10
