@@ -130,7 +130,8 @@ def check_name(files: HubFiles) -> None:
     """
     if not is_hub_name(files.repo):
         raise InputNotFound(
-            f"there is no folder {files.repo or repr('')}; give a folder with weights, or OWNER/NAME of weights on the hub"
+            f"there is no folder {files.repo or repr('')}; give a folder with weights, or OWNER/NAME of weights on "
+            "the hub"
         )
     if not is_safe_path(files.revision):
         raise InvalidInput(f"{files.revision!r} cannot be a revision; give a commit, tag or branch, such as main")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,8 @@ from ex4d_backbone_wan.accounts import compare, listed
 from ex4d_backbone_wan.tensor_files import open_tensors, read_all
 from ex4d_backbone_wan.weights import Lora
 from ex4d_core.errors import InvalidInput
+from ex4d_core.foreign_weights import loading
+from ex4d_core.reading import parse_json
 
 CAMERA_KEYS = ("latent_encoder.", "latent_patch_embedding.")
 """How the names of the camera encoder's tensors begin, in one file with the LoRA's."""
@@ -64,12 +65,14 @@ class CameraEncoder(nn.Module):
                 f"{where} has no camera encoder (tensors that begin with {' or '.join(CAMERA_KEYS)}), so it is no "
                 "EX-4D adapter; stack other LoRAs with backbone.loras"
             )
-        with torch.device("meta"):
+        with loading(Path(where), "camera encoder"), torch.device("meta"):
             frames, rows, columns = last.shape[2:]
             encoder = cls(
                 channels=first.shape[1], hidden=first.shape[0], width=last.shape[0], patch=(frames, rows, columns)
             )
         compare(where, given=_shapes(tensors), wanted=_shapes(encoder.state_dict()))
+        if odd := [name for name, tensor in tensors.items() if not tensor.is_floating_point()]:
+            raise InvalidInput(f"{where} has {odd[0]} in {tensors[odd[0]].dtype}, which is not a floating-point number")
         encoder.load_state_dict(dict(tensors), assign=True)
         return encoder
 
@@ -177,7 +180,8 @@ def lora_tensors(path: Path) -> dict[str, Tensor]:
     if any("_attn." in name or ".ffn.0." in name for name in found):
         from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
-        found = convert_wan_transformer_to_diffusers(found)
+        with loading(path, "LoRA"):
+            found = convert_wan_transformer_to_diffusers(found)
     if not found:
         raise InvalidInput(f"{path} has no LoRA; check which file it is")
     return found
@@ -196,11 +200,8 @@ def _from_other_trainers(found: Mapping[str, Tensor], path: Path) -> dict[str, T
     # It goes by the prefix, scales by alpha in place, and leaves out changes to whole tensors without a word.
     prefix = "" if any(name.startswith(_FOREIGN) for name in found) else _FOREIGN[0]
     copies = {f"{prefix}{name}": tensor.clone() for name, tensor in found.items()}
-    try:
+    with loading(path, "LoRA for Wan 2.1"):
         converted: dict[str, Tensor] = WanLoraLoaderMixin.lora_state_dict(dict(copies))
-    except (ValueError, KeyError, IndexError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput(f"{path} is no LoRA in a form that is known: {reason}; get one for Wan 2.1") from error
     taken = {id(tensor) for tensor in converted.values()}
     left = [name for name, tensor in copies.items() if ".diff" in name and id(tensor) not in taken and tensor.any()]
     if left:
@@ -215,9 +216,10 @@ def _attach(transformer: Any, lora: Lora, adapter: str) -> None:
     tensors = lora_tensors(lora.path)
     compare(str(lora.path), given=_shapes(tensors), wanted=_places(transformer, tensors))
     # peft draws the numbers that are replaced here; those of others must not depend on it.
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    settings = _settings(lora.path, tensors)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), loading(lora.path, "LoRA"):
         warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are meant
-        transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **_settings(lora.path))
+        transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **settings)
     for name, tensor in tensors.items():
         # peft has rounded it to the precision of the layer; a merged weight would be rounded twice.
         layer, matrix, kind = name.rsplit(".", 2)
@@ -243,11 +245,49 @@ def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
     return places
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    """Return what a file that diffusers wrote says of its scale; where none does, alpha is the rank."""
+def _settings(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the scale that a file of diffusers gives in its head, for its own layers; without one, alpha is the rank.
+
+    A configuration of peft can say much more, which is left out: the tensors decide which layers there are.
+    """
     with open_tensors(path) as file:
-        told = json.loads(file.metadata.get(_METADATA, "{}"))
-    return {"metadata": {_plain(name): value for name, value in told.items()}} if told else {}
+        text = file.metadata.get(_METADATA, "")
+    if not text:
+        return {}
+    try:
+        told = parse_json(text)
+    except ValueError as error:
+        raise InvalidInput(f"{path} has a head that is not JSON ({error}); download it again") from error
+    told = {_plain(name): value for name, value in told.items()} if isinstance(told, dict) else {}
+    kept = {name: told[name] for name, holds in _SCALES.items() if name in told and holds(told[name])}
+    if dropped := sorted(set(_SCALES) & set(told) - set(kept)):
+        raise InvalidInput(f"{path} gives {dropped[0]} as {ascii(told[dropped[0]])[:80]}, which it cannot be")
+    layers = sorted({name.partition(".lora_")[0] for name in tensors})
+    return {"metadata": {**kept, "target_modules": layers}} if kept else {}
+
+
+def _is_scale(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_SCALE
+
+
+def _are_scales(value: object) -> bool:
+    # Names are patterns; one that repeats could take forever to match.
+    return isinstance(value, dict) and all(
+        re.fullmatch(r"[\w.^$\\-]+", name) and _is_scale(scale) for name, scale in value.items()
+    )
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_MOST_SCALE = 2**20
+_SCALES: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("r", "lora_alpha"), _is_scale),
+    **dict.fromkeys(("rank_pattern", "alpha_pattern"), _are_scales),
+    **dict.fromkeys(("use_rslora", "lora_bias"), _is_flag),
+}
+"""Entries of peft's configuration that say how much a LoRA counts, and what they can be."""
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -14,10 +14,16 @@ from ex4d_backbone_wan.streaming import load_network
 from ex4d_backbone_wan.tensor_files import shapes_of
 from ex4d_backbone_wan.weights import Checkpoint, Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.foreign_weights import numbers, only_weights, read_config
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Of the pictures that CLIP was trained with, in [0, 1]."""
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_TOKENIZER_FILES = (
+    *("config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "*.txt", "*.model"),
+)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -141,11 +147,12 @@ def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: t
         return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
 
     network = load_network(checkpoint, "image_encoder", make, device=device, dtype=dtype)
-    processor = checkpoint.image_processor
+    where = checkpoint.image_processor
+    processor = read_config(where) if where.is_file() else {}
     return ImageEncoder(
         model=network,
-        mean=tuple(processor.get("image_mean", IMAGE_MEAN)),
-        std=tuple(processor.get("image_std", IMAGE_STD)),
+        mean=numbers(processor, "image_mean", 3, IMAGE_MEAN, where=where),
+        std=numbers(processor, "image_std", 3, IMAGE_STD, where=where),
         size=network.config.image_size,
     )
 
@@ -163,7 +170,7 @@ def _load_tokenizer(folder: Path) -> Any:
 
     if not any(folder.glob("*.json")):
         raise InputNotFound(f"there is no tokenizer in {folder}; check which model the folder holds")
-    try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"the tokenizer in {folder} cannot be read: {error}; download it again") from error
+    with only_weights(folder, _TOKENIZER_FILES, what="tokenizer") as clean:
+        tokenizer = AutoTokenizer.from_pretrained(str(clean), local_files_only=True, trust_remote_code=False)
+        tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as prompts are
+    return tokenizer

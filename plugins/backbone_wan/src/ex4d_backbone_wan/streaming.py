@@ -16,6 +16,7 @@ from ex4d_backbone_wan.tensor_files import open_tensors, shapes_of
 from ex4d_backbone_wan.transfer import Mover
 from ex4d_backbone_wan.weights import Checkpoint, Part
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.foreign_weights import loading
 
 Shape = tuple[int, ...]
 
@@ -50,10 +51,11 @@ def load_network(
     homes = _homes(files)
     shapes = {key: shape for found in homes.values() for key, shape in found.items()}
     config = checkpoint.config(part)
-    network = _made(make, original_config(part, shapes, config) if checkpoint.layout == "original" else config, where)
-    places = network.state_dict()
-    wanted = sources(checkpoint.layout, part, shapes)
-    given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
+    with loading(Path(where), f"{part} of Wan"):
+        network = _made(make, original_config(part, shapes, config) if checkpoint.layout == "original" else config)
+        places = network.state_dict()
+        wanted = sources(checkpoint.layout, part, shapes)
+        given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
     compare(where, given=given, wanted={name: tuple(tensor.shape) for name, tensor in places.items()})
 
     def dtype_of(name: str) -> torch.dtype:
@@ -81,13 +83,9 @@ def _homes(files: Iterable[Path]) -> dict[Path, dict[str, Shape]]:
     return homes
 
 
-def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any], where: str) -> Any:
-    try:
-        with _without_memory():
-            return make(config)
-    except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput(f"no network can be made for {where} from its config.json: {reason}; check it") from error
+def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -> Any:
+    with _without_memory():
+        return make(config)
 
 
 @contextmanager

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import attrs
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_file, reading
 
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 """Suffixes of what torch writes; read with nothing but tensors allowed in it."""
 
 SUFFIXES = (".safetensors", *PICKLED)
+
+_SAFETENSORS = "safetensors file"
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -39,22 +43,25 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         InputNotFound: there is no such file.
         InvalidInput: it is damaged, or holds more than tensors.
     """
-    if not path.is_file():
-        raise InputNotFound(f"there is no file {path}; check the path")
+    check_file(path, "file of tensors")
     if path.suffix in PICKLED:
         tensors = _unpickled(path)
         yield TensorFile(
             shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()}, read=tensors.__getitem__
         )
         return
-    try:
-        file = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise InvalidInput(f"{path} cannot be read as safetensors: {error}; download it again") from error
-    with file as opened:
-        names = list(opened.keys())
-        shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in names}
-        yield TensorFile(shapes=shapes, read=opened.get_tensor, metadata=opened.metadata() or {})
+    with ExitStack() as stack:
+        with reading(path, _SAFETENSORS):
+            opened = stack.enter_context(safe_open(path, framework="pt"))
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+            metadata = opened.metadata() or {}
+
+        def read(name: str) -> Tensor:
+            with reading(path, _SAFETENSORS):
+                tensor: Tensor = opened.get_tensor(name)
+            return tensor
+
+        yield TensorFile(shapes=shapes, read=read, metadata=metadata)
 
 
 def read_all(path: Path) -> dict[str, Tensor]:
@@ -92,9 +99,21 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # garbage raises whatever its first bytes happen to mean
         raise InvalidInput(f"{path} cannot be read: {' '.join(str(error).split())}; download it again") from error
-    # Trainers put the weights beside their own state.
-    inner = content.get("state_dict", content) if isinstance(content, dict) else {}
-    tensors = {name: value for name, value in inner.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in _named(content) if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise InvalidInput(f"{path} holds no tensors by name; check which file it is")
+    size = path.stat().st_size
+    # A tensor of one number may be said to have billions of rows, and takes their room where it is used.
+    if odd := [name for name, tensor in tensors.items() if not _is_plain(tensor) or tensor.nbytes > size]:
+        raise InvalidInput(f"{path} has {odd[0]}, which is not a plain tensor; get it as .safetensors")
     return tensors
+
+
+def _named(content: Any) -> Iterator[tuple[Any, Any]]:
+    # Trainers put the weights beside their own state.
+    inner = content.get("state_dict", content) if isinstance(content, dict) else {}
+    yield from inner.items() if isinstance(inner, dict) else ()
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized

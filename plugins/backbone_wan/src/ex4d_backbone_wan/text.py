@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_backbone_wan.loading import TextEncoder
-from ex4d_core.errors import OutputFailed
+from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import replacing
 from ex4d_core.progress import Progress, silent, track
 
@@ -94,10 +94,16 @@ def clean(prompt: str) -> str:
 
 
 def embed(encoder: TextEncoder, text: str, *, device: torch.device) -> Tensor:
-    """Return the embedding of a cleaned prompt, [tokens, C] on the CPU; what is beyond 512 tokens is cut off."""
+    """Return the embedding of a cleaned prompt, [tokens, C] on the CPU; what is beyond 512 tokens is cut off.
+
+    Raises:
+        InvalidInput: the tokenizer is that of another text encoder.
+    """
     tokens = encoder.tokenizer(
         text, padding="max_length", max_length=LENGTH, truncation=True, return_attention_mask=True, return_tensors="pt"
     )
+    if int(tokens.input_ids.max()) >= encoder.model.config.vocab_size:
+        raise InvalidInput("the tokenizer knows more words than the text encoder; check that they are of one model")
     return embed_tokens(encoder.model, tokens.input_ids.to(device), tokens.attention_mask.to(device))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,9 @@ import attrs
 
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.hub import HubFiles, fetch_command, place
+from ex4d_core.foreign_weights import read_config
+from ex4d_core.hub import HubFiles, fetch_command, place, shards
+from ex4d_core.reading import check_file, check_folder, reading
 
 Layout = Literal["diffusers", "original"]
 Part = Literal["transformer", "vae", "text_encoder", "image_encoder"]
@@ -64,13 +66,17 @@ class Checkpoint:
         """Return the sizes of a network that its folder gives: all of them in diffusers' layout, few in the original.
 
         Raises:
+            InputNotFound: there is no such file.
             InvalidInput: the file is damaged.
         """
         if self.layout == "diffusers":
-            return _json(self.folder / part / "config.json")
+            return _config(self.folder / part / "config.json")
         path = self.folder / "config.json"
-        config = _json(path) if path.is_file() else {}
-        return config if part == "transformer" else config.get(_ORIGINAL_CONFIGS[part], {})
+        config = _config(path) if path.is_file() else {}
+        config = config if part == "transformer" else config.get(_ORIGINAL_CONFIGS[part], {})
+        if not isinstance(config, dict):
+            raise InvalidInput(f"{path} does not give the sizes of the {part} by their names; download it again")
+        return config
 
     @property
     def tokenizer(self) -> Path:
@@ -78,17 +84,20 @@ class Checkpoint:
         return self.folder / _TOKENIZERS[self.layout]
 
     @property
-    def image_processor(self) -> dict[str, Any]:
-        """How pictures are prepared for the image encoder, where the folder says it.
-
-        Raises:
-            InvalidInput: the file is damaged.
-        """
-        path = self.folder / "image_processor" / "preprocessor_config.json"
-        return _json(path) if path.is_file() else {}
+    def image_processor(self) -> Path:
+        """The file that says how pictures are prepared for the image encoder; not every folder has one."""
+        return self.folder / "image_processor" / "preprocessor_config.json"
 
     def fingerprint(self) -> str:
-        """Return a text that changes when the weights do; where they are is no matter."""
+        """Return a text that changes when the weights do, wherever they are.
+
+        Raises:
+            InvalidInput: a file cannot be read.
+        """
+        with reading(self.folder, "folder of weights"):
+            return self._fingerprint()
+
+    def _fingerprint(self) -> str:
         configs = [self.folder / "config.json", *self.folder.glob("*/*.json"), *self.tokenizer.glob("*.json")]
         files = [
             *sorted({path for path in configs if path.is_file()}),
@@ -109,6 +118,7 @@ def hub_files(options: WanOptions) -> list[HubFiles]:
 
     Raises:
         InputNotFound: the adapter is named as a file that does not exist.
+        InvalidInput: it is not a regular file, or cannot be read.
     """
     adapter = HubFiles(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
     return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
@@ -118,32 +128,41 @@ def locate(options: WanOptions) -> Checkpoint:
     """Return the files that the options name, on this machine.
 
     Raises:
-        InputNotFound: a folder is no checkpoint, a file does not exist, or the hub's cache does not have what is
-            named; the message has the command.
+        InputNotFound: a folder is not a checkpoint, a file does not exist, or the hub's cache does not have the
+            weights; the message has the command.
+        InvalidInput: a folder or a file cannot be read.
         InvalidConfig: the LoRAs cannot be understood.
     """
     fetch = fetch_command("wan", options, role="backbone", of=_NAMES)
     loras = parse_loras(options.loras)
     folder = place(_model(options), fetch=fetch)
     adapter = _locate_adapter(options, fetch)
+    check_folder(folder, "folder of weights")
+    with reading(folder, "folder of weights"):
+        checkpoint = _checkpoint(folder, adapter, loras)
+        for part in _required(checkpoint):
+            if part not in checkpoint.files:
+                layout = checkpoint.layout
+                raise InputNotFound(
+                    f"{folder} has no {_pattern(layout, part)}, so it is not a Wan in the {layout} layout; check the "
+                    f"folder that was given, or type: {fetch}"
+                )
+        return checkpoint
+
+
+def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...]) -> Checkpoint:
     layout: Layout = "diffusers" if (folder / "transformer").is_dir() else "original"
     files = {part: found for part in PARTS if (found := _files(folder, layout, part))}
-    checkpoint = Checkpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
-    for part in _required(checkpoint):
-        if part not in files:
-            raise InputNotFound(
-                f"{folder} has no {_pattern(layout, part)}, so it is no Wan in the {layout} layout; check the folder "
-                f"that was given, or type: {fetch}"
-            )
-    return checkpoint
+    return Checkpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
 
 
 def parse_loras(text: str) -> tuple[Lora, ...]:
     """Return the LoRAs that a text such as `style.safetensors:0.8,few_steps.safetensors` names; a weight left out is 1.
 
     Raises:
-        InvalidConfig: a path is empty or a weight is no number.
+        InvalidConfig: a path is empty or a weight is not a number.
         InputNotFound: a file does not exist.
+        InvalidInput: it is not a regular file, or cannot be read.
     """
     return tuple(_lora(entry.strip()) for entry in text.split(",") if entry.strip())
 
@@ -154,10 +173,16 @@ def _lora(entry: str) -> Lora:
         path, weight = entry, "1"
     if not path or not _is_number(weight):
         raise InvalidConfig(f"backbone.loras must be FILE:WEIGHT, separated by commas, not {entry!r}")
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InputNotFound(f"there is no LoRA {file}; check backbone.loras")
-    return Lora(path=file, weight=float(weight))
+    return Lora(path=_users_file(path, "LoRA", "loras"), weight=float(weight))
+
+
+def _users_file(text: str, what: str, option: str) -> Path:
+    try:
+        path = Path(text).expanduser()
+        check_file(path, what)
+    except (InputNotFound, RuntimeError) as error:  # ~ of a user that does not exist
+        raise InputNotFound(f"there is no {what} {text}; check backbone.{option}") from error
+    return path
 
 
 def _is_number(text: str) -> bool:
@@ -173,11 +198,10 @@ def _model(options: WanOptions) -> HubFiles:
 
 def _adapter_file(options: WanOptions) -> Path | None:
     """Return the file that the adapter's name is, if it is one."""
-    path = Path(options.adapter).expanduser()
     # A file's path may read OWNER/NAME, as the hub's names do.
-    if path.suffix in _TENSORS and not path.is_file():
-        raise InputNotFound(f"there is no adapter {path}; check backbone.adapter")
-    return path if path.is_file() else None
+    if Path(options.adapter).suffix in _TENSORS or os.path.isfile(os.path.expanduser(options.adapter)):
+        return _users_file(options.adapter, "adapter", "adapter")
+    return None
 
 
 def _locate_adapter(options: WanOptions, fetch: str) -> Path | None:
@@ -198,12 +222,19 @@ def _files(folder: Path, layout: Layout, part: Part) -> tuple[Path, ...]:
     within = folder / part if layout == "diffusers" else folder
     # In the original layout only the transformer comes in shards, and only its index lies in the folder.
     for index in sorted(within.glob("*.index.json")) if layout == "diffusers" or part == "transformer" else ():
-        named = set(_json(index).get("weight_map", {}).values())
-        if missing := sorted(name for name in named if not (within / name).is_file()):
+        named = shards(index)
+        if missing := [name for name in named if not (within / name).exists()]:
             raise InputNotFound(f"{within} lacks {', '.join(missing)}, which {index.name} names; download them again")
-        return tuple(within / name for name in sorted(named))
+        return _regular(within / name for name in named)
     pattern = "*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
-    return tuple(path for path in sorted(within.glob(pattern)) if path.suffix in _TENSORS)
+    return _regular(path for path in sorted(within.glob(pattern)) if path.suffix in _TENSORS)
+
+
+def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
+    found = tuple(paths)
+    for path in found:
+        check_file(path, "file of weights")
+    return found
 
 
 def _required(checkpoint: Checkpoint) -> Iterator[Part]:
@@ -220,14 +251,10 @@ def _pattern(layout: Layout, part: Part) -> str:
     return f"{part}/*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputNotFound(f"{path.parent} has no {path.name}; check which model it holds") from error
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read as JSON: {error}; download it again") from error
-    return values
+def _config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputNotFound(f"{path.parent} has no {path.name}; check which model it holds")
+    return read_config(path)
 
 
 def _identity(path: Path) -> str:

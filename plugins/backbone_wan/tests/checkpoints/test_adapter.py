@@ -195,7 +195,7 @@ def test_a_file_without_a_lora_is_refused(wan, saved):
     camera = {name: tensor for name, tensor in wan.drawn(wan.adapter(), 5).items() if "latent" in name}
     with pytest.raises(InvalidInput, match="has no LoRA; check which file it is"):
         lora_tensors(saved(camera))
-    with pytest.raises(InvalidInput, match="is no LoRA in a form that is known"):
+    with pytest.raises(InvalidInput, match="cannot be loaded as a LoRA for Wan"):
         lora_tensors(saved({"lora_unet_text.alpha": torch.tensor(1.0)}))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,10 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.foreign_weights import check_parameters, loading, numbers, only_weights, read_config
 from ex4d_depth_depthcrafter.options import Offload
 from ex4d_depth_depthcrafter.tuning import tune
-from ex4d_depth_depthcrafter.weights import Checkpoint, weight_files
+from ex4d_depth_depthcrafter.weights import NETWORK_FILES, Checkpoint, weight_files
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -30,9 +30,9 @@ class Networks:
     vae: Any
     image_encoder: Any
     scheduler_config: Mapping[str, Any]
-    image_mean: tuple[float, float, float]
-    """Of the pictures that the image encoder was trained with, in [0, 1]."""
-    image_std: tuple[float, float, float]
+    image_mean: tuple[float, ...]
+    """Of the pictures that the image encoder was trained with, in [0, 1], for red, green and blue."""
+    image_std: tuple[float, ...]
     device: torch.device
     dtype: torch.dtype
     offload: Offload
@@ -81,18 +81,22 @@ def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.
         module.eval().requires_grad_(False)
         tune(module, device)
         _settle(module, device, offload)
-    preprocessing = _json(checkpoint.folder("feature_extractor") / "preprocessor_config.json")
-    return Networks(
+    where = checkpoint.folder("feature_extractor") / "preprocessor_config.json"
+    preprocessing = read_config(where)
+    networks = Networks(
         unet=unet,
         vae=vae,
         image_encoder=image_encoder,
-        scheduler_config=_json(checkpoint.folder("scheduler") / "scheduler_config.json"),
-        image_mean=tuple(preprocessing["image_mean"]),
-        image_std=tuple(preprocessing["image_std"]),
+        scheduler_config=read_config(checkpoint.folder("scheduler") / "scheduler_config.json"),
+        image_mean=numbers(preprocessing, "image_mean", 3, where=where),
+        image_std=numbers(preprocessing, "image_std", 3, where=where),
         device=device,
         dtype=dtype,
         offload=offload,
     )
+    with loading(checkpoint.folder("scheduler"), "scheduler"):
+        networks.scheduler(1)
+    return networks
 
 
 @contextmanager
@@ -128,19 +132,16 @@ def _settle(module: nn.Module, device: torch.device, offload: Offload) -> None:
 def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Load one network and refuse it unless each of its tensors was in the files and the other way round."""
     variant = weight_files(folder, half=dtype != torch.float32)
-    try:
-        with _quiet():
-            network, report = cls.from_pretrained(
-                str(folder),
-                dtype=dtype,
-                variant=variant,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput(f"{folder} cannot be loaded as a {cls.__name__}: {reason}; download it again") from error
+    with _quiet(), only_weights(folder, NETWORK_FILES, what=cls.__name__) as clean:
+        check_parameters(lambda: _made(cls, clean), clean.glob("*.safetensors"), where=folder)
+        network, report = cls.from_pretrained(
+            str(clean),
+            dtype=dtype,
+            variant=variant,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
     # Checkpoints of older versions of transformers keep this table of 0, 1, 2 ..., which is no weight.
     unexpected = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
     _refuse(folder, "lacks the tensors", report["missing_keys"])
@@ -154,12 +155,11 @@ def _refuse(folder: Path, what: str, keys: Iterable[str]) -> None:
         raise InvalidInput(f"{folder} {what} {', '.join(found)}; check which model it holds, or download it again")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read as JSON: {error}; download it again") from error
-    return values
+def _made(cls: Any, folder: Path) -> Any:
+    """Make a network by its configuration, without its weights."""
+    if cls is CLIPVisionModelWithProjection:
+        return cls(cls.config_class.from_pretrained(str(folder), local_files_only=True))
+    return cls.from_config(cls.load_config(str(folder), local_files_only=True))
 
 
 @contextmanager

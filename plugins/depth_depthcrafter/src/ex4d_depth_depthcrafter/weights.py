@@ -9,11 +9,15 @@ import attrs
 
 from ex4d_core.errors import InputNotFound
 from ex4d_core.files import weights_hash
+from ex4d_core.foreign_weights import check_files
 from ex4d_core.hub import HubFiles, cached, fetch_command, place
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
 BASE_PARTS = ("image_encoder", "vae", "feature_extractor", "scheduler")
 """Subfolders of Stable Video Diffusion that are used; its own UNet is not."""
+
+NETWORK_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.safetensors.index.fp16.json")
+"""Names of the files that a network is loaded from."""
 
 _NETWORKS = {"image_encoder": "model", "vae": "diffusion_pytorch_model"}
 _CONFIGS = {"feature_extractor": "preprocessor_config.json", "scheduler": "scheduler_config.json"}
@@ -53,7 +57,8 @@ def locate(options: DepthCrafterOptions) -> Checkpoint:
     """Return the folders that the options name, on this machine.
 
     Raises:
-        InputNotFound: a folder is no checkpoint, or the hub's cache does not have it; the message has the command.
+        InputNotFound: a folder is not a checkpoint, or the hub's cache does not have it; the message has the command.
+        InvalidInput: a folder or one of its files cannot be read.
     """
     fetch = fetch_command("depthcrafter", options, role="depth", of=_NAMES)
     unet, base = hub_files(options)
@@ -61,9 +66,9 @@ def locate(options: DepthCrafterOptions) -> Checkpoint:
     found = base.folder() or cached(_base(options, ".safetensors"))
     checkpoint = Checkpoint(unet=place(unet, fetch=fetch), base=found or place(base, fetch=fetch))
     for folder, name, need in _needed(checkpoint, options):
-        if not any(folder.glob(need)):
+        if not (folder.is_dir() and check_files(folder, (need,))):
             raise InputNotFound(
-                f"{folder} has no {need}, so it is no part of the checkpoint {name}; check the folder that was given"
+                f"{folder} has no {need}, so it is not a part of the checkpoint {name}; check the folder that was given"
             )
     return checkpoint
 

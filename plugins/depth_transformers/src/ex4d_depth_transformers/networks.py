@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,19 +9,23 @@ from typing import Any
 
 import attrs
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForDepthEstimation
+from transformers import AutoConfig, AutoModelForDepthEstimation
 from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
 from transformers.utils import logging
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.foreign_weights import check_parameters, only_weights, read_config
 from ex4d_depth_transformers.options import DType, TransformersOptions
+from ex4d_depth_transformers.processors import read_processor
 from ex4d_depth_transformers.reading import Reading, reading_of
-from ex4d_depth_transformers.weights import locate
+from ex4d_depth_transformers.weights import TENSORS, locate
 
 _BEAR_HALF = ("depth_anything", "depth_pro", "dpt")
 """Model types that are run in float16 by their authors or users; others may overflow."""
+
+_HERE = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is fetched, and no code of a checkpoint runs."""
 
 _UNUSED = {"dpt": ("neck.fusion_stage.layers.0.residual_layer1.",)}
 """Parts that the library's class has and its forward pass never reaches, so that published checkpoints lack them."""
@@ -71,11 +74,11 @@ def load_network(options: TransformersOptions, *, device: torch.device) -> Netwo
             listed), or the meaning of its numbers is not known.
     """
     folder = locate(options)
-    config = _json(folder / "config.json")
-    model_type = str(config.get("model_type"))
-    if model_type not in MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES:
+    config = read_config(folder / "config.json")
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES:
         raise InvalidInput(
-            f"{folder} holds a model of type {model_type!r}, which gives no depth; transformers has "
+            f"{folder} holds a model of type {ascii(model_type)[:80]}, which gives no depth; transformers has "
             f"{', '.join(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES)}"
         )
     reading = reading_of(config, kind=options.kind, model=options.model)
@@ -85,7 +88,7 @@ def load_network(options: TransformersOptions, *, device: torch.device) -> Netwo
         model=model,
         model_type=model_type,
         reading=reading,
-        processor=_json(folder / "preprocessor_config.json"),
+        processor=read_processor(folder / "preprocessor_config.json"),
         device=device,
         dtype=dtype,
     )
@@ -93,28 +96,22 @@ def load_network(options: TransformersOptions, *, device: torch.device) -> Netwo
 
 def _load(folder: Path, model_type: str, dtype: torch.dtype) -> Any:
     """Load a model and refuse it unless each of its tensors was in the files and the other way round."""
-    try:
-        with _quiet():
-            model, report = AutoModelForDepthEstimation.from_pretrained(
-                str(folder),
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # or it raises without a name
-                output_loading_info=True,
-            )
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput(f"{folder} cannot be loaded as a {model_type}: {reason}; download it again") from error
+    with _quiet(), only_weights(folder, ("config.json", *TENSORS), what=model_type) as clean:
+        config = AutoConfig.from_pretrained(str(clean), **_HERE)
+        check_parameters(
+            lambda: AutoModelForDepthEstimation.from_config(config, trust_remote_code=False),
+            clean.glob("*.safetensors"),
+            where=folder,
+        )
+        model, report = AutoModelForDepthEstimation.from_pretrained(
+            str(clean),
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # or it raises without a name
+            output_loading_info=True,
+            **_HERE,
+        )
     missing = [key for key in report["missing_keys"] if not key.startswith(_UNUSED.get(model_type, ()))]
     _refuse(folder, "lacks the tensors", missing)
     _refuse(folder, "has tensors of another network:", report["unexpected_keys"])
@@ -132,16 +129,6 @@ def _dtype(name: DType, model_type: str, device: torch.device) -> torch.dtype:
         name = "float16" if device.type != "cpu" and model_type in _BEAR_HALF else "float32"
     dtype: torch.dtype = getattr(torch, name)
     return dtype
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError("it is no table")
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read as JSON: {error}; download it again") from error
-    return values
 
 
 @contextmanager

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ex4d_core.errors import InputNotFound, nearest
+from ex4d_core.foreign_weights import check_files
 from ex4d_core.hub import HubFiles, fetch_command, place
 from ex4d_depth_transformers.models import MODELS, repo_of
 from ex4d_depth_transformers.options import TransformersOptions
+
+TENSORS = ("*.safetensors", "*.safetensors.index.json")
+"""Names of the files with a model's tensors."""
 
 _PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
 
@@ -31,13 +35,15 @@ def locate(options: TransformersOptions) -> Path:
     """Return the folder with the checkpoint that the options name.
 
     Raises:
-        InputNotFound: the folder is no checkpoint, or the hub's cache does not have it; the message has the command.
+        InputNotFound: the folder is not a checkpoint, or the hub's cache does not have it; the message has the command.
+        InvalidInput: the folder or one of its files cannot be read.
     """
     (files,) = hub_files(options)
     fetch = fetch_command("transformers", options, role="depth", of=("model", "revision"))
     folder = place(files, fetch=fetch)
+    found = check_files(folder, files.patterns)
     for pattern in files.patterns:
-        if not any(folder.glob(pattern)):
+        if not any(path.match(pattern) for path in found):
             mend = "check the folder that was given" if files.folder() else f"type: {fetch}"
             raise InputNotFound(
                 f"{folder} has no {pattern.rstrip('*')}, so it is no checkpoint of a depth model; {mend}"

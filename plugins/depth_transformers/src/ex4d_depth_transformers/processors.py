@@ -1,0 +1,48 @@
+"""How a checkpoint asks for pictures to be prepared: its preprocessor_config.json, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.foreign_weights import numbers, read_config
+
+_HALF = (0.5, 0.5, 0.5)
+_FLAGS = ("do_pad", "do_resize", "do_normalize", "keep_aspect_ratio")
+_STEPS = ("size_divisor", "ensure_multiple_of")
+
+_MOST_SIDE = 2**13
+"""Pixels of a side that a model may be made for; Depth Pro, the largest, has 1536."""
+
+
+def read_processor(path: Path) -> Mapping[str, Any]:
+    """Return what the file says; each entry that `pictures.py` uses is of its type, or absent.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it cannot be read, or an entry is of another type.
+    """
+    processor = read_config(path)
+    size = processor.get("size")
+    sides = [size.get("width"), size.get("height")] if isinstance(size, dict) else [size]
+    wrong = [
+        *(key for key in _FLAGS if not isinstance(processor.get(key), bool | None)),
+        *(key for key in _STEPS if not _is_side(processor.get(key), least=0)),
+        *("size" for side in sides if not _is_side(side, least=1)),
+        *(() if isinstance(processor.get("resample"), int | None) else ("resample",)),
+    ]
+    if wrong:
+        raise InvalidInput(f"{path} gives {wrong[0]} as {ascii(processor[wrong[0]])[:80]}, which it cannot be")
+    for key in ("image_mean", "image_std"):
+        found = numbers(processor, key, 3, _HALF, where=path)
+        if key == "image_std" and min(found) <= 0:
+            raise InvalidInput(f"{path} gives {key} as {found}, which must be above 0")
+    return processor
+
+
+def _is_side(value: object, *, least: int) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= _MOST_SIDE
