@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +16,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ex4d_backbone_wan.accounts import compare
-from ex4d_backbone_wan.tensor_files import read_all
+from ex4d_backbone_wan.tensor_files import open_tensors
+from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import remove_leftovers, replacing
+from ex4d_core.files import file_hash, remove_leftovers, replacing
+from ex4d_core.reading import check_file, check_folder, reading
 from ex4d_training.optimiser import Optimiser
+from ex4d_training.records import DamagedRecord, Validator, damage, made, of_texts, read_object, text, whole
 from ex4d_training.velocity import adapter_tensors, reference_name
 
 FORMAT = 1
@@ -25,19 +30,21 @@ ADAPTER = "adapter.safetensors"
 """The running means under the reference's names: the file for `--set backbone.adapter=`."""
 _VALUES, _MOMENTS, _STATE = "values.safetensors", "moments.safetensors", "state.json"
 _MOMENT_NAMES = ("exp_avg", "exp_avg_sq")
+_NAME = re.compile(r"step-(\d{8,18})")
+_REMEDY = "delete the folder, and the same command resumes from the checkpoint before"
 
 
 @attrs.frozen(kw_only=True)
 class Origin:
     """What a run learns from; another one's checkpoints are of no use to it."""
 
-    model: str
+    model: str = attrs.field(validator=text)
     """Fingerprint of the frozen weights."""
-    data: str
+    data: str = attrs.field(validator=text)
     """Fingerprint of the latents."""
-    rank: int
+    rank: int = attrs.field(validator=whole(at_least=1))
     """Of the LoRA."""
-    camera_hidden: int
+    camera_hidden: int = attrs.field(validator=whole(at_least=1))
     """Channels between the camera encoder's layers."""
 
 
@@ -50,17 +57,32 @@ _OPTIONS = {
 """Which option says what of an origin."""
 
 
+def _numbers(*names: str) -> Validator:
+    """Return a validator of attrs that accepts an object of whole numbers with these entries."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        table = of_texts(value, attribute.name)
+        if set(table) != set(names):
+            raise ValueError(f"{attribute.name} must have the entries {', '.join(names)}, not {shown(list(table))}")
+        for number in table.values():
+            whole()(instance, attribute, number)
+
+    return check
+
+
 @attrs.frozen(kw_only=True)
 class State:
     """Where a run is, but for its tensors."""
 
-    steps: int
+    steps: int = attrs.field(validator=whole(at_least=1))
     """How many are done."""
     origin: Origin
-    sampler: Mapping[str, int]
+    sampler: Mapping[str, int] = attrs.field(validator=_numbers("length", "seed", "seen"))
     """Where in the data it is; see `EpochSampler.state_dict`."""
-    batches: Mapping[str, int]
+    batches: Mapping[str, int] = attrs.field(validator=_numbers("batch_size", "accumulate", "processes"))
     """How the data were dealt out: other numbers see the same samples under other noise."""
+    files: Mapping[str, str] = attrs.field(factory=dict)
+    """Hashes of the files of tensors, by name; those of earlier versions have none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +104,7 @@ def save_checkpoint(root: Path, optimiser: Optimiser, state: State, *, keep: int
     Raises:
         OutputFailed: it cannot be written, or the disk is full; those from before stay.
     """
-    folder = root / f"step-{state.steps:08}"
+    folder = root / _folder_name(state.steps)
     root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root)
     with replacing(folder) as temporary:
@@ -90,7 +112,8 @@ def save_checkpoint(root: Path, optimiser: Optimiser, state: State, *, keep: int
         _write(temporary / ADAPTER, adapter_tensors(optimiser.means))
         _write(temporary / _VALUES, optimiser.masters)
         _write(temporary / _MOMENTS, _moments(optimiser))
-        tree = {"format": FORMAT, **attrs.asdict(state)}
+        files = {path.name: file_hash(path) for path in sorted(temporary.iterdir())}
+        tree = {"format": FORMAT, **attrs.asdict(attrs.evolve(state, files=files))}
         (temporary / _STATE).write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
     for old in _folders(root)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
@@ -125,6 +148,8 @@ def load_checkpoint(checkpoint: Checkpoint, optimiser: Optimiser) -> None:
     Raises:
         InvalidInput: a file is damaged, or has other tensors.
     """
+    for name, recorded in checkpoint.state.files.items():
+        _compare_hash(checkpoint.folder / name, recorded)
     wanted = {name: tuple(value.shape) for name, value in optimiser.masters.items()}
     moments = {f"{kind}.{name}": shape for name, shape in wanted.items() for kind in _MOMENT_NAMES}
     means = {reference_name(name): shape for name, shape in wanted.items()}
@@ -151,8 +176,17 @@ def publish_adapter(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the folders of checkpoints, oldest first."""
-    return sorted(path for path in root.glob("step-*") if (path / _STATE).is_file())
+    """Return the folders of checkpoints, oldest first.
+
+    Raises:
+        InvalidInput: the folder that they are in cannot be read.
+    """
+    if not os.path.lexists(root):
+        return []
+    check_folder(root, "folder of checkpoints")
+    with reading(root, "folder of checkpoints"):
+        steps = {path: int(match[1]) for path in root.iterdir() if (match := _NAME.fullmatch(path.name))}
+    return sorted(steps, key=steps.__getitem__)
 
 
 def _restore(
@@ -183,22 +217,41 @@ def _moments(optimiser: Optimiser) -> dict[str, Tensor]:
 
 
 def _read_state(folder: Path) -> State:
-    try:
-        tree: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-        if tree.pop("format") != FORMAT:
-            raise InvalidInput(f"{folder} is of another format than {FORMAT}, which this version reads; start anew "
-                               "with another --output-dir")  # fmt: skip
-        return State(**{**tree, "origin": Origin(**tree["origin"])})
-    except InvalidInput:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{folder} is damaged ({error}); delete it to go on from the one before") from error
+    path = folder / _STATE
+    if not os.path.lexists(path):
+        raise DamagedRecord(f"{folder} is damaged (it has no {_STATE}); {_REMEDY}")
+    with damage(folder, _REMEDY):
+        tree = read_object(path, "state of a checkpoint")
+        if (found := tree.pop("format")) != FORMAT:
+            raise InvalidInput(
+                f"{folder} is of format {shown(found)} and this version reads {FORMAT}; start anew with another "
+                "--output-dir"
+            )
+        state = made(State, {**tree, "origin": made(Origin, tree["origin"], "origin")}, "the state")
+        if folder.name != _folder_name(state.steps):
+            raise ValueError(f"its state is of step {state.steps}")
+        if not {_VALUES, _MOMENTS, ADAPTER} >= set(of_texts(state.files, "files")):
+            raise ValueError(f"files has an unknown entry in {shown(list(state.files))}")
+        return state
+
+
+def _folder_name(steps: int) -> str:
+    return f"step-{steps:08}"
+
+
+def _compare_hash(path: Path, recorded: str) -> None:
+    check_file(path, "file of a checkpoint")
+    with reading(path, "file of a checkpoint"):
+        found = file_hash(path)
+    if found != recorded:
+        raise DamagedRecord(f"{path} is damaged (its checksum differs); {_REMEDY}")
 
 
 def _read(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    tensors = read_all(path)
-    compare(str(path), given={name: tuple(tensor.shape) for name, tensor in tensors.items()}, wanted=wanted)
-    return tensors
+    check_file(path, "file of a checkpoint")
+    with open_tensors(path) as file:
+        compare(str(path), given=file.shapes, wanted=wanted)
+        return {name: file.read(name) for name in wanted}
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:

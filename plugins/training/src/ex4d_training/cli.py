@@ -37,6 +37,7 @@ def train(
     """
     from ex4d_core.config import merge, parse_settings, read_config
     from ex4d_core.console import ConsoleReporter
+    from ex4d_core.terminal import say
     from ex4d_training.config import make_train_config
 
     flags: dict[str, dict[str, Any]] = {
@@ -55,8 +56,8 @@ def train(
     adapter = run(asked, reporter=ConsoleReporter(quiet=silent), quiet=silent)
     if json_:
         last = (read_metrics(adapter.parent) or [{}])[-1]
-        typer.echo(json.dumps({"adapter": str(adapter), **last}, indent=2))
+        say(json.dumps({"adapter": str(adapter), **last}, indent=2))
     elif quiet:
-        typer.echo(str(adapter))
+        say(adapter)
     else:
-        typer.echo(f"ready: {adapter}; next: ex4d run CLIP --set backbone.adapter={adapter}")
+        say(f"ready: {adapter}; next: ex4d run CLIP --set backbone.adapter={adapter}")

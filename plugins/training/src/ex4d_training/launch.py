@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ex4d_core.ending import Stopped
 from ex4d_training.trainer import TrainingStopped
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
@@ -27,8 +28,11 @@ def is_launched() -> bool:
 def launch(config: Path, *, processes: int, quiet: bool) -> None:
     """Train by a written configuration in several processes of this machine and wait for them.
 
+    Their modules are those that are installed: the current folder, which may be a download, is not searched.
+
     Raises:
-        TrainingStopped: one of them failed or was killed, or this one was asked to end, and the others were ended.
+        TrainingStopped: one of them failed or was killed, and the others were ended.
+        Stopped: a signal asked this one to end, and all were ended.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -44,12 +48,13 @@ def launch(config: Path, *, processes: int, quiet: bool) -> None:
         run_id=str(os.getpid()),
         signals_to_handle=",".join(number.name for number in _stopping_signals()),
     )
-    arguments = ("-m", "ex4d_training.worker", str(config), *["--quiet"] * quiet)
+    own = ("--parent", str(os.getpid()), *["--quiet"] * quiet)
+    arguments = ("-P", "-m", "ex4d_training.worker", str(config), *own)
     try:
         with _quiet(), _own_handlers():
             elastic_launch(settings, sys.executable)(*arguments)
     except SignalException as error:
-        raise TrainingStopped(f"{error.sigval.name} came, so all processes were ended; {_GO_ON}") from error
+        raise Stopped(error.sigval) from error
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise TrainingStopped(_why(failure.message, rank, failure.exitcode)) from error

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ex4d_core.errors import InvalidConfig, OutputFailed
+from ex4d_core.errors import InvalidConfig, OutputFailed, describe
 from ex4d_core.files import replacing
+from ex4d_core.reading import parse_json, read_bytes
 from ex4d_training.config import Tracker
+from ex4d_training.records import of_texts
 
 METRICS = "metrics.jsonl"
+
+_MOST = 2**30
+"""Bytes of a file of metrics that is read: ten million lines have fewer."""
 
 Log = Callable[[int, Mapping[str, float]], None]
 """Called as `log(step, values)`."""
@@ -27,7 +36,8 @@ class Metrics:
         after: the step that the run goes on from; what an earlier one said of later steps is dropped.
 
     Raises:
-        InvalidConfig: what the tracker needs is not installed.
+        InvalidConfig: the package of the tracker is not installed, or does not start.
+        InvalidInput: the file is there and cannot be read.
         OutputFailed: the file cannot be written.
     """
 
@@ -79,24 +89,63 @@ class Metrics:
             wandb = import_module("wandb")
         except ImportError as error:
             raise _not_installed("wandb") from error
-        run: Any = wandb.init(project="ex4d", dir=str(folder), resume="allow", id=folder.resolve().name)
+        try:
+            with _empty_input():
+                run: Any = wandb.init(project="ex4d", dir=str(folder), resume="allow", id=folder.resolve().name)
+        except Exception as error:  # of no account, no network, or a name that it refuses
+            raise InvalidConfig(
+                f"output.tracker is wandb, which does not start: {describe(error)}; run `wandb login`, or set "
+                "WANDB_MODE=offline"
+            ) from error
         self._log = lambda step, values: run.log(dict(values), step=step)
         self._close = run.finish
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """Return what was written of a run, oldest first; a line that a kill cut off is left out."""
-    path = folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    """Return the metrics of a run, oldest first, without lines that are not metrics, such as one that a kill cut off.
+
+    Raises:
+        InvalidInput: the file cannot be read.
+    """
+    return [values for line in _lines(folder / METRICS) if (values := _values(line))]
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Return the lines of a file, with their ends; none where there is no file."""
+    if not os.path.lexists(path):
+        return []
+    return read_bytes(path, "metrics of a run", most=_MOST).splitlines(keepends=True)
+
+
+def _values(line: bytes) -> dict[str, float]:
+    """Return the values of a line, or none where it is not of a run."""
+    try:
+        values = of_texts(parse_json(line), "a line")
+    except ValueError:
+        return {}
+    numbers = all(type(value) in (int, float) for value in values.values())
+    return values if numbers and type(values.get("step")) is int else {}
 
 
 def _drop_lines(path: Path, *, after: int) -> None:
-    """Leave what a file says of the steps up to one."""
-    if path.is_file():
-        kept = [line for line in read_metrics(path.parent) if line["step"] <= after]
+    """Remove lines on later steps than `after`, which are taken again, and one that was cut off."""
+    lines = _lines(path)
+    kept = [line for line in lines if _values(line).get("step", 0) <= after]
+    if kept and not kept[-1].endswith(b"\n"):
+        kept[-1:] = [kept[-1] + b"\n"] if _values(kept[-1]) else []
+    if kept != lines:
         with replacing(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            temporary.write_bytes(b"".join(kept))
+
+
+@contextmanager
+def _empty_input() -> Iterator[None]:
+    """Keep a library from asking questions on standard input: nobody watches a run of days."""
+    before, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        yield
+    finally:
+        sys.stdin = before
 
 
 def _not_installed(name: str) -> InvalidConfig:

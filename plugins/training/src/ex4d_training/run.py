@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ex4d_backbone_wan.loading import load_transformer
 from ex4d_backbone_wan.tensor_files import shapes_of
+from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.files import replacing
 from ex4d_core.progress import Progress, Reporter, SilentReporter
@@ -23,6 +25,7 @@ from ex4d_training.checkpoints import ADAPTER, Checkpoint, State, latest_checkpo
 from ex4d_training.config import TrainConfig, write_train_config
 from ex4d_training.data import EpochSampler
 from ex4d_training.launch import is_launched, launch
+from ex4d_training.locking import only_run
 from ex4d_training.memory import saying_what_to_change
 from ex4d_training.metrics import Metrics
 from ex4d_training.optimiser import Pace
@@ -32,6 +35,11 @@ from ex4d_training.team import Team, share_out
 from ex4d_training.trainer import Recipe, Report, Trainer
 from ex4d_training.validation import Validation
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter
+
+_DEVICES = ("cpu", "cuda", "mps")
+_LOCK = ".lock"
+
+_NO_CHECKSUMS = "whose shards have no checksums: a changed byte goes unnoticed until they are prepared again"
 
 
 def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool = False) -> Path:
@@ -47,11 +55,12 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
     Raises:
         InputNotFound: the weights or the data are not there.
         InvalidConfig: an option does not fit this machine.
-        InvalidInput: the data, or a checkpoint in the output folder, is of another model.
+        InvalidInput: the data, or a checkpoint in the output folder, is damaged or of another model, or another run
+            trains in the folder now.
         OutOfMemory: the GPU is too small; the message says what to change.
         OutputFailed: the output folder cannot be written, or the disk is full; the last checkpoint stays.
-        TrainingStopped: a loss is not finite any more, a process failed, or several were asked to end, as SIGTERM
-            does; the last checkpoint is good.
+        TrainingStopped: a loss is not finite any more, or a process failed; the last checkpoint is good.
+        Stopped: a signal ended the processes; the last checkpoint is good.
     """
     reporter = reporter or SilentReporter()
     folder = Path(config.output.dir)
@@ -59,15 +68,23 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
     if several:
         _check_gpus(config)
     sources = find_sources(config)
-    there = latest_checkpoint(folder / "checkpoints", origin=sources.origin)
     if several:
-        launch(_write_config(config, folder), processes=config.machine.num_gpus, quiet=quiet)
+        latest_checkpoint(folder / "checkpoints", origin=sources.origin)  # refused now, not once all have started
+        # In a file of its own: that in the output folder may be of a run that is on its way there.
+        with tempfile.TemporaryDirectory(prefix="ex4d-train-") as own:
+            launch(_write_config(config, Path(own)), processes=config.machine.num_gpus, quiet=quiet)
         return folder / ADAPTER
     team = Team(_device(config))
     try:
-        if team.is_first:
-            _write_config(config, folder)
-        return _Run(config, folder, sources=sources, team=team, reporter=reporter).to_the_end(there)
+        with only_run(folder / _LOCK, folder, does="trains in") if team.is_first else nullcontext():
+            team.wait()
+            there = latest_checkpoint(folder / "checkpoints", origin=sources.origin)
+            team.wait()  # nobody changes the folder before all have looked
+            if team.is_first:
+                _write_config(config, folder)
+                if not sources.data.has_checksums:
+                    reporter.note(f"{config.data.path} was prepared by an earlier version, {_NO_CHECKSUMS}")
+            return _Run(config, folder, sources=sources, team=team, reporter=reporter).to_the_end(there)
     finally:
         team.end()
 
@@ -280,10 +297,14 @@ def _device(config: TrainConfig) -> torch.device | None:
         return None if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(asked)
-    except RuntimeError as error:
-        raise InvalidConfig(f"machine.device must be auto, cpu, cuda or cuda:1, not {asked!r}") from error
+    except (RuntimeError, ValueError) as error:
+        raise InvalidConfig(f"machine.device must be auto, cpu, cuda or cuda:1, not {shown(asked)}") from error
+    if device.type not in _DEVICES:
+        raise InvalidConfig(f"machine.device must be auto, cpu, cuda or cuda:1, not {shown(asked)}")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InvalidConfig(f"machine.device is {asked} and torch finds no GPU here; `ex4d doctor` says why")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidConfig(f"machine.device is {asked} and this machine has {torch.cuda.device_count()} GPUs")
     return device
 
 

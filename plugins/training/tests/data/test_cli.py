@@ -60,7 +60,7 @@ def test_flags_win_over_settings_and_those_over_the_file(ex4d, here, flags, tmp_
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (("--frames", 10), "data.frames must be 4k+1 and at least 5, such as 17 or 49, not 10"),
+        (("--frames", 10), "data.frames must be 4k+1 between 5 and 10001, such as 17 or 49, not 10"),
         (("--size", "50x32"), "size must be WIDTHxHEIGHT in multiples of 16"),
         (("--set", "data.masks=3"), "there is no option data.masks; did you mean 'masks_per_clip'?"),
         (("--set", "mask.kind=x"), "there is no option mask; did you mean 'masks'?"),
@@ -79,8 +79,9 @@ def test_what_is_wrong_is_one_sentence(ex4d, here, flags, more, sentence):
 
 
 def test_the_number_of_processes_is_checked(ex4d, flags):
-    code, _, err = ex4d("data", "prepare", *flags, "--workers", 0)
-    assert (code, "--workers must be at least 1, not 0" in err) == (2, True)
+    for number in (0, 10**9):
+        code, _, err = ex4d("data", "prepare", *flags, "--workers", number)
+        assert (code, f"--workers must be between 1 and 1024, not {number}" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,17 @@ def test_a_wrong_download_is_refused(ex4d, tmp_path, arguments, sentence):
     assert (code, sentence in err) == (2, True)
 
 
-def test_tables_of_options_are_tables():
-    with pytest.raises(ValueError, match="masks must be a table of options, not 3"):
-        make_job({"masks": 3})
+@pytest.mark.parametrize("section", ["masks", "data", "backbone", "depth"])
+def test_tables_of_options_are_tables(section):
+    with pytest.raises(ValueError, match=f"{section} must be a table of options, not 3"):
+        make_job({"masks": {"kind": "tracking"}, "depth": {"name": "none"}, section: 3})
+
+
+def test_names_of_videos_are_shown_and_not_obeyed(ex4d, here, flags, tmp_path, videos):
+    (videos / "c.mp4").rename(videos / "c\x1b]52;c;eA==\x07[red].mp4")
+    code, out, err = ex4d("data", "prepare", *flags, "--data-path", videos, "--output-dir", tmp_path / "shown")
+    assert (code, "\x1b" in out + err) == (0, False)
+    assert r"left out: c\x1b]52;c;eA==\x07[red].mp4: " in out
 
 
 def test_the_commands_are_listed(ex4d):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed
 from ex4d_training.data import EpochSampler, LatentDataset, Manifest, Sample, write_manifest, write_shard
-from ex4d_training.data.shards import MANIFEST, read_manifest, read_shard
+from ex4d_training.data.shards import MANIFEST, DamagedShard, Shard, read_manifest, read_shard
 
 C = 6
 
@@ -102,6 +105,119 @@ def test_a_damaged_manifest_is_refused(tmp_path, text):
         LatentDataset(tmp_path)
 
 
+SHARD = {"file": "shard-00000.safetensors", "samples": 1, "bytes": 9000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"shards": "all"}, "shards.0. must be an object, not 'a'"),
+        ({"shards": 3}, "is damaged"),
+        ({"shards": [{**SHARD, "more": 1}]}, "shards.0. has an unknown entry 'more'"),
+        ({"shards": [{"file": "a"}]}, "shards.0. has no entry samples"),
+        ({"shards": [{**SHARD, "file": "../../etc/passwd"}]}, "file must be the name of a file in the folder"),
+        ({"shards": [{**SHARD, "file": "/dev/zero"}]}, "file must be the name of a file in the folder"),
+        ({"shards": [{**SHARD, "samples": "six"}]}, "samples must be a whole number, not 'six'"),
+        ({"shards": [{**SHARD, "samples": 10**12}]}, "cannot have 1000000000000 samples in 9000 bytes"),
+        ({"size": ["a", "b"]}, "size must be a whole number, not 'a'"),
+        ({"size": 3}, "is damaged"),
+        ({"frames": 10**30}, "frames must be between 1 and 1048576"),
+        ({"frames": True}, "frames must be a whole number, not True"),
+        ({"fingerprint": [1]}, "fingerprint must be a text"),
+        ({"complete": "no"}, "complete must be true or false"),
+        ({"dtype": "\x1b[31m"}, "dtype must be one of bfloat16, float32"),
+        ({"made_with": [1]}, "made_with must be an object"),
+        ({"format": 10**40}, "is of format 1000000000000000000"),
+    ],
+)
+def test_values_of_a_manifest_are_of_their_types_and_within_bounds(tmp_path, changes, sentence):
+    folder_of(tmp_path, [sample(0)])
+    tree = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps(tree | changes))
+    with pytest.raises(InvalidInput, match=sentence) as raised:
+        LatentDataset(tmp_path)
+    assert str(tmp_path / MANIFEST) in str(raised.value)
+
+
+def test_a_manifest_or_shard_that_is_a_pipe_is_refused(tmp_path):
+    folder_of(tmp_path, [sample(0)])
+    for name in ("shard-00000.safetensors", MANIFEST):
+        (tmp_path / name).unlink()
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InvalidInput, match=f"{name} is a named pipe"):
+            LatentDataset(tmp_path)
+
+
+def test_a_changed_byte_is_found_when_it_is_read(tmp_path):
+    folder_of(tmp_path, [sample(0), sample(1)])
+    path = tmp_path / "shard-00000.safetensors"
+    assert LatentDataset(tmp_path).has_checksums
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # of the last tensor of the second sample
+    path.write_bytes(data)
+    dataset = LatentDataset(tmp_path)
+    assert dataset[0]["latents"].shape == (16, 2, 4, 4)
+    with pytest.raises(DamagedShard, match=r"shard-00000.safetensors is damaged \(the checksum of the tensor '1\.\w+'"):
+        _ = dataset[1]
+
+
+def old_shard(path, samples):
+    """A shard as versions wrote it that knew no checksums."""
+    tensors = {f"{n}.{key}": tensor for n, one in enumerate(samples) for key, tensor in one.tensors.items()}
+    listed = [
+        {"facts": one.facts, "tensors": {key: f"{n}.{key}" for key in one.tensors}} for n, one in enumerate(samples)
+    ]
+    save_file(tensors, path, metadata={"ex4d": json.dumps({"format": 1, "samples": listed})})
+    return Shard(file=path.name, samples=len(samples), bytes=path.stat().st_size)
+
+
+def test_a_shard_of_an_earlier_version_is_read(tmp_path):
+    shard = old_shard(tmp_path / "shard-00000.safetensors", [sample(0), sample(1)])
+    write_manifest(tmp_path, Manifest(fingerprint="net", frames=5, size=(32, 32), dtype="bfloat16", shards=(shard,)))
+    dataset = LatentDataset(tmp_path)
+    assert not dataset.has_checksums
+    assert torch.equal(dataset[1]["color"], sample(1).tensors["color"])
+    assert dataset.facts(1) == sample(1).facts
+
+
+ODD = (
+    ({"text": torch.zeros(3, C)}, "it has text in torch.float32 and the manifest says bfloat16"),
+    ({"text": torch.zeros(513, C).bfloat16()}, r"its text has the shape \[513, 6\]"),
+    ({"latents": torch.zeros(16, 3, 4, 4).bfloat16()}, "its tensors have the shapes .* and those of another sample"),
+    ({"text": None}, "it has no text"),
+)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), ODD, ids=range(len(ODD)))
+def test_samples_that_do_not_fit_the_others_are_refused(tmp_path, changes, sentence):
+    tensors = {key: tensor for key, tensor in (sample(1).tensors | changes).items() if tensor is not None}
+    dataset = LatentDataset(folder_of(tmp_path, [sample(0)], [Sample(tensors=tensors)]))
+    _ = dataset[0]
+    with pytest.raises(DamagedShard, match=f"shard-00001.safetensors has a sample 0 that cannot .*: {sentence}"):
+        _ = dataset[1]
+
+
+def test_a_shard_with_another_number_of_samples_is_refused(tmp_path):
+    folder_of(tmp_path, [sample(0), sample(1)])
+    tree = json.loads((tmp_path / MANIFEST).read_text())
+    tree["shards"][0]["samples"] = 3
+    (tmp_path / MANIFEST).write_text(json.dumps(tree))
+    with pytest.raises(DamagedShard, match="has 2 samples and the manifest says 3; delete it"):
+        _ = LatentDataset(tmp_path)[2]
+
+
+def test_a_shard_that_cannot_be_read_at_the_moment_is_not_called_damaged(tmp_path, monkeypatch):
+    folder_of(tmp_path, [sample(0)])
+
+    def fails(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("ex4d_training.data.shards.safe_open", fails)
+    with pytest.raises(InvalidInput, match=r"shard .* cannot be read: Input/output error") as raised:
+        _ = LatentDataset(tmp_path)[0]
+    assert not isinstance(raised.value, DamagedShard)
+
+
 def test_a_truncated_shard_is_named_with_what_mends_it(tmp_path):
     folder_of(tmp_path, [sample(0)], [sample(1)])
     path = tmp_path / "shard-00001.safetensors"
@@ -126,10 +242,8 @@ def test_a_damaged_shard_is_named_when_it_is_read(tmp_path):
 
 
 def test_what_is_no_shard_is_refused(tmp_path):
-    from safetensors.torch import save_file
-
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(InvalidInput, match="is no shard of latents"):
+    with pytest.raises(InvalidInput, match="is not a shard of latents"):
         read_shard(tmp_path / "other.safetensors")
 
 

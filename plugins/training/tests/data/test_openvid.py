@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import random
@@ -15,8 +16,9 @@ import typer_cli
 from ex4d_core.errors import Cancelled, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.progress import silent
 from ex4d_training.data import openvid
-from ex4d_training.data.openvid import TABLE, bring, look_up_parts, parse_parts, plan_json, plan_tables, unpack
+from ex4d_training.data.openvid import TABLE, bring, look_up_parts, parse_parts, plan_json, plan_tables
 from ex4d_training.data.sources import find_sources
+from ex4d_training.data.zips import unpack
 from tests.hub_server import COMMIT, REPO, HubServer
 
 hub = pytest.importorskip("huggingface_hub")
@@ -205,6 +207,82 @@ def test_a_zip_that_unpacks_to_more_than_the_disk_has_is_refused(tmp_path, monke
         unpack([path], tmp_path / "videos", progress=silent)
     assert path.stat().st_size < 10**5
     assert not list((tmp_path / "videos").iterdir())
+
+
+def encrypted(path):
+    """Mark the files of a zip as encrypted, in both of its lists."""
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+
+
+def damaged(path):
+    """Change bytes in the middle of what a zip holds."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = b"\xff" * 40
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_of_any_method_is_named_and_fetched_again(tmp_path, method):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.mp4", random.Random(0).randbytes(5000))
+    damaged(path)
+    with pytest.raises(DownloadFailed, match=r"^a.zip is damaged \(.*\); type the same command again"):
+        unpack([path], tmp_path / "videos", progress=silent)
+    assert not path.exists()
+    assert list((tmp_path / "videos").iterdir()) == []
+
+
+def test_a_zip_that_is_encrypted_is_told_and_stays(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.mp4", b"x" * 50)
+    encrypted(path)
+    with pytest.raises(DownloadFailed, match=r"a.zip cannot be unpacked: .*encrypted.*; report it to the data set"):
+        unpack([path], tmp_path / "videos", progress=silent)
+    assert path.exists()
+
+
+def test_names_that_no_file_can_have_are_left_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in (f"{'x' * 300}.mp4", "a\x1b[31m.mp4", "aux.mp4", "b.mp4"):
+            archive.writestr(name, b"x")
+    assert unpack([tmp_path / "a.zip"], tmp_path / "videos", progress=silent) == 1
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == ["b.mp4"]
+
+
+def test_a_zip_that_cannot_be_read_at_the_moment_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.mp4", b"x")
+
+    def fails(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fails)
+    with pytest.raises(InvalidInput, match=r"a.zip cannot be read: Input/output error"):
+        unpack([path], tmp_path / "videos", progress=silent)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 10**5, "[1]", '{"a": 1}', '{"0": "many"}', '{"0": -1}'])
+def test_a_damaged_record_of_parts_is_named(server, tmp_path, text):
+    bring(look_up_parts((0,), tmp_path, repo=REPO))
+    (tmp_path / ".parts.json").write_text(text)
+    with pytest.raises(InvalidInput, match=r".parts.json is damaged \(.*\); delete it, and the parts are downloaded"):
+        look_up_parts((0,), tmp_path, repo=REPO)
+
+
+def test_a_part_that_another_run_has_unpacked_meanwhile_is_not_fetched_again(server, tmp_path):
+    plan = look_up_parts((0,), tmp_path, repo=REPO)
+    bring(plan)
+    server.asked.clear()
+    bring(plan)
+    assert server.asked == []
 
 
 def test_two_downloads_into_one_folder_do_not_mix(server, tmp_path):

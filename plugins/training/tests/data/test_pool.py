@@ -96,6 +96,16 @@ def test_processes_that_die_before_they_begin_end_it(tmp_path):
         outcomes(["a"], make=partial(make, folder=tmp_path), workers=1)
 
 
+def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
+    """Which may be the folder of a download."""
+    for name in ("numpy", "torch", "pickle", "socket", "ex4d_training"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    assert outcomes(["a"], workers=1) == {"a": "A"}
+    assert not (tmp_path / "ran").exists()
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
 def test_nothing_to_do_starts_nothing():
     assert outcomes([], workers=2) == {}
 
@@ -105,6 +115,28 @@ def go_on() -> None:
     for done in work_through([f"slow {number}" for number in range(1000)], make, workers=1):
         sys.stdout.write(f"{done.item}\n")
         sys.stdout.flush()
+
+
+@pytest.mark.parametrize("after", [0.0, 0.03, 0.06, 0.1, 0.2, 0.4])
+def test_ctrl_c_while_processes_start_is_told_once(after):
+    """Each of them gets it from the terminal."""
+    call = [sys.executable, "-c", f"from {__name__} import interrupted; interrupted()"]
+    with subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as asking:
+        assert asking.stdout.readline() == b"starts\n"
+        time.sleep(after)
+        os.killpg(asking.pid, signal.SIGINT)
+        out, err = asking.communicate(timeout=60)
+    assert (out[-12:], err) == (b"interrupted\n", b"")
+
+
+def interrupted() -> None:
+    """Work until Ctrl-C."""
+    sys.stdout.write("starts\n")
+    sys.stdout.flush()
+    try:
+        go_on()
+    except KeyboardInterrupt:
+        sys.stdout.write("interrupted\n")
 
 
 def test_no_process_outlives_the_one_that_asks():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from ex4d_backbone_wan.weights import locate
 from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed, PluginFailed
 from ex4d_training.data import LatentDataset, check_fingerprint, fingerprint_of, prepare, read_manifest
 from ex4d_training.data.encode import VideoEncoder
+from ex4d_training.data.shards import write_manifest
 from plugins.training.tests.data.stand_in import make_worker, samples, stand_in
 
 ROOT = Path(__file__).parents[4]
@@ -88,16 +90,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_shards(job, videos, out, tmp_p
     for copy in "efghijklmnop":
         shutil.copy(videos / "a.mp4", videos / f"{copy}.mp4")
         shutil.copy(videos / "a.txt", videos / f"{copy}.txt")
-    tree = {
-        "data": attrs.asdict(job().data),
-        "masks": {"kind": "tracking"},
-        "depth": {"name": "none"},
-        "backbone": {"model": str(tiny_wan)},
-        "renderer": {"name": "zbuffer"},
-        "device": "cpu",
-    }
-    call = [sys.executable, "-c", f"from {stand_in.__module__} import main; main()", videos, out, json.dumps(tree)]
-    with subprocess.Popen(list(map(str, call)), cwd=ROOT) as process:
+    with subprocess.Popen(prepare_call(job, videos, out, tiny_wan), cwd=ROOT) as process:
         while process.poll() is None and not (out / SHARDS[1]).exists():
             time.sleep(0.002)
         process.kill()
@@ -157,6 +150,99 @@ def test_a_full_disk_stops_with_a_sentence_and_the_next_run_goes_on(job, some_vi
             prepare(some_videos, out, job=job())
     assert len(LatentDataset(out, allow_incomplete=True)) == 2
     assert prepare(some_videos, out, job=job()).samples == 3
+
+
+def test_an_unfinished_file_that_is_damaged_is_made_again(job, some_videos, out, monkeypatch):
+    """As a power cut leaves it, which can lose what a program has written."""
+    stand_in(monkeypatch.setattr)
+    with monkeypatch.context() as patch, pytest.raises(OutputFailed):
+        patch.setattr("ex4d_training.data.preparation.write_manifest", full_after(1))
+        prepare(some_videos, out, job=job(shard_videos=4))
+    pieces = sorted((out / ".prepare" / "pieces").iterdir())
+    assert len(pieces) == 3
+    pieces[0].write_bytes(b"")
+    pieces[1].write_bytes(pieces[1].read_bytes()[:-1] + b"\x00")
+    prepare(some_videos, out, job=job(shard_videos=4))
+    assert [LatentDataset(out).facts(index)["video"] for index in range(3)] == ["a.mp4", "b.mp4", "d.mp4"]
+
+
+def full_after(times):
+    """What writes a manifest until the disk is full."""
+    left = [times]
+
+    def write(folder, manifest):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OutputFailed("No space left on device")
+        return write_manifest(folder, manifest)
+
+    return write
+
+
+def test_a_list_of_refused_videos_that_lost_a_line_moves_no_video_to_another_shard(job, videos, out, monkeypatch):
+    """Which of the videos are refused decides which of them share a shard."""
+    stand_in(monkeypatch.setattr)
+    for suffix in ("mp4", "txt"):
+        (videos / f"c.{suffix}").rename(videos / f"0.{suffix}")
+    prepare(videos, out, job=job(shard_videos=1))
+    before = contents(out)
+    (out / "shard-00001.safetensors").unlink()
+    (out / ".prepare" / "refused.jsonl").write_text('{"video": "0.mp4"\n[1]\n')
+    assert prepare(videos, out, job=job(shard_videos=1)).counts == {"unreadable": 1}
+    assert contents(out) == before
+
+
+def test_other_videos_that_can_be_used_want_another_folder(job, videos, out, monkeypatch):
+    stand_in(monkeypatch.setattr)
+    for suffix in ("mp4", "txt"):
+        (videos / f"c.{suffix}").rename(videos / f"0.{suffix}")
+    prepare(videos, out, job=job(shard_videos=1))
+    (out / "shard-00001.safetensors").unlink()
+    (out / ".prepare" / "refused.jsonl").unlink()
+    shutil.copy(videos / "a.mp4", videos / "0.mp4")
+    with pytest.raises(InvalidInput, match=r"was made of other videos than can be used now: .*; use another"):
+        prepare(videos, out, job=job(shard_videos=1))
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", ".prepare/refused.jsonl", ".prepare/looked", "shard-00001.safetensors"]
+)
+def test_records_that_are_pipes_are_refused(job, some_videos, out, name, monkeypatch):
+    stand_in(monkeypatch.setattr)
+    prepare(some_videos, out, job=job())
+    (out / "shard-00000.safetensors").unlink()
+    (out / name).unlink()
+    os.mkfifo(out / name)
+    with pytest.raises(InvalidInput, match=f"{Path(name).name} is a named pipe"):
+        prepare(some_videos, out, job=job())
+
+
+def test_two_commands_at_once_leave_one_whole_data_set(job, some_videos, out, tmp_path, tiny_wan, monkeypatch):
+    call = prepare_call(job, some_videos, out, tiny_wan)
+    both = [subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert any(process.returncode == 0 for process in both)
+    # The second found it done, or found the first at it.
+    assert all(
+        process.returncode == 0 or "another run prepares" in err for process, err in zip(both, said, strict=True)
+    )
+    stand_in(monkeypatch.setattr)
+    prepare(some_videos, tmp_path / "whole", job=job())
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def prepare_call(job, videos, out, tiny_wan) -> list[str]:
+    """The command line of a process that prepares."""
+    tree = {
+        "data": attrs.asdict(job().data),
+        "masks": {"kind": "tracking"},
+        "depth": {"name": "none"},
+        "backbone": {"model": str(tiny_wan)},
+        "renderer": {"name": "zbuffer"},
+        "device": "cpu",
+    }
+    call = [sys.executable, "-c", f"from {stand_in.__module__} import main; main()", videos, out, json.dumps(tree)]
+    return list(map(str, call))
 
 
 def test_two_runs_at_once_do_not_mix(job, some_videos, out):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -58,6 +60,39 @@ def test_captions_are_read_from_texts_beside_videos(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     (tmp_path / "b.txt").write_text(" a red ball\n", encoding="utf-8-sig")
     assert [video.caption for video in find_sources(tmp_path).videos] == ["", "a red ball"]
+
+
+def test_a_caption_that_is_not_a_text_is_named(tmp_path):
+    touch(tmp_path, "a.mp4")
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(InvalidInput, match=r"the caption .*a.txt is a named pipe; give a regular file"):
+        find_sources(tmp_path)
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "a.txt").write_bytes(bytes(2**20 + 1))
+    with pytest.raises(InvalidInput, match=r"the caption .*a.txt has 1,048,577 bytes; at most 1,048,576 are read"):
+        find_sources(tmp_path)
+
+
+def test_a_table_that_is_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(InvalidInput, match=r"the table of videos .*list.csv is a named pipe"):
+        find_sources(tmp_path / "list.csv")
+
+
+def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch):
+    """By root every folder can be listed."""
+    touch(tmp_path, "a.mp4", "lost+found/b.mp4")
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    found = find_sources(tmp_path)
+    assert [video.name for video in found.videos] == ["a.mp4"]
+    assert found.unreadable == (str(tmp_path / "lost+found"),)
 
 
 def test_a_table_in_the_form_of_openvid(tmp_path):
@@ -177,13 +212,21 @@ def test_frames_are_left_out_for_a_lower_rate():
     assert span(options, Fraction(24)) == 25
 
 
-@pytest.mark.parametrize(("option", "value"), [("frames", 8), ("frames", 48), ("frames", 1), ("frames", -3)])
+@pytest.mark.parametrize("given", [{"fps": 1e-9}, {"fps": -1.0}, {"masks_per_clip": 10**9}, {"max_seconds": math.nan}])
+def test_numbers_are_within_bounds(given):
+    with pytest.raises(ValueError, match=r"must be (0 or at least 0.001|between \d+ and \d+)"):
+        DataOptions(**given)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("frames", 8), ("frames", 48), ("frames", 1), ("frames", -3), ("frames", 10**8 + 1)]
+)
 def test_frames_are_4k_plus_1(option, value):
-    with pytest.raises(ValueError, match=r"frames must be 4k.1 and at least 5"):
+    with pytest.raises(ValueError, match=r"frames must be 4k.1 between 5 and 10001"):
         DataOptions(**{option: value})
 
 
-@pytest.mark.parametrize("size", ["500x512", "512", "0x16", "512x9999999", "512x512x3", "same"])
+@pytest.mark.parametrize("size", [f"{'9' * 5000}x512", "500x512", "512", "0x16", "512x9999999", "512x512x3", "same"])
 def test_sizes_are_multiples_of_16(size):
     with pytest.raises(ValueError, match="size must be WIDTHxHEIGHT in multiples of 16"):
         DataOptions(size=size)

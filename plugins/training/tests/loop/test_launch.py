@@ -53,6 +53,52 @@ def test_a_process_that_is_killed_is_told(tmp_path):
         over.set()
 
 
+def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
+    """Which may be a download, or anybody's."""
+    for name in ("numpy", "torch", "pickle", "ex4d_training"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrainingStopped, match=r"absent.toml does not exist"):
+        launch(tmp_path / "absent.toml", processes=1, quiet=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_bug_is_told_with_its_place(tmp_path, monkeypatch, capfd):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import ex4d_training.config as c\nc.make_train_config = lambda tree: 1 // 0\n"
+    )
+    (tmp_path / "config.toml").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(TrainingStopped, match=r"ZeroDivisionError: .* ex4d_training/worker.py:\d+: a bug in "):
+        launch(tmp_path / "config.toml", processes=1, quiet=True)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+STARTER = """
+import os, subprocess, sys
+worker = subprocess.Popen([sys.executable, "-m", "ex4d_training.worker", sys.argv[1], "--parent", str(os.getpid())])
+print(worker.pid, flush=True)
+worker.wait()
+"""
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path, monkeypatch):
+    """Which may be killed, and cannot end it then."""
+    busy = f"import pathlib, time; pathlib.Path({str(tmp_path / 'busy')!r}).touch(); time.sleep(600)"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import ex4d_training.config as c\nc.make_train_config = lambda tree: exec({busy!r})\n"
+    )
+    (tmp_path / "config.toml").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    call = [sys.executable, "-c", STARTER, str(tmp_path / "config.toml")]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as starter:
+        worker = psutil.Process(int(starter.stdout.readline()))
+        while not (tmp_path / "busy").exists():
+            time.sleep(0.02)
+        starter.kill()
+    assert psutil.wait_procs([worker], timeout=60)[1] == []
+
+
 def is_worker(process: psutil.Process) -> bool:
     """Whether a process trains for another."""
     with suppress(psutil.Error):  # it has just ended
@@ -65,8 +111,8 @@ def is_worker(process: psutil.Process) -> bool:
     [
         (signal.SIGINT, 130, "stopped; the same command goes on from what is finished\n"),
         (
-            signal.SIGTERM, 2,
-            "error: SIGTERM came, so all processes were ended; the same command goes on from the last checkpoint\n",
+            signal.SIGTERM, 143,
+            "stopped by SIGTERM; the same command resumes from finished work\n",
         ),
     ],
 )  # fmt: skip
@@ -111,6 +157,6 @@ def test_a_signal_that_is_to_be_ignored_stays_so(tmp_path, monkeypatch):
 
 def test_what_ends_one_of_several_processes_is_told_and_signals_are_left_as_they_were(tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with pytest.raises(TrainingStopped, match=r"^there is no configuration file .*absent.toml; check the path"):
+    with pytest.raises(TrainingStopped, match=r"^the configuration file .*absent.toml does not exist; check the path"):
         launch(tmp_path / "absent.toml", processes=1, quiet=True)
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before

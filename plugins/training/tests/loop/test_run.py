@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
 import shutil
 import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -16,6 +18,7 @@ from pathlib import Path
 import attrs
 import pytest
 import torch
+from filelock import FileLock
 
 from ex4d_backbone_wan.adapter import apply_loras
 from ex4d_backbone_wan.loading import load_camera_encoder, load_transformer
@@ -27,8 +30,9 @@ from ex4d_core.video_io import read_video
 from ex4d_training.checkpoints import latest_checkpoint, load_checkpoint
 from ex4d_training.config import TrainConfig
 from ex4d_training.data import EpochSampler, read_manifest
+from ex4d_training.data.shards import OpenShard
 from ex4d_training.memory import OutOfMemory
-from ex4d_training.metrics import Metrics, read_metrics
+from ex4d_training.metrics import METRICS, Metrics, read_metrics
 from ex4d_training.optimiser import Optimiser, Pace
 from ex4d_training.run import train
 from ex4d_training.sources import find_sources
@@ -311,15 +315,101 @@ def test_latents_of_another_model_are_refused(config, tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", r"step-00000002 is damaged \(.*\); delete it to go on from the one before"),
-        ('{"format": 1}', r"step-00000002 is damaged \('origin'\)"),
-        ('{"format": 9}', "step-00000002 is of another format than 1"),
+        ("{", r"step-00000002 is damaged \(.*\); delete the folder, and the same command resumes from the checkpoint"),
+        ("[" * 10**5, r"step-00000002 is damaged \(it is nested more than 64 levels deep\)"),
+        ("9" * 5000, r"step-00000002 is damaged \("),
+        ('{"format": 1}', r"step-00000002 is damaged \(KeyError: 'origin'\)"),
+        ('{"format": 9}', "step-00000002 is of format 9 and this version reads 1"),
+        ({"steps": "four"}, "steps must be a whole number, not 'four'"),
+        ({"steps": 3}, "its state is of step 3"),
+        ({"steps": 10**30}, "steps must be between 1 and"),
+        ({"origin": [1]}, r"origin must be an object, not \[1\]"),
+        ({"sampler": {"epoch": "a"}}, "sampler must have the entries length, seed, seen"),
+        ({"sampler": {"length": 6, "seed": "a", "seen": 2}}, "sampler must be a whole number, not 'a'"),
+        ({"batches": 3}, "batches must be an object, not 3"),
+        ({"files": {"../../other": ""}}, "files has an unknown entry"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_checkpoint_is_refused(stopped, content, sentence):
-    (folder_of(stopped) / "checkpoints" / "step-00000002" / "state.json").write_text(content)
+    path = folder_of(stopped) / "checkpoints" / "step-00000002" / "state.json"
+    text = content if isinstance(content, str) else json.dumps(json.loads(path.read_text()) | content)
+    path.write_text(text)
     with pytest.raises(InvalidInput, match=sentence):
         train(stopped)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, os.mkfifo, Path.mkdir])
+def test_a_checkpoint_without_a_state_is_refused(config, stopped, make):
+    """It is not passed over: the run would start anew, or from an older one."""
+    path = folder_of(stopped) / "checkpoints" / "step-00000002" / "state.json"
+    path.unlink()
+    make(path)
+    with pytest.raises(InvalidInput, match=r"state.json"):
+        train(config())
+
+
+@pytest.mark.parametrize("name", ["values", "moments", "adapter"])
+def test_a_changed_byte_of_a_checkpoint_is_found(config, stopped, name):
+    path = folder_of(stopped) / "checkpoints" / "step-00000002" / f"{name}.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match=rf"{name}.safetensors is damaged \(its checksum differs\); delete"):
+        train(config())
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_checksums_and_is_resumed(config, stopped):
+    path = folder_of(stopped) / "checkpoints" / "step-00000002" / "state.json"
+    tree = json.loads(path.read_text())
+    del tree["files"]
+    path.write_text(json.dumps(tree))
+    listener = Listener()
+    train(config(learning={"steps": 3}), reporter=listener)
+    assert listener.said == ["going on from step 2"]
+
+
+def test_two_runs_in_one_folder_do_not_mix(config, stopped):
+    with (
+        FileLock(folder_of(stopped) / ".lock"),
+        pytest.raises(InvalidInput, match=r"another run trains in .*out now; wait until it ends, or use another"),
+    ):
+        train(config())
+    assert saved(stopped) == ["step-00000002"]
+    assert train(config()).is_file()
+
+
+def test_latents_without_checksums_are_told(config, stopped, monkeypatch):
+    monkeypatch.setattr(OpenShard, "has_checksums", False)
+    listener = Listener()
+    train(config(), reporter=listener)
+    assert "was prepared by an earlier version, whose shards have no checksums" in listener.said[0]
+
+
+def test_metrics_lose_nothing_that_is_not_of_later_steps(stopped, config):
+    path = folder_of(stopped) / METRICS
+    first, second = path.read_text().splitlines()
+    odd = ["[" * 1000, "9" * 5000, "[1]", '{"step": "a"}', '{"step": 1, "loss": NaN}', "\x1b[31m"]
+    path.write_text("\n".join([*odd, first, '{"step": 9, "loss": 1.0}', second]) + '\n{"step": 3, "lo')
+    assert [line["step"] for line in read_metrics(folder_of(stopped))] == [1, 9, 2]
+    train(config(learning={"steps": 3}))
+    lines = path.read_text().splitlines()
+    assert lines[:-1] == [*odd, first, second]
+    assert json.loads(lines[-1])["step"] == 3
+
+
+def test_a_last_line_of_metrics_without_an_end_stays(stopped, config):
+    path = folder_of(stopped) / METRICS
+    path.write_text(path.read_text().rstrip())
+    train(config(learning={"steps": 3}))
+    assert [step for step, _ in losses(stopped)] == [1, 2, 3]
+
+
+def test_metrics_that_are_a_pipe_are_refused(stopped, config):
+    path = folder_of(stopped) / METRICS
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InvalidInput, match=r"metrics.jsonl is a named pipe"):
+        train(config())
 
 
 def test_a_checkpoint_with_a_file_cut_off_is_refused(config, stopped):
@@ -330,13 +420,26 @@ def test_a_checkpoint_with_a_file_cut_off_is_refused(config, stopped):
 
 
 def test_devices_that_are_not_there_are_refused(config):
-    with pytest.raises(InvalidConfig, match=r"machine.device must be auto, cpu, cuda or cuda:1, not 'gpu'"):
-        train(config(machine={"device": "gpu"}))
+    for device in ("gpu", "meta", "cuda:99999999999999999999"):
+        with pytest.raises(InvalidConfig, match=rf"machine.device must be auto, cpu, cuda or cuda:1, not '{device}'"):
+            train(config(machine={"device": device}))
     if not torch.cuda.is_available():
         with pytest.raises(InvalidConfig, match=r"machine.device is cuda and torch finds no GPU here"):
             train(config(machine={"device": "cuda"}))
         with pytest.raises(InvalidConfig, match=r"--num-gpus is 8 and this machine has 0; give --num-gpus 1"):
             train(config(machine={"num_gpus": 8, "device": "auto"}))
+
+
+def test_a_tracker_asks_no_questions(tmp_path, monkeypatch):
+    asked = []
+    fake = types.ModuleType("wandb")
+    fake.init = lambda **_: asked.append(input("key? "))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    stdin = io.StringIO("y\n")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(InvalidConfig, match=r"wandb, which does not start: EOFError.*; run `wandb login`"):
+        Metrics(tmp_path, "wandb", after=0)
+    assert (asked, stdin.read()) == ([], "y\n")
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])

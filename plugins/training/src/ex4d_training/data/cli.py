@@ -16,6 +16,7 @@ Settings = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and where the data is.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _SHOW = {"show_default": False}
+_MOST_WORKERS = 1024
 
 
 @app.command()
@@ -44,13 +45,14 @@ def prepare(
     """
     from ex4d_core.config import merge, parse_settings, read_config
     from ex4d_core.console import ConsoleReporter
+    from ex4d_core.terminal import say, show
     from ex4d_training.data.job import make_job
     from ex4d_training.data.pool import default_workers
     from ex4d_training.data.preparation import prepare as run
     from ex4d_training.data.report import report_json, report_tables
 
-    if workers is not None and workers < 1:
-        raise typer.BadParameter(f"--workers must be at least 1, not {workers}")
+    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
+        raise typer.BadParameter(f"--workers must be between 1 and {_MOST_WORKERS}, not {workers}")
     own = {"frames": frames, "size": size, "fps": fps, "masks_per_clip": masks_per_clip}
     flags = {
         "data": own,
@@ -68,11 +70,11 @@ def prepare(
         reporter=ConsoleReporter(quiet=quiet or json_),
     )
     if json_:
-        typer.echo(report_json(report))
+        say(report_json(report))
     elif quiet:
-        typer.echo(str(report.folder))
+        say(report.folder)
     else:
-        _print(*report_tables(report))
+        show(*report_tables(report))
 
 
 @app.command()
@@ -88,23 +90,26 @@ def download(
 
     A download that was stopped goes on with the same command; parts that are unpacked are not asked for again.
     """
+    from ex4d_core.bounds import shown
     from ex4d_core.console import ConsoleReporter
+    from ex4d_core.terminal import say, show
     from ex4d_training.data.openvid import bring, look_up_parts, parse_parts, plan_json, plan_tables
 
     if name != "openvid":
-        raise typer.BadParameter(f"openvid is the data set that can be downloaded, not {name!r}")
+        raise typer.BadParameter(f"openvid is the data set that can be downloaded, not {shown(name)}")
     plan = look_up_parts(parse_parts(parts), output_dir)
     if not json_:
-        _print(*plan_tables(plan))
+        show(*plan_tables(plan))
     if not dry_run:
         plan.check_room()
         if plan.missing and not yes and _asks():
             typer.confirm("Download?", default=True, abort=True, err=True)
         reporter = ConsoleReporter(quiet=json_)
         bring(plan, transfer=reporter.transfer, stage=reporter.stage)
-    typer.echo(plan_json(plan, done=not dry_run)) if json_ else None
+    if json_:
+        say(plan_json(plan, done=not dry_run))
     if not dry_run and not json_:
-        typer.echo(f"ready: {plan.table}; next: ex4d data prepare --data-path {plan.table} --output-dir SHARDS")
+        say(f"ready: {plan.table}; next: ex4d data prepare --data-path {plan.table} --output-dir SHARDS")
 
 
 def _asks() -> bool:
@@ -115,12 +120,3 @@ def _asks() -> bool:
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _print(*renderables: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 140)  # a log has no edge to wrap at
-    console.print(*renderables, sep="\n", soft_wrap=True)

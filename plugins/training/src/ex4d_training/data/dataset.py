@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 
 from ex4d_backbone_wan.text import LENGTH
 from ex4d_core.errors import InvalidInput
-from ex4d_training.data.shards import Manifest, check_shard, read_listing, read_manifest
+from ex4d_training.data.shards import DamagedShard, Manifest, OpenShard, check_shard, read_manifest
 
 _OPEN = 16
 """Shards that are kept open at once."""
@@ -63,12 +62,23 @@ class LatentDataset(Dataset[dict[str, Tensor]]):
         self._ends = list(accumulate(shard.samples for shard in self._shards))
         if not self._ends:
             raise InvalidInput(f"{folder} has no samples; prepare more videos")
-        self._open: OrderedDict[int, tuple[Any, list[dict[str, Any]]]] = OrderedDict()
+        self._open: OrderedDict[int, OpenShard] = OrderedDict()
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        """Of the tensors of the first sample that was read: those of a batch must be equal."""
 
     @property
     def fingerprint(self) -> str:
         """Tells the networks that made the latents from others; see `ex4d_training.data.fingerprint_of`."""
         return self.manifest.fingerprint
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether a changed byte is found, judged by the first shard; those of earlier versions have none.
+
+        Raises:
+            InvalidInput: that shard is damaged.
+        """
+        return self._opened(0).has_checksums
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -77,14 +87,13 @@ class LatentDataset(Dataset[dict[str, Tensor]]):
         """Return a sample.
 
         Raises:
-            InvalidInput: its shard is damaged.
+            InvalidInput: its shard is damaged, or has samples of another kind.
         """
         number, position = self._place(index)
-        try:
-            file, listing = self._opened(number)
-            sample = {key: file.get_tensor(name) for key, name in listing[position]["tensors"].items()}
-        except (SafetensorError, OSError, IndexError, KeyError) as error:
-            raise self._damaged(number, error) from error
+        sample = self._opened(number).tensors(position)
+        if fault := self._fault(sample):
+            path = self.folder / self._shards[number].file
+            raise DamagedShard(f"{path} has a sample {position} that cannot be trained with: {fault}; prepare it again")
         sample["text"] = functional.pad(sample["text"], (0, 0, 0, LENGTH - len(sample["text"])))
         return sample
 
@@ -95,11 +104,7 @@ class LatentDataset(Dataset[dict[str, Tensor]]):
             InvalidInput: its shard is damaged.
         """
         number, position = self._place(index)
-        try:
-            facts: Mapping[str, Any] = self._opened(number)[1][position]["facts"]
-        except (SafetensorError, OSError, IndexError, KeyError) as error:
-            raise self._damaged(number, error) from error
-        return facts
+        return self._opened(number).facts(position)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}  # open files do not go to another process
@@ -111,19 +116,39 @@ class LatentDataset(Dataset[dict[str, Tensor]]):
         number = bisect.bisect_right(self._ends, index)
         return number, index - (self._ends[number - 1] if number else 0)
 
-    def _opened(self, number: int) -> tuple[Any, list[dict[str, Any]]]:
+    def _opened(self, number: int) -> OpenShard:
         if number not in self._open:
-            path = self.folder / self._shards[number].file
-            file: Any = safe_open(path, framework="pt")
-            self._open[number] = file, read_listing(file.metadata(), path)
+            shard = self._shards[number]
+            opened = OpenShard(self.folder / shard.file)
+            if len(opened) != shard.samples:
+                raise DamagedShard(
+                    f"{self.folder / shard.file} has {len(opened)} samples and the manifest says {shard.samples}; "
+                    "delete it, and the same `ex4d data prepare` makes it again"
+                )
+            self._open[number] = opened
             if len(self._open) > _OPEN:
                 self._open.popitem(last=False)
         self._open.move_to_end(number)
         return self._open[number]
 
-    def _damaged(self, number: int, error: Exception) -> InvalidInput:
-        path = self.folder / self._shards[number].file
-        return InvalidInput(f"{path} is damaged ({error}); delete it, and the same `ex4d data prepare` makes it again")
+    def _fault(self, sample: Mapping[str, Tensor]) -> str:
+        """Return in words why a sample does not fit the others, or ''."""
+        if missing := [key for key in ("latents", "color", "mask", "text") if key not in sample]:
+            return f"it has no {missing[0]}"
+        if sample["text"].ndim != 2 or len(sample["text"]) > LENGTH:
+            return f"its text has the shape {list(sample['text'].shape)}"
+        other = [f"{key} in {tensor.dtype}" for key, tensor in sample.items() if tensor.dtype != self._dtype]
+        if other:
+            return f"it has {other[0]} and the manifest says {self.manifest.dtype}"
+        shapes = {key: tuple(tensor.shape[key == "text" :]) for key, tensor in sample.items()}
+        self._shapes = self._shapes or shapes
+        if shapes != self._shapes:
+            return f"its tensors have the shapes {shapes} and those of another sample {self._shapes}"
+        return ""
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[self.manifest.dtype]
 
 
 class EpochSampler(Sampler[int]):

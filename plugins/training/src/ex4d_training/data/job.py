@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from ex4d_backbone_wan.options import WanOptions
+from ex4d_core.bounds import shown
 from ex4d_core.config import RunConfig, make_config, make_options, refuse_unknown
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.masking.options import MaskOptions
@@ -46,13 +47,17 @@ def make_job(tree: Mapping[str, Any]) -> Job:
     """
     refuse_unknown(tree, (*SECTIONS, "device", "seed", "compat"), "")
     own = {key: _options(cls, tree.get(key, {}), key) for key, cls in (("data", DataOptions), ("masks", MaskOptions))}
-    model = _options(WanOptions, {**tree.get("backbone", {}), "adapter": "none", "loras": ""}, "backbone")
+    backbone = _table(tree.get("backbone", {}), "backbone")
+    model = _options(WanOptions, {**backbone, "adapter": "none", "loras": ""}, "backbone")
     run = make_config({key: value for key, value in tree.items() if key not in ("data", "masks", "backbone")})
     return Job(**own, model=model, run=run)
 
 
 def _options(cls: type, values: object, section: str) -> Any:
+    return make_options(cls, _table(values, section), section)
+
+
+def _table(values: object, section: str) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
-        raise InvalidConfig(f"{section} must be a table of options, not {values!r}")
-    refuse_unknown(values, [field.name for field in attrs.fields(cls)], section)
-    return make_options(cls, values, section)
+        raise InvalidConfig(f"{section} must be a table of options, not {shown(values)}")
+    return values

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
 from ex4d_core.errors import OutputFailed
+from ex4d_core.reading import check_file, parse_json, reading
 from ex4d_training.data.scan import Refusal
+from ex4d_training.records import flag, made, of_texts, text
+
+_LONGEST = 2**20
+"""Bytes of a line that is read; no name and no reason is as long."""
 
 
 @attrs.frozen(kw_only=True)
 class Refused:
     """A video that gave no samples."""
 
-    video: str
-    early: bool
+    video: str = attrs.field(validator=text)
+    early: bool = attrs.field(validator=flag)
     """Whether that was seen at the first look, before anything was computed."""
     refusal: Refusal
 
@@ -25,14 +32,19 @@ class Journal:
     """What the file says, and what is added to it."""
 
     def __init__(self, path: Path) -> None:
-        """Read what an earlier run wrote."""
+        """Read what an earlier run wrote.
+
+        Raises:
+            InvalidInput: the file cannot be read.
+        """
         self._path = path
         self._entries: dict[str, Refused] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        for line in _lines(path):
             try:
-                tree = json.loads(line)
-                entry = Refused(video=tree["video"], early=tree["early"], refusal=Refusal(**tree["refusal"]))
-            except (ValueError, TypeError, KeyError):
+                tree = of_texts(parse_json(line), "an entry")
+                refusal = made(Refusal, tree.get("refusal"), "refusal")
+                entry = made(Refused, {**tree, "refusal": refusal}, "an entry")
+            except ValueError:
                 continue  # the run was killed while it wrote this line: the video is tried again
             self._entries[entry.video] = entry
 
@@ -61,3 +73,13 @@ class Journal:
     def entries(self) -> tuple[Refused, ...]:
         """All that were refused, in the order of their names."""
         return tuple(self._entries[video] for video in sorted(self._entries))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, which may be of a million videos; none where there is no file."""
+    if not os.path.lexists(path):
+        return
+    check_file(path, "list of refused videos")
+    with reading(path, "list of refused videos"), path.open("rb") as file:
+        while line := file.readline(_LONGEST):
+            yield line

@@ -6,30 +6,29 @@ One part at a time is fetched, unpacked and removed, so that the disk holds the 
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import re
 import shutil
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 import attrs
 from rich import filesize
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
-from ex4d_core.batch import VIDEO_SUFFIXES
-from ex4d_core.errors import DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
+from ex4d_core.bounds import shown
+from ex4d_core.errors import InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.fetch import Checkpoint, RemoteFile, download, look_up, plan_of
 from ex4d_core.files import kept_folder, remove_leftovers, replacing
 from ex4d_core.hub import HubFiles
-from ex4d_core.progress import Progress, silent, track
+from ex4d_core.progress import Progress, silent
+from ex4d_core.terminal import plain_markup
+from ex4d_training.data.zips import unpack
+from ex4d_training.records import damage, read_object, whole_number
 
 REPO = "nkp37/OpenVid-1M"
 TABLE = "data/train/OpenVid-1M.csv"
@@ -123,7 +122,7 @@ def parse_parts(text: str) -> tuple[int, ...]:
     for piece in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,6})(?:\.\.(\d{1,6}))?\s*", piece)
         if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
-            raise InvalidConfig(f"--parts must be numbers and ranges, such as 0, 0..3 or 0..3,7, not {text!r}")
+            raise InvalidConfig(f"--parts must be numbers and ranges, such as 0, 0..3 or 0..3,7, not {shown(text)}")
         parts |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
     return tuple(sorted(parts))
 
@@ -195,6 +194,8 @@ def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
         with replacing(plan.table) as temporary:
             shutil.copyfile(table, temporary)
     for part in plan.parts:
+        if part in _unpacked(plan.folder):  # by another run, after this one asked the hub
+            continue
         archive = _fetch(plan, plan.files_of(part), transfer, f"part {part}")
         with stage(f"unpack {part}") as progress:
             count = unpack(archive, plan.videos, progress=progress)
@@ -202,106 +203,6 @@ def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
             temporary.write_text(json.dumps({**_unpacked(plan.folder), part: count}))
         for place in plan.cache.iterdir():
             shutil.rmtree(place, ignore_errors=True)
-
-
-def unpack(pieces: Sequence[Path], folder: Path, *, progress: Progress) -> int:
-    """Write the videos of a zip into a folder, each whole or not at all, and return how many there are.
-
-    Folders within the zip are left out, as the data set's own table does. Videos that are there already stay.
-
-    Args:
-        pieces: the zip, or what it was cut into.
-        folder: for the videos.
-        progress: told how many are done.
-
-    Raises:
-        DownloadFailed: it is no zip, or damaged.
-        OutputFailed: the folder cannot be written, or the disk is full.
-    """
-    try:
-        with io.BufferedReader(_Joined(pieces), 2**20) as file, zipfile.ZipFile(file) as archive:
-            inside = {_name(info): info for info in archive.infolist() if _is_video(_name(info))}
-            _check_fits([info.file_size for name, info in inside.items() if not _is_whole(folder / name, info)], folder)
-            for name, info in track(inside.items(), progress, total=len(inside)):
-                if not _is_whole(folder / name, info):
-                    _extract(archive, info, folder / name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        for piece in pieces:
-            piece.resolve().unlink(missing_ok=True)
-        raise DownloadFailed(f"{pieces[0].name} is damaged ({error}); type the same command again") from error
-    return len(inside)
-
-
-def _name(info: zipfile.ZipInfo) -> str:
-    """Return the name of a file in a zip without the folders: it leads nowhere else."""
-    return PurePosixPath(info.filename).name
-
-
-def _is_video(name: str) -> bool:
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
-
-
-def _is_whole(path: Path, info: zipfile.ZipInfo) -> bool:
-    return path.is_file() and path.stat().st_size == info.file_size
-
-
-def _check_fits(sizes: Sequence[int], folder: Path) -> None:
-    """Refuse videos that are larger than the disk, which their zip need not be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if sum(sizes) > free:
-        raise OutputFailed(
-            f"the videos of the zip take {sum(sizes) / 1e9:.1f} GB and the disk of {folder} has {free / 1e9:.1f} GB "
-            "free; make room, and the same command goes on"
-        )
-
-
-def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
-    with replacing(target) as temporary, archive.open(info) as source, temporary.open("wb") as out:
-        shutil.copyfileobj(source, out, 2**20)
-
-
-class _Joined(io.RawIOBase):
-    """Files read as one, one behind the other: the pieces of a zip need not be copied together."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__()
-        self._opened = ExitStack()
-        self._files: list[BinaryIO] = [self._opened.enter_context(path.open("rb")) for path in paths]
-        self._starts = [0]
-        for path in paths:
-            self._starts.append(self._starts[-1] + path.stat().st_size)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._starts[-1]}[whence]
-        if start + offset < 0:
-            raise OSError("there is nothing before the beginning")
-        self._at = start + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer will do
-        for file, start, end in zip(self._files, self._starts, self._starts[1:], strict=False):
-            if start <= self._at < end:
-                file.seek(self._at - start)
-                data = file.read(min(len(buffer), end - self._at))
-                buffer[: len(data)] = data
-                self._at += len(data)
-                return len(data)
-        return 0
-
-    def close(self) -> None:
-        self._opened.close()
-        super().close()
 
 
 def plan_tables(plan: DataPlan) -> Iterator[RenderableType]:
@@ -318,7 +219,7 @@ def plan_tables(plan: DataPlan) -> Iterator[RenderableType]:
         yield f"unpacked already: {', '.join(map(str, plan.unpacked))}"
     yield (
         f"to download: {filesize.decimal(plan.missing)}; on the disk while it is unpacked: up to "
-        f"{filesize.decimal(plan.needed)}, and {filesize.decimal(plan.free)} are free in {escape(str(plan.folder))}"
+        f"{filesize.decimal(plan.needed)}, and {filesize.decimal(plan.free)} are free in {plain_markup(plan.folder)}"
     )
     yield f"licence: {LICENCE}"
 
@@ -368,10 +269,14 @@ def _part_of(path: str) -> int | None:
 
 
 def _unpacked(folder: Path) -> dict[int, int]:
-    """Return the parts that are here, with the number of their videos; none where their folder was removed."""
-    if not (folder / _VIDEOS).is_dir():
+    """Return the parts that are here, with the number of their videos; none where their folder was removed.
+
+    Raises:
+        InvalidInput: the record of them cannot be read, or is damaged.
+    """
+    record = folder / _DONE
+    if not ((folder / _VIDEOS).is_dir() and os.path.lexists(record)):
         return {}
-    try:
-        return {int(part): count for part, count in json.loads((folder / _DONE).read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
+    with damage(record, "delete it, and the parts are downloaded again"):
+        parts = read_object(record, "record of the parts").items()
+        return {whole_number(int(part), "the part"): whole_number(count, f"the part {part}") for part, count in parts}

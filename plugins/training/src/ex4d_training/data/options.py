@@ -8,12 +8,19 @@ from typing import Any, Literal, get_args
 import attrs
 
 from ex4d_backbone_wan.options import LARGEST, PATCH, STRIDE
+from ex4d_core.bounds import shown
 from ex4d_core.framing import Fit
 from ex4d_core.options import option
 
 Cuts = Literal["avoid", "ignore"]
 MissingCaption = Literal["empty", "skip", "refuse"]
 DType = Literal["bfloat16", "float32"]
+
+
+_LEAST_RATE = 0.001
+
+_MOST_FRAMES = 10_001
+"""Of a clip; Wan was trained with 81."""
 
 
 def _one_of(kind: Any) -> Any:
@@ -41,26 +48,24 @@ class DataOptions:
         0.0,
         help="About how many frames a second are taken, by leaving out whole frames; 0 takes all.",
         unit="Hz",
-        validator=attrs.validators.ge(0),
+        at_least=0,
+        at_most=1000,
+        validator=lambda instance, attribute, value: _rate(value),
     )
     clips_per_video: int = option(
-        1, help="Clips at most from one video, one after the other.", validator=attrs.validators.ge(1)
+        1, help="Clips at most from one video, one after the other.", at_least=1, at_most=10**6
     )
-    masks_per_clip: int = option(4, help="Masks for each clip; each is a sample.", validator=attrs.validators.ge(1))
+    masks_per_clip: int = option(4, help="Masks for each clip; each is a sample.", at_least=1, at_most=10_000)
     cuts: Cuts = option("avoid", help="Whether a clip may go on over a cut.", validator=_one_of(Cuts))
-    min_side: int = option(
-        256, help="Shorter side of a video at least.", unit="pixels", validator=attrs.validators.ge(0)
-    )
+    min_side: int = option(256, help="Shorter side of a video at least.", unit="pixels", at_least=0, at_most=2**20)
     max_aspect: float = option(
-        2.5, help="Longer side of a video to its shorter, at most.", unit="ratio", validator=attrs.validators.ge(1)
+        2.5, help="Longer side of a video to its shorter, at most.", unit="ratio", at_least=1, at_most=2**20
     )
-    min_fps: float = option(8.0, help="Rate of a video at least.", unit="Hz", validator=attrs.validators.ge(0))
-    max_fps: float = option(1000.0, help="Rate of a video at most.", unit="Hz", validator=attrs.validators.gt(0))
-    min_seconds: float = option(
-        0.0, help="Length of a video at least.", unit="seconds", validator=attrs.validators.ge(0)
-    )
+    min_fps: float = option(8.0, help="Rate of a video at least.", unit="Hz", at_least=0, at_most=1000)
+    max_fps: float = option(1000.0, help="Rate of a video at most.", unit="Hz", above=0, at_most=10**6)
+    min_seconds: float = option(0.0, help="Length of a video at least.", unit="seconds", at_least=0, at_most=10**9)
     max_seconds: float = option(
-        0.0, help="Length of a video at most; 0 is no limit.", unit="seconds", validator=attrs.validators.ge(0)
+        0.0, help="Length of a video at most; 0 is no limit.", unit="seconds", at_least=0, at_most=10**9
     )
     missing_caption: MissingCaption = option(
         "empty",
@@ -69,7 +74,7 @@ class DataOptions:
     )
     dtype: DType = option("bfloat16", help="Precision of what is kept.", validator=_one_of(DType))
     shard_videos: int = option(
-        16, help="Videos whose samples go into one file.", validator=attrs.validators.ge(1), decides=True
+        16, help="Videos whose samples go into one file.", at_least=1, at_most=100_000, decides=True
     )
 
     @property
@@ -79,15 +84,22 @@ class DataOptions:
 
 
 def _frames(value: int) -> None:
-    if value < STRIDE + 1 or value % STRIDE != 1:
-        raise ValueError(f"frames must be 4k+1 and at least {STRIDE + 1}, such as 17 or 49, not {value}")
+    if not STRIDE < value <= _MOST_FRAMES or value % STRIDE != 1:
+        raise ValueError(
+            f"frames must be 4k+1 between {STRIDE + 1} and {_MOST_FRAMES}, such as 17 or 49, not {shown(value)}"
+        )
+
+
+def _rate(value: float) -> None:
+    if 0 < value < _LEAST_RATE:
+        raise ValueError(f"fps must be 0 or at least {_LEAST_RATE} Hz, not {value}")
 
 
 def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
     sides = tuple(map(int, match.groups())) if match else (0, 0)
     if any(side < PATCH or side % PATCH or side > LARGEST for side in sides):
         raise ValueError(
-            f"size must be WIDTHxHEIGHT in multiples of {PATCH} up to {LARGEST}, such as 832x480, not {text!r}"
+            f"size must be WIDTHxHEIGHT in multiples of {PATCH} up to {LARGEST}, such as 832x480, not {shown(text)}"
         )
     return sides[0], sides[1]

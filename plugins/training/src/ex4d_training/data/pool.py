@@ -8,8 +8,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -20,6 +23,8 @@ from ex4d_core.errors import Ex4dError, PluginFailed, describe
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 ATTEMPTS = 2
 """Times that an item may be at work in a process that dies."""
@@ -99,7 +104,8 @@ class _Pool(Generic[Item, Result]):
     def _start(self, number: int) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._make, number), daemon=True)
-        process.start()
+        with _without_current_folder(), _interrupts_wait():
+            process.start()
         theirs.close()
         self._workers[number] = _Worker(process, ours)
 
@@ -172,6 +178,8 @@ class _Pool(Generic[Item, Result]):
 def _serve(connection: Connection, make: Callable[[int], Callable[[Any], Any]], number: int) -> None:
     """Answer items until the other end hangs up, which it does when it is killed too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         act = make(number)
         connection.send(None)
@@ -185,6 +193,37 @@ def _serve(connection: Connection, make: Callable[[int], Callable[[Any], Any]], 
     except Exception as error:
         ours = isinstance(error, Ex4dError)
         connection.send(error if ours else PluginFailed(f"videos cannot be prepared: {describe(error)}"))
+
+
+@contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Keep processes that are started in the block from importing modules of the current folder.
+
+    Python is started with a command there, for which it searches the current folder first, whatever this process does.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C wait in processes that are started in the block, until they ignore it, and in this one meanwhile."""
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    resource_tracker.ensure_running()  # a start that has to do it lets Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ending(process: BaseProcess) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from filelock import FileLock, Timeout
 
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.weights import locate
 from ex4d_backbone_wan.windows import latent_length
-from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed, PluginFailed
+from ex4d_core.bounds import shown
+from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
 from ex4d_core.files import remove_leftovers, replacing
 from ex4d_core.progress import Reporter, SilentReporter, track
+from ex4d_core.reading import read_text
 from ex4d_core.session import Session
 from ex4d_training.data.encode import Piece, make_worker
 from ex4d_training.data.fingerprint import fingerprint_of
@@ -37,6 +39,7 @@ from ex4d_training.data.pool import Done, work_through
 from ex4d_training.data.report import Report, write_report
 from ex4d_training.data.scan import Refusal, make_look
 from ex4d_training.data.shards import (
+    DamagedShard,
     Manifest,
     Shard,
     check_shard,
@@ -46,6 +49,7 @@ from ex4d_training.data.shards import (
     write_shard,
 )
 from ex4d_training.data.sources import Source, Sources, find_sources
+from ex4d_training.locking import only_run
 
 _WORK = ".prepare"
 _REFUSED, _LOOKED = "refused.jsonl", "looked"
@@ -75,6 +79,8 @@ def prepare(
     reporter = reporter or SilentReporter()
     _check(job)
     sources = find_sources(data_path)
+    if sources.unreadable:
+        reporter.warn(f"{len(sources.unreadable)} folders cannot be read, such as {sources.unreadable[0]}")
     without_caption = _without_caption(sources, job, reporter)
     with _own(output_dir) as work:
         manifest = _begin(output_dir, work, sources, job)
@@ -107,11 +113,12 @@ class _Run:
 
     def to_the_end(self, manifest: Manifest) -> Manifest:
         """Make what is missing and return the manifest, which is then complete."""
-        taken = self._looked_at()
+        taken = self._looked_at(manifest)
         if not taken:
             raise InvalidInput(f"no video is left of {len(self._videos)}: {self._reasons()}")
         self._say_how_much(len(taken))
         pieces = self._pieces(taken, manifest)
+        self._drop_damaged(pieces)
         self._embed_captions([piece.source for piece in pieces if not piece.file.is_file()])
         manifest = self._make(pieces, manifest)
         if not manifest.samples:
@@ -122,17 +129,35 @@ class _Run:
             shutil.rmtree(self._work / name, ignore_errors=True)
         return manifest
 
-    def _looked_at(self) -> list[Source]:
-        """Return the videos that no filter takes; all of them are looked at once."""
+    def _looked_at(self, manifest: Manifest) -> list[Source]:
+        """Return the videos that no filter takes; all of them are looked at once.
+
+        Raises:
+            InvalidInput: shards are made of other videos than are taken now, and their order decides the shards.
+        """
         mark = self._work / _LOOKED
-        if not mark.is_file():
-            make = partial(make_look, options=self._job.data)
-            with self._reporter.stage("look") as progress:
-                looked = work_through(self._videos, make, workers=self._workers)
-                for done in track(looked, progress, total=len(self._videos)):
-                    self._note(done.item.name, done, early=True)
+        before = read_text(mark, "record of the videos that are taken").strip() if os.path.lexists(mark) else None
+        taken = self._taken()
+        if before not in ("", _names_hash(taken)):  # '': of an earlier version
+            self._look()
+            taken = self._taken()
+            if before is not None and manifest.shards and before != _names_hash(taken):
+                raise InvalidInput(
+                    f"{self._folder} was made of other videos than can be used now: the list of refused videos is "
+                    "damaged, or files changed; use another --output-dir, or delete that one"
+                )
             with replacing(mark) as temporary:
-                temporary.touch()
+                temporary.write_text(_names_hash(taken) + "\n", encoding="ascii")
+        return taken
+
+    def _look(self) -> None:
+        make = partial(make_look, options=self._job.data)
+        with self._reporter.stage("look") as progress:
+            looked = work_through(self._videos, make, workers=self._workers)
+            for done in track(looked, progress, total=len(self._videos)):
+                self._note(done.item.name, done, early=True)
+
+    def _taken(self) -> list[Source]:
         return [video for video in self._videos if not self.journal.refused_early(video.name)]
 
     def _pieces(self, taken: Sequence[Source], manifest: Manifest) -> list[Piece]:
@@ -144,6 +169,16 @@ class _Run:
             for index, source in enumerate(taken)
             if (shard := f"shard-{index // size:05d}.safetensors") not in whole
         ]
+
+    def _drop_damaged(self, pieces: Sequence[Piece]) -> None:
+        """Remove files of single videos that are damaged, as by a power cut; their videos are prepared again."""
+        for piece in pieces:
+            if piece.file.is_file():
+                try:
+                    read_shard(piece.file)
+                except DamagedShard:
+                    self._reporter.note(f"{piece.file} is damaged; {piece.source.name} is prepared again")
+                    piece.file.unlink()
 
     def _embed_captions(self, sources: Sequence[Source]) -> None:
         """Keep the embedding of each caption: the text encoder is the largest network, and loaded by one process."""
@@ -255,22 +290,14 @@ def _without_caption(sources: Sources, job: Job, reporter: Reporter) -> tuple[st
 def _own(folder: Path) -> Iterator[Path]:
     """Give the folder of unfinished work, to one run at a time."""
     work = folder / _WORK
-    try:
-        (work / "pieces").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock")
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise InvalidInput(f"another run prepares {folder} now; wait for it, or use another --output-dir") from error
-    except OSError as error:
-        raise OutputFailed(f"{folder} cannot be written: {error.strerror or error}") from error
-    try:
+    with only_run(work / "lock", folder, does="prepares"):
         for place in (folder, work, work / "pieces", work / "texts"):
             remove_leftovers(place)
-        yield work
-    finally:
-        lock.release()
-        with suppress(OSError):
-            (work / "pieces").rmdir()
+        try:
+            yield work
+        finally:
+            with suppress(OSError):
+                (work / "pieces").rmdir()
 
 
 def _begin(folder: Path, work: Path, sources: Sources, job: Job) -> Manifest:
@@ -315,7 +342,7 @@ def _is_whole(folder: Path, shard: Shard) -> bool:
         return True
     try:
         check_shard(folder, shard)
-    except InvalidInput:
+    except DamagedShard:
         return False
     return True
 
@@ -346,7 +373,17 @@ def _difference(found: Manifest, wanted: Manifest) -> str:
         return "the encoders of the model are others"
     if was.pop("videos", None) != now.pop("videos"):
         return "the list of videos or captions is another"
-    return next((f"{key} was {was.get(key)} and is {now[key]}" for key in now if was.get(key) != now[key]), "")
+    return next(
+        (f"{key} was {_value(was.get(key))} and is {_value(now[key])}" for key in now if was.get(key) != now[key]), ""
+    )
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) < 60 else shown(value)
+
+
+def _names_hash(videos: Sequence[Source]) -> str:
+    return hashlib.blake2b("\n".join(video.name for video in videos).encode(), digest_size=16).hexdigest()
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

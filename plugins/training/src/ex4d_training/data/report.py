@@ -10,10 +10,10 @@ from pathlib import Path
 import attrs
 from rich import filesize
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from ex4d_core.files import replacing
+from ex4d_core.terminal import as_text, plain_markup
 from ex4d_training.data.journal import Refused
 
 REPORT = "report.json"
@@ -79,16 +79,16 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
     table.add_column("number", justify="right")
     table.add_row("found", str(report.videos))
     for name, count in report.counts.items():
-        table.add_row(f"taken by {name}", f"-{count}")
+        table.add_row(as_text(f"taken by {name}"), f"-{count}")
     table.add_row("gave samples", str(report.prepared))
     yield table
     # Filters do what they were told to; what could not be read is worth a look.
     failed = [entry for entry in report.refused if not entry.early or entry.refusal.filter == "unreadable"]
     for entry in failed[:_SHOWN]:
-        yield f"left out: {escape(entry.video)}: {escape(entry.refusal.reason)}"
+        yield plain_markup(f"left out: {entry.video}: {entry.refusal.reason}")
     if len(failed) > _SHOWN:
-        yield f"and {len(failed) - _SHOWN} more, in {escape(str(report.folder / REPORT))}"
+        yield f"and {len(failed) - _SHOWN} more, in {plain_markup(report.folder / REPORT)}"
     if report.absent:
         yield f"{report.absent} more are named in the table and not on this machine"
     size = filesize.decimal(report.bytes)
-    yield f"{report.samples} samples, {size}, shards: {report.shards}, in {escape(str(report.folder))}"
+    yield f"{report.samples} samples, {size}, shards: {report.shards}, in {plain_markup(report.folder)}"

@@ -12,15 +12,16 @@ from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.video_io import probe_video
 from ex4d_training.data.options import DataOptions
 from ex4d_training.data.sources import Source
+from ex4d_training.records import text
 
 
 @attrs.frozen(kw_only=True)
 class Refusal:
     """Why a video gives no samples."""
 
-    filter: str
+    filter: str = attrs.field(validator=text)
     """What took it, in a word or two: the counts go by it."""
-    reason: str
+    reason: str = attrs.field(validator=text)
     """One sentence."""
 
 

@@ -1,23 +1,31 @@
 """Latents on disk: a folder of safetensors files, each with some samples, and a manifest that says what they are.
 
 A sample is what one step of training sees: a clip, one mask on it, and what the clip is said to show. Samples of one
-clip share tensors, which a shard holds once.
+clip share tensors, which a shard holds once. A shard has a checksum of each tensor and one of all else that it says,
+so that a changed byte is found when it is read, without reading the whole file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.bounds import shown
+from ex4d_core.errors import InputNotFound, InvalidInput, describe
 from ex4d_core.files import replacing
+from ex4d_core.names import safe_name
+from ex4d_core.reading import check_file, parse_json, reading
+from ex4d_training.records import DamagedRecord, damage, flag, made, of_texts, one_of, read_object, text, whole
 
 FORMAT = 1
 """Of the files; another number cannot be read."""
@@ -28,6 +36,14 @@ KEYS = ("latents", "color", "mask", "y", "text", "image")
 """Tensors of a sample; `y` and `image` are absent where the model takes no picture."""
 
 _HEADER = "ex4d"
+"""Entry of a shard's head, one text: the library writes several in any order."""
+
+_MADE_BY = "give a folder that `ex4d data prepare` made"
+_REMEDY = "delete it, and the same `ex4d data prepare` makes it again"
+
+
+class DamagedShard(DamagedRecord):
+    """A shard does not hold what was written: proved by its content."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,34 +58,50 @@ class Sample:
     """Where it comes from: `video`, `start`, `caption`, `masks`, `seed`; plain values."""
 
 
+def _file_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or safe_name(value) != value:
+        raise ValueError(f"{attribute.name} must be the name of a file in the folder, not {shown(value)}")
+
+
+def _size(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ValueError(f"{attribute.name} must be a width and a height, not {shown(value)}")
+    for side in value:
+        whole(at_least=1, at_most=2**20)(instance, attribute, side)
+
+
 @attrs.frozen(kw_only=True)
 class Shard:
     """A file of samples."""
 
-    file: str
+    file: str = attrs.field(validator=_file_name)
     """Its name in the folder."""
-    samples: int
-    bytes: int
+    samples: int = attrs.field(validator=whole())
+    bytes: int = attrs.field(validator=whole())
     """Its length; a file that is shorter was cut off."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.samples > self.bytes:
+            raise ValueError(f"{shown(self.file)} cannot have {self.samples} samples in {self.bytes} bytes")
 
 
 @attrs.frozen(kw_only=True)
 class Manifest:
     """What a folder of shards holds."""
 
-    fingerprint: str
+    fingerprint: str = attrs.field(validator=text)
     """Tells the networks that made the latents from others."""
-    frames: int
+    frames: int = attrs.field(validator=whole(at_least=1, at_most=2**20))
     """Of a clip, 4k+1."""
-    size: tuple[int, int]
+    size: tuple[int, int] = attrs.field(validator=_size)
     """Width and height in pixels."""
-    dtype: str
+    dtype: str = attrs.field(validator=one_of("bfloat16", "float32"))
     """Of the tensors: bfloat16 or float32."""
     shards: tuple[Shard, ...] = ()
-    complete: bool = True
+    complete: bool = attrs.field(default=True, validator=flag)
     """Whether everything that was to be prepared is there."""
     made_with: Mapping[str, Any] = attrs.field(factory=dict)
-    """Options and seeds, for people and to tell whether another run goes on with this one."""
+    """Options and seeds, for people and to tell whether another run resumes this one."""
 
     @property
     def samples(self) -> int:
@@ -94,44 +126,117 @@ def write_shard(path: Path, samples: Sequence[Sample]) -> Shard:
         {"facts": dict(sample.facts), "tensors": {key: names[id(tensor)] for key, tensor in sample.tensors.items()}}
         for sample in samples
     ]
+    checksums = {name: _checksum(tensor) for name, tensor in tensors.items()}
+    tree = {"format": FORMAT, "samples": listed, "blake2b": checksums}
+    header = json.dumps({**tree, "checksum": _tree_checksum(tree)})
     # Through bytes: the library's own writer hides that the disk is full in a text.
-    data = save(_without_aliases(tensors), metadata={_HEADER: json.dumps({"format": FORMAT, "samples": listed})})
+    data = save(_without_aliases(tensors), metadata={_HEADER: header})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
     return Shard(file=path.name, samples=len(samples), bytes=len(data))
+
+
+class OpenShard:
+    """A shard whose samples are read one at a time; each tensor is compared with its checksum.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it cannot be read, is not a shard, or is of another format.
+        DamagedShard: it is not what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        check_file(path, "shard")
+        with self._proving():
+            file: Any = safe_open(path, framework="pt")
+            self._file, header = file, (file.metadata() or {}).get(_HEADER)
+        if header is None:
+            raise InvalidInput(f"{path} is not a shard of latents; {_MADE_BY}")
+        with self._proving():
+            tree = of_texts(parse_json(header), "the list of samples")
+            _check_format(tree.get("format"), path)
+            checksum = tree.pop("checksum", None)
+            self._checksums: Mapping[str, str] | None = tree.get("blake2b")
+            if checksum != (None if self._checksums is None else _tree_checksum(tree)):
+                raise ValueError("the checksum of its list of samples differs")
+            self._samples = [_listed(entry) for entry in tree["samples"]]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether a changed byte is found; shards of versions before this one have none."""
+        return self._checksums is not None
+
+    def facts(self, position: int) -> Mapping[str, Any]:
+        """Return where a sample comes from."""
+        return self._samples[position][0]
+
+    def tensors(self, position: int) -> dict[str, Tensor]:
+        """Return the tensors of a sample.
+
+        Raises:
+            InvalidInput: they cannot be read.
+            DamagedShard: they are not what was written.
+        """
+        return {key: self.tensor(name) for key, name in self._samples[position][1].items()}
+
+    def names(self, position: int) -> Mapping[str, str]:
+        """Return the names of a sample's tensors in the file, by key."""
+        return self._samples[position][1]
+
+    def tensor(self, name: str) -> Tensor:
+        """Return one tensor by its name in the file.
+
+        Raises:
+            InvalidInput: it cannot be read.
+            DamagedShard: it is not what was written.
+        """
+        with self._proving():
+            tensor: Tensor = self._file.get_tensor(name)
+            if self._checksums is not None and self._checksums.get(name) != _checksum(tensor):
+                raise ValueError(f"the checksum of the tensor {shown(name)} differs")
+        return tensor
+
+    @contextmanager
+    def _proving(self) -> Iterator[None]:
+        """Tell damage from what the system says; neither is hidden as the other."""
+        with reading(self._path, "shard"):
+            try:
+                yield
+            except InvalidInput:
+                raise
+            except (SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
+                reason = str(error) if type(error) is ValueError else describe(error)
+                raise DamagedShard(f"{self._path} is damaged ({reason}); {_REMEDY}") from error
 
 
 def read_shard(path: Path) -> list[Sample]:
     """Return the samples of a file; those that shared tensors do so again.
 
     Raises:
-        InvalidInput: the file is no shard, damaged, or of another format.
+        InputNotFound: there is no such file.
+        InvalidInput: it cannot be read, is not a shard, or is of another format.
+        DamagedShard: it is not what was written.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            listing = read_listing(file.metadata(), path)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-    except (SafetensorError, OSError) as error:
-        raise InvalidInput(f"{path} is damaged: {error}") from error
+    shard = OpenShard(path)
+    tensors: dict[str, Tensor] = {}
+    for position in range(len(shard)):
+        for name in shard.names(position).values():
+            if name not in tensors:
+                tensors[name] = shard.tensor(name)
     return [
-        Sample(facts=listed["facts"], tensors={key: tensors[name] for key, name in listed["tensors"].items()})
-        for listed in listing
+        Sample(
+            facts=shard.facts(position),
+            tensors={key: tensors[name] for key, name in shard.names(position).items()},
+        )
+        for position in range(len(shard))
     ]
-
-
-def read_listing(metadata: Mapping[str, str] | None, path: Path) -> list[dict[str, Any]]:
-    """Return a shard's list of samples, each with its `facts` and the names of its `tensors`.
-
-    Raises:
-        InvalidInput: the file is no shard, or of another format.
-    """
-    try:
-        header = json.loads((metadata or {})[_HEADER])
-        found, samples = header["format"], header["samples"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise InvalidInput(f"{path} is no shard of latents; give a folder that `ex4d data prepare` made") from error
-    _check_format(found, path)
-    return list(samples)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -150,44 +255,73 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         InputNotFound: there is no such folder, or no manifest in it.
-        InvalidInput: the manifest is damaged, or of another format.
+        InvalidInput: the manifest cannot be read, is damaged, or is of another format.
     """
     path = folder / MANIFEST
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        _check_format(tree.pop("format"), path)
-        del tree["samples"]  # for people; the shards' own count
-        shards = tuple(Shard(**shard) for shard in tree.pop("shards"))
-        width, height = tree.pop("size")
-        return Manifest(shards=shards, size=(width, height), **tree)
-    except FileNotFoundError as error:
-        raise InputNotFound(f"{folder} has no {MANIFEST}; give a folder that `ex4d data prepare` made") from error
-    except InvalidInput:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(
-            f"{path} is damaged ({error}); delete it, and `ex4d data prepare` makes all of it again"
-        ) from error
+        with damage(path, "delete it, and `ex4d data prepare` makes all of it again"):
+            tree = read_object(path, "manifest")
+            _check_format(tree.pop("format"), path)
+            del tree["samples"]  # for people; the shards' own count
+            shards = tuple(made(Shard, shard, f"shards[{number}]") for number, shard in enumerate(tree["shards"]))
+            entries = {
+                "shards": shards,
+                "size": tuple(tree["size"]),
+                "made_with": of_texts(tree["made_with"], "made_with"),
+            }
+            return made(Manifest, {**tree, **entries}, "the manifest")
+    except InputNotFound as error:
+        raise InputNotFound(f"{folder} has no {MANIFEST}; {_MADE_BY}") from error
 
 
 def check_shard(folder: Path, shard: Shard) -> None:
     """Refuse a shard that is not there as long as it was written.
 
     Raises:
-        InvalidInput: it is missing or cut off.
+        InvalidInput: it is missing or cut off, or cannot be read.
     """
     path = folder / shard.file
-    length = path.stat().st_size if path.is_file() else None
+    try:
+        length = check_file(path, "shard").st_size
+    except InputNotFound:
+        length = None
     if length != shard.bytes:
         what = "is missing" if length is None else f"has {length} bytes instead of {shard.bytes}"
-        raise InvalidInput(f"{path} {what}; `ex4d data prepare` with the same options makes it again")
+        raise DamagedShard(f"{path} {what}; `ex4d data prepare` with the same options makes it again")
+
+
+def _listed(entry: Any) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Return the facts of a sample and the names of its tensors."""
+    names = of_texts(entry["tensors"], "the tensors of a sample")
+    for key, name in names.items():
+        if key not in KEYS or not isinstance(name, str):
+            raise ValueError(f"a sample has an unknown tensor {shown(key)}: {shown(name)}")
+    return of_texts(entry["facts"], "the facts of a sample"), names
 
 
 def _check_format(found: Any, path: Path) -> None:
     if found != FORMAT:
         raise InvalidInput(
-            f"{path} is of format {found} and this version reads {FORMAT}; prepare the data again with this version"
+            f"{path} is of format {shown(found)} and this version reads {FORMAT}; prepare the data again with this "
+            "version"
         )
+
+
+def _checksum(tensor: Tensor) -> str:
+    """Return a hash of the bytes, type and shape of a tensor on the CPU."""
+    values = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return _hash(f"{tensor.dtype} {list(tensor.shape)}".encode(), values.data)
+
+
+def _tree_checksum(tree: Mapping[str, Any]) -> str:
+    return _hash(json.dumps(tree).encode())
+
+
+def _hash(*parts: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _without_aliases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

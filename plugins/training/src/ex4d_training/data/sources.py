@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from ex4d_core.batch import VIDEO_SUFFIXES
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidInput, describe
+from ex4d_core.reading import check_file, check_folder, check_path, read_text, reading
 
 VIDEO_COLUMNS = ("video", "video_path", "path", "file", "file_name", "filename", "name")
 """What the column of the videos may be called, best first; OpenVid-1M says `video`."""
 
 CAPTION_COLUMNS = ("caption", "text", "prompt", "description")
+
+MOST_CAPTION = 2**20
+"""Bytes of a caption; Wan reads the first 512 words or so."""
 
 VIDEO_FOLDERS = (".", "videos", "video")
 """Where videos that a CSV names are looked for, from the folder of the CSV on."""
@@ -39,6 +45,8 @@ class Sources:
     videos: tuple[Source, ...]
     absent: int = 0
     """Rows of a CSV whose video is not on this machine; with OpenVid these are the parts that were not downloaded."""
+    unreadable: tuple[str, ...] = ()
+    """Folders within the folder of videos that cannot be listed, such as `lost+found` of a disk."""
 
 
 def find_sources(data_path: Path) -> Sources:
@@ -50,30 +58,46 @@ def find_sources(data_path: Path) -> Sources:
         InputNotFound: there is no such folder or file.
         InvalidInput: there are no videos, the CSV lacks a column, or it cannot be read.
     """
-    if data_path.is_dir():
-        videos = tuple(_in_folder(data_path))
-        if not videos:
-            raise InvalidInput(
-                f"{data_path} has no videos, nor have the folders in it; looked for " + " ".join(sorted(VIDEO_SUFFIXES))
-            )
-        return Sources(videos=videos)
-    if not data_path.is_file():
+    try:
+        status = check_path(data_path, "folder or table of videos")
+    except InputNotFound as error:
         raise InputNotFound(
             f"{data_path} does not exist; give a folder of videos, or a CSV of their names and captions"
-        )
+        ) from error
+    if stat.S_ISDIR(status.st_mode):
+        return _in_folder(data_path)
     if data_path.suffix.lower() != ".csv":
         raise InvalidInput(f"{data_path} is neither a folder nor a .csv file; give one of them")
+    check_file(data_path, "table of videos")
     return _in_csv(data_path)
 
 
-def _in_folder(folder: Path) -> Iterator[Source]:
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in inside.parts)  # such as what an unpacking is at now
-        if path.suffix.lower() in VIDEO_SUFFIXES and not hidden and path.is_file():
+def _in_folder(folder: Path) -> Sources:
+    check_folder(folder, "folder of videos")
+    unreadable: list[str] = []
+    videos = []
+    for path in sorted(_files(folder, unreadable)):
+        if path.suffix.lower() in VIDEO_SUFFIXES and _is_file(path):
             # Names on disk may be any bytes, and these here are hashed and printed.
-            name = os.fsencode(inside.as_posix()).decode(errors="backslashreplace")
-            yield Source(name=name, path=path, caption=_beside(path))
+            name = os.fsencode(path.relative_to(folder).as_posix()).decode(errors="backslashreplace")
+            videos.append(Source(name=name, path=path, caption=_beside(path)))
+    if not videos:
+        raise InvalidInput(
+            f"{folder} has no videos, nor have the folders in it; looked for " + " ".join(sorted(VIDEO_SUFFIXES))
+        )
+    return Sources(videos=tuple(videos), unreadable=tuple(unreadable))
+
+
+def _files(folder: Path, unreadable: list[str]) -> Iterator[Path]:
+    """Yield the files in a folder and those within it, without hidden ones, such as what is being unpacked.
+
+    Args:
+        folder: to look in.
+        unreadable: gets the folders in it that cannot be listed.
+    """
+    for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(str(error.filename))):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
 def _in_csv(table: Path) -> Sources:
@@ -97,8 +121,8 @@ def _in_csv(table: Path) -> Sources:
 def _rows(table: Path) -> Iterator[tuple[str, str]]:
     """Yield name and caption of each row."""
     csv.field_size_limit(2**24)
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
+    with reading(table, "table of videos"), table.open(newline="", encoding="utf-8-sig") as file:
+        try:
             reader = csv.DictReader(file)
             columns = [column.strip() for column in reader.fieldnames or ()]
             reader.fieldnames = columns
@@ -106,13 +130,13 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
             if video is None:
                 raise InvalidInput(
                     f"{table} has no column of videos (one of {', '.join(VIDEO_COLUMNS)}); "
-                    f"it has: {', '.join(columns) or 'nothing'}"
+                    f"it has: {textwrap.shorten(', '.join(columns), 300) or 'nothing'}"
                 )
             for row in reader:
                 if name := (row[video] or "").strip():
                     yield name, ((row[caption] or "").strip() if caption else "")
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{table} cannot be read as CSV in UTF-8: {error}") from error
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{table} cannot be read as CSV in UTF-8: {describe(error)}") from error
 
 
 def _column(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -121,16 +145,18 @@ def _column(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _place(folder: Path, name: str) -> Path | None:
+    return next((path for inner in VIDEO_FOLDERS if _is_file(path := folder / inner / name)), None)
+
+
+def _is_file(path: Path) -> bool:
     try:
-        return next((path for inner in VIDEO_FOLDERS if (path := folder / inner / name).is_file()), None)
-    except OSError:  # no name that a file can have
-        return None
+        return path.is_file()
+    except (OSError, ValueError):  # not a name that a file can have, or a folder that cannot be entered
+        return False
 
 
 def _beside(path: Path) -> str:
     try:
-        return path.with_suffix(".txt").read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError:
+        return read_text(path.with_suffix(".txt"), "caption", most=MOST_CAPTION).strip()
+    except InputNotFound:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path.with_suffix('.txt')} cannot be read as a caption: {error}") from error

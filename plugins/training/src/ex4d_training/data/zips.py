@@ -1,0 +1,156 @@
+"""Videos out of zips of others: each one whole or not at all, all of them in one folder."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from ex4d_core.batch import VIDEO_SUFFIXES
+from ex4d_core.errors import DownloadFailed, Ex4dError, InvalidInput, OutputFailed, describe
+from ex4d_core.files import replacing
+from ex4d_core.names import safe_name
+from ex4d_core.progress import Progress, track
+
+_AT_ONCE = 2**20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError)
+
+
+def unpack(pieces: Sequence[Path], folder: Path, *, progress: Progress) -> int:
+    """Write the videos of a zip into a folder, each whole or not at all, and return how many there are.
+
+    Folders within the zip are left out, as the data set's own table does, and so are videos whose names not every
+    system can have as the name of a file. Videos that are there already stay.
+
+    Args:
+        pieces: the zip, or what it was cut into.
+        folder: for the videos.
+        progress: told how many are done.
+
+    Raises:
+        DownloadFailed: it is not a zip, is damaged, or is of a kind that is not read.
+        InvalidInput: the system does not let it be read.
+        OutputFailed: the folder cannot be written, or the disk is full.
+    """
+    with _reading_zip(pieces), io.BufferedReader(_Joined(pieces), _AT_ONCE) as file, zipfile.ZipFile(file) as archive:
+        inside = {_name(info): info for info in archive.infolist() if _is_video(_name(info))}
+        _check_fits([info.file_size for name, info in inside.items() if not _is_whole(folder / name, info)], folder)
+        for name, info in track(inside.items(), progress, total=len(inside)):
+            if not _is_whole(folder / name, info):
+                _extract(archive, info, folder / name, pieces)
+    return len(inside)
+
+
+@contextmanager
+def _reading_zip(pieces: Sequence[Path]) -> Iterator[None]:
+    """Turn what reading a zip raises into one sentence; one that is proved damaged is removed, to be fetched again."""
+    name = pieces[0].name
+    try:
+        yield
+    except Ex4dError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise InvalidInput(f"{pieces[0]} cannot be read: {error.strerror or error}") from error
+        raise _damaged(pieces, error) from error  # of a decoder
+    except _DAMAGE as error:
+        raise _damaged(pieces, error) from error
+    except RuntimeError as error:  # of an encrypted one, or of an unknown method
+        raise DownloadFailed(f"{name} cannot be unpacked: {describe(error)}; report it to the data set") from error
+
+
+def _damaged(pieces: Sequence[Path], error: Exception) -> DownloadFailed:
+    for piece in pieces:
+        piece.resolve().unlink(missing_ok=True)
+    return DownloadFailed(f"{pieces[0].name} is damaged ({describe(error)}); type the same command again")
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a file in a zip without the folders: it leads nowhere else."""
+    return PurePosixPath(info.filename).name
+
+
+def _is_video(name: str) -> bool:
+    is_plain = not name.startswith(".") and safe_name(name) == name
+    return is_plain and PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_whole(path: Path, info: zipfile.ZipInfo) -> bool:
+    return path.is_file() and path.stat().st_size == info.file_size
+
+
+def _check_fits(sizes: Sequence[int], folder: Path) -> None:
+    """Refuse videos that are larger than the disk, which their zip need not be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise OutputFailed(f"{folder} cannot be made: {error.strerror or error}") from error
+    if sum(sizes) > free:
+        raise OutputFailed(
+            f"the videos of the zip take {sum(sizes) / 1e9:.1f} GB and the disk of {folder} has {free / 1e9:.1f} GB "
+            "free; make room, and the same command goes on"
+        )
+
+
+def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, pieces: Sequence[Path]) -> None:
+    with replacing(target) as temporary, temporary.open("wb") as out:
+        for data in _content(archive, info, pieces):
+            out.write(data)
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, pieces: Sequence[Path]) -> Iterator[bytes]:
+    """Yield what a file in a zip holds; errors of the zip are none of the file that is written."""
+    with _reading_zip(pieces), archive.open(info) as source:
+        while data := source.read(_AT_ONCE):
+            yield data
+
+
+class _Joined(io.RawIOBase):
+    """Files read as one, one behind the other: the pieces of a zip need not be copied together."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        super().__init__()
+        self._opened = ExitStack()
+        self._files: list[BinaryIO] = [self._opened.enter_context(path.open("rb")) for path in paths]
+        self._starts = [0]
+        for path in paths:
+            self._starts.append(self._starts[-1] + path.stat().st_size)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._starts[-1]}[whence]
+        if start + offset < 0:
+            raise OSError("there is nothing before the beginning")
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer will do
+        for file, start, end in zip(self._files, self._starts, self._starts[1:], strict=False):
+            if start <= self._at < end:
+                file.seek(self._at - start)
+                data = file.read(min(len(buffer), end - self._at))
+                buffer[: len(data)] = data
+                self._at += len(data)
+                return len(data)
+        return 0
+
+    def close(self) -> None:
+        self._opened.close()
+        super().close()

@@ -1,0 +1,40 @@
+"""One run at a time in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ex4d_core.errors import InvalidInput, OutputFailed
+
+
+@contextmanager
+def only_run(lock_file: Path, folder: Path, *, does: str) -> Iterator[None]:
+    """Hold the lock of a folder during the block. A killed run holds none: the system releases its lock.
+
+    Args:
+        lock_file: in the folder; it is made and stays.
+        folder: for messages.
+        does: what a run does with it, such as "trains in".
+
+    Raises:
+        InvalidInput: another run holds the lock.
+        OutputFailed: the folder cannot be written.
+    """
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(lock_file)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InvalidInput(
+            f"another run {does} {folder} now; wait until it ends, or use another --output-dir"
+        ) from error
+    except (OSError, ValueError, NotImplementedError) as error:  # of a NUL in the name; of a disk without locks
+        raise OutputFailed(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()

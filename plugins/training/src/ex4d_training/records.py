@@ -1,0 +1,127 @@
+"""Values of records that a run wrote: each class of a record declares the type and the bounds of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from ex4d_core.bounds import Bounds, shown
+from ex4d_core.errors import Ex4dError, InvalidInput, describe
+from ex4d_core.reading import MOST_TEXT, parse_json, read_bytes
+
+Record = TypeVar("Record", bound=attrs.AttrsInstance)
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+MOST = 2**62
+"""The largest whole number in a record: sums of two fit into 64 bits."""
+
+
+class DamagedRecord(InvalidInput):
+    """A file of a run does not hold what was written: proved by its content."""
+
+
+def text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept a text (a validator of attrs)."""
+    if not isinstance(value, str):
+        raise ValueError(f"{attribute.name} must be a text, not {shown(value)}")
+
+
+def flag(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept true or false (a validator of attrs)."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{attribute.name} must be true or false, not {shown(value)}")
+
+
+def whole_number(value: object, name: str, *, at_least: int = 0, at_most: int = MOST) -> int:
+    """Return a whole number between two others.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be a whole number, not {shown(value)}")
+    if fault := Bounds(at_least=at_least, at_most=at_most).fault(name, value):
+        raise ValueError(fault)
+    return value
+
+
+def whole(*, at_least: int = 0, at_most: int = MOST) -> Validator:
+    """Return a validator of attrs that accepts a whole number between two others."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        whole_number(value, attribute.name, at_least=at_least, at_most=at_most)
+
+    return check
+
+
+def one_of(*choices: str) -> Validator:
+    """Return a validator of attrs that accepts one of several texts."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not (isinstance(value, str) and value in choices):
+            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, not {shown(value)}")
+
+    return check
+
+
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """Return the object of JSON in a file.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it cannot be read, is not a regular file, or is too large.
+        ValueError: it is not JSON, or not an object.
+    """
+    return of_texts(parse_json(read_bytes(path, what, most=MOST_TEXT)), f"the {what}")
+
+
+def made(cls: type[Record], tree: object, name: str) -> Record:
+    """Return the record that an object of JSON describes; its class checks the values.
+
+    Args:
+        cls: an attrs class.
+        tree: as it was parsed.
+        name: of the object, for messages.
+
+    Raises:
+        ValueError: it is not an object, an entry is missing or unknown, or a value does not fit.
+    """
+    table = of_texts(tree, name)
+    fields = attrs.fields_dict(cls)
+    if unknown := sorted(set(table) - set(fields)):
+        raise ValueError(f"{name} has an unknown entry {shown(unknown[0])}")
+    missing = [key for key, field in fields.items() if field.default is attrs.NOTHING and key not in table]
+    if missing:
+        raise ValueError(f"{name} has no entry {missing[0]}")
+    return cls(**table)
+
+
+def of_texts(tree: object, name: str) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(tree, dict):
+        raise ValueError(f"{name} must be an object, not {shown(tree)}")
+    return tree
+
+
+@contextmanager
+def damage(path: Path, remedy: str) -> Iterator[None]:
+    """Turn an error over the content of a file into one sentence that names the file and the remedy.
+
+    Raises:
+        DamagedRecord: the content is not what was written.
+    """
+    try:
+        yield
+    except Ex4dError:
+        raise
+    except (ValueError, LookupError, TypeError) as error:
+        reason = str(error) if type(error) is ValueError else describe(error)
+        raise DamagedRecord(f"{path} is damaged ({reason}); {remedy}") from error
