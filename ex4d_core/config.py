@@ -192,9 +192,10 @@ def parse_settings(settings: Iterable[str]) -> Tree:
 def parse_value(text: str) -> Any:
     """Return a TOML value, or the text itself where it is none."""
     try:
-        return parse_toml(f"value = {text}")["value"]
+        tables = parse_toml(f"value = {text}")
     except ValueError:
         return text
+    return tables["value"] if len(tables) == 1 else text  # lines that follow could be more entries
 
 
 def merge(*trees: Mapping[str, Any]) -> Tree:

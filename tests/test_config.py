@@ -73,6 +73,13 @@ def test_settings_are_typed_as_toml_and_text_otherwise():
     }
 
 
+@pytest.mark.parametrize(
+    "text", ["1\nseed = 2", "1\n[video]\nstride = 2", "[" * 5000, "9" * 5000, "{a=" * 900, "\0", ""]
+)
+def test_a_setting_that_is_not_one_value_is_text(text):
+    assert parse_settings([f"depth.model={text}"]) == {"depth": {"model": text.strip()}}
+
+
 @pytest.mark.parametrize("text", ["steps=8", "depth.steps", "depth.=3", "=3"])
 def test_a_setting_without_section_or_value_is_refused(text):
     with pytest.raises(InvalidConfig, match=r"must read SECTION\.OPTION=VALUE"):
