@@ -193,7 +193,10 @@ WRONG = {
     "unknown mesh format": (["run", "VIDEO", "--depth-file", "DEPTH", "--mesh-format", "obj"], "takes ply or glb"),
     "decimal rate out of range": (["run", "VIDEO", "--depth-file", "DEPTH", "--fps", "1e9"], "fps must be <= 1000"),
     "endless focal length": (["run", "VIDEO", "--depth-file", "DEPTH", "--focal-px", "inf"], "must be a finite number"),
-    "empty intrinsics": (["run", "VIDEO", "--depth-file", "DEPTH", "--intrinsics", "empty.npy"], "empty.npy is not a readable intrinsics file"),
+    "empty intrinsics": (
+        ["run", "VIDEO", "--depth-file", "DEPTH", "--intrinsics", "empty.npy"],
+        "empty.npy is not a readable",
+    ),
     "unknown path option": (
         ["run", "VIDEO", "--depth-file", "DEPTH", "--set", "trajectory.yow=3"],
         "did you mean 'yaw'",
