@@ -76,7 +76,7 @@ def test_a_path_whose_file_is_gone_does_not_hide_the_others(run, ex4d, clip):
     watch = RunWatch(run)
     watch.poll()
     assert set(watch.results) == {"20", "zoom_in"}
-    assert "there is no camera file gone.json" in watch.trouble
+    assert "the camera file gone.json does not exist" in watch.trouble
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
