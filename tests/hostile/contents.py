@@ -20,6 +20,9 @@ TEMPORARY = (".part-", ".partial-")
 LEFT = (*TEMPORARY, ".lock", ".incomplete", ".tmp")
 """Parts of names of what a finished command must not leave."""
 
+TIMES = (".locks/", ".cache/", "CACHEDIR", ".ex4d.checked")
+"""Parts of names of what a cache keeps about its files, such as when they were changed."""
+
 Contents = dict[str, Any]
 
 
@@ -28,7 +31,7 @@ def contents_of(folder: Path) -> Contents:
     found: Contents = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(mark in name for mark in (*LEFT, ".locks/", ".cache/", "CACHEDIR")):
+        if path.is_file() and not any(mark in name for mark in (*LEFT, *TIMES)):
             found[name] = _content(path)
     return found
 
@@ -40,8 +43,8 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def _is_of_hub(name: str) -> bool:
-    """Return whether a file is a lock of the hub's client, which leaves them."""
-    return ".locks" in name or ("/blobs/" in name and name.endswith(".lock"))
+    """Return whether a file is a lock of the hub's cache, where they stay."""
+    return ".locks" in name or ("hub/" in name and name.endswith(".lock"))
 
 
 def _content(path: Path) -> Any:

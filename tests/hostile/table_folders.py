@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def training_rows(shards: list[str]) -> Iterator[Row]:
     ):
         for name, edit in edits.items():
             prepare = _copied("trained", _of(file, edit))
+            codes = (0, 2) if name in ("fifo", "zero", "loop", "folder") else codes  # as if there were none
             row = f"train/{kind}/{name}"
             yield Row(name=row, arguments=longer, area="training", codes=codes, needs="trained", prepare=prepare)
     for name in ("good", "latin", "nul", "escape", "long", "fifo", "loop", "zero", "folder", "unreadable", "huge"):
@@ -177,8 +179,9 @@ def hub_rows() -> Iterator[Row]:
         yield Row(name=f"fetch/answer/{name}", arguments=arguments, area="hub", codes=codes, may_ask=True)
     for name in ("", "x", "/etc", "../..", "a/../b", "\x1b[31m/x", "[/x]", "a/b/c", "a" * 300, "a/\udcff"):
         arguments = ("fetch", "mine", "--yes", f"--set=backbone.repo={name}")
-        yield Row(name=f"fetch/repo/{name[:9]!a}", arguments=arguments, area="hub", may_ask=True)
-    some = ("up", "lzma", "twice", "escape", "dots", "nul")
+        codes = (0, 2) if name in ("/etc", "../..") else (2,)  # folders, which hold weights of their own
+        yield Row(name=f"fetch/repo/{name[:9]!a}", arguments=arguments, area="hub", codes=codes, may_ask=True)
+    some = ("up", "lzma", "twice", "escape", "dots", "nul", "lies")
     for name in zips():
         codes = (0,) if name == "good" else (0, 2) if name in some else (2,)
         arguments = ("data", "download", "openvid", "--parts", "0", *OUT, "--yes")
@@ -263,7 +266,8 @@ def stream_rows() -> Iterator[Row]:
     for command, arguments in commands.items():
         for name, redirection in STREAMS.items():
             full = name == "full" and command != "absent"
-            codes = (2,) if full else (0, 1, 2)
+            gone = (128 + signal.SIGPIPE,) if name == "gone" else ()
+            codes = (2,) if full else (0, 1, 2, *gone)
             yield Row(
                 name=f"{command}/stream/{name}",
                 arguments=arguments,

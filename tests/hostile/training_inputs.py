@@ -70,7 +70,6 @@ TEXTS: dict[str, Edit] = {
     "latin": _says(b'{"format": "\xe9"}'),
     "nan": _says('{"format": NaN}'),
     "binary": _says(bytes(range(256)) * 8),
-    "format": _changed(format="\x1b[31m2"),
     "fifo": _instead(os.mkfifo),
     "zero": _instead(lambda path: path.symlink_to("/dev/zero")),
     "loop": _instead(lambda path: path.symlink_to(path.name)),
@@ -79,8 +78,11 @@ TEXTS: dict[str, Edit] = {
 }
 """What may be wrong with any record of ours."""
 
+RECORDS: dict[str, Edit] = {**TEXTS, "format": _changed(format="\x1b[31m2")}
+"""What may be wrong with one that says its format."""
+
 MANIFESTS: dict[str, Edit] = {
-    **TEXTS,
+    **RECORDS,
     "shards-text": _changed(shards="all"),
     "shards-number": _changed(shards=3),
     "shards-more": _changed(shards=[{"file": "a", "samples": 1, "bytes": 1, "more": 1}]),
@@ -99,7 +101,7 @@ MANIFESTS: dict[str, Edit] = {
 """What may be wrong with `manifest.json`."""
 
 STATES: dict[str, Edit] = {
-    **TEXTS,
+    **RECORDS,
     "steps-text": _changed(steps="four"),
     "steps-huge": _changed(steps=10**30),
     "steps-negative": _changed(steps=-1),

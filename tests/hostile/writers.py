@@ -17,7 +17,7 @@ import psutil
 from .calling import environment_of
 from .rows import Ended
 from .table import install_plugin
-from .table_files import DEPTH, GOOD, PREPARE, TRAIN, calling, generating
+from .table_files import DEPTH, GOOD, PREPARE, TRAIN, calling, generating, setting
 
 PRELOADED = ("typer_cli", "torch", "numba", "av", "cv2", "rich.console", "tests.hostile.writers")
 
@@ -51,8 +51,18 @@ WRITERS = (
         arguments=("data", "download", "openvid", "--parts", "0", "--yes", "-o", "out"),
         alone=True,
     ),
-    Writer(name="data prepare", arguments=(*PREPARE, "--data-path", "{IN}/texts/captions/good"), alone=True),
-    Writer(name="train", arguments=(*TRAIN, "--steps", "4", "--set", "output.save_every=1", "--set", "output.keep=9")),
+    Writer(
+        name="data prepare",
+        arguments=(*PREPARE, "--data-path", "{IN}/texts/captions/good"),
+        alone=True,
+        growing=("manifest.json",),
+    ),
+    Writer(
+        name="train",
+        arguments=(*TRAIN, *setting("learning.steps=4", "output.save_every=1", "output.keep=9")),
+        alone=True,
+        growing=("metrics.jsonl",),
+    ),
 )
 """Every command that writes."""
 
