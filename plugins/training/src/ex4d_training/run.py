@@ -301,6 +301,8 @@ def _device(config: TrainConfig) -> torch.device | None:
         raise InvalidConfig(f"machine.device must be auto, cpu, cuda or cuda:1, not {shown(asked)}") from error
     if device.type not in _DEVICES:
         raise InvalidConfig(f"machine.device must be auto, cpu, cuda or cuda:1, not {shown(asked)}")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InvalidConfig("machine.device is mps and torch finds no such GPU here; give --device cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InvalidConfig(f"machine.device is {asked} and torch finds no GPU here; `ex4d doctor` says why")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

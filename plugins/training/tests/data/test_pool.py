@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,27 +53,50 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
 
 
 def outcomes(items, **given):
-    return {done.item: done.result or done.error for done in work_through(items, **{"make": make, **given})}
+    """Return what became of each item, errors without the advice that follows them."""
+    made = work_through(items, **{"make": make, **given})
+    return {
+        done.item: done.result or re.sub(r" at \S+:\d+: a bug in .*", ", with its place", done.error) for done in made
+    }
 
 
 def test_work_in_this_process():
-    assert outcomes(["a", "raise b", "c"], workers=0) == {"a": "A", "raise b": "unexpected KeyError: 'b'", "c": "C"}
+    assert outcomes(["a", "raise b", "c"], workers=0) == {
+        "a": "A",
+        "raise b": "unexpected KeyError: 'b', with its place",
+        "c": "C",
+    }
 
 
 def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path):
     items = ["a", "die", "once x", "b", "raise c", "d"]
     found = outcomes(items, make=partial(make, folder=tmp_path), workers=2)
     assert found.pop("die").startswith("the process that worked on it was killed by SIGKILL")
-    assert found == {"a": "A", "once x": "ONCE X", "b": "B", "raise c": "unexpected KeyError: 'c'", "d": "D"}
+    assert found == {
+        "a": "A",
+        "once x": "ONCE X",
+        "b": "B",
+        "raise c": "unexpected KeyError: 'c', with its place",
+        "d": "D",
+    }
 
 
 def test_what_an_error_left_broken_does_not_spoil_what_follows():
     """As a GPU does, whose process can only be given up after some errors."""
     assert outcomes(["break a", "b", "c"], workers=1) == {
-        "break a": "unexpected RuntimeError: CUDA error",
+        "break a": "unexpected RuntimeError: CUDA error, with its place",
         "b": "B",
         "c": "C",
     }
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_traceback_of_an_error_is_shown_where_it_is_asked_for(workers, monkeypatch, capfd):
+    outcomes(["raise a"], workers=workers)
+    assert "Traceback" not in capfd.readouterr().err
+    monkeypatch.setenv("EX4D_TRACE", "1")
+    outcomes(["raise a"], workers=workers)
+    assert "KeyError: 'a'" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("workers", [0, 1])

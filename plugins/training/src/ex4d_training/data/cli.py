@@ -115,7 +115,7 @@ def download(
 def _asks() -> bool:
     import sys
 
-    return sys.stdin.isatty()
+    return sys.stdin is not None and sys.stdin.isatty()  # None: it was closed when the program started
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from ex4d_core.errors import Ex4dError, PluginFailed, describe
+from ex4d_core.errors import Ex4dError, PluginFailed, tracing, unexpected
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -86,7 +87,14 @@ def _acted(act: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
     except Ex4dError:
         raise
     except Exception as error:
-        return Done(item=item, error=f"unexpected {describe(error)}")
+        return Done(item=item, error=_told(error))
+
+
+def _told(error: Exception) -> str:
+    """Return one sentence on an error that nobody foresaw; its traceback stays in this process."""
+    if tracing():
+        traceback.print_exception(error)
+    return unexpected(error)
 
 
 class _Pool(Generic[Item, Result]):
@@ -192,7 +200,7 @@ def _serve(connection: Connection, make: Callable[[int], Callable[[Any], Any]], 
         return
     except Exception as error:
         ours = isinstance(error, Ex4dError)
-        connection.send(error if ours else PluginFailed(f"videos cannot be prepared: {describe(error)}"))
+        connection.send(error if ours else PluginFailed(f"videos cannot be prepared: {_told(error)}"))
 
 
 @contextmanager
