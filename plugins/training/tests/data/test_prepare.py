@@ -18,6 +18,7 @@ import torch
 from filelock import FileLock
 
 from ex4d_backbone_wan.weights import locate
+from ex4d_core.config import ComponentConfig
 from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed, PluginFailed
 from ex4d_training.data import LatentDataset, check_fingerprint, fingerprint_of, prepare, read_manifest
 from ex4d_training.data.encode import VideoEncoder
@@ -289,6 +290,13 @@ def test_the_adapter_is_no_matter_to_latents(job, tiny_wan):
     assert fingerprint_of(locate(plain)) == fingerprint_of(locate(adapted))
 
 
+def test_options_of_a_depth_that_is_not_used_are_named(job, some_videos, out, monkeypatch):
+    stand_in(monkeypatch.setattr)
+    asked = attrs.evolve(job(), run=attrs.evolve(job().run, depth=ComponentConfig(name="none", options={"path": "x"})))
+    with pytest.warns(UserWarning, match="depth is none, so its options are not used: 'path'"):
+        prepare(some_videos, out, job=asked)
+
+
 def test_videos_without_a_caption_are_named(job, videos, out):
     (videos / "b.txt").unlink()
     with pytest.warns(UserWarning, match=r"1 of 4 videos have no caption and are trained without a text: b.mp4"):
@@ -331,7 +339,7 @@ def test_what_fails_in_an_unforeseen_way_is_listed(job, some_videos, out, monkey
     monkeypatch.setattr(VideoEncoder, "samples", fails)
     report = prepare(some_videos, out, job=job())
     assert (report.samples, report.counts) == (2, {"failed": 1, "unreadable": 1})
-    assert report.refused[0].refusal.reason == "unexpected ZeroDivisionError: of all things"
+    assert report.refused[0].refusal.reason.startswith("unexpected ZeroDivisionError: of all things at ex4d_training/")
 
 
 def test_what_fails_for_every_video_ends_it_and_is_tried_again(job, videos, out, monkeypatch):

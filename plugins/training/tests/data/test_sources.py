@@ -79,6 +79,13 @@ def test_a_table_that_is_a_pipe_is_refused(tmp_path):
         find_sources(tmp_path / "list.csv")
 
 
+def test_a_table_of_one_endless_line_is_refused(tmp_path):
+    with (tmp_path / "list.csv").open("wb") as file:
+        file.truncate(2**32)  # it takes no room on the disk
+    with pytest.raises(InvalidInput, match=r"list.csv is not a table of videos: a line has 16,777,216 characters"):
+        find_sources(tmp_path / "list.csv")
+
+
 def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch):
     """By root every folder can be listed."""
     touch(tmp_path, "a.mp4", "lost+found/b.mp4")

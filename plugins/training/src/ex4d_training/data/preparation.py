@@ -77,7 +77,7 @@ def prepare(
         PluginFailed: videos fail one after the other, in ways that nobody foresaw.
     """
     reporter = reporter or SilentReporter()
-    _check(job)
+    _check(job, reporter)
     sources = find_sources(data_path)
     if sources.unreadable:
         reporter.warn(f"{len(sources.unreadable)} folders cannot be read, such as {sources.unreadable[0]}")
@@ -264,10 +264,13 @@ class _Run:
         )
 
 
-def _check(job: Job) -> None:
+def _check(job: Job, reporter: Reporter) -> None:
     """Find out before any work whether everything is there."""
-    roles = ("mesh", "renderer") if job.run.depth.name == NO_DEPTH else ("depth", "mesh", "renderer")
-    Session(job.run).check(*roles)
+    without_depth = job.run.depth.name == NO_DEPTH
+    if without_depth and job.run.depth.options:
+        unused = ", ".join(map(shown, job.run.depth.options))
+        reporter.warn(f"depth is {NO_DEPTH}, so its options are not used: {unused}")
+    Session(job.run).check(*(["mesh", "renderer"] if without_depth else ["depth", "mesh", "renderer"]))
 
 
 def _without_caption(sources: Sources, job: Job, reporter: Reporter) -> tuple[str, ...]:

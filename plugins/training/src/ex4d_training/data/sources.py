@@ -8,6 +8,7 @@ import stat
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import attrs
 
@@ -19,6 +20,9 @@ VIDEO_COLUMNS = ("video", "video_path", "path", "file", "file_name", "filename",
 """What the column of the videos may be called, best first; OpenVid-1M says `video`."""
 
 CAPTION_COLUMNS = ("caption", "text", "prompt", "description")
+
+_MOST_FIELD = 2**24
+"""Characters of a line of a CSV."""
 
 MOST_CAPTION = 2**20
 """Bytes of a caption; Wan reads the first 512 words or so."""
@@ -120,10 +124,10 @@ def _in_csv(table: Path) -> Sources:
 
 def _rows(table: Path) -> Iterator[tuple[str, str]]:
     """Yield name and caption of each row."""
-    csv.field_size_limit(2**24)
+    csv.field_size_limit(_MOST_FIELD)
     with reading(table, "table of videos"), table.open(newline="", encoding="utf-8-sig") as file:
         try:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(_lines(file, table))
             columns = [column.strip() for column in reader.fieldnames or ()]
             reader.fieldnames = columns
             video, caption = _column(columns, VIDEO_COLUMNS), _column(columns, CAPTION_COLUMNS)
@@ -137,6 +141,14 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
                     yield name, ((row[caption] or "").strip() if caption else "")
         except (csv.Error, UnicodeDecodeError) as error:
             raise InvalidInput(f"{table} cannot be read as CSV in UTF-8: {describe(error)}") from error
+
+
+def _lines(file: TextIO, table: Path) -> Iterator[str]:
+    """Yield the lines of a table, which may have gigabytes, each of bounded length."""
+    while line := file.readline(_MOST_FIELD):
+        if len(line) == _MOST_FIELD:
+            raise InvalidInput(f"{table} is not a table of videos: a line has {_MOST_FIELD:,} characters or more")
+        yield line
 
 
 def _column(columns: Sequence[str], names: Sequence[str]) -> str | None:
