@@ -11,14 +11,17 @@ of weights to a library does it like this:
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
+import logging
 import math
 import os
 import re
 import shutil
 import sys
 import tempfile
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,9 +29,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ex4d_core.errors import Ex4dError, InvalidInput, PluginFailed, describe, of_the_machine
+from ex4d_core.errors import Ex4dError, InvalidInput, PluginFailed, of_the_machine
 from ex4d_core.hub import huggingface_hub, shards
-from ex4d_core.reading import check_file, check_folder, read_json
+from ex4d_core.reading import check_file, check_folder, read_json, reading
 
 MOST_CONFIG = 16 * 2**20
 """Bytes that a configuration may have; those of tokenizers list their tokens."""
@@ -40,6 +43,7 @@ _MOST_LAYERS = 1000
 """A network is made layer by layer, whether it has weights for them or not."""
 
 _LAYERS = re.compile(r"layers|blocks|depths")
+_SIZES = re.compile(r"size$|_dim$|channels|^num_|_heads")
 
 _DROPPED = frozenset(
     {
@@ -51,6 +55,9 @@ _DROPPED = frozenset(
     }
 )
 """Names in a configuration by which a library finds code, kernels, or weights beside those of the folder."""
+
+_TALKERS = ("accelerate", "diffusers", "huggingface_hub", "peft", "transformers")
+"""Libraries whose remarks repeat texts of a checkpoint; what is wrong with one is raised."""
 
 
 @contextmanager
@@ -87,7 +94,9 @@ def check_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """
     patterns = tuple(patterns)
     check_folder(folder, "folder of weights")
-    files = [path for path in sorted(folder.iterdir()) if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
+    with reading(folder, "folder of weights"):
+        inside = sorted(folder.iterdir())
+    files = [path for path in inside if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
     for path in files:
         check_file(path, "file of weights")
     return files
@@ -115,7 +124,8 @@ def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[Non
     except Exception as error:
         if of_the_machine(error):  # such as too little memory
             raise
-        reason = describe(error) if seen is None else describe(error).replace(str(seen), str(place))
+        text = str(error) if seen is None else str(error).replace(str(seen), str(place))
+        reason = textwrap.shorten(f"{type(error).__name__}: {text}", 300, placeholder=" ...")
         raise InvalidInput(
             f"{place} cannot be loaded as a {what}: {reason}; check which model it holds, or download it again"
         ) from error
@@ -131,7 +141,7 @@ class _Limits:
 
 @contextmanager
 def loading_offline() -> Iterator[None]:
-    """Keep libraries from the hub and from standard input during the block, in all threads."""
+    """Keep libraries from the hub, from standard input and from remarks during the block, in all threads."""
     with _Limits.lock:
         _Limits.blocks += 1
         if _Limits.blocks == 1:
@@ -151,6 +161,10 @@ def _limit(undo: ExitStack) -> None:
         setattr(owner, name, value)
 
     put(sys, "stdin", io.StringIO())
+    for name in _TALKERS:
+        logger = logging.getLogger(name)
+        undo.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
     try:
         put(huggingface_hub().constants, "HF_HUB_OFFLINE", True)  # its client looks there before each request
     except PluginFailed:  # without the client there is no way to a hub
@@ -195,8 +209,16 @@ def _odd(value: Any, name: str) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _odd(inner, name)
-    elif isinstance(value, int) and abs(value) > (_MOST_LAYERS if _LAYERS.search(name) else _MOST_NUMBER):
+    elif isinstance(value, int) and not _least(name) <= value <= _most(name):
         yield f"{ascii(name)[:80]} is {value if abs(value) < 10**30 else 'a number of many digits'}"
+
+
+def _least(name: str) -> int:
+    return 0 if _SIZES.search(name) else -_MOST_NUMBER
+
+
+def _most(name: str) -> int:
+    return _MOST_LAYERS if _LAYERS.search(name) else _MOST_NUMBER
 
 
 def numbers(
@@ -223,6 +245,23 @@ def numbers(
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30 and math.isfinite(value)
+
+
+def check_kinds(config: Mapping[str, Any], cls: type) -> None:
+    """Refuse entries of another kind than the defaults of a class that is made with them: a text for a number.
+
+    Classes of diffusers take any value, and fail where it is used, hours later.
+
+    Raises:
+        ValueError: an entry is of another kind.
+    """
+    for name, parameter in inspect.signature(cls).parameters.items():
+        value, default = config.get(name), parameter.default
+        if value is None or not isinstance(default, str | int | float | list | tuple):
+            continue
+        number = (int, float) if isinstance(default, float) else (int, float, list, tuple)
+        if not isinstance(value, str if isinstance(default, str) else number):
+            raise ValueError(f"{name} is {ascii(value)[:80]}")
 
 
 def check_parameters(make: Callable[[], Any], files: Iterable[Path], *, where: Path) -> None:

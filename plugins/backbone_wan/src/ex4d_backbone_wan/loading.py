@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ex4d_backbone_wan.streaming import load_network
 from ex4d_backbone_wan.tensor_files import shapes_of
 from ex4d_backbone_wan.weights import Checkpoint, Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.foreign_weights import numbers, only_weights, read_config
+from ex4d_core.foreign_weights import check_kinds, numbers, only_weights, read_config
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Of the pictures that CLIP was trained with, in [0, 1]."""
@@ -75,7 +75,7 @@ def load_transformer(
 
     kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
     network = load_network(
-        checkpoint, "transformer", WanTransformer3DModel.from_config, device=device, dtype=dtype, kept=kept
+        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept
     )
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
@@ -113,7 +113,10 @@ def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
     """
     from diffusers import AutoencoderKLWan
 
-    return load_network(checkpoint, "vae", AutoencoderKLWan.from_config, device=device, dtype=dtype)
+    network = load_network(checkpoint, "vae", _maker(AutoencoderKLWan), device=device, dtype=dtype)
+    if network.config.patch_size is not None:
+        raise InvalidInput(f"the vae in {checkpoint.folder} is not that of Wan 2.1; choose another backbone.model")
+    return network
 
 
 def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
@@ -155,6 +158,14 @@ def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: t
         std=numbers(processor, "image_std", 3, IMAGE_STD, where=where),
         size=network.config.image_size,
     )
+
+
+def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
+    def make(config: Mapping[str, Any]) -> Any:
+        check_kinds(config, cls)
+        return cls.from_config(config)
+
+    return make
 
 
 def _width(checkpoint: Checkpoint) -> int:

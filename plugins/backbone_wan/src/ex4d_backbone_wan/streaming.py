@@ -52,11 +52,13 @@ def load_network(
     shapes = {key: shape for found in homes.values() for key, shape in found.items()}
     config = checkpoint.config(part)
     with loading(Path(where), f"{part} of Wan"):
-        network = _made(make, original_config(part, shapes, config) if checkpoint.layout == "original" else config)
-        places = network.state_dict()
+        config = original_config(part, shapes, config) if checkpoint.layout == "original" else config
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # whatever sizes it says
+            places = make(config).state_dict()
         wanted = sources(checkpoint.layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
-    compare(where, given=given, wanted={name: tuple(tensor.shape) for name, tensor in places.items()})
+        compare(where, given=given, wanted={name: tuple(tensor.shape) for name, tensor in places.items()})
+        network = _made(make, config)
 
     def dtype_of(name: str) -> torch.dtype:
         return torch.float32 if set(kept) & set(name.split(".")) else dtype

@@ -182,18 +182,17 @@ def test_no_tensor_is_made_before_its_own_is_read(original, load, monkeypatch):
     """Else the network would be in memory twice."""
     from ex4d_backbone_wan import streaming
 
-    places, made = [], streaming._made
+    made, read, seen = streaming._made, streaming._read, []
+    monkeypatch.setattr(streaming, "_made", lambda *given: seen.append(made(*given)) or seen[0])
+    devices = []
 
     def watched(*given):
-        places.append(made(*given))
-        return places[0]
+        devices.append({parameter.device.type for parameter in seen[0].parameters()})
+        return read(*given)
 
-    monkeypatch.setattr(streaming, "_made", watched)
-    monkeypatch.setattr(
-        streaming, "compare", lambda *_, **__: places.append({p.device.type for p in places[0].parameters()})
-    )
+    monkeypatch.setattr(streaming, "_read", watched)
     load(original, "transformer")
-    assert places[1] == {"meta"}
+    assert devices[0] == {"meta"}
 
 
 def test_the_files_stay_as_they_are_when_weights_change(original, load):
@@ -331,9 +330,7 @@ def test_a_pickle_without_tensors_is_refused(copy, load):
 def test_a_configuration_that_makes_no_network_is_refused(hub_copy, load):
     path = hub_copy / "transformer" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "patch_size": 2}))
-    with pytest.raises(
-        InvalidInput, match=r"hub_copy/transformer cannot be loaded as a transformer of Wan: .*; check which"
-    ):
+    with pytest.raises(InvalidInput, match=r"hub_copy/transformer cannot be loaded as a transformer of Wan: .*; check"):
         load(hub_copy, "transformer")
 
 

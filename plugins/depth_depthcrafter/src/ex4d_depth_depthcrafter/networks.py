@@ -16,7 +16,7 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.foreign_weights import check_parameters, loading, numbers, only_weights, read_config
+from ex4d_core.foreign_weights import check_kinds, check_parameters, loading, numbers, only_weights, read_config
 from ex4d_depth_depthcrafter.options import Offload
 from ex4d_depth_depthcrafter.tuning import tune
 from ex4d_depth_depthcrafter.weights import NETWORK_FILES, Checkpoint, weight_files
@@ -74,6 +74,7 @@ def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.
     unet = _load(UNetSpatioTemporalConditionModel, checkpoint.folder("unet"), dtype)
     vae = _load(AutoencoderKLTemporalDecoder, checkpoint.folder("vae"), dtype)
     image_encoder = _load(CLIPVisionModelWithProjection, checkpoint.folder("image_encoder"), dtype)
+    _check_fit(unet.config, vae.config, image_encoder.config, checkpoint)
     if dtype == torch.float16 and vae.config.force_upcast:
         vae.encoder.float()
         vae.quant_conv.float()
@@ -95,6 +96,7 @@ def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.
         offload=offload,
     )
     with loading(checkpoint.folder("scheduler"), "scheduler"):
+        check_kinds(networks.scheduler_config, EulerDiscreteScheduler)
         networks.scheduler(1)
     return networks
 
@@ -150,6 +152,21 @@ def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     return network
 
 
+def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: Checkpoint) -> None:
+    """Refuse networks that are not made for each other, or not for DepthCrafter's three time embeddings."""
+    width, times = unet.cross_attention_dim, 3 * unet.addition_time_embed_dim
+    fits = (
+        unet.in_channels == 2 * vae.latent_channels == 2 * unet.out_channels
+        and image_encoder.projection_dim in (width if isinstance(width, list | tuple) else (width,))
+        and times == unet.projection_class_embeddings_input_dim
+    )
+    if not fits:
+        raise InvalidInput(
+            f"the networks in {checkpoint.unet} and {checkpoint.base} do not belong together; check depth.unet and "
+            "depth.base"
+        )
+
+
 def _refuse(folder: Path, what: str, keys: Iterable[str]) -> None:
     if found := sorted(keys):
         raise InvalidInput(f"{folder} {what} {', '.join(found)}; check which model it holds, or download it again")
@@ -159,7 +176,9 @@ def _made(cls: Any, folder: Path) -> Any:
     """Make a network by its configuration, without its weights."""
     if cls is CLIPVisionModelWithProjection:
         return cls(cls.config_class.from_pretrained(str(folder), local_files_only=True))
-    return cls.from_config(cls.load_config(str(folder), local_files_only=True))
+    config = cls.load_config(str(folder), local_files_only=True)
+    check_kinds(config, cls)
+    return cls.from_config(config)
 
 
 @contextmanager

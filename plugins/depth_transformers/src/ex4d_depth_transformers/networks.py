@@ -83,12 +83,13 @@ def load_network(options: TransformersOptions, *, device: torch.device) -> Netwo
         )
     reading = reading_of(config, kind=options.kind, model=options.model)
     dtype = _dtype(options.dtype, model_type, device)
+    processor = read_processor(folder / "preprocessor_config.json")
     model = _load(folder, model_type, dtype).eval().requires_grad_(False).to(device)
     return Network(
         model=model,
         model_type=model_type,
         reading=reading,
-        processor=read_processor(folder / "preprocessor_config.json"),
+        processor=processor,
         device=device,
         dtype=dtype,
     )

@@ -13,7 +13,7 @@ _HALF = (0.5, 0.5, 0.5)
 _FLAGS = ("do_pad", "do_resize", "do_normalize", "keep_aspect_ratio")
 _STEPS = ("size_divisor", "ensure_multiple_of")
 
-_MOST_SIDE = 2**13
+_LEAST, _MOST = 32, 2**13
 """Pixels of a side that a model may be made for; Depth Pro, the largest, has 1536."""
 
 
@@ -26,11 +26,11 @@ def read_processor(path: Path) -> Mapping[str, Any]:
     """
     processor = read_config(path)
     size = processor.get("size")
-    sides = [size.get("width"), size.get("height")] if isinstance(size, dict) else [size]
+    sides = [size[side] for side in ("width", "height") if side in size] if isinstance(size, dict) else [size or _LEAST]
     wrong = [
         *(key for key in _FLAGS if not isinstance(processor.get(key), bool | None)),
         *(key for key in _STEPS if not _is_side(processor.get(key), least=0)),
-        *("size" for side in sides if not _is_side(side, least=1)),
+        *("size" for side in sides if side is None or not _is_side(side, least=_LEAST)),
         *(() if isinstance(processor.get("resample"), int | None) else ("resample",)),
     ]
     if wrong:
@@ -45,4 +45,4 @@ def read_processor(path: Path) -> Mapping[str, Any]:
 def _is_side(value: object, *, least: int) -> bool:
     if value is None:
         return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= _MOST_SIDE
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= _MOST
