@@ -39,7 +39,7 @@ INTERRUPTED = 130
 UNREAD = 141
 """Exit code where the program that reads the output has ended, as `head` does: that of SIGPIPE."""
 
-LONGEST_IMPORT = 10.0
+LONGEST_IMPORT = 3.0
 """Seconds that a signal waits for the import of a module to end, at most."""
 
 _STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -29,9 +30,6 @@ _LOCK = ".lock"
 
 _OWNER = re.compile(r"\.part-(?P<place>[0-9a-f]{16})-(?P<boot>[0-9a-f]*)-(?P<pid>\d{1,10})-(?P<start>\d+)-[0-9a-f]+")
 """What the name of a temporary folder says of the process that made it."""
-
-_LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "tmpfs", "xfs", "zfs"})
-"""File systems that no other machine writes to."""
 
 _PATIENCE = 600.0
 """Seconds to wait for a lock: others hold it for as long as hashing the outputs of a run takes, seconds at most."""
@@ -161,8 +159,8 @@ def locked(path: Path) -> Iterator[None]:
         _release(lock)
 
 
-def _acquire(file: Path, *, patience: float) -> FileLock:
-    """Return the lock of a file, held; `_release` removes the file.
+def _acquire(file: Path, *, patience: float) -> FileLock | None:
+    """Return the lock of a file, held; `_release` removes the file. None where the file system has no locks.
 
     Raises:
         Timeout: another process holds it.
@@ -172,6 +170,10 @@ def _acquire(file: Path, *, patience: float) -> FileLock:
     while True:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         own = os.open(file, flags, 0o666)
+        if not _can_lock(own):
+            os.close(own)
+            os.unlink(file)
+            return None
         try:
             lock = FileLock(file, mode=stat.S_IMODE(os.fstat(own).st_mode))
             # A release between its look at the file and its opening of it: the next round makes another.
@@ -197,7 +199,23 @@ def _is_file(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _release(lock: FileLock) -> None:
+def _can_lock(descriptor: int) -> bool:
+    """Return whether the file system has locks; some of clusters have none, and there a run goes without."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which has locks of its own
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except OSError as error:
+        return error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+    return True
+
+
+def _release(lock: FileLock | None) -> None:
+    if lock is None:
+        return
     with suppress(OSError):
         os.unlink(lock.lock_file)
     lock.release()
@@ -251,20 +269,12 @@ def _is_left(folder: Path) -> bool:
     owner = _OWNER.fullmatch(folder.name)
     if owner is None:
         return False
-    if owner["boot"] != _boot():  # this machine was restarted, or it is another one
-        return _is_local(folder)
-    if owner["place"] != _place():
+    if owner["place"] != _place():  # another machine or container, which may be at work on the same disk
         return False
+    if owner["boot"] != _boot():
+        return True
     pid = int(owner["pid"])
     return not _exists(pid) or _start_of(pid) not in ("", owner["start"])
-
-
-def _is_local(folder: Path) -> bool:
-    """Return whether a folder is on a disk that only this machine writes to."""
-    path = os.path.realpath(folder)
-    mounts = [m for m in psutil.disk_partitions(all=True) if os.path.commonpath((m.mountpoint, path)) == m.mountpoint]
-    # Of several at one place the last hides the others.
-    return bool(mounts) and max(reversed(mounts), key=lambda mount: len(mount.mountpoint)).fstype in _LOCAL
 
 
 @cache

@@ -11,6 +11,7 @@ from ex4d_core.camera_files import load
 from ex4d_core.clips import path_key
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import kept_folder
+from ex4d_core.names import safe_name
 from ex4d_core.session import Session
 from ex4d_core.store import content_key, tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
@@ -47,10 +48,10 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     check_name(output)  # better said now than after minutes of work
     config, reporter, backbone = session.config, session.reporter, session.backbone()
     stages.tell_of_extremes(guidance, reporter)
-    unfinished = output.with_name(f".partial-{output.stem}-{_key(session, guidance)}")
+    unfinished = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{_key(session, guidance)}")
 
     def show(name: str, video: Video) -> None:
-        write_video(video, output.with_name(f"{output.stem}_{name}{output.suffix}"))
+        write_video(video, output.with_name(safe_name(f"{output.stem}_{name}{output.suffix}")))
 
     def tell(text: str) -> None:
         reporter.note(f"result: {text}")

@@ -69,7 +69,7 @@ def _write(group: OutputGroup, record: Record, reporter: Reporter) -> None:
             raise OutputFailed(str(error).replace(str(staging), str(folder))) from error
         try:
             with record.changing() as change, _writing(folder):
-                _publish(group, staging, change, kept)
+                _publish(group, staging, change, kept, record.clip)
         finally:
             for path, (name, word) in kept.items():
                 why = "was changed since it was written" if word == EDITED else "is of another clip"
@@ -122,29 +122,45 @@ def _state(path: Path, stamp: Mapping[str, Any], group: OutputGroup) -> str | No
     return EDITED if group.editable and content != stamp.get("was") else None
 
 
-def _publish(group: OutputGroup, staging: Path, change: Change, kept: dict[Path, tuple[str, str]]) -> None:
+def _publish(
+    group: OutputGroup,
+    staging: Path,
+    change: Change,
+    kept: dict[Path, tuple[str, str]],
+    clip: tuple[str, str] | None,
+) -> None:
     """Give files their final names, the record being locked; put into `kept` what was in the way, its name and why."""
     stamps = change.table("files")
     for path in group.files.values():
         new = tree_hash(staging / path.name, "output")
         old = tree_hash(path, "output") if path.exists() else None
-        if old not in (None, new) and (word := _foreign(path, old, stamps.get(path.name, {}))):
+        if old not in (None, new) and (word := _foreign(path, old, stamps.get(path.name, {}), clip)):
             kept[path] = set_aside(path, numbered(f"{path.stem}-{word}", path.suffix)).name, word
             old = None
         stamps[path.name] = {"key": group.key, "blake2b": new, **_was(old, new), **_length(staging / path.name)}
+        if clip is not None:
+            stamps[path.name]["clip"] = list(clip)
     change.write()
     for path in group.files.values():
         put(staging / path.name, path)
 
 
-def _foreign(path: Path, content: str | None, stamp: Mapping[str, Any]) -> str:
+def _foreign(path: Path, content: str | None, stamp: Mapping[str, Any], clip: tuple[str, str] | None) -> str:
     """Return why a file is to be kept, or '' where this program wrote it for this clip."""
-    if stamp.get(OTHER):
+    owner = stamp.get("clip")
+    # Two runs that started before either wrote anything may share a folder: the stamp tells, whoever claimed it last.
+    is_other = not _is_one_clip(owner, clip) if owner and clip else bool(stamp.get(OTHER))
+    if is_other:
         return OTHER
     known = content in (stamp.get("blake2b"), stamp.get("was"))
     if "blake2b" not in stamp and "bytes" in stamp:
         known = path.stat().st_size == stamp["bytes"]
     return "" if known else EDITED
+
+
+def _is_one_clip(a: Any, b: tuple[str, str]) -> bool:
+    """Return whether two clips are one: where it is, or what is in it, is the same."""
+    return isinstance(a, list) and len(a) == 2 and ((a[0] == b[0] and bool(b[0])) or a[1] == b[1])
 
 
 def _was(old: str | None, new: str) -> dict[str, str]:

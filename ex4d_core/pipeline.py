@@ -112,7 +112,7 @@ class Shot:
     def record(self) -> Record:
         """The run folder's `run.json`."""
         assert self.folder is not None, "records need a run folder"
-        return Record(self.folder / RUN_RECORD, warn=self.session.reporter.warn)
+        return Record(self.folder / RUN_RECORD, warn=self.session.reporter.warn, clip=self._clip_identity)
 
     @property
     def title(self) -> str:
@@ -127,12 +127,15 @@ class Shot:
         """
         if self._is_claimed:
             return
-        inputs = self.clip_inputs
-        path, content = (
-            ("", inputs["frames"]) if isinstance(self.clip, Video) else (real_path(self.clip), inputs["file"])
-        )
+        path, content = self._clip_identity
         claim(self.record, clip=self.title, path=path, content=content)
         self._is_claimed = True
+
+    @cached_property
+    def _clip_identity(self) -> tuple[str, str]:
+        """Where the clip is, '' for frames in memory, and its hash."""
+        inputs = self.clip_inputs
+        return ("", inputs["frames"]) if isinstance(self.clip, Video) else (real_path(self.clip), inputs["file"])
 
     @cached_property
     def identity(self) -> str:

@@ -38,6 +38,8 @@ class Record:
     path: Path
     warn: Callable[[str], None] = lambda text: None
     """Told where a damaged record is set aside."""
+    clip: tuple[str, str] | None = None
+    """The clip that it is changed for: its path, absolute and without links, '' for frames in memory; its hash."""
 
     def read(self) -> Facts:
         """Return what the record says, or an empty object where there is none.
@@ -88,7 +90,7 @@ class Change:
         """Take what is there now."""
         self.facts = facts
         self._path = path
-        self._written = _dumped(facts) if path.exists() else ""
+        self._written = dumped(facts) if path.exists() else ""
 
     def table(self, name: str) -> Facts:
         """Return a table of the record, made where it lacks one."""
@@ -101,7 +103,7 @@ class Change:
         Raises:
             OutputFailed: it cannot be written.
         """
-        text = _dumped(self.facts)
+        text = dumped(self.facts)
         if text != self._written:
             with replacing(self._path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -168,7 +170,7 @@ def _checked(facts: Any) -> Facts:
     return facts
 
 
-def _dumped(facts: Facts) -> str:
+def dumped(facts: Mapping[str, Any]) -> str:
     """Return JSON that `read` takes: a number that is not finite becomes a text, as an object of another class does."""
     try:
         return json.dumps(facts, indent=2, default=str, allow_nan=False)

@@ -118,7 +118,7 @@ def open_run(folder: Path, *, reporter: Reporter | None = None) -> Shot:
     if not os.path.isfile(folder / CONFIG):
         raise InputNotFound(f"{folder} is no run folder, it has no {CONFIG}; name the folder that a run has made")
     config = make_config(read_config(folder / CONFIG))
-    clips = [*config.clips[:1], *_recorded_clip(folder)]
+    clips = [*_recorded_clip(folder), *config.clips[:1]]
     if not clips:
         raise InputNotFound(f"the run {folder} was made of frames in memory, which are gone; run it on a file")
     for clip in clips:  # the configuration may name it from another folder, and has no name that is not UTF-8

@@ -26,6 +26,7 @@ from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import file_hash, kept_folder, locked, remove_leftovers, set_aside, temporary_folder
 from ex4d_core.names import numbered, safe_name
 from ex4d_core.reading import MOST_TEXT, parse_json, reading
+from ex4d_core.records import dumped
 
 Value = TypeVar("Value")
 
@@ -112,7 +113,7 @@ class Store:
                     for file in sorted(temporary.iterdir())
                 }
                 manifest = {"stage": stage, "key": key, "inputs": inputs, "files": files}
-                (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str), encoding="utf-8")
+                (temporary / MANIFEST).write_text(dumped(manifest), encoding="utf-8")
                 self._put(temporary, final, key)
         except OSError as error:
             # A codec has wrapped it already, under a temporary name that tells nobody anything.

@@ -170,6 +170,8 @@ def _write(text: str, *, err: bool) -> None:
         if text:  # writing nothing to a full disk is an error too
             stream.write(text)
         stream.flush()
+    except UnicodeEncodeError:  # outside of the command line, which calls `use_any_locale`
+        stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
     except (OSError, ValueError) as error:
         _discard(stream)
         if err or isinstance(error, ValueError):  # closed; work is not lost because nobody can read about it

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ex4d_core.batch import find_clips, run_folders
-from ex4d_core.run_folder import open_run
+from ex4d_core.pipeline import Shot
+from ex4d_core.run_folder import export, open_run
+from ex4d_core.session import Session
 from ex4d_core.types import Video
 from ex4d_core.video_io import read_video, write_video
 
@@ -161,3 +163,13 @@ def test_a_folder_of_a_version_that_did_not_say_whose_it_is_is_known(depth, clip
     Path("outputs/c/run.json").write_text(json.dumps(facts))
     assert depth(clips[1], "--quiet")[1] == "outputs/b-c/depth.npz\n"
     assert depth(clips[0], "--quiet")[1] == "outputs/c/depth.npz\n"
+
+
+def test_two_runs_that_began_with_one_folder_keep_what_the_other_wrote(clips, small_clip, tmp_path):
+    session = Session(depth={"name": "file", "path": str(small_clip.depth)}, backbone="inpaint", renderer="zbuffer")
+    shots = [Shot(session, tmp_path / clip, folder=tmp_path / "out") for clip in clips]
+    for shot in shots:
+        shot.claim()  # each before the other has written anything
+    first = export(shots[0].take("30"), goal="guidance").files["color"].read_bytes()
+    export(shots[1].take("30"), goal="guidance")
+    assert (tmp_path / "out" / "color_30-other-1.mp4").read_bytes() == first

@@ -1,5 +1,6 @@
 """Temporary files belong to one process and go with it, locks are held by one at a time, hashes read with care."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -88,8 +89,7 @@ def test_folders_that_nobody_is_known_for_stay(tmp_path, name):
 
 def test_on_a_disk_that_other_machines_write_to_nothing_of_theirs_is_removed(tmp_path, monkeypatch):
     kill_in(tmp_path)
-    monkeypatch.setattr(files, "_boot", lambda: "feedbeef")
-    monkeypatch.setattr(files, "_is_local", lambda folder: False)
+    monkeypatch.setattr(files, "_place", lambda: "0" * 16)
     remove_leftovers(tmp_path)
     assert names(tmp_path)[0].startswith(".part-")
 
@@ -198,3 +198,13 @@ def test_an_error_names_the_file_and_not_its_temporary_folder(tmp_path):
 def test_an_input_that_is_missing_is_not_taken_for_an_output(tmp_path):
     with pytest.raises(InvalidInput, match=r"^other$"), replacing(tmp_path / "a"):
         raise InvalidInput("other")
+
+
+def test_where_the_file_system_has_no_locks_a_run_goes_without(tmp_path, monkeypatch):
+    def flock(descriptor, how):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with files.locked(tmp_path / "run.json"), files.kept_folder(tmp_path / ".partial-a", tell=pytest.fail) as folder:
+        assert folder is not None
+    assert names(tmp_path) == []

@@ -134,3 +134,10 @@ def test_the_same_frames_make_the_same_file(tmp_path):
         video_io.write_video(video, tmp_path / "out.mp4")
         made.add((tmp_path / "out.mp4").read_bytes())
     assert len(made) == 1
+
+
+def test_a_lossless_video_has_the_same_bytes_each_time(tmp_path):
+    video = Video(frames=torch.arange(2 * 8 * 8 * 3, dtype=torch.uint8).reshape(2, 8, 8, 3), fps=Fraction(12))
+    for name in ("a.mkv", "b.mkv"):
+        video_io.write_video(video, tmp_path / name)
+    assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()

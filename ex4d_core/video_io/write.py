@@ -170,7 +170,8 @@ def _encode(path: Path, frames: Iterable[av.VideoFrame], fps: Fraction, codec: s
     import av
 
     lossless = codec == "ffv1"
-    container_options = {} if lossless else {"movflags": "+faststart"}
+    # An artifact has the same bytes each time: without that, Matroska gets random identifiers.
+    container_options = {"fflags": "+bitexact"} if lossless else {"movflags": "+faststart"}
     with av.open(str(path), "w", container_options=container_options) as container:
         stream: Any = None
         for index, frame in enumerate(frames):
