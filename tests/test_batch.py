@@ -165,6 +165,7 @@ def test_a_folder_of_a_version_that_did_not_say_whose_it_is_is_known(depth, clip
     assert depth(clips[0], "--quiet")[1] == "outputs/c/depth.npz\n"
 
 
+@pytest.mark.filterwarnings("ignore:.*another clip:UserWarning")
 def test_two_runs_that_began_with_one_folder_keep_what_the_other_wrote(clips, small_clip, tmp_path):
     session = Session(depth={"name": "file", "path": str(small_clip.depth)}, backbone="inpaint", renderer="zbuffer")
     shots = [Shot(session, tmp_path / clip, folder=tmp_path / "out") for clip in clips]
