@@ -159,7 +159,7 @@ def _tables() -> dict[str, str | bytes]:
 
 def _lines() -> dict[str, str | bytes]:
     return {
-        "t_good.txt": "0 0\n0 20\n0 0\n0 0\n0 0\n",
+        "t_good.txt": "0 0 0 0 0\n0 2 4 6 8\n0 0 0 0 0\n0 0 0 0 0\n0 0 0 0 0\n",
         "t_inf.txt": "inf 0\n0 1\n0 0\n0 0\n0 0\n",
         "t_nan.txt": "nan 0\n0 1\n0 0\n0 0\n0 0\n",
         "t_huge.txt": "0 0\n0 20\n1e308 1e308\n0 1e308\n0 1e308\n",
@@ -209,7 +209,7 @@ def _colmap(folder: Path) -> None:
     camera = f"1 PINHOLE {SIDE} {SIDE} 80 80 48 48\n"
     image = "1 1 0 0 0 0 0 0 1 a.png\n\n"
     models: dict[str, tuple[str | bytes | None, str | bytes | None]] = {
-        "good": (camera, image),
+        "good": (camera, "".join(f"{n} 1 0 0 0 0 0 0 1 {n}.png\n\n" for n in range(FRAMES))),
         "binary": (b"\x01\x00\xff" * 100_000, b"\x02\x00\xfe" * 100_000),
         "long-line": ("x" * 3_000_000, image),
         "no-images": (camera, None),

@@ -163,7 +163,7 @@ def depth_rows(files: list[str]) -> Iterator[Row]:
         for command in ("depth", "recon"):
             given = ("--depth-file", f"{{IN}}/depth/{name}", *SIZE)
             # An error about one frame of a folder may name the frame.
-            says = name if "." in name else ""
+            says = name if "." in name and codes == (2,) else ""
             arguments = calling(command, depth=given)
             yield Row(name=f"{command}/depth-file/{name}", arguments=arguments, area="clips", codes=codes, says=says)
     for folder, suffix in (("places", ".npz"), ("array-places", ".npy")):
@@ -290,15 +290,15 @@ def settings() -> Iterator[tuple[str, str]]:
         "unknown": "depht.steps=1",
         "unknown-escape": "\x1b[31m.a=1",
         "unknown-markup": "[/x].a=[red]",
-        "deep": "depth.path=" + "[" * 3000,
-        "deep-closed": "depth.path=" + "[" * 3000 + "]" * 3000,
-        "tables": "depth.path=" + "{a=" * 900 + "1" + "}" * 900,
+        "deep": "video.stride=" + "[" * 3000,
+        "deep-closed": "video.stride=" + "[" * 3000 + "]" * 3000,
+        "tables": "video.stride=" + "{a=" * 900 + "1" + "}" * 900,
         "digits": f"video.stride={DIGITS}",
         "nan": "video.fps=nan",
         "inf": "video.fps=inf",
         "list": "video.stride=[1]",
         "date": "video.stride=1979-05-27",
-        "name-list": "depth.name=[1]",
+        "name-list": "renderer.name=[1]",
         "newline": "video.stride=1\nseed=2",
         "long": "video.stride=" + "x" * 100_000,
     }.items()

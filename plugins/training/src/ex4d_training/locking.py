@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,14 @@ from filelock import FileLock, Timeout
 
 from ex4d_core.errors import InvalidInput, OutputFailed
 
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+
 
 @contextmanager
 def only_run(lock_file: Path, folder: Path, *, does: str) -> Iterator[None]:
     """Hold the lock of a folder during the block. A killed run holds none: the system releases its lock.
+
+    On a disk that has no locks, as some of clusters, the block runs without one.
 
     Args:
         lock_file: in the folder; it is made and stays.
@@ -32,8 +37,9 @@ def only_run(lock_file: Path, folder: Path, *, does: str) -> Iterator[None]:
         raise InvalidInput(
             f"another run {does} {folder} now; wait until it ends, or use another --output-dir"
         ) from error
-    except (OSError, ValueError, NotImplementedError) as error:  # of a NUL in the name; of a disk without locks
-        raise OutputFailed(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    except (OSError, ValueError, NotImplementedError) as error:  # ValueError: a NUL in the name
+        if not isinstance(error, NotImplementedError) and getattr(error, "errno", None) not in _NO_LOCKS:
+            raise OutputFailed(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     try:
         yield
     finally:

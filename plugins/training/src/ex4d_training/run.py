@@ -37,7 +37,7 @@ from ex4d_training.validation import Validation
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter
 
 _DEVICES = ("cpu", "cuda", "mps")
-_LOCK = ".lock"
+_LOCK = ".in-use"
 
 _NO_CHECKSUMS = "whose shards have no checksums: a changed byte goes unnoticed until they are prepared again"
 

@@ -370,12 +370,22 @@ def test_a_checkpoint_of_an_earlier_version_has_no_checksums_and_is_resumed(conf
 
 def test_two_runs_in_one_folder_do_not_mix(config, stopped):
     with (
-        FileLock(folder_of(stopped) / ".lock"),
+        FileLock(folder_of(stopped) / ".in-use"),
         pytest.raises(InvalidInput, match=r"another run trains in .*out now; wait until it ends, or use another"),
     ):
         train(config())
     assert saved(stopped) == ["step-00000002"]
     assert train(config()).is_file()
+
+
+def test_a_disk_without_locks_is_trained_on_all_the_same(config, monkeypatch):
+    """As some of clusters are."""
+
+    def fails(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", fails)
+    assert train(config(learning={"steps": 1})).is_file()
 
 
 def test_latents_without_checksums_are_told(config, stopped, monkeypatch):
