@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from ex4d_backbone_wan.weights import locate
 from ex4d_core.config import ComponentConfig
-from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed, PluginFailed
+from ex4d_core.errors import InvalidInput, OutputFailed, PluginFailed
 from ex4d_training.data import LatentDataset, check_fingerprint, fingerprint_of, prepare, read_manifest
 from ex4d_training.data.encode import VideoEncoder
 from ex4d_training.data.shards import write_manifest
@@ -379,23 +379,6 @@ def test_a_folder_that_cannot_be_written_is_refused(job, some_videos, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputFailed, match="cannot be written"):
         prepare(some_videos, tmp_path / "file" / "out", job=job())
-
-
-def test_weights_that_are_not_here_are_said_before_any_work(job, some_videos, out):
-    absent = attrs.evolve(job().model, model="lab/absent")
-    with pytest.raises(InputNotFound, match="lab/absent"):
-        prepare(some_videos, out, job=attrs.evolve(job(), model=absent))
-    assert not (out / "manifest.json").exists()
-
-
-def test_weights_that_are_damaged_are_no_fault_of_the_videos(job, some_videos, out, tiny_wan, tmp_path):
-    model = Path(shutil.copytree(tiny_wan, tmp_path / "wan"))
-    (weights,) = (model / "vae").glob("*.safetensors")
-    weights.write_bytes(b"damaged")
-    damaged = attrs.evolve(job().model, model=str(model))
-    with pytest.raises(InvalidInput, match=r"vae/diffusion_pytorch_model.safetensors"):
-        prepare(some_videos, out, job=attrs.evolve(job(), model=damaged))
-    assert [entry["video"] for entry in journal_of(out)] == ["c.mp4"]
 
 
 @pytest.mark.gpu

@@ -102,3 +102,13 @@ def config(tiny_wan, latents, tmp_path) -> Callable[..., TrainConfig]:
         return make_train_config({name: {**tree[name], **changes.get(name, {})} for name in tree})
 
     return make
+
+
+@pytest.fixture
+def stopped(config):
+    """A run that has a checkpoint."""
+    from ex4d_training.run import train
+
+    asked = config(learning={"steps": 2})
+    train(asked)
+    return asked

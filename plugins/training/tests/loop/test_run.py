@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import math
 import os
 import shutil
-import sys
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -25,14 +22,14 @@ from ex4d_backbone_wan.loading import load_camera_encoder, load_transformer
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.testing import save_tiny_wan
 from ex4d_backbone_wan.weights import Lora, locate
-from ex4d_core.errors import Cancelled, InvalidConfig, InvalidInput, OutputFailed
+from ex4d_core.errors import Cancelled, InvalidInput, OutputFailed
 from ex4d_core.video_io import read_video
 from ex4d_training.checkpoints import latest_checkpoint, load_checkpoint
 from ex4d_training.config import TrainConfig
 from ex4d_training.data import EpochSampler, read_manifest
 from ex4d_training.data.shards import OpenShard
 from ex4d_training.memory import OutOfMemory
-from ex4d_training.metrics import METRICS, Metrics, read_metrics
+from ex4d_training.metrics import read_metrics
 from ex4d_training.optimiser import Optimiser, Pace
 from ex4d_training.run import train
 from ex4d_training.sources import find_sources
@@ -269,14 +266,6 @@ def test_a_gpu_that_is_too_small_is_told_with_what_to_change(config, monkeypatch
     assert str(raised.value) == sentence
 
 
-@pytest.fixture
-def stopped(config):
-    """A run that has a checkpoint."""
-    asked = config(learning={"steps": 2})
-    train(asked)
-    return asked
-
-
 def refused(config: TrainConfig) -> str:
     """The sentence that a run ends with before it changes anything."""
     before = (folder_of(config) / "config.toml").read_text()
@@ -395,69 +384,8 @@ def test_latents_without_checksums_are_told(config, stopped, monkeypatch):
     assert "was prepared by an earlier version, whose shards have no checksums" in listener.said[0]
 
 
-def test_metrics_lose_nothing_that_is_not_of_later_steps(stopped, config):
-    path = folder_of(stopped) / METRICS
-    first, second = path.read_text().splitlines()
-    odd = ["[" * 1000, "9" * 5000, "[1]", '{"step": "a"}', '{"step": 1, "loss": NaN}', "\x1b[31m"]
-    path.write_text("\n".join([*odd, first, '{"step": 9, "loss": 1.0}', second]) + '\n{"step": 3, "lo')
-    assert [line["step"] for line in read_metrics(folder_of(stopped))] == [1, 9, 2]
-    train(config(learning={"steps": 3}))
-    lines = path.read_text().splitlines()
-    assert lines[:-1] == [*odd, first, second]
-    assert json.loads(lines[-1])["step"] == 3
-
-
-def test_a_last_line_of_metrics_without_an_end_stays(stopped, config):
-    path = folder_of(stopped) / METRICS
-    path.write_text(path.read_text().rstrip())
-    train(config(learning={"steps": 3}))
-    assert [step for step, _ in losses(stopped)] == [1, 2, 3]
-
-
-def test_metrics_that_are_a_pipe_are_refused(stopped, config):
-    path = folder_of(stopped) / METRICS
-    path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(InvalidInput, match=r"metrics.jsonl is a named pipe"):
-        train(config())
-
-
 def test_a_checkpoint_with_a_file_cut_off_is_refused(config, stopped):
     path = folder_of(stopped) / "checkpoints" / "step-00000002" / "values.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InvalidInput, match=r"values\.safetensors"):
         train(config())
-
-
-def test_devices_that_are_not_there_are_refused(config):
-    for device in ("gpu", "meta", "cuda:99999999999999999999"):
-        with pytest.raises(InvalidConfig, match=rf"machine.device must be auto, cpu, cuda or cuda:1, not '{device}'"):
-            train(config(machine={"device": device}))
-    if not torch.backends.mps.is_available():
-        with pytest.raises(InvalidConfig, match=r"machine.device is mps and torch finds no such GPU here"):
-            train(config(machine={"device": "mps"}))
-    if not torch.cuda.is_available():
-        with pytest.raises(InvalidConfig, match=r"machine.device is cuda and torch finds no GPU here"):
-            train(config(machine={"device": "cuda"}))
-        with pytest.raises(InvalidConfig, match=r"--num-gpus is 8 and this machine has 0; give --num-gpus 1"):
-            train(config(machine={"num_gpus": 8, "device": "auto"}))
-
-
-def test_a_tracker_asks_no_questions(tmp_path, monkeypatch):
-    asked = []
-    fake = types.ModuleType("wandb")
-    fake.init = lambda **_: asked.append(input("key? "))
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    stdin = io.StringIO("y\n")
-    monkeypatch.setattr(sys, "stdin", stdin)
-    with pytest.raises(InvalidConfig, match=r"wandb, which does not start: EOFError.*; run `wandb login`"):
-        Metrics(tmp_path, "wandb", after=0)
-    assert (asked, stdin.read()) == ([], "y\n")
-
-
-@pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
-def test_a_tracker_that_is_not_installed_is_told(tracker, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InvalidConfig, match=rf"not installed; try: pip install 'ex4d-training\[{tracker}\]'"):
-        Metrics(tmp_path, tracker, after=0)

@@ -1,0 +1,21 @@
+"""Devices that a run is asked to train on."""
+
+import pytest
+import torch
+
+from ex4d_core.errors import InvalidConfig
+from ex4d_training.run import train
+
+
+def test_devices_that_are_not_there_are_refused(config):
+    for device in ("gpu", "meta", "cuda:99999999999999999999"):
+        with pytest.raises(InvalidConfig, match=rf"machine.device must be auto, cpu, cuda or cuda:1, not '{device}'"):
+            train(config(machine={"device": device}))
+    if not torch.backends.mps.is_available():
+        with pytest.raises(InvalidConfig, match=r"machine.device is mps and torch finds no such GPU here"):
+            train(config(machine={"device": "mps"}))
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidConfig, match=r"machine.device is cuda and torch finds no GPU here"):
+            train(config(machine={"device": "cuda"}))
+        with pytest.raises(InvalidConfig, match=r"--num-gpus is 8 and this machine has 0; give --num-gpus 1"):
+            train(config(machine={"num_gpus": 8, "device": "auto"}))
