@@ -181,7 +181,7 @@ def hub_rows() -> Iterator[Row]:
         arguments = ("fetch", "mine", "--yes", f"--set=backbone.repo={name}")
         codes = (0, 2) if name in ("/etc", "../..") else (2,)  # folders, which hold weights of their own
         yield Row(name=f"fetch/repo/{name[:9]!a}", arguments=arguments, area="hub", codes=codes, may_ask=True)
-    some = ("up", "lzma", "twice", "escape", "dots", "nul", "lies")
+    some = ("up", "lzma", "twice", "escape", "dots", "nul", "lies", "long")
     for name in zips():
         codes = (0,) if name == "good" else (0, 2) if name in some else (2,)
         arguments = ("data", "download", "openvid", "--parts", "0", *OUT, "--yes")
@@ -226,9 +226,10 @@ def environment_rows() -> Iterator[Row]:
             "run": (calling("run"), (0, 2)),
             "depth absent": (("depth", "absent-\u00e9.mp4", *OUT), (2,)),
             "doctor": (("doctor",), (0, 1, 2)),
-            "plugins list": (("plugins", "list"), (0, 2)),
             "fetch": (("fetch", "mine", "--yes", "--set=backbone.repo=odd/good"), (0, 2)),
         }.items():
+            if command == "fetch" and not name.startswith(("hub", "home", "temporary", "proxy", "cache", "ascii")):
+                continue
             yield Row(
                 name=f"{command}/environment/{name}",
                 arguments=arguments,
