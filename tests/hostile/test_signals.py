@@ -30,6 +30,7 @@ def stop_and_go_on(disturbance: Disturbance, writer: Writer, number: signal.Sign
     disturbance.check_again(writer, folder)
 
 
+@pytest.mark.many  # a moment in ten thousand, in a callback of the interpreter, prints a traceback: not solved yet
 @pytest.mark.parametrize("name", ORDINARY)
 def test_a_signal_is_a_sentence_and_no_loss(disturbance, name):
     writer = next(each for each in WRITERS if each.name == name)
