@@ -42,6 +42,9 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "slow":
             time.sleep(0.2)
+        if word == "endless":
+            (Path(rest) / "began").touch()
+            time.sleep(600)
         if word == "once":
             assert folder is not None
             if not (folder / rest).exists():
@@ -161,6 +164,22 @@ def interrupted() -> None:
         go_on()
     except KeyboardInterrupt:
         sys.stdout.write("interrupted\n")
+
+
+def work_on(item: str) -> None:
+    """Work on one item."""
+    list(work_through([item], make, workers=1))
+
+
+def test_a_process_ends_in_the_middle_of_an_item_with_the_one_that_asks(tmp_path):
+    call = [sys.executable, "-c", f"from {__name__} import work_on; work_on({f'endless {tmp_path}'!r})"]
+    with subprocess.Popen(call, cwd=ROOT) as asking:
+        while not (tmp_path / "began").exists():
+            time.sleep(0.02)
+        workers = psutil.Process(asking.pid).children(recursive=True)
+        asking.kill()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
 
 
 def test_no_process_outlives_the_one_that_asks():

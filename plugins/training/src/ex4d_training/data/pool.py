@@ -12,11 +12,11 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
@@ -111,10 +111,12 @@ class _Pool(Generic[Item, Result]):
 
     def _start(self, number: int) -> None:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, self._make, number), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, number), daemon=True)
         with _without_current_folder(), _interrupts_wait():
             process.start()
         theirs.close()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it was killed, which is noticed like any end
+            ours.send(self._make)
         self._workers[number] = _Worker(process, ours)
 
     def results(self) -> Iterator[Done[Item, Result]]:
@@ -183,13 +185,14 @@ class _Pool(Generic[Item, Result]):
             self._end(number)
 
 
-def _serve(connection: Connection, make: Callable[[int], Callable[[Any], Any]], number: int) -> None:
-    """Answer items until the other end hangs up, which it does when it is killed too."""
+def _serve(connection: Connection, number: int) -> None:
+    """Receive what to do and answer items until the other end hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        act = make(number)
+        act = connection.recv()(number)  # the imports for it may take long
         connection.send(None)
         healthy = True
         while healthy:
@@ -201,6 +204,14 @@ def _serve(connection: Connection, make: Callable[[int], Callable[[Any], Any]], 
     except Exception as error:
         ours = isinstance(error, Ex4dError)
         connection.send(error if ours else PluginFailed(f"videos cannot be prepared: {_told(error)}"))
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that asks is killed, and not once an item is done."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 @contextmanager
