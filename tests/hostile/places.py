@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from pathlib import Path
 
@@ -52,16 +51,7 @@ def make_places(folder: Path, suffix: str) -> None:
     locked.chmod(0)
 
 
-def with_file_limit(size: int, path: Path) -> Path:
-    """Make a file that claims to be large and takes no room on the disk."""
+def make_sparse(path: Path, size: int) -> None:
+    """Make a file of so many bytes that takes no room on the disk."""
     with path.open("wb") as file:
         file.truncate(size)
-    return path
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number

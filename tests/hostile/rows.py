@@ -56,13 +56,20 @@ class Row:
     """Whether the command may ask the hub."""
 
     interrupt: float = 0.0
-    """Seconds after which Ctrl-C comes, for commands that otherwise wait; 0 never."""
+    """Seconds from the address that a command prints, after which Ctrl-C comes; 0 never."""
+
+    @property
+    def command(self) -> str:
+        """The command without what it is given."""
+        words = 2 if self.arguments[0] in ("cam", "data", "plugins") else 1
+        return " ".join(self.arguments[:words])
 
     @property
     def is_slow(self) -> bool:
         """Whether it starts processes or encodes videos, which takes seconds."""
         prepares = self.name.startswith(("data prepare", "train/--num-gpus")) and 0 in self.codes
-        return self.own_process or prepares or self.needs == "prepared" or "weights/wan" in self.name
+        checks = self.name.startswith(("plugins check/--set", "plugins check/--device"))
+        return self.own_process or prepares or checks or self.needs == "prepared" or "weights/wan" in self.name
 
 
 @attrs.frozen(kw_only=True)

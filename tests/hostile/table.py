@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -50,49 +51,52 @@ def ex4d_backbones():
 """
 
 
-def all_rows(inputs: Path) -> list[Row]:
-    """Return every row; names of files are those in the folder of inputs."""
+def tables(inputs: Path) -> dict[str, list[Row]]:
+    """Return every row by what kind of input it has; names of files are those in the folder of inputs."""
 
     def names(inside: str, start: str = "") -> list[str]:
         found = (path.name for path in (inputs / inside).iterdir())
         return sorted(name for name in found if name.startswith(start) and not name.endswith("places"))
 
-    weights = ("depth-", "wan-")
-    rows = [
-        *clip_rows(),
-        *depth_rows(names("depth")),
-        *camera_rows(names("cam")),
-        *lens_rows(names("texts/lens")),
-        *config_rows(),
-        *flag_rows(),
-        *cam_rows(),
-        *option_rows(),
-        *component_rows(),
-        *plugin_rows(),
-        *output_rows(),
-        *run_rows(),
-        *view_rows(),
-        *weights_rows(*(names("weights", start) for start in weights), names("weights/adapters")),
-        *training_rows(names("latents", "s-")),
-        *hub_rows(),
-        *environment_rows(),
-        *stream_rows(),
-    ]
-    assert len({row.name for row in rows}) == len(rows), _twice(rows)
+    weights = names("weights", "depth-"), names("weights", "wan-"), names("weights/adapters")
+    made: dict[str, Iterable[Row]] = {
+        "clips": clip_rows(),
+        "depth": depth_rows(names("depth")),
+        "cameras": camera_rows(names("cam")),
+        "lenses": lens_rows(names("texts/lens")),
+        "configurations": config_rows(),
+        "flags": flag_rows(),
+        "paths": cam_rows(),
+        "options": option_rows(),
+        "components": component_rows(),
+        "plugins": plugin_rows(),
+        "outputs": output_rows(),
+        "runs": run_rows(),
+        "views": view_rows(),
+        "weights": weights_rows(*weights),
+        "training": training_rows(names("latents", "s-")),
+        "hub": hub_rows(),
+        "environments": environment_rows(),
+        "streams": stream_rows(),
+    }
+    return {kind: list(rows) for kind, rows in made.items()}
+
+
+def all_rows(inputs: Path) -> list[Row]:
+    """Return every row."""
+    rows = [row for kind in tables(inputs).values() for row in kind]
+    twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
+    assert twice == [], twice
     return rows
 
 
-def _twice(rows: Iterable[Row]) -> list[str]:
-    seen: set[str] = set()
-    return [row.name for row in rows if row.name in seen or seen.add(row.name)]
-
-
-def sample(rows: Iterable[Row], count: int) -> list[Row]:
-    """Return quick rows of every kind, the same each time: those of each command and kind in turn."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if not row.is_slow:
-            groups.setdefault("/".join(row.name.split("/")[:2]), []).append(row)
+def sample(inputs: Path, count: int) -> list[Row]:
+    """Return quick rows, the same each time: those of each kind of input and each command in turn."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for kind, rows in tables(inputs).items():
+        for row in rows:
+            if not row.is_slow:
+                groups.setdefault((kind, row.command), []).append(row)
     for group in groups.values():
         group.sort(key=lambda row: zlib.crc32(row.name.encode("utf-8", "replace")))
     turns = (row for turn in itertools.zip_longest(*groups.values()) for row in turn if row is not None)

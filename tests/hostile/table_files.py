@@ -211,7 +211,7 @@ def camera_rows(files: list[str]) -> Iterator[Row]:
         given = f"'{path}'" if "'" not in path else f'"{path}"'
         yield row("recon/cam", ("recon", GOOD, *DEPTH, "--cam", given, *OUT), codes)
         loose = (0, 2) if codes != (2,) else codes
-        yield row("depth/source-cameras", ("recon", GOOD, *DEPTH, "--source-cameras", path, *OUT), loose)
+        yield row("recon/source-cameras", ("recon", GOOD, *DEPTH, "--source-cameras", path, *OUT), loose)
         if name.endswith(".npz"):
             yield row("generate/camera", generating(GOOD, "{IN}/clips/mask.mp4", "--camera", path), loose)
         if name.startswith("j_lens") or fine:

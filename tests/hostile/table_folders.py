@@ -14,8 +14,8 @@ from .run_inputs import ARTIFACTS, CONFIGS, FACTS, KEPT
 from .table_files import DEPTH, GOOD, OUT, PREPARE, TRAIN, calling, in_places, last
 from .training_inputs import MANIFESTS, STATES, TEXTS, Edit
 
-WAIT = 2.5
-"""Seconds until Ctrl-C ends a page."""
+WAIT = 1.0
+"""Seconds in which a page looks at its run, until Ctrl-C."""
 
 
 def _copied(source: str, edit: Edit) -> Prepare:
@@ -79,7 +79,7 @@ def view_rows() -> Iterator[Row]:
                 area="viewer",
                 needs="run",
                 prepare=prepare,
-                interrupt=2 * WAIT,
+                interrupt=WAIT,
             )
 
 

@@ -11,6 +11,8 @@ import pytest
 from .disturbing import Disturbance, check_sentence
 from .writers import WRITERS, Writer
 
+pytestmark = pytest.mark.xdist_group("disturbed")
+
 ORDINARY = ("depth", "plugins new")
 SHARES = (0.0, 0.15, 0.4, 0.65, 0.9)
 """Of what a command writes in all: how large disks are."""

@@ -9,6 +9,8 @@ import pytest
 from .disturbing import Disturbance
 from .writers import WRITERS, Writer
 
+pytestmark = pytest.mark.xdist_group("disturbed")
+
 ROUNDS = 8
 """For each command, with `--many`."""
 

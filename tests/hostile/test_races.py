@@ -10,6 +10,8 @@ from .contents import contents_of, leftovers
 from .disturbing import Disturbance, check_sentence
 from .writers import BY_NAME, WRITERS, Writer, cameras
 
+pytestmark = pytest.mark.xdist_group("disturbed")
+
 ROUNDS = 6
 """For each command, with `--many`."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .camera_inputs import DEEP, DIGITS, LENS
-from .places import LONG, make_places, with_file_limit
+from .places import LONG, make_places, make_sparse
 
 
 def make_texts(folder: Path, clip: Path) -> None:
@@ -126,7 +126,7 @@ def _configurations(folder: Path) -> None:
     make_places(folder / "places", ".toml")
     for name, text in CONFIGURATIONS.items():
         (folder / f"{name}.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with_file_limit(3 * 2**30, folder / "huge.toml")
+    make_sparse(folder / "huge.toml", 3 * 2**30)
 
 
 def _captions(folder: Path, clip: Path) -> None:
@@ -151,7 +151,7 @@ def _captions(folder: Path, clip: Path) -> None:
     (folder / "folder" / "a.txt").mkdir()
     (folder / "unreadable" / "a.txt").write_text("secret")
     (folder / "unreadable" / "a.txt").chmod(0)
-    with_file_limit(3 * 2**30, folder / "huge" / "a.txt")
+    make_sparse(folder / "huge" / "a.txt", 3 * 2**30)
 
 
 def _tables(folder: Path, clip: Path) -> None:
@@ -180,4 +180,4 @@ def _tables(folder: Path, clip: Path) -> None:
     }
     for name, text in texts.items():
         (folder / f"{name}.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with_file_limit(3 * 2**30, folder / "huge.csv")
+    make_sparse(folder / "huge.csv", 3 * 2**30)

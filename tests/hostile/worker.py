@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +38,34 @@ def main() -> None:
 def _run(task: dict[str, Any]) -> dict[str, Any]:
     os.chdir(task["folder"])
     before, started = _reset_peak(), time.monotonic()
-    timer = threading.Timer(task["interrupt"], os.kill, (os.getpid(), signal.SIGINT))
-    if task["interrupt"]:
-        timer.start()
     with tempfile.TemporaryFile(dir=task["scratch"]) as out, tempfile.TemporaryFile(dir=task["scratch"]) as err:
-        code = _called(task["arguments"], out.fileno(), err.fileno())
-        timer.cancel()
+        with _interrupted(task["interrupt"], out.fileno()):
+            code = _called(task["arguments"], out.fileno(), err.fileno())
         texts = [_text(file) for file in (out, err)]
     seconds = time.monotonic() - started
     return {"code": code, "out": texts[0], "err": texts[1], "seconds": seconds, "grown": _peak() - before}
+
+
+@contextmanager
+def _interrupted(seconds: float, out: int) -> Iterator[None]:
+    """Let Ctrl-C come so many seconds after the command in the block has printed an address; 0 never."""
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        while not ended.wait(0.05):
+            if b"http://" in os.pread(out, 2**16, 0) and not ended.wait(seconds):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    thread = threading.Thread(target=interrupt)
+    if seconds:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if seconds:
+            thread.join()
 
 
 def _called(arguments: list[str], out: int, err: int) -> int:
