@@ -91,7 +91,8 @@ def test_nothing_is_pickled():
         text = path.read_text()
         return "import pickle" in text or "allow_pickle=True" in text or "weights_only=False" in text
 
-    assert [path for path in python_files() if pickles(path)] == []
+    # Tests may make pickles, to see them refused.
+    assert [path for path in python_files() if pickles(path) and "tests" not in path.parts] == []
 
 
 @pytest.mark.parametrize("plugin", sorted((ROOT / "plugins").glob("*/")), ids=lambda folder: folder.name)
