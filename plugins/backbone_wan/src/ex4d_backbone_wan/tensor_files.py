@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -88,10 +89,7 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
     try:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:  # of a torch before 1.6, whose files cannot be mapped
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _loaded(path)
     except UnpicklingError as error:
         raise InvalidInput(
             f"{path} holds more than tensors, or is damaged, and is not loaded, since it could run code; "
@@ -107,6 +105,15 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     if odd := [name for name, tensor in tensors.items() if not _is_plain(tensor) or tensor.nbytes > size]:
         raise InvalidInput(f"{path} has {odd[0]}, which is not a plain tensor; get it as .safetensors")
     return tensors
+
+
+def _loaded(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of odd pickles, which are refused where they matter
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError:  # of a torch before 1.6, whose files cannot be mapped
+            return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _named(content: Any) -> Iterator[tuple[Any, Any]]:

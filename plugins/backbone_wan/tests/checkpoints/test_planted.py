@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -161,6 +162,13 @@ PICKLES = {
 def test_a_pickle_gives_plain_tensors_by_name_or_is_refused(tiny, refused, tmp_path, content):
     path = tiny / "other.pth"
     torch.save(PICKLES[content](tmp_path / "mark"), path)
+    refused(tiny, "transformer", loras=str(path))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_pickle_of_another_program_is_refused_without_a_remark(tiny, refused, tmp_path):
+    path = tiny / "other.ckpt"
+    path.write_bytes(pickle.dumps(Evil(tmp_path / "mark")))
     refused(tiny, "transformer", loras=str(path))
 
 
