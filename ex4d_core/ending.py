@@ -67,10 +67,12 @@ def run_process(command: Callable[[], int]) -> NoReturn:
 
 def exit_code(command: Callable[[], int]) -> int:
     """Run a command in a process that has other things to do too, and return the exit code."""
-    handlers = _Handlers()
+    handlers, before = _Handlers(), sys.unraisablehook
+    sys.unraisablehook = _deliver_again
     try:
         return _exit_code(command, handlers)
     finally:
+        sys.unraisablehook = before
         handlers.restore()
 
 
@@ -149,6 +151,8 @@ class _Handlers:
         if self._settled is not None:
             code = self._settled
             signal.signal(number, lambda *_: os._exit(code))
+        elif _is_delivering(frame):  # what is raised there is lost
+            _thread.start_new_thread(self._send_again, (number,))
         elif _is_importing(frame) and (self._put_off is None or (sent_again and time.monotonic() < self._deadline)):
             if self._put_off is None:
                 self._deadline = time.monotonic() + LONGEST_IMPORT
@@ -162,6 +166,13 @@ class _Handlers:
         time.sleep(0.005)
         self._is_sent_again = True
         _send(number)
+
+
+def _is_delivering(frame: FrameType | None) -> bool:
+    """Return whether `_deliver_again` is at work at this moment."""
+    while frame is not None and frame.f_code is not _deliver_again.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -183,6 +194,12 @@ def _send(number: int) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
         _thread.interrupt_main(signal.Signals(number))
+
+
+def _send_later(number: int) -> None:
+    """Send a signal once the main thread has gone on: one that comes right before it waits does not end the wait."""
+    time.sleep(0.05)
+    _send(number)
 
 
 def _exit_code(command: Callable[[], int], handlers: _Handlers) -> int:
@@ -295,6 +312,6 @@ def _say_thread_failed(arguments: threading.ExceptHookArgs) -> None:
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
     """Raise a stop again that came while Python called something that can raise nothing, such as `__del__`."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
-        _thread.start_new_thread(_send, (getattr(lost.exc_value, "number", signal.SIGINT),))
+        _thread.start_new_thread(_send_later, (getattr(lost.exc_value, "number", signal.SIGINT),))
     else:
         sys.__unraisablehook__(lost)
