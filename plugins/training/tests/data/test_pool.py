@@ -158,9 +158,9 @@ def test_ctrl_c_while_processes_start_is_told_once(after):
 
 def interrupted() -> None:
     """Work until Ctrl-C."""
-    sys.stdout.write("starts\n")
-    sys.stdout.flush()
     try:
+        sys.stdout.write("starts\n")
+        sys.stdout.flush()
         go_on()
     except KeyboardInterrupt:
         sys.stdout.write("interrupted\n")
