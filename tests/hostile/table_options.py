@@ -113,6 +113,13 @@ def cam_rows() -> Iterator[Row]:
             yield Row(name=f"{command}/--cam/{name or 'empty'}", arguments=arguments, area="cameras", codes=codes)
 
 
+CAREFREE = ("plugins check", "data prepare")
+"""Commands that need not read `[video]`."""
+
+OVERRIDDEN = ("deep", "deep-closed", "tables")
+"""Settings of `--set` that flags of the call replace."""
+
+
 def option_rows() -> Iterator[Row]:
     """Yield odd values of what single commands take."""
     for name, arguments, area in _odd_values():
@@ -128,7 +135,7 @@ def option_rows() -> Iterator[Row]:
             given = (*arguments, f"--set={text}")
             if command == "plugins check" and name not in ("deep", "digits", "tables", "no-equals"):
                 continue  # the contract takes seconds
-            codes = (0, 2) if command == "plugins check" else (2,)
+            codes = (0, 2) if command in CAREFREE or (command == "run" and name in OVERRIDDEN) else (2,)
             yield Row(name=f"{command}/--set/{name}", arguments=given, area=area, codes=codes)  # type: ignore[arg-type]
 
 
