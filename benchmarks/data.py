@@ -22,9 +22,9 @@ from wan_networks import RandomNetworks, Setting
 
 from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_core.masking import FlowTracker, MaskOptions, simulate
-from ex4d_core.memory import measured
-from ex4d_core.session import Session
+from ex4d_core.masks import FlowTracker, MaskOptions, simulate
+from ex4d_core.pipeline.measure import measured
+from ex4d_core.pipeline.session import Session
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Scene
 from ex4d_core.video_io import read_video, write_video

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from ex4d_core.memory import measured
+from ex4d_core.pipeline.measure import measured
 from ex4d_core.progress import silent
 from ex4d_core.types import Video
 from ex4d_depth_transformers.estimator import TransformersDepth

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ex4d_core.config import make_options, parse_settings
+from ex4d_core.config.run_config import make_options, parse_settings
 from ex4d_core.types import Video
 from ex4d_depth_depthcrafter.estimator import DepthCrafter
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions

@@ -21,12 +21,12 @@ from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.contact_sheet import contact_sheet
+from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import orbit_eye
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.stages import fill_in, render_guidance
+from ex4d_core.pictures.contact_sheet import contact_sheet
+from ex4d_core.pipeline.stages import fill_in, render_guidance
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import CameraPath, Guidance, Intrinsics, Scene, Video
 
 CPU = torch.device("cpu")

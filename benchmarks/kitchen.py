@@ -24,9 +24,9 @@ from rich.table import Table
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.contact_sheet import contact_sheet
 from ex4d_core.geometry.projective import transform_points, unproject_depth
 from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.types import Intrinsics
 
 CPU = torch.device("cpu")

@@ -29,16 +29,16 @@ from rich.table import Table
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.erosion import eroded, eroding_sides
+from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masking import FlowTracker, MaskOptions, MaskStatistics, measure, simulate
-from ex4d_core.masking.statistics import differences, pooled
-from ex4d_core.session import Session
-from ex4d_core.stages import CPU, render_guidance
+from ex4d_core.masks import FlowTracker, MaskOptions, MaskStatistics, measure, simulate
+from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks.statistics import differences, pooled
+from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.stages import CPU, render_guidance
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import DepthVideo, Intrinsics, Scene, Video
 from ex4d_core.video_io import read_mask, read_video
 

@@ -41,13 +41,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from ex4d_core.compat import preset
+from ex4d_core.config.presets import preset
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.geometry.watertight import build_watertight
 from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import silent
 from ex4d_core.roles import Renderer
-from ex4d_core.session import Session
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Mesh, Scene, Video
 
 DEPTH_JUMP = 0.05

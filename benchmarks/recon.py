@@ -33,12 +33,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ex4d_core.codecs import save_guidance
 from ex4d_core.geometry.projective import look_at, ray_slopes
-from ex4d_core.memory import measured
-from ex4d_core.registry import Registry
+from ex4d_core.pipeline.codecs import save_guidance
+from ex4d_core.pipeline.measure import measured
+from ex4d_core.pipeline.stages import render_guidance
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import MeshBuilder, Renderer
-from ex4d_core.stages import render_guidance
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 from ex4d_core.video_io import write_mask, write_video
 

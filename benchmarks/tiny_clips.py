@@ -19,13 +19,13 @@ from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masking import MaskOptions, simulate
-from ex4d_core.stages import CPU, fill_in, render_guidance
+from ex4d_core.masks import MaskOptions, simulate
+from ex4d_core.pipeline.stages import CPU, fill_in, render_guidance
 from ex4d_core.testing.random_scenes import random_cameras, random_scene
-from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import Guidance, Intrinsics, Scene
 
 FPS = 8

@@ -150,7 +150,7 @@ def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, li
 
 
 def _owners() -> Mapping[str, str]:
-    from ex4d_core.installed import owners  # it reads the records of what is installed, and not every run fails
+    from ex4d_core.distributions import owners  # it reads the records of what is installed, and not every run fails
 
     return owners()
 

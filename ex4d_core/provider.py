@@ -56,7 +56,7 @@ class Provider:
 
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """The function that names its weights, `"package.module:function"`, or ''. It takes the options and returns a
-    list of `ex4d_core.hub.HubFiles`, folders of the user's included; its module must be cheap to import."""
+    list of `ex4d_core.hub.local.HubFiles`, folders of the user's included; its module must be cheap to import."""
 
     advice: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """The function that says what a GPU will do for it, `"package.module:function"`, or ''. It takes the bytes of the

@@ -8,13 +8,23 @@ Long calls tell `progress(done, total)`, which may raise `Cancelled`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from ex4d_core.progress import Progress
-from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
-from ex4d_core.workspace import Workspace
+    from ex4d_core.progress import Progress
+    from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
+    from ex4d_core.workspace import Workspace
+
+ROLES = {
+    "depth": "ex4d_depth_estimators",
+    "mesh": "ex4d_mesh_builders",
+    "trajectory": "ex4d_trajectory_generators",
+    "renderer": "ex4d_renderers",
+    "backbone": "ex4d_backbones",
+}
+"""Each role and the hook that offers components for it."""
 
 
 class DepthEstimator(Protocol):
@@ -46,7 +56,8 @@ class TrajectoryGenerator(Protocol):
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
         """Return a pose for each of `num_frames` frames; world = source camera of frame 0.
 
-        A method `motion` (see `ex4d_core.trajectory.Moving`) is optional: it gives the path as a function of time.
+        A method `motion` (see `ex4d_core.cameras.generators.Moving`) is optional: it gives the
+        path as a function of time.
         """
         ...
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ex4d_core import Scene, Session, write_video
-from ex4d_core.cam import cam_file_part
+from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.testing.scenes import room_scene
 
 ROOM = Path(__file__).parent / "room"

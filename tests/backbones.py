@@ -7,9 +7,9 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.hub import HubFiles, place
+from ex4d_core.hub.local import HubFiles, place
 from ex4d_core.options import option
-from ex4d_core.plugins import Offer, Plugins, find_plugins
+from ex4d_core.plugins.discovery import Offer, Plugins, find_plugins
 from ex4d_core.provider import Provider
 from ex4d_core.types import Guidance, Scene, Video
 from ex4d_core.workspace import Workspace

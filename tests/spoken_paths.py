@@ -5,7 +5,7 @@ from fractions import Fraction
 import torch
 
 import ex4d_core as ex4d
-from ex4d_core.registry import Registry
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 

@@ -9,59 +9,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "ex4d_core"
 
-LAYERS = (
-    {"installed"},
-    {"erosion", "errors", "progress", "provider", "stray_output", "__init__"},
-    {"bounds", "reading", "terminal", "names"},
-    {"options", "files", "hub", "arrays", "page_guard", "ending"},
-    {"types", "hookspecs", "offered", "records"},
-    {"workspace", "commands", "outputs"},
-    {"geometry", "framing", "roles", "plugins", "store", "memory", "hub_errors", "transfer", "foreign_weights"},
-    {
-        *("registry", "compat", "video_io", "mesh_io", "trajectory", "camera_files", "contact_sheet", "doctor"),
-        *("scene_sampling", "hub_listing"),
-    },
-    {"config", "codecs", "depth_preview", "builtin", "stages", "plugin_tables", "hub_cache"},
-    {"cam", "clips", "lens", "source_cameras", "flags", "depth_export", "fetch", "masking", "testing"},
-    {"pipeline", "fetch_tables", "plugin_check", "plugin_new"},
-    {"session"},
-    {"run_folder", "generate", "model", "preview"},
-    {"batch"},
-    {"console"},
-)
-"""Lowest first: a module imports from lower layers, and from its own package."""
-
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-
-
-def imports_of(path: Path) -> set[str]:
-    """Names of the core's modules that a file imports, those for type checkers only left out."""
-    tree = ast.parse(path.read_text())
-    hidden = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
-        for child in ast.walk(node)
-    }
-    names = set()
-    for node in ast.walk(tree):
-        if id(node) in hidden or not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        found = [alias.name for alias in node.names]
-        if isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            found = [f"ex4d_core.{name}" for name in found] if module == "ex4d_core" else [module]
-        names |= {name.split(".")[1] for name in found if name.startswith("ex4d_core.")}
-    return names
-
-
-@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
-def test_modules_import_from_lower_layers_only(path):
-    own = path.relative_to(CORE).parts[0].removesuffix(".py")
-    wrong = {name for name in imports_of(path) & set(RANK) if name != own and RANK[name] >= RANK[own]}
-    assert own in RANK
-    assert wrong == set()
-
 
 def python_files():
     return [p for folder in ("ex4d_core", "plugins", "examples", "benchmarks") for p in (ROOT / folder).rglob("*.py")]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ex4d_core.batch import find_clips, run_folders
-from ex4d_core.pipeline import Shot
-from ex4d_core.run_folder import export, open_run
-from ex4d_core.session import Session
+from ex4d_core.pipeline.clip_run import Shot
+from ex4d_core.pipeline.session import Session
+from ex4d_core.runs.batch import find_clips, run_folders
+from ex4d_core.runs.export import export, open_run
 from ex4d_core.types import Video
 from ex4d_core.video_io import read_video, write_video
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_core.bounds import Bounds, number, numbers, shown, spelled, whole
-from ex4d_core.config import make_options
+from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.options import option
 

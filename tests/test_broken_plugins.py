@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ex4d_core.installed import upgrade_command
+from ex4d_core.distributions import upgrade_command
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("broken_plugins/*/pyproject.toml"))

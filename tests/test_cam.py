@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import ex4d_core as ex4d
-from ex4d_core.cam import PRESETS, CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
+from ex4d_core.cameras.generators import JoinedPath, Piece, Step, path_of_eyes
+from ex4d_core.cameras.language import PRESETS, CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.motion import EASES
 from ex4d_core.geometry.subject import subject_point
-from ex4d_core.trajectory import JoinedPath, Piece, Step, path_of_eyes
 from ex4d_core.types import CameraPath, Origin
 from tests.spoken_paths import LENS, REGISTRY, SCENE, eyes, generator, said, scene
 

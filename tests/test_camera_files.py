@@ -12,12 +12,12 @@ import ex4d_core as ex4d
 import typer_cli
 from ex4d_core.builtin.path_file import PathFile
 from ex4d_core.builtin.path_file_options import PathFileOptions
-from ex4d_core.camera_files import FORMATS, Reading, convert, load, save, save_keyframes
+from ex4d_core.cameras.files import FORMATS, Reading, convert, load, save, save_keyframes
+from ex4d_core.cameras.generators import poses_of
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.paths import orbited
 from ex4d_core.geometry.rigid import HERE, moved, rotated, rotation_about
-from ex4d_core.trajectory import poses_of
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 
 LENS = Intrinsics.from_fov(60, width=64, height=48)

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.camera_files import FORMATS, load, save
-from ex4d_core.camera_files._value import MOST_POSES, natural_order
+from ex4d_core.cameras.files import FORMATS, load, save
+from ex4d_core.cameras.files._value import MOST_POSES, natural_order
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.paths import orbited

@@ -5,7 +5,7 @@ import pytest
 
 import ex4d_core as ex4d
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.registry import Registry
+from ex4d_core.plugins.registry import Registry
 from tests.backbones import STEPWISE, WAN, plugins_with
 
 NO_WEIGHTS = "wan has no weights on this machine (ex4d fetch wan)"
@@ -81,7 +81,7 @@ FILL_FLAGS = ("--memory", "12", "--speed", "fast", "--gpus", "2", "--preview-eve
 
 @pytest.fixture
 def stepwise_installed(monkeypatch):
-    monkeypatch.setattr("ex4d_core.registry.find_plugins", lambda: plugins_with(STEPWISE))
+    monkeypatch.setattr("ex4d_core.plugins.registry.find_plugins", lambda: plugins_with(STEPWISE))
 
 
 @pytest.mark.usefixtures("stepwise_installed")

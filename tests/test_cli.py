@@ -271,7 +271,7 @@ def test_an_error_of_a_plugins_own_kind_is_one_sentence_too(ex4d, small_clip, mo
     def fail(*_):
         raise NoWeights("the weights are missing; type: ex4d fetch them")
 
-    monkeypatch.setattr("ex4d_core.generate.read_guidance", fail)
+    monkeypatch.setattr("ex4d_core.runs.generate.read_guidance", fail)
     code, _, err = ex4d("generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o")
     assert (code, err) == (2, "error: the weights are missing; type: ex4d fetch them\n")
 
@@ -280,7 +280,7 @@ def test_ctrl_c_says_how_to_go_on(ex4d, small_clip, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ex4d_core.batch.run_batch", interrupt)
+    monkeypatch.setattr("ex4d_core.runs.batch.run_batch", interrupt)
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth)
     assert code == 130
     assert "the same command goes on from what is finished" in err

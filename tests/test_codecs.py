@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core import codecs
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.store import Damaged
+from ex4d_core.pipeline import codecs
+from ex4d_core.pipeline.store import Damaged
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Origin, Video
 
 ODD = [(1, 17, 19), (5, 33, 48)]

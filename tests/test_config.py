@@ -6,9 +6,9 @@ import tomllib
 import attrs
 import pytest
 
-from ex4d_core.cam import cam_file_part, parse_path
-from ex4d_core.compat import ex4d_size
-from ex4d_core.config import make_config, make_options, merge, parse_settings, read_config, write_config
+from ex4d_core.cameras.language import cam_file_part, parse_path
+from ex4d_core.config.presets import ex4d_size
+from ex4d_core.config.run_config import make_config, make_options, merge, parse_settings, read_config, write_config
 from ex4d_core.errors import InputNotFound, InvalidConfig
 from ex4d_core.options import option
 
@@ -155,7 +155,7 @@ def test_the_references_working_size():
 
 
 def test_every_option_of_every_component_has_a_help_text():
-    from ex4d_core.plugins import find_plugins
+    from ex4d_core.plugins.discovery import find_plugins
 
     fields = [(o.name, f) for o in find_plugins().offers for f in attrs.fields(o.provider.options)]
     assert fields

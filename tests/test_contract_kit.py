@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from ex4d_core.plugins import Offer
+from ex4d_core.plugins.discovery import Offer
 from ex4d_core.provider import Provider
 from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts import CONTRACTS

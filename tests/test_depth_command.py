@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ex4d_core.codecs import load_depth
-from ex4d_core.session import Session
+from ex4d_core.pipeline.codecs import load_depth
+from ex4d_core.pipeline.session import Session
 from ex4d_core.video_io import read_video
 
 
@@ -81,7 +81,7 @@ def test_the_run_file_keeps_what_the_run_wrote(depth, ex4d, small_clip, folder):
 
 def test_running_again_makes_nothing_anew(depth, folder, monkeypatch):
     depth("--format", "png")
-    monkeypatch.setattr("ex4d_core.pipeline.read_video", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("ex4d_core.pipeline.clip_run.read_video", lambda *_, **__: pytest.fail("decoded"))
     _, out, _ = depth("--format", "png", "--json")
     assert stages(out) == {"depth": True}
 
@@ -137,7 +137,7 @@ def test_edited_depth_is_kept(depth, folder):
 
 def test_depth_that_nobody_edited_makes_way_though_the_run_before_was_stopped(depth, folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("ex4d_core.run_folder.write_preview", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("ex4d_core.runs.export.write_preview", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         assert depth("--format", "png")[0] == 130
     assert (folder / "depth.npz").exists()
     code, _, err = depth("--format", "png", "--depth-kind", "relative")

@@ -12,11 +12,11 @@ import torch
 
 from ex4d_core.builtin.depth_file import DepthFile
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
-from ex4d_core.depth_export import png_error, png_step, write_depth
+from ex4d_core.depth_io.write import png_error, png_step, write_depth
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.framing import frame_to
 from ex4d_core.progress import silent
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Video
+from ex4d_core.video_io.framing import frame_to
 
 COUNT, HEIGHT, WIDTH = 3, 24, 32
 NAMES = {"npz": "depth.npz", "png": "depth_png", "exr": "depth_exr"}

@@ -14,10 +14,10 @@ import torch
 from ex4d_core.builtin.depth_file import DepthFile
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.framing import frame_to
 from ex4d_core.progress import silent
 from ex4d_core.types import DepthKind, Video
 from ex4d_core.video_io import read_video
+from ex4d_core.video_io.framing import frame_to
 
 CPU = torch.device("cpu")
 HEIGHT, WIDTH, COUNT = 24, 32, 3

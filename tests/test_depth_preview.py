@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core.depth_preview import UNKNOWN, color_depth, depth_range, draw_legend, tick_depths, write_preview
 from ex4d_core.errors import InvalidInput
+from ex4d_core.pictures.depth_video import UNKNOWN, color_depth, depth_range, draw_legend, tick_depths, write_preview
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Scene, Video
 from ex4d_core.video_io import read_video
 

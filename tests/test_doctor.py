@@ -6,8 +6,8 @@ import attrs
 import pytest
 import torch
 
-from ex4d_core.doctor import examine
-from ex4d_core.hub import HubFiles
+from ex4d_core.cli.doctor import examine
+from ex4d_core.hub.local import HubFiles
 from tests.backbones import STEPWISE, plugins_with
 
 GIB = 2**30

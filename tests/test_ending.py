@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ex4d_core.ending import LONGEST_IMPORT, Stopped, no_stop_is_lost
+from ex4d_core.command_exit import LONGEST_IMPORT, Stopped, no_stop_is_lost
 from ex4d_core.errors import InvalidInput, unexpected
 from ex4d_core.testing.checking import run_contract
 from tests import wrong_components as wrong
@@ -61,15 +61,19 @@ ENDS = {
     "an exit": (SystemExit(5), 5, ""),
     "an exit with words": (SystemExit("no licence"), 1, "no licence\n"),
     "an exit without any": (SystemExit(), 0, ""),
-    "a bug": (KeyError("horse"), 1, "error: unexpected KeyError: 'horse' at typer_commands.py:"),
+    "a bug": (KeyError("horse"), 1, "error: unexpected KeyError: 'horse' at ex4d_core/cli/commands.py:"),
     "a file that a program misses": (
         FileNotFoundError(2, "No such file", "a"),
         1,
         "error: unexpected FileNotFoundError",
     ),
-    "an error of no kind": (Stop("now"), 1, "error: unexpected Stop: now at typer_commands.py:"),
-    "a bug without a word": (AssertionError(), 1, "error: unexpected AssertionError at typer_commands.py:"),
-    "a bug with an escape": (KeyError("\x1b[31m"), 1, "error: unexpected KeyError: '\\x1b[31m' at typer_commands.py:"),
+    "an error of no kind": (Stop("now"), 1, "error: unexpected Stop: now at ex4d_core/cli/commands.py:"),
+    "a bug without a word": (AssertionError(), 1, "error: unexpected AssertionError at ex4d_core/cli/commands.py:"),
+    "a bug with an escape": (
+        KeyError("\x1b[31m"),
+        1,
+        "error: unexpected KeyError: '\\x1b[31m' at ex4d_core/cli/commands.py:",
+    ),
 }
 
 
@@ -80,7 +84,7 @@ def test_whatever_stops_a_command_is_one_sentence_and_an_exit_code_of_its_kind(e
     def fail():
         raise error
 
-    monkeypatch.setattr("ex4d_core.plugins.find_plugins", fail)
+    monkeypatch.setattr("ex4d_core.plugins.discovery.find_plugins", fail)
     exit_code, out, err = ex4d("plugins", "list")
     assert (exit_code, out) == (code, "")
     assert err.startswith(says)
@@ -89,22 +93,22 @@ def test_whatever_stops_a_command_is_one_sentence_and_an_exit_code_of_its_kind(e
 
 
 COMMANDS = {
-    "preview": ("ex4d_core.batch.run_folders", ["preview", "clip.mp4", "--depth-file", "d.npy"]),
-    "cam convert": ("ex4d_core.camera_files.convert", ["cam", "convert", "a.json", "b.json"]),
+    "preview": ("ex4d_core.runs.batch.run_folders", ["preview", "clip.mp4", "--depth-file", "d.npy"]),
+    "cam convert": ("ex4d_core.cameras.files.convert", ["cam", "convert", "a.json", "b.json"]),
     "generate": (
-        "ex4d_core.generate.read_guidance",
+        "ex4d_core.runs.generate.read_guidance",
         ["generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o"],
     ),
-    "run": ("ex4d_core.batch.find_clips", ["run", "clip.mp4"]),
-    "recon": ("ex4d_core.batch.run_batch", ["recon", "clip.mp4", "--depth-file", "d.npy"]),
-    "depth": ("ex4d_core.batch.find_clips", ["depth", "clip.mp4"]),
-    "masks": ("ex4d_core.batch.find_clips", ["masks", "clip.mp4"]),
-    "fetch": ("ex4d_core.fetch.plan_for", ["fetch", "wan"]),
-    "plugins show": ("ex4d_core.plugin_tables.details", ["plugins", "show", "orbit"]),
-    "plugins check": ("ex4d_core.plugin_check.check_plugins", ["plugins", "check", "orbit"]),
-    "plugins new": ("ex4d_core.plugin_new.new_plugin", ["plugins", "new", "mine", "--role", "depth"]),
-    "doctor": ("ex4d_core.doctor.examine", ["doctor"]),
-    "a word that is no command": ("ex4d_core.plugins.find_plugins", ["fly"]),
+    "run": ("ex4d_core.runs.batch.find_clips", ["run", "clip.mp4"]),
+    "recon": ("ex4d_core.runs.batch.run_batch", ["recon", "clip.mp4", "--depth-file", "d.npy"]),
+    "depth": ("ex4d_core.runs.batch.find_clips", ["depth", "clip.mp4"]),
+    "masks": ("ex4d_core.runs.batch.find_clips", ["masks", "clip.mp4"]),
+    "fetch": ("ex4d_core.hub.download.plan_for", ["fetch", "wan"]),
+    "plugins show": ("ex4d_core.cli.tables.details", ["plugins", "show", "orbit"]),
+    "plugins check": ("ex4d_core.cli.plugin_check.check_plugins", ["plugins", "check", "orbit"]),
+    "plugins new": ("ex4d_core.plugins.new.new_plugin", ["plugins", "new", "mine", "--role", "depth"]),
+    "doctor": ("ex4d_core.cli.doctor.examine", ["doctor"]),
+    "a word that is no command": ("ex4d_core.plugins.discovery.find_plugins", ["fly"]),
 }
 
 

@@ -7,14 +7,15 @@ import shutil
 import attrs
 import pytest
 
+from ex4d_core.cli.fetch_tables import plan_tables
 from ex4d_core.errors import Cancelled, ComponentNotFound, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
-from ex4d_core.fetch import download, make_plan, plan_for
-from ex4d_core.fetch_tables import plan_tables
-from ex4d_core.hub import HubFiles, cached
-from ex4d_core.plugins import Offer, Plugins
+from ex4d_core.hub.download import download
+from ex4d_core.hub.local import HubFiles, cached
+from ex4d_core.plugins.discovery import Offer, Plugins
+from ex4d_core.plugins.registry import Registry
+from ex4d_core.plugins.weights import make_plan, plan_for
 from ex4d_core.progress import silent
 from ex4d_core.provider import Provider
-from ex4d_core.registry import Registry
 from tests.hub_server import COMMIT, FILES, LARGE, REPO, ask_only, sha256
 
 hub = pytest.importorskip("huggingface_hub")
@@ -203,7 +204,7 @@ def test_a_disk_that_fills_up_is_said(cache, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ex4d_core.transfer._Written.add", full)
+    monkeypatch.setattr("ex4d_core.hub.resume._Written.add", full)
     with pytest.raises(OutputFailed, match=r"the disk of .*hub is full; make room, .*resumes the download"):
         fetch(patterns=(LARGE,))
 

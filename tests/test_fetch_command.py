@@ -17,7 +17,7 @@ pytest.importorskip("huggingface_hub")
 PLUGIN = """
 import attrs
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.hub import HubFiles
+from ex4d_core.hub.local import HubFiles
 from ex4d_core.provider import Provider
 
 @attrs.frozen

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed
-from ex4d_core.fetch import download, look_up
-from ex4d_core.hub import HubFiles, cached
-from ex4d_core.hub_listing import MOST_SIZE
+from ex4d_core.hub.download import download, look_up
+from ex4d_core.hub.listing import MOST_SIZE
+from ex4d_core.hub.local import HubFiles, cached
 from ex4d_core.progress import silent
 from tests.hub_server import COMMIT, FILES, LARGE, REPO, ask_only, blob_id, sha256
 
@@ -119,7 +119,7 @@ def test_an_answer_that_is_not_a_list_of_files_names_the_next_step(cache, server
 
 
 def test_a_list_without_an_end_is_given_up(cache, server, monkeypatch):
-    monkeypatch.setattr("ex4d_core.hub_listing.MOST_TEXT", 1000)
+    monkeypatch.setattr("ex4d_core.hub.listing.MOST_TEXT", 1000)
     server.answer = b"[" + b" " * 10_000 + b"]"
     with pytest.raises(DownloadFailed, match="the list of files of lab/net does not end"):
         fetch(cache)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
-from ex4d_core.foreign_weights import (
+from ex4d_core.hub.untrusted_weights import (
     check_kinds,
     check_parameters,
     loading,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.framing import check_size, frame_to, sample_nearest, selected
+from ex4d_core.video_io.framing import check_size, frame_to, sample_nearest, selected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 
-from ex4d_core.plugins import ROLES
+from ex4d_core.roles import ROLES
 from tests.fresh_environment import ROOT, projects
 
 pytestmark = pytest.mark.xdist_group("fresh")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.camera_files import FORMATS, load
-from ex4d_core.config import make_config, parse_settings, read_config
+from ex4d_core.cameras.files import FORMATS, load
+from ex4d_core.cameras.intrinsics import read_intrinsics
+from ex4d_core.cli.flags import configuration
+from ex4d_core.config.run_config import make_config, parse_settings, read_config
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.flags import configuration
-from ex4d_core.lens import read_intrinsics
 from ex4d_core.types import Intrinsics
 
 few = settings(

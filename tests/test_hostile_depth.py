@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ex4d_core.builtin.depth_file import DepthFile
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
-from ex4d_core.builtin.depth_formats import open_depth
+from ex4d_core.depth_io.read import open_depth
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.mesh_io import read_mesh, write_mesh
 from ex4d_core.progress import silent
@@ -202,7 +202,7 @@ def test_an_archive_that_does_not_fit_the_video_is_not_decoded(tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", ["K", "kind", "world_to_camera"])
 def test_facts_of_gigabytes_are_not_decoded(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("ex4d_core.builtin.depth_formats._MOST_FACTS", 256)
+    monkeypatch.setattr("ex4d_core.depth_io.read._MOST_FACTS", 256)
     np.savez(tmp_path / "d.npz", depth=DEPTH, **{name: np.ones((2, 4, 5))})
     with pytest.raises(InvalidInput, match=rf"d\.npz: {name} has the shape \[2, 4, 5\], which is too large"):
         open_depth(tmp_path / "d.npz")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.framing import MOST_PIXELS
 from ex4d_core.types import Video
 from ex4d_core.video_io import probe_video, read_mask, read_video, write_video
+from ex4d_core.video_io.framing import MOST_PIXELS
 from ex4d_core.video_io.images import read_image
 from ex4d_core.video_io.limits import check_image_header
 from ex4d_core.video_io.timing import constant_timing

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
-from ex4d_core.hub import HubFiles, cached, fetch_command, is_hub_name, place
+from ex4d_core.hub.local import HubFiles, cached, fetch_command, is_hub_name, place
 
 COMMIT = "1" * 40
 FILES = HubFiles(repo="lab/net", revision="main", patterns=("config.json", "vae/*.safetensors"))

@@ -14,15 +14,15 @@ from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import Cancelled, InvalidInput
 from ex4d_core.geometry.paths import orbit_eye
 from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.pipeline.stages import fill_in, render_guidance
 from ex4d_core.progress import silent
-from ex4d_core.stages import fill_in, render_guidance
 from ex4d_core.testing._paint import checks, plain
 from ex4d_core.testing._solids import Ellipsoid, Interior
 from ex4d_core.testing.scenes import SyntheticScene, room_scene
-from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Scene, Video
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ex4d_core.installed import upgrade_command
+from ex4d_core.distributions import upgrade_command
 
 
 @pytest.fixture

@@ -16,19 +16,19 @@ import torch
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.contact_sheet import contact_sheet, frames_on_sheet
-from ex4d_core.erosion import eroded, eroding_sides
+from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masking import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate
-from ex4d_core.masking.cotracker import CoTracker
-from ex4d_core.masking.statistics import differences, pooled
-from ex4d_core.masking.tracking import staying
-from ex4d_core.stages import WrongComponent, render_guidance
+from ex4d_core.masks import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate
+from ex4d_core.masks.cotracker import CoTracker
+from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks.statistics import differences, pooled
+from ex4d_core.masks.tracking import staying
+from ex4d_core.pictures.contact_sheet import contact_sheet, frames_on_sheet
+from ex4d_core.pipeline.stages import WrongComponent, render_guidance
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene, Video
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import torch
 
 import ex4d_core as ex4d
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter, silent
-from ex4d_core.registry import Registry
 from tests.backbones import WAN, StepBackbone, plugins_with
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.cam import cam_file_part
+from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.names import MOST_BYTES, name_key, safe_name
 
 PROPERTY = settings(derandomize=True, max_examples=300, deadline=None)

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from ex4d_core.errors import Ex4dError, InputNotFound
-from ex4d_core.run_folder import open_run
-from ex4d_core.scene_sampling import sampled_depth, sampled_scene, size_within
-from ex4d_core.session import Session
+from ex4d_core.pipeline.session import Session
+from ex4d_core.preview.sampling import sampled_depth, sampled_scene, size_within
+from ex4d_core.runs.export import open_run
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_run_can_be_opened_before_anything_is_made(ex4d, small_clip, tmp_path,
         seen.append(open_run(tmp_path / "outputs" / "clip").stored_depth())
         raise RuntimeError("stopped here")
 
-    monkeypatch.setattr("ex4d_core.stages.estimate_depth", look)
+    monkeypatch.setattr("ex4d_core.pipeline.stages.estimate_depth", look)
     ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20")
     assert seen == [None]
 

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from ex4d_core import outputs
 from ex4d_core.errors import InputNotFound, OutputFailed
-from ex4d_core.outputs import OutputGroup, bring_up_to_date, claim
+from ex4d_core.pipeline import outputs
+from ex4d_core.pipeline.outputs import OutputGroup, bring_up_to_date, claim
+from ex4d_core.pipeline.records import Record
 from ex4d_core.progress import SilentReporter
-from ex4d_core.records import Record
 
 
 class Reporter(SilentReporter):
@@ -145,7 +145,8 @@ def test_outputs_of_another_clip_are_kept(update, tmp_path, record):
 
 def test_six_processes_take_nobody_elses_files_for_edited_ones(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from ex4d_core.outputs import *; from ex4d_core.progress import *\n"
+        "import sys; from pathlib import Path; from ex4d_core.pipeline.outputs import *\n"
+        "from ex4d_core.progress import *\n"
         "folder = Path(sys.argv[1])\n"
         "def write(key, into):\n"
         "    (into / 'a.txt').write_text(key * 9); (into / 'images').mkdir()\n"

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import ex4d_core as ex4d
-from ex4d_core import stages
-from ex4d_core.camera_files import save
+from ex4d_core.cameras.files import save
+from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.stages import WrongComponent
-from ex4d_core.trajectory import GivenPath
+from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.stages import WrongComponent
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.cam import cam_of_file
-from ex4d_core.camera_files import FORMATS, Reading, load, save
+from ex4d_core.cameras.files import FORMATS, Reading, load, save
+from ex4d_core.cameras.language import cam_of_file
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.motion import EASES
 from ex4d_core.geometry.rigid import length

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 import ex4d_core as ex4d
-from ex4d_core import stages
-from ex4d_core.batch import find_clips, run_folders
 from ex4d_core.errors import Cancelled, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.files import file_hash
-from ex4d_core.plugins import find_plugins
-from ex4d_core.registry import Registry
-from ex4d_core.run_folder import export
+from ex4d_core.pipeline import stages
+from ex4d_core.plugins.discovery import find_plugins
+from ex4d_core.plugins.registry import Registry
+from ex4d_core.runs.batch import find_clips, run_folders
+from ex4d_core.runs.export import export
 
 STAGES = ("depth", "guidance", "result")
 
@@ -109,7 +109,7 @@ def test_the_same_settings_give_the_same_video(settings, small_clip):
 
 def test_a_finished_run_decodes_nothing(settings, small_clip, tmp_path, monkeypatch):
     export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30"))
-    monkeypatch.setattr("ex4d_core.pipeline.read_video", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("ex4d_core.pipeline.clip_run.read_video", lambda *_, **__: pytest.fail("decoded"))
     exported = export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30"))
     assert [(record.stage, record.reused) for record in exported.records] == [("guidance", True), ("result", True)]
 

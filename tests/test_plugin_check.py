@@ -6,9 +6,9 @@ import attrs
 import numpy as np
 import pytest
 
-from ex4d_core import plugins as plugins_module
-from ex4d_core.plugins import Plugins, Problem
-from ex4d_core.registry import Registry
+from ex4d_core.plugins import discovery as plugins_module
+from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts._values import room
 from tests import wrong_components as wrong

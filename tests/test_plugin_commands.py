@@ -8,7 +8,7 @@ import pytest
 import typer
 
 import typer_cli
-from ex4d_core.commands import BUILTIN_COMMANDS
+from ex4d_core.plugins.commands import BUILTIN_COMMANDS
 
 OFFER = """
 from ex4d_core.hookspecs import hookimpl
@@ -185,5 +185,5 @@ def test_it_has_no_contract_to_check(ex4d, install):
 
 
 def test_a_built_in_command_looks_for_no_plugins(ex4d, monkeypatch):
-    monkeypatch.delattr("ex4d_core.plugins.find_plugins")
+    monkeypatch.delattr("ex4d_core.plugins.discovery.find_plugins")
     assert ex4d("depth", "--help")[0] == 0

@@ -7,10 +7,11 @@ import tomllib
 
 import pytest
 
-from ex4d_core import plugin_new
 from ex4d_core.errors import InvalidConfig, OutputFailed
-from ex4d_core.plugin_new import new_plugin
-from ex4d_core.plugins import ROLES, Plugins, Problem
+from ex4d_core.plugins import new as plugin_new
+from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.new import new_plugin
+from ex4d_core.roles import ROLES
 
 NOTHING = Plugins(offers=(), problems=())
 

@@ -10,8 +10,9 @@ import attrs
 import pytest
 
 from ex4d_core import hookspecs, roles
-from ex4d_core.plugins import COMMANDS, ROLES
+from ex4d_core.plugins.discovery import COMMANDS
 from ex4d_core.provider import Command, Provider
+from ex4d_core.roles import ROLES
 from ex4d_core.testing.contracts import CONTRACTS
 
 ROOT = Path(__file__).parent.parent

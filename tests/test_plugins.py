@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ex4d_core import hookspecs
+from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
-from ex4d_core.installed import upgrade_command
-from ex4d_core.plugins import HOOKS, Plugins, find_plugins
-from ex4d_core.registry import Registry
+from ex4d_core.plugins.discovery import HOOKS, Plugins, find_plugins
+from ex4d_core.plugins.registry import Registry
 
 GOOD = """
 import attrs

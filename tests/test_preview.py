@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core.contact_sheet import contact_sheet
+from ex4d_core.pictures.contact_sheet import contact_sheet
+from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.making import make_preview
 from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles, with_holes
-from ex4d_core.session import Session
 from ex4d_core.types import Guidance, Video
 from ex4d_core.video_io import read_video
 

@@ -10,7 +10,7 @@ import torch
 
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.session import Session
+from ex4d_core.pipeline.session import Session
 
 CPU = torch.device("cpu")
 FOLDER = Path(os.environ.get("EX4D_REFERENCE_DATA", "absent")) / "golden" / "recon"

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.records import Record, owner_of
+from ex4d_core.pipeline.records import Record, owner_of
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_what_is_added_is_there_and_the_rest_stays(record, tmp_path):
 
 def test_six_processes_lose_no_entry(record):
     code = (
-        "import sys; from pathlib import Path; from ex4d_core.records import Record\n"
+        "import sys; from pathlib import Path; from ex4d_core.pipeline.records import Record\n"
         "for number in range(15):\n"
         "    with Record(Path(sys.argv[1])).changing() as change:\n"
         "        change.table('takes')[f'{sys.argv[2]} {number}'] = {}"

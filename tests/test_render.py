@@ -13,7 +13,7 @@ from ex4d_core.builtin import _rasterize
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_raycast import RaycastRenderer
 from ex4d_core.builtin.render_zbuffer import rasterize
-from ex4d_core.compat import PRESETS
+from ex4d_core.config.presets import PRESETS
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics

@@ -9,8 +9,8 @@ import torch
 
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.registry import Registry
-from ex4d_core.stages import FRAMES_AT_ONCE, render_guidance
+from ex4d_core.pipeline.stages import FRAMES_AT_ONCE, render_guidance
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene, Video
 from tests.render_scenes import orbit, painted, stepped_depth, stepped_mesh
 from tests.renderers import CPU, assert_same, in_torch, in_torch_on_gpu, in_triton, nvdiffrast

@@ -13,7 +13,7 @@ import pytest
 
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import replacing, tree_hash, weights_hash
-from ex4d_core.store import MANIFEST, Damaged, Store, content_key
+from ex4d_core.pipeline.store import MANIFEST, Damaged, Store, content_key
 
 INPUTS = {"clip": "a", "steps": 5}
 KEY = content_key(INPUTS)
@@ -114,7 +114,7 @@ def test_an_artifact_that_cannot_be_read_at_the_moment_stays(store, saved, warni
         raise error
 
     if where == "its bytes":
-        monkeypatch.setattr("ex4d_core.store.file_hash", refuse)
+        monkeypatch.setattr("ex4d_core.pipeline.store.file_hash", refuse)
     with pytest.raises(InvalidInput, match=says):
         store.load("depth", KEY, refuse)
     monkeypatch.undo()
@@ -126,7 +126,7 @@ def test_permission_that_is_missing_is_an_error_for_a_run_and_for_a_look(saved, 
     """Without the capability of root to read everything."""
     (saved / "data.txt").chmod(0)
     code = (
-        "import sys; from pathlib import Path; from ex4d_core.store import Store\n"
+        "import sys; from pathlib import Path; from ex4d_core.pipeline.store import Store\n"
         "for look in (False, True):\n"
         "    try: print(Store(Path(sys.argv[1]), read_only=look).load('depth', sys.argv[2], print))\n"
         "    except Exception as error: print(type(error).__name__)"
@@ -166,7 +166,7 @@ def test_a_damaged_artifact_that_cannot_be_renamed_is_one_sentence(store, saved,
     def refuse(*_):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("ex4d_core.store.set_aside", refuse)
+    monkeypatch.setattr("ex4d_core.pipeline.store.set_aside", refuse)
     with pytest.raises(OutputFailed, match="is damaged and cannot be renamed: Permission denied"):
         store.load("depth", KEY, read_text)
 
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(store, tmp_path):
 def test_a_run_that_was_killed_leaves_nothing_behind_for_the_next(store, tmp_path):
     """The process dies in the middle of writing; the next one to open the folder cleans up."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from ex4d_core.store import Store\n"
+        "import os, signal, sys; from pathlib import Path; from ex4d_core.pipeline.store import Store\n"
         "def write(folder):\n"
         "    (folder / 'data.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
         "Store(Path(sys.argv[1])).save('depth', 'k', {}, write)"

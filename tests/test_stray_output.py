@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from threading import Thread
 
-from ex4d_core.stray_output import stray_output
+from ex4d_core.plugins.stdout_guard import stray_output
 
 
 def say(text):

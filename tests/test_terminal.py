@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
-from ex4d_core import plugin_tables
-from ex4d_core.batch import Outcome
-from ex4d_core.console import ConsoleReporter, summary
-from ex4d_core.plugin_check import Check, Checks, check_tables
-from ex4d_core.plugins import Plugins, Problem
+from ex4d_core.cli import tables as plugin_tables
+from ex4d_core.cli.console import ConsoleReporter, summary
+from ex4d_core.cli.plugin_check import Check, Checks, check_tables
+from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.runs.batch import Outcome
 from ex4d_core.terminal import LONGEST_MESSAGE, as_text, make_console, one_message, printable, show
 from tests import wrong_components as wrong
 from tests.test_contract_kit import offer_of
@@ -140,7 +140,7 @@ def test_a_path_file_with_a_hostile_name_is_previewed(ex4d, small_clip, tmp_path
 
 
 def test_help_shows_what_plugins_say_as_it_is_written(ex4d, monkeypatch):
-    from ex4d_core.commands import CommandOffer
+    from ex4d_core.plugins.commands import CommandOffer
     from ex4d_core.provider import Command
 
     odd = CommandOffer(
@@ -150,7 +150,7 @@ def test_help_shows_what_plugins_say_as_it_is_written(ex4d, monkeypatch):
         version="1",
     )
     found = Plugins(offers=(), problems=(), commands=(odd,))
-    monkeypatch.setattr("ex4d_core.plugins.find_plugins", lambda: found)
+    monkeypatch.setattr("ex4d_core.plugins.discovery.find_plugins", lambda: found)
     code, out, _ = ex4d("--help")
     assert code == 0
     assert r"[/x] [red]sum\x1b[31m" in out
@@ -186,7 +186,7 @@ def test_closed_outputs_are_not_taken_for_files(tmp_path):
     """What is opened first would get the number of standard output, and with it what libraries print there."""
     code = """
 import os
-from ex4d_core import ending
+from ex4d_core import command_exit as ending
 
 def command():
     with open("data", "w"):

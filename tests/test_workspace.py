@@ -13,11 +13,11 @@ import torch
 import ex4d_core as ex4d
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import kept_folder
-from ex4d_core.generate import generate_file, read_guidance
+from ex4d_core.pipeline.stages import tell_of_extremes
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter
-from ex4d_core.registry import Registry
-from ex4d_core.run_folder import export
-from ex4d_core.stages import tell_of_extremes
+from ex4d_core.runs.export import export
+from ex4d_core.runs.generate import generate_file, read_guidance
 from tests.backbones import STEPS_DONE, STEPWISE, plugins_with
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +69,7 @@ def test_a_generation_that_was_stopped_goes_on_from_its_last_step(session, small
 
 def test_a_generation_that_was_killed_goes_on_too(session, small_clip, tmp_path):
     code = (
-        "import os, signal, sys; import ex4d_core as ex4d; from ex4d_core.registry import Registry\n"
+        "import os, signal, sys; import ex4d_core as ex4d; from ex4d_core.plugins.registry import Registry\n"
         "from tests.backbones import STEPWISE, StepBackbone, plugins_with\n"
         "def killed(self, step, guidance): os.kill(os.getpid(), signal.SIGKILL)\n"
         "StepBackbone._at = killed\n"

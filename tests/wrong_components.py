@@ -14,13 +14,13 @@ from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.rigid import HERE
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.options import option
 from ex4d_core.progress import silent, track
-from ex4d_core.trajectory import path_of_eyes
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, RenderedFrame
 
 KEPT: list[Any] = []

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ex4d_core.plugins import CORE_DISTRIBUTION, Offer, find_plugins
+from ex4d_core.plugins.discovery import CORE_DISTRIBUTION, Offer, find_plugins
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "plugins.md"

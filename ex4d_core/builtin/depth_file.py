@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
-from ex4d_core.builtin.depth_formats import MILLIMETRE, DepthFrames, open_depth
+from ex4d_core.depth_io.read import MILLIMETRE, DepthFrames, open_depth
 from ex4d_core.errors import InvalidInput
-from ex4d_core.framing import frame_to, sample_nearest
 from ex4d_core.progress import Progress, track
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Origin, Video
+from ex4d_core.video_io.framing import frame_to, sample_nearest
 
 SAME_ASPECT = 0.01
 """Aspect ratios that differ by less than this are the same: sizes are rounded to whole pixels, or to 8 or 14."""

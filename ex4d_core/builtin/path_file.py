@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.path_file_options import PathFileOptions
-from ex4d_core.camera_files import CameraFile, Reading, load, naming
+from ex4d_core.cameras.files import CameraFile, Reading, load, naming
+from ex4d_core.cameras.generators import poses_of, refuse_no_frames, sampled
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import smoothly_through, straight_through
 from ex4d_core.geometry.motion import Clock, Motion, Timing
 from ex4d_core.geometry.paths import frame_shares
 from ex4d_core.geometry.rigid import Pose, length
 from ex4d_core.geometry.subject import subject_point
-from ex4d_core.trajectory import poses_of, refuse_no_frames, sampled
 from ex4d_core.types import CameraPath, Intrinsics, Scene
 
 SAME_SHAPE = 0.01

@@ -12,14 +12,16 @@ import attrs
 import cv2
 import torch
 
-from ex4d_core import stages
-from ex4d_core.clips import frame_size
-from ex4d_core.config import ComponentConfig, VideoOptions
-from ex4d_core.contact_sheet import contact_sheet
+from ex4d_core.cameras.intrinsics import given_intrinsics
+from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
+from ex4d_core.config.run_config import ComponentConfig, VideoOptions
 from ex4d_core.files import replacing
 from ex4d_core.geometry.subject import subject_distance
-from ex4d_core.lens import given_intrinsics
-from ex4d_core.pipeline import Shot
+from ex4d_core.pictures.contact_sheet import contact_sheet
+from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.clip_run import Shot
+from ex4d_core.pipeline.clips import frame_size
+from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import (
     PathWarning,
     check_geometry,
@@ -29,9 +31,7 @@ from ex4d_core.preview.path_checks import (
 )
 from ex4d_core.preview.path_plot import DrawnPath, write_plot
 from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles
-from ex4d_core.scene_sampling import sampled_depth, size_within
-from ex4d_core.session import Session
-from ex4d_core.source_cameras import source_cameras_file, with_source_cameras
+from ex4d_core.preview.sampling import sampled_depth, size_within
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
 

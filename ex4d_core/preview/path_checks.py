@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.geometry.projective import transform_points, unproject_depth
-from ex4d_core.stages import source_to_world
+from ex4d_core.pipeline.stages import source_to_world
 from ex4d_core.types import CameraPath, DepthVideo, Scene
 
 TOO_NEAR = 0.02

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ex4d_core.camera_files import save
+from ex4d_core.cameras.files import save
+from ex4d_core.cameras.generators import generate_camera_trajectory
 from ex4d_core.testing.contracts import (
     BackboneContract,
     DepthEstimatorContract,
@@ -16,7 +17,6 @@ from ex4d_core.testing.contracts import (
     RendererContract,
     TrajectoryContract,
 )
-from ex4d_core.trajectory import generate_camera_trajectory
 from ex4d_core.types import Scene
 
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import attrs
 
-from ex4d_core.ending import no_stop_is_lost
+from ex4d_core.command_exit import no_stop_is_lost
 from ex4d_core.errors import PluginFailed
-from ex4d_core.plugins import Offer
+from ex4d_core.plugins.discovery import Offer
 
 State = Literal["passed", "failed", "skipped"]
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.framing import MOST_PIXELS
+from ex4d_core.video_io.framing import MOST_PIXELS
 
 Size = tuple[int, int]
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.progress import Progress, silent
 from ex4d_core.types import Video
+from ex4d_core.video_io.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
 from ex4d_core.video_io.source import open_video, pictures, raw_frames, read_timing
 from ex4d_core.video_io.timing import DEFAULT_FPS, Timing

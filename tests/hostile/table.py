@@ -34,7 +34,7 @@ PATIENCE = 40.0
 PLUGIN = """
 import attrs
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.hub import HubFiles
+from ex4d_core.hub.local import HubFiles
 from ex4d_core.provider import Provider
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import attrs
 
-from ex4d_core.flags import FILL_FLAGS, FLAGS, PATH_FLAGS
+from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, PATH_FLAGS
 
 from .camera_inputs import DIGITS
 from .places import LONG
@@ -187,7 +187,7 @@ def _download(parts: str) -> tuple[str, ...]:
 
 def component_rows() -> Iterator[Row]:
     """Yield each option of the built-in components, of training and of its data with each odd number."""
-    from ex4d_core.plugins import find_plugins
+    from ex4d_core.plugins.discovery import find_plugins
     from ex4d_training.config import SECTIONS
     from ex4d_training.data.options import DataOptions
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from ex4d_core.commands import BUILTIN_COMMANDS, CommandOffer
-from ex4d_core.plugins import find_plugins
+from ex4d_core.plugins.commands import BUILTIN_COMMANDS, CommandOffer
+from ex4d_core.plugins.discovery import find_plugins
 
 
 class CommandContract:

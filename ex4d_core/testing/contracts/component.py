@@ -15,11 +15,18 @@ import pytest
 import tomli_w
 import torch
 
-from ex4d_core.config import ComponentConfig, RunConfig, make_config, make_options, parse_settings, write_config
+from ex4d_core.config.run_config import (
+    ComponentConfig,
+    RunConfig,
+    make_config,
+    make_options,
+    parse_settings,
+    write_config,
+)
 from ex4d_core.errors import Cancelled, Ex4dError, describe
-from ex4d_core.plugins import Offer
+from ex4d_core.plugins.discovery import Offer
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
-from ex4d_core.registry import Registry
 from ex4d_core.testing.contracts._values import copy_of, difference, only_new_tensors
 
 Inputs = dict[str, Any]

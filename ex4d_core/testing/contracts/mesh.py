@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ex4d_core.errors import Ex4dError
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
-from ex4d_core.registry import Registry
 from ex4d_core.roles import MeshBuilder
 from ex4d_core.testing.contracts._values import room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs

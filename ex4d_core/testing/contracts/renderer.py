@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
-from ex4d_core.registry import Registry
 from ex4d_core.roles import Renderer
 from ex4d_core.testing.contracts._values import room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs

@@ -8,12 +8,12 @@ import attrs
 import pytest
 import torch
 
+from ex4d_core.cameras.generators import Moving
 from ex4d_core.geometry.rigid import HERE, moved
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.testing.contracts._values import room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs
-from ex4d_core.trajectory import Moving
 from ex4d_core.types import CameraPath, DepthKind, Scene
 
 NUM_FRAMES = 49

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.conditioning import Known, known_frames, working_size
-from ex4d_core.erosion import eroded, eroding_sides
+from ex4d_core.masks.erosion import eroded, eroding_sides
 
 
 def known(color=0.5, mask=True, *, frames=2, side=4):

@@ -10,7 +10,7 @@ import pytest
 
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.plugin import ex4d_backbones
-from ex4d_core.config import make_options
+from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import InvalidConfig
 
 

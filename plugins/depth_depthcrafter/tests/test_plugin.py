@@ -8,11 +8,11 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from ex4d_core.config import make_options
+from ex4d_core.cli.tables import details
+from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.plugin_tables import details
-from ex4d_core.plugins import find_plugins
-from ex4d_core.registry import Registry
+from ex4d_core.plugins.discovery import find_plugins
+from ex4d_core.plugins.registry import Registry
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 from ex4d_depth_depthcrafter.plugin import ex4d_depth_estimators
 

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 import typer_cli
-from ex4d_core.config import make_options
+from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.video_io.write import write_video
 from ex4d_depth_transformers.models import DEFAULT, MODELS

@@ -11,10 +11,10 @@ from importlib.metadata import entry_points, requires
 import cattrs
 import pytest
 
-from ex4d_core.compat import preset
-from ex4d_core.doctor import examine
+from ex4d_core.cli.doctor import examine
+from ex4d_core.config.presets import preset
 from ex4d_core.errors import PluginFailed
-from ex4d_core.registry import Registry
+from ex4d_core.plugins.registry import Registry
 from ex4d_render_nvdiffrast.options import NvdiffrastOptions
 
 LICENCE = "Nvidia Source Code License, non-commercial use only"

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ex4d_core.cameras.generators import generate_camera_trajectory
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.subject import nearest_distance, subject_distance
-from ex4d_core.trajectory import generate_camera_trajectory
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 from ex4d_trajectories import options as o
 from ex4d_trajectories.generator import MoveGenerator

@@ -13,8 +13,8 @@ import torch
 import trimesh
 import viser
 
-from ex4d_core.cam import parse_path
-from ex4d_core.camera_files import load
+from ex4d_core.cameras.files import load
+from ex4d_core.cameras.language import parse_path
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.geometry.projective import look_at
 from ex4d_core.types import CameraPath

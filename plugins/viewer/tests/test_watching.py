@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ex4d_core.errors import InputNotFound
-from ex4d_core.run_folder import open_run
+from ex4d_core.runs.export import open_run
 from ex4d_viewer.watching import RunWatch
 
 
@@ -96,7 +96,7 @@ def test_an_artifact_that_cannot_be_read_now_is_told_of_and_stays(run, monkeypat
     before = tree(run)
     watch = RunWatch(run)
     with monkeypatch.context() as broken:
-        broken.setattr("ex4d_core.store.file_hash", fail)
+        broken.setattr("ex4d_core.pipeline.store.file_hash", fail)
         assert watch.poll()
         assert "Input/output error" in watch.trouble
         assert watch.scene is None

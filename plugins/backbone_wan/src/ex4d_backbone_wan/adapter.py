@@ -16,7 +16,7 @@ from ex4d_backbone_wan.accounts import compare, listed
 from ex4d_backbone_wan.tensor_files import open_tensors, read_all
 from ex4d_backbone_wan.weights import Lora
 from ex4d_core.errors import InvalidInput
-from ex4d_core.foreign_weights import loading
+from ex4d_core.hub.untrusted_weights import loading
 from ex4d_core.reading import parse_json
 
 CAMERA_KEYS = ("latent_encoder.", "latent_patch_embedding.")

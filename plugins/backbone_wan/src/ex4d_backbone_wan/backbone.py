@@ -22,8 +22,8 @@ from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.preview import LatentColors, Watcher
 from ex4d_backbone_wan.resume import Unfinished
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
-from ex4d_core.erosion import eroded, eroding_sides
 from ex4d_core.errors import InvalidInput
+from ex4d_core.masks.erosion import eroded, eroding_sides
 from ex4d_core.progress import Progress
 from ex4d_core.types import Guidance, Scene, Video
 from ex4d_core.workspace import NOWHERE, Workspace

@@ -1,6 +1,6 @@
 """From guidance to what the transformer is told: sizes, what counts as known, and what the encoders make of it.
 
-How the known part shrinks first is `ex4d_core.erosion`'s. Masks simulated for training come from there already eroded.
+The known part is eroded first, see `ex4d_core.masks.erosion`; masks simulated for training are eroded there already.
 
 The order, the ranges and the roundings are those that Wan and the EX-4D adapter were trained with; the hidden part of
 the mask is -3 and not -1, for instance.
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_backbone_wan.options import PATCH, STRIDE
-from ex4d_core.framing import Framing, frame_to
+from ex4d_core.video_io.framing import Framing, frame_to
 
 
 @attrs.frozen(eq=False, kw_only=True)

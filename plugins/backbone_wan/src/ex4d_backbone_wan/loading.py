@@ -14,7 +14,7 @@ from ex4d_backbone_wan.streaming import load_network
 from ex4d_backbone_wan.tensor_files import shapes_of
 from ex4d_backbone_wan.weights import Checkpoint, Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.foreign_weights import check_kinds, numbers, only_weights, read_config
+from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Of the pictures that CLIP was trained with, in [0, 1]."""

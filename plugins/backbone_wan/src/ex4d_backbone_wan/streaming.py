@@ -16,7 +16,7 @@ from ex4d_backbone_wan.tensor_files import open_tensors, shapes_of
 from ex4d_backbone_wan.transfer import Mover
 from ex4d_backbone_wan.weights import Checkpoint, Part
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.foreign_weights import loading
+from ex4d_core.hub.untrusted_weights import loading
 
 Shape = tuple[int, ...]
 

@@ -13,8 +13,8 @@ import attrs
 
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.foreign_weights import read_config
 from ex4d_core.hub import HubFiles, fetch_command, place, shards
+from ex4d_core.hub.untrusted_weights import read_config
 from ex4d_core.reading import check_file, check_folder, reading
 
 Layout = Literal["diffusers", "original"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ex4d_core.framing import frame_to
+from ex4d_core.video_io.framing import frame_to
 from ex4d_depth_depthcrafter.options import STEP
 
 

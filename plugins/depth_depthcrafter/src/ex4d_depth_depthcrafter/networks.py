@@ -16,7 +16,7 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.foreign_weights import check_kinds, check_parameters, loading, numbers, only_weights, read_config
+from ex4d_core.hub.untrusted_weights import check_kinds, check_parameters, loading, numbers, only_weights, read_config
 from ex4d_depth_depthcrafter.options import Offload
 from ex4d_depth_depthcrafter.tuning import tune
 from ex4d_depth_depthcrafter.weights import NETWORK_FILES, Checkpoint, weight_files

@@ -9,8 +9,8 @@ import attrs
 
 from ex4d_core.errors import InputNotFound
 from ex4d_core.files import weights_hash
-from ex4d_core.foreign_weights import check_files
 from ex4d_core.hub import HubFiles, cached, fetch_command, place
+from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
 BASE_PARTS = ("image_encoder", "vae", "feature_extractor", "scheduler")

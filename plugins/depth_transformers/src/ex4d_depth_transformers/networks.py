@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MA
 from transformers.utils import logging
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.foreign_weights import check_parameters, only_weights, read_config
+from ex4d_core.hub.untrusted_weights import check_parameters, only_weights, read_config
 from ex4d_depth_transformers.options import DType, TransformersOptions
 from ex4d_depth_transformers.processors import read_processor
 from ex4d_depth_transformers.reading import Reading, reading_of

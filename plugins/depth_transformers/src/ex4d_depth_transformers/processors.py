@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.foreign_weights import numbers, read_config
+from ex4d_core.hub.untrusted_weights import numbers, read_config
 
 _HALF = (0.5, 0.5, 0.5)
 _FLAGS = ("do_pad", "do_resize", "do_normalize", "keep_aspect_ratio")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ex4d_core.errors import InputNotFound, nearest
-from ex4d_core.foreign_weights import check_files
 from ex4d_core.hub import HubFiles, fetch_command, place
+from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_depth_transformers.models import MODELS, repo_of
 from ex4d_depth_transformers.options import TransformersOptions
 

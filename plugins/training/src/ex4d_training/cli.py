@@ -35,8 +35,8 @@ def train(
     Flags win over --set, and that over the file. A folder that a run was stopped in is gone on with from its last
     checkpoint, exactly; a larger --steps goes on from a finished one.
     """
+    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.config import merge, parse_settings, read_config
-    from ex4d_core.console import ConsoleReporter
     from ex4d_core.terminal import say
     from ex4d_training.config import make_train_config
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ex4d_core.ending import Stopped
+from ex4d_core.command_exit import Stopped
 from ex4d_training.trainer import TrainingStopped
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
+from ex4d_core.cli.console import ConsoleReporter
 from ex4d_core.config import read_config
-from ex4d_core.console import ConsoleReporter
 from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.terminal import say
 from ex4d_training.config import make_train_config

@@ -10,9 +10,9 @@ from ex4d_backbone_wan.backbone import encode_known
 from ex4d_backbone_wan.conditioning import Known, encode, known_frames
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.masking import MaskOptions, simulate
+from ex4d_core.masks import MaskOptions, simulate
+from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import silent
-from ex4d_core.session import Session
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import read_video, write_video
 from ex4d_training.data.encode import VideoEncoder, clips_of, seed_of

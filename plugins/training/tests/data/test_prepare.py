@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 
 from ex4d_backbone_wan.weights import locate
-from ex4d_core.config import ComponentConfig
+from ex4d_core.config.run_config import ComponentConfig
 from ex4d_core.errors import InvalidInput, OutputFailed, PluginFailed
 from ex4d_training.data import LatentDataset, check_fingerprint, fingerprint_of, prepare, read_manifest
 from ex4d_training.data.encode import VideoEncoder

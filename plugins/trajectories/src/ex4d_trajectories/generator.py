@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 import torch
 
+from ex4d_core.cameras.generators import refuse_no_frames, sampled
 from ex4d_core.geometry.motion import Motion, Start
 from ex4d_core.geometry.paths import reference_pace
 from ex4d_core.geometry.rigid import HERE, Pose
 from ex4d_core.geometry.subject import subject_point
-from ex4d_core.trajectory import refuse_no_frames, sampled
 from ex4d_core.types import CameraPath, Scene
 from ex4d_trajectories.moves import MOVES
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import viser
 
-from ex4d_core.camera_files import save_keyframes
+from ex4d_core.cameras.files import save_keyframes
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import temporary_folder
 from ex4d_core.geometry.paths import frame_shares

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import viser
 
-from ex4d_core.cam import cam_of_file
+from ex4d_core.cameras.language import cam_of_file
 from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.page_guard import text_as_markdown
+from ex4d_core.pipeline.stages import source_to_world
 from ex4d_core.preview.pictures import known_shares, with_holes
-from ex4d_core.run_folder import CONFIG
-from ex4d_core.stages import source_to_world
+from ex4d_core.runs.export import CONFIG
 from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Scene
 from ex4d_viewer.controls import choice, put, whole

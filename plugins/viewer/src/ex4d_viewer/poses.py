@@ -10,11 +10,11 @@ import numpy as np
 import viser.transforms as vtf
 from torch import Tensor, linalg
 
+from ex4d_core.cameras.generators import sampled
 from ex4d_core.geometry.keyframes import smoothly_through
 from ex4d_core.geometry.motion import Motion
 from ex4d_core.geometry.paths import frame_shares
 from ex4d_core.geometry.rigid import Pose
-from ex4d_core.trajectory import sampled
 from ex4d_core.types import CameraPath, Intrinsics, Scene
 
 

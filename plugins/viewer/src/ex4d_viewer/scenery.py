@@ -8,11 +8,11 @@ from typing import Literal, get_args
 import numpy as np
 import viser
 
-from ex4d_core import stages
-from ex4d_core.depth_preview import color_depth, depth_range
 from ex4d_core.geometry.projective import unproject_depth
+from ex4d_core.pictures.depth_video import color_depth, depth_range
+from ex4d_core.pipeline import stages
+from ex4d_core.preview.sampling import sampled_scene
 from ex4d_core.roles import MeshBuilder
-from ex4d_core.scene_sampling import sampled_scene
 from ex4d_core.types import DepthVideo, Scene
 from ex4d_viewer.meshes import PageMesh, page_mesh, textured_glb
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from ex4d_core.errors import Ex4dError, unexpected
-from ex4d_core.pipeline import Shot
+from ex4d_core.pipeline.clip_run import Shot
+from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.progress import SilentReporter
-from ex4d_core.records import RUN_RECORD, Record
-from ex4d_core.run_folder import CONFIG, open_run
+from ex4d_core.runs.export import CONFIG, open_run
 from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Guidance, Scene, Video
 

@@ -43,8 +43,8 @@ def prepare(
 
     A run that was stopped, even by kill -9, goes on with the same command.
     """
+    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.config import merge, parse_settings, read_config
-    from ex4d_core.console import ConsoleReporter
     from ex4d_core.terminal import say, show
     from ex4d_training.data.job import make_job
     from ex4d_training.data.pool import default_workers
@@ -91,7 +91,7 @@ def download(
     A download that was stopped goes on with the same command; parts that are unpacked are not asked for again.
     """
     from ex4d_core.bounds import shown
-    from ex4d_core.console import ConsoleReporter
+    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.terminal import say, show
     from ex4d_training.data.openvid import bring, look_up_parts, parse_parts, plan_json, plan_tables
 

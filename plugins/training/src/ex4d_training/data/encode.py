@@ -13,9 +13,9 @@ from torch import Tensor
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.masking import simulate, tracker_of
-from ex4d_core.session import Session
-from ex4d_core.stages import estimate_depth
+from ex4d_core.masks import simulate, tracker_of
+from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.stages import estimate_depth
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import probe_video, read_video
 from ex4d_training.data.cuts import find_cuts

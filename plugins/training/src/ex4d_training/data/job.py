@@ -11,7 +11,7 @@ from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.bounds import shown
 from ex4d_core.config import RunConfig, make_config, make_options, refuse_unknown
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.masking.options import MaskOptions
+from ex4d_core.masks.options import MaskOptions
 from ex4d_training.data.options import DataOptions
 
 NO_DEPTH = "none"

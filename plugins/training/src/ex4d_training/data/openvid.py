@@ -22,9 +22,9 @@ from rich.table import Table
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig, InvalidInput, OutputFailed
-from ex4d_core.fetch import Checkpoint, RemoteFile, download, look_up, plan_of
 from ex4d_core.files import kept_folder, remove_leftovers, replacing
 from ex4d_core.hub import HubFiles
+from ex4d_core.hub.download import Checkpoint, RemoteFile, download, look_up, plan_of
 from ex4d_core.progress import Progress, silent
 from ex4d_core.terminal import plain_markup
 from ex4d_training.data.zips import unpack

@@ -9,8 +9,8 @@ import attrs
 
 from ex4d_backbone_wan.options import LARGEST, PATCH, STRIDE
 from ex4d_core.bounds import shown
-from ex4d_core.framing import Fit
 from ex4d_core.options import option
+from ex4d_core.video_io.framing import Fit
 
 Cuts = Literal["avoid", "ignore"]
 MissingCaption = Literal["empty", "skip", "refuse"]

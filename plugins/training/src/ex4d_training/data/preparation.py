@@ -28,9 +28,9 @@ from ex4d_backbone_wan.windows import latent_length
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
 from ex4d_core.files import remove_leftovers, replacing
+from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import Reporter, SilentReporter, track
 from ex4d_core.reading import read_text
-from ex4d_core.session import Session
 from ex4d_training.data.encode import Piece, make_worker
 from ex4d_training.data.fingerprint import fingerprint_of
 from ex4d_training.data.job import NO_DEPTH, Job

@@ -12,9 +12,9 @@ from typing import TextIO
 
 import attrs
 
-from ex4d_core.batch import VIDEO_SUFFIXES
 from ex4d_core.errors import InputNotFound, InvalidInput, describe
 from ex4d_core.reading import check_file, check_folder, check_path, read_text, reading
+from ex4d_core.runs.batch import VIDEO_SUFFIXES
 
 VIDEO_COLUMNS = ("video", "video_path", "path", "file", "file_name", "filename", "name")
 """What the column of the videos may be called, best first; OpenVid-1M says `video`."""

@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ex4d_core.batch import VIDEO_SUFFIXES
 from ex4d_core.errors import DownloadFailed, Ex4dError, InvalidInput, OutputFailed, describe
 from ex4d_core.files import replacing
 from ex4d_core.names import safe_name
 from ex4d_core.progress import Progress, track
+from ex4d_core.runs.batch import VIDEO_SUFFIXES
 
 _AT_ONCE = 2**20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError)

@@ -1,0 +1,1 @@
+"""Camera paths and intrinsics: the `--cam` language, generators and files."""

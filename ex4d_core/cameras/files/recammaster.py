@@ -1,0 +1,115 @@
+"""ReCamMaster's camera JSON: `frame0` ... each with `cam01` ... `cam10`, a matrix as text.
+
+Camera-to-world in Unreal's axes (x forward, y right, z up) and centimetres, multiplying rows: the translation is the
+last row. Poses count from the first one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ex4d_core.bounds import numbers, shown, spelled
+from ex4d_core.cameras.files._value import (
+    CameraFile,
+    Reading,
+    camera_to_world_of,
+    check_count,
+    check_rigid,
+    refuse_start_elsewhere,
+)
+from ex4d_core.errors import InvalidInput, nearest
+from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
+
+CENTIMETRES = 100.0
+TYPES = (
+    "pan_right",
+    "pan_left",
+    "tilt_up",
+    "tilt_down",
+    "zoom_in",
+    "zoom_out",
+    "translate_up",
+    "translate_down",
+    "arc_left",
+    "arc_right",
+)
+"""What its cameras 1 to 10 do."""
+
+
+def read(tree: Any, reading: Reading) -> CameraFile:
+    """Return the poses of one camera, from its first one on.
+
+    Raises:
+        InvalidInput: it holds no such camera.
+    """
+    if not isinstance(tree, Mapping) or not tree:
+        raise InvalidInput(f"it holds no frames as ReCamMaster writes them, but {shown(tree)}")
+    check_count(len(tree))
+    frames = [tree[name] for name in sorted(tree, key=_index)]
+    name = _camera(frames[0], reading)
+    matrices = numbers([_matrix(frame, name) for frame in frames], "the matrices")
+    matrices[:, :3, 3] /= CENTIMETRES
+    check_rigid(matrices)
+    relative = np.linalg.inv(matrices[0]) @ matrices
+    # The world turns as the camera does, because it is the first camera: left-handed axes become right-handed ones.
+    to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
+    return CameraFile(world_to_camera=np.linalg.inv(to_world))
+
+
+def write(file: CameraFile, path: Path, distance: float) -> None:
+    """Write the path as `cam01`.
+
+    Raises:
+        InvalidInput: it does not start at the source camera, from which the format counts.
+    """
+    refuse_start_elsewhere(file, "ReCamMaster")
+    matrices = to_camera_axes(camera_to_world_of(file), "unreal", world=CAMERA_AXES["unreal"].T)
+    matrices[:, :3, 3] *= CENTIMETRES
+    frames = {f"frame{index}": {"cam01": _text(matrix.T)} for index, matrix in enumerate(matrices)}
+    path.write_text(json.dumps(frames, indent=1) + "\n", encoding="utf-8")
+
+
+def _index(name: str) -> int:
+    found = re.fullmatch(r"(?:frame)?([0-9]{1,9})", name)
+    if found is None:
+        raise InvalidInput(f"it has {shown(name)}; frames are called frame0, frame1 and so on")
+    return int(found[1])
+
+
+def _camera(frame: Any, reading: Reading) -> str:
+    """Return the name of the camera that is wanted, or of the only one."""
+    if not isinstance(frame, Mapping):
+        raise InvalidInput(f"its first frame holds no cameras as ReCamMaster writes them, but {shown(frame)}")
+    wanted = reading.camera
+    if wanted is None and len(frame) == 1:
+        return str(next(iter(frame)))
+    text = str(wanted).removeprefix("cam")
+    number = TYPES.index(text) + 1 if text in TYPES else int(text) if re.fullmatch("[0-9]{1,2}", text) else 0
+    name = f"cam{number:02d}"
+    if name not in frame:
+        said = f"has no camera {shown(wanted)}{nearest(text[:100], TYPES)}" if wanted else "has several cameras"
+        raise InvalidInput(
+            f"it {said}; say which, as in {reading.file.name}:camera=1, "
+            f"of {', '.join(map(repr, sorted(frame)[:10]))} ({', '.join(TYPES)})"
+        )
+    return name
+
+
+def _matrix(frame: Any, name: str) -> list[list[float]]:
+    """Return the rows of a matrix that multiplies columns."""
+    text = frame.get(name) if isinstance(frame, Mapping) else None
+    words = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text) if isinstance(text, str) else []
+    if len(words) != 16:
+        raise InvalidInput(f"a frame holds no matrix of {name} as ReCamMaster writes them, but {shown(text)}")
+    rows = np.array([spelled(word, f"a number of {name}") for word in words]).reshape(4, 4)
+    return rows.T.tolist()
+
+
+def _text(matrix: np.ndarray) -> str:
+    return " ".join("[" + " ".join(map(repr, row)) + "]" for row in matrix.tolist()) + " "

@@ -1,0 +1,127 @@
+"""The source camera's intrinsics as the user gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ex4d_core.arrays import open_npz, read_npy
+from ex4d_core.bounds import number, numbers, shown, spelled, whole
+from ex4d_core.config.run_config import LensOptions
+from ex4d_core.errors import InvalidInput
+from ex4d_core.reading import check_file, read_json, read_text
+from ex4d_core.reading import reading as file_errors
+from ex4d_core.types import Intrinsics, Video
+
+WHAT = "intrinsics file"
+"""As errors call a file."""
+
+MOST_TEXT = 2**20
+"""Bytes of a matrix as text."""
+
+SHORTEST_FOCAL, LONGEST_FOCAL = 1.0, 1e6
+"""Pixels: from a lens that is next to flat to a telescope."""
+
+
+def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
+    """Return the intrinsics of the video's frames that the options describe, or None where they say nothing.
+
+    With `of="input"` they describe the clip as filmed and follow the window that the frames were made from.
+
+    Raises:
+        InvalidInput: the numbers or the file make no camera.
+        InputNotFound: there is no such file.
+    """
+    origin = video.origin if options.of == "input" else None
+    width, height = (video.width, video.height) if origin is None else (origin.source_width, origin.source_height)
+    if options.fov is not None:
+        filmed = Intrinsics.from_fov(options.fov, width=width, height=height)
+    elif options.focal_px is not None:
+        if not SHORTEST_FOCAL <= options.focal_px <= LONGEST_FOCAL:
+            raise InvalidInput(
+                f"a focal length of {options.focal_px:g} pixels is not possible; "
+                f"give {SHORTEST_FOCAL:g} to {LONGEST_FOCAL:g}"
+            )
+        filmed = Intrinsics.from_focal(options.focal_px, width=width, height=height)
+    elif file := intrinsics_file(options):
+        filmed = read_intrinsics(file, width=width, height=height)
+    else:
+        return None
+    if origin is None:
+        return filmed
+    return origin.windowed(filmed, width=video.width, height=video.height)
+
+
+def intrinsics_file(options: LensOptions) -> Path | None:
+    """Return the file that the options name, if any.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidInput: it cannot be read.
+    """
+    if options.intrinsics is None:
+        return None
+    path = Path(options.intrinsics)
+    check_file(path, WHAT)
+    return path
+
+
+def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
+    """Return the intrinsics in a file, for an image of `width` x `height` pixels.
+
+    JSON holds `fx, fy, cx, cy` and may hold `width, height`, the size that they are for; `.npy`, `.npz` (`intrinsics`
+    or `K`) and text hold a 3x3 matrix for the given size.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read, or holds no camera.
+    """
+    content = _content(path)
+    with file_errors(path, WHAT):
+        try:
+            read = _of_facts if path.suffix.lower() == ".json" else _of_matrix
+            return read(content, width, height).scaled_to(width=width, height=height)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"{path} has no usable intrinsics: {error}; give JSON with fx, fy, cx, cy in pixels, "
+                "or a 3x3 matrix as .npy, .npz or text"
+            ) from error
+
+
+def _content(path: Path) -> Any:
+    """Return what is in the file, not understood yet."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return read_json(path, WHAT)
+    if suffix == ".npy":
+        return read_npy(path, WHAT)
+    if suffix == ".npz":
+        arrays = open_npz(path, WHAT)
+        name = next((name for name in ("intrinsics", "K") if name in arrays), None)
+        if name is None:
+            raise InvalidInput(f"{path} has no usable intrinsics: it needs an array intrinsics or K")
+        return arrays[name]
+    lines = (line.partition("#")[0].split() for line in read_text(path, WHAT, most=MOST_TEXT).splitlines())
+    return [words for words in lines if words]
+
+
+def _of_facts(facts: Any, width: int, height: int) -> Intrinsics:
+    names = ("fx", "fy", "cx", "cy")
+    if not isinstance(facts, dict) or (missing := [name for name in names if name not in facts]):
+        raise InvalidInput(f"it has no {missing[0]}" if isinstance(facts, dict) else f"it holds {shown(facts)}")
+    fx, fy, cx, cy = (number(facts[name], name) for name in names)
+    width, height = whole(facts.get("width", width), "width", 1), whole(facts.get("height", height), "height", 1)
+    return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=width, height=height)
+
+
+def _of_matrix(content: Any, width: int, height: int) -> Intrinsics:
+    """Return the intrinsics of a 3x3 matrix, or of the first of several."""
+    if isinstance(content, list):
+        content = [[spelled(word, "an entry of the matrix") for word in line] for line in content]
+    matrix = numbers(content, "the matrix")
+    if not matrix.size or matrix.size % 9:
+        raise InvalidInput(f"it holds an array of {list(matrix.shape)[:5]}")
+    k: np.ndarray = matrix.reshape(-1, 3, 3)[0]
+    return Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height)

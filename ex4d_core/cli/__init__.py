@@ -1,0 +1,1 @@
+"""The `ex4d` command."""

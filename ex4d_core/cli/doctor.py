@@ -1,0 +1,114 @@
+"""What this machine has for ex4d, and the command that mends what it lacks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from ex4d_core.distributions import upgrade_command
+from ex4d_core.errors import Ex4dError, PluginFailed, describe
+from ex4d_core.hub.local import HubFiles, cached
+from ex4d_core.plugins.discovery import Offer, Plugins
+
+_PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    mend: str = ""
+    """The command that mends it, or '' where nothing is wrong."""
+
+
+def examine(plugins: Plugins) -> Iterator[Finding]:
+    """Yield versions, devices, room on the disk, plugins, and what is missing."""
+    yield Finding(what="python", state=f"{platform.python_version()} on {platform.platform()}")
+    for name in _PACKAGES:
+        try:
+            yield Finding(what=name, state=importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(what=name, state="not installed", mend=f"pip install {name}")
+    yield from _devices(plugins)
+    yield _disk()
+    for offer in plugins.offers:
+        yield _component(offer)
+    for problem in plugins.problems:
+        yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)
+
+
+def _disk() -> Finding:
+    try:
+        return Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
+    except OSError as error:  # the folder was removed, or its disk is gone
+        return Finding(what="disk here", state=f"the free space cannot be read: {error.strerror or error}")
+
+
+def _component(offer: Offer) -> Finding:
+    what = f"{offer.role} {offer.name}"
+    if missing := offer.missing_needs():
+        state = f"needs {', '.join(missing)}; licence: {offer.provider.licence}"
+        return Finding(what=what, state=state, mend=" && ".join(offer.install_commands()))
+    if offer.provider.weights and _must_be_given(offer):
+        state = f"its weights depend on options without a default: {_must_be_given(offer)}"
+        return Finding(what=what, state=state, mend=f"ex4d plugins show {offer.name}")
+    try:
+        needed = offer.weights(offer.provider.options()) if offer.provider.weights else []
+    except Ex4dError as error:
+        return Finding(what=what, state=str(error), mend=upgrade_command(offer.distribution))
+    if not _are_here(needed):
+        state = f"its weights are not here; licence: {offer.provider.licence}"
+        return Finding(what=what, state=state, mend=f"ex4d fetch {offer.name}")
+    return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
+
+
+def _must_be_given(offer: Offer) -> str:
+    fields = attrs.fields(offer.provider.options)
+    return ", ".join(field.name for field in fields if field.default is attrs.NOTHING)
+
+
+def _are_here(needed: Iterable[HubFiles]) -> bool:
+    try:
+        return all(cached(files) for files in needed)
+    except Ex4dError:  # without the hub's client there is nothing of the hub's
+        return False
+
+
+def _devices(plugins: Plugins) -> Iterator[Finding]:
+    try:
+        import torch
+    except ModuleNotFoundError:  # already reported among the packages
+        return
+    except (ImportError, OSError) as error:
+        again = "pip install --force-reinstall torch"
+        yield Finding(what="torch", state=f"cannot be imported: {describe(error)}", mend=again)
+        return
+    for index in range(torch.cuda.device_count()):
+        try:
+            facts = torch.cuda.get_device_properties(index)
+        except RuntimeError as error:  # the driver may be older than torch, or the card in use by others alone
+            yield Finding(what=f"cuda:{index}", state=f"cannot be used: {describe(error)}")
+            continue
+        yield Finding(what=f"cuda:{index}", state=f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+        for offer in plugins.offers:
+            yield from _advice(offer, f"cuda:{index}", facts.total_memory)
+    if torch.backends.mps.is_available():
+        yield Finding(what="mps", state="available")
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        yield Finding(what="GPU", state="none; everything runs on the CPU")
+
+
+def _advice(offer: Offer, device: str, gpu_bytes: int) -> Iterator[Finding]:
+    """Yield what a component says of a GPU; one that cannot say it does not spoil the rest."""
+    try:
+        sentences = offer.advice(gpu_bytes)
+    except PluginFailed as error:
+        sentences = [str(error)]
+    for sentence in sentences:
+        yield Finding(what=f"{device} {offer.name}", state=sentence)

@@ -1,0 +1,72 @@
+"""What `ex4d fetch` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import filesize
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from ex4d_core.plugins.weights import WeightsPlan
+
+
+def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
+    """Yield what is needed, what is here already, and the terms."""
+    provider = plan.offer.provider
+    if not plan.checkpoints:
+        yield f"{plan.offer.role} {plan.offer.name}: its weights are your own folders, so there is nothing to download"
+        return
+    table = Table(
+        "repository", "revision", title=f"weights of {plan.offer.role} {plan.offer.name}", title_justify="left"
+    )
+    for heading in ("files", "size", "here", "to download"):
+        table.add_column(heading, justify="right")
+    for part in plan.checkpoints:
+        amounts = (part.size, part.size - part.missing, part.missing)
+        sizes = [str(len(part.remote)), *map(filesize.decimal, amounts)]
+        table.add_row(escape(part.files.repo), escape(_revision(part.files.revision, part.commit)), *sizes)
+    yield table
+    if plan.unchecked:
+        yield f"hashes to compare: {filesize.decimal(plan.unchecked)} of files that are here"
+    yield f"cache: {escape(str(plan.cache))}, {filesize.decimal(plan.free)} free"
+    yield f"licence: {escape(provider.licence)}"
+    if plan.notice:
+        yield f"notice: {escape(plan.notice)}"
+
+
+def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
+    """Return the plan as JSON, with the folders once they are there."""
+    places = [None] * len(plan.checkpoints) if folders is None else [str(folder) for folder in folders]
+    return json.dumps(
+        {
+            "role": plan.offer.role,
+            "name": plan.offer.name,
+            "licence": plan.offer.provider.licence,
+            "notice": plan.notice,
+            "cache": str(plan.cache),
+            "free": plan.free,
+            "missing": plan.missing,
+            "unchecked": plan.unchecked,
+            "checkpoints": [
+                {
+                    "repo": part.files.repo,
+                    "revision": part.files.revision,
+                    "commit": part.commit,
+                    "size": part.size,
+                    "missing": part.missing,
+                    "files": {file.path: file.size for file in part.remote},
+                    "folder": place,
+                }
+                for part, place in zip(plan.checkpoints, places, strict=True)
+            ],
+        },
+        indent=2,
+    )
+
+
+def _revision(asked: str, commit: str) -> str:
+    return commit[:12] if asked == commit else f"{asked} ({commit[:12]})"

@@ -1,0 +1,168 @@
+"""`ex4d plugins check`: the contracts of what is installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+from rich.console import RenderableType
+from rich.table import Table
+
+from ex4d_core.cli.tables import named
+from ex4d_core.config.run_config import make_options
+from ex4d_core.errors import ComponentNotFound, Ex4dError, InputNotFound, InvalidConfig, PluginFailed
+from ex4d_core.hub.local import cached
+from ex4d_core.plugins.discovery import Offer, Plugins, Problem
+from ex4d_core.progress import Progress, silent, track
+from ex4d_core.terminal import as_text
+from ex4d_core.testing.checking import ContractReport, run_contract
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """What came of checking one component."""
+
+    offer: Offer
+    report: ContractReport | None
+    """What came of its tests, or None where they could not be run."""
+    obstacle: str = ""
+    """Why they could not be run, and what to do."""
+
+    @property
+    def state(self) -> str:
+        """`passed`, `failed`, or `not checked`."""
+        if self.report is None:
+            return "not checked"
+        return "failed" if self.report.count("failed") else "passed"
+
+
+@attrs.frozen(kw_only=True)
+class Checks:
+    """What came of checking several components, and the plugins among them that do not work at all."""
+
+    checks: tuple[Check, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing failed."""
+        return not self.problems and all(check.state != "failed" for check in self.checks)
+
+
+def check_plugins(
+    plugins: Plugins, name: str | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *, device: str = "cpu", progress: Progress = silent,
+) -> Checks:  # fmt: skip
+    """Run the contract of each component of a name, a plugin or a distribution; of all if none is given.
+
+    A component that a name was given for must be possible to check; of all, those that lack something are passed over.
+
+    Args:
+        plugins: what is installed.
+        name: of a component, a plugin or a distribution.
+        settings: options by role, as `--set` gives them.
+        device: where they work, such as `cuda`.
+        progress: told how many components are done.
+
+    Raises:
+        InvalidConfig: the device does not exist here.
+        ComponentNotFound: no component or plugin that is wrong has that name.
+        PluginFailed: pytest is not installed.
+    """
+    asked = plugins if name is None else named(plugins, name)
+    if not asked.offers and not asked.problems:
+        raise ComponentNotFound(f"{name!r} offers no component, only commands, which have no contract to check")
+    _check_device(device)
+    given = settings or {}
+    done = [_check(offer, given.get(offer.role), device) for offer in track(asked.offers, progress)]
+    return Checks(checks=tuple(done), problems=asked.problems)
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidConfig(f"there is no device {name!r} here; give cpu, cuda or mps") from error
+
+
+def _check(offer: Offer, settings: Mapping[str, Any] | None, device: str) -> Check:
+    try:
+        offer.check_needs()
+        if settings or offer.provider.weights or not offer.provider.contract:  # a contract may bring its own options
+            _check_weights(offer, make_options(offer.provider.options, settings or {}, offer.role))
+    except Ex4dError as error:
+        return Check(offer=offer, report=None, obstacle=str(error))
+    return Check(offer=offer, report=run_contract(offer, settings=settings, claims={"device": device}))
+
+
+def _check_weights(offer: Offer, options: object) -> None:
+    for files in offer.weights(options):
+        if cached(files) is None:
+            raise InputNotFound(f"the weights {files.repo} are not on this machine; type: ex4d fetch {offer.name}")
+
+
+def check_tables(checks: Checks) -> Iterator[RenderableType]:
+    """Yield a table of components, and one of what failed if anything did."""
+    table = Table("role", "name", "state", "tests", "why not", title="contracts", title_justify="left")
+    for check in checks.checks:
+        counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
+        color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
+        what, reason = map(as_text, (check.offer.name, check.obstacle or _skips(check)))
+        table.add_row(check.offer.role, what, as_text(check.state, style=color), counts, reason)
+    if checks.checks:
+        yield table
+    failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
+    if failures:
+        failed = Table("name", "what must hold", "what came instead", title="failed", title_justify="left")
+        for failure in failures:
+            failed.add_row(*map(as_text, failure))
+        yield failed
+    for problem in checks.problems:
+        yield as_text(problem.sentence())
+
+
+def _failures(check: Check) -> list[tuple[str, str]]:
+    outcomes = () if check.report is None else check.report.outcomes
+    return [(_as_fact(o.test), o.reason) for o in outcomes if o.state == "failed"]
+
+
+def _as_fact(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
+
+
+def _skips(check: Check) -> str:
+    """Return the reasons for tests that were left out, each once."""
+    outcomes = () if check.report is None else check.report.outcomes
+    return "; ".join(dict.fromkeys(o.reason for o in outcomes if o.state == "skipped"))
+
+
+def check_json(checks: Checks) -> str:
+    """Return what came of checking as JSON."""
+    components = [
+        {
+            "role": check.offer.role,
+            "name": check.offer.name,
+            "distribution": check.offer.distribution,
+            "version": check.offer.version,
+            "state": check.state,
+            "obstacle": check.obstacle,
+            "tests": [] if check.report is None else [attrs.asdict(outcome) for outcome in check.report.outcomes],
+        }
+        for check in checks.checks
+    ]
+    problems = [attrs.asdict(problem) for problem in checks.problems]
+    return json.dumps({"good": checks.good, "components": components, "problems": problems}, indent=2)
+
+
+def refuse_unchecked(checks: Checks) -> None:
+    """Refuse where nothing could be checked.
+
+    Raises:
+        PluginFailed: no component had its tests run, and no plugin is broken.
+    """
+    if not checks.problems and all(check.report is None for check in checks.checks):
+        raise PluginFailed(f"nothing could be checked: {checks.checks[0].obstacle}")

@@ -1,0 +1,64 @@
+"""How commands of plugins come into `ex4d`: listed by what they say of themselves, imported when they are called."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ex4d_core.errors import PluginFailed, describe
+from ex4d_core.terminal import plain_markup, say
+
+if TYPE_CHECKING:
+    from ex4d_core.plugins.commands import CommandOffer
+
+
+class CommandsAndPlugins(TyperGroup):
+    """The built-in commands, and those of plugins, which are looked for where the built-in ones do not do."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return all names, for `--help`."""
+        self._look_for_plugins()
+        return super().list_commands(ctx)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that is called and the words that are left for it."""
+        if args[0] not in self.commands:
+            self._look_for_plugins(wanted=args[0])
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.loaded() if isinstance(command, _PluginCommand) else command, rest
+
+    def _look_for_plugins(self, wanted: str | None = None) -> None:
+        """Add the commands of plugins; where one is wanted that nobody has, say which plugins are broken."""
+        from ex4d_core.plugins.commands import commands_by_name
+        from ex4d_core.plugins.discovery import find_plugins
+
+        plugins = find_plugins()
+        for name, offer in commands_by_name(plugins.commands).items():
+            self.commands.setdefault(name, _PluginCommand(name, offer))
+        if wanted is not None and wanted not in self.commands:
+            for problem in plugins.broken:
+                say(f"warning: {problem.sentence()}", err=True)
+
+
+class _PluginCommand(TyperCommand):
+    """A command of a plugin as `--help` lists it."""
+
+    def __init__(self, name: str, offer: "CommandOffer") -> None:
+        super().__init__(name, help=plain_markup(offer.command.summary), rich_help_panel="Commands of plugins")
+        self._offer = offer
+
+    def loaded(self) -> Any:
+        """Import the Typer app or the function, and return it as a command."""
+        found = self._offer.load()
+        try:
+            if not isinstance(found, typer.Typer):
+                function, found = found, typer.Typer()
+                found.command()(function)
+            command = typer.main.get_command(found)
+        except Exception as error:
+            raise PluginFailed(
+                f"the command {self.name!r} is neither a Typer app nor a function that Typer can read: "
+                f"{describe(error)}; try `pip install --upgrade {self._offer.distribution}`"
+            ) from error
+        command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
+        return command

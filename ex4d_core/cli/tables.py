@@ -1,0 +1,162 @@
+"""What `ex4d plugins` and `ex4d doctor` print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import attrs
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ex4d_core.cli.doctor import Finding
+from ex4d_core.errors import ComponentNotFound, nearest
+from ex4d_core.plugins.commands import CommandOffer, commands_by_name
+from ex4d_core.plugins.discovery import Offer, Plugins, Problem
+from ex4d_core.plugins.offers import Offered
+from ex4d_core.terminal import as_text
+
+
+def listing(plugins: Plugins) -> Iterator[RenderableType]:
+    """Yield a table of components and, where there are any, tables of commands and of problems."""
+    table = Table("role", "name", "what it does", "licence", "from", title="components", title_justify="left")
+    for offer in plugins.offers:
+        origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
+        row = (offer.role, offer.name, offer.provider.summary, offer.provider.licence, origin)
+        table.add_row(*map(as_text, row))
+    yield table
+    if plugins.commands:
+        yield _commands_table(plugins.commands)
+    for title, left_out in (("left out", True), ("works, but", False)):
+        problems = [problem for problem in plugins.problems if problem.left_out is left_out]
+        if problems:
+            yield _problems_table(title, problems)
+
+
+def _commands_table(commands: Iterable[CommandOffer]) -> Table:
+    table = Table("command", "what it does", "licence", "from", title="commands", title_justify="left")
+    for name, offer in commands_by_name(commands).items():
+        origin = f"{offer.distribution} {offer.version}"
+        table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.licence, origin)))
+    return table
+
+
+def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
+    table = Table("plugin", "what is wrong", "type next", title=title, title_justify="left")
+    for problem in problems:
+        who = f"{problem.plugin} ({problem.distribution} {problem.version})"
+        table.add_row(*map(as_text, (who, problem.error, problem.next_step)))
+    return table
+
+
+def named(plugins: Plugins, name: str) -> Plugins:
+    """Return what has a name: components and commands, those of a plugin or a distribution, and what is wrong.
+
+    Raises:
+        ComponentNotFound: nothing has that name.
+    """
+
+    def is_meant(offer: Offered) -> bool:
+        return name in (offer.name, offer.plugin, offer.distribution)
+
+    offers = tuple(filter(is_meant, plugins.offers))
+    commands = tuple(filter(is_meant, plugins.commands))
+    problems = tuple(problem for problem in plugins.problems if name in (problem.plugin, problem.distribution))
+    if not (offers or commands or problems):
+        known = {o.name for o in (*plugins.offers, *plugins.commands)} | {p.plugin for p in plugins.problems}
+        raise ComponentNotFound(
+            f"there is no component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list"
+        )
+    return Plugins(offers=offers, commands=commands, problems=problems)
+
+
+def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
+    """Yield everything about the components and plugins of a name.
+
+    Raises:
+        ComponentNotFound: nothing has that name.
+    """
+    found = named(plugins, name)
+    for problem in found.problems:
+        yield as_text(problem.sentence())
+    for offer in found.offers:
+        yield _headline(f"{offer.role} {offer.name}", offer.provider.summary)
+        yield as_text(f"licence: {offer.provider.licence}; from {offer.distribution} {offer.version}")
+        if offer.provider.notice:
+            yield as_text(f"notice: {offer.provider.notice}")
+        yield from _needs(offer)
+        if offer.provider.weights:
+            yield as_text(f"weights: type ex4d fetch {offer.name}")
+        yield _options_table(offer)
+    for typed, command in commands_by_name(plugins.commands).items():
+        if command not in found.commands:
+            continue
+        yield _headline(f"command {command.name}", command.command.summary)
+        licence = f"licence: {command.command.licence}; " if command.command.licence else ""
+        yield as_text(f"{licence}from {command.distribution} {command.version}")
+        yield from _needs(command)
+        yield as_text(f"options: type ex4d {typed} --help")
+
+
+def _headline(what: str, summary: str) -> Text:
+    return Text.assemble(as_text(what, style="bold"), ": ", as_text(summary))
+
+
+def _needs(offer: Offered) -> Iterator[RenderableType]:
+    if offer.said.needs:
+        missing = offer.missing_needs()
+        lack = f", of which {', '.join(missing)} is not installed" if missing else ""
+        yield as_text(f"needs: {', '.join(offer.said.needs)}{lack}")
+        if missing:
+            yield as_text(f"type: {' && '.join(offer.install_commands())}")
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """Return what the doctor found as a table."""
+    table = Table("what", "state", "type next", title="ex4d doctor", title_justify="left")
+    for finding in findings:
+        table.add_row(*map(as_text, (finding.what, finding.state, finding.mend)))
+    return table
+
+
+def as_json(plugins: Plugins) -> str:
+    """Return components, commands and problems as JSON."""
+    components = [
+        {
+            "role": offer.role,
+            "name": offer.name,
+            "summary": offer.provider.summary,
+            "licence": offer.provider.licence,
+            "notice": offer.provider.notice,
+            "distribution": offer.distribution,
+            "version": offer.version,
+            "missing": list(offer.missing_needs()),
+        }
+        for offer in plugins.offers
+    ]
+    commands = [
+        {
+            "name": name,
+            "summary": offer.command.summary,
+            "licence": offer.command.licence,
+            "distribution": offer.distribution,
+            "version": offer.version,
+            "missing": list(offer.missing_needs()),
+        }
+        for name, offer in commands_by_name(plugins.commands).items()
+    ]
+    problems = [attrs.asdict(problem) for problem in plugins.problems]
+    return json.dumps({"components": components, "commands": commands, "problems": problems}, indent=2)
+
+
+def _options_table(offer: Offer) -> RenderableType:
+    fields = attrs.fields(offer.provider.options)
+    if not fields:
+        return "no options"
+    table = Table("option", "default", "unit", "what it does")
+    for field in fields:
+        default = "must be given" if field.default is attrs.NOTHING else str(field.default)
+        name = field.name if offer.role == "trajectory" else f"--set {offer.role}.{field.name}=..."
+        table.add_row(*map(as_text, (name, default, field.metadata.get("unit", ""), field.metadata.get("help", ""))))
+    return table

@@ -1,0 +1,373 @@
+"""What a run is asked to do: one frozen value, read from flags, `--set` and TOML, and written back as TOML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import attrs
+import cattrs
+import tomli_w
+from cattrs.cols import list_structure_factory
+
+from ex4d_core.bounds import shown
+from ex4d_core.config.presets import preset
+from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
+from ex4d_core.options import option
+from ex4d_core.reading import parse_toml, read_toml
+from ex4d_core.roles import ROLES
+
+Options = TypeVar("Options")
+Tree = dict[str, Any]
+"""Nested tables, as TOML has them."""
+
+GREATEST_INT = 10**20
+"""Of an option, in absolute terms: longer numbers are slips, and options have bounds of their own."""
+
+GREATEST_FLOAT = 1e30
+"""Of an option, in absolute terms: float32 can tell it from infinity."""
+
+MOST_REASONS = 4
+"""That one error lists: each of thousands of entries may be wrong."""
+
+LONGEST_KEY = 80
+"""Characters of a key that an error shows."""
+
+SECTIONS = ("video", "lens", "path", "masks", *ROLES)
+"""The tables of a configuration; those of a role name its component and hold the options."""
+
+
+@attrs.frozen(kw_only=True)
+class VideoOptions:
+    """Which frames of a clip are used, and how large."""
+
+    start: int = option(0, help="first frame, counted from 0", at_least=0)
+    stride: int = option(1, help="take every n-th frame", at_least=1)
+    num_frames: int | None = option(None, help="at most this many frames; all if left out", at_least=1)
+    size: str | None = option(None, help="WIDTHxHEIGHT, or 'ex4d' for the reference's rule; the clip's own if left out")
+    fit: Literal["crop", "pad", "stretch"] = option("crop", help="how a clip of another shape is brought to the size")
+    fps: float | None = option(
+        None, help="rate of the output; the clip's own if left out", unit="Hz",
+        validator=attrs.validators.optional(attrs.validators.and_(attrs.validators.ge(0.1), attrs.validators.le(1000))),
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class LensOptions:
+    """The source camera's intrinsics, where the user knows them better than the depth estimator."""
+
+    fov: float | None = option(None, help="field of view along the longer side", unit="degrees")
+    focal_px: float | None = option(None, help="focal length", unit="pixels")
+    intrinsics: str | None = option(None, help="file with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt)")
+    of: Literal["input", "frame"] = option(
+        "input", help="what they describe: the clip as filmed, or the frame after it was brought to the size"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        given = [name for name in ("fov", "focal_px", "intrinsics") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InvalidConfig(f"{given[0]} and {given[1]} say the same thing twice; give one of them")
+
+
+@attrs.frozen(kw_only=True)
+class PathOptions:
+    """What holds for every camera path."""
+
+    frames: int | None = option(
+        None,
+        help="how many frames a path has, and so the output; as many as the clip if left out",
+        at_least=1,
+    )
+    relative_to: Literal["auto", "source", "world"] = option(
+        "auto",
+        help="source: paths go along with a source camera that moves; world: they do not; auto: moves go along and "
+        "paths of files do not",
+    )
+    source_cameras: str | None = option(None, help="file with the source camera's poses, in units of the depth")
+
+
+@attrs.frozen(kw_only=True)
+class ComponentConfig:
+    """A component by name and the options given for it, not checked yet: only its plugin knows them."""
+
+    name: str = "auto"
+    options: Tree = attrs.field(factory=dict)
+
+
+def _seed(instance: Any, attribute: Any, value: int) -> None:
+    if not 0 <= value < 2**64:  # what torch's generators take
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, not {value}")
+
+
+@attrs.frozen(kw_only=True)
+class RunConfig:
+    """Everything that decides what a run makes."""
+
+    clips: tuple[str, ...] = ()
+    """Videos, folders and patterns to run where none are given on the command line."""
+    compat: str | None = None
+    """Name of a preset, `ex4d`, whose options stand under the user's."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    seed: int = attrs.field(default=42, validator=_seed)
+    """Fixes every random choice."""
+    prompt: str = ""
+    """Text for the backbone."""
+    cam: tuple[str, ...] = attrs.field(default=("30",), validator=attrs.validators.min_len(1))
+    """Camera paths, as `--cam` takes them."""
+    video: VideoOptions = VideoOptions()
+    lens: LensOptions = LensOptions()
+    path: PathOptions = PathOptions()
+    masks: Tree = attrs.field(factory=dict)
+    """Options of simulated masks, not checked yet: `ex4d masks` and training read them."""
+    depth: ComponentConfig = ComponentConfig()
+    mesh: ComponentConfig = ComponentConfig()
+    trajectory: ComponentConfig = ComponentConfig()
+    """Options for every camera path; the name is in `cam`."""
+    renderer: ComponentConfig = ComponentConfig()
+    backbone: ComponentConfig = ComponentConfig()
+
+
+def read_config(path: Path) -> Tree:
+    """Return the tables of a TOML file.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InvalidConfig: it cannot be read, or is not TOML.
+    """
+    try:
+        return read_toml(path, "configuration file")
+    except InvalidInput as error:
+        raise InvalidConfig(str(error)) from error
+
+
+def check_config(tree: Mapping[str, Any], path: Path) -> None:
+    """Refuse the tables of a file that make no configuration on their own, before others are laid over them.
+
+    Raises:
+        InvalidConfig: a key is unknown or has a value that does not fit; the message names the file.
+    """
+    try:
+        make_config(tree)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{path}: {error}") from error
+
+
+def write_config(config: RunConfig) -> str:
+    """Return a configuration as TOML that `read_config` and `make_config` turn into the same one.
+
+    What is as it is by default is left out, so that a preset named later finds room for its own.
+    """
+    tree: Tree = {}
+    for field in attrs.fields(RunConfig):
+        value = getattr(config, field.name)
+        if isinstance(value, ComponentConfig):
+            name = {} if value.name == "auto" else {"name": value.name}
+            tree[field.name] = {**name, **value.options}
+        elif attrs.has(type(value)):
+            tree[field.name] = attrs.asdict(value, filter=lambda option, given: given != option.default)
+        elif value != field.default:
+            tree[field.name] = list(value) if isinstance(value, tuple) else value
+    return tomli_w.dumps(_without_none({key: value for key, value in tree.items() if value != {}}))
+
+
+def parse_settings(settings: Iterable[str]) -> Tree:
+    """Return the tables that `--set` texts such as `depth.steps=8` describe; values are TOML or plain text.
+
+    Raises:
+        InvalidConfig: a text is not KEY=VALUE or KEY has no section.
+    """
+    tree: Tree = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not (equals and dot and name):
+            raise InvalidConfig(f"--set {text!r} must read SECTION.OPTION=VALUE, such as depth.steps=8")
+        tree.setdefault(section, {})[name] = parse_value(value.strip())
+    return tree
+
+
+def parse_value(text: str) -> Any:
+    """Return a TOML value, or the text itself where it is none."""
+    try:
+        tables = parse_toml(f"value = {text}")
+    except ValueError:
+        return text
+    return tables["value"] if len(tables) == 1 else text  # lines that follow could be more entries
+
+
+def merge(*trees: Mapping[str, Any]) -> Tree:
+    """Return the tables laid over each other; later ones win, entry by entry."""
+    merged: Tree = {}
+    for tree in trees:
+        for key, value in tree.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def make_config(tree: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration that tables describe.
+
+    Raises:
+        InvalidConfig: a key is unknown (the nearest known one is named) or a value does not fit.
+    """
+    refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
+    for section in SECTIONS:
+        if not isinstance(tree.get(section, {}), Mapping):
+            raise InvalidConfig(f"{section} must be a table of options, not {shown(tree[section])}")
+    under = preset(tree.get("compat"))
+    video = merge(under.get("video", {}), tree.get("video", {}))
+    # A lens of the user's replaces the preset's whole: two focal lengths would contradict each other.
+    own_lens = any(key in tree.get("lens", {}) for key in ("fov", "focal_px", "intrinsics"))
+    lens = merge({} if own_lens else under.get("lens", {}), tree.get("lens", {}))
+    plain = {key: value for key, value in tree.items() if key not in SECTIONS}
+    for key in ("cam", "clips"):
+        if isinstance(plain.get(key), str | int | float):
+            plain[key] = [plain[key]]
+    tables: Tree = {role: _component(role, tree.get(role, {})) for role in ROLES}
+    tables["video"] = make_options(VideoOptions, video, "video")
+    tables["lens"] = make_options(LensOptions, lens, "lens")
+    tables["path"] = make_options(PathOptions, tree.get("path", {}), "path")
+    tables["masks"] = dict(tree.get("masks", {}))
+    return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
+
+
+def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
+    if role == "trajectory":  # its name is in `cam`; a name given here is an option that no path has
+        return ComponentConfig(options=dict(table))
+    name = table.get("name", "auto")
+    if not isinstance(name, str):
+        raise InvalidConfig(f"{role}.name must be a text, not {shown(name)}")
+    return ComponentConfig(name=name, options={key: value for key, value in table.items() if key != "name"})
+
+
+def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
+    """Return an options object from plain values.
+
+    Args:
+        cls: the attrs class.
+        values: by field name.
+        where: what the options belong to, for messages, such as `depth`.
+
+    Raises:
+        InvalidConfig: a key is unknown, missing, or has a value that it cannot take.
+    """
+    fields = attrs.fields(cls)  # type: ignore[arg-type]  # cls is an attrs class, which type[] cannot say
+    refuse_unknown(values, [field.name for field in fields], where)
+    prefix = f"{where}." if where else ""
+    for field in fields:
+        if field.default is attrs.NOTHING and field.name not in values:
+            text = field.metadata.get("help", "")
+            raise InvalidConfig(f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...")
+    pixels = {field.name for field in fields if field.metadata.get("pixel")}
+    given = {name: _as_text(value) if name in pixels else value for name, value in values.items()}
+    try:
+        return _CONVERTER.structure(given, cls)
+    except cattrs.BaseValidationError as group:
+        reasons = cattrs.transform_error(group, path="", format_exception=_reason)
+        more = ["..."] if len(reasons) > MOST_REASONS else []
+        told = [f"{prefix}{_located(reason)}" for reason in reasons[:MOST_REASONS]]
+        raise InvalidConfig("; ".join([*told, *more])) from group
+
+
+def _as_text(value: Any) -> Any:
+    """Return the numbers of a pixel, [320, 180], or of a depth, as the text that their option is."""
+    is_pixel = isinstance(value, list | tuple) and 0 < len(value) < 3 and all(type(n) in (int, float) for n in value)
+    return ",".join(map(str, value)) if is_pixel else value
+
+
+def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, *, component: str = "") -> None:
+    """Raise for a key that is not known, naming the nearest, and the component that does not know it if there is one.
+
+    Raises:
+        InvalidConfig: there is one.
+    """
+    for key in values:
+        if key not in known:
+            key, prefix = str(key)[:LONGEST_KEY], f"{where}." if where else ""
+            choices = f"known: {', '.join(known)}" if known else "it takes no options"
+            missing = (
+                f"the {where} {component!r} has no option {key}" if component else f"there is no option {prefix}{key}"
+            )
+            raise InvalidConfig(f"{missing}{nearest(key, known)}; {choices}")
+
+
+def _reason(error: BaseException, kind: type | None) -> str:
+    if get_origin(kind) is Literal:
+        return f"must be one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) is tuple and isinstance(error, TypeError):
+        return "must be a list, as in [0, 40]"
+    if isinstance(error, (ValueError, TypeError)) and error.args:
+        # attrs writes "'stride' must be >= 1: 0", with the attribute and more behind the message in args
+        return re.sub(r"^'(\w+)' (must .*): (\S+)$", r"\1 \2, not \3", str(error.args[0]))
+    return f"{type(error).__name__}: {error}"
+
+
+def _located(reason: str) -> str:
+    """Turn cattrs' `REASON @ .field` into `field: REASON`."""
+    text, _, place = reason.rpartition(" @ ")
+    return f"{place.lstrip('.')}: {text}" if place.lstrip(".") else text
+
+
+def _without_none(tree: Tree) -> Tree:
+    """Leave out what is None, which TOML cannot say and which is the default everywhere."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if value is not None
+    }
+
+
+def _is_list(kind: Any) -> bool:
+    """Return whether a type is that of a list of any length, which texts and tables are not."""
+    return get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+
+    def strict_bool(value: Any, _: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"must be true or false, not {shown(value)}")
+        return value
+
+    def strict_int(value: Any, _: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be a whole number, not {shown(value)}")
+        if abs(value) > GREATEST_INT:
+            raise ValueError(f"must be a whole number of at most 20 digits, not {shown(value)}")
+        return value
+
+    def strict_float(value: Any, _: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"must be a number, not {shown(value)}")
+        if not abs(value) <= GREATEST_FLOAT:  # NaN too
+            raise ValueError(f"must be a finite number up to {GREATEST_FLOAT:g}, not {shown(value)}")
+        return float(value)
+
+    def text(value: Any, _: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"must be a text, not {shown(value)}")
+        return str(value)
+
+    def strict_list(kind: Any, converter: cattrs.Converter) -> Any:
+        entries: Any = list[get_args(kind)[0]]  # type: ignore[misc]
+        structure = list_structure_factory(entries, converter)
+
+        def listed(value: Any, kind: Any) -> Any:
+            if not isinstance(value, list | tuple):
+                raise TypeError(f"must be a list, not {shown(value)}")
+            return tuple(structure(value, kind))
+
+        return listed
+
+    converter.register_structure_hook_factory(_is_list, strict_list)
+    for kind, hook in ((bool, strict_bool), (int, strict_int), (float, strict_float), (str, text)):
+        converter.register_structure_hook(kind, hook)
+    return converter
+
+
+_CONVERTER = _converter()

@@ -1,0 +1,1 @@
+"""Depth files: formats that are read and written."""

@@ -1,0 +1,213 @@
+"""The hub's cache on this machine: where files go, which of them are whole, and how they get their names there.
+
+A repository has a folder with `blobs`, files named by their hashes; `snapshots/COMMIT`, links to them by their names;
+and `refs`, which commit a branch stands for. Names that come from a server are checked in `hub_listing.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from ex4d_core.errors import Ex4dError, OutputFailed
+from ex4d_core.files import replacing, temporary_folder
+from ex4d_core.hub.listing import ListedFile, Listing
+from ex4d_core.hub.local import huggingface_hub
+from ex4d_core.hub.resume import new_hash
+from ex4d_core.reading import read_text
+
+_CHUNK = 2**20
+
+
+@attrs.frozen(kw_only=True)
+class RemoteFile:
+    """A file on the hub, and its places in the cache."""
+
+    path: str
+    """In the repository."""
+    size: int
+    """In bytes."""
+    sha256: str
+    """Hash of its bytes, or '' for a small file, which the hub stores in git."""
+    git_id: str
+    """Hash that git gives to a small file, or '' for a large one."""
+    link: Path
+    """Its name in a snapshot."""
+    blob: Path
+    """Its bytes, whatever the snapshot."""
+
+    @property
+    def part(self) -> Path:
+        """Its bytes while they arrive."""
+        return self.blob.with_name(f"{self.blob.name}.ex4d.incomplete")
+
+    @property
+    def mark(self) -> Path:
+        """Says for which state of the file its hash was compared."""
+        return self.blob.with_name(f"{self.blob.name}.ex4d.checked")
+
+    @property
+    def place(self) -> Path | None:
+        """The file on this machine, if one is there that is as long as it should be."""
+        return next((place for place in (self.link, self.blob) if size_of(place) == self.size), None)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine, as long as it should be."""
+        return self.place is not None
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it is on this machine, unchanged since its hash was compared."""
+        place = self.place
+        with suppress(Ex4dError, OSError):
+            return place is not None and read_text(self.mark, "mark", most=100) == _state(place)
+        return False
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come."""
+        return 0 if self.is_here else self.size - min(self.size, _part_size(self.part))
+
+    @property
+    def unchecked(self) -> int:
+        """Bytes that are here and whose hash is still to be compared."""
+        return self.size if self.is_here and not self.is_checked else 0
+
+
+def repository_folder(repo: str, kind: str, cache: Path) -> Path:
+    """Return the folder that a repository has in the cache."""
+    return cache / str(huggingface_hub().file_download.repo_folder_name(repo_id=repo, repo_type=kind))
+
+
+def remote_files(listing: Listing, folder: Path) -> tuple[RemoteFile, ...]:
+    """Return the files of a list, with their places in the folder of their repository."""
+    return tuple(_remote(file, folder, listing.commit) for file in listing.files)
+
+
+def _remote(file: ListedFile, folder: Path, commit: str) -> RemoteFile:
+    link = folder / "snapshots" / commit / file.path
+    blob = folder / "blobs" / (file.sha256 or file.git_id)
+    return RemoteFile(**attrs.asdict(file), link=link, blob=blob)
+
+
+def is_intact(file: RemoteFile, *, tell: Callable[[int], None]) -> bool:
+    """Return whether the bytes that are here have the hash that the hub gives; `tell` hears of each number read.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    if file.place is None:
+        return False
+    state, digest = _state(file.place), new_hash(file.size, in_git=not file.sha256)
+    with file.place.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            digest.update(chunk)
+            tell(len(chunk))
+    if digest.hexdigest() != (file.sha256 or file.git_id):
+        return False
+    _write_mark(file, state)
+    return True
+
+
+def mark_checked(file: RemoteFile) -> None:
+    """Remember that the bytes that are here have the right hash, so that the next fetch need not read them."""
+    if file.place is not None:
+        _write_mark(file, _state(file.place))
+
+
+def remove(file: RemoteFile) -> None:
+    """Remove a file that is damaged, and its name.
+
+    Raises:
+        OutputFailed: its name would lead out of the cache.
+        OSError: the system refuses.
+    """
+    _check_inside(file)
+    for place in (file.link, file.blob, file.mark):
+        place.unlink(missing_ok=True)
+
+
+def put_in_place(files: Sequence[RemoteFile], folder: Path, commit: str, revision: str) -> Path:
+    """Give files that are all here their names in a snapshot, and return its folder.
+
+    The snapshot, if it is new, appears with all of them at once, and the branch stands for it only afterwards.
+
+    Raises:
+        OutputFailed: the cache cannot be written.
+        OSError: the system refuses.
+    """
+    snapshot = folder / "snapshots" / commit
+    absent = [file for file in files if size_of(file.link) != file.size]
+    if absent and not snapshot.exists():
+        with replacing(snapshot) as temporary:
+            temporary.mkdir()
+            for file in absent:
+                _link(file, temporary / file.path)
+    else:
+        for file in absent:
+            _check_inside(file)
+            file.link.parent.mkdir(parents=True, exist_ok=True)
+            with temporary_folder(folder) as temporary:
+                _link(file, temporary / "link")
+                os.replace(temporary / "link", file.link)
+    if revision != commit:
+        _point(folder / "refs" / revision, commit)
+    return snapshot
+
+
+def _link(file: RemoteFile, link: Path) -> None:
+    """Make a link that is right once it has its final name."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.symlink(os.path.relpath(file.blob, file.link.parent), link)
+    except (OSError, NotImplementedError):  # of Windows, without the right to make links
+        shutil.copyfile(file.blob, link)
+
+
+def _point(ref: Path, commit: str) -> None:
+    with suppress(Ex4dError):
+        if read_text(ref, "branch", most=100) == commit:
+            return
+    with replacing(ref) as temporary:
+        temporary.write_text(commit)
+
+
+def _check_inside(file: RemoteFile) -> None:
+    """Refuse a name below a folder that is a link, which could lead anywhere."""
+    depth = file.path.count("/")
+    if astray := next((place for place in file.link.parents[: depth + 1] if place.is_symlink()), None):
+        raise OutputFailed(f"{astray} is a link, which weights are not written through; remove it")
+
+
+def _write_mark(file: RemoteFile, state: str) -> None:
+    # Where it cannot be written, the next fetch reads the file again.
+    with suppress(OSError), replacing(file.mark) as temporary:
+        temporary.write_text(state)
+
+
+def _state(place: Path) -> str:
+    status = place.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def size_of(path: Path) -> int | None:
+    """Return the length of a file, or None where there is none."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _part_size(path: Path) -> int:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -1,0 +1,224 @@
+"""Downloading from the Hugging Face hub: the weights of a component into the hub's own cache, and parts of data sets.
+
+The hub's client finds the addresses and the user's token. Everything that becomes a path or a file is handled here: a
+server's answers are checked before they are used, a download that was cut or killed resumes in the middle of a file,
+and no file gets its name before its hash was compared.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import attrs
+
+from ex4d_core.errors import Cancelled, DownloadFailed, OutputFailed
+from ex4d_core.hub.cache import (
+    RemoteFile,
+    is_intact,
+    mark_checked,
+    put_in_place,
+    remote_files,
+    remove,
+    repository_folder,
+)
+from ex4d_core.hub.errors import explained
+from ex4d_core.hub.listing import list_files
+from ex4d_core.hub.local import HubFiles, check_name, huggingface_hub
+from ex4d_core.hub.resume import Source, receive
+from ex4d_core.progress import Progress
+
+__all__ = ["Checkpoint", "Plan", "RemoteFile", "download", "look_up", "plan_of"]
+
+_AT_ONCE = 4
+"""Files on their way together: one connection seldom fills a fast line."""
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """What is needed of one repository."""
+
+    files: HubFiles
+    commit: str
+    """That the revision stands for."""
+    remote: tuple[RemoteFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(file.size for file in self.remote)
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come."""
+        return sum(file.missing for file in self.remote)
+
+    @property
+    def unchecked(self) -> int:
+        """Bytes that are here and whose hashes are still to be compared."""
+        return sum(file.unchecked for file in self.remote)
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What is needed from the hub, as it was when the hub was asked."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    cache: Path
+    """The folder for everything, laid out as the hub's client does."""
+    missing: int
+    """Bytes that are still to come."""
+    unchecked: int
+    """Bytes that are here and whose hashes are still to be compared: their files may be damaged."""
+    free: int
+    """Bytes that the disk of the cache has free."""
+
+    @property
+    def elsewhere(self) -> str:
+        """What to do where the disk is full, besides making room."""
+        return "choose a folder on another disk"
+
+    def check_room(self) -> None:
+        """Refuse a download that cannot fit.
+
+        Raises:
+            OutputFailed: the disk has too little room.
+        """
+        if self.missing > self.free:
+            raise OutputFailed(
+                f"{self.missing / 1e9:.1f} GB are to be downloaded and the disk of {self.cache} has "
+                f"{self.free / 1e9:.1f} GB free; make room, or {self.elsewhere}"
+            )
+
+
+def look_up(needed: Iterable[HubFiles], cache: Path) -> Plan:
+    """Ask the hub for files, and look for them on this machine.
+
+    Args:
+        needed: which files of which repositories.
+        cache: where they are to be kept, as the hub's client keeps them.
+
+    Raises:
+        InputNotFound: a name is not one on the hub.
+        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        PluginFailed: the package huggingface_hub is not installed.
+    """
+    needed = list(needed)
+    for files in needed:
+        check_name(files)
+    return plan_of((_look_up(files, cache) for files in needed), cache)
+
+
+def plan_of(checkpoints: Iterable[Checkpoint], cache: Path) -> Plan:
+    """Return the plan for what has been looked up, or for a part of it."""
+    checkpoints = tuple(checkpoints)
+    parent = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+    return Plan(
+        checkpoints=checkpoints,
+        cache=cache,
+        missing=sum(checkpoint.missing for checkpoint in checkpoints),
+        unchecked=sum(checkpoint.unchecked for checkpoint in checkpoints),
+        free=shutil.disk_usage(parent).free,
+    )
+
+
+def download(plan: Plan, progress: Progress) -> list[Path]:
+    """Fetch what is missing or damaged and return the folder of each checkpoint; a second call resumes the first.
+
+    Args:
+        plan: what is needed.
+        progress: told of bytes that arrived, and of those whose hashes were compared.
+
+    Raises:
+        DownloadFailed: the hub cannot be reached, or a file is not what the hub says of it.
+        OutputFailed: the cache cannot be written, or the disk is full.
+    """
+    plan.check_room()
+    tally = _Tally(plan.missing + plan.unchecked, progress)
+    return [_fetch(checkpoint, tally, plan) for checkpoint in plan.checkpoints]
+
+
+class _Tally:
+    """Counts bytes in several threads; lets all of them end when one fails or the user stops."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total, self._progress, self._done = total, progress, 0
+        self._lock = threading.Lock()
+        self.stopped = threading.Event()
+        progress(0, total)
+
+    def add(self, count: int) -> None:
+        if self.stopped.is_set():
+            raise Cancelled("the download was stopped")
+        with self._lock:
+            self._done += count
+            self._progress(min(max(self._done, 0), self._total), self._total)
+
+    def expect(self, count: int) -> None:
+        """Count with bytes that nobody knew of, those of a damaged file."""
+        with self._lock:
+            self._total += count
+
+
+def _look_up(files: HubFiles, cache: Path) -> Checkpoint:
+    listing = list_files(files)
+    remote = remote_files(listing, repository_folder(files.repo, files.kind, cache))
+    for pattern in files.patterns:
+        if not any(attrs.evolve(files, patterns=(pattern,)).wants(file.path) for file in remote):
+            raise DownloadFailed(
+                f"{files.repo} ({files.revision}) has no file {pattern} on the hub, so it is not what is meant; "
+                "check the names that were given"
+            )
+    return Checkpoint(files=files, commit=listing.commit, remote=remote)
+
+
+def _fetch(checkpoint: Checkpoint, tally: _Tally, plan: Plan) -> Path:
+    files = checkpoint.files
+    folder = repository_folder(files.repo, files.kind, plan.cache)
+    with explained(files, plan.cache, elsewhere=plan.elsewhere):
+        damaged = [file for file in checkpoint.remote if file.is_here and not file.is_checked]
+        damaged = _of_each(damaged, lambda file: not is_intact(file, tell=tally.add), tally)
+        tally.expect(sum(file.size for file in damaged))
+        wanted = [file for file in checkpoint.remote if file in damaged or not file.is_here]
+        if wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+            with huggingface_hub().utils.WeakFileLock(folder / ".ex4d.lock"):
+                _receive_all(wanted, checkpoint, tally)
+        return put_in_place(checkpoint.remote, folder, checkpoint.commit, files.revision)
+
+
+def _receive_all(wanted: Sequence[RemoteFile], checkpoint: Checkpoint, tally: _Tally) -> None:
+    for file in wanted:
+        if not file.is_checked:  # else another process has fetched it meanwhile
+            remove(file)
+    once = {file.blob: file for file in wanted if not file.is_here}  # files of the same bytes have one blob
+    _of_each(list(once.values()), lambda file: _receive(file, checkpoint, tally), tally)
+
+
+def _receive(file: RemoteFile, checkpoint: Checkpoint, tally: _Tally) -> bool:
+    file.part.parent.mkdir(parents=True, exist_ok=True)
+    files = checkpoint.files
+    url = huggingface_hub().hf_hub_url(files.repo, file.path, repo_type=files.kind, revision=checkpoint.commit)
+    source = Source(url=url, size=file.size, name=f"{file.path} of {files.repo}", in_git=not file.sha256)
+    if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != (file.sha256 or file.git_id):
+        file.part.unlink()
+        raise DownloadFailed(
+            f"{source.name} arrived damaged (its hash is not the one that the hub gives); type the same command again"
+        )
+    file.part.replace(file.blob)
+    mark_checked(file)
+    return True
+
+
+def _of_each(files: Sequence[RemoteFile], holds: Callable[[RemoteFile], bool], tally: _Tally) -> list[RemoteFile]:
+    """Return the files for which something holds; it is tried for several at once."""
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        try:
+            jobs = {pool.submit(holds, file): file for file in files}
+            return [jobs[done] for done in as_completed(jobs) if done.result()]
+        except BaseException:
+            tally.stopped.set()
+            raise

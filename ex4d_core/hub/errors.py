@@ -1,0 +1,111 @@
+"""What went wrong at the hub, in one sentence with the next step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed, describe
+from ex4d_core.hub.local import HubFiles, huggingface_hub
+
+_AGAIN = "the same command resumes the download"
+
+ANOTHER_DISK = "put the hub's cache on another disk: HF_HOME"
+"""How weights find more room."""
+
+
+@contextmanager
+def asked(files: HubFiles) -> Iterator[None]:
+    """Turn whatever the hub's client raises in the block into errors of ours; nothing else may happen in there.
+
+    An address, a token or a proxy that the environment sets can make the client raise anything.
+
+    Raises:
+        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+    """
+    try:
+        yield
+    except (Ex4dError, MemoryError):
+        raise
+    except Exception as error:
+        raise _explanation(error, files) from error
+
+
+@contextmanager
+def explained(files: HubFiles, cache: Path, *, elsewhere: str = ANOTHER_DISK) -> Iterator[None]:
+    """Turn errors of the network and of the disk, while these files arrive, into errors of ours.
+
+    Args:
+        files: that are asked for.
+        cache: where they are stored.
+        elsewhere: what else to do where that is full, besides making room.
+
+    Raises:
+        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        OutputFailed: the cache cannot be written.
+    """
+    try:
+        yield
+    except Ex4dError:
+        raise
+    except (OSError, huggingface_hub().errors.HTTPError) as error:
+        raise _local(error, cache, elsewhere) or _explanation(error, files) from error
+
+
+def _explanation(error: Exception, files: HubFiles) -> DownloadFailed:
+    hub = huggingface_hub()
+    place = files.repo if files.kind == "model" else f"{files.kind}s/{files.repo}"
+    errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{place}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return DownloadFailed(
+            f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and type the command again"
+        )
+    if isinstance(error, errors.GatedRepoError):
+        return DownloadFailed(
+            f"{files.repo} is given only to those who accepted its terms; accept them on {page}, log in with "
+            "`hf auth login`, and type the command again"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return DownloadFailed(
+            f"the hub has no {files.repo}, or shows it only to some; check the name, or accept its terms on {page} "
+            "and log in with `hf auth login`"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return DownloadFailed(
+            f"{files.repo} has no revision {files.revision!r}; give a commit, tag or branch of its own, such as main"
+        )
+    if status in (401, 403):
+        return DownloadFailed(
+            f"the hub refused {files.repo} ({status}); look at {page} and log in with `hf auth login`, "
+            "then type the command again"
+        )
+    if status is not None:
+        return DownloadFailed(f"the hub answered {status} for {files.repo}; try again later, {_AGAIN}")
+    if isinstance(error, OSError | errors.HTTPError):
+        checked = "the network and HF_ENDPOINT" if os.environ.get("HF_ENDPOINT") else "the network"
+        return DownloadFailed(
+            f"the hub ({hub.constants.ENDPOINT}) cannot be reached for {files.repo}: {_reason(error)}; check "
+            f"{checked}, {_AGAIN}"
+        )
+    return DownloadFailed(
+        f"the hub ({hub.constants.ENDPOINT}) cannot be asked for {files.repo}: {describe(error)}; check HF_ENDPOINT, "
+        "HF_TOKEN and the variables of the proxy"
+    )
+
+
+def _local(error: Exception, cache: Path, elsewhere: str) -> OutputFailed | None:
+    """Return what is wrong with the disk, or None where it is something else."""
+    if not isinstance(error, OSError) or error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputFailed(f"the disk of {cache} is full; make room, or {elsewhere}; {_AGAIN}")
+    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; correct that, or {elsewhere}")
+
+
+def _reason(error: Exception) -> str:
+    return textwrap.shorten(str(error), 300, placeholder=" ...") or type(error).__name__

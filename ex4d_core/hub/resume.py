@@ -1,0 +1,161 @@
+"""One file over HTTP, resumed where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import attrs
+
+from ex4d_core.errors import Cancelled, DownloadFailed
+from ex4d_core.hub.local import huggingface_hub
+
+_CHUNK = 2**20
+_ATTEMPTS = 5
+"""Times in a row that nothing may arrive before it is given up."""
+_PASSING = (408, 429, 500, 502, 503, 504)
+"""Answers of a server that may be another in a moment."""
+_NO_MORE = 416
+"""The answer of a server whose file ends before what it is asked for."""
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """A file on the hub."""
+
+    url: str
+    size: int
+    """In bytes."""
+    name: str
+    """For messages."""
+    in_git: bool = False
+    """Whether its hash is the one that git gives it, and not sha256."""
+
+
+class Hash(Protocol):
+    """A hash that bytes are added to."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the hash of all bytes so far."""
+        ...
+
+
+def new_hash(size: int, *, in_git: bool) -> Hash:
+    """Return the hash of a file of `size` bytes before its first: sha256, or the SHA-1 that git gives it."""
+    if not in_git:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
+def receive(source: Source, part: Path, *, tell: Callable[[int], None], stopped: threading.Event) -> str:
+    """Write a file's bytes behind those that `part` has, and return the hash of all of them.
+
+    A lost connection is taken up again, after longer and longer pauses, until nothing arrives five times in a row.
+
+    Args:
+        source: where the bytes are.
+        part: the file to write; it is kept when this fails, for the next call, unless it is too long.
+        tell: called with each number of bytes that arrived, a negative one where they have to come again.
+        stopped: ends it when set.
+
+    Raises:
+        Cancelled: `stopped` was set.
+        DownloadFailed: the server has another number of bytes.
+        Exception: what the hub's client raises for a server that refuses or cannot be reached.
+    """
+    with _opened(part) as file:
+        written = _Written(file, source)
+        failures = 0
+        while written.length < source.size and failures < _ATTEMPTS:
+            before = written.length
+            try:
+                _append(source, written, tell, stopped)
+            except huggingface_hub().errors.HTTPError as error:
+                status = getattr(getattr(error, "response", None), "status_code", None)
+                if status == _NO_MORE:
+                    break
+                if failures == _ATTEMPTS - 1 or status not in (None, *_PASSING):
+                    raise
+            failures = 0 if written.length > before else failures + 1
+            if failures and stopped.wait(2.0 ** (failures - 1)):
+                raise Cancelled("the download was stopped")
+    if written.length > source.size:
+        part.unlink()
+    if written.length != source.size:
+        raise DownloadFailed(
+            f"{source.name} has {written.length} bytes and the hub says {source.size}; type the same command again"
+        )
+    return written.hash.hexdigest()
+
+
+def _opened(part: Path) -> BinaryIO:
+    """Open a file to append to, never one that has another name as well: links lead to files of others."""
+    with suppress(FileNotFoundError):
+        status = os.lstat(part)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            os.unlink(part)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # not every system has each
+        flags |= getattr(os, name, 0)
+    return os.fdopen(os.open(part, flags, 0o666), "r+b")
+
+
+class _Written:
+    """What has arrived of a file, and its hash."""
+
+    def __init__(self, file: BinaryIO, source: Source) -> None:
+        self._file, self._source = file, source
+        self.hash = self._fresh()
+        file.seek(0)
+        while chunk := file.read(_CHUNK):
+            self.hash.update(chunk)
+        self.length = file.tell()
+        if self.length > source.size:
+            self.discard()
+
+    def add(self, chunk: bytes) -> None:
+        """Add bytes, of those that are too many no more than one."""
+        chunk = chunk[: self._source.size + 1 - self.length]
+        self._file.write(chunk)
+        self.hash.update(chunk)
+        self.length += len(chunk)
+
+    def discard(self) -> None:
+        self._file.truncate(0)
+        self._file.seek(0)
+        self.hash = self._fresh()
+        self.length = 0
+
+    def _fresh(self) -> Hash:
+        return new_hash(self._source.size, in_git=self._source.in_git)
+
+
+def _append(source: Source, written: _Written, tell: Callable[[int], None], stopped: threading.Event) -> None:
+    """Ask once for what is missing."""
+    hub = huggingface_hub()
+    headers = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
+    if written.length:
+        headers["Range"] = f"bytes={written.length}-"
+    timeout = hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with hub.get_session().stream("GET", source.url, headers=headers, timeout=timeout) as response:
+        hub.hf_raise_for_status(response)
+        if written.length and response.status_code != 206:  # it sends the whole file again
+            tell(-written.length)
+            written.discard()
+        for chunk in response.iter_bytes():  # as they come: of a connection that breaks nothing is lost
+            if stopped.is_set():
+                raise Cancelled("the download was stopped")
+            before = written.length
+            written.add(chunk)
+            tell(written.length - before)
+            if written.length > source.size:
+                return

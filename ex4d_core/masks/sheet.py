@@ -1,0 +1,73 @@
+"""Simulated masks to look at: a sheet of a clip, its masks and what a model would be shown, and their figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import cv2
+import torch
+
+from ex4d_core.files import replacing
+from ex4d_core.masks.cotracker import tracker_of
+from ex4d_core.masks.options import MaskOptions
+from ex4d_core.masks.simulate import kind_of, simulate
+from ex4d_core.masks.statistics import known_by_frame, measure
+from ex4d_core.pictures.contact_sheet import contact_sheet, frames_on_sheet
+from ex4d_core.pipeline.stages import CPU
+from ex4d_core.progress import Progress, silent, track
+from ex4d_core.roles import MeshBuilder, Renderer
+from ex4d_core.types import Scene, Video
+
+
+def write_masks(
+    scene: Scene | Video,
+    folder: Path,
+    *,
+    options: MaskOptions,
+    seeds: Sequence[int],
+    builder: MeshBuilder | None = None,
+    renderer: Renderer | None = None,
+    device: torch.device = CPU,
+    progress: Progress = silent,
+) -> dict[str, Path]:
+    """Write `masks_KIND.png`, a sheet, and `masks_KIND.json`, the statistics of each mask.
+
+    Args:
+        scene: the clip and its depth, or the clip alone.
+        folder: where they go.
+        options: of the masks.
+        seeds: a mask for each.
+        builder: as for `simulate`.
+        renderer: as for `simulate`.
+        device: as for `simulate`.
+        progress: told how many masks are done.
+
+    Returns:
+        The files, as `sheet` and `statistics`.
+
+    Raises:
+        InvalidInput: as for `simulate`.
+        OutputFailed: a file cannot be written.
+    """
+    frames = scene.video.frames if isinstance(scene, Scene) else scene.frames
+    picks = frames_on_sheet(len(frames))
+    rows = {"clip": frames[picks]}
+    facts, tracker = [], tracker_of(options, device=device)
+    for seed in track(seeds, progress):
+        made = simulate(
+            scene, options=options, seed=seed, builder=builder, renderer=renderer, tracker=tracker, device=device
+        )
+        kind = kind_of(options, seed)
+        rows |= {f"{kind} {seed}": made.mask[picks], f"shown {seed}": made.color[picks]}
+        known = [round(share, 4) for share in known_by_frame(made.mask)]
+        facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(made.mask)), "known_by_frame": known})
+    files = {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}
+    with replacing(files["sheet"]) as temporary:
+        sheet = cv2.cvtColor(contact_sheet(rows).numpy(), cv2.COLOR_RGB2BGR)
+        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+    with replacing(files["statistics"]) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2))
+    return files

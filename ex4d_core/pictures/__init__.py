@@ -1,0 +1,1 @@
+"""Images and videos for people to look at."""

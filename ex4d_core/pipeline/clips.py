@@ -1,0 +1,62 @@
+"""A clip as a run is asked to read it: its content, the size and the rate of its frames."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+
+from ex4d_core.config.presets import ex4d_size
+from ex4d_core.config.run_config import VideoOptions
+from ex4d_core.errors import InvalidInput
+from ex4d_core.files import files_hash, tree_hash
+from ex4d_core.pipeline.store import content_key, tensor_hash
+from ex4d_core.types import CameraPath
+from ex4d_core.video_io import probe_video
+from ex4d_core.video_io.images import list_images
+
+LARGEST_SIDE = 8192
+"""Pixels; a larger frame is more likely a slip of the finger than a wish."""
+
+
+def clip_hash(clip: Path) -> str:
+    """Hash a video, or the images of a folder and nothing else that lies there.
+
+    Raises:
+        InputNotFound: there is no such clip.
+        InvalidInput: it cannot be read, or the folder has no images.
+    """
+    return files_hash(list_images(clip), "clip") if clip.is_dir() else tree_hash(clip, "clip")
+
+
+def path_key(path: CameraPath) -> str:
+    """Return a hash of the poses, the lens and the time of a path."""
+    facts = {"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))}
+    return content_key(facts if path.frames is None else {**facts, "frames": path.frames})
+
+
+def usual_rate(fps: float) -> Fraction:
+    """Return the rate that a decimal number stands for: 29.97 is 30000/1001."""
+    near = [rate for rate in (Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)) if abs(rate - fps) < 0.005]
+    return near[0] if near else Fraction(fps).limit_denominator(1000)
+
+
+def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
+    """Return the width and height that the options ask for, or None where frames keep the clip's own.
+
+    Raises:
+        InvalidInput: the size cannot be read.
+    """
+    if options.size is None:
+        return None
+    if options.size == "ex4d":
+        info = probe_video(clip)
+        return ex4d_size(info.width, info.height)
+    width, x, height = options.size.lower().partition("x")
+    sides = [int(side) for side in (width, height) if x and side.isascii() and side.isdigit() and len(side) < 9]
+    if len(sides) != 2 or not all(0 < side <= LARGEST_SIDE for side in sides):
+        raise InvalidInput(
+            f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, each at most {LARGEST_SIDE}"
+        )
+    return sides[0], sides[1]

@@ -1,0 +1,261 @@
+"""The lossless artifacts of a run folder: one value in one folder, the same bits back.
+
+Each `save_*` writes into an existing folder, which the store renames when it is complete; each `load_*` refuses what
+is damaged: FFV1 and safetensors would show a flipped byte as a picture, so checksums are kept. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from ex4d_core.arrays import open_npz
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.pipeline.store import Damaged, is_of_the_system
+from ex4d_core.reading import parse_json
+from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Origin, Video
+from ex4d_core.video_io.source import open_video, raw_frames
+from ex4d_core.video_io.write import write_mask, write_video
+
+META = "meta.json"
+
+
+def save_video(folder: Path, value: Video) -> None:
+    """Write `video.mkv` (FFV1) and `meta.json` (rate, origin, checksum; Matroska rounds times).
+
+    Raises:
+        OutputFailed: the folder cannot be written.
+    """
+    with _saving(folder):
+        write_video(value, folder / "video.mkv")
+        origin = None if value.origin is None else attrs.asdict(value.origin)
+        _save_meta(folder, fps=str(value.fps), origin=origin, video=_describe(value.frames))
+
+
+def load_video(folder: Path) -> Video:
+    """Return what `save_video` wrote.
+
+    Raises:
+        Damaged: a file is missing or damaged.
+        InvalidInput: the system refuses to read a file.
+    """
+    with _loading(folder):
+        meta = _load_meta(folder)
+        origin = meta["origin"]
+        if origin is not None:
+            origin = Origin(**{**origin, "frame_indices": tuple(origin["frame_indices"])})
+        frames = _load_frames(folder / "video.mkv", meta["video"], "rgb24")
+        return Video(frames=frames, fps=Fraction(meta["fps"]), origin=origin)
+
+
+def save_guidance(folder: Path, value: Guidance) -> None:
+    """Write `color.mkv` and `mask.mkv` (FFV1), `cameras.npz` (as EX-4D's) and `meta.json`.
+
+    Raises:
+        OutputFailed: the folder cannot be written.
+    """
+    with _saving(folder):
+        write_video(Video(frames=value.color, fps=value.fps), folder / "color.mkv")
+        write_mask(value.mask, folder / "mask.mkv", fps=value.fps)
+        if value.cameras is not None:
+            _save_npz(folder / "cameras.npz", value.cameras)
+        _save_meta(
+            folder,
+            fps=str(value.fps),
+            color=_describe(value.color),
+            mask=_describe(value.mask),
+            has_cameras=value.cameras is not None,
+        )
+
+
+def load_guidance(folder: Path) -> Guidance:
+    """Return what `save_guidance` wrote.
+
+    Raises:
+        Damaged: a file is missing or damaged.
+        InvalidInput: the system refuses to read a file.
+    """
+    with _loading(folder):
+        meta = _load_meta(folder)
+        return Guidance(
+            color=_load_frames(folder / "color.mkv", meta["color"], "rgb24"),
+            mask=_load_frames(folder / "mask.mkv", meta["mask"], "gray").bool(),
+            cameras=_load_npz(folder / "cameras.npz") if meta["has_cameras"] else None,
+            fps=Fraction(meta["fps"]),
+        )
+
+
+def save_depth(folder: Path, value: DepthVideo) -> None:
+    """Write `depth.safetensors`: `depth`, `intrinsics` [N, 6] and, where there are any, `valid` and source cameras.
+
+    Raises:
+        OutputFailed: the folder cannot be written.
+    """
+    tensors = {"depth": value.depth, "intrinsics": _to_table(value.intrinsics)}
+    if value.valid is not None:
+        tensors["valid"] = value.valid
+    if value.cameras is not None:
+        tensors["cameras_world_to_camera"] = value.cameras.world_to_camera
+        tensors["cameras_intrinsics"] = _to_table(value.cameras.intrinsics)
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {"kind": value.kind.value, "crc32": _checksum_all(tensors)}
+    with _saving(folder):
+        _save_tensors(folder / "depth.safetensors", tensors, metadata)
+
+
+def load_depth(folder: Path) -> DepthVideo:
+    """Return what `save_depth` wrote.
+
+    Raises:
+        Damaged: a file is missing or damaged.
+        InvalidInput: the system refuses to read a file.
+    """
+    from safetensors import safe_open
+
+    path = folder / "depth.safetensors"
+    with _loading(folder):
+        path.open("rb").close()  # whatever the reason why it cannot be opened, `safe_open` says that it does not exist
+    with _loading(folder), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        if _checksum_all(tensors) != file.metadata()["crc32"]:
+            raise InvalidInput("the checksum of depth.safetensors is wrong")
+        cameras = None
+        if "cameras_world_to_camera" in tensors:
+            cameras = CameraPath(
+                world_to_camera=tensors["cameras_world_to_camera"],
+                intrinsics=_from_table(tensors["cameras_intrinsics"]),
+            )
+        return DepthVideo(
+            depth=tensors["depth"],
+            kind=file.metadata()["kind"],
+            intrinsics=_from_table(tensors["intrinsics"]),
+            valid=tensors.get("valid"),
+            cameras=cameras,
+        )
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file that has the permissions of any new file and is the same for the same tensors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    os.chmod(path, mode)  # it is renamed from a temporary file that nobody else may read
+    with path.open("r+b") as file:  # the metadata is in another order each time
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":")).encode().ljust(length)
+        assert len(text) == length, "the header is another one"
+        file.seek(8)
+        file.write(text)
+
+
+def _to_table(intrinsics: Sequence[Intrinsics]) -> Tensor:
+    """Return float64 [N, 6]: fx, fy, cx, cy, width, height."""
+    return torch.tensor([attrs.astuple(camera) for camera in intrinsics], dtype=torch.float64)
+
+
+def _from_table(table: Tensor) -> tuple[Intrinsics, ...]:
+    return tuple(
+        Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=int(width), height=int(height))
+        for fx, fy, cx, cy, width, height in table.tolist()
+    )
+
+
+def _save_npz(path: Path, cameras: CameraPath) -> None:
+    arrays = cameras.to_ex4d_npz()
+    # EX-4D's file holds float32; with all digits of a focal length the same path comes back.
+    matrices = np.stack([camera.matrix() for camera in cameras.intrinsics])
+    arrays["intrinsics"] = matrices.reshape(arrays["intrinsics"].shape)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def _load_npz(path: Path) -> CameraPath:
+    return CameraPath.from_ex4d_npz(open_npz(path, "camera file"))
+
+
+def _save_meta(folder: Path, **meta: Any) -> None:
+    (folder / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+
+
+def _load_meta(folder: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = parse_json((folder / META).read_bytes())
+    return meta
+
+
+def _describe(frames: Tensor) -> dict[str, int]:
+    """Return what `_load_frames` checks."""
+    return {"num_frames": len(frames), "crc32": _checksum(frames)}
+
+
+def _checksum(tensor: Tensor) -> int:
+    array = tensor.contiguous().numpy()
+    # A mask is checked as the shades that its file holds.
+    return zlib.crc32((array.astype(np.uint8) * 255 if array.dtype == bool else array).data)
+
+
+def _checksum_all(tensors: dict[str, Tensor]) -> str:
+    return json.dumps({name: _checksum(tensors[name]) for name in sorted(tensors)})
+
+
+def _load_frames(path: Path, described: dict[str, int], pixel_format: str) -> Tensor:
+    """Return the frames of an FFV1 file, uint8 [T, H, W, 3] or [T, H, W], if they are those that were saved."""
+    from av.video.reformatter import VideoReformatter
+
+    out = np.empty(0, np.uint8)
+    reformatter = VideoReformatter()
+    num_frames, count = described["num_frames"], 0
+    with open_video(path) as (container, stream):
+        for frame in raw_frames(container, stream, path):
+            image = reformatter.reformat(frame, format=pixel_format).to_ndarray()
+            if count == 0:
+                out = np.empty((num_frames, *image.shape), np.uint8)
+            if count < num_frames:
+                out[count] = image
+            count += 1
+    frames = torch.from_numpy(out)
+    if count != num_frames or _checksum(frames) != described["crc32"]:
+        raise InvalidInput(f"{path.name} does not hold the {num_frames} frames that were saved")
+    return frames
+
+
+@contextmanager
+def _saving(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OutputFailed:
+        raise
+    except OSError as error:
+        raise OutputFailed(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    content = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, zipfile.BadZipFile)
+    try:
+        yield
+    except (OSError, SafetensorError, *content) as error:
+        if is_of_the_system(error):
+            raise InvalidInput(f"the artifact {folder} cannot be read: {error}") from error
+        raise Damaged(f"the artifact {folder} is damaged: {error}") from error

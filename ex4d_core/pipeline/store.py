@@ -1,0 +1,230 @@
+"""The artifacts of a run folder: found by key, written whole or not at all.
+
+An artifact is a folder `artifacts/STAGE-KEY/` with files and a manifest of their sizes and checksums. The key is a
+hash of everything that decides the content, so that equal keys mean equal artifacts, and two runs that make the same
+one at the same time may both continue: the first to rename wins.
+
+Only an artifact that is proved damaged makes way for a new one, renamed to `artifacts/damaged-STAGE-KEY-1`. One that
+cannot be read at the moment, for lack of permission or memory or because of the disk, is an error and stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.files import file_hash, kept_folder, locked, remove_leftovers, set_aside, temporary_folder
+from ex4d_core.names import numbered, safe_name
+from ex4d_core.pipeline.records import dumped
+from ex4d_core.reading import MOST_TEXT, parse_json, reading
+
+Value = TypeVar("Value")
+
+MANIFEST = "artifact.json"
+
+_NOT_A_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""What the system says where a file is gone or replaced by something else; all else is said of the system."""
+
+
+class Damaged(InvalidInput):
+    """An artifact is not what was written: proved by its manifest, a size, a checksum, or what its files hold."""
+
+
+def content_key(inputs: Mapping[str, Any]) -> str:
+    """Return the key of an artifact made from `inputs`: 32 hex digits of a hash of their canonical JSON."""
+    text = json.dumps(inputs, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """Return a hash of the shape and the bytes of a tensor on the CPU."""
+    digest = hashlib.blake2b(str(list(tensor.shape)).encode(), digest_size=16)
+    digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+class Store:
+    """The artifacts of one run folder."""
+
+    def __init__(
+        self, folder: Path, *, warn: Callable[[str], None] = lambda text: None, read_only: bool = False
+    ) -> None:
+        """Open the artifacts below a folder.
+
+        Args:
+            folder: the run folder, which need not exist yet.
+            warn: told of damaged artifacts.
+            read_only: only look: nothing is written, renamed or removed.
+        """
+        self._folder = folder / "artifacts"
+        self._warn = warn
+        self.read_only = read_only
+        for place in () if read_only else (folder, self._folder):
+            remove_leftovers(place)
+
+    def load(self, stage: str, key: str, read: Callable[[Path], Value]) -> Value | None:
+        """Return what `read` makes of the artifact, or None where there is none that is whole.
+
+        A damaged one is renamed, unless the store is read-only.
+
+        Raises:
+            InvalidInput: the artifact cannot be read at the moment.
+            OutputFailed: a damaged artifact cannot be renamed.
+        """
+        folder = self._path(stage, key)
+        with reading(folder, "artifact"):
+            before = _status(folder)
+        if before is None:
+            return None
+        try:
+            with reading(folder, "artifact"):
+                _check(folder, key)
+                return read(folder)
+        except Damaged as error:
+            damage = error
+        if self.read_only:
+            self._warn(f"{stage} in {folder} is damaged ({damage}); the next run makes it again")
+        elif kept := self._make_way(folder, before):
+            self._warn(f"{stage} in {folder} is damaged ({damage}); it is kept as {kept.name}, and it is made again")
+        return None
+
+    def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
+        """Let `write` fill a temporary folder and give it its final name.
+
+        Raises:
+            OutputFailed: the folder cannot be written to, or the disk is full.
+        """
+        final = self._path(stage, key)
+        try:
+            with temporary_folder(self._folder) as temporary:
+                write(temporary)
+                files = {
+                    file.name: {"bytes": file.stat().st_size, "blake2b": file_hash(file)}
+                    for file in sorted(temporary.iterdir())
+                }
+                manifest = {"stage": stage, "key": key, "inputs": inputs, "files": files}
+                (temporary / MANIFEST).write_text(dumped(manifest), encoding="utf-8")
+                self._put(temporary, final, key)
+        except OSError as error:
+            # A codec has wrapped it already, under a temporary name that tells nobody anything.
+            reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
+
+    def unfinished(self, stage: str, key: str, *, tell: Callable[[str], None]) -> AbstractContextManager[Path | None]:
+        """Give a folder for what is done so far of an artifact, as `files.kept_folder` does."""
+        return kept_folder(self._folder / f".partial-{stage}-{key}", tell=tell)
+
+    def _put(self, temporary: Path, final: Path, key: str) -> None:
+        """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""
+        while True:
+            try:
+                os.rename(temporary, final)
+                return
+            except OSError:
+                before = _status(final)
+                if before is None:
+                    raise
+            try:
+                _check(final, key)
+                return
+            except Damaged:
+                self._make_way(final, before)
+
+    def _make_way(self, folder: Path, damaged: os.stat_result) -> Path | None:
+        """Rename a damaged artifact and return its new name, or None where another run has done so already."""
+        try:
+            with locked(self._folder / "damaged"):
+                now = _status(folder)
+                if now is None or not os.path.samestat(now, damaged):
+                    return None
+                return set_aside(folder, numbered(f"damaged-{folder.name}"))
+        except OutputFailed:
+            raise
+        except OSError as error:
+            raise OutputFailed(f"{folder} is damaged and cannot be renamed: {error.strerror or error}") from error
+
+    def _path(self, stage: str, key: str) -> Path:
+        return self._folder / f"{stage}-{key}"
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Return whether an error, or one that caused it, is of the system: it proves nothing about a file's content."""
+    return any(
+        isinstance(link, MemoryError) or (isinstance(link, OSError) and link.errno not in (None, *_NOT_A_FILE))
+        for link in _chain(error)
+        if not isinstance(link, InvalidInput)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _status(folder: Path) -> os.stat_result | None:
+    """Return the status of an artifact, whatever is there under its name, or None where nothing is."""
+    try:
+        return os.lstat(folder)
+    except FileNotFoundError:
+        return None
+
+
+def _check(folder: Path, key: str) -> None:
+    """See that an artifact is the one of `key` and whole.
+
+    Raises:
+        Damaged: it is not.
+        OSError: it cannot be read.
+    """
+    manifest = _manifest(folder / MANIFEST)
+    if manifest["key"] != key:
+        raise Damaged("it belongs to another run")
+    for name, facts in manifest["files"].items():
+        with _file_of_artifact(folder / name) as size:
+            if size != facts["bytes"]:
+                raise Damaged(f"{name} has {size} bytes instead of {facts['bytes']}")
+            if file_hash(folder / name) != facts["blake2b"]:
+                raise Damaged(f"the checksum of {name} differs")
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest with a key and files, each with its size and checksum, that lie in the folder itself."""
+    with _file_of_artifact(path) as size:
+        if size > MOST_TEXT:
+            raise Damaged(f"{MANIFEST} is too large")
+        text = path.read_bytes()
+    try:
+        manifest: dict[str, Any] = parse_json(text)
+        _ = manifest["key"]
+        for name, facts in manifest["files"].items():
+            _, _ = facts["bytes"], facts["blake2b"]
+            if safe_name(name) != name:
+                raise ValueError(f"{name!r} is not the name of a file")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Damaged(f"{MANIFEST}: {error}") from error
+    return manifest
+
+
+@contextmanager
+def _file_of_artifact(path: Path) -> Iterator[int]:
+    """Give the size of a file; that it is gone, or is something else, is damage."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged(f"{path.name} is not a file")
+        yield status.st_size
+    except OSError as error:
+        if error.errno not in _NOT_A_FILE:
+            raise
+        raise Damaged(f"{path.name}: {error.strerror}") from error

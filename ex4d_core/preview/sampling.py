@@ -1,0 +1,50 @@
+"""Fewer frames and fewer pixels of what a run works on, for looks at it that must be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import cv2
+import torch
+from torch import Tensor
+
+from ex4d_core.types import DepthVideo, Scene, Video
+from ex4d_core.video_io.framing import MIN_SIDE
+
+
+def size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return a width and height in the same ratio, the longer one at most `side`."""
+    factor = min(1.0, side / max(size))
+    return max(MIN_SIDE, round(size[0] * factor)), max(MIN_SIDE, round(size[1] * factor))
+
+
+def sampled_scene(scene: Scene, frames: Sequence[int], *, side: int) -> Scene:
+    """Return some frames of a scene, the longer side at most `side` pixels."""
+    width, height = size_within((scene.video.width, scene.video.height), side)
+    small = [
+        torch.from_numpy(cv2.resize(scene.video.frames[frame].numpy(), (width, height), interpolation=cv2.INTER_AREA))
+        for frame in frames
+    ]
+    video = Video(frames=torch.stack(small), fps=scene.video.fps)
+    return Scene(video=video, depth=sampled_depth(scene.depth, frames, width=width, height=height))
+
+
+def sampled_depth(depth: DepthVideo, frames: Sequence[int], *, width: int, height: int) -> DepthVideo:
+    """Return depth at some of its frames and at another size: of each pixel what is nearest to its middle."""
+    picks = torch.as_tensor(frames)
+
+    def nearest(values: Tensor) -> Tensor:
+        # Averages of a near and a far surface would float between them.
+        rows = ((torch.arange(height) + 0.5) * values.shape[1] / height).long()
+        columns = ((torch.arange(width) + 0.5) * values.shape[2] / width).long()
+        return values[picks][:, rows][:, :, columns]
+
+    lenses = depth.intrinsics if len(depth.intrinsics) == 1 else [depth.intrinsics[frame] for frame in frames]
+    return attrs.evolve(
+        depth,
+        depth=nearest(depth.depth),
+        valid=None if depth.valid is None else nearest(depth.valid),
+        intrinsics=tuple(lens.scaled_to(width=width, height=height) for lens in lenses),
+        cameras=None if depth.cameras is None else depth.cameras.taken_at(frames),
+    )

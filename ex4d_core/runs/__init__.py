@@ -1,0 +1,1 @@
+"""Whole runs: what they write for people, one after the other."""

@@ -1,0 +1,220 @@
+"""Many clips along many paths with one session; a bad clip does not stop the rest."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import attrs
+
+from ex4d_core.command_exit import interrupt_behind
+from ex4d_core.depth_io.write import DepthFormat
+from ex4d_core.errors import Ex4dError, tracing, unexpected
+from ex4d_core.masks.options import MaskOptions
+from ex4d_core.masks.sheet import write_masks
+from ex4d_core.names import name_key, numbered, safe_name
+from ex4d_core.pipeline.clip_run import Shot, StageRecord
+from ex4d_core.pipeline.clips import clip_hash
+from ex4d_core.pipeline.records import RUN_RECORD, Record, owner_of, real_path
+from ex4d_core.pipeline.session import Session
+from ex4d_core.plugins.stdout_guard import stray_output
+from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
+from ex4d_core.terminal import say
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
+)
+"""What counts as a video in a folder; a file that is named outright is tried whatever its suffix."""
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How one clip along one path ended, or its depth."""
+
+    clip: Path
+    folder: Path
+    cam: str | None = None
+    """The path, or None where no camera moves."""
+    error: str | None = None
+    """One sentence, or None where it went well."""
+    files: dict[str, Path] = attrs.field(factory=dict)
+    records: tuple[StageRecord, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The clip and the path in words."""
+        return str(self.clip) if self.cam is None else f"{self.clip} --cam {self.cam}"
+
+
+def find_clips(inputs: Iterable[str]) -> list[Path]:
+    """Return the clips that paths, folders of videos and patterns such as `clips/*.mp4` name, in order.
+
+    A folder without videos is one clip, of images. What does not exist stays in the list: running it says so.
+    """
+    paths = [Path(match) for text in inputs for match in ([] if os.path.exists(text) else _matches(text)) or [text]]
+    return list(dict.fromkeys(clip for path in paths for clip in (_clips_in(path) if os.path.isdir(path) else [path])))
+
+
+def _say_on_terminal(text: str) -> None:
+    say(text, err=True)
+
+
+def run_folders(clips: Sequence[Path], parent: Path, *, tell: Callable[[str], None] = _say_on_terminal) -> list[Path]:
+    """Return a run folder for each clip, named after it.
+
+    Clips of one name get their folder's name too, or a number; so does a clip whose name is that of a run folder of
+    another clip. A name that is none for a folder is changed: no clip is written outside of `parent`.
+
+    Args:
+        clips: videos or folders of images, which need not exist.
+        parent: where the run folders are.
+        tell: told where a clip's outputs are not in the folder of its name because that belongs to another clip.
+    """
+    taken: set[str] = set()
+    folders = []
+    for clip in clips:
+        others: list[str] = []
+        for name in _folder_names(clip):
+            if name_key(name) in taken:
+                continue
+            owner = _other_owner(parent / name, clip)
+            if owner is None:
+                break
+            others.append(f"{parent / name} belongs to {owner}")
+        taken.add(name_key(name))
+        folders.append(parent / name)
+        if others:
+            tell(f"{others[0]}; the outputs of {clip} are in {parent / name}")
+    return folders
+
+
+def _folder_names(clip: Path) -> Iterator[str]:
+    """Yield names for a clip's run folder, best first."""
+    above, name = os.path.split(real_path(clip))
+    is_named = clip.name not in ("", "..")  # else by where it leads
+    stem = (clip.name if is_named else name) if os.path.isdir(clip) else clip.stem
+    longer = f"{os.path.basename(above)}-{stem}"
+    return map(safe_name, itertools.chain([stem, longer], numbered(stem, first=2)))
+
+
+def _other_owner(folder: Path, clip: Path) -> str | None:
+    """Return the clip that a folder belongs to if it is another one."""
+    try:
+        facts = Record(folder / RUN_RECORD).read()
+    except Ex4dError:  # the run says what is wrong with it
+        return None
+    return owner_of(facts, real_path(clip), partial(_hash_of, clip))
+
+
+def _hash_of(clip: Path) -> str:
+    try:
+        return clip_hash(clip)
+    except (Ex4dError, OSError):  # no such clip
+        return ""
+
+
+def run_batch(
+    session: Session,
+    clips: Sequence[Path],
+    folders: Sequence[Path],
+    *,
+    goal: Goal = "result",
+    save_mesh: MeshChoice | None = None,
+    mesh_format: MeshFormat = "ply",
+) -> list[Outcome]:
+    """Run every clip along every path of the session's configuration and say how each ended."""
+
+    def write(shot: Shot, cam: str) -> Exported:
+        return export(shot.take(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
+
+    return [
+        _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))
+        for clip, folder in zip(clips, folders, strict=True)
+        for cam in session.config.cam
+    ]
+
+
+def depth_batch(
+    session: Session,
+    clips: Sequence[Path],
+    folders: Sequence[Path],
+    *,
+    formats: Sequence[DepthFormat] = (),
+    preview: bool = True,
+) -> list[Outcome]:
+    """Write the depth of every clip and say how each ended."""
+    write = partial(export_depth, formats=formats, preview=preview)
+    return [
+        _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
+    ]
+
+
+def mask_batch(
+    session: Session, clips: Sequence[Path], folders: Sequence[Path], *, options: MaskOptions, count: int, depth: bool
+) -> list[Outcome]:
+    """Write simulated masks of every clip, with or without its depth, to look at, and say how each ended."""
+
+    def write(shot: Shot) -> Exported:
+        assert shot.folder is not None, "masks need a run folder"
+        scene = shot.scene if depth else shot.video
+        seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # what torch's generators take
+        with session.reporter.stage("masks") as progress:
+            files = write_masks(
+                scene,
+                shot.folder,
+                options=options,
+                seeds=seeds,
+                builder=session.mesh_builder(),
+                renderer=session.renderer(),
+                device=session.device,
+                progress=progress,
+            )
+        return Exported(files=files, records=tuple(shot.records))
+
+    return [
+        _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
+    ]
+
+
+def _run_one(session: Session, outcome: Outcome, write: Callable[[Shot], Exported]) -> Outcome:
+    try:
+        session.reporter.note(outcome.title)
+        with stray_output():
+            shot = session.shot(outcome.clip, folder=outcome.folder)
+            shot.claim()
+            exported = write(shot)
+    except Ex4dError as error:
+        return _failed(outcome, str(error))
+    # A plugin may fail in ways that nobody foresaw; the other clips still run.
+    except Exception as error:
+        if stop := interrupt_behind(error):  # a library has made another error of Ctrl-C
+            raise stop from error
+        return _failed(outcome, unexpected(error))
+    return attrs.evolve(outcome, files=exported.files, records=exported.records)
+
+
+def _failed(outcome: Outcome, sentence: str) -> Outcome:
+    if tracing():
+        traceback.print_exc()
+    return attrs.evolve(outcome, error=sentence)
+
+
+def _matches(pattern: str) -> list[str]:
+    try:
+        return sorted(glob.glob(pattern, recursive=True))
+    except ValueError:  # a NUL
+        return []
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    """Return the videos in a folder, or the folder itself, as a clip of images or for its error."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError:
+        return [folder]
+    return [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES] or [folder]

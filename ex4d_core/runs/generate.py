@@ -1,0 +1,96 @@
+"""The last stage on its own: colour and mask videos in, the whole video out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ex4d_core.cameras.files import load
+from ex4d_core.errors import InvalidInput
+from ex4d_core.files import kept_folder
+from ex4d_core.names import safe_name
+from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.clips import path_key
+from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.store import content_key, tensor_hash
+from ex4d_core.types import CameraPath, Guidance, Video
+from ex4d_core.video_io import check_name, read_mask, read_video, write_video
+from ex4d_core.workspace import Workspace
+
+
+def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
+    """Return the guidance in a colour and a mask video, and the path in EX-4D's `.npz` where there is one.
+
+    Raises:
+        InputNotFound: a file does not exist.
+        InvalidInput: a file is no video or no camera path, or lengths or sizes differ.
+    """
+    video = read_video(color)
+    known, _ = read_mask(mask)
+    if known.shape != video.frames.shape[:3]:
+        raise InvalidInput(
+            f"{mask} has {_facts(*known.shape)} but {color} has {_facts(*video.frames.shape[:3])}; "
+            "give the mask that belongs to the colour video"
+        )
+    # Lossy colour leaves a rim of not quite black around what is hidden.
+    frames = video.frames * known[..., None]
+    return Guidance(color=frames, mask=known, fps=video.fps, cameras=None if camera is None else _read_path(camera))
+
+
+def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
+    """Fill in what the guidance does not know and write the video.
+
+    Raises:
+        InvalidInput: the output's name is none of a video that can be written.
+        OutputFailed: the output cannot be written.
+    """
+    check_name(output)  # better said now than after minutes of work
+    config, reporter, backbone = session.config, session.reporter, session.backbone()
+    stages.tell_of_extremes(guidance, reporter)
+    unfinished = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{_key(session, guidance)}")
+
+    def show(name: str, video: Video) -> None:
+        write_video(video, output.with_name(safe_name(f"{output.stem}_{name}{output.suffix}")))
+
+    def tell(text: str) -> None:
+        reporter.note(f"result: {text}")
+
+    with reporter.stage("result") as progress, kept_folder(unfinished, tell=tell) as folder:
+        video = stages.fill_in(
+            guidance,
+            None,
+            backbone,
+            prompt=config.prompt,
+            seed=config.seed,
+            progress=progress,
+            workspace=Workspace(folder=folder, show=show),
+        )
+        write_video(video, output)
+
+
+def _key(session: Session, guidance: Guidance) -> str:
+    """Return what tells the work from any other, so that only the same goes on where it was."""
+    return content_key(
+        {
+            "color": tensor_hash(guidance.color),
+            "mask": tensor_hash(guidance.mask),
+            "cameras": guidance.cameras and path_key(guidance.cameras),
+            "fps": str(guidance.fps),
+            "backbone": session.choose("backbone").identity(),
+            "prompt": session.config.prompt,
+            "seed": session.config.seed,
+        }
+    )
+
+
+def _read_path(path: Path) -> CameraPath:
+    file = load(path, format="ex4d")
+    assert file.intrinsics is not None, "the format has them"
+    return CameraPath(
+        world_to_camera=torch.from_numpy(file.world_to_camera).float(), intrinsics=file.intrinsics, frames=file.frames
+    )
+
+
+def _facts(frames: int, height: int, width: int) -> str:
+    return f"{frames} frames of {width}x{height}"
