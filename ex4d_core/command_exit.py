@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -61,18 +62,19 @@ def run_process(command: Callable[[], int]) -> NoReturn:
     _open_standard_streams()
     atexit.register(_ignore_last_interrupt)  # the first to be registered is the last to be called
     threading.excepthook = _say_thread_failed
+    warnings.showwarning = _say_warning
     sys.unraisablehook = _deliver_again
     sys.exit(_exit_code(command, _Handlers()))
 
 
 def exit_code(command: Callable[[], int]) -> int:
     """Run a command in a process that has other things to do too, and return the exit code."""
-    handlers, before = _Handlers(), sys.unraisablehook
-    sys.unraisablehook = _deliver_again
+    handlers, before = _Handlers(), (sys.unraisablehook, warnings.showwarning)
+    sys.unraisablehook, warnings.showwarning = _deliver_again, _say_warning
     try:
         return _exit_code(command, handlers)
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, warnings.showwarning = before
         handlers.restore()
 
 
@@ -307,6 +309,12 @@ def _say_thread_failed(arguments: threading.ExceptHookArgs) -> None:
     if tracing():
         traceback.print_exception(arguments.exc_value)
     say_error(f"in another thread: {unexpected(arguments.exc_value)}")
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print the first line of a library's warning; the others are for its developers."""
+    first, *more = str(message).strip().splitlines() or [""]
+    say(f"warning: {first}" if not (tracing() and more) else f"warning: {message}", err=True)
 
 
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fresh_environment import FreshEnvironment, build_wheels, make_environment
-from tests.hub_server import FILES, HubServer
+from tests.helpers.fresh_environment import FreshEnvironment, build_wheels, make_environment
+from tests.helpers.hub_server import FILES, HubServer
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
 

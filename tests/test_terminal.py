@@ -20,8 +20,8 @@ from ex4d_core.cli.plugin_check import Check, Checks, check_tables
 from ex4d_core.plugins.discovery import Plugins, Problem
 from ex4d_core.runs.batch import Outcome
 from ex4d_core.terminal import LONGEST_MESSAGE, as_text, make_console, one_message, printable, show
-from tests import wrong_components as wrong
-from tests.test_contract_kit import offer_of
+from tests.helpers import wrong_components as wrong
+from tests.testing.test_contract_kit import offer_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -186,14 +186,14 @@ def test_closed_outputs_are_not_taken_for_files(tmp_path):
     """What is opened first would get the number of standard output, and with it what libraries print there."""
     code = """
 import os
-from ex4d_core import command_exit as ending
+from ex4d_core import command_exit
 
 def command():
     with open("data", "w"):
         os.write(1, b"hello")
     return 0
 
-ending.run_process(command)
+command_exit.run_process(command)
 """
     (tmp_path / "command.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

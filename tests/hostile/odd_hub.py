@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.hub_server import COMMIT, blob_id, sha256
+from tests.helpers.hub_server import COMMIT, blob_id, sha256
 
 from .camera_inputs import DEEP, DIGITS
 from .places import LONG

@@ -25,4 +25,4 @@ def test_every_hostile_input_ends_in_a_sentence(bench, tally, pytestconfig):
     rows = [row for row in all_rows(bench.inputs) if wanted.search(row.name)]
     faults = [fault for row in rows for fault in bench.try_row(row)]
     tally.add_rows(len(rows), faults)
-    assert [f"{fault.row.area}: {fault}" for fault in faults] == []
+    assert not faults, "\n".join(f"{fault.row.area}: {fault}" for fault in faults)

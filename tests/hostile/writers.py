@@ -175,4 +175,4 @@ def call(arguments: list[str], folder: str, environment: Mapping[str, str], plac
 
     sys.argv[:] = ["ex4d", *arguments]
     Path(place, "called").touch()
-    typer_cli.main(arguments)
+    typer_cli.main()

@@ -12,7 +12,7 @@ import torch
 from ex4d_core.errors import Ex4dError
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 from ex4d_depth_depthcrafter.weights import locate
-from tests.planted import DAMAGES, change, plant, watched
+from tests.helpers.planted import DAMAGES, change, plant, watched
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")

@@ -12,7 +12,7 @@ import torch
 
 from ex4d_core.errors import Ex4dError
 from ex4d_depth_transformers.options import TransformersOptions
-from tests.planted import DAMAGES, EVIL, change, plant, watched
+from tests.helpers.planted import DAMAGES, EVIL, change, plant, watched
 
 pytest.importorskip("transformers")
 

@@ -1,4 +1,4 @@
-"""Facts about how nvdiffrast is offered; `tests/test_render.py` compares its pictures with the other renderers'."""
+"""How nvdiffrast is offered; `tests/builtin/test_render.py` compares its images with those of the other renderers."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.weights import locate
 from ex4d_core.errors import Ex4dError, InvalidInput
-from tests.planted import DAMAGES, Evil, change, plant, watched
+from tests.helpers.planted import DAMAGES, Evil, change, plant, watched
 
 PARTS = ("transformer", "vae", "text_encoder", "image_encoder")
 

@@ -19,7 +19,7 @@ from ex4d_training.data import openvid
 from ex4d_training.data.openvid import TABLE, bring, look_up_parts, parse_parts, plan_json, plan_tables
 from ex4d_training.data.sources import find_sources
 from ex4d_training.data.zips import unpack
-from tests.hub_server import COMMIT, REPO, HubServer
+from tests.helpers.hub_server import COMMIT, REPO, HubServer
 
 hub = pytest.importorskip("huggingface_hub")
 

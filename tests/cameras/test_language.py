@@ -1,0 +1,345 @@
+"""What can be said with --cam."""
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+import ex4d_core as ex4d
+from ex4d_core.cameras.generators import JoinedPath, Piece, Step, path_of_eyes
+from ex4d_core.cameras.language import PRESETS, CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
+from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.motion import EASES
+from ex4d_core.geometry.subject import subject_point
+from ex4d_core.types import CameraPath, Origin
+from tests.helpers.spoken_paths import LENS, REGISTRY, SCENE, eyes, generator, said, scene
+
+# What is said
+
+
+def test_moves_follow_each_other_from_where_the_camera_is():
+    path = said("orbit:yaw=90 then dolly:by=0.5", 9, scene(depth=torch.full((9, 24, 32), 2.0)))
+    torch.testing.assert_close(eyes(path)[4].float(), torch.tensor([2.0, 0, 2]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(eyes(path)[8].float(), torch.tensor([1.0, 0, 2]), atol=1e-5, rtol=0)
+
+
+def test_an_orbit_after_a_climb_goes_around_what_is_upright():
+    path = said("orbit:pitch=40 then orbit:yaw=120", 9)
+    heights = eyes(path)[4:, 1]
+    torch.testing.assert_close(heights, heights[:1].expand(5), atol=1e-5, rtol=0)
+    assert path.world_to_camera[4:, 0, 1].abs().max() < 1e-5, "the camera stays level"
+
+
+def test_moves_at_the_same_time_add_up():
+    both = said("orbit:yaw=30 with zoom_in:by=0.5")
+    subject = torch.tensor([*subject_point(SCENE, "auto"), 1.0])
+    seen = both.world_to_camera @ subject
+    torch.testing.assert_close(seen[-1, :3], subject[:3] / 2)
+
+
+def test_shares_divide_the_path():
+    path = said("truck:by=1,share=25% then static", 9)
+    x = eyes(path)[:, 0].tolist()
+    assert x[2:] == pytest.approx([x[2]] * 7)
+    assert x[1] == pytest.approx(x[2] / 2)
+
+
+@pytest.mark.parametrize(("ease", "halfway"), [("linear", 0.5), ("in", 0.25), ("out", 0.75), ("smooth", 0.5)])
+def test_eases(ease, halfway):
+    path = said(f"truck:by=1,ease={ease}", 9)
+    assert eyes(path)[4, 0] == pytest.approx(halfway * float(eyes(path)[8, 0]))
+    assert eyes(path)[1, 0] / eyes(path)[8, 0] == pytest.approx(EASES[ease](1 / 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("static", None),
+        ("orbit:yaw=20 with freeze:frame=5", [5] * 9),
+        ("reverse", [8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        ("slow:by=2", [0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        ("slow:by=0.5", [0, 2, 4, 6, 8, 8, 8, 8, 8]),
+        ("static then orbit:yaw=20 with freeze", [0, 1, 2, 3, 4, 4, 4, 4, 4]),
+        ("static then reverse", [0, 1, 2, 3, 4, 3, 2, 1, 0]),
+        ("reverse:by=0.5 then reverse", [8, 6, 4, 2, 0, 0, 0, 0, 0]),
+        ("orbit:yaw=20 with freeze:frame=4,share=0.5 then static", [4, 4, 4, 4, 4, 5, 6, 7, 8]),
+    ],
+)
+def test_time_control(text, frames):
+    shown = said(text).frames
+    assert (shown and list(shown)) == frames
+
+
+def test_another_number_of_frames_shows_the_clip_slower():
+    assert said("static", 17).frames == tuple((k + 1) // 2 for k in range(17))
+
+
+def test_a_lens_changes_so_that_the_subject_keeps_its_size():
+    path = said("dolly_zoom:by=0.5")
+    x, y, z = subject_point(SCENE, "auto")
+    for frame in range(9):
+        seen = path.world_to_camera[frame] @ torch.tensor([x, y, z, 1])
+        lens = path.intrinsics_at(frame)
+        assert lens.fx / seen[2] == pytest.approx(LENS.fx / z, rel=1e-5)
+        assert lens.fx * seen[0] / seen[2] == pytest.approx(LENS.fx * x / z, rel=1e-4)
+    with pytest.raises(InvalidConfig, match="dolly_zoom needs the subject before the camera"):
+        said("pan:by=170 then dolly_zoom")
+
+
+def test_handheld_shakes_by_its_seed():
+    one, again, other = (said(f"handheld:seed={seed}").world_to_camera for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_moves(name):
+    assert said(name).num_frames == 9
+
+
+def test_a_generator_that_knows_no_shares_can_be_joined():
+    class Plain:
+        def path(self, num_frames, scene):
+            places = [(float(k) / max(num_frames - 1, 1), 0.0, 0.0) for k in range(num_frames)]
+            return path_of_eyes(places, center=(0, 0, 2), intrinsics=LENS)
+
+    joined = JoinedPath(
+        [
+            Step(pieces=(Piece(generator=generator("dolly:by=0.5")),), share=0.5),
+            Step(pieces=(Piece(generator=Plain(), ease="smooth"),), share=0.5),
+        ]
+    )
+    path = joined.path(9, SCENE)
+    torch.testing.assert_close(eyes(path)[8] - eyes(path)[4], torch.tensor([1.0, 0, 0]).double(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "marked"),
+    [
+        ("", "there is no camera path", " "),
+        ("90 degrees", "'90 degrees' is no camera path", "90 degrees"),
+        ("orbitt:yaw=3", "there is no trajectory 'orbitt'; did you mean 'orbit'?", "orbitt"),
+        ("30 then Orbit", "'Orbit' is no camera path", "Orbit"),
+        ("orbit:yaw=3 then", "a move is missing here", ""),
+        ("orbit:yaw=", "this must read key=value", "yaw="),
+        ("orbit:yow=3", "has no option yow; did you mean 'yaw'?", "yow=3"),
+        ("orbit:yaw=left", "yaw: must be a number, not 'left'", "yaw=left"),
+        ("dolly then orbit:pitch=95", "pitch must be between -89 and 89 degrees, not 95", "pitch=95"),
+        ("120", "angle must be between -90 and 90 degrees, not 120", "120"),
+        ("-90..120", "end must be between -90 and 90 degrees, not 120", "120"),
+        ("orbit:yaw=1,yaw=2", "yaw is said twice", "yaw=2"),
+        ("orbit:ease=smoth", "there is no ease 'smoth'; did you mean 'smooth'?", "ease=smoth"),
+        ("orbit:share=2", "share must be more than 0 and at most 1", "share=2"),
+        ("dolly:share=0.5 then pan:share=0.3", "the shares add up to 0.8 and must add up to 1", "share=0.5"),
+        ("dolly:share=1 then pan", "the shares add up to 1 and leave nothing for the rest", "share=1"),
+        ("dolly:share=0.5 with pan:share=0.3 then 30", "moves at the same time take the same share", "share=0.3"),
+        ("keyframes:yaw=[0,3", "[ is not closed by ]", "["),
+        ("truck:look_at=sky", "look_at must be auto, nearest, a pixel", "look_at=sky"),
+        ("keyframes:yaw=[0,inf]", "yaw[1]: must be a finite number", "yaw=[0,inf]"),
+        ("orbit:ease=[1]", "there is no ease [1]; known: linear, in, out, smooth", "ease=[1]"),
+        ("keyframes:yaw=40", "yaw: must be a list, as in [0, 40]", "yaw=40"),
+        ("orbit:look_at=320,180", "a value with commas stands in brackets, as in look_at=[320,180]", "180"),
+        ("my path with me.json", "or a file, in quotes where blanks are in its name", "my path"),
+        ("30 then from_file:resample", "from_file needs path, as in from_file:path=...", "from_file:resample"),
+        ("keyframes:yaw=[0,1],pitch=[0]", "as many numbers in each list", "keyframes:yaw=[0,1],pitch=[0]"),
+    ],
+)
+def test_an_error_points_at_its_place(text, sentence, marked):
+    session = ex4d.Session(registry=REGISTRY, device="cpu")
+    with pytest.raises(CamError) as refused:
+        session.choose_trajectory(text)
+    first, shown, marks = str(refused.value).splitlines()
+    assert sentence in first
+    assert first.startswith("--cam: ")
+    assert shown == f"  {text}"
+    place = marks.index("^")
+    assert shown[place:].startswith(marked.strip() or "")
+    assert marks.strip() == "^" * max(1, len(marked))
+
+
+def test_an_error_points_at_its_place_in_any_script_and_on_one_line():
+    with pytest.raises(CamError) as refused:
+        parse_path("'路径.json' then\n\tdolly:ease=up")
+    _, shown, marks = str(refused.value).splitlines()
+    assert shown == "  '路径.json' then  dolly:ease=up"
+    assert marks.index("^") == shown.index("ease") + 2, "each of the two signs is as wide as two letters"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("x" * 10_000, "x"),
+        ("30 then " * 2000 + "30:yow=3", "yow=3"),
+        ("orbit:yaw=" + "9" * 5000, "yaw=9"),
+        ("orbit:yaw=" + "[" * 3000, "["),
+        ("keyframes:yaw=[" + ",".join(["1"] * 3000) + "],ease=up", "ease=up"),
+        ("路径" * 3000 + ".json then dolly:ease=up", "ease=up"),
+    ],
+    ids=["name", "many", "digits", "brackets", "list", "wide"],
+)
+def test_an_error_shows_what_of_a_long_text_is_around_its_place(text, place):
+    session = ex4d.Session(registry=REGISTRY, device="cpu")
+    with pytest.raises(CamError) as refused:
+        session.choose_trajectory(text)
+    assert len(str(refused.value)) < 900
+    _, shown, marks = str(refused.value).splitlines()
+    at = marks.index("^")
+    assert cell_len(shown[: shown.rindex(place)]) == at or shown[at:].startswith(place)
+    assert len(marks.split("^", 1)[1]) < 400
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_any_text_is_a_path_or_an_error_that_points_at_a_place(text):
+    try:
+        steps = parse_path(text)
+        shares_of(steps, text)
+    except CamError as refused:
+        _, shown, marks = str(refused).split("\n")
+        assert marks.strip(" ^") == ""
+        assert cell_len(marks) <= cell_len(shown) + 2
+        return
+    assert all(0 <= piece.start <= piece.stop <= len(text) for step in steps for piece in step)
+
+
+def test_from_where_the_subject_is_nothing_can_be_aimed():
+    with pytest.raises(InvalidConfig, match="the camera stands where what it should look at is"):
+        said("dolly:by=1,look_at=2 then 30:look_at=2")
+    assert said("dolly:by=1,look_at=2 then pan").num_frames == 9
+
+
+def test_a_pixel_may_stand_in_brackets():
+    assert torch.equal(said("30:look_at=[19,13]").world_to_camera, said("30:look_at='19,13'").world_to_camera)
+    with pytest.raises(InvalidConfig, match="change what time is shown; join them by then"):
+        said("freeze with slow")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a/path.json", "a/path.json"),
+        ("path.csv", "path.csv"),
+        ("dog with bob/path.json", '"dog with bob/path.json"'),
+        ("12:30/a,b.json", '"12:30/a,b.json"'),
+        ("bob's/path.json", '"bob\'s/path.json"'),
+        ('5" clip/path.json', "'5\" clip/path.json'"),
+        ("model", '"model"'),
+    ],
+)
+def test_a_file_is_written_so_that_it_is_read_as_one(name, written):
+    assert cam_of_file(Path(name)) == written
+    ((piece,),) = parse_path(written)
+    assert (piece.name, piece.options) == ("from_file", {"path": name})
+
+
+def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
+    with pytest.raises(UnknownMove, match="there is no trajectory"):
+        generator("30 then wobble")
+
+
+def test_a_folder_is_told_from_a_move(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    with pytest.raises(UnknownMove, match=r"there is no trajectory 'model'.*; the folder is \./model"):
+        generator("30 then model:start=source")
+
+
+def test_an_option_for_every_path_is_not_looked_for_in_the_text():
+    session = ex4d.Session(registry=REGISTRY, device="cpu", trajectory={"look_at": "sky"})
+    with pytest.raises(InvalidConfig, match=r"^trajectory\.look_at must be auto"):
+        session.choose_trajectory("30")
+
+
+def test_values_may_hold_commas_and_be_short():
+    ((piece,),) = parse_path("keyframes:yaw=[0,.5,1.],look_at='3,4',at=[0,.3,1]")
+    assert piece.options == {"yaw": [0, 0.5, 1.0], "look_at": "3,4", "at": [0, 0.3, 1]}
+    ((piece,),) = parse_path("'my then path.json':resample")
+    assert (piece.name, piece.options) == ("from_file", {"path": "my then path.json", "resample": True})
+
+
+def test_names_of_files_are_not_too_long():
+    long = " then ".join(["orbit:yaw=10,pitch=5"] * 20)
+    assert len(cam_file_part(long)) < 100
+    assert cam_file_part(long) != cam_file_part(f"{long} then 30")
+
+
+def test_files_are_named_by_their_own_name():
+    assert cam_file_part("path.json") == "path.json"
+    assert re.fullmatch(r"my_path-[0-9a-f]{16}", cam_file_part("outputs/clip/paths/my_path.json"))
+    assert cam_file_part("a/my_path.json") != cam_file_part("b/my_path.json")
+    assert cam_file_part("a/my_path.json then 30").startswith("a_my_path.json_then_30")
+
+
+def test_what_moves_doubt_is_said_of_the_whole():
+    assert generator("pan:by=1.5708 then dolly with roll").doubts(SCENE) == [
+        "pan: by is 1.5708 degrees; if that is meant in radians, say 90"
+    ]
+
+
+def test_shares_that_are_left_are_divided_evenly():
+    text = "dolly:share=0.5 then pan then tilt"
+    assert shares_of(parse_path(text), text) == [0.5, 0.25, 0.25]
+
+
+# The subject
+
+
+def test_the_subject_is_the_middle_of_the_foreground():
+    x, y, z = subject_point(SCENE, "auto")
+    assert z == 2
+    assert x * LENS.fx / z + LENS.cx == pytest.approx(19, abs=0.6)
+    assert y * LENS.fy / z + LENS.cy == pytest.approx(13, abs=0.6)
+
+
+def test_the_subject_is_steady_where_depth_flickers_and_one_frame_is_bad():
+    flicker = SCENE.depth.depth * (1 + 0.05 * torch.tensor([1, -1, 1, -1, 1, -1, 1, -1, 1.0]))[:, None, None]
+    flicker[3] = 0.1
+    x, y, z = subject_point(scene(depth=flicker), "auto")
+    assert (x, y, z) == pytest.approx(subject_point(SCENE, "auto"), rel=0.06)
+
+
+def test_the_subject_is_in_the_world_where_the_source_camera_moves():
+    poses = torch.eye(4).repeat(9, 1, 1)
+    poses[:, 0, 3] = 1.0  # every camera but the first is at x = -1
+    poses[0, 0, 3] = 0.0
+    moving = scene(cameras=CameraPath(world_to_camera=poses, intrinsics=LENS))
+    assert subject_point(moving, "auto")[0] == pytest.approx(subject_point(SCENE, "auto")[0] - 1)
+
+
+@pytest.mark.parametrize(("look_at", "distance"), [("2.5", 2.5), ("nearest", 2.15), ("19,13", 2.0), ("1,1", 6.0)])
+def test_what_to_look_at_can_be_said(look_at, distance):
+    x, y, z = subject_point(SCENE, look_at)
+    assert z == pytest.approx(distance)
+    if "," in look_at:
+        column, row = map(float, look_at.split(","))
+        assert (x / z * LENS.fx + LENS.cx, y / z * LENS.fy + LENS.cy) == pytest.approx((column + 0.5, row + 0.5))
+    else:
+        assert (x, y) == (0, 0)
+
+
+def test_a_pixel_is_one_of_the_clip_as_it_was_filmed():
+    origin = Origin(
+        frame_indices=tuple(range(9)), source_frames=9, source_width=128, source_height=48, left=32, top=0, width=64,
+        height=48,
+    )  # fmt: skip
+    x, _, z = subject_point(scene(origin=origin), "70,26")
+    assert x / z * LENS.fx + LENS.cx == pytest.approx(19.5)
+    with pytest.raises(InvalidInput, match=r"10,10 to look at is not in .*, x goes from 32 to 96 and y from 0 to 48"):
+        subject_point(scene(origin=origin), "10,10")
+
+
+def test_a_pixel_without_depth_is_refused():
+    unknown = attrs.evolve(SCENE.depth, valid=torch.zeros(9, 24, 32, dtype=torch.bool))
+    with pytest.raises(InvalidInput, match="nothing at the pixel 3,3 to look at has a depth"):
+        subject_point(attrs.evolve(SCENE, depth=unknown), "3,3")
+
+
+def test_an_orbit_keeps_a_subject_beside_the_axis_where_it_is():
+    path = said("orbit:yaw=70,pitch=-20")
+    subject = torch.tensor([*subject_point(SCENE, "auto"), 1.0])
+    torch.testing.assert_close(path.world_to_camera @ subject, subject.expand(9, 4), atol=1e-5, rtol=0)

@@ -1,0 +1,54 @@
+"""The rules of the code base: layers, size, and what must not be in it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "ex4d_core"
+
+
+def python_files():
+    return [p for folder in ("ex4d_core", "plugins", "examples", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+
+
+def test_files_stay_readable():
+    assert [str(path) for path in python_files() if len(path.read_text().splitlines()) > 400] == []
+
+
+def test_functions_stay_readable():
+    long = [
+        f"{path.name}:{node.name}"
+        for path in python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 60
+    ]
+    assert long == []
+
+
+def test_only_command_lines_import_typer():
+    users = [path for path in python_files() if re.search(r"^\s*(import|from) typer\b", path.read_text(), re.MULTILINE)]
+    homes = {"plugins": "cli.py", "ex4d_core": "cli"}  # a file of a plugin, a folder of the core
+    assert [path for path in users if homes[path.relative_to(ROOT).parts[0]] not in path.parts] == []
+
+
+def test_nothing_is_pickled():
+    def pickles(path: Path) -> bool:
+        text = path.read_text()
+        return "import pickle" in text or "allow_pickle=True" in text or "weights_only=False" in text
+
+    # Tests may make pickles, to see them refused.
+    assert [path for path in python_files() if pickles(path) and "tests" not in path.parts] == []
+
+
+@pytest.mark.parametrize("plugin", sorted((ROOT / "plugins").glob("*/")), ids=lambda folder: folder.name)
+def test_each_plugin_is_held_to_its_contract(plugin):
+    text = (plugin / "tests" / "test_contract.py").read_text()
+    assert re.search(r"class Test\w+\(\w+Contract\)", text)
+
+
+def test_only_the_test_kit_imports_pytest():
+    users = [path for path in CORE.rglob("*.py") if re.search(r"^\s*(import|from) pytest\b", path.read_text(), re.M)]
+    assert [path for path in users if path.parts[len(CORE.parts)] != "testing"] == []

@@ -1,0 +1,124 @@
+"""The page on plugins says what the code does: hooks, roles, arguments, fields, versions, and who provides what."""
+
+import ast
+import inspect
+import re
+import runpy
+from pathlib import Path
+
+import attrs
+import pytest
+
+from ex4d_core import hookspecs, roles
+from ex4d_core.plugins.discovery import COMMANDS
+from ex4d_core.provider import Command, Provider
+from ex4d_core.roles import ROLES
+from ex4d_core.testing.contracts import CONTRACTS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "plugins.md").read_text()
+PROTOCOLS = {
+    "depth": roles.DepthEstimator,
+    "mesh": roles.MeshBuilder,
+    "trajectory": roles.TrajectoryGenerator,
+    "renderer": roles.Renderer,
+    "backbone": roles.DiffusionBackbone,
+}
+
+
+def section(title: str) -> str:
+    """Return what stands under a heading, up to the next."""
+    (text,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    return text
+
+
+def table(text: str) -> list[list[str]]:
+    """Return the cells of the first table, without its two head lines."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def functions(code: str) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
+
+
+def signature(function: ast.FunctionDef) -> str:
+    return f"{function.name}({ast.unparse(function.args)}) -> {ast.unparse(function.returns)}"
+
+
+def shown(role: str) -> ast.Module:
+    (block,) = re.findall(r"```py\n(.*?)```", section(role), re.DOTALL)
+    return ast.parse(block)
+
+
+def test_every_role_has_a_protocol_and_a_section():
+    made = {c for c in vars(roles).values() if inspect.isclass(c) and c.__module__ == roles.__name__}
+    headings = re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)
+    assert (made, headings) == (set(PROTOCOLS.values()), list(ROLES))
+    assert PROTOCOLS.keys() == ROLES.keys()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_hook_is_shown_as_it_is(role):
+    (hook,) = functions(inspect.getsource(getattr(hookspecs, ROLES[role])))
+    assert signature(hook) in [signature(function) for function in functions(ast.unparse(shown(role)))]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_roles_methods_are_shown_as_they_are(role):
+    (protocol,) = [node for node in shown(role).body if isinstance(node, ast.ClassDef)]
+    assert protocol.name == PROTOCOLS[role].__name__
+    assert list(map(signature, functions(ast.unparse(protocol)))) == list(
+        map(signature, functions(inspect.getsource(PROTOCOLS[role])))
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_argument_is_explained(role):
+    (method,) = functions(inspect.getsource(PROTOCOLS[role]))
+    names = [argument.arg for argument in (*method.args.args[1:], *method.args.kwonlyargs)]
+    assert [name for name, _ in table(section(role))] == [f"`{name}`" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("title", "offer"),
+    [("Offering a component", Provider), ("Offering a command", Command)],
+    ids=["component", "command"],
+)
+def test_each_field_of_an_offer_is_explained(title, offer):
+    fields = [(f"`{f.name}`", "required" if f.default is attrs.NOTHING else "") for f in attrs.fields(offer)]
+    text = section(title).replace("| | ", "|  | ")
+    assert [(name, required) for name, required, _ in table(text)] == fields
+
+
+def test_each_switch_of_a_contract_is_explained():
+    shown = {name.strip("`"): set(re.findall(r"`(\w+)`", claims)) for name, claims in table(section("Contracts"))}
+    common = {"name", "role", "device"}
+    declared = {
+        contract.__name__: {name for name in inspect.get_annotations(contract) if name not in common}
+        for contract in CONTRACTS.values()
+    }
+    assert shown == declared
+
+
+def test_the_hook_for_commands_is_shown_as_it_is():
+    (hook,) = functions(inspect.getsource(getattr(hookspecs, COMMANDS)))
+    (block,) = re.findall(r"```py\n(.*?)```", section("Offering a command"), re.DOTALL)
+    assert signature(hook) in [signature(function) for function in functions(block)]
+
+
+def test_each_plugin_api_is_in_the_table_of_versions_with_what_to_change():
+    history = {int(api): change for api, _, _, change in table(section("Versions"))}
+    assert list(history) == list(range(1, hookspecs.PLUGIN_API + 1))
+    assert {api: change for api, change in history.items() if change != "nothing"} == dict(hookspecs.CHANGES)
+
+
+def test_the_table_of_plugins_is_what_they_say_themselves():
+    assert runpy.run_path(str(ROOT / "tools" / "plugin_table.py"))["with_table"](PAGE) == PAGE, (
+        "type: .venv/bin/python tools/plugin_table.py"
+    )
+
+
+def test_every_plugin_of_the_repository_is_in_the_table():
+    names = runpy.run_path(str(ROOT / "tools" / "plugin_table.py"))["distributions"]()
+    assert {row[0].strip("`") for row in table(section("What there is"))} == names
