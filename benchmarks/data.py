@@ -22,8 +22,8 @@ from wan_networks import RandomNetworks, Setting
 
 from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_core.masks import FlowTracker, MaskOptions, simulate
-from ex4d_core.pipeline.measure import measured
+from ex4d_core.masks import FlowTracker, MaskOptions
+from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.session import Session
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Scene
@@ -48,7 +48,7 @@ def steps(args: argparse.Namespace, scene: Scene, path: Path) -> dict[str, Calla
     made = {"builder": session.mesh_builder(), "renderer": session.renderer(), "device": session.device}
 
     def masked(seed: int, kind: str) -> object:
-        make = partial(simulate, scene, options=MaskOptions(kind=kind), tracker=FlowTracker(), **made)
+        make = partial(simulate_masks, scene, options=MaskOptions(kind=kind), tracker=FlowTracker(), **made)
         return [make(seed=100 * seed + number) for number in range(args.masks)]
 
     def encoded(seed: int) -> object:
@@ -81,7 +81,7 @@ def main() -> None:
         for name, step in steps(args, scene, path).items():
             seconds, peak = [], 0
             for run in range(args.repeat + 1):
-                with measured() as cost:
+                with measure() as cost:
                     step(run)
                 seconds.append(cost.seconds)
                 peak = max(peak, cost.peak_gpu_bytes)

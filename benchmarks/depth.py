@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from ex4d_core.pipeline.measure import measured
+from ex4d_core.pipeline.measure import measure as measuring
 from ex4d_core.progress import silent
 from ex4d_core.types import Video
 from ex4d_depth_transformers.estimator import TransformersDepth
@@ -123,7 +123,7 @@ def measure(model: str, folder: Path, arguments: argparse.Namespace):
         component = TransformersDepth(options, device=torch.device(arguments.device))
         component.estimate(video, progress=silent)
         seconds = []
-        with measured() as cost:
+        with measuring() as cost:
             for _ in range(arguments.repeats):
                 started = time.perf_counter()
                 component.estimate(video, progress=silent)

@@ -25,7 +25,7 @@ from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import orbit_eye
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.pictures.contact_sheet import contact_sheet
-from ex4d_core.pipeline.stages import fill_in, render_guidance
+from ex4d_core.pipeline.stages import generate_video, render_guidance
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import CameraPath, Guidance, Intrinsics, Scene, Video
 
@@ -89,7 +89,7 @@ def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
 
 def fill(guidance: Guidance, scene: Scene, options: InpaintOptions) -> tuple[Video, float]:
     start = time.perf_counter()
-    video = fill_in(guidance, scene, InpaintBackbone(options, device=CPU))
+    video = generate_video(guidance, scene, InpaintBackbone(options, device=CPU))
     return video, time.perf_counter() - start
 
 

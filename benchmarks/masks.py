@@ -33,8 +33,8 @@ from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masks import FlowTracker, MaskOptions, MaskStatistics, measure, simulate
-from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks import FlowTracker, MaskOptions, MaskStatistics, measure, simulate_masks
+from ex4d_core.masks.erosion import erode, sample_erosion_sizes
 from ex4d_core.masks.statistics import differences, pooled
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.stages import CPU, render_guidance
@@ -57,7 +57,7 @@ def bus(folder: Path, frames: int) -> Scene:
     session = Session(
         depth={"name": "file", "path": str(path), "kind": "inverse"}, video={"num_frames": frames}, device="cpu"
     )
-    return session.shot(folder / "bus" / "input.mp4").scene
+    return session.open_clip(folder / "bus" / "input.mp4").scene
 
 
 def kitchen(folder: Path, frames: int) -> Scene:
@@ -85,7 +85,7 @@ def real(scene: Scene, angle: float) -> MaskStatistics:
         eyes = [arc_eye(share * end, radius) for share in frame_shares(scene.video.num_frames)]
         path = path_of_eyes(eyes, center=(0.0, 0.0, radius), intrinsics=scene.depth.intrinsics_at(0))
         mask = render_guidance(scene, path, builder, renderer).mask
-        rows.append(measure(eroded(mask, eroding_sides(len(mask), EROSION, seed=seed))))
+        rows.append(measure(erode(mask, sample_erosion_sizes(len(mask), EROSION, seed=seed))))
     return pooled(rows)
 
 
@@ -93,7 +93,7 @@ def simulated(scene: Scene | Video, options: MaskOptions, seeds: int) -> tuple[M
     """Return the figures of masks and the seconds of processors that one took; every mask starts from nothing."""
     rows, started = [], time.process_time()
     for seed in range(seeds):
-        rows.append(measure(simulate(scene, options=options, seed=seed, tracker=FlowTracker()).mask))
+        rows.append(measure(simulate_masks(scene, options=options, seed=seed, tracker=FlowTracker()).mask))
     return pooled(rows), (time.process_time() - started) / seeds
 
 
@@ -111,7 +111,7 @@ def rows_of(name: str, scene: Scene, seeds: int) -> list[dict]:
 def flower(folder: Path, frames: int, seeds: int) -> list[dict]:
     """EX-4D's own rendering of its look around, 45 degrees to either side, and masks made without depth."""
     mask = read_mask(folder / "flower" / "mask_180.mp4")[0][:frames]
-    figures = measure(eroded(mask, eroding_sides(len(mask), EROSION, seed=0)))
+    figures = measure(erode(mask, sample_erosion_sizes(len(mask), EROSION, seed=0)))
     video = read_video(folder / "flower" / "input.mp4", num_frames=frames)
     made, seconds = simulated(video, MaskOptions(kind="tracking", erosion=EROSION), seeds)
     return [

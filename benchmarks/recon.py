@@ -35,7 +35,7 @@ from torch import Tensor
 
 from ex4d_core.geometry.projective import look_at, ray_slopes
 from ex4d_core.pipeline.codecs import save_guidance
-from ex4d_core.pipeline.measure import measured
+from ex4d_core.pipeline.measure import measure as measuring
 from ex4d_core.pipeline.stages import render_guidance
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import MeshBuilder, Renderer
@@ -135,7 +135,7 @@ def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
     start = psutil.Process().memory_info().rss
     for milliseconds in (mesh_ms, render_ms, both_ms):
         milliseconds.clear()
-    with measured() as cost:
+    with measuring() as cost:
         color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
         mask = torch.zeros(frames, height, width, dtype=torch.bool)
         for frame in range(frames):

@@ -23,8 +23,8 @@ from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masks import MaskOptions, simulate
-from ex4d_core.pipeline.stages import CPU, fill_in, render_guidance
+from ex4d_core.masks import MaskOptions, simulate_masks
+from ex4d_core.pipeline.stages import CPU, generate_video, render_guidance
 from ex4d_core.testing.random_scenes import random_cameras, random_scene
 from ex4d_core.types import Guidance, Intrinsics, Scene
 
@@ -56,7 +56,7 @@ def ordinary_clip(size: Size, masks: int, seed: int) -> tuple[Bytes, NDArray[np.
     # Masks know nothing of how the camera moved: each frame's own depth is enough.
     still = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
     options = MaskOptions(erosion=None, point_spacing=2)
-    made = [simulate(still, options=options, seed=masks * seed + number).mask for number in range(masks)]
+    made = [simulate_masks(still, options=options, seed=masks * seed + number).mask for number in range(masks)]
     return scene.video.frames.numpy(), torch.stack(made).numpy()
 
 
@@ -99,7 +99,7 @@ def new_view(size: Size, case: tuple[int, float]) -> View:
 
 def _inpainted(guidance: Guidance, scene: Scene) -> Bytes:
     backbone = InpaintBackbone(InpaintOptions(), device=CPU)
-    return fill_in(guidance, scene, backbone).frames.numpy()
+    return generate_video(guidance, scene, backbone).frames.numpy()
 
 
 def ordinary_clips(size: Size, *, count: int, masks: int, workers: int) -> tuple[torch.Tensor, torch.Tensor]:

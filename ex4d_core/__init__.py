@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 from ex4d_core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ex4d_core.cameras.files import read_camera_path as read_camera_path
+    from ex4d_core.cameras.files import write_camera_path as write_camera_path
     from ex4d_core.cameras.generators import generate_camera_trajectory as generate_camera_trajectory
     from ex4d_core.config.run_config import RunConfig as RunConfig
     from ex4d_core.depth_io.write import write_depth as write_depth
     from ex4d_core.errors import Ex4dError as Ex4dError
+    from ex4d_core.masks import simulate_masks as simulate_masks
     from ex4d_core.mesh_io import read_mesh as read_mesh
     from ex4d_core.mesh_io import write_mesh as write_mesh
-    from ex4d_core.pipeline.clip_run import Shot as Shot
-    from ex4d_core.pipeline.clip_run import Take as Take
+    from ex4d_core.pipeline.clip_run import ClipRun as ClipRun
+    from ex4d_core.pipeline.clip_run import PathRun as PathRun
     from ex4d_core.pipeline.session import Session as Session
     from ex4d_core.pipeline.session import run as run
     from ex4d_core.runs.ex4d_model import EX4DModel as EX4DModel
+    from ex4d_core.runs.ex4d_model import Ex4dModel as Ex4dModel
     from ex4d_core.runs.ex4d_model import save_video as save_video
     from ex4d_core.types import CameraPath as CameraPath
     from ex4d_core.types import DepthKind as DepthKind
@@ -37,14 +41,16 @@ if TYPE_CHECKING:
     from ex4d_core.video_io import write_video as write_video
 
 _HOMES = {
+    "ex4d_core.cameras.files": ("read_camera_path", "write_camera_path"),
     "ex4d_core.config.run_config": ("RunConfig",),
     "ex4d_core.depth_io.write": ("write_depth",),
     "ex4d_core.errors": ("Ex4dError",),
     "ex4d_core.mesh_io": ("read_mesh", "write_mesh"),
-    "ex4d_core.runs.ex4d_model": ("EX4DModel", "save_video"),
-    "ex4d_core.pipeline.clip_run": ("Shot", "Take"),
+    "ex4d_core.runs.ex4d_model": ("EX4DModel", "Ex4dModel", "save_video"),
+    "ex4d_core.pipeline.clip_run": ("ClipRun", "PathRun"),
     "ex4d_core.pipeline.session": ("Session", "run"),
     "ex4d_core.cameras.generators": ("generate_camera_trajectory",),
+    "ex4d_core.masks": ("simulate_masks",),
     "ex4d_core.types": (
         "CameraPath",
         "DepthKind",

@@ -59,7 +59,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
-def describe(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error as one line of bounded length: its class and its message."""
     text = textwrap.shorten(str(error), 300, placeholder=" ...")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -76,10 +76,10 @@ def unexpected(error: BaseException) -> str:
         return sentence
     own, _ = _frames(error)
     if own is None:
-        return f"unexpected {describe(error)}; rerun with EX4D_TRACE=1 and report the traceback"
+        return f"unexpected {one_line(error)}; rerun with EX4D_TRACE=1 and report the traceback"
     frame, line, owner = own
     return (
-        f"unexpected {describe(error)} at {_place(frame, line)}: a bug in {owner}; "
+        f"unexpected {one_line(error)} at {_place(frame, line)}: a bug in {owner}; "
         "rerun with EX4D_TRACE=1 and report the traceback"
     )
 
@@ -135,7 +135,7 @@ def _failed_import(error: BaseException) -> str:
     named = [name for name in os.environ if re.search(rf"\b{re.escape(name)}\b", read)]
     named = named or [name for name in os.environ if name.startswith(f"{library.upper()}_")]
     suspect = f"the environment variable {' and '.join(named)}" if named else "its installation and its variables"
-    return f"{library} cannot be imported ({describe(error)}); check {suspect}"
+    return f"{library} cannot be imported ({one_line(error)}); check {suspect}"
 
 
 def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, list[tuple[FrameType, int]]]:

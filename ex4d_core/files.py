@@ -36,7 +36,7 @@ _PATIENCE = 600.0
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; what is written there takes the final name if the block succeeds.
 
     It may be a folder, which takes the place of another folder; a folder never takes the place of a file.
@@ -100,7 +100,7 @@ def _make_own(parent: Path) -> Path:
 
 
 @contextmanager
-def kept_folder(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path | None]:
+def resumable_dir(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path | None]:
     """Give a folder for unfinished work: kept as it is where the block fails or is killed, removed where it succeeds.
 
     None where another run has it at this moment: two must not write into one. `tell` hears of that, and of what is
@@ -232,7 +232,7 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
     return kept
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_stale_temp(folder: Path) -> None:
     """Remove what runs that have ended left half-written, and empty folders of unfinished work."""
     try:
         with os.scandir(folder) as entries:
@@ -250,7 +250,7 @@ def remove_leftovers(folder: Path) -> None:
 @lru_cache(maxsize=1024)
 def _remove_leftovers_once(folder: str) -> None:
     """Remove leftovers where something is written, at the first time only: the folder may hold thousands of files."""
-    remove_leftovers(Path(folder))
+    remove_stale_temp(Path(folder))
 
 
 def _remove_empty(unfinished: Path) -> None:

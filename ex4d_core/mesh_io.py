@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.reading import check_file, reading
 from ex4d_core.types import Mesh
 
@@ -37,7 +37,7 @@ def write_mesh(mesh: Mesh, path: str | Path) -> None:
     if suffix not in _FORMATS:
         raise InvalidInput(f"{path} has no ending of a mesh file; name it .ply or .glb")
     data = _ply_bytes(mesh) if suffix == ".ply" else _glb_bytes(mesh)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 

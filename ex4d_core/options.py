@@ -18,7 +18,7 @@ def option(
     *,
     help: str,
     unit: str = "",
-    decides: bool = True,
+    affects_output: bool = True,
     validator: Validator | None = None,
     at_least: float | None = None,
     above: float | None = None,
@@ -32,7 +32,7 @@ def option(
         default: used where the user gives none; leave out to make the option required.
         help: one sentence that the CLI shows, with the bounds.
         unit: of the number, such as "degrees", or "".
-        decides: whether the result depends on it; if not, changing it makes no artifact anew.
+        affects_output: whether the result depends on it; if not, a change invalidates no cached artifact.
         validator: an attrs validator.
         at_least: the smallest that the number, or each of several, may be.
         above: what it must be more than.
@@ -45,7 +45,7 @@ def option(
     return attrs.field(
         default=default,
         validator=checks or None,
-        metadata={"help": _with_bounds(help, bounds), "unit": unit, "decides": decides, "pixel": pixel},
+        metadata={"help": _with_bounds(help, bounds), "unit": unit, "decides": affects_output, "pixel": pixel},
         kw_only=True,
     )
 

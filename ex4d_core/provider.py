@@ -33,10 +33,10 @@ class Provider:
     summary: str = attrs.field(validator=attrs.validators.min_len(1))
     """One line that says what it does."""
 
-    licence: str = attrs.field(validator=attrs.validators.min_len(1))
+    license: str = attrs.field(validator=attrs.validators.min_len(1))
     """SPDX identifier or a short sentence, of the weights too where there are any."""
 
-    notice: str = ""
+    usage_terms: str = ""
     """One sentence about terms that restrict what its results may be used for, said once in a run, or ''."""
 
     component: str = attrs.field(validator=_is_import_path)
@@ -48,17 +48,17 @@ class Provider:
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
     """Kinds of device that it is worth choosing on without being asked for."""
 
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     """Modules that must be importable before it can be used, such as `("open3d",)`."""
 
-    install: tuple[str, ...] = ()
+    install_hint: tuple[str, ...] = ()
     """Commands that bring what it needs, where `pip install` of the needs' own names would not."""
 
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """The function that names its weights, `"package.module:function"`, or ''. It takes the options and returns a
-    list of `ex4d_core.hub.local.HubFiles`, folders of the user's included; its module must be cheap to import."""
+    list of `ex4d_core.hub.local.HubRepo`, folders of the user's included; its module must be cheap to import."""
 
-    advice: str = attrs.field(default="", validator=_is_import_path_or_empty)
+    gpu_hints: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """The function that says what a GPU will do for it, `"package.module:function"`, or ''. It takes the bytes of the
     GPU's memory and returns sentences, such as which options fit and how long it will take; `ex4d doctor` shows them
     for each GPU. Its module must be cheap to import."""
@@ -68,10 +68,10 @@ class Provider:
     (`ex4d_core.testing.contracts`), and says what the component claims beyond it; `ex4d plugins check` runs it. Its
     module is imported by tests only."""
 
-    def notice_for(self, options: object) -> str:
+    def usage_terms_for(self, options: object) -> str:
         """Return the notice, or what the options say where they have a method `notice() -> str` of their own."""
         own: Callable[[], str] | None = getattr(options, "notice", None)
-        return self.notice if own is None else own()
+        return self.usage_terms if own is None else own()
 
 
 @attrs.frozen(kw_only=True)
@@ -87,11 +87,11 @@ class Command:
     app: str = attrs.field(validator=_is_import_path)
     """Where it is, `"package.module:name"`: a Typer app, or a function whose arguments Typer can read."""
 
-    licence: str = ""
+    license: str = ""
     """SPDX identifier or a short sentence."""
 
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     """Modules that must be importable before it can be called, such as `("viser",)`."""
 
-    install: tuple[str, ...] = ()
+    install_hint: tuple[str, ...] = ()
     """Commands that bring what it needs, where `pip install` of the needs' own names would not."""

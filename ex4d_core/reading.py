@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, describe
+from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, one_line
 
 MOST_TEXT = 64 * 2**20
 """Bytes that a file of text may have: camera paths of an hour have a tenth of it."""
@@ -63,7 +63,7 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     except RecursionError as error:
         raise InvalidInput(f"the {what} {path} is nested too deeply to be read") from error
     except Exception as error:
-        raise InvalidInput(f"{path} is not a readable {what} ({describe(error)})") from error
+        raise InvalidInput(f"{path} is not a readable {what} ({one_line(error)})") from error
 
 
 def refusal(path: str | os.PathLike[str], what: str, error: OSError) -> InputNotFound | InvalidInput:

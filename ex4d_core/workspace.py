@@ -28,5 +28,5 @@ class Workspace:
     under that name before."""
 
 
-NOWHERE = Workspace()
+NO_WORKSPACE = Workspace()
 """Keeps nothing and shows nobody."""

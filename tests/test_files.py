@@ -11,11 +11,19 @@ import pytest
 
 from ex4d_core import files
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import kept_folder, locked, remove_leftovers, replacing, temporary_folder, tree_hash, weights_hash
+from ex4d_core.files import (
+    atomic_write,
+    locked,
+    remove_stale_temp,
+    resumable_dir,
+    temporary_folder,
+    tree_hash,
+    weights_hash,
+)
 
 KILLED = (
-    "import os, signal, sys; from pathlib import Path; from ex4d_core.files import kept_folder, temporary_folder\n"
-    "with temporary_folder(Path(sys.argv[1])), kept_folder(Path(sys.argv[1]) / '.partial-a', tell=print) as kept:\n"
+    "import os, signal, sys; from pathlib import Path; from ex4d_core.files import resumable_dir, temporary_folder\n"
+    "with temporary_folder(Path(sys.argv[1])), resumable_dir(Path(sys.argv[1]) / '.partial-a', tell=print) as kept:\n"
     "    exec(sys.argv[2]); os.kill(os.getpid(), signal.SIGKILL)"
 )
 
@@ -37,24 +45,24 @@ def _first_write():
 
 def test_what_a_killed_process_left_is_removed_at_the_next_write(tmp_path):
     assert len(kill_in(tmp_path)) == 3
-    with replacing(tmp_path / "a.txt") as temporary:
+    with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("a")
     assert names(tmp_path) == ["a.txt"]
 
 
 def test_unfinished_work_is_kept(tmp_path):
     kill_in(tmp_path, "(kept / 'steps').write_text('12')")
-    remove_leftovers(tmp_path)
+    remove_stale_temp(tmp_path)
     assert (tmp_path / ".partial-a" / "steps").read_text() == "12"
-    with kept_folder(tmp_path / ".partial-a", tell=print) as kept:
+    with resumable_dir(tmp_path / ".partial-a", tell=print) as kept:
         assert (kept / "steps").exists()
     assert names(tmp_path) == []
 
 
 def test_what_others_work_in_is_left_alone(tmp_path):
-    with temporary_folder(tmp_path) as temporary, kept_folder(tmp_path / ".partial-a", tell=print) as kept:
+    with temporary_folder(tmp_path) as temporary, resumable_dir(tmp_path / ".partial-a", tell=print) as kept:
         code = (
-            "import sys; from pathlib import Path; from ex4d_core.files import *; remove_leftovers(Path(sys.argv[1]))"
+            "import sys; from pathlib import Path; from ex4d_core.files import *; remove_stale_temp(Path(sys.argv[1]))"
         )
         subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
         assert temporary.exists()
@@ -76,21 +84,21 @@ def test_a_process_is_told_by_its_place_its_number_and_its_start(tmp_path, chang
     owner["start"] = owner["start"] or files._start_of(os.getpid())
     folder = tmp_path / f".part-{owner['place']}-{owner['boot']}-{owner['pid']}-{owner['start']}-ab"
     folder.mkdir()
-    remove_leftovers(tmp_path)
+    remove_stale_temp(tmp_path)
     assert folder.exists() != left
 
 
 @pytest.mark.parametrize("name", [".part-host-1-x", ".part-", ".part-clip", ".parts"])
 def test_folders_that_nobody_is_known_for_stay(tmp_path, name):
     (tmp_path / name).mkdir()
-    remove_leftovers(tmp_path)
+    remove_stale_temp(tmp_path)
     assert names(tmp_path) == [name]
 
 
 def test_on_a_disk_that_other_machines_write_to_nothing_of_theirs_is_removed(tmp_path, monkeypatch):
     kill_in(tmp_path)
     monkeypatch.setattr(files, "_place", lambda: "0" * 16)
-    remove_leftovers(tmp_path)
+    remove_stale_temp(tmp_path)
     assert names(tmp_path)[0].startswith(".part-")
 
 
@@ -98,7 +106,7 @@ def test_on_a_disk_that_other_machines_write_to_nothing_of_theirs_is_removed(tmp
 def test_permissions_are_those_that_the_umask_leaves(tmp_path, umask):
     before = os.umask(umask)
     try:
-        with temporary_folder(tmp_path) as temporary, kept_folder(tmp_path / ".partial-a", tell=print) as kept:
+        with temporary_folder(tmp_path) as temporary, resumable_dir(tmp_path / ".partial-a", tell=print) as kept:
             for folder in (temporary, kept):
                 assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask
         with locked(tmp_path / "a"):
@@ -188,15 +196,15 @@ def test_names_that_are_not_utf8_are_hashed(tmp_path):
 def test_an_error_names_the_file_and_not_its_temporary_folder(tmp_path):
     with (
         pytest.raises(OutputFailed, match=f"^{tmp_path}/shards/a.mkv cannot be written: "),
-        replacing(tmp_path / "shards") as new,
+        atomic_write(tmp_path / "shards") as new,
     ):
         (new / "a.mkv").mkdir(parents=True)
-        with replacing(new / "a.mkv") as temporary:
+        with atomic_write(new / "a.mkv") as temporary:
             temporary.write_text("a file does not take the place of a folder")
 
 
 def test_an_input_that_is_missing_is_not_taken_for_an_output(tmp_path):
-    with pytest.raises(InvalidInput, match=r"^other$"), replacing(tmp_path / "a"):
+    with pytest.raises(InvalidInput, match=r"^other$"), atomic_write(tmp_path / "a"):
         raise InvalidInput("other")
 
 
@@ -205,6 +213,6 @@ def test_where_the_file_system_has_no_locks_a_run_goes_without(tmp_path, monkeyp
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with files.locked(tmp_path / "run.json"), files.kept_folder(tmp_path / ".partial-a", tell=pytest.fail) as folder:
+    with files.locked(tmp_path / "run.json"), files.resumable_dir(tmp_path / ".partial-a", tell=pytest.fail) as folder:
         assert folder is not None
     assert names(tmp_path) == []

@@ -75,14 +75,18 @@ TABLES = {
 
 
 def odd_plugins() -> Plugins:
-    offer = offer_of("trajectory", wrong.Rightward, summary=HOSTILE, licence=HOSTILE, notice=HOSTILE, needs=(HOSTILE,))
+    offer = offer_of(
+        "trajectory", wrong.Rightward, summary=HOSTILE, license=HOSTILE, usage_terms=HOSTILE, needs=(HOSTILE,)
+    )
     said = dict.fromkeys(("distribution", "version", "wants", "error", "next_step"), HOSTILE)
     return Plugins(offers=(offer,), problems=(Problem(plugin="sad", **said),))
 
 
 def odd_checks() -> Checks:
     found = odd_plugins()
-    return Checks(checks=(Check(offer=found.offers[0], report=None, obstacle=HOSTILE),), problems=found.problems)
+    return Checks(
+        checks=(Check(offer=found.offers[0], report=None, unavailable_reason=HOSTILE),), problems=found.problems
+    )
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -43,14 +43,14 @@ def rows() -> Iterator[tuple[str, ...]]:
                 offer.role,
                 f"`{offer.name}`",
                 provider.summary,
-                provider.licence,
+                provider.license,
                 needs(offer),
             )
     for command in plugins.commands:
         if command.distribution in ours:
             said = command.command
             need = ", ".join(f"`{need}`" for need in said.needs) or "nothing"
-            yield f"`{command.distribution}`", "command", f"`{said.name}`", said.summary, said.licence, need
+            yield f"`{command.distribution}`", "command", f"`{said.name}`", said.summary, said.license, need
 
 
 def with_table(page: str) -> str:

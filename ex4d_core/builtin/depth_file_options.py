@@ -23,7 +23,7 @@ class DepthFileOptions:
             "A .npy or .npz array [T, H, W], a folder of 16-bit PNG, EXR or .npy files, or a lossless 16-bit depth "
             "video."
         ),
-        decides=False,  # what is in it does: the fingerprint
+        affects_output=False,  # what is in it does: the fingerprint
     )
     kind: Kind = option(
         "auto",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.path_file_options import PathFileOptions
-from ex4d_core.cameras.files import CameraFile, Reading, load, naming
+from ex4d_core.cameras.files import CameraFile, ReadOptions, naming, read_camera_path
 from ex4d_core.cameras.generators import poses_of, refuse_no_frames, sampled
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import smoothly_through, straight_through
@@ -72,10 +72,10 @@ class PathFile:
 
         return attrs.evolve(motion, pose=pose)
 
-    def doubts(self, scene: Scene) -> list[str]:
+    def warnings(self, scene: Scene) -> list[str]:
         """Return what may be wrong with the path, a sentence each."""
         file, lenses = self._read(scene)
-        return [*file.doubts, *_looks_away(_path(file, lenses), scene, self._options)]
+        return [*file.warnings, *_looks_away(_path(file, lenses), scene, self._options)]
 
     def _read(self, scene: Scene) -> tuple[CameraFile, tuple[Intrinsics, ...]]:
         """Return the file in units of the scene, and its lenses for pictures of the clip's size."""
@@ -97,8 +97,8 @@ class PathFile:
 
     def _load(self, *, distance: float) -> CameraFile:
         options = self._options
-        reading = Reading(distance=distance, camera=options.camera, convention=options.convention)
-        return load(Path(options.path), reading, format=options.format)
+        reading = ReadOptions(distance=distance, camera=options.camera, convention=options.convention)
+        return read_camera_path(Path(options.path), reading, format=options.format)
 
     def _lenses(self, file: CameraFile, scene: Scene) -> tuple[Intrinsics, ...]:
         clip = scene.depth.intrinsics_at(0)

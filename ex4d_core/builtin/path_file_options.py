@@ -20,7 +20,7 @@ def _look_at(instance: object, attribute: attrs.Attribute[str], value: str) -> N
 class PathFileOptions:
     """A camera path that another program, or this one, has saved."""
 
-    path: str = option(help="The file, or a folder of COLMAP's.", decides=False)  # what is in it does
+    path: str = option(help="The file, or a folder of COLMAP's.", affects_output=False)  # what is in it does
     format: str | None = option(
         None,
         help="ex4d, json, csv, nerfstudio, blender, colmap, trajectorycrafter or recammaster; by default it is seen.",

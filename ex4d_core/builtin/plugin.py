@@ -18,7 +18,7 @@ def ex4d_depth_estimators() -> list[Provider]:
         Provider(
             name="file",
             summary="depth that you bring: .npy, .npz, 16-bit PNG or EXR folders, lossless video",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
             contract="ex4d_core.testing.builtins:FileContract",
@@ -33,7 +33,7 @@ def ex4d_mesh_builders() -> list[Provider]:
         Provider(
             name="watertight",
             summary="closed mesh of a frame that keeps what is occluded (DW-Mesh)",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
             contract="ex4d_core.testing.builtins:WatertightContract",
@@ -48,7 +48,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
         Provider(
             name="from_file",
             summary="camera path that you bring: EX-4D, nerfstudio, Blender, COLMAP, matrices and more",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_core.builtin.path_file:PathFile",
             options=PathFileOptions,
             contract="ex4d_core.testing.builtins:FromFileContract",
@@ -63,7 +63,7 @@ def ex4d_renderers() -> list[Provider]:
         Provider(
             name="torch",
             summary="rasteriser in plain PyTorch, for any GPU",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
             devices=("cuda", "mps"),
@@ -71,7 +71,7 @@ def ex4d_renderers() -> list[Provider]:
         Provider(
             name="zbuffer",
             summary="rasteriser on the CPU",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
             contract="ex4d_core.testing.builtins:ZBufferContract",
@@ -79,11 +79,11 @@ def ex4d_renderers() -> list[Provider]:
         Provider(
             name="raycast",
             summary="ray caster on the CPU, slow: the twin that tests compare with",
-            licence="Apache-2.0; Open3D is MIT",
+            license="Apache-2.0; Open3D is MIT",
             component="ex4d_core.builtin.render_raycast:RaycastRenderer",
             options=RasterOptions,
-            needs=("open3d",),
-            install=("pip install open3d-cpu",),
+            requires=("open3d",),
+            install_hint=("pip install open3d-cpu",),
         ),
     ]
 
@@ -95,7 +95,7 @@ def ex4d_backbones() -> list[Provider]:
         Provider(
             name="inpaint",
             summary="a preview: fills holes from other frames, then from their surroundings",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_core.builtin.backbone_inpaint:InpaintBackbone",
             options=InpaintOptions,
             contract="ex4d_core.testing.builtins:InpaintContract",

@@ -43,7 +43,7 @@ class RasterOptions(ViewRange):
     threads: int = option(
         0,
         help="CPU threads; 0 uses every core. The picture does not depend on it.",
-        decides=False,
+        affects_output=False,
         validator=attrs.validators.ge(0),
     )
 

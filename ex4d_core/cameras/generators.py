@@ -70,7 +70,7 @@ class JoinedPath:
         """
         return sampled(self.motion(num_frames, scene, HERE), num_frames, scene)
 
-    def doubts(self, scene: Scene) -> list[str]:
+    def warnings(self, scene: Scene) -> list[str]:
         """Return what its moves say may be wrong."""
         generators = [piece.generator for step in self._steps for piece in step.pieces]
         return [doubt for generator in generators for doubt in getattr(generator, "doubts", _no_doubts)(scene)]

@@ -79,7 +79,7 @@ class UnknownMove(CamError, ComponentNotFound):
 
 
 @attrs.frozen(kw_only=True)
-class Said:
+class MoveSpec:
     """A move as it was said."""
 
     name: str
@@ -95,7 +95,7 @@ class Said:
     """Of the path; None: an equal part of what others leave."""
 
 
-def parse_path(text: str) -> list[list[Said]]:
+def parse_path(text: str) -> list[list[MoveSpec]]:
     """Return the steps of a path in their order, each with the pieces that happen at the same time.
 
     Raises:
@@ -103,13 +103,13 @@ def parse_path(text: str) -> list[list[Said]]:
     """
     if not text.strip():
         raise CamError("there is no camera path; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1)
-    steps: list[list[Said]] = []
+    steps: list[list[MoveSpec]] = []
     for start, stop in _split(text, 0, len(text), "then"):
         steps.append([_piece(text, *span) for span in _split(text, start, stop, "with")])
     return steps
 
 
-def shares_of(steps: Sequence[Sequence[Said]], text: str) -> list[float]:
+def shares_of(steps: Sequence[Sequence[MoveSpec]], text: str) -> list[float]:
     """Return the share of the path that each step takes; what is not said is divided evenly.
 
     Raises:
@@ -156,7 +156,7 @@ def cam_of_file(path: Path) -> str:
     return f"{quote}{text}{quote}"
 
 
-def _piece(text: str, start: int, stop: int) -> Said:
+def _piece(text: str, start: int, stop: int) -> MoveSpec:
     """Read one move: a number, a sweep, a preset, a name or a file, and its options."""
     if start == stop:
         raise CamError("a move is missing here", text, start, start + 1)
@@ -165,7 +165,7 @@ def _piece(text: str, start: int, stop: int) -> Said:
     given, said_at = _options(text, colon + 1, stop) if colon < stop else ({}, {})
     ease = _ease(given.pop("ease", "linear"), text, said_at)
     share = _share(given.pop("share", None), text, said_at)
-    return Said(
+    return MoveSpec(
         name=name,
         options={**options, **given},
         start=start,

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import torch
 
-from ex4d_core.cameras.files import load, naming
+from ex4d_core.cameras.files import naming, read_camera_path
 from ex4d_core.config.run_config import PathOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_path
@@ -43,7 +43,7 @@ def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVid
         InputNotFound: there is no such file.
         InvalidInput: it holds no poses, or another number of them.
     """
-    poses = load(file).world_to_camera
+    poses = read_camera_path(file).world_to_camera
     origin = video.origin
     if origin is not None and len(poses) == origin.source_frames:
         poses = poses[list(origin.frame_indices)]

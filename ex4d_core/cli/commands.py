@@ -133,14 +133,14 @@ def preview(
     json_: Json = False,
 ) -> None:
     """See camera paths before paying: what they will know of the clip, where they go, what is wrong with them."""
-    from ex4d_core.plugins.stdout_guard import stray_output
+    from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.preview.making import make_preview, preview_facts
     from ex4d_core.runs.batch import run_folders
 
     path = Path(clip or clips_of(config)[0])
     check_output(output_dir)
     session = make_session(config, quiet or json_, RECON_ROLES)
-    with stray_output():
+    with redirect_stdout_to_stderr():
         made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
     say(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
@@ -187,11 +187,11 @@ def generate(
     json_: Json = False,
 ) -> None:
     """Fill in what a colour and a mask video do not know: the last stage on its own."""
-    from ex4d_core.plugins.stdout_guard import stray_output
+    from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.runs.generate import generate_file, read_guidance
 
     session = make_session(config, quiet or json_, ("backbone",))
-    with stray_output():
+    with redirect_stdout_to_stderr():
         generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
     say(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
@@ -238,10 +238,10 @@ def cam_convert(
     distance: Annotated[float, typer.Option(help="To the subject, for formats that count in it.")] = 1.0,
 ) -> None:
     """Write a camera path as another tool has it; docs/cameras.md has the formats."""
-    from ex4d_core.cameras.files import Reading, convert
+    from ex4d_core.cameras.files import ReadOptions, convert
 
-    reading = Reading(distance=distance, camera=camera, convention=convention)
-    for doubt in convert(source, target, to=to, reading=reading, format=format).doubts:
+    reading = ReadOptions(distance=distance, camera=camera, convention=convention)
+    for doubt in convert(source, target, to=to, reading=reading, format=format).warnings:
         say(f"warning: {doubt}", err=True)
     say(str(target))
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from ex4d_core.distributions import upgrade_command
-from ex4d_core.errors import Ex4dError, PluginFailed, describe
-from ex4d_core.hub.local import HubFiles, cached
+from ex4d_core.errors import Ex4dError, PluginFailed, one_line
+from ex4d_core.hub.local import HubRepo, find_in_cache
 from ex4d_core.plugins.discovery import Offer, Plugins
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
@@ -52,8 +52,8 @@ def _disk() -> Finding:
 
 def _component(offer: Offer) -> Finding:
     what = f"{offer.role} {offer.name}"
-    if missing := offer.missing_needs():
-        state = f"needs {', '.join(missing)}; licence: {offer.provider.licence}"
+    if missing := offer.missing_requirements():
+        state = f"needs {', '.join(missing)}; licence: {offer.provider.license}"
         return Finding(what=what, state=state, mend=" && ".join(offer.install_commands()))
     if offer.provider.weights and _must_be_given(offer):
         state = f"its weights depend on options without a default: {_must_be_given(offer)}"
@@ -63,7 +63,7 @@ def _component(offer: Offer) -> Finding:
     except Ex4dError as error:
         return Finding(what=what, state=str(error), mend=upgrade_command(offer.distribution))
     if not _are_here(needed):
-        state = f"its weights are not here; licence: {offer.provider.licence}"
+        state = f"its weights are not here; licence: {offer.provider.license}"
         return Finding(what=what, state=state, mend=f"ex4d fetch {offer.name}")
     return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
 
@@ -73,9 +73,9 @@ def _must_be_given(offer: Offer) -> str:
     return ", ".join(field.name for field in fields if field.default is attrs.NOTHING)
 
 
-def _are_here(needed: Iterable[HubFiles]) -> bool:
+def _are_here(needed: Iterable[HubRepo]) -> bool:
     try:
-        return all(cached(files) for files in needed)
+        return all(find_in_cache(files) for files in needed)
     except Ex4dError:  # without the hub's client there is nothing of the hub's
         return False
 
@@ -87,13 +87,13 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
         return
     except (ImportError, OSError) as error:
         again = "pip install --force-reinstall torch"
-        yield Finding(what="torch", state=f"cannot be imported: {describe(error)}", mend=again)
+        yield Finding(what="torch", state=f"cannot be imported: {one_line(error)}", mend=again)
         return
     for index in range(torch.cuda.device_count()):
         try:
             facts = torch.cuda.get_device_properties(index)
         except RuntimeError as error:  # the driver may be older than torch, or the card in use by others alone
-            yield Finding(what=f"cuda:{index}", state=f"cannot be used: {describe(error)}")
+            yield Finding(what=f"cuda:{index}", state=f"cannot be used: {one_line(error)}")
             continue
         yield Finding(what=f"cuda:{index}", state=f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
         for offer in plugins.offers:
@@ -107,7 +107,7 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
 def _advice(offer: Offer, device: str, gpu_bytes: int) -> Iterator[Finding]:
     """Yield what a component says of a GPU; one that cannot say it does not spoil the rest."""
     try:
-        sentences = offer.advice(gpu_bytes)
+        sentences = offer.gpu_hints(gpu_bytes)
     except PluginFailed as error:
         sentences = [str(error)]
     for sentence in sentences:

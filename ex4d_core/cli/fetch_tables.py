@@ -33,9 +33,9 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     if plan.unchecked:
         yield f"hashes to compare: {filesize.decimal(plan.unchecked)} of files that are here"
     yield f"cache: {escape(str(plan.cache))}, {filesize.decimal(plan.free)} free"
-    yield f"licence: {escape(provider.licence)}"
-    if plan.notice:
-        yield f"notice: {escape(plan.notice)}"
+    yield f"licence: {escape(provider.license)}"
+    if plan.usage_terms:
+        yield f"notice: {escape(plan.usage_terms)}"
 
 
 def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
@@ -45,8 +45,8 @@ def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
         {
             "role": plan.offer.role,
             "name": plan.offer.name,
-            "licence": plan.offer.provider.licence,
-            "notice": plan.notice,
+            "licence": plan.offer.provider.license,
+            "notice": plan.usage_terms,
             "cache": str(plan.cache),
             "free": plan.free,
             "missing": plan.missing,

@@ -13,7 +13,7 @@ from rich.table import Table
 from ex4d_core.cli.tables import named
 from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InputNotFound, InvalidConfig, PluginFailed
-from ex4d_core.hub.local import cached
+from ex4d_core.hub.local import find_in_cache
 from ex4d_core.plugins.discovery import Offer, Plugins, Problem
 from ex4d_core.progress import Progress, silent, track
 from ex4d_core.terminal import as_text
@@ -27,7 +27,7 @@ class Check:
     offer: Offer
     report: ContractReport | None
     """What came of its tests, or None where they could not be run."""
-    obstacle: str = ""
+    unavailable_reason: str = ""
     """Why they could not be run, and what to do."""
 
     @property
@@ -91,17 +91,17 @@ def _check_device(name: str) -> None:
 
 def _check(offer: Offer, settings: Mapping[str, Any] | None, device: str) -> Check:
     try:
-        offer.check_needs()
+        offer.check_requirements()
         if settings or offer.provider.weights or not offer.provider.contract:  # a contract may bring its own options
             _check_weights(offer, make_options(offer.provider.options, settings or {}, offer.role))
     except Ex4dError as error:
-        return Check(offer=offer, report=None, obstacle=str(error))
+        return Check(offer=offer, report=None, unavailable_reason=str(error))
     return Check(offer=offer, report=run_contract(offer, settings=settings, claims={"device": device}))
 
 
 def _check_weights(offer: Offer, options: object) -> None:
     for files in offer.weights(options):
-        if cached(files) is None:
+        if find_in_cache(files) is None:
             raise InputNotFound(f"the weights {files.repo} are not on this machine; type: ex4d fetch {offer.name}")
 
 
@@ -111,7 +111,7 @@ def check_tables(checks: Checks) -> Iterator[RenderableType]:
     for check in checks.checks:
         counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
         color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
-        what, reason = map(as_text, (check.offer.name, check.obstacle or _skips(check)))
+        what, reason = map(as_text, (check.offer.name, check.unavailable_reason or _skips(check)))
         table.add_row(check.offer.role, what, as_text(check.state, style=color), counts, reason)
     if checks.checks:
         yield table
@@ -149,7 +149,7 @@ def check_json(checks: Checks) -> str:
             "distribution": check.offer.distribution,
             "version": check.offer.version,
             "state": check.state,
-            "obstacle": check.obstacle,
+            "obstacle": check.unavailable_reason,
             "tests": [] if check.report is None else [attrs.asdict(outcome) for outcome in check.report.outcomes],
         }
         for check in checks.checks
@@ -165,4 +165,4 @@ def refuse_unchecked(checks: Checks) -> None:
         PluginFailed: no component had its tests run, and no plugin is broken.
     """
     if not checks.problems and all(check.report is None for check in checks.checks):
-        raise PluginFailed(f"nothing could be checked: {checks.checks[0].obstacle}")
+        raise PluginFailed(f"nothing could be checked: {checks.checks[0].unavailable_reason}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ex4d_core.errors import PluginFailed, describe
+from ex4d_core.errors import PluginFailed, one_line
 from ex4d_core.terminal import plain_markup, say
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _PluginCommand(TyperCommand):
         except Exception as error:
             raise PluginFailed(
                 f"the command {self.name!r} is neither a Typer app nor a function that Typer can read: "
-                f"{describe(error)}; try `pip install --upgrade {self._offer.distribution}`"
+                f"{one_line(error)}; try `pip install --upgrade {self._offer.distribution}`"
             ) from error
         command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
         return command

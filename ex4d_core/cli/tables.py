@@ -23,13 +23,13 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
     table = Table("role", "name", "what it does", "licence", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
-        row = (offer.role, offer.name, offer.provider.summary, offer.provider.licence, origin)
+        row = (offer.role, offer.name, offer.provider.summary, offer.provider.license, origin)
         table.add_row(*map(as_text, row))
     yield table
     if plugins.commands:
         yield _commands_table(plugins.commands)
-    for title, left_out in (("left out", True), ("works, but", False)):
-        problems = [problem for problem in plugins.problems if problem.left_out is left_out]
+    for title, disabled in (("left out", True), ("works, but", False)):
+        problems = [problem for problem in plugins.problems if problem.disabled is disabled]
         if problems:
             yield _problems_table(title, problems)
 
@@ -38,7 +38,7 @@ def _commands_table(commands: Iterable[CommandOffer]) -> Table:
     table = Table("command", "what it does", "licence", "from", title="commands", title_justify="left")
     for name, offer in commands_by_name(commands).items():
         origin = f"{offer.distribution} {offer.version}"
-        table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.licence, origin)))
+        table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.license, origin)))
     return table
 
 
@@ -82,9 +82,9 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         yield as_text(problem.sentence())
     for offer in found.offers:
         yield _headline(f"{offer.role} {offer.name}", offer.provider.summary)
-        yield as_text(f"licence: {offer.provider.licence}; from {offer.distribution} {offer.version}")
-        if offer.provider.notice:
-            yield as_text(f"notice: {offer.provider.notice}")
+        yield as_text(f"licence: {offer.provider.license}; from {offer.distribution} {offer.version}")
+        if offer.provider.usage_terms:
+            yield as_text(f"notice: {offer.provider.usage_terms}")
         yield from _needs(offer)
         if offer.provider.weights:
             yield as_text(f"weights: type ex4d fetch {offer.name}")
@@ -93,8 +93,8 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         if command not in found.commands:
             continue
         yield _headline(f"command {command.name}", command.command.summary)
-        licence = f"licence: {command.command.licence}; " if command.command.licence else ""
-        yield as_text(f"{licence}from {command.distribution} {command.version}")
+        terms = f"license: {command.command.license}; " if command.command.license else ""
+        yield as_text(f"{terms}from {command.distribution} {command.version}")
         yield from _needs(command)
         yield as_text(f"options: type ex4d {typed} --help")
 
@@ -104,10 +104,10 @@ def _headline(what: str, summary: str) -> Text:
 
 
 def _needs(offer: Offered) -> Iterator[RenderableType]:
-    if offer.said.needs:
-        missing = offer.missing_needs()
+    if offer.spec.requires:
+        missing = offer.missing_requirements()
         lack = f", of which {', '.join(missing)} is not installed" if missing else ""
-        yield as_text(f"needs: {', '.join(offer.said.needs)}{lack}")
+        yield as_text(f"needs: {', '.join(offer.spec.requires)}{lack}")
         if missing:
             yield as_text(f"type: {' && '.join(offer.install_commands())}")
 
@@ -127,11 +127,11 @@ def as_json(plugins: Plugins) -> str:
             "role": offer.role,
             "name": offer.name,
             "summary": offer.provider.summary,
-            "licence": offer.provider.licence,
-            "notice": offer.provider.notice,
+            "licence": offer.provider.license,
+            "notice": offer.provider.usage_terms,
             "distribution": offer.distribution,
             "version": offer.version,
-            "missing": list(offer.missing_needs()),
+            "missing": list(offer.missing_requirements()),
         }
         for offer in plugins.offers
     ]
@@ -139,10 +139,10 @@ def as_json(plugins: Plugins) -> str:
         {
             "name": name,
             "summary": offer.command.summary,
-            "licence": offer.command.licence,
+            "licence": offer.command.license,
             "distribution": offer.distribution,
             "version": offer.version,
-            "missing": list(offer.missing_needs()),
+            "missing": list(offer.missing_requirements()),
         }
         for name, offer in commands_by_name(plugins.commands).items()
     ]

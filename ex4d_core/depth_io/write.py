@@ -16,7 +16,7 @@ import numpy as np
 
 from ex4d_core.depth_io.read import FACTS_FILE, MILLIMETRE, POSES_NAME
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.types import DepthKind, DepthVideo
 
 DepthFormat = Literal["npz", "png", "exr"]
@@ -38,7 +38,7 @@ def write_depth(depth: DepthVideo, path: str | os.PathLike[str], *, format: Dept
     """
     if format not in get_args(DepthFormat):
         raise InvalidInput(f"depth can be written as {', '.join(get_args(DepthFormat))}, not {format!r}")
-    with replacing(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         if format == "npz":
             with temporary.open("wb") as file:  # to a name without .npz savez would add it
                 np.savez(file, depth=np.stack(list(_known(depth))), **_facts(depth))  # type: ignore[arg-type]  # numpy types savez's arrays as its flags

@@ -19,7 +19,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.projective import ray_slopes
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
-from ex4d_core.types._arrays import describe
+from ex4d_core.types._arrays import tensor_summary
 
 NEAREST_BORDER = 100.0
 """The automatic border depth is never nearer: EX-4D's own border, in units of the depth."""
@@ -117,7 +117,7 @@ def _check_sizes(frame: Tensor, depth: Tensor, intrinsics: Intrinsics, valid: Te
     if tuple(frame.shape) != (height, width, 3) or frame.dtype != torch.uint8:
         raise InvalidInput(
             f"the frame must be uint8 [{height}, {width}, 3] as its depth is {width}x{height}, "
-            f"not {describe(frame)}; resize one to the other"
+            f"not {tensor_summary(frame)}; resize one to the other"
         )
     if (intrinsics.width, intrinsics.height) != (width, height):
         raise InvalidInput(
@@ -126,7 +126,8 @@ def _check_sizes(frame: Tensor, depth: Tensor, intrinsics: Intrinsics, valid: Te
         )
     if valid is not None and (valid.shape != depth.shape or valid.dtype != torch.bool):
         raise InvalidInput(
-            f"the mask of valid depth must be bool [{height}, {width}], not {describe(valid)}; make one from the depth"
+            f"the mask of valid depth must be bool [{height}, {width}], not {tensor_summary(valid)}"
+            "; derive it from the depth"
         )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.errors import Ex4dError, OutputFailed
-from ex4d_core.files import replacing, temporary_folder
+from ex4d_core.files import atomic_write, temporary_folder
 from ex4d_core.hub.listing import ListedFile, Listing
 from ex4d_core.hub.local import huggingface_hub
 from ex4d_core.hub.resume import new_hash
@@ -146,7 +146,7 @@ def put_in_place(files: Sequence[RemoteFile], folder: Path, commit: str, revisio
     snapshot = folder / "snapshots" / commit
     absent = [file for file in files if size_of(file.link) != file.size]
     if absent and not snapshot.exists():
-        with replacing(snapshot) as temporary:
+        with atomic_write(snapshot) as temporary:
             temporary.mkdir()
             for file in absent:
                 _link(file, temporary / file.path)
@@ -175,7 +175,7 @@ def _point(ref: Path, commit: str) -> None:
     with suppress(Ex4dError):
         if read_text(ref, "branch", most=100) == commit:
             return
-    with replacing(ref) as temporary:
+    with atomic_write(ref) as temporary:
         temporary.write_text(commit)
 
 
@@ -188,7 +188,7 @@ def _check_inside(file: RemoteFile) -> None:
 
 def _write_mark(file: RemoteFile, state: str) -> None:
     # Where it cannot be written, the next fetch reads the file again.
-    with suppress(OSError), replacing(file.mark) as temporary:
+    with suppress(OSError), atomic_write(file.mark) as temporary:
         temporary.write_text(state)
 
 

@@ -27,7 +27,7 @@ from ex4d_core.hub.cache import (
 )
 from ex4d_core.hub.errors import explained
 from ex4d_core.hub.listing import list_files
-from ex4d_core.hub.local import HubFiles, check_name, huggingface_hub
+from ex4d_core.hub.local import HubRepo, check_repo_id, huggingface_hub
 from ex4d_core.hub.resume import Source, receive
 from ex4d_core.progress import Progress
 
@@ -41,7 +41,7 @@ _AT_ONCE = 4
 class Checkpoint:
     """What is needed of one repository."""
 
-    files: HubFiles
+    files: HubRepo
     commit: str
     """That the revision stands for."""
     remote: tuple[RemoteFile, ...]
@@ -94,7 +94,7 @@ class Plan:
             )
 
 
-def look_up(needed: Iterable[HubFiles], cache: Path) -> Plan:
+def look_up(needed: Iterable[HubRepo], cache: Path) -> Plan:
     """Ask the hub for files, and look for them on this machine.
 
     Args:
@@ -108,7 +108,7 @@ def look_up(needed: Iterable[HubFiles], cache: Path) -> Plan:
     """
     needed = list(needed)
     for files in needed:
-        check_name(files)
+        check_repo_id(files)
     return plan_of((_look_up(files, cache) for files in needed), cache)
 
 
@@ -163,7 +163,7 @@ class _Tally:
             self._total += count
 
 
-def _look_up(files: HubFiles, cache: Path) -> Checkpoint:
+def _look_up(files: HubRepo, cache: Path) -> Checkpoint:
     listing = list_files(files)
     remote = remote_files(listing, repository_folder(files.repo, files.kind, cache))
     for pattern in files.patterns:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed, describe
-from ex4d_core.hub.local import HubFiles, huggingface_hub
+from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed, one_line
+from ex4d_core.hub.local import HubRepo, huggingface_hub
 
 _AGAIN = "the same command resumes the download"
 
@@ -19,7 +19,7 @@ ANOTHER_DISK = "put the hub's cache on another disk: HF_HOME"
 
 
 @contextmanager
-def asked(files: HubFiles) -> Iterator[None]:
+def asked(files: HubRepo) -> Iterator[None]:
     """Turn whatever the hub's client raises in the block into errors of ours; nothing else may happen in there.
 
     An address, a token or a proxy that the environment sets can make the client raise anything.
@@ -36,7 +36,7 @@ def asked(files: HubFiles) -> Iterator[None]:
 
 
 @contextmanager
-def explained(files: HubFiles, cache: Path, *, elsewhere: str = ANOTHER_DISK) -> Iterator[None]:
+def explained(files: HubRepo, cache: Path, *, elsewhere: str = ANOTHER_DISK) -> Iterator[None]:
     """Turn errors of the network and of the disk, while these files arrive, into errors of ours.
 
     Args:
@@ -56,7 +56,7 @@ def explained(files: HubFiles, cache: Path, *, elsewhere: str = ANOTHER_DISK) ->
         raise _local(error, cache, elsewhere) or _explanation(error, files) from error
 
 
-def _explanation(error: Exception, files: HubFiles) -> DownloadFailed:
+def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
     hub = huggingface_hub()
     place = files.repo if files.kind == "model" else f"{files.kind}s/{files.repo}"
     errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{place}"
@@ -93,7 +93,7 @@ def _explanation(error: Exception, files: HubFiles) -> DownloadFailed:
             f"{checked}, {_AGAIN}"
         )
     return DownloadFailed(
-        f"the hub ({hub.constants.ENDPOINT}) cannot be asked for {files.repo}: {describe(error)}; check HF_ENDPOINT, "
+        f"the hub ({hub.constants.ENDPOINT}) cannot be asked for {files.repo}: {one_line(error)}; check HF_ENDPOINT, "
         "HF_TOKEN and the variables of the proxy"
     )
 

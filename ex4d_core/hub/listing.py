@@ -13,7 +13,7 @@ import attrs
 
 from ex4d_core.errors import DownloadFailed
 from ex4d_core.hub.errors import asked
-from ex4d_core.hub.local import HubFiles, huggingface_hub, is_safe_path
+from ex4d_core.hub.local import HubRepo, huggingface_hub, is_safe_path
 from ex4d_core.reading import MOST_TEXT, parse_json
 
 _PATIENCE = 30.0
@@ -55,7 +55,7 @@ class _Odd(Exception):
     """An answer is not a list of files."""
 
 
-def list_files(files: HubFiles) -> Listing:
+def list_files(files: HubRepo) -> Listing:
     """Ask the hub which of these files there are.
 
     Raises:
@@ -73,7 +73,7 @@ def list_files(files: HubFiles) -> Listing:
         ) from error
 
 
-def _ask(files: HubFiles) -> Iterator[bytes]:
+def _ask(files: HubRepo) -> Iterator[bytes]:
     hub = huggingface_hub()
     url = f"{hub.constants.ENDPOINT}/api/{files.kind}s/{files.repo}/revision/{quote(files.revision, safe='')}"
     given = {"params": {"blobs": "true"}, "headers": hub.utils.build_hf_headers(), "timeout": _PATIENCE}
@@ -94,7 +94,7 @@ def _parsed(answer: bytes) -> Mapping[str, Any]:
         raise _Odd("the answer is not JSON") from error
 
 
-def _listing(answer: Mapping[str, Any], files: HubFiles) -> Listing:
+def _listing(answer: Mapping[str, Any], files: HubRepo) -> Listing:
     entries = answer.get("siblings")
     if not isinstance(entries, list):
         raise _Odd("it has no list of files")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
-from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, PluginFailed, describe
+from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, PluginFailed, one_line
 from ex4d_core.names import safe_name
 from ex4d_core.reading import read_json, reading, refusal
 
@@ -25,7 +25,7 @@ _MOST_LETTERS = 1000
 
 
 @attrs.frozen(kw_only=True)
-class HubFiles:
+class HubRepo:
     """Files that are needed of one repository: the weights of a component, or a part of a data set."""
 
     repo: str
@@ -73,7 +73,7 @@ def is_safe_path(text: str) -> bool:
     return len(text) <= _MOST_LETTERS and all(part and safe_name(part) == part for part in text.split("/"))
 
 
-def cached(files: HubFiles) -> Path | None:
+def find_in_cache(files: HubRepo) -> Path | None:
     """Return the folder in the hub's cache that has the files, or None where one of them is not there.
 
     The hub's client lists a repository when it downloads from it, and then knows what is missing. Where others put
@@ -97,7 +97,7 @@ def cached(files: HubFiles) -> Path | None:
     return folder if matched and all(_has_parts(path) for name, path in there.items() if files.wants(name)) else None
 
 
-def place(files: HubFiles, *, fetch: str) -> Path:
+def resolve_weights(files: HubRepo, *, fetch: str) -> Path:
     """Return the folder that has a component's files: the one that was named, else the one in the hub's cache.
 
     Args:
@@ -111,8 +111,8 @@ def place(files: HubFiles, *, fetch: str) -> Path:
     """
     folder = files.folder()
     if folder is None:
-        check_name(files)
-        folder = cached(files)
+        check_repo_id(files)
+        folder = find_in_cache(files)
     if folder is None:
         raise InputNotFound(
             f"the weights {files.repo} ({files.revision}) are not on this machine, neither as a folder nor whole in "
@@ -121,7 +121,7 @@ def place(files: HubFiles, *, fetch: str) -> Path:
     return folder
 
 
-def check_name(files: HubFiles) -> None:
+def check_repo_id(files: HubRepo) -> None:
     """Refuse what cannot be on the hub.
 
     Raises:
@@ -172,7 +172,7 @@ def huggingface_hub() -> ModuleType:
     except Exception as error:  # it turns variables into numbers while it is imported
         variables = [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]
         raise PluginFailed(
-            f"the package huggingface_hub cannot be imported ({describe(error)}); check "
+            f"the package huggingface_hub cannot be imported ({one_line(error)}); check "
             f"{' and '.join(sorted(variables)) or 'its installation'}"
         ) from error
     return huggingface_hub  # type: ignore[no-any-return]  # its types are not followed

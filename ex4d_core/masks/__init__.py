@@ -1,12 +1,12 @@
 """Masks for training without multi-view data.
 
-guidance = simulate(Scene(video=video, depth=depth), seed=7)      # video.frames is what it should become
+guidance = simulate_masks(Scene(video=video, depth=depth), seed=7)      # video.frames is what it should become
 print(measure(guidance.mask))                                     # how much it hides, in what sizes, how steadily
 """
 
 from ex4d_core.masks.cotracker import tracker_of
 from ex4d_core.masks.options import MaskOptions
-from ex4d_core.masks.simulate import kind_of, simulate
+from ex4d_core.masks.simulate import kind_of, simulate_masks
 from ex4d_core.masks.statistics import MaskStatistics, measure
 from ex4d_core.masks.trackers import FlowTracker, Tracker, Tracks
 
@@ -18,6 +18,6 @@ __all__ = [
     "Tracks",
     "kind_of",
     "measure",
-    "simulate",
+    "simulate_masks",
     "tracker_of",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def eroding_sides(count: int, sides: tuple[int, int] | None, *, seed: int) -> Tensor:
+def sample_erosion_sizes(count: int, sides: tuple[int, int] | None, *, seed: int) -> Tensor:
     """Return by which square to erode each frame, int64 [count], drawn evenly from `sides`, both included."""
     if sides is None:
         return torch.ones(count, dtype=torch.int64)
@@ -18,7 +18,7 @@ def eroding_sides(count: int, sides: tuple[int, int] | None, *, seed: int) -> Te
     return torch.randint(sides[0], sides[1] + 1, (count,), generator=generator)
 
 
-def eroded(mask: Tensor, sides: Tensor) -> Tensor:
+def erode(mask: Tensor, sides: Tensor) -> Tensor:
     """Return masks bool [T, H, W] where only pixels stay known whose square of `sides[t]` pixels is known throughout.
 
     An even square reaches one pixel further to the right and down; what lies outside of the frame hides nothing.

@@ -10,10 +10,10 @@ import attrs
 import cv2
 import torch
 
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.masks.cotracker import tracker_of
 from ex4d_core.masks.options import MaskOptions
-from ex4d_core.masks.simulate import kind_of, simulate
+from ex4d_core.masks.simulate import kind_of, simulate_masks
 from ex4d_core.masks.statistics import known_by_frame, measure
 from ex4d_core.pictures.contact_sheet import contact_sheet, frames_on_sheet
 from ex4d_core.pipeline.stages import CPU
@@ -40,16 +40,16 @@ def write_masks(
         folder: where they go.
         options: of the masks.
         seeds: a mask for each.
-        builder: as for `simulate`.
-        renderer: as for `simulate`.
-        device: as for `simulate`.
+        builder: as for `simulate_masks`.
+        renderer: as for `simulate_masks`.
+        device: as for `simulate_masks`.
         progress: told how many masks are done.
 
     Returns:
         The files, as `sheet` and `statistics`.
 
     Raises:
-        InvalidInput: as for `simulate`.
+        InvalidInput: as for `simulate_masks`.
         OutputFailed: a file cannot be written.
     """
     frames = scene.video.frames if isinstance(scene, Scene) else scene.frames
@@ -57,7 +57,7 @@ def write_masks(
     rows = {"clip": frames[picks]}
     facts, tracker = [], tracker_of(options, device=device)
     for seed in track(seeds, progress):
-        made = simulate(
+        made = simulate_masks(
             scene, options=options, seed=seed, builder=builder, renderer=renderer, tracker=tracker, device=device
         )
         kind = kind_of(options, seed)
@@ -65,9 +65,9 @@ def write_masks(
         known = [round(share, 4) for share in known_by_frame(made.mask)]
         facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(made.mask)), "known_by_frame": known})
     files = {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}
-    with replacing(files["sheet"]) as temporary:
+    with atomic_write(files["sheet"]) as temporary:
         sheet = cv2.cvtColor(contact_sheet(rows).numpy(), cv2.COLOR_RGB2BGR)
         temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-    with replacing(files["statistics"]) as temporary:
+    with atomic_write(files["statistics"]) as temporary:
         temporary.write_text(json.dumps(facts, indent=2))
     return files

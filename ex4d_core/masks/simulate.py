@@ -12,7 +12,7 @@ from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks.cotracker import tracker_of
-from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks.erosion import erode, sample_erosion_sizes
 from ex4d_core.masks.options import Kind, MaskOptions
 from ex4d_core.masks.paths import random_path, random_progress
 from ex4d_core.masks.trackers import Tracker
@@ -22,7 +22,7 @@ from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import Guidance, Scene, Video
 
 
-def simulate(
+def simulate_masks(
     scene: Scene | Video,
     *,
     options: MaskOptions | None = None,
@@ -74,7 +74,7 @@ def simulate(
             renderer=renderer,
             tracker=tracker or tracker_of(options, device=device),
         )
-    mask = eroded(mask, eroding_sides(video.num_frames, options.erosion, seed=seed))
+    mask = erode(mask, sample_erosion_sizes(video.num_frames, options.erosion, seed=seed))
     mask[0] = True
     return Guidance(color=video.frames * mask[..., None], mask=mask, fps=video.fps)
 

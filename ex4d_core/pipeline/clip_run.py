@@ -25,7 +25,7 @@ from ex4d_core.files import tree_hash
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import codecs, stages
 from ex4d_core.pipeline.clips import clip_hash, frame_size, path_key, usual_rate
-from ex4d_core.pipeline.measure import Cost, measured
+from ex4d_core.pipeline.measure import Usage, measure
 from ex4d_core.pipeline.outputs import claim
 from ex4d_core.pipeline.records import FRAMES_IN_MEMORY, RUN_RECORD, Record, real_path
 from ex4d_core.pipeline.store import Store, content_key, tensor_hash
@@ -64,10 +64,10 @@ class StageRecord:
     key: str
     reused: bool
     """Whether it was found instead of made."""
-    cost: Cost
+    cost: Usage
 
 
-class Shot:
+class ClipRun:
     """One clip in a session: its frames and depth, shared by every camera path along it."""
 
     def __init__(
@@ -158,7 +158,7 @@ class Shot:
         """The frames."""
         if isinstance(self.clip, Video):
             return self.clip
-        with self.session.reporter.stage("read") as progress, measured() as cost:
+        with self.session.reporter.stage("read") as progress, measure() as cost:
             video = read_clip(self.clip, self.session.config.video, progress=progress)
         self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
         return video
@@ -212,9 +212,9 @@ class Shot:
         file = source_cameras_file(options)
         return {"frames": options.frames, "source_cameras": None if file is None else tree_hash(file)}
 
-    def take(self, cam: str | CameraPath) -> Take:
+    def along(self, cam: str | CameraPath) -> PathRun:
         """Return the shot along a camera path: as `--cam` writes it, or given, with the lens and size it has."""
-        return Take(self, cam)
+        return PathRun(self, cam)
 
     def mesh(self, frame: int) -> Mesh:
         """Return the mesh of one frame."""
@@ -230,7 +230,7 @@ class Shot:
             prepare: gets what the stage works on, earlier stages included, and returns the work itself.
         """
         key = content_key(inputs)
-        with measured() as cost:
+        with measure() as cost:
             found = self.store.load(stage, key, codec.load) if self.store else None
         if found is not None:
             self.records.append(StageRecord(stage=stage, key=key, reused=True, cost=cost))
@@ -238,7 +238,7 @@ class Shot:
         if self._read_only:
             raise InputNotFound(f"{self.folder} has no {stage} of these settings, or it is damaged; a run makes it")
         work = prepare()
-        with self.session.reporter.stage(stage) as progress, measured() as cost, self._unfinished(stage, key) as kept:
+        with self.session.reporter.stage(stage) as progress, measure() as cost, self._unfinished(stage, key) as kept:
             value = work(progress, kept)
             if self.store:
                 self.store.save(stage, key, inputs, lambda folder: codec.save(folder, value))
@@ -251,18 +251,18 @@ class Shot:
         return self.store.unfinished(stage, key, tell=lambda text: self.session.reporter.note(f"{stage}: {text}"))
 
 
-class Take:
+class PathRun:
     """A shot along one camera path."""
 
-    def __init__(self, shot: Shot, cam: str | CameraPath) -> None:
+    def __init__(self, clip_run: ClipRun, cam: str | CameraPath) -> None:
         """Name a path; nothing is made yet.
 
         Raises:
             InvalidConfig: the path cannot be read or has an option out of range.
             ComponentNotFound: there is no such move.
         """
-        self.shot = shot
-        options = shot.session.config.path
+        self.clip_run = clip_run
+        options = clip_run.session.config.path
         self._generator: Callable[[], TrajectoryGenerator]
         self._num_frames = options.frames
         if isinstance(cam, CameraPath):
@@ -272,72 +272,72 @@ class Take:
             if cam.frames is not None:
                 self._num_frames = cam.num_frames
         else:
-            chosen = shot.session.choose_trajectory(cam)
+            chosen = clip_run.session.choose_trajectory(cam)
             self._path_inputs, is_given = chosen.identity(), chosen.is_given
-            self._generator = partial(shot.session.trajectory, cam)
+            self._generator = partial(clip_run.session.trajectory, cam)
             self.cam = cam
         self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
 
     @cached_property
     def path(self) -> CameraPath:
         """The poses of the new camera, in the world: the source camera of frame 0."""
-        scene, generator = self.shot.scene, self._generator()
+        scene, generator = self.clip_run.scene, self._generator()
         path = stages.plan_path(scene, generator, num_frames=self._num_frames, follow=self._follow)
-        doubts: Callable[[Scene], list[str]] = getattr(generator, "doubts", lambda scene: [])
-        for doubt in doubts(scene):
-            self.shot.session.reporter.warn(doubt)
+        warnings: Callable[[Scene], list[str]] = getattr(generator, "doubts", lambda scene: [])
+        for doubt in warnings(scene):
+            self.clip_run.session.reporter.warn(doubt)
         return path
 
     @property
     def scene(self) -> Scene:
         """The frames of the clip that the output shows, one for each of its own, and their depth."""
-        return stages.retimed(self.shot.scene, self.guidance.cameras)
+        return stages.retimed(self.clip_run.scene, self.guidance.cameras)
 
     @cached_property
     def guidance_inputs(self) -> Tree:
         """What decides the guidance."""
-        session = self.shot.session
+        session = self.clip_run.session
         return {
-            "depth": self.shot.depth_inputs,
-            "lens": self.shot.lens_inputs,
+            "depth": self.clip_run.depth_inputs,
+            "lens": self.clip_run.lens_inputs,
             "trajectory": self._path_inputs,
-            "motion": {**self.shot.motion_inputs, "follow": self._follow},
+            "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
             "mesh": session.choose("mesh").identity(),
             "renderer": session.choose("renderer").identity(),
-            "fps": str(self.shot.fps),
+            "fps": str(self.clip_run.fps),
         }
 
     @cached_property
     def guidance(self) -> Guidance:
         """Colour and mask of what is known along the path."""
-        session = self.shot.session
+        session = self.clip_run.session
 
         def prepare() -> Work[Guidance]:
-            scene, builder, renderer = self.shot.scene, session.mesh_builder(), session.renderer()
+            scene, builder, renderer = self.clip_run.scene, session.mesh_builder(), session.renderer()
             path = self.path
             return lambda progress, _: stages.render_guidance(
                 scene, path, builder, renderer, device=session.device, progress=progress
             )
 
-        return self.shot.produce("guidance", self.guidance_inputs, GUIDANCE, prepare)
+        return self.clip_run.produce("guidance", self.guidance_inputs, GUIDANCE, prepare)
 
     def stored_guidance(self) -> Guidance | None:
         """Return the guidance if a run has left it in the run folder."""
-        store = self.shot.stored
+        store = self.clip_run.stored
         return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
 
     def stored_video(self) -> Video | None:
         """Return the result if a run has left it in the run folder."""
-        store = self.shot.stored
+        store = self.clip_run.stored
         return store.load("result", content_key(self.video_inputs), VIDEO.load) if store else None
 
     @cached_property
     def video_inputs(self) -> Tree:
         """What decides the result."""
-        config = self.shot.session.config
+        config = self.clip_run.session.config
         return {
             "guidance": self.guidance_inputs,
-            "backbone": self.shot.session.choose("backbone").identity(),
+            "backbone": self.clip_run.session.choose("backbone").identity(),
             "prompt": config.prompt,
             "seed": config.seed,
         }
@@ -345,12 +345,12 @@ class Take:
     @cached_property
     def video(self) -> Video:
         """The result: the whole video from the new camera."""
-        config = self.shot.session.config
+        config = self.clip_run.session.config
 
         def prepare() -> Work[Video]:
-            guidance, scene, backbone = self.guidance, self.shot.scene, self.shot.session.backbone()
-            stages.tell_of_extremes(guidance, self.shot.session.reporter)
-            return lambda progress, folder: stages.fill_in(
+            guidance, scene, backbone = self.guidance, self.clip_run.scene, self.clip_run.session.backbone()
+            stages.warn_if_trivial_mask(guidance, self.clip_run.session.reporter)
+            return lambda progress, folder: stages.generate_video(
                 guidance,
                 scene,
                 backbone,
@@ -360,12 +360,12 @@ class Take:
                 workspace=Workspace(folder=folder, show=self._show),
             )
 
-        return self.shot.produce("result", self.video_inputs, VIDEO, prepare)
+        return self.clip_run.produce("result", self.video_inputs, VIDEO, prepare)
 
     def _show(self, name: str, video: Video) -> None:
         """Write a video on its way to the result into the run folder."""
-        if self.shot.folder is not None:
-            write_video(video, self.shot.folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4")
+        if self.clip_run.folder is not None:
+            write_video(video, self.clip_run.folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4")
 
 
 def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:

@@ -16,7 +16,7 @@ _LINUX_RESET = Path("/proc/self/clear_refs")
 
 
 @attrs.define(kw_only=True)
-class Cost:
+class Usage:
     """What a piece of work took; filled in when it ends."""
 
     seconds: float = 0.0
@@ -28,9 +28,9 @@ class Cost:
 
 
 @contextmanager
-def measured() -> Iterator[Cost]:
+def measure() -> Iterator[Usage]:
     """Measure the block."""
-    cost = Cost()
+    cost = Usage()
     _reset_peak()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import locked, replacing, set_aside
+from ex4d_core.files import atomic_write, locked, set_aside
 from ex4d_core.names import numbered
 from ex4d_core.reading import MOST_TEXT, parse_json, read_bytes
 
@@ -105,7 +105,7 @@ class Change:
         """
         text = dumped(self.facts)
         if text != self._written:
-            with replacing(self._path) as temporary:
+            with atomic_write(self._path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             self._written = text
 

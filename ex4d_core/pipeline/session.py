@@ -11,7 +11,7 @@ import attrs
 import torch
 
 from ex4d_core.cameras.generators import JoinedPath, Piece, Step
-from ex4d_core.cameras.language import FILE, CamError, Said, UnknownMove, parse_path, shares_of
+from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, shares_of
 from ex4d_core.config.presets import preset
 from ex4d_core.config.run_config import (
     ComponentConfig,
@@ -23,8 +23,8 @@ from ex4d_core.config.run_config import (
     refuse_unknown,
 )
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
-from ex4d_core.hub.local import cached
-from ex4d_core.pipeline.clip_run import Shot, Take
+from ex4d_core.hub.local import find_in_cache
+from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.plugins.discovery import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter, SilentReporter
@@ -117,7 +117,7 @@ class Session:
         self._preset = preset(self.config.compat)
         self._loaded: dict[str, Any] = {}
         self._choices: dict[str, Choice] = {}
-        self._last_shot: Shot | None = None
+        self._last_shot: ClipRun | None = None
 
     @cached_property
     def device(self) -> torch.device:
@@ -151,9 +151,9 @@ class Session:
         try:
             return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
         except InvalidConfig as error:
-            if not choice.instead_of:
+            if not choice.rejected:
                 raise
-            raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.instead_of)}") from error
+            raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.rejected)}") from error
 
     def choose_trajectory(self, cam: str) -> ChosenPath:
         """Return the moves for a `--cam` text and their options.
@@ -168,7 +168,7 @@ class Session:
         chosen = tuple(tuple((self._choose_move(piece, cam), piece.ease) for piece in step) for step in steps)
         return ChosenPath(steps=chosen, shares=tuple(shares))
 
-    def _choose_move(self, said: Said, text: str) -> Chosen:
+    def _choose_move(self, said: MoveSpec, text: str) -> Chosen:
         try:
             offer = self.registry.find("trajectory", said.name)
         except ComponentNotFound as error:
@@ -207,7 +207,7 @@ class Session:
         _ = self.device
         for role in roles:
             if role != "trajectory":
-                self.choose(role).offer.check_needs()
+                self.choose(role).offer.check_requirements()
         for cam in self.config.cam if "trajectory" in roles else ():
             try:
                 self.trajectory(cam)
@@ -255,7 +255,9 @@ class Session:
         generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return generator
 
-    def shot(self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False) -> Shot:
+    def open_clip(
+        self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False
+    ) -> ClipRun:
         """Return a clip in this session; with a run folder its artifacts are kept there and found again.
 
         Args:
@@ -267,16 +269,16 @@ class Session:
             InputNotFound: there is no such clip.
             InvalidInput: it cannot be read.
         """
-        shot = Shot(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
-        identity = shot.identity  # raises for a clip that cannot be read, before it is kept
+        clip_run = ClipRun(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
+        identity = clip_run.identity  # raises for a clip that cannot be read, before it is kept
         # Another path along the same clip starts with the depth that is already there.
         if self._last_shot is None or self._last_shot.identity != identity:
-            self._last_shot = shot
+            self._last_shot = clip_run
         return self._last_shot
 
     def run(
         self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
-    ) -> Take:
+    ) -> PathRun:
         """Return the clip seen along a camera path, by default the first of the configuration.
 
         Args:
@@ -288,9 +290,9 @@ class Session:
         Raises:
             Ex4dError: the input, an option or an output cannot be used.
         """
-        take = self.shot(clip, folder=folder).take(cam or self.config.cam[0])
-        _ = take.video
-        return take
+        path_run = self.open_clip(clip, folder=folder).along(cam or self.config.cam[0])
+        _ = path_run.video
+        return path_run
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
         """Return the options for every path that this one has; refuse what no path has."""
@@ -308,10 +310,10 @@ class Session:
     def _lacks_weights(self, offer: Offer) -> bool:
         given: ComponentConfig = getattr(self.config, offer.role)
         try:
-            return not all(cached(files) for files in offer.weights(self._options(offer.role, offer, given.options)))
-        except (
-            InvalidConfig
-        ):  # said when it is used: a slip in an option does not make another component the better one
+            return not all(
+                find_in_cache(files) for files in offer.weights(self._options(offer.role, offer, given.options))
+            )
+        except InvalidConfig:  # raised on use: a slip in an option does not make another component the better one
             return False
         except PluginFailed:  # without the hub's client there is nothing of the hub's
             return True
@@ -320,12 +322,12 @@ class Session:
         if role not in self._loaded:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
-                why = "".join(f"; {reason}" for reason in self._best(role).instead_of)
+                why = "".join(f"; {reason}" for reason in self._best(role).rejected)
                 self.reporter.note(
                     f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}{why}"
                 )
-            if notice := chosen.offer.provider.notice_for(chosen.options):
-                self.reporter.note(f"{role} {chosen.offer.name}: {notice}")
+            if usage_terms := chosen.offer.provider.usage_terms_for(chosen.options):
+                self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return self._loaded[role]
 
@@ -338,7 +340,7 @@ class Session:
         return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
 
 
-def _required(said: Said, offer: Offer) -> Tree:
+def _required(said: MoveSpec, offer: Offer) -> Tree:
     """Return what was said of the options that must be given."""
     return {name: said.options[name] for name in _must_be_given(offer)}
 
@@ -355,7 +357,7 @@ def tables(settings: Mapping[str, Any]) -> Tree:
     }
 
 
-def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> Take:
+def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> PathRun:
     """Return a clip seen along a camera path: a session for one take.
 
     Args:

@@ -13,7 +13,7 @@ from ex4d_core.geometry.rigid import HERE
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
-from ex4d_core.workspace import NOWHERE, Workspace
+from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 CPU = torch.device("cpu")
 
@@ -202,7 +202,7 @@ def _look(
     return view.color, view.mask
 
 
-def fill_in(
+def generate_video(
     guidance: Guidance,
     scene: Scene | None,
     backbone: DiffusionBackbone,
@@ -210,7 +210,7 @@ def fill_in(
     prompt: str = "",
     seed: int = 42,
     progress: Progress = silent,
-    workspace: Workspace = NOWHERE,
+    workspace: Workspace = NO_WORKSPACE,
 ) -> Video:
     """Return the whole video, what was hidden filled in by the backbone.
 
@@ -229,7 +229,7 @@ def fill_in(
     return video
 
 
-def tell_of_extremes(guidance: Guidance, reporter: Reporter) -> None:
+def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter) -> None:
     """Say so where the mask leaves nothing to fill in, or nothing to go by: it may be another clip's, or inverted."""
     if guidance.mask.all():
         reporter.note("the mask hides nothing, so there is nothing to fill in; is it the mask that you meant?")

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import file_hash, kept_folder, locked, remove_leftovers, set_aside, temporary_folder
+from ex4d_core.files import file_hash, locked, remove_stale_temp, resumable_dir, set_aside, temporary_folder
 from ex4d_core.names import numbered, safe_name
 from ex4d_core.pipeline.records import dumped
 from ex4d_core.reading import MOST_TEXT, parse_json, reading
@@ -70,7 +70,7 @@ class Store:
         self._warn = warn
         self.read_only = read_only
         for place in () if read_only else (folder, self._folder):
-            remove_leftovers(place)
+            remove_stale_temp(place)
 
     def load(self, stage: str, key: str, read: Callable[[Path], Value]) -> Value | None:
         """Return what `read` makes of the artifact, or None where there is none that is whole.
@@ -121,8 +121,8 @@ class Store:
             raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
 
     def unfinished(self, stage: str, key: str, *, tell: Callable[[str], None]) -> AbstractContextManager[Path | None]:
-        """Give a folder for what is done so far of an artifact, as `files.kept_folder` does."""
-        return kept_folder(self._folder / f".partial-{stage}-{key}", tell=tell)
+        """Give a folder for what is done so far of an artifact, as `files.resumable_dir` does."""
+        return resumable_dir(self._folder / f".partial-{stage}-{key}", tell=tell)
 
     def _put(self, temporary: Path, final: Path, key: str) -> None:
         """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""

@@ -27,7 +27,7 @@ class CommandOffer(Offered):
         return f"{self.name}@{self.distribution}"
 
     @property
-    def said(self) -> Command:
+    def spec(self) -> Command:
         """What the plugin says of it."""
         return self.command
 
@@ -42,7 +42,7 @@ class CommandOffer(Offered):
         Raises:
             PluginFailed: a module that it needs is missing, or importing it failed.
         """
-        self.check_needs()
+        self.check_requirements()
         return self._imported(self.command.app)
 
 

@@ -23,11 +23,11 @@ from packaging.utils import canonicalize_name
 
 from ex4d_core import hookspecs
 from ex4d_core.distributions import CORE_DISTRIBUTION, GROUP, upgrade_command
-from ex4d_core.errors import Ex4dError, PluginFailed, describe, nearest, unexpected
-from ex4d_core.hub.local import HubFiles
+from ex4d_core.errors import Ex4dError, PluginFailed, nearest, one_line, unexpected
+from ex4d_core.hub.local import HubRepo
 from ex4d_core.plugins.commands import CommandOffer, command_clashes
 from ex4d_core.plugins.offers import Offered
-from ex4d_core.plugins.stdout_guard import stray_output
+from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.provider import Command, Provider
 from ex4d_core.roles import ROLES
 from ex4d_core.version import __version__
@@ -58,7 +58,7 @@ class Offer(Offered):
     provider: Provider
 
     @property
-    def said(self) -> Provider:
+    def spec(self) -> Provider:
         """What the plugin says of it."""
         return self.provider
 
@@ -72,11 +72,11 @@ class Offer(Offered):
         """Whether it came with the core."""
         return self.distribution == CORE_DISTRIBUTION
 
-    def obstacle(self, device_type: str) -> str:
+    def unavailable_reason(self, device_type: str) -> str:
         """Return why it is not worth choosing on a kind of device, or ''."""
         if device_type not in self.provider.devices:
             return f"is for {' or '.join(self.provider.devices)}"
-        if missing := self.missing_needs():
+        if missing := self.missing_requirements():
             return f"needs {' and '.join(missing)} ({' && '.join(self.install_commands())})"
         return ""
 
@@ -86,11 +86,11 @@ class Offer(Offered):
         Raises:
             PluginFailed: a module that it needs is missing, or importing it failed.
         """
-        self.check_needs()
+        self.check_requirements()
         component: type = self._imported(self.provider.component)
         return component
 
-    def weights(self, options: object) -> list[HubFiles]:
+    def weights(self, options: object) -> list[HubRepo]:
         """Return the files on the hub that it needs with these options; folders of the user's are left out.
 
         Raises:
@@ -114,19 +114,19 @@ class Offer(Offered):
         """
         return self._imported(self.provider.contract) if self.provider.contract else None
 
-    def advice(self, gpu_bytes: int) -> list[str]:
+    def gpu_hints(self, gpu_bytes: int) -> list[str]:
         """Return sentences on what it will do on a GPU with so much memory.
 
         Raises:
             PluginFailed: the function that says so could not be imported or failed.
         """
-        if not self.provider.advice:
+        if not self.provider.gpu_hints:
             return []
-        advise = self._imported(self.provider.advice)
+        advise = self._imported(self.provider.gpu_hints)
         try:
             return [str(sentence) for sentence in advise(gpu_bytes)]
         except Exception as error:
-            raise PluginFailed(f"the {self.title} has no advice for this GPU: {describe(error)}") from error
+            raise PluginFailed(f"the {self.title} has no advice for this GPU: {one_line(error)}") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -141,13 +141,13 @@ class Problem:
     error: str
     next_step: str
     """The command to type next."""
-    left_out: bool = True
+    disabled: bool = True
     """Whether nothing of the plugin can be used; otherwise it works and could do better."""
 
     def sentence(self) -> str:
         """Return one line for a warning."""
         who = f"plugin {self.plugin!r} ({self.distribution} {self.version})"
-        return f"{who} {'is left out' if self.left_out else 'works, but'}: {self.error}; try: {self.next_step}"
+        return f"{who} {'is left out' if self.disabled else 'works, but'}: {self.error}; try: {self.next_step}"
 
 
 @attrs.frozen(kw_only=True)
@@ -161,7 +161,7 @@ class Plugins:
     @property
     def broken(self) -> tuple[Problem, ...]:
         """The plugins that are left out."""
-        return tuple(problem for problem in self.problems if problem.left_out)
+        return tuple(problem for problem in self.problems if problem.disabled)
 
 
 @attrs.frozen(kw_only=True)
@@ -192,7 +192,7 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
         if unwanted & {source.plugin, source.distribution}:
             continue
         started = time.perf_counter()
-        with stray_output() as heard:
+        with redirect_stdout_to_stderr() as heard:
             try:
                 its_offers, its_commands = _ask(source)
             except KeyboardInterrupt:  # the user's own Ctrl-C
@@ -293,7 +293,7 @@ def _check_api(module: ModuleType) -> None:
 
 def _problem(source: _Source, error: BaseException) -> Problem:
     ours = isinstance(error, PluginFailed)
-    return _about(source, error=str(error) if ours else describe(error), next_step=_next_step(source, error))
+    return _about(source, error=str(error) if ours else one_line(error), next_step=_next_step(source, error))
 
 
 def _next_step(source: _Source, error: BaseException) -> str:
@@ -305,7 +305,7 @@ def _next_step(source: _Source, error: BaseException) -> str:
     return upgrade_command(source.distribution)
 
 
-def _about(source: _Source, *, error: str, next_step: str, left_out: bool = True) -> Problem:
+def _about(source: _Source, *, error: str, next_step: str, disabled: bool = True) -> Problem:
     return Problem(
         plugin=source.plugin,
         distribution=source.distribution,
@@ -313,7 +313,7 @@ def _about(source: _Source, *, error: str, next_step: str, left_out: bool = True
         wants=source.wants,
         error=error,
         next_step=next_step,
-        left_out=left_out,
+        disabled=disabled,
     )
 
 
@@ -323,10 +323,10 @@ def _remarks(source: _Source, seconds: float, printed: str) -> Iterator[Problem]
     if seconds > SLOW:
         errors.append(f"asking what it offers took {seconds:.1f} s, and every command waits for it")
     if printed.strip():
-        said = textwrap.shorten(printed, 60, placeholder=" ...")
-        errors.append(f"it prints when it is imported: {said!r}")
+        text = textwrap.shorten(printed, 60, placeholder=" ...")
+        errors.append(f"it prints when it is imported: {text!r}")
     for error in errors:
-        yield _about(source, error=error, next_step=upgrade_command(source.distribution), left_out=False)
+        yield _about(source, error=error, next_step=upgrade_command(source.distribution), disabled=False)
 
 
 def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:
@@ -344,7 +344,7 @@ def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:
                 wants="",
                 error=f"{other} has a {role} {name!r} too; call this one {name}@{offer.distribution}",
                 next_step=f"ex4d plugins show {name}",
-                left_out=False,
+                disabled=False,
             )
 
 
@@ -358,5 +358,5 @@ def _command_clashes(commands: Iterable[CommandOffer]) -> Iterator[Problem]:
             wants="",
             error=f"{other} has a command {offer.name!r} too; call this one {offer.full_name}",
             next_step=f"ex4d {offer.full_name} --help",
-            left_out=False,
+            disabled=False,
         )

@@ -10,7 +10,7 @@ import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
 from ex4d_core.plugins.discovery import Offer, Plugins, find_plugins
-from ex4d_core.plugins.stdout_guard import stray_output
+from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
 
 MORE = "others come with plugins: 'What there is' in docs/plugins.md says how to install them"
@@ -30,7 +30,7 @@ class Choice:
     """What `auto` took."""
 
     offer: Offer
-    instead_of: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
     """What would have been better, each with the reason why it was not taken."""
 
 
@@ -118,13 +118,13 @@ class Registry:
             if len(found) != 1:
                 continue
             offer = found[0]
-            if obstacle := offer.obstacle(device_type):
-                better.append(f"{offer.name} {obstacle}")
+            if unavailable_reason := offer.unavailable_reason(device_type):
+                better.append(f"{offer.name} {unavailable_reason}")
             elif lacks_weights(offer):
                 better.append(f"{offer.name} has no weights on this machine (ex4d fetch {offer.name})")
                 unfetched.append(offer)
             else:
-                return Choice(offer=offer, instead_of=tuple(better))
+                return Choice(offer=offer, rejected=tuple(better))
         if unfetched:
             return Choice(offer=unfetched[0])
         names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
@@ -144,5 +144,5 @@ class Registry:
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the component of an offer and make it."""
         component = offer.load()
-        with stray_output():
+        with redirect_stdout_to_stderr():
             return component(options, device=device)

@@ -11,20 +11,20 @@ from collections.abc import Iterator
 from typing import TextIO
 
 
-class Heard:
+class Captured:
     """How what was printed begins."""
 
     text = ""
 
 
 @contextlib.contextmanager
-def stray_output() -> Iterator[Heard]:
+def redirect_stdout_to_stderr() -> Iterator[Captured]:
     """Send to stderr what is printed meanwhile, other programs and C included; remember how print() begins.
 
     Standard output is one for all threads, and so is this: it ends when the last that is in it leaves. What is printed
     is remembered for the one that came last.
     """
-    heard = Heard()
+    heard = Captured()
     try:
         _DIVERSION.begin(heard)
         yield heard
@@ -38,17 +38,17 @@ class _Diversion(io.TextIOBase):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._inside: list[Heard] = []
+        self._inside: list[Captured] = []
         self._restoring = contextlib.ExitStack()
 
-    def begin(self, heard: Heard) -> None:
+    def begin(self, heard: Captured) -> None:
         with self._lock:
             if not self._inside:
                 self._restoring.enter_context(_descriptor_to_stderr())
                 self._restoring.enter_context(contextlib.redirect_stdout(self))
             self._inside.append(heard)
 
-    def end(self, heard: Heard) -> None:
+    def end(self, heard: Captured) -> None:
         with self._lock:
             if heard in self._inside:  # Ctrl-C may have come before
                 self._inside.remove(heard)

@@ -21,7 +21,7 @@ class WeightsPlan(Plan):
     """What a component needs, in the hub's own cache."""
 
     offer: Offer
-    notice: str
+    usage_terms: str
     """Terms that restrict what results of these weights may be used for, or ''."""
 
     @property
@@ -66,7 +66,9 @@ def make_plan(offer: Offer, options: object) -> WeightsPlan:
     _check_has_weights(offer)
     cache = Path(huggingface_hub().constants.HF_HUB_CACHE)
     plan = look_up(offer.weights(options), cache)
-    return WeightsPlan(**attrs.asdict(plan, recurse=False), offer=offer, notice=offer.provider.notice_for(options))
+    return WeightsPlan(
+        **attrs.asdict(plan, recurse=False), offer=offer, usage_terms=offer.provider.usage_terms_for(options)
+    )
 
 
 def _check_has_weights(offer: Offer) -> None:

@@ -15,11 +15,11 @@ import torch
 from ex4d_core.cameras.intrinsics import given_intrinsics
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import ComponentConfig, VideoOptions
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline import stages
-from ex4d_core.pipeline.clip_run import Shot
+from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
 from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import (
@@ -62,7 +62,7 @@ class Preview:
     looks: tuple[Look, ...]
 
 
-class _SmallShot(Shot):
+class _SmallShot(ClipRun):
     """A clip with small frames, and with depth that a run has kept or that costs little."""
 
     def __init__(self, session: Session, clip: Path, folder: Path, frames: int, side: int) -> None:
@@ -76,7 +76,7 @@ class _SmallShot(Shot):
             side: longer side of the frames in pixels, at most.
         """
         options, info = session.config.video, probe_video(clip)
-        self._run = Shot(session, clip, folder=folder)
+        self._run = ClipRun(session, clip, folder=folder)
         self._full = frame_size(options, clip) or (info.width, info.height)
         width, height = size_within(self._full, side)
         small = attrs.evolve(options, size=f"{width}x{height}")
@@ -98,7 +98,7 @@ class _SmallShot(Shot):
         """The frames and their depth."""
         video, size = self.video, {"width": self.video.width, "height": self.video.height}
         if self.kept is None:
-            few = self.session.shot(_every(video, self.stride), folder=self.folder).estimated_depth
+            few = self.session.open_clip(_every(video, self.stride), folder=self.folder).estimated_depth
             depth = sampled_depth(few, [frame // self.stride for frame in range(video.num_frames)], **size)
         else:
             depth = sampled_depth(self.kept, range(video.num_frames), **size)
@@ -132,18 +132,18 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
     Raises:
         Ex4dError: the clip, an option or an output cannot be used.
     """
-    shot = _SmallShot(session, Path(clip), folder, frames, side)
-    shot.claim()
-    subject = subject_distance(shot.scene.depth)
+    clip_run = _SmallShot(session, Path(clip), folder, frames, side)
+    clip_run.claim()
+    subject = subject_distance(clip_run.scene.depth)
     drawn: dict[str, DrawnPath] = {}
     guidance: dict[str, Guidance] = {}
     for cam in session.config.cam:
-        path = shot.take(cam).path
+        path = clip_run.along(cam).path
         picks = range(0, path.num_frames, math.ceil(path.num_frames / frames))
-        guidance[cam] = _rendered(shot, path, picks, cam)
+        guidance[cam] = _rendered(clip_run, path, picks, cam)
         known = known_shares(guidance[cam])
         warnings = [
-            *check_geometry(geometry_distances(path, shot.scene), subject),
+            *check_geometry(geometry_distances(path, clip_run.scene), subject),
             *check_known(known, picks),
             *check_jumps(path, subject),
         ]
@@ -154,9 +154,9 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
         Look(cam=cam, known=tuple(one.known.tolist()), frames=tuple(one.known_at), warnings=tuple(one.warnings))
         for cam, one in drawn.items()
     )
-    depth = "estimated" if shot.kept is None else "run"
+    depth = "estimated" if clip_run.kept is None else "run"
     preview = Preview(files=_files(folder), depth=depth, looks=looks)
-    _write(preview, shot.scene, guidance, drawn, subject)
+    _write(preview, clip_run.scene, guidance, drawn, subject)
     return preview
 
 
@@ -198,14 +198,14 @@ def _every(video: Video, stride: int) -> Video:
     return Video(frames=video.frames[::stride].contiguous(), fps=video.fps / stride, origin=origin)
 
 
-def _rendered(shot: _SmallShot, path: CameraPath, picks: range, cam: str) -> Guidance:
+def _rendered(clip_run: _SmallShot, path: CameraPath, picks: range, cam: str) -> Guidance:
     """Return what is known at some frames of a path."""
-    some, session = path.taken_at(picks), shot.session
-    shown = [path.frame_shown(pick) // shot.stride * shot.stride for pick in picks]
-    lenses = tuple(lens.scaled_to(width=shot.video.width, height=shot.video.height) for lens in some.intrinsics)
+    some, session = path.taken_at(picks), clip_run.session
+    shown = [path.frame_shown(pick) // clip_run.stride * clip_run.stride for pick in picks]
+    lenses = tuple(lens.scaled_to(width=clip_run.video.width, height=clip_run.video.height) for lens in some.intrinsics)
     with session.reporter.stage(f"--cam {cam}") as progress:
         guidance = stages.render_guidance(
-            shot.scene,
+            clip_run.scene,
             attrs.evolve(some, intrinsics=lenses, frames=shown),
             session.mesh_builder(),
             session.renderer(),
@@ -221,9 +221,9 @@ def _write(
     files, first = preview.files, next(iter(guidance.values()))
     video = Video(frames=stages.retimed(scene, first.cameras).video.frames, fps=first.fps)
     write_video(Video(frames=tiles(video, guidance), fps=first.fps), files["video"])
-    with replacing(files["sheet"]) as temporary:
+    with atomic_write(files["sheet"]) as temporary:
         sheet = cv2.cvtColor(contact_sheet(sheet_rows(video, guidance)).numpy(), cv2.COLOR_RGB2BGR)
         temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
     write_plot(drawn, scene, files["plot"], subject=subject)
-    with replacing(files["facts"]) as temporary:
+    with atomic_write(files["facts"]) as temporary:
         temporary.write_text(json.dumps(preview_facts(preview), indent=2), encoding="utf-8")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.preview.path_checks import MOSTLY_HOLES, PathWarning, eyes_of, scene_points
 from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Scene
@@ -75,7 +75,7 @@ def write_plot(paths: Mapping[str, DrawnPath], scene: Scene, file: Path, *, subj
     for entry in legend.get_texts():
         entry.set_parse_math(False)  # a file name may hold two $
     _draw_known(known, paths)
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         figure.savefig(temporary, format="png")
 
 

@@ -18,11 +18,11 @@ from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.masks.options import MaskOptions
 from ex4d_core.masks.sheet import write_masks
 from ex4d_core.names import name_key, numbered, safe_name
-from ex4d_core.pipeline.clip_run import Shot, StageRecord
+from ex4d_core.pipeline.clip_run import ClipRun, StageRecord
 from ex4d_core.pipeline.clips import clip_hash
 from ex4d_core.pipeline.records import RUN_RECORD, Record, owner_of, real_path
 from ex4d_core.pipeline.session import Session
-from ex4d_core.plugins.stdout_guard import stray_output
+from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.terminal import say
 
@@ -129,8 +129,8 @@ def run_batch(
 ) -> list[Outcome]:
     """Run every clip along every path of the session's configuration and say how each ended."""
 
-    def write(shot: Shot, cam: str) -> Exported:
-        return export(shot.take(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
+    def write(clip_run: ClipRun, cam: str) -> Exported:
+        return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
 
     return [
         _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))
@@ -159,14 +159,14 @@ def mask_batch(
 ) -> list[Outcome]:
     """Write simulated masks of every clip, with or without its depth, to look at, and say how each ended."""
 
-    def write(shot: Shot) -> Exported:
-        assert shot.folder is not None, "masks need a run folder"
-        scene = shot.scene if depth else shot.video
+    def write(clip_run: ClipRun) -> Exported:
+        assert clip_run.folder is not None, "masks need a run folder"
+        scene = clip_run.scene if depth else clip_run.video
         seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # what torch's generators take
         with session.reporter.stage("masks") as progress:
             files = write_masks(
                 scene,
-                shot.folder,
+                clip_run.folder,
                 options=options,
                 seeds=seeds,
                 builder=session.mesh_builder(),
@@ -174,20 +174,20 @@ def mask_batch(
                 device=session.device,
                 progress=progress,
             )
-        return Exported(files=files, records=tuple(shot.records))
+        return Exported(files=files, records=tuple(clip_run.records))
 
     return [
         _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
     ]
 
 
-def _run_one(session: Session, outcome: Outcome, write: Callable[[Shot], Exported]) -> Outcome:
+def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported]) -> Outcome:
     try:
         session.reporter.note(outcome.title)
-        with stray_output():
-            shot = session.shot(outcome.clip, folder=outcome.folder)
-            shot.claim()
-            exported = write(shot)
+        with redirect_stdout_to_stderr():
+            clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
+            clip_run.claim()
+            exported = write(clip_run)
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # A plugin may fail in ways that nobody foresaw; the other clips still run.

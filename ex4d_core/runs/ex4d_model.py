@@ -25,11 +25,11 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
 """What the names that are not folders stand for, as settings of a session."""
 
 
-class EX4DModel:
+class Ex4dModel:
     """A video in, the same scene along a camera path out; nothing is loaded or estimated twice.
 
     Example:
-        model = EX4DModel.from_pretrained("ex4d-base")
+        model = Ex4dModel.from_pretrained("ex4d-base")
         path = generate_camera_trajectory(start_angle=-90, end_angle=90, num_frames=49)
         save_video(model.generate(input_video="in.mp4", camera_trajectory=path), "out.mp4")
     """
@@ -46,7 +46,7 @@ class EX4DModel:
         registry: Registry | None = None,
         reporter: Reporter | None = None,
         **settings: Any,
-    ) -> EX4DModel:
+    ) -> Ex4dModel:
         """Return the model of a name.
 
         Args:
@@ -94,9 +94,9 @@ class EX4DModel:
             Ex4dError: the video or a setting cannot be used.
         """
         frames = camera_trajectory.num_frames if isinstance(camera_trajectory, CameraPath) else None
-        shot = self.session.shot(self._clip(input_video, frames, output_resolution))
+        clip_run = self.session.open_clip(self._clip(input_video, frames, output_resolution))
         path = camera_trajectory
-        return shot.take(path if isinstance(path, str) else _in_scene(path, shot.scene)).video
+        return clip_run.along(path if isinstance(path, str) else _in_scene(path, clip_run.scene)).video
 
     def _clip(self, clip: Video | str | Path, frames: int | None, size: tuple[int, int] | None) -> Video:
         """Return the first frames of a clip, all that the configuration names if None, at a size."""
@@ -134,3 +134,7 @@ def _in_scene(path: CameraPath, scene: Scene) -> CameraPath:
     poses = torch.clone(path.world_to_camera)
     poses[:, :3, 3] *= nearest_distance(scene.depth)
     return attrs.evolve(path, world_to_camera=poses, intrinsics=scene.depth.intrinsics_at(0))
+
+
+EX4DModel = Ex4dModel
+"""The name that the README of EX-4D uses."""

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 
-from ex4d_core.cameras.files import load
+from ex4d_core.cameras.files import read_camera_path
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import kept_folder
+from ex4d_core.files import resumable_dir
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.clips import path_key
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key, tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
-from ex4d_core.video_io import check_name, read_mask, read_video, write_video
+from ex4d_core.video_io import check_video_suffix, read_mask, read_video, write_video
 from ex4d_core.workspace import Workspace
 
 
@@ -45,9 +45,9 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
         InvalidInput: the output's name is none of a video that can be written.
         OutputFailed: the output cannot be written.
     """
-    check_name(output)  # better said now than after minutes of work
+    check_video_suffix(output)  # better said now than after minutes of work
     config, reporter, backbone = session.config, session.reporter, session.backbone()
-    stages.tell_of_extremes(guidance, reporter)
+    stages.warn_if_trivial_mask(guidance, reporter)
     unfinished = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{_key(session, guidance)}")
 
     def show(name: str, video: Video) -> None:
@@ -56,8 +56,8 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     def tell(text: str) -> None:
         reporter.note(f"result: {text}")
 
-    with reporter.stage("result") as progress, kept_folder(unfinished, tell=tell) as folder:
-        video = stages.fill_in(
+    with reporter.stage("result") as progress, resumable_dir(unfinished, tell=tell) as folder:
+        video = stages.generate_video(
             guidance,
             None,
             backbone,
@@ -85,7 +85,7 @@ def _key(session: Session, guidance: Guidance) -> str:
 
 
 def _read_path(path: Path) -> CameraPath:
-    file = load(path, format="ex4d")
+    file = read_camera_path(path, format="ex4d")
     assert file.intrinsics is not None, "the format has them"
     return CameraPath(
         world_to_camera=torch.from_numpy(file.world_to_camera).float(), intrinsics=file.intrinsics, frames=file.frames

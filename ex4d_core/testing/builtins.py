@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ex4d_core.cameras.files import save
+from ex4d_core.cameras.files import write_camera_path
 from ex4d_core.cameras.generators import generate_camera_trajectory
 from ex4d_core.testing.contracts import (
     BackboneContract,
@@ -51,7 +51,7 @@ class FromFileContract(TrajectoryContract):
     def settings(self, tmp_path: Path) -> dict[str, Any]:
         """The file."""
         path = generate_camera_trajectory(start_angle=0, end_angle=40, num_frames=5)
-        save(path, tmp_path / "path.json")
+        write_camera_path(path, tmp_path / "path.json")
         return {"path": str(tmp_path / "path.json"), "resample": True, "unit": "subject", "lens": "clip"}
 
 

@@ -14,12 +14,12 @@ from ex4d_core.errors import InvalidInput
 
 def shaped(shape: str, dtype: torch.dtype) -> Any:
     """Declare a tensor field of a shape such as `"T H W 3"` (names match any size) and a dtype."""
-    return attrs.field(validator=_checker(shape, dtype), repr=describe)
+    return attrs.field(validator=_checker(shape, dtype), repr=tensor_summary)
 
 
 def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
     """Declare a tensor field that may be None (its default)."""
-    return attrs.field(default=None, validator=attrs.validators.optional(_checker(shape, dtype)), repr=describe)
+    return attrs.field(default=None, validator=attrs.validators.optional(_checker(shape, dtype)), repr=tensor_summary)
 
 
 def rate() -> Any:
@@ -37,7 +37,7 @@ def _rate(value: Any) -> Fraction:
     return fps
 
 
-def describe(value: object) -> str:
+def tensor_summary(value: object) -> str:
     """Return a short text for a tensor: dtype, shape, and its device when that is not the CPU."""
     if not isinstance(value, torch.Tensor):
         return repr(value)
@@ -57,7 +57,7 @@ def _checker(shape: str, dtype: torch.dtype) -> Any:
         )
         if not fits:
             wanted = f"{str(dtype).removeprefix('torch.')} [{', '.join(sizes)}]"
-            got = describe(value) if isinstance(value, torch.Tensor) else type(value).__name__
+            got = tensor_summary(value) if isinstance(value, torch.Tensor) else type(value).__name__
             raise InvalidInput(f"{type(instance).__name__}.{attribute.name} must be a {wanted} tensor, not {got}")
 
     return check

@@ -2,11 +2,11 @@
 
 from ex4d_core.video_io.read import read_mask, read_video
 from ex4d_core.video_io.source import VideoInfo, probe_video
-from ex4d_core.video_io.write import check_name, write_frames, write_mask, write_video
+from ex4d_core.video_io.write import check_video_suffix, write_frames, write_mask, write_video
 
 __all__ = [
     "VideoInfo",
-    "check_name",
+    "check_video_suffix",
     "probe_video",
     "read_mask",
     "read_video",

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.types import Video
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _refuse_empty(frames: Tensor, path: str | os.PathLike[str]) -> None:
         raise InvalidInput(f"{path} cannot be written: there are no frames")
 
 
-def check_name(path: str | os.PathLike[str]) -> None:
+def check_video_suffix(path: str | os.PathLike[str]) -> None:
     """See that `write_video` can write a file of this name, before there is anything to write.
 
     Raises:
@@ -159,7 +159,7 @@ def _write(
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()
-    with replacing(Path(path)) as partial:
+    with atomic_write(Path(path)) as partial:
         try:
             _encode(partial, (convert(image, reformatter) for image in images), Fraction(fps), codec, options)
         except av.FFmpegError as error:

@@ -18,7 +18,7 @@ from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import Cancelled, InvalidInput
 from ex4d_core.geometry.paths import orbit_eye
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.pipeline.stages import fill_in, render_guidance
+from ex4d_core.pipeline.stages import generate_video, render_guidance
 from ex4d_core.progress import silent
 from ex4d_core.testing._paint import checks, plain
 from ex4d_core.testing._solids import Ellipsoid, Interior
@@ -31,7 +31,7 @@ SIZE = {"width": 64, "height": 48}
 
 def inpaint(guidance, scene=None, *, seed=0, progress=silent, **options):
     backbone = InpaintBackbone(InpaintOptions(**options), device=CPU)
-    return fill_in(guidance, scene, backbone, seed=seed, progress=progress).frames
+    return generate_video(guidance, scene, backbone, seed=seed, progress=progress).frames
 
 
 def still_path(num_frames, **size):

@@ -12,7 +12,7 @@ import ex4d_core as ex4d
 import typer_cli
 from ex4d_core.builtin.path_file import PathFile
 from ex4d_core.builtin.path_file_options import PathFileOptions
-from ex4d_core.cameras.files import FORMATS, Reading, convert, load, save, save_keyframes
+from ex4d_core.cameras.files import FORMATS, ReadOptions, convert, read_camera_path, write_camera_path, write_keyframes
 from ex4d_core.cameras.generators import poses_of
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.geometry.motion import Start
@@ -52,10 +52,10 @@ def from_file(path, num_frames=5, **options) -> CameraPath:
 def test_a_path_survives_saving(name, tmp_path):
     path = to_the_right()
     target = tmp_path / f"path{FORMATS[name].suffix}"
-    save(path, target, format=name)
-    again = load(target, format=name)
+    write_camera_path(path, target, format=name)
+    again = read_camera_path(target, format=name)
     np.testing.assert_allclose(again.world_to_camera, path.world_to_camera, atol=1e-6, rtol=0)
-    assert load(target).num_poses == 5, "the format is seen"
+    assert read_camera_path(target).num_poses == 5, "the format is seen"
     if "lens" in FORMATS[name].says:
         assert attrs.astuple(again.intrinsics[0]) == pytest.approx(attrs.astuple(LENS), abs=1e-9)
 
@@ -65,16 +65,16 @@ def test_a_lens_that_changes_survives_saving(name, tmp_path):
     lenses = tuple(attrs.evolve(LENS, fx=LENS.fx * zoom, fy=LENS.fy * zoom) for zoom in (1, 1.1, 1 / 3))
     path = CameraPath(world_to_camera=torch.eye(4).repeat(3, 1, 1), intrinsics=lenses)
     target = tmp_path / f"path{FORMATS[name].suffix}"
-    save(path, target, format=name)
-    assert load(target, format=name).intrinsics == lenses
+    write_camera_path(path, target, format=name)
+    assert read_camera_path(target, format=name).intrinsics == lenses
 
 
 @pytest.mark.parametrize("name", [name for name, kind in FORMATS.items() if "time" in kind.says])
 def test_which_frames_are_shown_survives_saving(name, tmp_path):
     path = attrs.evolve(to_the_right(), frames=(4, 4, 2, 1, 0))
     target = tmp_path / f"path{FORMATS[name].suffix}"
-    save(path, target, format=name)
-    assert load(target, format=name).frames == (4, 4, 2, 1, 0)
+    write_camera_path(path, target, format=name)
+    assert read_camera_path(target, format=name).frames == (4, 4, 2, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_which_frames_are_shown_survives_saving(name, tmp_path):
 )
 def test_what_a_format_cannot_say_is_not_saved(name, path, says, tmp_path):
     with pytest.raises(InvalidInput, match=says):
-        save(path, tmp_path / "path", format=name)
+        write_camera_path(path, tmp_path / "path", format=name)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,7 +112,7 @@ def test_trajectorycrafter_goes_up_right_forward_and_aside(tmp_path):
     eyes = {}
     for name in names:
         (tmp_path / "path.txt").write_text("\n".join(f"0 {0.5 if name == other else 0}" for other in names))
-        file = load(tmp_path / "path.txt", Reading(distance=2.0))
+        file = read_camera_path(tmp_path / "path.txt", ReadOptions(distance=2.0))
         eyes[name] = np.linalg.inv(file.world_to_camera)[-1][:3, 3]
     turn = 2 * np.sin(np.radians(0.5))
     assert eyes["theta"] == pytest.approx([0, -turn, 2 - 2 * np.cos(np.radians(0.5))])
@@ -124,7 +124,7 @@ def test_trajectorycrafter_goes_up_right_forward_and_aside(tmp_path):
 
 def test_trajectorycrafter_spreads_short_lines(tmp_path):
     (tmp_path / "path.txt").write_text("0\n0 10 20 15 0 3 1\n0 0.3")
-    file = load(tmp_path / "path.txt")
+    file = read_camera_path(tmp_path / "path.txt")
     assert file.num_poses == 7
     turns = np.degrees(np.arctan2(-file.world_to_camera[:, 2, 0], file.world_to_camera[:, 0, 0]))
     assert turns == pytest.approx([0, 10, 20, 15, 0, 3, 1])
@@ -132,7 +132,7 @@ def test_trajectorycrafter_spreads_short_lines(tmp_path):
 
 def test_angles_that_look_like_radians_are_named(tmp_path):
     (tmp_path / "path.txt").write_text("0 0\n0 0.785398\n0 0")
-    (doubt,) = load(tmp_path / "path.txt").doubts
+    (doubt,) = read_camera_path(tmp_path / "path.txt").warnings
     assert "turns by at most 0.785398 degrees; if that is meant in radians, multiply by 57.2958" in doubt
 
 
@@ -146,12 +146,12 @@ def test_recammasters_axes_are_unreals(tmp_path):
         for k in range(2)
     }
     (tmp_path / "cameras.json").write_text(json.dumps(frames))
-    right = load(tmp_path / "cameras.json", Reading(camera="1"))
-    up = load(tmp_path / "cameras.json", Reading(camera="arc_left"))
+    right = read_camera_path(tmp_path / "cameras.json", ReadOptions(camera="1"))
+    up = read_camera_path(tmp_path / "cameras.json", ReadOptions(camera="arc_left"))
     assert np.linalg.inv(right.world_to_camera)[1][:3, 3] == pytest.approx([2, 0, 0])
     assert np.linalg.inv(up.world_to_camera)[1][:3, 3] == pytest.approx([0, -1, 0])
     with pytest.raises(InvalidInput, match=r"^\S+: it has several cameras; say which, as in cameras\.json:camera=1"):
-        load(tmp_path / "cameras.json")
+        read_camera_path(tmp_path / "cameras.json")
 
 
 def test_a_camera_of_blender_that_is_not_turned_looks_down(tmp_path):
@@ -160,7 +160,7 @@ def test_a_camera_of_blender_that_is_not_turned_looks_down(tmp_path):
     (tmp_path / "transforms.json").write_text(
         json.dumps({"camera_angle_x": 1.0, "frames": [{"file_path": "r_0", "transform_matrix": matrix}]})
     )
-    file = load(tmp_path / "transforms.json")
+    file = read_camera_path(tmp_path / "transforms.json")
     rotation = file.world_to_camera[0][:3, :3]
     assert pytest.approx([0, 1, 0]) == rotation.T @ [0, 0, 1], "our y is down"
     assert (file.intrinsics, file.fov_x) == (None, 1.0)
@@ -175,21 +175,21 @@ def test_frames_are_in_the_order_of_their_names(tmp_path):
         for name, x in (("f10", 3), ("f9", 2), ("f1", 1))
     ]
     (tmp_path / "transforms.json").write_text(json.dumps({"fl_x": 50, "w": 64, "h": 48, "k1": 0.1, "frames": frames}))
-    file = load(tmp_path / "transforms.json")
+    file = read_camera_path(tmp_path / "transforms.json")
     assert np.linalg.inv(file.world_to_camera)[:, 0, 3].tolist() == [1, 2, 3]
-    assert "has lens distortion (k1), which is left out" in file.doubts[0]
+    assert "has lens distortion (k1), which is left out" in file.warnings[0]
 
 
 def test_a_colmap_model_with_points_and_other_cameras(tmp_path):
     (tmp_path / "cameras.txt").write_text("# a comment\n3 SIMPLE_RADIAL 64 48 50 32 24 0.01\n")
     (tmp_path / "images.txt").write_text("# one\n7 1 0 0 0 1 2 3 3 b 1.png\n1.0 2.0 5\n8 1 0 0 0 0 0 0 3 a.png\n\n")
-    file = load(tmp_path / "images.txt")
+    file = read_camera_path(tmp_path / "images.txt")
     assert file.world_to_camera[:, :3, 3].tolist() == [[0, 0, 0], [1, 2, 3]]
     assert file.intrinsics == (Intrinsics.from_focal(50, width=64, height=48),)
-    assert "SIMPLE_RADIAL" in file.doubts[0]
+    assert "SIMPLE_RADIAL" in file.warnings[0]
     (tmp_path / "cameras.txt").write_text("3 FISHEYE 64 48 50 32 24 0.01\n")
     with pytest.raises(InvalidInput, match=r"^\S+: cameras\.txt has a camera of model 'FISHEYE'; it must be one of"):
-        load(tmp_path)
+        read_camera_path(tmp_path)
 
 
 @pytest.mark.parametrize("convention", ["c2w-opencv", "w2c-opencv", "c2w-opengl", "w2c-opengl"])
@@ -203,8 +203,8 @@ def test_bare_matrices_need_a_convention(convention, tmp_path):
     np.savetxt(tmp_path / "bare.csv", matrices.reshape(-1, 16), delimiter=",")
     for name in ("bare.json", "bare.csv"):
         with pytest.raises(InvalidInput, match=r"does not say what its matrices mean; say it, as in bare"):
-            load(tmp_path / name)
-        again = load(tmp_path / name, Reading(convention=convention)).world_to_camera
+            read_camera_path(tmp_path / name)
+        again = read_camera_path(tmp_path / name, ReadOptions(convention=convention)).world_to_camera
         np.testing.assert_allclose(again, path.world_to_camera, atol=1e-6)
 
 
@@ -221,7 +221,7 @@ def test_bare_matrices_need_a_convention(convention, tmp_path):
 def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
     (tmp_path / "bad.json").write_text(json.dumps({"world_to_camera": [np.eye(4).tolist(), matrix.tolist()]}))
     with pytest.raises(InvalidInput, match="pose 1 is no rotation and translation: .*" + says):
-        load(tmp_path / "bad.json")
+        read_camera_path(tmp_path / "bad.json")
 
 
 @pytest.mark.parametrize(
@@ -268,26 +268,26 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
 def test_a_file_that_is_no_path_is_one_sentence(name, content, says, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInput, match=says):
-        load(tmp_path / name)
+        read_camera_path(tmp_path / name)
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(InputNotFound, match=r"camera file .* does not exist"):
-        load(tmp_path / "none.json")
+        read_camera_path(tmp_path / "none.json")
     with pytest.raises(InvalidInput, match=r"it has no cameras\.txt"):
-        load(tmp_path)
+        read_camera_path(tmp_path)
 
 
 def test_a_saved_path_is_the_same_path(tmp_path):
     path = to_the_right()
-    save(path, tmp_path / "path.json")
+    write_camera_path(path, tmp_path / "path.json")
     again = from_file(tmp_path / "path.json")
     assert torch.equal(again.world_to_camera, path.world_to_camera)
     assert again.intrinsics == path.intrinsics
 
 
 def test_another_number_of_poses_is_refused_or_spread(tmp_path):
-    save(to_the_right(5), tmp_path / "path.npz")
+    write_camera_path(to_the_right(5), tmp_path / "path.npz")
     with pytest.raises(InvalidInput, match="has 5 poses but 9 frames are wanted; add :resample to spread them"):
         from_file(tmp_path / "path.npz", 9)
     spread = from_file(tmp_path / "path.npz", 9, resample=True)
@@ -298,7 +298,7 @@ def test_another_number_of_poses_is_refused_or_spread(tmp_path):
 
 def test_keyframes_are_gone_through_smoothly_at_any_number_of_frames(tmp_path):
     keys = path_through(*(orbited(yaw, 0, SUBJECT) for yaw in (0, 30, -10)))
-    save_keyframes(keys, tmp_path / "keys.json", shares=(0.0, 0.25, 1.0))
+    write_keyframes(keys, tmp_path / "keys.json", shares=(0.0, 0.25, 1.0))
     coarse, fine = (from_file(tmp_path / "keys.json", frames).world_to_camera for frames in (9, 161))
     torch.testing.assert_close(coarse[[0, 2, 8]], keys.world_to_camera)
     torch.testing.assert_close(fine[::20], coarse)
@@ -308,46 +308,48 @@ def test_keyframes_are_gone_through_smoothly_at_any_number_of_frames(tmp_path):
 
 def test_lengths_and_the_start_can_be_changed(tmp_path):
     path = to_the_right()
-    save(path, tmp_path / "path.json")
+    write_camera_path(path, tmp_path / "path.json")
     eyes = torch.linalg.inv(path.world_to_camera)[:, :3, 3]
     larger = torch.linalg.inv(from_file(tmp_path / "path.json", scale=3.0).world_to_camera)[:, :3, 3]
     of_subject = torch.linalg.inv(from_file(tmp_path / "path.json", unit="subject").world_to_camera)[:, :3, 3]
     torch.testing.assert_close(larger, 3 * eyes)
     torch.testing.assert_close(of_subject, 2 * eyes)
     flipped = attrs.evolve(path, world_to_camera=path.world_to_camera.flip(0))
-    save(flipped, tmp_path / "flipped.json")
+    write_camera_path(flipped, tmp_path / "flipped.json")
     torch.testing.assert_close(from_file(tmp_path / "flipped.json", start="source").world_to_camera[0], torch.eye(4))
 
 
 def test_a_lens_for_other_pictures_is_scaled_or_refused(tmp_path):
     double = LENS.scaled_to(width=128, height=96)
-    save(attrs.evolve(to_the_right(), intrinsics=double), tmp_path / "double.json")
+    write_camera_path(attrs.evolve(to_the_right(), intrinsics=double), tmp_path / "double.json")
     assert from_file(tmp_path / "double.json").intrinsics == (LENS,)
-    save(attrs.evolve(to_the_right(), intrinsics=LENS.scaled_to(width=96, height=96)), tmp_path / "square.json")
+    write_camera_path(
+        attrs.evolve(to_the_right(), intrinsics=LENS.scaled_to(width=96, height=96)), tmp_path / "square.json"
+    )
     with pytest.raises(InvalidInput, match="is for pictures of 96x96 but the clip is 64x48; add :lens=clip"):
         from_file(tmp_path / "square.json")
     assert from_file(tmp_path / "square.json", lens="clip").intrinsics == (LENS,)
 
 
 def test_a_path_that_looks_away_is_named(tmp_path):
-    def doubts(path, **options):
-        save(path, tmp_path / "path.json")
-        return PathFile(PathFileOptions(path=str(tmp_path / "path.json"), **options), device=CPU).doubts(scene())
+    def warnings(path, **options):
+        write_camera_path(path, tmp_path / "path.json")
+        return PathFile(PathFileOptions(path=str(tmp_path / "path.json"), **options), device=CPU).warnings(scene())
 
     right = path_through(*(orbited(-90 * k / 4, 0, Start(subject=(0, 0, 2))) for k in range(5)))
-    assert doubts(right) == []
+    assert warnings(right) == []
     turned = right.world_to_camera @ torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
-    (sentence,) = doubts(attrs.evolve(right, world_to_camera=turned))
+    (sentence,) = warnings(attrs.evolve(right, world_to_camera=turned))
     assert "starts looking away from the scene" in sentence
-    assert doubts(attrs.evolve(right, world_to_camera=turned), start="source") == []
+    assert warnings(attrs.evolve(right, world_to_camera=turned), start="source") == []
     aside = path_through(*(moved((-k, 0, 0)) @ rotated(rotation_about((0, 1, 0), 16 * k)) for k in range(5)))
-    assert doubts(aside) == []
-    (sentence,) = doubts(attrs.evolve(aside, world_to_camera=torch.linalg.inv(aside.world_to_camera)))
+    assert warnings(aside) == []
+    (sentence,) = warnings(attrs.evolve(aside, world_to_camera=torch.linalg.inv(aside.world_to_camera)))
     assert "the other way round; are its matrices camera to world" in sentence
 
 
 def test_a_path_that_does_not_fit_the_scene_names_its_file(tmp_path):
-    save(to_the_right(), tmp_path / "path.json")
+    write_camera_path(to_the_right(), tmp_path / "path.json")
     with pytest.raises(InvalidInput, match=r"path\.json: pose 1 is no rotation .*: its translation is beyond 1e\+09"):
         from_file(tmp_path / "path.json", scale=1e9, unit="subject", look_at="1000")
     with pytest.raises(InvalidConfig, match=r"scale must be more than 0 and at most 1000000000, not 1e\+30"):
@@ -361,16 +363,16 @@ def test_a_path_that_does_not_fit_the_scene_names_its_file(tmp_path):
 
 @pytest.mark.parametrize("convention", ["", "c2w", "c2w-nerf", "\x1b[31m", "x" * 10_000])
 def test_a_convention_that_does_not_exist_is_refused_although_the_file_states_its_own(convention, tmp_path):
-    save(to_the_right(), tmp_path / "path.json")
+    write_camera_path(to_the_right(), tmp_path / "path.json")
     with pytest.raises(InvalidInput, match=r"the convention '.*' must be c2w-opencv") as refused:
         from_file(tmp_path / "path.json", convention=convention)
     assert len(str(refused.value)) < 300
 
 
 def test_a_path_of_thousands_of_poses_is_looked_at_here_and_there(tmp_path):
-    save(to_the_right(5000), tmp_path / "path.json")
+    write_camera_path(to_the_right(5000), tmp_path / "path.json")
     path = PathFile(PathFileOptions(path=str(tmp_path / "path.json"), resample=True), device=CPU)
-    assert path.doubts(scene()) == []
+    assert path.warnings(scene()) == []
     assert path.path(5, scene()).num_frames == 5
 
 
@@ -383,14 +385,14 @@ def test_the_command_converts_and_warns(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.strip() == str(tmp_path / "out.json")
     assert "meant in radians" in err
-    file = load(tmp_path / "out.json")
+    file = read_camera_path(tmp_path / "out.json")
     assert np.linalg.inv(file.world_to_camera)[1][0, 3] == pytest.approx(2 * np.sin(np.radians(0.785398)))
     with pytest.raises(InvalidInput, match="colmap needs a lens, and the path has none"):
         convert(tmp_path / "out.json", tmp_path / "model", to="colmap")
 
 
 def test_converting_takes_nothing_away(tmp_path):
-    save(to_the_right(), tmp_path / "path.json")
+    write_camera_path(to_the_right(), tmp_path / "path.json")
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "clip.mp4").write_text("mine")
     with pytest.raises(InvalidInput, match=r"project holds clip\.mp4, which colmap would not keep; name a new folder"):
@@ -407,16 +409,16 @@ def test_converting_takes_nothing_away(tmp_path):
 @pytest.mark.parametrize("distance", [0.0, -1.0, float("nan")])
 def test_a_distance_is_more_than_0(distance):
     with pytest.raises(InvalidInput, match="the distance to the subject must be more than 0 and at most"):
-        Reading(distance=distance)
+        ReadOptions(distance=distance)
 
 
 def test_a_run_takes_a_saved_path_and_follows_what_is_in_it(small_clip, tmp_path):
     settings = {"depth": {"name": "file", "path": str(small_clip.depth)}}
     session = ex4d.Session(**settings)
-    take = session.shot(small_clip.video).take("orbit:yaw=20")
-    save(take.path, tmp_path / "path.json")
-    saved = session.shot(small_clip.video).take(f"{tmp_path}/path.json")
-    assert torch.equal(saved.path.world_to_camera, take.path.world_to_camera)
+    path_run = session.open_clip(small_clip.video).along("orbit:yaw=20")
+    write_camera_path(path_run.path, tmp_path / "path.json")
+    saved = session.open_clip(small_clip.video).along(f"{tmp_path}/path.json")
+    assert torch.equal(saved.path.world_to_camera, path_run.path.world_to_camera)
     before = saved.guidance_inputs
-    save(session.shot(small_clip.video).take("orbit:yaw=21").path, tmp_path / "path.json")
-    assert ex4d.Session(**settings).shot(small_clip.video).take(f"{tmp_path}/path.json").guidance_inputs != before
+    write_camera_path(session.open_clip(small_clip.video).along("orbit:yaw=21").path, tmp_path / "path.json")
+    assert ex4d.Session(**settings).open_clip(small_clip.video).along(f"{tmp_path}/path.json").guidance_inputs != before

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.cameras.files import FORMATS, load, save
+from ex4d_core.cameras.files import FORMATS, read_camera_path, write_camera_path
 from ex4d_core.cameras.files._value import MOST_POSES, natural_order
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.motion import Start
@@ -40,7 +40,9 @@ def good(tmp_path_factory):
     path = CameraPath(world_to_camera=torch.tensor(poses).float(), intrinsics=LENS)
     for name, kind in FORMATS.items():
         says_time = "time" in kind.says
-        save(attrs.evolve(path, frames=(2, 1, 0)) if says_time else path, folder / f"{name}{kind.suffix}", format=name)
+        write_camera_path(
+            attrs.evolve(path, frames=(2, 1, 0)) if says_time else path, folder / f"{name}{kind.suffix}", format=name
+        )
     return folder
 
 
@@ -48,7 +50,7 @@ def read_or_named(path, **options) -> str:
     """Read a file; return the sentence that refuses it, which names it and is short."""
     sentence = ""
     try:
-        file = load(path, **options)
+        file = read_camera_path(path, **options)
     except InvalidInput as error:
         sentence = str(error)
     if sentence:
@@ -134,10 +136,10 @@ def test_names_are_in_the_order_of_their_numbers(names):
 def test_more_poses_than_a_clip_has_frames_are_refused_before_they_are_made(tmp_path):
     (tmp_path / "path.txt").write_text(f"{'0 ' * (MOST_POSES + 1)}\n0\n0\n")
     with pytest.raises(InvalidInput, match=r"path\.txt: it holds 100,001 poses; at most 100,000 are read"):
-        load(tmp_path / "path.txt")
+        read_camera_path(tmp_path / "path.txt")
     (tmp_path / "path.json").write_text(json.dumps({"world_to_camera": [EYE] * (MOST_POSES + 1)}))
     with pytest.raises(InvalidInput, match=r"path\.json: it holds 100,001 poses"):
-        load(tmp_path / "path.json")
+        read_camera_path(tmp_path / "path.json")
 
 
 def test_lines_of_points_are_read_past(tmp_path):
@@ -145,14 +147,14 @@ def test_lines_of_points_are_read_past(tmp_path):
     with (tmp_path / "images.txt").open("w") as file:
         for frame in range(4):
             file.write(f"{frame} 1 0 0 0 {frame} 0 0 1 {frame}.png\n" + "1.0 2.0 -1 " * 200_000 + "\n")
-    assert load(tmp_path).world_to_camera[:, 0, 3].tolist() == [0, 1, 2, 3]
+    assert read_camera_path(tmp_path).world_to_camera[:, 0, 3].tolist() == [0, 1, 2, 3]
 
 
 def test_a_binary_model_is_told_how_to_convert(tmp_path):
     for name in ("cameras.bin", "images.bin"):
         (tmp_path / name).write_bytes(b"\0")
     with pytest.raises(InvalidInput, match="colmap model_converter --output_type TXT makes it from the binary model"):
-        load(tmp_path)
+        read_camera_path(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a", "pose", "."])
@@ -162,7 +164,7 @@ def test_a_folder_with_the_name_of_a_word_is_named(name, tmp_path, monkeypatch):
     (tmp_path / name / "images.txt").write_text("1 1 0 0 0 1e10 0 0 1 a.png\n\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInput, match=rf"^{name}: pose 0 is no rotation and translation: its translation is"):
-        load(type(tmp_path)(name))
+        read_camera_path(type(tmp_path)(name))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_folder_with_the_name_of_a_word_is_named(name, tmp_path, monkeypatch):
 def test_a_table_says_what_it_lacks(text, says, tmp_path):
     (tmp_path / "path.csv").write_text(f"# w2c-opencv\n{text}\n")
     with pytest.raises(InvalidInput, match=rf"path\.csv: {says}"):
-        load(tmp_path / "path.csv")
+        read_camera_path(tmp_path / "path.csv")
 
 
 @pytest.mark.parametrize(

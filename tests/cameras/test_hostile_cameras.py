@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.cameras.files import FORMATS, load
+from ex4d_core.cameras.files import FORMATS, read_camera_path
 from ex4d_core.cameras.intrinsics import read_intrinsics
 from ex4d_core.cli.flags import configuration
 from ex4d_core.config.run_config import make_config, parse_settings, read_config
@@ -70,14 +70,14 @@ def refused(read, path, *, name=None):
 @given(tree)
 def test_any_json_is_a_camera_path_or_named(tmp_path, facts):
     (tmp_path / "p.json").write_text(json.dumps(facts))
-    refused(load, tmp_path / "p.json")
+    refused(read_camera_path, tmp_path / "p.json")
 
 
 @few
 @given(text, st.sampled_from(["p.csv", "p.txt", "p.json", "p.npz"]))
 def test_any_text_is_a_camera_path_or_named(tmp_path, content, name):
     (tmp_path / name).write_text(content, encoding="utf-8", errors="replace")
-    refused(load, tmp_path / name)
+    refused(read_camera_path, tmp_path / name)
 
 
 @few
@@ -87,7 +87,7 @@ def test_any_two_texts_are_a_model_of_colmap_or_named(tmp_path, cameras, images)
     folder.mkdir(exist_ok=True)
     for name, content in (("cameras.txt", cameras), ("images.txt", images)):
         (folder / name).write_text(content, encoding="utf-8", errors="replace")
-    refused(load, folder)
+    refused(read_camera_path, folder)
 
 
 @few
@@ -105,7 +105,7 @@ def test_any_archive_is_a_camera_path_or_named(tmp_path, facts):
         except (ValueError, OverflowError):
             arrays[name] = np.zeros(0)
     np.savez(tmp_path / "p.npz", **{n: a for n, a in arrays.items() if a.dtype != object})
-    refused(load, tmp_path / "p.npz")
+    refused(read_camera_path, tmp_path / "p.npz")
 
 
 @few
@@ -129,7 +129,7 @@ def test_a_pipe_and_a_loop_of_links_are_not_opened(tmp_path, format):
     (tmp_path / f"loop{suffix}").symlink_to(f"loop{suffix}")
     for name in ("pipe", "loop"):
         with pytest.raises(InvalidInput, match=rf"{name}\{suffix}"):
-            load(tmp_path / f"{name}{suffix}", format=format)
+            read_camera_path(tmp_path / f"{name}{suffix}", format=format)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_pipe_and_a_loop_of_links_are_not_opened(tmp_path, format):
 def test_numbers_are_numbers_finite_and_in_range(tmp_path, facts):
     (tmp_path / "p.json").write_text(json.dumps({"world_to_camera": [np.eye(4).tolist()] * 2, **facts}))
     with pytest.raises(InvalidInput, match=r"p\.json"):
-        load(tmp_path / "p.json")
+        read_camera_path(tmp_path / "p.json")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_position_is_finite_in_float32(tmp_path):
     far[0, 3] = 1e300
     np.savez(tmp_path / "p.npz", extrinsics=far[None], intrinsics=np.array([[9.0, 0, 4], [0, 9, 4], [0, 0, 1]]))
     with pytest.raises(InvalidInput, match=r"p\.npz: extrinsics must hold numbers of at most 1e\+12"):
-        load(tmp_path / "p.npz")
+        read_camera_path(tmp_path / "p.npz")
 
 
 @pytest.mark.parametrize(

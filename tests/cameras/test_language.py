@@ -276,7 +276,7 @@ def test_files_are_named_by_their_own_name():
 
 
 def test_what_moves_doubt_is_said_of_the_whole():
-    assert generator("pan:by=1.5708 then dolly with roll").doubts(SCENE) == [
+    assert generator("pan:by=1.5708 then dolly with roll").warnings(SCENE) == [
         "pan: by is 1.5708 degrees; if that is meant in radians, say 90"
     ]
 

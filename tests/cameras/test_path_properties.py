@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.cameras.files import FORMATS, Reading, load, save
+from ex4d_core.cameras.files import FORMATS, ReadOptions, read_camera_path, write_camera_path
 from ex4d_core.cameras.language import cam_of_file
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.motion import EASES
@@ -111,11 +111,11 @@ def test_any_path_survives_saving(text, name, tmp_path_factory):
     file = tmp_path_factory.mktemp("cam") / f"path{FORMATS[name].suffix}"
     distance = length(subject_point(SCENE, "auto"))
     try:
-        save(path, file, format=name, distance=distance)
+        write_camera_path(path, file, format=name, distance=distance)
     except InvalidInput as error:
         assert "cannot say" in str(error)  # noqa: PT017 - most are saved
         return
-    again = load(file, Reading(distance=distance), format=name)
+    again = read_camera_path(file, ReadOptions(distance=distance), format=name)
     poses = torch.from_numpy(again.world_to_camera)
     torch.testing.assert_close(poses, path.world_to_camera.double(), atol=1e-6, rtol=1e-6)
     said_again = said(f"{cam_of_file(file)}:format={name}")

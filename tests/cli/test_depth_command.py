@@ -97,7 +97,7 @@ def test_the_lens_that_was_given_is_in_the_files(depth, folder):
 def test_it_comes_back_by_depth_file_as_it_was(depth, small_clip, folder, name, kind):
     depth("--depth-kind", kind, "--focal-px", "40", "--format", "png", "--format", "exr")
     session = Session(depth={"name": "file", "path": str(folder / name)})
-    found = session.shot(small_clip.video).scene.depth
+    found = session.open_clip(small_clip.video).scene.depth
     first = depth_used(folder)
     assert found.kind.value == {"relative": "relative", "inverse": "affine-inverse"}[kind]
     assert found.intrinsics[0].fx == 40

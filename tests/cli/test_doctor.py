@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ex4d_core.cli.doctor import examine
-from ex4d_core.hub.local import HubFiles
+from ex4d_core.hub.local import HubRepo
 from tests.helpers.backbones import STEPWISE, plugins_with
 
 GIB = 2**30
@@ -38,7 +38,7 @@ def findings(*providers):
 
 @pytest.mark.usefixtures("two_gpus")
 def test_components_say_what_each_gpu_will_do_for_them():
-    assert findings(attrs.evolve(STEPWISE, advice=f"{__name__}:advise")) == [
+    assert findings(attrs.evolve(STEPWISE, gpu_hints=f"{__name__}:advise")) == [
         ("cuda:0", "Card, 24 GiB"),
         ("cuda:0 stepwise", "--memory 24 fits"),
         ("cuda:0 stepwise", "a video takes 40 s"),
@@ -57,13 +57,13 @@ def test_components_say_what_each_gpu_will_do_for_them():
     ],
 )
 def test_advice_that_fails_is_said_and_the_rest_goes_on(advice, says):
-    found = dict(findings(attrs.evolve(STEPWISE, advice=advice)))
+    found = dict(findings(attrs.evolve(STEPWISE, gpu_hints=advice)))
     assert says in found["cuda:0 stepwise"]
     assert found["cuda:1"] == "Card, 8 GiB"
 
 
 def wanted(options):
-    return [HubFiles(repo="nobody/has-this", revision="main")]
+    return [HubRepo(repo="nobody/has-this", revision="main")]
 
 
 def test_weights_that_are_not_here_are_said_with_the_command():

@@ -17,7 +17,7 @@ pytest.importorskip("huggingface_hub")
 PLUGIN = """
 import attrs
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.hub.local import HubFiles
+from ex4d_core.hub.local import HubRepo
 from ex4d_core.provider import Provider
 
 @attrs.frozen
@@ -25,7 +25,7 @@ class Options:
     repo: str = "lab/net"
 
 def weights(options):
-    return [HubFiles(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
+    return [HubRepo(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
 
 @hookimpl
 def ex4d_backbones():

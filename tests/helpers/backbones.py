@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.hub.local import HubFiles, place
+from ex4d_core.hub.local import HubRepo, resolve_weights
 from ex4d_core.options import option
 from ex4d_core.plugins.discovery import Offer, Plugins, find_plugins
 from ex4d_core.provider import Provider
@@ -22,11 +22,11 @@ STEPS_DONE: list[int] = []
 class StepOptions:
     model: str = option("nobody/has-this", help="Weights: a name on the hub or a folder.")
     steps: int = option(4, help="Steps.")
-    stop_at: int = option(0, help="The step at which the user presses Ctrl-C; 0 is never.", decides=False)
-    memory: str = option("none", help="What the card has.", decides=False)
+    stop_at: int = option(0, help="The step at which the user presses Ctrl-C; 0 is never.", affects_output=False)
+    memory: str = option("none", help="What the card has.", affects_output=False)
     speed: str = option("exact", help="exact or fast.")
-    gpus: int = option(1, help="How many cards.", decides=False)
-    preview_every: int = option(0, help="Steps between previews; 0 is none.", decides=False)
+    gpus: int = option(1, help="How many cards.", affects_output=False)
+    preview_every: int = option(0, help="Steps between previews; 0 is none.", affects_output=False)
 
 
 class StepBackbone:
@@ -61,14 +61,14 @@ class StepBackbone:
         return Video(frames=torch.where(guidance.mask[..., None], guidance.color, hidden), fps=guidance.fps)
 
 
-def weights(options: StepOptions) -> list[HubFiles]:
-    return [HubFiles(repo=options.model, revision="main")]
+def weights(options: StepOptions) -> list[HubRepo]:
+    return [HubRepo(repo=options.model, revision="main")]
 
 
 STEPWISE = Provider(
     name="stepwise",
     summary="for tests",
-    licence="MIT",
+    license="MIT",
     component=f"{__name__}:StepBackbone",
     options=StepOptions,
 )
@@ -80,7 +80,7 @@ class WanOptions(StepOptions):
     fit: str = option("aspect", help="How other shapes are brought to it.")
 
     def fingerprint(self) -> str:
-        return str(place(*weights(self), fetch="ex4d fetch wan"))
+        return str(resolve_weights(*weights(self), fetch="ex4d fetch wan"))
 
 
 WAN = attrs.evolve(STEPWISE, name="wan", weights=f"{__name__}:weights", options=WanOptions)

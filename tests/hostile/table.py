@@ -34,7 +34,7 @@ PATIENCE = 40.0
 PLUGIN = """
 import attrs
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.hub.local import HubFiles
+from ex4d_core.hub.local import HubRepo
 from ex4d_core.provider import Provider
 
 @attrs.frozen
@@ -42,7 +42,7 @@ class Options:
     repo: str = "odd/good"
 
 def weights(options):
-    return [HubFiles(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
+    return [HubRepo(repo=options.repo, revision="main", patterns=("config.json", "net/*"))]
 
 @hookimpl
 def ex4d_backbones():

@@ -10,7 +10,7 @@ import pytest
 from ex4d_core.cli.fetch_tables import plan_tables
 from ex4d_core.errors import Cancelled, ComponentNotFound, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.hub.download import download
-from ex4d_core.hub.local import HubFiles, cached
+from ex4d_core.hub.local import HubRepo, find_in_cache
 from ex4d_core.plugins.discovery import Offer, Plugins
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.plugins.weights import make_plan, plan_for
@@ -30,15 +30,15 @@ class Options:
     patterns: tuple[str, ...] = ("config.json", "net/*")
 
 
-def weights(options: Options) -> list[HubFiles]:
-    return [HubFiles(repo=options.repo, revision=options.revision, patterns=options.patterns)]
+def weights(options: Options) -> list[HubRepo]:
+    return [HubRepo(repo=options.repo, revision=options.revision, patterns=options.patterns)]
 
 
 def offer(
     role: str = "depth", name: str = "mine", weights: str = f"{__name__}:weights", options: type = Options
 ) -> Offer:
     provider = Provider(
-        name=name, summary="s", licence="MIT", component="nowhere:Class", options=options, weights=weights
+        name=name, summary="s", license="MIT", component="nowhere:Class", options=options, weights=weights
     )
     return Offer(role=role, provider=provider, plugin=name, distribution="mine-dist", version="1.0")
 
@@ -63,7 +63,7 @@ def test_what_is_needed_arrives_and_nothing_else(cache):
     (folder,) = fetch()
     there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert there == {name: data for name, data in FILES.items() if not name.startswith("other")}
-    assert cached(weights(Options())[0]) == folder
+    assert find_in_cache(weights(Options())[0]) == folder
     assert list((cache / "models--lab--net" / "blobs").glob("*incomplete*")) == []
 
 
@@ -132,7 +132,7 @@ def test_a_file_that_arrives_damaged_is_named_and_not_kept(cache, server):
     server.changed = {LARGE: bytes(len(FILES[LARGE]))}
     with pytest.raises(DownloadFailed, match=r"net/model-1\.safetensors of lab/net arrived damaged .its hash"):
         fetch()
-    assert cached(weights(Options())[0]) is None
+    assert find_in_cache(weights(Options())[0]) is None
     server.changed = {}
     assert (fetch()[0] / LARGE).read_bytes() == FILES[LARGE]
 
@@ -252,11 +252,11 @@ def test_an_option_of_another_role_is_refused(cache):
 def test_terms_of_the_weights_that_were_chosen_are_in_the_plan(cache):
     @attrs.frozen
     class WithTerms(Options):
-        def notice(self) -> str:
+        def usage_terms(self) -> str:
             return f"read the licence of {self.repo}"
 
-    assert make_plan(offer(options=WithTerms), WithTerms()).notice == "read the licence of lab/net"
-    assert make_plan(offer(), Options()).notice == ""
+    assert make_plan(offer(options=WithTerms), WithTerms()).usage_terms == "read the licence of lab/net"
+    assert make_plan(offer(), Options()).usage_terms == ""
 
 
 def test_an_unknown_component_names_the_nearest():

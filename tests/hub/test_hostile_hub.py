@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed
 from ex4d_core.hub.download import download, look_up
 from ex4d_core.hub.listing import MOST_SIZE
-from ex4d_core.hub.local import HubFiles, cached
+from ex4d_core.hub.local import HubRepo, find_in_cache
 from ex4d_core.progress import silent
 from tests.helpers.hub_server import COMMIT, FILES, LARGE, REPO, ask_only, blob_id, sha256
 
 hub = pytest.importorskip("huggingface_hub")
 
-ALL = HubFiles(repo=REPO, revision="main", patterns=("config.json", "net/*"))
+ALL = HubRepo(repo=REPO, revision="main", patterns=("config.json", "net/*"))
 SMALL = "config.json"
 
 
@@ -215,7 +215,7 @@ def test_a_small_file_is_checked_by_its_hash_too(cache, server):
     server.changed = {SMALL: b"[]"}
     with pytest.raises(DownloadFailed, match=r"config\.json of lab/net arrived damaged"):
         fetch(cache)
-    assert cached(ALL) is None
+    assert find_in_cache(ALL) is None
 
 
 def test_no_name_is_given_before_all_files_are_here(cache, server):

@@ -7,10 +7,10 @@ import attrs
 import pytest
 
 from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
-from ex4d_core.hub.local import HubFiles, cached, fetch_command, is_hub_name, place
+from ex4d_core.hub.local import HubRepo, fetch_command, find_in_cache, is_hub_name, resolve_weights
 
 COMMIT = "1" * 40
-FILES = HubFiles(repo="lab/net", revision="main", patterns=("config.json", "vae/*.safetensors"))
+FILES = HubRepo(repo="lab/net", revision="main", patterns=("config.json", "vae/*.safetensors"))
 
 
 @pytest.fixture
@@ -47,27 +47,27 @@ def test_the_hub_names_its_repositories_owner_and_name(text, is_one):
 
 @pytest.mark.parametrize("revision", ["main", COMMIT])
 def test_a_snapshot_is_found_by_branch_and_by_commit(snapshot, revision):
-    assert cached(attrs.evolve(FILES, revision=revision)) == snapshot
+    assert find_in_cache(attrs.evolve(FILES, revision=revision)) == snapshot
 
 
 @pytest.mark.parametrize("change", [{"repo": "lab/other"}, {"revision": "v2"}, {"patterns": ("*.json", "*.bin")}])
 def test_what_the_cache_does_not_have_is_not_found(snapshot, change):
-    assert cached(attrs.evolve(FILES, **change)) is None
+    assert find_in_cache(attrs.evolve(FILES, **change)) is None
 
 
 def test_a_link_whose_file_is_gone_does_not_count(snapshot):
     (snapshot / "vae" / "a.safetensors").unlink()
     (snapshot / "vae" / "a.safetensors").symlink_to(snapshot / "gone")
-    assert cached(FILES) is None
+    assert find_in_cache(FILES) is None
 
 
 def test_weights_in_parts_count_when_all_that_the_index_names_are_there(snapshot):
     index = {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}
     (snapshot / "vae" / "model.safetensors.index.json").write_text(json.dumps(index))
     files = attrs.evolve(FILES, patterns=("vae/*",))
-    assert cached(files) is None
+    assert find_in_cache(files) is None
     (snapshot / "vae" / "b.safetensors").write_bytes(b"more")
-    assert cached(files) == snapshot
+    assert find_in_cache(files) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_weights_in_parts_count_when_all_that_the_index_names_are_there(snapshot
 )
 def test_an_index_that_is_damaged_does_not_count(snapshot, text):
     (snapshot / "vae" / "model.safetensors.index.json").write_text(text)
-    assert cached(attrs.evolve(FILES, patterns=("vae/*",))) is None
+    assert find_in_cache(attrs.evolve(FILES, patterns=("vae/*",))) is None
 
 
 def test_a_file_that_the_hubs_list_names_is_missed(snapshot):
@@ -86,50 +86,53 @@ def test_a_file_that_the_hubs_list_names_is_missed(snapshot):
     (snapshot.parent.parent / "trees").mkdir()
     trees = snapshot.parent.parent / "trees" / f"{COMMIT}.json"
     trees.write_text(json.dumps({"format_version": 1, "files": listed}))
-    assert cached(FILES) == snapshot
-    assert cached(attrs.evolve(FILES, patterns=("*",))) is None
+    assert find_in_cache(FILES) == snapshot
+    assert find_in_cache(attrs.evolve(FILES, patterns=("*",))) is None
 
 
 def test_a_folder_of_the_users_comes_before_the_cache(snapshot, tmp_path):
     (tmp_path / "mine").mkdir()
-    assert place(HubFiles(repo=str(tmp_path / "mine"), revision="main"), fetch="ex4d fetch x") == tmp_path / "mine"
-    assert place(FILES, fetch="ex4d fetch x") == snapshot
+    assert (
+        resolve_weights(HubRepo(repo=str(tmp_path / "mine"), revision="main"), fetch="ex4d fetch x")
+        == tmp_path / "mine"
+    )
+    assert resolve_weights(FILES, fetch="ex4d fetch x") == snapshot
 
 
 def test_what_is_not_here_is_named_with_the_command(snapshot):
     with pytest.raises(InputNotFound, match=r"weights lab/net \(v2\) are not on this machine.*; type: ex4d fetch x"):
-        place(attrs.evolve(FILES, revision="v2"), fetch="ex4d fetch x")
+        resolve_weights(attrs.evolve(FILES, revision="v2"), fetch="ex4d fetch x")
 
 
 def test_what_is_neither_a_folder_nor_a_name_is_said(snapshot):
     with pytest.raises(InputNotFound, match="there is no folder weights/of/mine; give a folder with weights, or OWNER"):
-        place(HubFiles(repo="weights/of/mine", revision="main"), fetch="ex4d fetch x")
+        resolve_weights(HubRepo(repo="weights/of/mine", revision="main"), fetch="ex4d fetch x")
 
 
 def test_the_home_of_nobody_is_no_folder(snapshot):
     with pytest.raises(InputNotFound, match="there is no folder ~nobody_has_this_name/weights"):
-        place(HubFiles(repo="~nobody_has_this_name/weights", revision="main"), fetch="ex4d fetch x")
+        resolve_weights(HubRepo(repo="~nobody_has_this_name/weights", revision="main"), fetch="ex4d fetch x")
 
 
 @pytest.mark.parametrize("repo", ["weights\0", "w\udcff", "~nobody\0/x", ""])
 def test_a_name_that_no_folder_can_have_is_said(snapshot, repo):
     with pytest.raises(InputNotFound, match="there is no folder"):
-        place(HubFiles(repo=repo, revision="main"), fetch="ex4d fetch x")
+        resolve_weights(HubRepo(repo=repo, revision="main"), fetch="ex4d fetch x")
 
 
 def test_a_folder_that_cannot_be_looked_at_is_named(snapshot, tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for repo in (str(tmp_path / "loop"), str(tmp_path / ("x" * 300))):
         with pytest.raises(InvalidInput, match=rf"the folder of weights {repo} cannot be read: "):
-            place(HubFiles(repo=repo, revision="main"), fetch="ex4d fetch x")
+            resolve_weights(HubRepo(repo=repo, revision="main"), fetch="ex4d fetch x")
 
 
 @pytest.mark.parametrize("revision", ["../../secrets", "/etc", "", "a/../b", "a\0"])
 def test_a_revision_leads_nowhere_else(snapshot, revision):
     files = attrs.evolve(FILES, revision=revision)
-    assert cached(files) is None
+    assert find_in_cache(files) is None
     with pytest.raises(InvalidInput, match="cannot be a revision; give a commit, tag or branch, such as main"):
-        place(files, fetch="ex4d fetch x")
+        resolve_weights(files, fetch="ex4d fetch x")
 
 
 def test_a_cache_that_cannot_be_read_is_named(snapshot, monkeypatch):
@@ -138,13 +141,13 @@ def test_a_cache_that_cannot_be_read_is_named(snapshot, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     with pytest.raises(InvalidInput, match=r"the cache of the hub .* cannot be read: Permission denied"):
-        cached(FILES)
+        find_in_cache(FILES)
 
 
 def test_without_the_hubs_client_the_message_has_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(PluginFailed, match="type: pip install huggingface_hub"):
-        cached(FILES)
+        find_in_cache(FILES)
 
 
 def test_the_command_repeats_what_the_user_set():

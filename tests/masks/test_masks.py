@@ -21,9 +21,9 @@ from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, In
 from ex4d_core.geometry.paths import arc_eye, frame_shares
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
-from ex4d_core.masks import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate
+from ex4d_core.masks import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate_masks
 from ex4d_core.masks.cotracker import CoTracker
-from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks.erosion import erode, sample_erosion_sizes
 from ex4d_core.masks.statistics import differences, pooled
 from ex4d_core.masks.tracking import staying
 from ex4d_core.pictures.contact_sheet import contact_sheet, frames_on_sheet
@@ -88,7 +88,7 @@ def regions_alone(**more) -> MaskOptions:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_shown_are_the_original_frames_and_black(kind):
     scene = room()
-    made = simulate(scene, options=MaskOptions(kind=kind), seed=1)
+    made = simulate_masks(scene, options=MaskOptions(kind=kind), seed=1)
     assert torch.equal(made.color, scene.video.frames * made.mask[..., None])
     assert 0.05 < made.mask[1:].float().mean() < 0.95
     assert made.fps == scene.video.fps
@@ -97,16 +97,16 @@ def test_what_is_shown_are_the_original_frames_and_black(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_frame_0_is_known_in_full(kind, seed):
-    assert simulate(panning(), options=MaskOptions(kind=kind), seed=seed).mask[0].all()
+    assert simulate_masks(panning(), options=MaskOptions(kind=kind), seed=seed).mask[0].all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_seed_decides_the_mask_and_nothing_else_does(kind):
     options = MaskOptions(kind=kind)
-    first = simulate(crossing(), options=options, seed=3).mask
+    first = simulate_masks(crossing(), options=options, seed=3).mask
     torch.manual_seed(99)
-    assert torch.equal(first, simulate(crossing(), options=options, seed=3, tracker=FlowTracker()).mask)
-    assert not torch.equal(first, simulate(crossing(), options=options, seed=4).mask)
+    assert torch.equal(first, simulate_masks(crossing(), options=options, seed=3, tracker=FlowTracker()).mask)
+    assert not torch.equal(first, simulate_masks(crossing(), options=options, seed=4).mask)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,7 +115,7 @@ def test_a_source_camera_that_moves_is_gone_along_with(kind):
     poses[:, 0, 3] = torch.linspace(0, 50, 9)
     cameras = CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)
     moving = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=cameras))
-    masks = [simulate(each, options=MaskOptions(kind=kind), seed=2).mask for each in (scene, moving)]
+    masks = [simulate_masks(each, options=MaskOptions(kind=kind), seed=2).mask for each in (scene, moving)]
     assert torch.equal(*masks)
 
 
@@ -123,7 +123,7 @@ def test_the_input_is_not_changed():
     scene = crossing()
     frames, depth = scene.video.frames.clone(), scene.depth.depth.clone()
     for kind in KINDS:
-        simulate(scene, options=MaskOptions(kind=kind), seed=0)
+        simulate_masks(scene, options=MaskOptions(kind=kind), seed=0)
     assert torch.equal(scene.video.frames, frames)
     assert torch.equal(scene.depth.depth, depth)
 
@@ -134,14 +134,14 @@ def test_mixed_gives_both_kinds_and_the_same_masks_as_each():
     assert 70 < kinds.count("rendering") < 130
     assert {kind_of(MaskOptions(kind="mixed", rendering_share=1), seed) for seed in range(20)} == {"rendering"}
     for seed in (kinds.index("rendering"), kinds.index("tracking")):
-        alone = simulate(crossing(), options=MaskOptions(kind=kinds[seed]), seed=seed)
-        assert torch.equal(simulate(crossing(), options=options, seed=seed).mask, alone.mask)
+        alone = simulate_masks(crossing(), options=MaskOptions(kind=kinds[seed]), seed=seed)
+        assert torch.equal(simulate_masks(crossing(), options=options, seed=seed).mask, alone.mask)
 
 
 def test_what_is_hidden_goes_with_a_picture_that_goes_by():
     """From frame 6 to 7 everything goes 2 pixels to the left; only growth and the borders may differ."""
     scene = panning()
-    hidden = ~simulate(scene.video, options=regions_alone(anchors=1, alone=(0.5, 0.5)), seed=2).mask
+    hidden = ~simulate_masks(scene.video, options=regions_alone(anchors=1, alone=(0.5, 0.5)), seed=2).mask
     before, after = hidden[6, 8:-8, 10:-8], hidden[7, 8:-8, 8:-10]
     assert before.any()
     assert (before & ~after).float().sum() / before.sum() < 0.03
@@ -180,7 +180,7 @@ def test_a_region_has_no_gaps_where_what_it_is_on_comes_nearer():
 
     video = flat(panning().video.frames[:1].repeat(9, 1, 1, 1)).video
     options = regions_alone(anchors=1, alone=(1.0, 1.0))
-    hidden = ~simulate(video, options=options, tracker=Nearing(), seed=1).mask
+    hidden = ~simulate_masks(video, options=options, tracker=Nearing(), seed=1).mask
     assert hidden[-1, 20:-20, 20:-20].all()
 
 
@@ -198,7 +198,7 @@ def test_a_point_whose_depth_jumps_is_lost_from_there_on():
 
 def test_a_still_clip_has_regions_that_stay_and_only_grow():
     frames = panning().video.frames[:1].repeat(7, 1, 1, 1)
-    hidden = ~simulate(flat(frames).video, options=regions_alone(), seed=5).mask
+    hidden = ~simulate_masks(flat(frames).video, options=regions_alone(), seed=5).mask
     assert not (hidden[:-1] & ~hidden[1:]).any()
     assert hidden[-1].sum() > hidden[1].sum() > 0
 
@@ -206,24 +206,24 @@ def test_a_still_clip_has_regions_that_stay_and_only_grow():
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_frame_is_known_in_full(kind):
     scene = flat(panning().video.frames[:1])
-    assert simulate(scene, options=MaskOptions(kind=kind), seed=0).mask.all()
+    assert simulate_masks(scene, options=MaskOptions(kind=kind), seed=0).mask.all()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 200), (33, 47)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_size_has_masks(kind, size):
     frames = torch.from_numpy(np.stack([texture(*size, seed=t) for t in range(3)]))
-    made = simulate(flat(frames), options=MaskOptions(kind=kind), seed=0)
+    made = simulate_masks(flat(frames), options=MaskOptions(kind=kind), seed=0)
     assert made.mask.shape == (3, *size)
 
 
 def test_a_clip_without_depth_has_tracking_masks_only():
     video = panning().video
     options = MaskOptions(kind="tracking", alone=(0.4, 0.4), returning=0, erosion=None)
-    mask = simulate(video, options=options, seed=0).mask
+    mask = simulate_masks(video, options=options, seed=0).mask
     assert (1 - mask[-1].float().mean()).item() == pytest.approx(0.4, abs=0.1)
     with pytest.raises(InvalidInput, match="needs the clip's depth; give a Scene, or MaskOptions"):
-        simulate(video, options=MaskOptions(kind="rendering"))
+        simulate_masks(video, options=MaskOptions(kind="rendering"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -231,7 +231,7 @@ def test_depth_that_knows_nothing_is_refused(kind):
     frames = panning().video.frames
     scene = flat(frames, torch.full(frames.shape[:3], torch.nan))
     with pytest.raises(InvalidInput, match="no pixel of the first frame has a depth"):
-        simulate(scene, options=MaskOptions(kind=kind))
+        simulate_masks(scene, options=MaskOptions(kind=kind))
 
 
 def test_a_tracker_that_answers_with_another_size_is_named():
@@ -241,7 +241,7 @@ def test_a_tracker_that_answers_with_another_size_is_named():
             return Tracks(positions=torch.zeros(*shape, 2), visible=torch.zeros(shape, dtype=torch.bool))
 
     with pytest.raises(WrongComponent, match="Short gave positions of"):
-        simulate(panning(), options=MaskOptions(kind="tracking"), tracker=Short())
+        simulate_masks(panning(), options=MaskOptions(kind="tracking"), tracker=Short())
 
 
 def test_nothing_is_hidden_where_a_tracker_loses_everything():
@@ -250,13 +250,13 @@ def test_nothing_is_hidden_where_a_tracker_loses_everything():
             shape = (video.num_frames, len(points))
             return Tracks(positions=torch.zeros(*shape, 2), visible=torch.zeros(shape, dtype=torch.bool))
 
-    assert simulate(panning(), options=MaskOptions(kind="tracking"), tracker=Blind()).mask.all()
+    assert simulate_masks(panning(), options=MaskOptions(kind="tracking"), tracker=Blind()).mask.all()
 
 
 def test_what_is_known_shrinks_once_by_what_the_options_say():
-    whole = simulate(crossing(), options=MaskOptions(kind="rendering", erosion=None), seed=1).mask
-    shown = simulate(crossing(), options=MaskOptions(kind="rendering", erosion=(2, 8)), seed=1).mask
-    assert torch.equal(shown[1:], eroded(whole, eroding_sides(len(whole), (2, 8), seed=1))[1:])
+    whole = simulate_masks(crossing(), options=MaskOptions(kind="rendering", erosion=None), seed=1).mask
+    shown = simulate_masks(crossing(), options=MaskOptions(kind="rendering", erosion=(2, 8)), seed=1).mask
+    assert torch.equal(shown[1:], erode(whole, sample_erosion_sizes(len(whole), (2, 8), seed=1))[1:])
     assert shown.sum() < whole.sum()
 
 
@@ -289,13 +289,13 @@ def test_simulated_masks_are_like_those_of_real_renderings(kind):
     angles = (30, 60, 90)
     scene = room()
     real = pooled(
-        measure(eroded(mask, eroding_sides(len(mask), (1, 2), seed=0)))
+        measure(erode(mask, sample_erosion_sizes(len(mask), (1, 2), seed=0)))
         for angle in angles
         for mask in real_masks(scene, angle)
     )
     made = pooled(
         measure(
-            simulate(
+            simulate_masks(
                 scene,
                 options=MaskOptions(kind=kind, angles=(angle, angle), returning=0, erosion=(1, 2), point_spacing=2),
                 seed=seed,
@@ -314,7 +314,7 @@ def test_simulated_masks_are_like_those_of_real_renderings(kind):
 
 def test_a_sheet_of_the_frames_on_it_is_the_sheet_of_all():
     scene = panning()
-    rows = {"clip": scene.video.frames, "known": simulate(scene, options=MaskOptions(kind="tracking")).mask}
+    rows = {"clip": scene.video.frames, "known": simulate_masks(scene, options=MaskOptions(kind="tracking")).mask}
     picks = frames_on_sheet(scene.video.num_frames)
     assert len(picks) < scene.video.num_frames
     assert torch.equal(contact_sheet(rows), contact_sheet({name: frames[picks] for name, frames in rows.items()}))
@@ -371,9 +371,9 @@ def test_a_missing_cotracker_checkpoint_is_named(predictor, tmp_path):
 def test_cotracker_is_used_where_its_weights_are_named(predictor, tmp_path):
     (tmp_path / "weights.pth").touch()
     options = MaskOptions(kind="tracking", cotracker=str(tmp_path / "weights.pth"))
-    made = simulate(room(), options=options, seed=1)
+    made = simulate_masks(room(), options=options, seed=1)
     assert predictor
-    assert not torch.equal(made.mask, simulate(room(), options=MaskOptions(kind="tracking"), seed=1).mask)
+    assert not torch.equal(made.mask, simulate_masks(room(), options=MaskOptions(kind="tracking"), seed=1).mask)
     missing = MaskOptions(kind="tracking", cotracker="none.pth")
     with pytest.raises(InputNotFound, match=r"CoTracker checkpoint none.pth does not exist"):
-        simulate(room(), options=missing)
+        simulate_masks(room(), options=missing)

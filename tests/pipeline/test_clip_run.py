@@ -35,16 +35,16 @@ def session(settings):
     return ex4d.Session(**settings)
 
 
-def made_stages(shot):
-    return [record.stage for record in shot.records if not record.reused]
+def made_stages(clip_run):
+    return [record.stage for record in clip_run.records if not record.reused]
 
 
 def test_a_take_has_the_clips_length_size_and_rate(session, small_clip):
-    take = session.run(small_clip.video, cam="30")
+    path_run = session.run(small_clip.video, cam="30")
     clip = ex4d.read_video(small_clip.video)
-    assert take.video.frames.shape == clip.frames.shape
-    assert take.video.fps == clip.fps
-    assert take.guidance.cameras.num_frames == clip.num_frames
+    assert path_run.video.frames.shape == clip.frames.shape
+    assert path_run.video.fps == clip.fps
+    assert path_run.guidance.cameras.num_frames == clip.num_frames
 
 
 def test_a_path_that_starts_at_the_source_starts_with_its_frame(session, small_clip):
@@ -58,11 +58,11 @@ def test_a_path_that_starts_elsewhere_does_not(session, small_clip):
 
 
 def test_known_pixels_are_kept_and_hidden_ones_are_filled(session, small_clip):
-    take = session.run(small_clip.video, cam="60")
-    mask = take.guidance.mask
-    assert torch.equal(take.video.frames[mask], take.guidance.color[mask])
+    path_run = session.run(small_clip.video, cam="60")
+    mask = path_run.guidance.mask
+    assert torch.equal(path_run.video.frames[mask], path_run.guidance.color[mask])
     assert 0.1 < mask.float().mean() < 1
-    assert take.video.frames[~mask].float().mean() > 10
+    assert path_run.video.frames[~mask].float().mean() > 10
 
 
 def test_a_static_camera_shows_the_clip_inside_its_border(session, small_clip):
@@ -75,14 +75,14 @@ def test_a_static_camera_shows_the_clip_inside_its_border(session, small_clip):
 
 def test_a_second_path_in_a_session_estimates_no_second_depth(session, small_clip):
     session.run(small_clip.video, cam="30")
-    take = session.run(small_clip.video, cam="-30")
-    assert made_stages(take.shot) == ["read", "depth", "guidance", "result", "guidance", "result"]
+    path_run = session.run(small_clip.video, cam="-30")
+    assert made_stages(path_run.clip_run) == ["read", "depth", "guidance", "result", "guidance", "result"]
 
 
 def test_terms_that_restrict_use_are_said_once_in_a_session(settings, small_clip):
     found = find_plugins()
     restricted = [
-        attrs.evolve(offer, provider=attrs.evolve(offer.provider, notice="for tests only"))
+        attrs.evolve(offer, provider=attrs.evolve(offer.provider, usage_terms="for tests only"))
         for offer in found.offers
         if offer.name == "zbuffer"
     ]
@@ -108,9 +108,9 @@ def test_the_same_settings_give_the_same_video(settings, small_clip):
 
 
 def test_a_finished_run_decodes_nothing(settings, small_clip, tmp_path, monkeypatch):
-    export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30"))
+    export(ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path).along("30"))
     monkeypatch.setattr("ex4d_core.pipeline.clip_run.read_video", lambda *_, **__: pytest.fail("decoded"))
-    exported = export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path).take("30"))
+    exported = export(ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path).along("30"))
     assert [(record.stage, record.reused) for record in exported.records] == [("guidance", True), ("result", True)]
 
 
@@ -127,9 +127,9 @@ def test_a_run_killed_while_it_writes_a_stage_goes_on_from_there(settings, small
     arguments = [str(small_clip.video), str(small_clip.depth), str(tmp_path)]
     killed = subprocess.run([sys.executable, "-c", code, *arguments], check=False, capture_output=True)
     assert killed.returncode == -9
-    take = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
-    assert torch.equal(take.video.frames, whole.frames)
-    reused = {record.stage for record in take.shot.records if record.reused}
+    path_run = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
+    assert torch.equal(path_run.video.frames, whole.frames)
+    reused = {record.stage for record in path_run.clip_run.records if record.reused}
     assert reused == set(STAGES[: STAGES.index(stage)])
     assert [path.name for path in (tmp_path / "artifacts").iterdir() if path.name.startswith(".")] == []
 
@@ -155,7 +155,7 @@ def test_two_runs_into_one_folder_at_once_do_not_corrupt_it(settings, small_clip
     command += ["--cam", "30", "-o", str(tmp_path), "--quiet"]
     runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait() for run in runs] == [0, 0]
-    exported = export(ex4d.Session(**settings).shot(small_clip.video, folder=tmp_path / "clip").take("30"))
+    exported = export(ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path / "clip").along("30"))
     assert all(record.reused for record in exported.records)
     assert ex4d.read_video(exported.files["result"]).num_frames == 6
     json.loads((tmp_path / "clip" / "run.json").read_text())
@@ -163,26 +163,26 @@ def test_two_runs_into_one_folder_at_once_do_not_corrupt_it(settings, small_clip
 
 def test_a_change_of_an_option_makes_only_what_depends_on_it(settings, small_clip, tmp_path):
     ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
-    take = ex4d.Session(**settings, seed=7).run(small_clip.video, cam="30", folder=tmp_path)
-    assert made_stages(take.shot) == ["read", "result"]
-    take = ex4d.Session(**settings, mesh={"min_angle": 4.0}).run(small_clip.video, cam="30", folder=tmp_path)
-    assert made_stages(take.shot) == ["read", "guidance", "result"]
+    path_run = ex4d.Session(**settings, seed=7).run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(path_run.clip_run) == ["read", "result"]
+    path_run = ex4d.Session(**settings, mesh={"min_angle": 4.0}).run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(path_run.clip_run) == ["read", "guidance", "result"]
 
 
 def test_the_lens_and_the_prompt_are_part_of_what_is_made(settings, small_clip, tmp_path):
     ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
-    take = ex4d.Session(**settings, prompt="a box").run(small_clip.video, cam="30", folder=tmp_path)
-    assert made_stages(take.shot) == ["read", "result"]
-    take = ex4d.Session(**settings, lens={"fov": 80}).run(small_clip.video, cam="30", folder=tmp_path)
-    assert made_stages(take.shot) == ["read", "guidance", "result"]
+    path_run = ex4d.Session(**settings, prompt="a box").run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(path_run.clip_run) == ["read", "result"]
+    path_run = ex4d.Session(**settings, lens={"fov": 80}).run(small_clip.video, cam="30", folder=tmp_path)
+    assert made_stages(path_run.clip_run) == ["read", "guidance", "result"]
 
 
 def test_a_mesh_of_another_lens_is_written_anew(settings, small_clip, tmp_path):
     for fov in (40, 90):
         session = ex4d.Session(**settings, lens={"fov": fov})
-        path = export(session.shot(small_clip.video, folder=tmp_path).take("30"), save_mesh="first").files["mesh"]
+        path = export(session.open_clip(small_clip.video, folder=tmp_path).along("30"), save_mesh="first").files["mesh"]
         width = ex4d.read_mesh(path).vertices[:, 0].max().item()
-        assert width == pytest.approx(31.5 * 100 / session.shot(small_clip.video).scene.depth.intrinsics[0].fx)
+        assert width == pytest.approx(31.5 * 100 / session.open_clip(small_clip.video).scene.depth.intrinsics[0].fx)
 
 
 def test_a_rate_changes_no_frame_and_a_renamed_depth_file_no_depth(small_clip, tmp_path):
@@ -190,9 +190,9 @@ def test_a_rate_changes_no_frame_and_a_renamed_depth_file_no_depth(small_clip, t
     ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
     shutil.copy(small_clip.depth, tmp_path / "other.npy")
     settings = {"depth": {"name": "file", "path": str(tmp_path / "other.npy")}, "video": {"fps": 29.97}}
-    take = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
-    assert "depth" not in made_stages(take.shot)
-    assert take.video.fps == Fraction(30000, 1001)
+    path_run = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
+    assert "depth" not in made_stages(path_run.clip_run)
+    assert path_run.video.fps == Fraction(30000, 1001)
 
 
 def test_equal_pixels_of_other_frames_or_shapes_are_other_clips(session):
@@ -213,16 +213,16 @@ def test_equal_pixels_of_other_frames_or_shapes_are_other_clips(session):
         ex4d.Video(frames=pixels, fps=12, origin=origin),
         ex4d.Video(frames=pixels, fps=12, origin=attrs.evolve(origin, frame_indices=(1, 2, 3, 4, 5))),
     ]
-    assert len({session.shot(clip).identity for clip in clips}) == 4
+    assert len({session.open_clip(clip).identity for clip in clips}) == 4
 
 
 def test_frames_are_selected_and_cropped_with_their_depth(settings, small_clip):
     video = {"start": 1, "stride": 2, "size": "32x48", "fit": "crop"}
-    scene = ex4d.Session(**settings, video=video).shot(small_clip.video).scene
+    scene = ex4d.Session(**settings, video=video).open_clip(small_clip.video).scene
     assert scene.video.origin.frame_indices == (1, 3, 5)
     depth = np.load(small_clip.depth)[1::2, :, 16:48]
     assert np.array_equal(scene.depth.depth.numpy(), depth)
-    padded = ex4d.Session(**settings, video={"size": "64x64", "fit": "pad"}).shot(small_clip.video).scene
+    padded = ex4d.Session(**settings, video={"size": "64x64", "fit": "pad"}).open_clip(small_clip.video).scene
     assert not padded.depth.valid_at(0)[:8].any()
     assert padded.depth.valid_at(0)[8:56].all()
 
@@ -230,14 +230,16 @@ def test_frames_are_selected_and_cropped_with_their_depth(settings, small_clip):
 def test_a_lens_of_the_frame_is_not_cropped_with_the_clip(settings, small_clip):
     lens = {"focal_px": 100, "of": "frame"}
     camera = (
-        ex4d.Session(**settings, lens=lens, video={"size": "32x32"}).shot(small_clip.video).scene.depth.intrinsics[0]
+        ex4d.Session(**settings, lens=lens, video={"size": "32x32"})
+        .open_clip(small_clip.video)
+        .scene.depth.intrinsics[0]
     )
     assert (camera.fx, camera.fy, camera.cx, camera.width) == (100, 100, 16, 32)
 
 
 def test_a_camera_that_follows_the_source_camera_sees_the_clip(session, small_clip):
     """The source camera moves to the right; a path that is its own sees each frame as it was filmed."""
-    scene = session.shot(small_clip.video).scene
+    scene = session.open_clip(small_clip.video).scene
     poses = torch.eye(4).repeat(6, 1, 1)
     poses[:, 0, 3] = -torch.arange(6.0)
     path = ex4d.CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)
@@ -253,7 +255,7 @@ def test_relative_depth_of_any_scale_gives_the_same_picture(small_clip, tmp_path
     for factor in (1.0, scale):
         np.save(tmp_path / f"{factor}.npy", (np.load(small_clip.depth) * factor).astype(np.float32))
         settings = {"depth": {"name": "file", "path": str(tmp_path / f"{factor}.npy"), "kind": "relative"}}
-        masks.append(ex4d.Session(**settings).shot(small_clip.video).take("30").guidance.mask)
+        masks.append(ex4d.Session(**settings).open_clip(small_clip.video).along("30").guidance.mask)
     assert (masks[0] != masks[1]).float().mean() < 0.002
 
 
@@ -268,9 +270,9 @@ def test_an_artifact_that_cannot_be_read_is_replaced(settings, small_clip, tmp_p
     for made in (["read", "guidance"], []):
         session = ex4d.Session(**settings)
         session.reporter.warn = lambda text: None
-        take = session.shot(small_clip.video, folder=tmp_path).take("30")
-        assert take.guidance.num_frames == 6
-        assert made_stages(take.shot) == made
+        path_run = session.open_clip(small_clip.video, folder=tmp_path).along("30")
+        assert path_run.guidance.num_frames == 6
+        assert made_stages(path_run.clip_run) == made
 
 
 def test_an_edited_depth_file_makes_another_depth(small_clip, tmp_path):
@@ -280,8 +282,8 @@ def test_an_edited_depth_file_makes_another_depth(small_clip, tmp_path):
     settings = {"depth": {"name": "file", "path": str(path)}}
     ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
     np.save(path, depth * 2)
-    take = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
-    assert "depth" in made_stages(take.shot)
+    path_run = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path / "run")
+    assert "depth" in made_stages(path_run.clip_run)
 
 
 def test_a_run_can_be_cancelled_from_its_progress(session, small_clip):
@@ -296,10 +298,10 @@ def test_a_run_can_be_cancelled_from_its_progress(session, small_clip):
 
 
 def test_the_lens_of_the_user_wins(small_clip, settings):
-    shot = ex4d.Session(**settings, lens={"fov": 90}).shot(small_clip.video)
-    assert shot.scene.depth.intrinsics[0].fx == pytest.approx(32)
-    shot = ex4d.Session(**settings, lens={"focal_px": 100}, video={"size": "32x32"}).shot(small_clip.video)
-    camera = shot.scene.depth.intrinsics[0]
+    clip_run = ex4d.Session(**settings, lens={"fov": 90}).open_clip(small_clip.video)
+    assert clip_run.scene.depth.intrinsics[0].fx == pytest.approx(32)
+    clip_run = ex4d.Session(**settings, lens={"focal_px": 100}, video={"size": "32x32"}).open_clip(small_clip.video)
+    camera = clip_run.scene.depth.intrinsics[0]
     assert (camera.fx, camera.cx, camera.width) == (pytest.approx(100 * 32 / 48), 16, 32)
 
 
@@ -307,27 +309,27 @@ def test_intrinsics_come_from_json_or_a_matrix(small_clip, settings, tmp_path):
     (tmp_path / "k.json").write_text('{"fx": 80, "fy": 82, "cx": 30, "cy": 20}')
     np.savetxt(tmp_path / "k.txt", [[80, 0, 30], [0, 82, 20], [0, 0, 1]])
     for name in ("k.json", "k.txt"):
-        shot = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / name)}).shot(small_clip.video)
-        camera = shot.scene.depth.intrinsics[0]
+        clip_run = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / name)}).open_clip(small_clip.video)
+        camera = clip_run.scene.depth.intrinsics[0]
         assert (camera.fx, camera.fy, camera.cx, camera.cy) == (80, 82, 30, 20)
 
 
 def test_intrinsics_that_are_none_are_one_sentence(small_clip, settings, tmp_path):
     (tmp_path / "k.json").write_text('{"fx": 80}')
     with pytest.raises(InvalidInput, match=r"k\.json has no usable intrinsics"):
-        _ = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / "k.json")}).shot(small_clip.video).scene
+        _ = ex4d.Session(**settings, lens={"intrinsics": str(tmp_path / "k.json")}).open_clip(small_clip.video).scene
     with pytest.raises(InputNotFound, match=r"the intrinsics file none\.json does not exist"):
-        _ = ex4d.Session(**settings, lens={"intrinsics": "none.json"}).shot(small_clip.video).scene
+        _ = ex4d.Session(**settings, lens={"intrinsics": "none.json"}).open_clip(small_clip.video).scene
 
 
 def test_compat_ex4d_is_a_set_of_options(small_clip, settings):
-    shot = ex4d.Session(**settings, compat="ex4d").shot(small_clip.video)
-    assert shot.scene.depth.intrinsics[0].fx == 500
-    assert shot.scene.depth.intrinsics[0].fy == 500
-    assert (shot.video.width, shot.video.height, shot.video.fps) == (64, 64, 30)
-    mesh = shot.session.choose("mesh").options
+    clip_run = ex4d.Session(**settings, compat="ex4d").open_clip(small_clip.video)
+    assert clip_run.scene.depth.intrinsics[0].fx == 500
+    assert clip_run.scene.depth.intrinsics[0].fy == 500
+    assert (clip_run.video.width, clip_run.video.height, clip_run.video.fps) == (64, 64, 30)
+    mesh = clip_run.session.choose("mesh").options
     assert (mesh.border_depth, mesh.cap, mesh.pixel_center, mesh.hidden_colors) == (100, "corners", 0, "black")
-    path = shot.session.choose_trajectory("30").only.options
+    path = clip_run.session.choose_trajectory("30").only.options
     assert (path.look_at, path.pace) == ("nearest", "frames")
 
 

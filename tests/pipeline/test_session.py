@@ -56,7 +56,7 @@ def test_where_nothing_else_would_do_auto_takes_what_lacks_its_weights():
     found = plugins_with(WAN)
     without_preview = attrs.evolve(found, offers=tuple(o for o in found.offers if o.name != "inpaint"))
     choice = Registry(without_preview).choose("backbone", "cpu", lacks_weights=lambda offer: offer.name == "wan")
-    assert (choice.offer.name, choice.instead_of) == ("wan", ())
+    assert (choice.offer.name, choice.rejected) == ("wan", ())
 
 
 def test_an_option_that_a_component_lacks_names_the_component(session):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import replacing, tree_hash, weights_hash
+from ex4d_core.files import atomic_write, tree_hash, weights_hash
 from ex4d_core.pipeline.store import MANIFEST, Damaged, Store, content_key
 
 INPUTS = {"clip": "a", "steps": 5}
@@ -239,10 +239,10 @@ def test_many_runs_may_make_the_same_artifact_at_once(tmp_path):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "a.txt"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("first")
         assert not path.exists()
-    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as temporary:
         temporary.write_text("second")
         raise ZeroDivisionError
     assert path.read_text() == "first"
@@ -251,7 +251,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputFailed, match=r"a\.txt cannot be written: "), replacing(tmp_path / "file" / "a.txt"):
+    with pytest.raises(OutputFailed, match=r"a\.txt cannot be written: "), atomic_write(tmp_path / "file" / "a.txt"):
         pass
 
 
@@ -277,7 +277,7 @@ def test_a_folder_that_cannot_be_replaced_is_still_there(tmp_path, monkeypatch):
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", fails_for_the_new)
-    with pytest.raises(OutputFailed, match="a cannot be written: "), replacing(tmp_path / "a") as temporary:
+    with pytest.raises(OutputFailed, match="a cannot be written: "), atomic_write(tmp_path / "a") as temporary:
         temporary.mkdir()
         (temporary / "new.txt").write_text("new")
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/old.txt"]

@@ -12,8 +12,8 @@ import torch
 
 import ex4d_core as ex4d
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import kept_folder
-from ex4d_core.pipeline.stages import tell_of_extremes
+from ex4d_core.files import resumable_dir
+from ex4d_core.pipeline.stages import warn_if_trivial_mask
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter
 from ex4d_core.runs.export import export
@@ -60,10 +60,10 @@ def interrupt(session, clip, folder):
 def test_a_generation_that_was_stopped_goes_on_from_its_last_step(session, small_clip, tmp_path, notes):
     interrupt(session(stop_at=3), small_clip.video, tmp_path)
     assert "result: what is done so far is kept; the same run goes on from there" in notes
-    take = session().run(small_clip.video, cam="30", folder=tmp_path)
+    path_run = session().run(small_clip.video, cam="30", folder=tmp_path)
     assert STEPS_DONE == [1, 2, 3, 4]
-    assert [record.stage for record in take.shot.records if not record.reused] == ["read", "result"]
-    assert torch.equal(take.video.frames, session().run(small_clip.video, cam="30").video.frames)
+    assert [record.stage for record in path_run.clip_run.records if not record.reused] == ["read", "result"]
+    assert torch.equal(path_run.video.frames, session().run(small_clip.video, cam="30").video.frames)
     assert hidden_files(tmp_path / "artifacts") == []
 
 
@@ -104,9 +104,9 @@ def test_without_a_run_folder_nothing_is_kept(session, small_clip):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path, notes):
-    with kept_folder(tmp_path / "work", tell=notes.append) as first:
+    with resumable_dir(tmp_path / "work", tell=notes.append) as first:
         (first / "a").write_text("1")
-        with kept_folder(tmp_path / "work", tell=notes.append) as second:
+        with resumable_dir(tmp_path / "work", tell=notes.append) as second:
             assert second is None
         assert (first / "a").exists()
     assert notes == ["another run is at the same work now; what this one does is lost if it is stopped"]
@@ -117,23 +117,23 @@ def test_a_kept_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(OutputFailed, match="work cannot be made: "),
-        kept_folder(tmp_path / "file" / "work", tell=print),
+        resumable_dir(tmp_path / "file" / "work", tell=print),
     ):
         pass
 
 
 def test_previews_lie_in_the_run_folder_under_the_name_of_the_path(session, small_clip, tmp_path):
-    take = session(preview_every=3).run(small_clip.video, cam="orbit:yaw=20", folder=tmp_path)
+    path_run = session(preview_every=3).run(small_clip.video, cam="orbit:yaw=20", folder=tmp_path)
     preview = ex4d.read_video(tmp_path / "preview_orbit_yaw20.mp4")
-    assert preview.num_frames == take.video.num_frames
-    hidden = ~take.guidance.mask
+    assert preview.num_frames == path_run.video.num_frames
+    hidden = ~path_run.guidance.mask
     assert preview.frames[hidden].float().mean() == pytest.approx(90, abs=6)
-    assert take.video.frames[hidden].float().mean() == 120
+    assert path_run.video.frames[hidden].float().mean() == 120
 
 
 @pytest.fixture
 def guidance(session, small_clip, tmp_path):
-    exported = export(session().shot(small_clip.video, folder=tmp_path / "run").take("30"), goal="guidance")
+    exported = export(session().open_clip(small_clip.video, folder=tmp_path / "run").along("30"), goal="guidance")
     return read_guidance(*(exported.files[name] for name in ("color", "mask", "camera")))
 
 
@@ -167,9 +167,9 @@ def test_a_mask_that_hides_nothing_is_mentioned(guidance):
         def note(self, text):
             notes.append(text)
 
-    tell_of_extremes(guidance, Notes())
+    warn_if_trivial_mask(guidance, Notes())
     assert notes == []
-    tell_of_extremes(attrs.evolve(guidance, mask=torch.ones_like(guidance.mask)), Notes())
+    warn_if_trivial_mask(attrs.evolve(guidance, mask=torch.ones_like(guidance.mask)), Notes())
     assert notes == ["the mask hides nothing, so there is nothing to fill in; is it the mask that you meant?"]
 
 

@@ -147,7 +147,7 @@ def test_auto_does_not_guess_which_of_two_plugins_is_meant(install):
     for name in ("one", "other"):
         install(name, GOOD.replace("depth_estimators", "backbones"), component="wan")
     choice = Registry(find_plugins(disabled=["wan"])).choose("backbone", "cuda")
-    assert (choice.offer.name, choice.instead_of) == (
+    assert (choice.offer.name, choice.rejected) == (
         "inpaint",
         ("wan is offered by several plugins (say wan@one-dist or wan@other-dist)",),
     )
@@ -157,7 +157,7 @@ def test_a_name_that_two_plugins_use_is_a_remark(install):
     install("good", GOOD)
     install("twin", GOOD)
     remark = problem_of(find_plugins(), "twin")
-    assert (remark.left_out, remark.next_step) == (False, "ex4d plugins show mine")
+    assert (remark.disabled, remark.next_step) == (False, "ex4d plugins show mine")
     assert remark.sentence().startswith("plugin 'twin' (twin-dist 1.0) works, but: good-dist has a depth 'mine' too")
 
 
@@ -218,7 +218,7 @@ def test_a_component_with_missing_needs_names_them(install):
 @pytest.mark.parametrize("need", ["no_such_module_anywhere", "no_such_module_anywhere.sub"])
 def test_a_missing_need_is_said_and_not_raised(install, need):
     install("good", GOOD.replace('licence="MIT"', f'licence="MIT", needs=("{need}",)'))
-    assert Registry(find_plugins()).find("depth", "mine").missing_needs() == (need,)
+    assert Registry(find_plugins()).find("depth", "mine").missing_requirements() == (need,)
 
 
 def test_options_that_are_no_attrs_class_are_a_problem(install):

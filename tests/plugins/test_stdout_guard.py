@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from threading import Thread
 
-from ex4d_core.plugins.stdout_guard import stray_output
+from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 
 
 def say(text):
@@ -20,8 +20,8 @@ def say(text):
 def test_output_goes_to_stderr_until_the_last_is_done(capfd):
     """As in threads, where the first that begins may be the first that ends."""
     first, second = ExitStack(), ExitStack()
-    first.enter_context(stray_output())
-    second.enter_context(stray_output())
+    first.enter_context(redirect_stdout_to_stderr())
+    second.enter_context(redirect_stdout_to_stderr())
     first.close()
     say("hidden")
     second.close()
@@ -34,7 +34,7 @@ def test_many_threads_leave_it_as_it_was(capfd):
 
     def work():
         for _ in range(50):
-            with stray_output():
+            with redirect_stdout_to_stderr():
                 pass
 
     threads = [Thread(target=work) for _ in range(8)]
@@ -48,16 +48,16 @@ def test_many_threads_leave_it_as_it_was(capfd):
 
 
 def test_the_last_that_came_hears_what_is_printed(capfd):
-    with stray_output() as outer:
+    with redirect_stdout_to_stderr() as outer:
         sys.stdout.write("to the outer")
-        with stray_output() as inner:
+        with redirect_stdout_to_stderr() as inner:
             sys.stdout.write("to the inner")
     assert (outer.text, inner.text) == ("to the outer", "to the inner")
     assert capfd.readouterr().out == ""
 
 
 def test_a_stream_that_was_kept_can_be_written_to_later(capfd):
-    with stray_output():
+    with redirect_stdout_to_stderr():
         kept = sys.stdout
     kept.write("late\n")
     assert capfd.readouterr() == ("", "late\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ex4d_core.pipeline.clip_run import Shot
+from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.session import Session
 from ex4d_core.runs.batch import find_clips, run_folders
 from ex4d_core.runs.export import export, open_run
@@ -99,13 +99,13 @@ def test_a_clip_whose_name_is_not_utf8_can_be_run_and_looked_at(ex4d, small_clip
     flags = ("--depth-file", small_clip.depth, "--cam", "20", "--renderer", "zbuffer")
     code, _, err = ex4d("recon", name, *flags, "-o", "out")
     assert (code, "config.toml has '?' in place of bytes that are not UTF-8" in err) == (0, True)
-    assert open_run(Path("out")).take("20").stored_guidance().num_frames == 6
+    assert open_run(Path("out")).along("20").stored_guidance().num_frames == 6
 
 
 def test_the_configuration_is_utf8_whatever_the_locale(small_clip, tmp_path):
     code = (
         "import sys; from ex4d_core.pipeline import session; from ex4d_core.runs import export\n"
-        "shot = session.Session(prompt=sys.argv[2]).shot(sys.argv[1], folder='out')\n"
+        "shot = session.Session(prompt=sys.argv[2]).open_clip(sys.argv[1], folder='out')\n"
         "shot.folder.mkdir(); export._write_config(shot)"
     )
     command = [sys.executable, "-c", code, str(small_clip.video), "日本"]
@@ -168,9 +168,9 @@ def test_a_folder_of_a_version_that_did_not_say_whose_it_is_is_known(depth, clip
 @pytest.mark.filterwarnings("ignore:.*another clip:UserWarning")
 def test_two_runs_that_began_with_one_folder_keep_what_the_other_wrote(clips, small_clip, tmp_path):
     session = Session(depth={"name": "file", "path": str(small_clip.depth)}, backbone="inpaint", renderer="zbuffer")
-    shots = [Shot(session, tmp_path / clip, folder=tmp_path / "out") for clip in clips]
-    for shot in shots:
-        shot.claim()  # each before the other has written anything
-    first = export(shots[0].take("30"), goal="guidance").files["color"].read_bytes()
-    export(shots[1].take("30"), goal="guidance")
+    clip_runs = [ClipRun(session, tmp_path / clip, folder=tmp_path / "out") for clip in clips]
+    for clip_run in clip_runs:
+        clip_run.claim()  # each before the other has written anything
+    first = export(clip_runs[0].along("30"), goal="guidance").files["color"].read_bytes()
+    export(clip_runs[1].along("30"), goal="guidance")
     assert (tmp_path / "out" / "color_30-other-1.mp4").read_bytes() == first

@@ -23,7 +23,7 @@ def settings(small_clip):
 
 @pytest.fixture
 def model(settings, tmp_path):
-    return ex4d.EX4DModel.from_pretrained(tmp_path, **settings)
+    return ex4d.Ex4dModel.from_pretrained(tmp_path, **settings)
 
 
 def test_the_calls_of_the_references_readme_work(model, small_clip, tmp_path):
@@ -39,7 +39,7 @@ def test_the_calls_of_the_references_readme_work(model, small_clip, tmp_path):
 
 def test_a_path_around_a_subject_at_distance_1_turns_around_the_scenes(settings, small_clip, tmp_path):
     """It is then the sweep that `--cam` knows, which takes the distance from the scene itself."""
-    model = ex4d.EX4DModel.from_pretrained(tmp_path, **settings, trajectory={"pace": "angle"})
+    model = ex4d.Ex4dModel.from_pretrained(tmp_path, **settings, trajectory={"pace": "angle"})
     path = ex4d.generate_camera_trajectory(start_angle=-40, end_angle=40, num_frames=6)
     given, named = (model.generate(small_clip.video, camera_trajectory=cam) for cam in (path, "-40..40"))
     assert (given.frames != named.frames).float().mean() < 0.001
@@ -51,7 +51,7 @@ def test_a_second_path_loads_and_estimates_nothing_again(settings, small_clip, t
     reporter = SilentReporter()
     stages = []
     reporter.stage = lambda name: stages.append(name) or nullcontext(silent)
-    model = ex4d.EX4DModel.from_pretrained(tmp_path, reporter=reporter, **settings)
+    model = ex4d.Ex4dModel.from_pretrained(tmp_path, reporter=reporter, **settings)
     for angle in (30, -30):
         path = ex4d.generate_camera_trajectory(start_angle=0, end_angle=angle, num_frames=6)
         model.generate(small_clip.video, camera_trajectory=path)
@@ -86,23 +86,23 @@ def test_it_behaves_as_the_reference_unless_it_is_told_otherwise(model):
 
 def test_weights_that_are_missing_are_said_before_a_video_is_read(settings):
     with pytest.raises(InputNotFound, match=r"nobody/has-this .* type: ex4d fetch wan"):
-        ex4d.EX4DModel.from_pretrained("ex4d-base", **settings)
+        ex4d.Ex4dModel.from_pretrained("ex4d-base", **settings)
 
 
 def test_a_model_that_there_is_not_is_one_sentence(settings):
     with pytest.raises(InvalidInput, match="there is no model 'ex4d-large'; give ex4d-base, or a folder with weights"):
-        ex4d.EX4DModel.from_pretrained("ex4d-large", **settings)
+        ex4d.Ex4dModel.from_pretrained("ex4d-large", **settings)
 
 
 def test_a_session_takes_a_path_with_its_own_lens_in_units_of_the_scene(small_clip, tmp_path):
     lens = ex4d.Intrinsics.from_fov(40, width=80, height=32)
     path = ex4d.generate_camera_trajectory(start_angle=0, end_angle=20, num_frames=6, radius=2.0, intrinsics=lens)
     session = ex4d.Session(depth={"name": "file", "path": str(small_clip.depth)}, backbone="inpaint")
-    take = session.run(small_clip.video, cam=path, folder=tmp_path)
-    assert take.video.frames.shape == (6, 32, 80, 3)
-    assert torch.equal(take.guidance.cameras.world_to_camera, path.world_to_camera)
+    path_run = session.run(small_clip.video, cam=path, folder=tmp_path)
+    assert path_run.video.frames.shape == (6, 32, 80, 3)
+    assert torch.equal(path_run.guidance.cameras.world_to_camera, path.world_to_camera)
     again = session.run(small_clip.video, cam=path, folder=tmp_path)
-    assert again.shot.records[-1].reused
+    assert again.clip_run.records[-1].reused
     assert len(list((tmp_path / "artifacts").glob("guidance-*"))) == 1
     other = ex4d.generate_camera_trajectory(start_angle=0, end_angle=21, num_frames=6, radius=2.0, intrinsics=lens)
     session.run(small_clip.video, cam=other, folder=tmp_path)

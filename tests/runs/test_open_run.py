@@ -17,20 +17,20 @@ def session(small_clip):
 
 def test_what_a_run_has_left_is_there(ex4d, small_clip, tmp_path):
     ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20", "--num-frames", "4")
-    shot = open_run(tmp_path / "outputs" / "clip")
-    take = shot.take(shot.session.config.cam[0])
-    assert shot.video.num_frames == 4
-    assert shot.stored_depth().num_frames == 4
-    assert take.stored_guidance().num_frames == 4
-    assert take.stored_video().num_frames == 4
+    clip_run = open_run(tmp_path / "outputs" / "clip")
+    path_run = clip_run.along(clip_run.session.config.cam[0])
+    assert clip_run.video.num_frames == 4
+    assert clip_run.stored_depth().num_frames == 4
+    assert path_run.stored_guidance().num_frames == 4
+    assert path_run.stored_video().num_frames == 4
 
 
 def test_what_is_not_there_yet_is_none_and_is_not_made(ex4d, small_clip, tmp_path):
     ex4d("depth", small_clip.video, "--depth-file", small_clip.depth)
-    shot = open_run(tmp_path / "outputs" / "clip")
-    assert shot.stored_depth() is not None
-    assert shot.take("30").stored_guidance() is None
-    assert shot.take("30").stored_video() is None
+    clip_run = open_run(tmp_path / "outputs" / "clip")
+    assert clip_run.stored_depth() is not None
+    assert clip_run.along("30").stored_guidance() is None
+    assert clip_run.along("30").stored_video() is None
     assert [path.name.partition("-")[0] for path in (tmp_path / "outputs/clip/artifacts").iterdir()] == ["depth"]
 
 
@@ -54,14 +54,14 @@ def test_a_look_at_a_damaged_run_changes_nothing(ex4d, small_clip, tmp_path, dam
     (tmp_path / "out" / "artifacts" / ".partial-result-x").mkdir()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     said = []
-    shot = open_run(tmp_path / "out")
-    shot.session.reporter.warn = said.append
-    assert shot.stored_depth() is None
-    assert shot.take("20").stored_guidance() is None
+    clip_run = open_run(tmp_path / "out")
+    clip_run.session.reporter.warn = said.append
+    assert clip_run.stored_depth() is None
+    assert clip_run.along("20").stored_guidance() is None
     assert [text.partition(" in ")[0] for text in said] == ["depth", "guidance"]
     assert all(text.endswith("the next run makes it again") for text in said)
     with pytest.raises(InputNotFound, match="out has no guidance of these settings, or it is damaged"):
-        _ = shot.take("20").guidance
+        _ = clip_run.along("20").guidance
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
@@ -107,7 +107,7 @@ def test_what_is_no_run_folder_says_so(tmp_path, files, says):
 
 
 def test_a_scene_is_made_smaller_with_its_lens(session, small_clip):
-    scene = session.shot(small_clip.video).scene
+    scene = session.open_clip(small_clip.video).scene
     small = sampled_scene(scene, [0, 3], side=32)
     assert small.video.frames.shape == (2, 24, 32, 3)
     assert small.depth.depth.unique().tolist() == scene.depth.depth[[0, 3]].unique().tolist() == [2, 4]
@@ -116,7 +116,7 @@ def test_a_scene_is_made_smaller_with_its_lens(session, small_clip):
 
 
 def test_depth_at_its_own_size_is_as_it_was(session, small_clip):
-    depth = session.shot(small_clip.video).scene.depth
+    depth = session.open_clip(small_clip.video).scene.depth
     same = sampled_depth(depth, range(depth.num_frames), width=64, height=48)
     assert same.depth.equal(depth.depth)
     assert same.valid.equal(depth.valid)

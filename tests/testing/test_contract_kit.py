@@ -98,7 +98,7 @@ def offer_of(role, component, **said):
     provider = Provider(
         name="wrong",
         summary="for tests",
-        licence="MIT",
+        license="MIT",
         component=f"{wrong.__name__}:{component.__name__}",
         options=wrong.NoOptions,
     )

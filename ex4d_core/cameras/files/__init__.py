@@ -1,4 +1,4 @@
-"""Camera paths as files of this and other tools: `load`, `save`. docs/cameras.md has the table of formats."""
+"""Read and write camera paths in the formats of ex4d and other tools; docs/cameras.md has the table of formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ex4d_core.cameras.files._value import (
     WHAT,
     CameraFile,
     Format,
-    Reading,
+    ReadOptions,
     Says,
     check_rigid,
     json_of,
@@ -22,12 +22,22 @@ from ex4d_core.cameras.files._value import (
     text_of,
 )
 from ex4d_core.errors import InvalidInput, nearest
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.reading import check_path
 from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import CameraPath
 
-__all__ = ["FORMATS", "CameraFile", "Reading", "check_rigid", "convert", "load", "naming", "save", "save_keyframes"]
+__all__ = [
+    "FORMATS",
+    "CameraFile",
+    "ReadOptions",
+    "check_rigid",
+    "convert",
+    "naming",
+    "read_camera_path",
+    "write_camera_path",
+    "write_keyframes",
+]
 
 _ALL: frozenset[Says] = frozenset({"lens", "zoom", "time"})
 
@@ -93,7 +103,7 @@ FORMATS = {
 _NEED_LENS = ("ex4d", "colmap")
 
 
-def load(path: Path, reading: Reading | None = None, *, format: str | None = None) -> CameraFile:
+def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: str | None = None) -> CameraFile:
     """Return what a camera file holds.
 
     Args:
@@ -108,11 +118,11 @@ def load(path: Path, reading: Reading | None = None, *, format: str | None = Non
     check_path(path, WHAT)
     kind, content = _opened(path, format)
     with file_errors(path, WHAT), naming(path):
-        file = kind.read(content, attrs.evolve(reading or Reading(), file=path))
-    return attrs.evolve(file, doubts=tuple(f"{path} {doubt}" for doubt in file.doubts))
+        file = kind.read(content, attrs.evolve(reading or ReadOptions(), file=path))
+    return attrs.evolve(file, warnings=tuple(f"{path} {doubt}" for doubt in file.warnings))
 
 
-def save(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:
+def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:
     """Write a path as a file that `--cam` takes and that gives the same path back.
 
     Args:
@@ -131,7 +141,7 @@ def save(path: CameraPath, file: Path, *, format: str | None = None, distance: f
     _write(value, file, _format(format) if format else _by_suffix(file), distance)
 
 
-def save_keyframes(path: CameraPath, file: Path, *, shares: tuple[float, ...]) -> None:
+def write_keyframes(path: CameraPath, file: Path, *, shares: tuple[float, ...]) -> None:
     """Write poses as keyframes of a path, as JSON: `--cam FILE` goes smoothly through them at any number of frames.
 
     Args:
@@ -150,12 +160,12 @@ def save_keyframes(path: CameraPath, file: Path, *, shares: tuple[float, ...]) -
 
 
 def convert(
-    source: Path, target: Path, *, to: str | None, reading: Reading | None = None, format: str | None = None
+    source: Path, target: Path, *, to: str | None, reading: ReadOptions | None = None, format: str | None = None
 ) -> CameraFile:
     """Write what is in one camera file as another, and return it.
 
     Args:
-        source: any file that `load` takes.
+        source: any file that `read_camera_path` takes.
         target: where to.
         to: a name in `FORMATS`; None goes by the suffix.
         reading: what the reader may need to know; its distance is for the writer too.
@@ -166,10 +176,10 @@ def convert(
         InvalidInput: it holds no camera path, the format cannot say what it does, or the target is the source.
         OutputFailed: the file cannot be written.
     """
-    value = load(source, reading, format=format)
+    value = read_camera_path(source, reading, format=format)
     if target.exists() and target.samefile(source):
         raise InvalidInput(f"{target} is the file that is read, and another tool may need it; write to another name")
-    _write(value, target, _format(to) if to else _by_suffix(target), (reading or Reading()).distance)
+    _write(value, target, _format(to) if to else _by_suffix(target), (reading or ReadOptions()).distance)
     return value
 
 
@@ -226,7 +236,7 @@ def _write(file: CameraFile, path: Path, kind: Format, distance: float) -> None:
     if file.shares is not None and kind.name != "json":
         raise InvalidInput(f"{kind.name} cannot say where keyframes are; save them as json")
     _refuse_to_replace(path, kind)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         kind.write(file, temporary, distance)
 
 

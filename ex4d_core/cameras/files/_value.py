@@ -60,7 +60,7 @@ class CameraFile:
     shares: tuple[float, ...] | None = None
     """How much of the path is done at each pose, 0 to 1 and rising, where they are keyframes; None: one a frame."""
 
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """What may be wrong with the file, a sentence each, of which the file is the subject."""
 
     def __attrs_post_init__(self) -> None:
@@ -82,7 +82,7 @@ class CameraFile:
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
+class ReadOptions:
     """What a reader may be told that its file does not say."""
 
     distance: float = attrs.field(default=1.0)
@@ -119,7 +119,7 @@ class Format:
     """What it can say beside poses: the lens, a lens that changes, which frame of the clip is shown."""
     content: Callable[[Path], Any]
     """Returns what is in a file, not understood yet; its errors name the file."""
-    read: Callable[[Any, Reading], CameraFile]
+    read: Callable[[Any, ReadOptions], CameraFile]
     """Returns the poses in the content; its errors are about the file and do not name it."""
     write: Callable[[CameraFile, Path, float], None]
     """Called as `write(file, path, distance)`."""

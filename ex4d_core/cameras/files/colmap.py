@@ -14,7 +14,7 @@ from ex4d_core.bounds import number, shown, spelled
 from ex4d_core.cameras.files._value import (
     WHAT,
     CameraFile,
-    Reading,
+    ReadOptions,
     check_count,
     lens_of,
     natural_order,
@@ -57,13 +57,13 @@ def content(path: Path) -> Model:
     return list(_lines(folder / CAMERAS, every=1)), list(_lines(folder / IMAGES, every=2))
 
 
-def read(model: Model, reading: Reading) -> CameraFile:
+def read(model: Model, reading: ReadOptions) -> CameraFile:
     """Return the poses of the images, in the order of their names.
 
     Raises:
         InvalidInput: a line does not read as COLMAP writes it.
     """
-    cameras, doubts = _cameras(model[0])
+    cameras, warnings = _cameras(model[0])
     images = [line.split(maxsplit=9) for line in model[1]]
     check_count(len(images))
     if not images:
@@ -79,7 +79,7 @@ def read(model: Model, reading: Reading) -> CameraFile:
     return CameraFile(
         world_to_camera=np.stack([_matrix(images[at]) for at in order]),
         intrinsics=one_or_each([cameras[images[at][8]] for at in order], len(order)),
-        doubts=doubts,
+        warnings=warnings,
     )
 
 
@@ -121,7 +121,7 @@ def _matrix(words: list[str]) -> np.ndarray:
 
 
 def _cameras(lines: list[str]) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
-    cameras, doubts = {}, []
+    cameras, warnings = {}, []
     for line in lines:
         words = line.split(maxsplit=50)
         model = words[1] if len(words) > 1 else ""
@@ -132,12 +132,12 @@ def _cameras(lines: list[str]) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
             raise InvalidInput(f"{CAMERAS} has a camera {shown(line)}; {model} needs {focals + 4} numbers")
         width, height, *values = values
         if any(values[focals + 2 :]):
-            doubts.append(f"has lens distortion ({model} in {CAMERAS}), which is left out")
+            warnings.append(f"has lens distortion ({model} in {CAMERAS}), which is left out")
         cx, cy = values[focals : focals + 2]
         cameras[words[0]] = lens_of(
             {"fx": values[0], "fy": values[focals - 1], "cx": cx, "cy": cy, "width": width, "height": height}
         )
-    return cameras, tuple(doubts)
+    return cameras, tuple(warnings)
 
 
 def _lines(path: Path, *, every: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ex4d_core.arrays import open_npz
-from ex4d_core.cameras.files._value import WHAT, CameraFile, Reading
+from ex4d_core.cameras.files._value import WHAT, CameraFile, ReadOptions
 from ex4d_core.types import CameraPath
 
 ARRAYS = ("extrinsics", "intrinsics", "size", "clip_frames")
@@ -25,7 +25,7 @@ def content(path: Path) -> Mapping[str, np.ndarray]:
     return {name: arrays[name] for name in ARRAYS if name in arrays}
 
 
-def read(arrays: Mapping[str, np.ndarray], reading: Reading) -> CameraFile:
+def read(arrays: Mapping[str, np.ndarray], reading: ReadOptions) -> CameraFile:
     """Return the poses of an archive, ours or the reference's.
 
     Raises:

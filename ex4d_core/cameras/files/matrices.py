@@ -16,7 +16,7 @@ from ex4d_core.bounds import numbers, shown, spelled, whole
 from ex4d_core.cameras.files._value import (
     LENS,
     CameraFile,
-    Reading,
+    ReadOptions,
     frames_of,
     lens_of,
     one_or_each,
@@ -30,7 +30,7 @@ MATRIX = [f"m{row}{column}" for row in range(4) for column in range(4)]
 FRAME = "clip_frame"
 
 
-def read_matrices(tree: Any, reading: Reading) -> CameraFile:
+def read_matrices(tree: Any, reading: ReadOptions) -> CameraFile:
     """Return the poses of JSON: an object with `world_to_camera` or `camera_to_world`, or bare matrices.
 
     Raises:
@@ -64,7 +64,7 @@ def write_matrices(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
-def read_csv(text: str, reading: Reading) -> CameraFile:
+def read_csv(text: str, reading: ReadOptions) -> CameraFile:
     """Return the poses of a CSV file: 16 numbers a line, row by row, and more columns where a head names them.
 
     A first line `# w2c-opencv` says what the matrices mean.
@@ -116,7 +116,7 @@ def write_csv(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _stated(convention: str | None, reading: Reading) -> str:
+def _stated(convention: str | None, reading: ReadOptions) -> str:
     if convention is None:
         raise InvalidInput(
             "it does not say what its matrices mean; say it, as in "

@@ -17,7 +17,7 @@ import numpy as np
 from ex4d_core.bounds import numbers, shown, spelled
 from ex4d_core.cameras.files._value import (
     CameraFile,
-    Reading,
+    ReadOptions,
     camera_to_world_of,
     check_count,
     check_rigid,
@@ -42,7 +42,7 @@ TYPES = (
 """What its cameras 1 to 10 do."""
 
 
-def read(tree: Any, reading: Reading) -> CameraFile:
+def read(tree: Any, reading: ReadOptions) -> CameraFile:
     """Return the poses of one camera, from its first one on.
 
     Raises:
@@ -82,7 +82,7 @@ def _index(name: str) -> int:
     return int(found[1])
 
 
-def _camera(frame: Any, reading: Reading) -> str:
+def _camera(frame: Any, reading: ReadOptions) -> str:
     """Return the name of the camera that is wanted, or of the only one."""
     if not isinstance(frame, Mapping):
         raise InvalidInput(f"its first frame holds no cameras as ReCamMaster writes them, but {shown(frame)}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ex4d_core.bounds import LARGEST, number, shown
-from ex4d_core.cameras.files._value import CameraFile, Reading, check_count, refuse_start_elsewhere
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_count, refuse_start_elsewhere
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import smooth_curve
 
@@ -23,7 +23,7 @@ ROLL = 1e-6
 """What a rotation may be off, as an entry of its matrix, before two angles do not describe it."""
 
 
-def read(text: str, reading: Reading) -> CameraFile:
+def read(text: str, reading: ReadOptions) -> CameraFile:
     """Return a pose for each column; a line with fewer numbers than the longest is spread over it.
 
     Up to three numbers are joined by straight lines, more by a smooth curve.
@@ -43,7 +43,7 @@ def read(text: str, reading: Reading) -> CameraFile:
     radians = any(abs(largest - math.pi / part) < 0.01 for part in (1, 2, 3, 4, 6))
     doubt = f"turns by at most {largest:g} degrees; if that is meant in radians, multiply by 57.2958"
     from_first = np.stack(matrices) @ np.linalg.inv(matrices[0])
-    return CameraFile(world_to_camera=from_first, doubts=(doubt,) if radians else ())
+    return CameraFile(world_to_camera=from_first, warnings=(doubt,) if radians else ())
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from ex4d_core.bounds import numbers, whole
 from ex4d_core.cameras.files._value import (
     CameraFile,
-    Reading,
+    ReadOptions,
     camera_to_world_of,
     check_angle,
     check_rigid,
@@ -37,7 +37,7 @@ ANGLE = "camera_angle_x"
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
-def read(tree: Any, reading: Reading) -> CameraFile:
+def read(tree: Any, reading: ReadOptions) -> CameraFile:
     """Return the poses of the frames, in the order of their files' names.
 
     Raises:
@@ -57,7 +57,7 @@ def read(tree: Any, reading: Reading) -> CameraFile:
         intrinsics=lens,
         fov_x=None if angle is None or lens is not None else check_angle(angle, f"the {ANGLE}"),
         frames=frames_of(shown, "clip_frame") if len(shown) == len(frames) else None,
-        doubts=(f"has lens distortion ({bent[0]}), which is left out",) if bent else (),
+        warnings=(f"has lens distortion ({bent[0]}), which is left out",) if bent else (),
     )
 
 

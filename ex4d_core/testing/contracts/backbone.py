@@ -16,7 +16,7 @@ from ex4d_core.testing.contracts._values import difference, room
 from ex4d_core.testing.contracts.component import Inputs, LongWork, check_cancelled
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import CameraPath, Guidance, Scene, Video
-from ex4d_core.workspace import NOWHERE, Workspace
+from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 
 class BackboneContract(LongWork):
@@ -54,7 +54,7 @@ class BackboneContract(LongWork):
         component: DiffusionBackbone,
         inputs: Inputs,
         progress: Progress = silent,
-        workspace: Workspace = NOWHERE,
+        workspace: Workspace = NO_WORKSPACE,
     ) -> Video:
         """Generate a video."""
         return component.generate(**inputs, progress=progress, workspace=workspace)

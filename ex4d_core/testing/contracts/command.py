@@ -44,14 +44,14 @@ class CommandContract:
         assert self.name in done.stdout
 
     def test_it_says_how_it_is_called(self, offer: CommandOffer) -> None:
-        if missing := offer.missing_needs():
+        if missing := offer.missing_requirements():
             pytest.skip(f"{self.name} needs {' and '.join(missing)}")
         done = self._python("-m", "typer_cli", self.name, "--help")
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout
 
     def test_an_option_that_it_has_not_is_refused_without_a_traceback(self, offer: CommandOffer) -> None:
-        if offer.missing_needs():
+        if offer.missing_requirements():
             pytest.skip(f"{self.name} lacks what it needs")
         done = self._python("-m", "typer_cli", self.name, "--no-such-option-anywhere")
         assert done.returncode == 2

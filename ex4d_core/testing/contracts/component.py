@@ -23,7 +23,7 @@ from ex4d_core.config.run_config import (
     parse_settings,
     write_config,
 )
-from ex4d_core.errors import Cancelled, Ex4dError, describe
+from ex4d_core.errors import Cancelled, Ex4dError, one_line
 from ex4d_core.plugins.discovery import Offer
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
@@ -63,7 +63,7 @@ class ComponentContract:
     @pytest.fixture
     def make(self, offer: Offer, options: Any) -> Callable[[], Any]:
         """Make a component afresh."""
-        if missing := offer.missing_needs():
+        if missing := offer.missing_requirements():
             pytest.skip(f"{offer.name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             pytest.skip("there is no CUDA device")
@@ -102,7 +102,7 @@ class ComponentContract:
         return result
 
     def test_its_licence_and_summary_are_said_in_one_line_each(self, offer: Offer) -> None:
-        for what, text in (("licence", offer.provider.licence), ("summary", offer.provider.summary)):
+        for what, text in (("licence", offer.provider.license), ("summary", offer.provider.summary)):
             assert text.strip(), f"its {what} is empty"
             assert len(text.splitlines()) == 1, f"its {what} has several lines: {text!r}"
 
@@ -174,7 +174,7 @@ def _unlike_refusal(call: Callable[[], object]) -> str:
     except Ex4dError as error:
         return "" if str(error).strip() else "is refused without a word"
     except Exception as error:
-        return f"ends in {describe(error)}"
+        return f"ends in {one_line(error)}"
     return "is taken"
 
 

@@ -143,7 +143,7 @@ def _on(device: str, mesh: Mesh) -> Mesh:
 def _installed(role: str, name: str) -> Any:
     registry = Registry()
     offer = registry.find(role, name)
-    if missing := offer.missing_needs():
+    if missing := offer.missing_requirements():
         pytest.skip(f"{name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
     return registry.make(offer, offer.provider.options(), device=torch.device("cpu"))
 

@@ -15,7 +15,7 @@ from ex4d_backbone_wan.windows import Window
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import silent
 from ex4d_core.types import Guidance
-from ex4d_core.workspace import NOWHERE, Workspace
+from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -24,7 +24,7 @@ pytest.importorskip("peft")
 CPU = torch.device("cpu")
 
 
-def generate(options, guidance, *, prompt="", seed=0, progress=silent, workspace=NOWHERE, backbone=None):
+def generate(options, guidance, *, prompt="", seed=0, progress=silent, workspace=NO_WORKSPACE, backbone=None):
     backbone = backbone or WanBackbone(options, device=CPU)
     return backbone.generate(guidance, None, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
 

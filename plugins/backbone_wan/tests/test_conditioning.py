@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.conditioning import Known, known_frames, working_size
-from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks.erosion import erode, sample_erosion_sizes
 
 
 def known(color=0.5, mask=True, *, frames=2, side=4):
@@ -69,23 +69,23 @@ def test_resizing_keeps_the_black_of_hidden_pixels_out_of_colours(size):
 
 
 def test_eroding_sides_are_drawn_evenly_from_the_seed():
-    sides = eroding_sides(700, (2, 8), seed=3)
-    assert torch.equal(sides, eroding_sides(700, (2, 8), seed=3))
-    assert not torch.equal(sides, eroding_sides(700, (2, 8), seed=4))
+    sides = sample_erosion_sizes(700, (2, 8), seed=3)
+    assert torch.equal(sides, sample_erosion_sizes(700, (2, 8), seed=3))
+    assert not torch.equal(sides, sample_erosion_sizes(700, (2, 8), seed=4))
     assert all(60 < count < 140 for count in sides.bincount()[2:].tolist())
     assert set(sides.tolist()) == set(range(2, 9))
 
 
 def test_without_erosion_masks_stay_as_they_are():
     mask = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5
-    assert torch.equal(eroded(mask, eroding_sides(3, None, seed=0)), mask)
+    assert torch.equal(erode(mask, sample_erosion_sizes(3, None, seed=0)), mask)
 
 
 @pytest.mark.parametrize("side", range(1, 9))
 def test_a_hidden_pixel_hides_a_square_around_it(side):
     mask = torch.ones(1, 21, 21, dtype=torch.bool)
     mask[0, 10, 10] = False
-    rows, columns = torch.nonzero(~eroded(mask, torch.tensor([side]))[0], as_tuple=True)
+    rows, columns = torch.nonzero(~erode(mask, torch.tensor([side]))[0], as_tuple=True)
     assert len(rows) == side * side
     assert rows.min() == columns.min() == 10 - side // 2
     assert rows.max() == columns.max() == 10 + (side - 1) // 2
@@ -94,7 +94,7 @@ def test_a_hidden_pixel_hides_a_square_around_it(side):
 def test_each_frame_is_eroded_by_its_own_square_and_the_border_hides_nothing():
     mask = torch.ones(3, 9, 9, dtype=torch.bool)
     mask[1:, 4, 4] = False
-    shrunk = eroded(mask, torch.tensor([5, 1, 3]))
+    shrunk = erode(mask, torch.tensor([5, 1, 3]))
     assert [int((~frame).sum()) for frame in shrunk] == [0, 1, 9]
 
 

@@ -17,7 +17,7 @@ from ex4d_core.errors import InvalidConfig
 def test_it_is_offered_by_name_with_its_licence():
     (provider,) = ex4d_backbones()
     assert provider.name == "wan"
-    assert "Apache-2.0" in provider.licence
+    assert "Apache-2.0" in provider.license
     assert set(provider.needs) >= {"diffusers", "transformers", "peft", "ftfy"}
 
 

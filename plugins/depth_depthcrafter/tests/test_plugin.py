@@ -20,7 +20,7 @@ from ex4d_depth_depthcrafter.plugin import ex4d_depth_estimators
 def test_it_is_offered_by_name_with_its_licence():
     (provider,) = ex4d_depth_estimators()
     assert provider.name == "depthcrafter"
-    assert "academic use only" in provider.licence
+    assert "academic use only" in provider.license
     assert set(provider.needs) >= {"diffusers", "transformers"}
 
 

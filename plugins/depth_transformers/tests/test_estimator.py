@@ -194,9 +194,9 @@ def test_the_two_sides_of_a_cut_are_scaled_on_their_own(estimator, static_room, 
     other = torch.flip(clip(1, width=96, height=64).frames, [1])
     frames = torch.cat([room.frames[:3], other.expand(3, -1, -1, -1)])
     depth = estimator().estimate(Video(frames=frames, fps=Fraction(24)), progress=silent).depth
-    for shot in (depth[:3], depth[3:]):
-        assert shot.min() == pytest.approx(NEAREST)
-        assert shot.max() == pytest.approx(100)
+    for clip_run in (depth[:3], depth[3:]):
+        assert clip_run.min() == pytest.approx(NEAREST)
+        assert clip_run.max() == pytest.approx(100)
 
 
 def test_black_between_shots_is_far_and_a_black_clip_is_refused(estimator, static_room, monkeypatch):

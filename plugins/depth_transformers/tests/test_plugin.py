@@ -28,7 +28,7 @@ def ex4d(*words):
 def test_it_is_offered_by_name_with_the_licences_of_the_weights():
     (provider,) = ex4d_depth_estimators()
     assert provider.name == "transformers"
-    assert "small Apache-2.0, base and large CC-BY-NC-4.0" in provider.licence
+    assert "small Apache-2.0, base and large CC-BY-NC-4.0" in provider.license
     assert provider.needs == ("transformers",)
 
 
@@ -38,7 +38,7 @@ def test_the_entry_point_is_declared():
 
 
 def test_the_default_is_free_and_every_short_name_is_in_the_help():
-    assert MODELS[DEFAULT].licence == "Apache-2.0"
+    assert MODELS[DEFAULT].license == "Apache-2.0"
     (model,) = [field for field in attrs.fields(TransformersOptions) if field.name == "model"]
     assert all(name in model.metadata["help"] for name in MODELS)
 
@@ -53,15 +53,15 @@ def test_the_default_is_free_and_every_short_name_is_in_the_help():
         ("lab/net", "read the licence of lab/net first"),
     ],
 )
-def test_a_run_says_which_weights_are_not_for_any_use(model, notice):
+def test_a_run_says_which_weights_are_not_for_any_use(model, usage_terms):
     (provider,) = ex4d_depth_estimators()
-    said = provider.notice_for(TransformersOptions(model=model))
-    assert notice in said
-    assert bool(notice) is bool(said)
+    said = provider.usage_terms_for(TransformersOptions(model=model))
+    assert usage_terms in said
+    assert bool(usage_terms) is bool(said)
 
 
 def test_weights_of_ones_own_need_no_notice(tmp_path):
-    assert TransformersOptions(model=str(tmp_path)).notice() == ""
+    assert TransformersOptions(model=str(tmp_path)).usage_terms() == ""
 
 
 def test_listing_and_making_options_imports_neither_torch_nor_transformers():

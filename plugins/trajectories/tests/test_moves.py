@@ -220,13 +220,13 @@ def test_what_is_out_of_range_is_refused_in_one_sentence(make, message):
 
 
 def test_angles_that_look_like_radians_are_named():
-    def doubts(options):
-        return MoveGenerator(options, device=torch.device("cpu")).doubts(scene())
+    def warnings(options):
+        return MoveGenerator(options, device=torch.device("cpu")).warnings(scene())
 
-    assert doubts(o.OrbitOptions(yaw=-0.7854, pitch=3)) == [
+    assert warnings(o.OrbitOptions(yaw=-0.7854, pitch=3)) == [
         "orbit: yaw is -0.7854 degrees; if that is meant in radians, say -45"
     ]
-    assert [doubts(options) for options in EXAMPLES] == [[]] * len(EXAMPLES)
+    assert [warnings(options) for options in EXAMPLES] == [[]] * len(EXAMPLES)
 
 
 def test_options_have_a_help_text():

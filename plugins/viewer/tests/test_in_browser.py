@@ -159,7 +159,7 @@ def test_foreign_text_is_shown_and_not_obeyed(browser, page, run, until):
         "**bold** <b>x</b>",
     ]
     record = json.loads((run / "run.json").read_text())
-    record["takes"] |= {take: {} for take in evil}
+    record["takes"] |= {path_run: {} for path_run in evil}
     (run / "run.json").write_text(json.dumps(record))
     browser.get(page.url)
     until(lambda: "Not read" in browser.page_source, "what is wrong with the paths")

@@ -13,7 +13,7 @@ import torch
 import trimesh
 import viser
 
-from ex4d_core.cameras.files import load
+from ex4d_core.cameras.files import read_camera_path
 from ex4d_core.cameras.language import parse_path
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.geometry.projective import look_at
@@ -42,7 +42,7 @@ def server():
 
 def mesh_of(watch):
     depth = watch.scene.depth
-    return page_mesh(watch.shot.mesh(0), torch.eye(4), depth.intrinsics_at(0), deepest=4.0)
+    return page_mesh(watch.clip_run.mesh(0), torch.eye(4), depth.intrinsics_at(0), deepest=4.0)
 
 
 def test_what_was_seen_and_what_was_not_are_apart_and_the_far_walls_are_gone(watch):
@@ -99,7 +99,7 @@ def test_a_path_goes_through_its_keyframes(watch):
 
 
 def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
-    scenery = Scenery(server, watch.scene, watch.shot.session.mesh_builder(), detail=32, most_frames=2)
+    scenery = Scenery(server, watch.scene, watch.clip_run.session.mesh_builder(), detail=32, most_frames=2)
     assert list(scenery.frames) == [0, 2]
     assert list(scenery.fill()) == [1, 2]
     assert scenery.facts() == "Drawn: 2 of 3 frames, 32x24 of 64x48 points, 1,426 of 5,922 faces a frame"
@@ -107,7 +107,7 @@ def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
 
 @pytest.mark.parametrize("colors", ["picture", "depth", "shape"])
 def test_one_mesh_is_shown_at_a_time_in_all_colours(server, watch, colors):
-    scenery = Scenery(server, watch.scene, watch.shot.session.mesh_builder(), detail=32, most_frames=9)
+    scenery = Scenery(server, watch.scene, watch.clip_run.session.mesh_builder(), detail=32, most_frames=9)
     scenery.colors = colors
     list(scenery.fill())
     scenery.show(2)
@@ -140,7 +140,7 @@ def test_keyframes_begin_on_a_path_and_are_saved_as_a_file_that_says_the_same(ed
     (path,) = editor.told
     file = editor.save(tmp_path / "paths", "mine")
     assert file == tmp_path / "paths" / "mine.json"
-    poses = load(file).world_to_camera
+    poses = read_camera_path(file).world_to_camera
     assert poses == pytest.approx(path.world_to_camera[[0, -1]].double().numpy(), abs=1e-5)
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(editor, watch, tmp
         assert os.listdir(folder) == ["mine.json"]
         assert file.is_symlink() or file.read_text() == "mine"
         assert editor.save(folder, "mine", replace=True) == file
-        assert len(load(file).world_to_camera) == 2
+        assert len(read_camera_path(file).world_to_camera) == 2
         file.unlink()
 
 

@@ -27,7 +27,7 @@ def test_depth_guidance_and_result_come_one_after_the_other(ex4d, clip, tmp_path
     folder = tmp_path / "outputs" / "clip"
     flags = ("--depth-file", clip.with_name("depth.npy"), "--cam", "20", "--renderer", "zbuffer")
     ex4d("recon", clip, *flags, "-o", folder)
-    shot = open_run(folder)
+    clip_run = open_run(folder)
     artifacts = {path.name.partition("-")[0]: path for path in (folder / "artifacts").iterdir()}
     for name, path in artifacts.items():
         path.rename(folder / name)
@@ -40,7 +40,7 @@ def test_depth_guidance_and_result_come_one_after_the_other(ex4d, clip, tmp_path
     (folder / "guidance").rename(artifacts["guidance"])
     assert watch.poll()
     assert (list(watch.guidance), watch.results) == (["20"], {})
-    assert len(shot.records) == 0
+    assert len(clip_run.records) == 0
     ex4d("run", clip, *flags, "--backbone", "inpaint")
     assert watch.poll()
     assert list(watch.results) == ["20"]
@@ -172,7 +172,7 @@ def test_a_record_that_is_none_is_told_of_and_survived(run, record):
 )
 def test_paths_of_any_name_and_number_are_survived(run, takes):
     record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"takes": {take: {} for take in ["20", *takes]}}))
+    (run / "run.json").write_text(json.dumps(record | {"takes": {path_run: {} for path_run in ["20", *takes]}}))
     watch = RunWatch(run)
     watch.poll()
     assert (watch.scene is not None, list(watch.results)) == (True, ["20"])

@@ -25,7 +25,7 @@ class StereoOptions:
 
     right: str = option(
         help="Video that has the right eye's pictures: one of its own, or the stereo video that the clip is a half of.",
-        decides=False,  # what is in it does: the fingerprint
+        affects_output=False,  # what is in it does: the fingerprint
     )
     layout: Layout = option(
         "whole",

@@ -17,7 +17,7 @@ def ex4d_depth_estimators() -> list[Provider]:
         Provider(
             name="stereo",
             summary="measured from a second eye: a stereo video, by semi-global matching",
-            licence="MIT",
+            license="MIT",
             component="ex4d_depth_stereo.estimator:StereoEstimator",
             options=StereoOptions,
             contract="ex4d_depth_stereo.contract:StereoContract",

@@ -23,10 +23,10 @@ from ex4d_backbone_wan.preview import LatentColors, Watcher
 from ex4d_backbone_wan.resume import Unfinished
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
 from ex4d_core.errors import InvalidInput
-from ex4d_core.masks.erosion import eroded, eroding_sides
+from ex4d_core.masks.erosion import erode, sample_erosion_sizes
 from ex4d_core.progress import Progress
 from ex4d_core.types import Guidance, Scene, Video
-from ex4d_core.workspace import NOWHERE, Workspace
+from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 
 class WanBackbone:
@@ -44,7 +44,7 @@ class WanBackbone:
         prompt: str,
         seed: int,
         progress: Progress,
-        workspace: Workspace = NOWHERE,
+        workspace: Workspace = NO_WORKSPACE,
     ) -> Video:
         """Return the video; what is known is made anew too, so it is close to the guidance and not equal.
 
@@ -108,7 +108,7 @@ class _Take:
         self._size, self._seed, self._workspace = size, seed, workspace
         self._schedule = Schedule(options.steps, options.shift)
         self._unfinished = Unfinished(workspace.folder)
-        self._sides = eroding_sides(guidance.num_frames, options.eroded, seed=seed)
+        self._sides = sample_erosion_sizes(guidance.num_frames, options.eroded, seed=seed)
         self._windows = cut_windows(guidance.num_frames, window=options.num_frames, overlap=options.overlap)
         self.length = padded_length(self._windows[0].length)
 
@@ -142,7 +142,7 @@ class _Take:
         """Return what is known of a window: the guidance, eroded, and what the window before made of its beginning."""
         index = torch.arange(window.start, window.start + self.length).clamp(max=window.stop - 1)
         known = known_frames(self._guidance.color[index], self._guidance.mask[index], self._size)
-        known = attrs.evolve(known, mask=eroded(known.mask, self._sides[index]))
+        known = attrs.evolve(known, mask=erode(known.mask, self._sides[index]))
         if made is None:
             return known
         taken_over = made[window.start : window.start + window.taken_over]

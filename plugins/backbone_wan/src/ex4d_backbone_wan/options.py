@@ -41,18 +41,18 @@ class WanOptions:
     model: str = option(
         "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
         help="Wan: a name on the Hugging Face hub, or a folder in diffusers' or in the original layout.",
-        decides=False,  # what it stands for does: the fingerprint
+        affects_output=False,  # what it stands for does: the fingerprint
     )
     model_revision: str = option(
-        "main", help="Commit, tag or branch of Wan on the hub; a folder has none.", decides=False
+        "main", help="Commit, tag or branch of Wan on the hub; a folder has none.", affects_output=False
     )
     adapter: str = option(
         "yihouxiang/EX-4D",
         help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), a name on the hub, or none.",
-        decides=False,
+        affects_output=False,
     )
     adapter_revision: str = option(
-        "main", help="Commit, tag or branch of the adapter on the hub; a file has none.", decides=False
+        "main", help="Commit, tag or branch of the adapter on the hub; a file has none.", affects_output=False
     )
     loras: str = option("", help="More LoRAs to stack, with weights: style.safetensors:0.8,few_steps.safetensors:1.")
     steps: int = option(25, help="Denoising steps.", validator=attrs.validators.ge(1))
@@ -117,30 +117,30 @@ class WanOptions:
     batch_guidance: Switch = option(
         "auto",
         help="Whether both halves of the guidance go through the transformer at once; auto does what is faster.",
-        decides=False,
+        affects_output=False,
         validator=attrs.validators.in_(get_args(Switch)),
     )
     memory: str = option(
         "none",
         help="Most that the GPU may hold; what is more waits in main memory. auto asks the card, none keeps all on it.",
         unit="GiB",
-        decides=False,
+        affects_output=False,
         validator=lambda instance, attribute, value: _memory(value),
     )
     tiling: Switch = option(
         "auto",
         help="Whether the VAE decodes in tiles, which takes less memory; auto does so where memory is short.",
-        decides=False,
+        affects_output=False,
         validator=attrs.validators.in_(get_args(Switch)),
     )
     gpus: int = option(
-        1, help="GPUs that share the work, one process each.", decides=False, validator=attrs.validators.ge(1)
+        1, help="GPUs that share the work, one process each.", affects_output=False, validator=attrs.validators.ge(1)
     )
     preview_every: int = option(
         0,
         help="Show a cheap picture of what is coming after every so many steps; 0 never.",
         unit="steps",
-        decides=False,
+        affects_output=False,
         validator=attrs.validators.ge(0),
     )
 

@@ -14,13 +14,13 @@ def ex4d_backbones() -> list[Provider]:
         Provider(
             name="wan",
             summary="Wan2.1 image-to-video with the EX-4D adapter: invents what the mask hides",
-            licence="code Apache-2.0; Wan2.1's weights Apache-2.0; the EX-4D adapter's as its repository says",
+            license="code Apache-2.0; Wan2.1's weights Apache-2.0; the EX-4D adapter's as its repository says",
             component="ex4d_backbone_wan.backbone:WanBackbone",
             options=WanOptions,
             devices=("cuda",),
-            needs=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
+            requires=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
             weights="ex4d_backbone_wan.weights:hub_files",
             contract="ex4d_backbone_wan.contract:WanContract",
-            advice="ex4d_backbone_wan.advice:advice",
+            gpu_hints="ex4d_backbone_wan.advice:advice",
         )
     ]

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 
 
 class Unfinished:
@@ -55,5 +55,5 @@ class Unfinished:
         if self._folder is None:
             return
         said = {fact: str(value) for fact, value in facts.items()}
-        with replacing(self._folder / f"{name}.safetensors") as temporary:
+        with atomic_write(self._folder / f"{name}.safetensors") as temporary:
             save_file({name: tensor.contiguous().cpu()}, temporary, metadata=said)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ex4d_backbone_wan.loading import TextEncoder
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.progress import Progress, silent, track
 
 LENGTH = 512
@@ -134,5 +134,5 @@ def _write(file: Path, embedding: Tensor) -> None:
 
 def _save(file: Path, embedding: Tensor) -> None:
     # Through bytes: the library's own writer hides that the disk is full in an error of its own.
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_bytes(save({"embedding": embedding.contiguous()}))

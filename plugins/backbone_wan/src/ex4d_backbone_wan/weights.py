@@ -13,7 +13,7 @@ import attrs
 
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.hub import HubFiles, fetch_command, place, shards
+from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
 from ex4d_core.reading import check_file, check_folder, reading
 
@@ -113,14 +113,14 @@ _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "im
 """Where config.json of the original layout says more than the reference's does: sizes that no tensor tells."""
 
 
-def hub_files(options: WanOptions) -> list[HubFiles]:
+def hub_files(options: WanOptions) -> list[HubRepo]:
     """Return what is needed from the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a file.
 
     Raises:
         InputNotFound: the adapter is named as a file that does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
-    adapter = HubFiles(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
+    adapter = HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
     return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
 
 
@@ -135,7 +135,7 @@ def locate(options: WanOptions) -> Checkpoint:
     """
     fetch = fetch_command("wan", options, role="backbone", of=_NAMES)
     loras = parse_loras(options.loras)
-    folder = place(_model(options), fetch=fetch)
+    folder = resolve_weights(_model(options), fetch=fetch)
     adapter = _locate_adapter(options, fetch)
     check_folder(folder, "folder of weights")
     with reading(folder, "folder of weights"):
@@ -192,8 +192,8 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _model(options: WanOptions) -> HubFiles:
-    return HubFiles(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
+def _model(options: WanOptions) -> HubRepo:
+    return HubRepo(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
 
 
 def _adapter_file(options: WanOptions) -> Path | None:
@@ -210,7 +210,7 @@ def _locate_adapter(options: WanOptions, fetch: str) -> Path | None:
     if file := _adapter_file(options):
         return file
     *_, wanted = hub_files(options)
-    folder = place(wanted, fetch=fetch)
+    folder = resolve_weights(wanted, fetch=fetch)
     found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in _TENSORS]
     if not found:
         raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; name the file, or type: {fetch}")

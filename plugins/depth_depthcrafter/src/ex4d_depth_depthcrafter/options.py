@@ -37,22 +37,22 @@ class DepthCrafterOptions:
     unet: str = option(
         "tencent/DepthCrafter",
         help="DepthCrafter's UNet: a name on the Hugging Face hub, or a folder with config.json and weights.",
-        decides=False,  # what it stands for does: the fingerprint
+        affects_output=False,  # what it stands for does: the fingerprint
     )
     unet_revision: str = option(
         "c1a22b53f8abf80cd0b025adf29e637773229eca",
         help="Commit, tag or branch of the UNet on the hub; a folder has none.",
-        decides=False,
+        affects_output=False,
     )
     base: str = option(
         "stabilityai/stable-video-diffusion-img2vid",
         help="Stable Video Diffusion, for all but the UNet: a name on the hub, or a folder in that layout.",
-        decides=False,
+        affects_output=False,
     )
     base_revision: str = option(
         "9cf024d5bfa8f56622af86c884f26a52f6676f2e",
         help="Commit, tag or branch of Stable Video Diffusion on the hub; a folder has none.",
-        decides=False,
+        affects_output=False,
     )
     steps: int = option(5, help="Denoising steps.", validator=_at_least(1))
     guidance: float = option(
@@ -77,7 +77,7 @@ class DepthCrafterOptions:
     offload: Offload = option(
         "none",
         help="What waits in main memory for its turn: none; model, each network; sequential, each layer.",
-        decides=False,
+        affects_output=False,
         validator=attrs.validators.in_(get_args(Offload)),
     )
     decode_chunk: int = option(

@@ -14,12 +14,12 @@ def ex4d_depth_estimators() -> list[Provider]:
         Provider(
             name="depthcrafter",
             summary="video diffusion, consistent over the whole clip (DepthCrafter)",
-            licence="code Apache-2.0; DepthCrafter's weights are for academic use only",
-            notice="DepthCrafter's weights are for academic use only; Stable Video Diffusion's have terms of their own",
+            license="code Apache-2.0; DepthCrafter's weights are for academic use only",
+            usage_terms="DepthCrafter's weights are for academic use only; Stable Video Diffusion has its own terms",
             component="ex4d_depth_depthcrafter.estimator:DepthCrafter",
             options=DepthCrafterOptions,
             devices=("cuda",),
-            needs=("diffusers", "transformers", "accelerate"),
+            requires=("diffusers", "transformers", "accelerate"),
             weights="ex4d_depth_depthcrafter.weights:hub_files",
             contract="ex4d_depth_depthcrafter.contract:DepthCrafterContract",
         )

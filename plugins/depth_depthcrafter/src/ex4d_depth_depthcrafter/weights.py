@@ -9,7 +9,7 @@ import attrs
 
 from ex4d_core.errors import InputNotFound
 from ex4d_core.files import weights_hash
-from ex4d_core.hub import HubFiles, cached, fetch_command, place
+from ex4d_core.hub import HubRepo, fetch_command, find_in_cache, resolve_weights
 from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
@@ -43,12 +43,12 @@ class Checkpoint:
         return " ".join(weights_hash(self.folder(part)) for part in ("unet", *BASE_PARTS))
 
 
-def hub_files(options: DepthCrafterOptions) -> list[HubFiles]:
+def hub_files(options: DepthCrafterOptions) -> list[HubRepo]:
     """Return what is needed: of the UNet, and of Stable Video Diffusion."""
     unet = ("config.json", "diffusion_pytorch_model*.safetensors")
     # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
     return [
-        HubFiles(repo=options.unet, revision=options.unet_revision, patterns=unet),
+        HubRepo(repo=options.unet, revision=options.unet_revision, patterns=unet),
         _base(options, ".fp16.safetensors"),
     ]
 
@@ -63,8 +63,8 @@ def locate(options: DepthCrafterOptions) -> Checkpoint:
     fetch = fetch_command("depthcrafter", options, role="depth", of=_NAMES)
     unet, base = hub_files(options)
     # Where somebody has brought only the weights of 32 bits, these do as well.
-    found = base.folder() or cached(_base(options, ".safetensors"))
-    checkpoint = Checkpoint(unet=place(unet, fetch=fetch), base=found or place(base, fetch=fetch))
+    found = base.folder() or find_in_cache(_base(options, ".safetensors"))
+    checkpoint = Checkpoint(unet=resolve_weights(unet, fetch=fetch), base=found or resolve_weights(base, fetch=fetch))
     for folder, name, need in _needed(checkpoint, options):
         if not (folder.is_dir() and check_files(folder, (need,))):
             raise InputNotFound(
@@ -86,10 +86,10 @@ def weight_files(folder: Path, *, half: bool) -> str | None:
     return "fp16" if has_half and (half or not has_full) else None
 
 
-def _base(options: DepthCrafterOptions, kind: str) -> HubFiles:
+def _base(options: DepthCrafterOptions, kind: str) -> HubRepo:
     networks = [f"{part}/{file}" for part, name in _NETWORKS.items() for file in ("config.json", f"{name}{kind}")]
     configs = [f"{part}/{file}" for part, file in _CONFIGS.items()]
-    return HubFiles(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
+    return HubRepo(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
 
 
 def _needed(checkpoint: Checkpoint, options: DepthCrafterOptions) -> Iterator[tuple[Path, str, str]]:

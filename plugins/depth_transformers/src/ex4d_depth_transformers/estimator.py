@@ -151,22 +151,22 @@ class TransformersDepth:
             for frame, (scale, shift) in enumerate(seen.steadier.gauges):
                 values[frame].mul_(scale).add_(shift)
             starts = seen.steadier.starts
-        shots = list(_shots(values, starts))
-        flat = [bool(shot.amin() == shot.amax()) for shot in shots]
-        for shot, is_flat in zip(shots, flat, strict=True):
+        clip_runs = list(_shots(values, starts))
+        flat = [bool(clip_run.amin() == clip_run.amax()) for clip_run in clip_runs]
+        for clip_run, is_flat in zip(clip_runs, flat, strict=True):
             if is_flat and not all(flat):
-                shot.fill_(options.far)  # black between two shots
+                clip_run.fill_(options.far)  # black between two shots
                 continue
-            relative = relative_inverse_depth(shot, percentile=options.percentile, source=options.model)
-            shot.copy_(depth_from_relative(relative, near=options.near, far=options.far))
+            relative = relative_inverse_depth(clip_run, percentile=options.percentile, source=options.model)
+            clip_run.copy_(depth_from_relative(relative, near=options.near, far=options.far))
         return values
 
     def _from_log_depth(self, seen: _Seen) -> Tensor:
         if seen.steadier is not None:
             shifts = np.array([shift for _, shift in seen.steadier.gauges])
             keeps_scale = self.network.reading is not Reading.RELATIVE
-            for shot in _shots(shifts, seen.steadier.starts):
-                shot -= slow_part(shot) if keeps_scale else 0
+            for clip_run in _shots(shifts, seen.steadier.starts):
+                clip_run -= slow_part(clip_run) if keeps_scale else 0
             seen.values.add_(torch.from_numpy(shifts).float()[:, None, None])
         return seen.values.exp_()
 

@@ -14,7 +14,7 @@ class Model:
     repo: str
     """OWNER/NAME."""
 
-    licence: str
+    license: str
     """Of the weights."""
 
 
@@ -23,14 +23,14 @@ def _depth_anything_v2() -> Iterator[tuple[str, Model]]:
         for size in ("Small", "Base", "Large"):
             name = f"Depth-Anything-V2-{variant}{size}"
             licence = "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0"
-            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", licence=licence)
+            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", license=licence)
 
 
 MODELS: Mapping[str, Model] = {
     **dict(_depth_anything_v2()),
-    "depth-pro": Model(repo="apple/DepthPro-hf", licence="apple-amlr, for research"),
-    "zoedepth": Model(repo="Intel/zoedepth-nyu-kitti", licence="MIT"),
-    "dpt-large": Model(repo="Intel/dpt-large", licence="Apache-2.0"),
+    "depth-pro": Model(repo="apple/DepthPro-hf", license="apple-amlr, for research"),
+    "zoedepth": Model(repo="Intel/zoedepth-nyu-kitti", license="MIT"),
+    "dpt-large": Model(repo="Intel/dpt-large", license="Apache-2.0"),
 }
 """By short name."""
 

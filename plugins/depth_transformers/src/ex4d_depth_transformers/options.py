@@ -24,11 +24,11 @@ class TransformersOptions:
         DEFAULT,
         help=(
             "A name on the Hugging Face hub, a folder with a checkpoint, or one of "
-            f"{', '.join(f'{name} ({model.licence})' for name, model in MODELS.items())}."
+            f"{', '.join(f'{name} ({model.license})' for name, model in MODELS.items())}."
         ),
-        decides=False,  # what it stands for does: the fingerprint
+        affects_output=False,  # what it stands for does: the fingerprint
     )
-    revision: str = option("main", help="Commit, tag or branch on the hub; a folder has none.", decides=False)
+    revision: str = option("main", help="Commit, tag or branch on the hub; a folder has none.", affects_output=False)
     kind: Kind = option(
         "auto",
         help=(
@@ -38,7 +38,11 @@ class TransformersOptions:
         validator=attrs.validators.in_(get_args(Kind)),
     )
     batch: int = option(
-        4, help="Frames that the model takes at once.", unit="frames", decides=False, validator=attrs.validators.ge(1)
+        4,
+        help="Frames that the model takes at once.",
+        unit="frames",
+        affects_output=False,
+        validator=attrs.validators.ge(1),
     )
     dtype: DType = option(
         "auto",
@@ -85,10 +89,10 @@ class TransformersOptions:
 
         return weights_hash(locate(self))
 
-    def notice(self) -> str:
+    def usage_terms(self) -> str:
         """Return terms of the model's licence that restrict what the result may be used for, or ''."""
         known = MODELS.get(self.model)
         if known is not None:
-            return "" if known.licence in FREE else f"read the licence of {self.model} first: {known.licence}"
+            return "" if known.license in FREE else f"read the licence of {self.model} first: {known.license}"
         is_folder = Path(self.model).expanduser().is_dir()
         return "" if is_folder else f"read the licence of {self.model} first"

@@ -14,13 +14,13 @@ def ex4d_depth_estimators() -> list[Provider]:
         Provider(
             name="transformers",
             summary="any depth model of transformers, frame by frame and steadied (Depth Anything V2, Depth Pro, ...)",
-            licence=(
+            license=(
                 "code Apache-2.0; weights: Depth Anything V2 small Apache-2.0, base and large CC-BY-NC-4.0, Depth Pro "
                 "for research, ZoeDepth MIT, DPT Apache-2.0"
             ),
             component="ex4d_depth_transformers.estimator:TransformersDepth",
             options=TransformersOptions,
-            needs=("transformers",),
+            requires=("transformers",),
             weights="ex4d_depth_transformers.weights:hub_files",
             contract="ex4d_depth_transformers.contract:TransformersContract",
         )

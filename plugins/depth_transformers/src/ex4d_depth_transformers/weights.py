@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ex4d_core.errors import InputNotFound, nearest
-from ex4d_core.hub import HubFiles, fetch_command, place
+from ex4d_core.hub import HubRepo, fetch_command, resolve_weights
 from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_depth_transformers.models import MODELS, repo_of
 from ex4d_depth_transformers.options import TransformersOptions
@@ -16,13 +16,13 @@ TENSORS = ("*.safetensors", "*.safetensors.index.json")
 _PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
 
 
-def hub_files(options: TransformersOptions) -> list[HubFiles]:
+def hub_files(options: TransformersOptions) -> list[HubRepo]:
     """Return the files that the options ask for.
 
     Raises:
         InputNotFound: the model is no short name, no name on the hub and no folder.
     """
-    files = HubFiles(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)
+    files = HubRepo(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)
     if "/" not in files.repo and files.folder() is None:
         raise InputNotFound(
             f"there is no depth model and no folder {options.model!r}{nearest(options.model, MODELS)}; "
@@ -40,7 +40,7 @@ def locate(options: TransformersOptions) -> Path:
     """
     (files,) = hub_files(options)
     fetch = fetch_command("transformers", options, role="depth", of=("model", "revision"))
-    folder = place(files, fetch=fetch)
+    folder = resolve_weights(files, fetch=fetch)
     found = check_files(folder, files.patterns)
     for pattern in files.patterns:
         if not any(path.match(pattern) for path in found):

@@ -14,13 +14,13 @@ def ex4d_renderers() -> list[Provider]:
         Provider(
             name="nvdiffrast",
             summary="EX-4D's own rasteriser, on NVIDIA GPUs",
-            licence="Apache-2.0; nvdiffrast itself: Nvidia Source Code License, non-commercial use only",
-            notice="nvdiffrast is for non-commercial use only (Nvidia Source Code License)",
+            license="Apache-2.0; nvdiffrast itself: Nvidia Source Code License, non-commercial use only",
+            usage_terms="nvdiffrast is for non-commercial use only (Nvidia Source Code License)",
             component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",
             options=NvdiffrastOptions,
             devices=("cuda",),
-            needs=("nvdiffrast",),
-            install=(
+            requires=("nvdiffrast",),
+            install_hint=(
                 "git clone https://github.com/NVlabs/nvdiffrast",
                 "pip install --no-build-isolation ./nvdiffrast",
             ),

@@ -19,7 +19,7 @@ from ex4d_backbone_wan.accounts import compare
 from ex4d_backbone_wan.tensor_files import open_tensors
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import file_hash, remove_leftovers, replacing
+from ex4d_core.files import atomic_write, file_hash, remove_stale_temp
 from ex4d_core.reading import check_file, check_folder, reading
 from ex4d_training.optimiser import Optimiser
 from ex4d_training.records import DamagedRecord, Validator, damage, made, of_texts, read_object, text, whole
@@ -106,8 +106,8 @@ def save_checkpoint(root: Path, optimiser: Optimiser, state: State, *, keep: int
     """
     folder = root / _folder_name(state.steps)
     root.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(root)
-    with replacing(folder) as temporary:
+    remove_stale_temp(root)
+    with atomic_write(folder) as temporary:
         temporary.mkdir()
         _write(temporary / ADAPTER, adapter_tensors(optimiser.means))
         _write(temporary / _VALUES, optimiser.masters)
@@ -170,7 +170,7 @@ def publish_adapter(checkpoint: Checkpoint, folder: Path) -> Path:
         OutputFailed: it cannot be written, or the disk is full.
     """
     path = folder / ADAPTER
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         shutil.copyfile(checkpoint.adapter, temporary)
     return path
 

@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ex4d_core.errors import InvalidConfig, OutputFailed, describe
-from ex4d_core.files import replacing
+from ex4d_core.errors import InvalidConfig, OutputFailed, one_line
+from ex4d_core.files import atomic_write
 from ex4d_core.reading import parse_json, read_bytes
 from ex4d_training.config import Tracker
 from ex4d_training.records import of_texts
@@ -94,7 +94,7 @@ class Metrics:
                 run: Any = wandb.init(project="ex4d", dir=str(folder), resume="allow", id=folder.resolve().name)
         except Exception as error:  # of no account, no network, or a name that it refuses
             raise InvalidConfig(
-                f"output.tracker is wandb, which does not start: {describe(error)}; run `wandb login`, or set "
+                f"output.tracker is wandb, which does not start: {one_line(error)}; run `wandb login`, or set "
                 "WANDB_MODE=offline"
             ) from error
         self._log = lambda step, values: run.log(dict(values), step=step)
@@ -134,7 +134,7 @@ def _drop_lines(path: Path, *, after: int) -> None:
     if kept and not kept[-1].endswith(b"\n"):
         kept[-1:] = [kept[-1] + b"\n"] if _values(kept[-1]) else []
     if kept != lines:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(b"".join(kept))
 
 

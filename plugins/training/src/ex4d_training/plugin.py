@@ -16,14 +16,14 @@ def ex4d_commands() -> list[Command]:
             name="data",
             summary="Prepare ordinary videos for training: download, filter, mask, encode.",
             app="ex4d_training.data.cli:app",
-            licence="Apache-2.0",
-            needs=("diffusers", "transformers"),
+            license="Apache-2.0",
+            requires=("diffusers", "transformers"),
         ),
         Command(
             name="train",
             summary="Train EX-4D's adapter on prepared videos.",
             app="ex4d_training.cli:train",
-            licence="Apache-2.0",
-            needs=("accelerate", "diffusers", "peft"),
+            license="Apache-2.0",
+            requires=("accelerate", "diffusers", "peft"),
         ),
     ]

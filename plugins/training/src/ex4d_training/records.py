@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 
 from ex4d_core.bounds import Bounds, shown
-from ex4d_core.errors import Ex4dError, InvalidInput, describe
+from ex4d_core.errors import Ex4dError, InvalidInput, one_line
 from ex4d_core.reading import MOST_TEXT, parse_json, read_bytes
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
@@ -123,5 +123,5 @@ def damage(path: Path, remedy: str) -> Iterator[None]:
     except Ex4dError:
         raise
     except (ValueError, LookupError, TypeError) as error:
-        reason = str(error) if type(error) is ValueError else describe(error)
+        reason = str(error) if type(error) is ValueError else one_line(error)
         raise DamagedRecord(f"{path} is damaged ({reason}); {remedy}") from error

@@ -17,7 +17,7 @@ from ex4d_backbone_wan.loading import load_transformer
 from ex4d_backbone_wan.tensor_files import shapes_of
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.progress import Progress, Reporter, SilentReporter
 from ex4d_training import checkpoints
 from ex4d_training.ahead import read_ahead
@@ -286,7 +286,7 @@ class _Run:
 def _write_config(config: TrainConfig, folder: Path) -> Path:
     """Write the configuration into the output folder; return its file."""
     path = folder / "config.toml"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(write_train_config(config), encoding="utf-8")
     return path
 

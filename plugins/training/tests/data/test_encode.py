@@ -10,7 +10,7 @@ from ex4d_backbone_wan.backbone import encode_known
 from ex4d_backbone_wan.conditioning import Known, encode, known_frames
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.masks import MaskOptions, simulate
+from ex4d_core.masks import MaskOptions, simulate_masks
 from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import silent
 from ex4d_core.types import Scene, Video
@@ -49,7 +49,7 @@ def test_a_sample_is_what_inference_shows_the_model(made, job, some_videos, tiny
     clip = read_video(some_videos / "a.mp4", num_frames=9, size=(48, 32))
     (text,) = networks.texts(["a red ball"])
     for sample in made:
-        guidance = simulate(clip, options=job().masks, seed=sample.facts["seed"])
+        guidance = simulate_masks(clip, options=job().masks, seed=sample.facts["seed"])
         assert 0 < guidance.mask.float().mean() < 1
         with torch.no_grad():
             known = known_frames(guidance.color, guidance.mask, (48, 32))
@@ -102,7 +102,7 @@ def test_rendering_masks_take_their_depth_from_the_estimator(samples, job, some_
         video=video, depth=Session(depth=step_depth, device="cpu").depth_estimator().estimate(video, progress=silent)
     )
     options = MaskOptions(kind="rendering", angles=(40.0, 60.0))
-    mask = simulate(scene, options=options, seed=sample.facts["seed"]).mask
+    mask = simulate_masks(scene, options=options, seed=sample.facts["seed"]).mask
     assert 0 < mask[1:].float().mean() < 1
     networks = Networks(job().model, device=CPU)
     with torch.no_grad():

@@ -57,7 +57,7 @@ class MoveGenerator:
         turn = reference_pace(num_frames) if self._move.turns and options.pace == "frames" else 1.0
         return Motion(pose=lambda share: pose(share * turn, knows, options), timing=timing)
 
-    def doubts(self, scene: Scene) -> list[str]:
+    def warnings(self, scene: Scene) -> list[str]:
         """Return which angles look as if they were meant in radians, a sentence each."""
         angles = {
             field.name: getattr(self._options, field.name)

@@ -17,7 +17,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
         Provider(
             name=move.name,
             summary=move.summary,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_trajectories.generator:MoveGenerator",
             options=move.options,
             contract="" if move.name in STARTS_ELSEWHERE else "ex4d_trajectories.contract:FromSourceContract",

@@ -10,7 +10,7 @@ from typing import Any
 
 import viser
 
-from ex4d_core.cameras.files import save_keyframes
+from ex4d_core.cameras.files import write_keyframes
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import temporary_folder
 from ex4d_core.geometry.paths import frame_shares
@@ -112,7 +112,7 @@ class Editor:
         path = path_through(self.keyframes, len(shares), self._scene)
         try:
             with temporary_folder(folder) as staging:
-                save_keyframes(path, staging / file.name, shares=shares)
+                write_keyframes(path, staging / file.name, shares=shares)
                 free = _publish(staging / file.name, file, replace=replace)
         except OSError as error:
             # The writer has wrapped the error already, with the temporary name of the file.

@@ -15,8 +15,8 @@ def ex4d_commands() -> list[Command]:
         Command(
             name="view",
             summary="See a run in the browser, while it goes on too; make camera paths by hand.",
-            licence="Apache-2.0; viser is Apache-2.0",
+            license="Apache-2.0; viser is Apache-2.0",
             app="ex4d_viewer.cli:view",
-            needs=("viser",),
+            requires=("viser",),
         )
     ]

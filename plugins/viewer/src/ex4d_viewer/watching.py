@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ex4d_core.errors import Ex4dError, unexpected
-from ex4d_core.pipeline.clip_run import Shot
+from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.progress import SilentReporter
 from ex4d_core.runs.export import CONFIG, open_run
@@ -56,7 +56,7 @@ class RunWatch:
         self._later: dict[str, float] = {}
         self._listener = _Listener()
         self._stamp = self._config_stamp()
-        self.shot = self._open()
+        self.clip_run = self._open()
 
     @property
     def trouble(self) -> str:
@@ -66,7 +66,7 @@ class RunWatch:
     @property
     def cams(self) -> list[str]:
         """All paths of the run, those of earlier calls included, as texts of `--cam`."""
-        found = list(dict.fromkeys([*self.shot.session.config.cam, *self._earlier_cams()]))
+        found = list(dict.fromkeys([*self.clip_run.session.config.cam, *self._earlier_cams()]))
         shown = [cam for cam in found if cam and len(cam) <= MOST_LETTERS and printable(cam) == cam][:MOST_PATHS]
         if len(shown) < len(found):
             self._troubles["cams"] = f"{len(found) - len(shown)} of {len(found)} paths of the run cannot be displayed"
@@ -78,21 +78,21 @@ class RunWatch:
         self._troubles = {what: text for what, text in self._troubles.items() if self._later.get(what, 0) > now}
         try:
             if (stamp := self._config_stamp()) != self._stamp:
-                self.shot, self._stamp = self._open(), stamp
+                self.clip_run, self._stamp = self._open(), stamp
             self._look()
         except Exception as error:
             self._trouble("the run", error)
         return self._inventory() != before
 
     def _look(self) -> None:
-        shot = self.shot
-        if "estimated_depth" not in vars(shot):
-            depth = self._stored("the depth", shot.stored_depth)
+        clip_run = self.clip_run
+        if "estimated_depth" not in vars(clip_run):
+            depth = self._stored("the depth", clip_run.stored_depth)
             if depth is None:
                 return
-            shot.estimated_depth = depth  # otherwise the scene would estimate it again
+            clip_run.estimated_depth = depth  # otherwise the scene would estimate it again
         if self.scene is None:
-            self.scene = shot.scene
+            self.scene = clip_run.scene
         for cam in self.cams:
             try:
                 self._look_along(cam)
@@ -100,15 +100,18 @@ class RunWatch:
                 self._trouble(f"--cam {cam}", error)
 
     def _look_along(self, cam: str) -> None:
-        take = self.shot.take(cam)
+        path_run = self.clip_run.along(cam)
         if cam not in self.paths:
-            self.paths[cam] = take.path
+            self.paths[cam] = path_run.path
         if (
             cam not in self.guidance
-            and (guidance := self._stored(f"guidance of --cam {cam}", take.stored_guidance)) is not None
+            and (guidance := self._stored(f"guidance of --cam {cam}", path_run.stored_guidance)) is not None
         ):
             self.guidance[cam] = guidance
-        if cam not in self.results and (video := self._stored(f"result of --cam {cam}", take.stored_video)) is not None:
+        if (
+            cam not in self.results
+            and (video := self._stored(f"result of --cam {cam}", path_run.stored_video)) is not None
+        ):
             self.results[cam] = video
 
     def _stored(self, what: str, load: Callable[[], Value | None]) -> Value | None:
@@ -130,7 +133,7 @@ class RunWatch:
     def _trouble(self, what: str, error: Exception) -> None:
         self._troubles[what] = _line(str(error) if isinstance(error, Ex4dError) else f"{what}: {unexpected(error)}")
 
-    def _open(self) -> Shot:
+    def _open(self) -> ClipRun:
         return open_run(self.folder, reporter=self._listener)
 
     def _inventory(self) -> tuple[object, ...]:

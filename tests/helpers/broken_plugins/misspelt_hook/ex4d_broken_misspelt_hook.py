@@ -17,7 +17,7 @@ def ex4d_depth_estimator():
         Provider(
             name="misspelt_hook",
             summary="depth that is never estimated",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_broken_misspelt_hook:Nothing",
             options=Options,
         )

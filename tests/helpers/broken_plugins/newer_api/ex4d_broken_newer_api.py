@@ -20,7 +20,7 @@ def ex4d_depth_estimators():
         Provider(
             name="newer_api",
             summary="depth that is never estimated",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_broken_newer_api:Nothing",
             options=Options,
         )

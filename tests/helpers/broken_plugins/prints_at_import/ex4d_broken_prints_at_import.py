@@ -26,7 +26,7 @@ def ex4d_depth_estimators():
         Provider(
             name="prints_at_import",
             summary="a wall, 2 away",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_broken_prints_at_import:Wall",
             options=Options,
         )

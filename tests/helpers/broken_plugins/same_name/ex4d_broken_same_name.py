@@ -15,7 +15,7 @@ def provider(name):
     return Provider(
         name=name,
         summary="something else of a known name",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         component="ex4d_broken_same_name:Nothing",
         options=Options,
     )

@@ -21,7 +21,7 @@ def ex4d_depth_estimators():
         Provider(
             name="slow_import",
             summary="depth that is never estimated",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_broken_slow_import:Nothing",
             options=Options,
         )

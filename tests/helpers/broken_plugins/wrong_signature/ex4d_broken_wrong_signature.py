@@ -17,7 +17,7 @@ def ex4d_depth_estimators(video):
         Provider(
             name="wrong_signature",
             summary="depth that is never estimated",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_broken_wrong_signature:Nothing",
             options=Options,
         )

@@ -16,7 +16,7 @@ def ex4d_depth_estimators():
     return Provider(
         name="wrong_type",
         summary="depth that is never estimated",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         component="ex4d_broken_wrong_type:Nothing",
         options=Options,
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.masks import simulate, tracker_of
+from ex4d_core.masks import simulate_masks, tracker_of
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.stages import estimate_depth
 from ex4d_core.types import Scene, Video
@@ -123,7 +123,7 @@ class VideoEncoder:
         latents, text = self.latents(frames * 2 - 1), self._text(source.caption)
         for number in range(self._job.data.masks_per_clip):
             seed = seed_of(self._job.run.seed, source.name, start, number)
-            guidance = simulate(
+            guidance = simulate_masks(
                 scene,
                 options=self._job.masks,
                 seed=seed,

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig, InvalidInput, OutputFailed
-from ex4d_core.files import kept_folder, remove_leftovers, replacing
-from ex4d_core.hub import HubFiles
+from ex4d_core.files import atomic_write, remove_stale_temp, resumable_dir
+from ex4d_core.hub import HubRepo
 from ex4d_core.hub.download import Checkpoint, RemoteFile, download, look_up, plan_of
 from ex4d_core.progress import Progress, silent
 from ex4d_core.terminal import plain_markup
@@ -139,7 +139,7 @@ def look_up_parts(parts: Sequence[int], folder: Path, *, repo: str = REPO) -> Da
         InvalidConfig: there is no such part.
         DownloadFailed: the hub cannot be reached, or does not give what is asked for.
     """
-    files = HubFiles(repo=repo, revision="main", patterns=_LISTED, kind="dataset")
+    files = HubRepo(repo=repo, revision="main", patterns=_LISTED, kind="dataset")
     (listed,) = look_up([files], folder / _CACHE).checkpoints
     there = {part for file in listed.remote if (part := _part_of(file.path)) is not None}
     if unknown := sorted(set(parts) - there):
@@ -179,7 +179,7 @@ def bring(plan: DataPlan, *, transfer: Show = _unseen, stage: Show = _unseen) ->
         InvalidInput: another run downloads into the folder now.
         OutputFailed: the folder cannot be written, or the disk is full.
     """
-    with kept_folder(plan.cache, tell=lambda text: None) as cache:
+    with resumable_dir(plan.cache, tell=lambda text: None) as cache:
         if cache is None:
             raise InvalidInput(f"another run downloads into {plan.folder} now; wait for it, and type the command again")
         _bring(plan, transfer, stage)
@@ -188,10 +188,10 @@ def bring(plan: DataPlan, *, transfer: Show = _unseen, stage: Show = _unseen) ->
 def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
     for place in (plan.folder, plan.videos):
         if place.is_dir():
-            remove_leftovers(place)
+            remove_stale_temp(place)
     if plan.table_files:
         (table,) = _fetch(plan, plan.table_files, transfer, "table")
-        with replacing(plan.table) as temporary:
+        with atomic_write(plan.table) as temporary:
             shutil.copyfile(table, temporary)
     for part in plan.parts:
         if part in _unpacked(plan.folder):  # by another run, after this one asked the hub
@@ -199,7 +199,7 @@ def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
         archive = _fetch(plan, plan.files_of(part), transfer, f"part {part}")
         with stage(f"unpack {part}") as progress:
             count = unpack(archive, plan.videos, progress=progress)
-        with replacing(plan.folder / _DONE) as temporary:
+        with atomic_write(plan.folder / _DONE) as temporary:
             temporary.write_text(json.dumps({**_unpacked(plan.folder), part: count}))
         for place in plan.cache.iterdir():
             shutil.rmtree(place, ignore_errors=True)

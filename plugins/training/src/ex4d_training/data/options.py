@@ -74,7 +74,7 @@ class DataOptions:
     )
     dtype: DType = option("bfloat16", help="Precision of what is kept.", validator=_one_of(DType))
     shard_videos: int = option(
-        16, help="Videos whose samples go into one file.", at_least=1, at_most=100_000, decides=True
+        16, help="Videos whose samples go into one file.", at_least=1, at_most=100_000, affects_output=True
     )
 
     @property

@@ -27,7 +27,7 @@ from ex4d_backbone_wan.weights import locate
 from ex4d_backbone_wan.windows import latent_length
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
-from ex4d_core.files import remove_leftovers, replacing
+from ex4d_core.files import atomic_write, remove_stale_temp
 from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import Reporter, SilentReporter, track
 from ex4d_core.reading import read_text
@@ -146,7 +146,7 @@ class _Run:
                     f"{self._folder} was made of other videos than can be used now: the list of refused videos is "
                     "damaged, or files changed; use another --output-dir, or delete that one"
                 )
-            with replacing(mark) as temporary:
+            with atomic_write(mark) as temporary:
                 temporary.write_text(_names_hash(taken) + "\n", encoding="ascii")
         return taken
 
@@ -295,7 +295,7 @@ def _own(folder: Path) -> Iterator[Path]:
     work = folder / _WORK
     with only_run(work / "lock", folder, does="prepares"):
         for place in (folder, work, work / "pieces", work / "texts"):
-            remove_leftovers(place)
+            remove_stale_temp(place)
         try:
             yield work
         finally:

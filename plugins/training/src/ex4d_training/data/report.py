@@ -12,7 +12,7 @@ from rich import filesize
 from rich.console import RenderableType
 from rich.table import Table
 
-from ex4d_core.files import replacing
+from ex4d_core.files import atomic_write
 from ex4d_core.terminal import as_text, plain_markup
 from ex4d_training.data.journal import Refused
 
@@ -58,7 +58,7 @@ def write_report(report: Report) -> None:
     Raises:
         OutputFailed: it cannot be written.
     """
-    with replacing(report.folder / REPORT) as temporary:
+    with atomic_write(report.folder / REPORT) as temporary:
         temporary.write_text(report_json(report) + "\n", encoding="utf-8")
 
 

@@ -21,8 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ex4d_core.bounds import shown
-from ex4d_core.errors import InputNotFound, InvalidInput, describe
-from ex4d_core.files import replacing
+from ex4d_core.errors import InputNotFound, InvalidInput, one_line
+from ex4d_core.files import atomic_write
 from ex4d_core.names import safe_name
 from ex4d_core.reading import check_file, parse_json, reading
 from ex4d_training.records import DamagedRecord, damage, flag, made, of_texts, one_of, read_object, text, whole
@@ -131,7 +131,7 @@ def write_shard(path: Path, samples: Sequence[Sample]) -> Shard:
     header = json.dumps({**tree, "checksum": _tree_checksum(tree)})
     # Through bytes: the library's own writer hides that the disk is full in a text.
     data = save(_without_aliases(tensors), metadata={_HEADER: header})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     return Shard(file=path.name, samples=len(samples), bytes=len(data))
 
@@ -212,7 +212,7 @@ class OpenShard:
             except InvalidInput:
                 raise
             except (SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
-                reason = str(error) if type(error) is ValueError else describe(error)
+                reason = str(error) if type(error) is ValueError else one_line(error)
                 raise DamagedShard(f"{self._path} is damaged ({reason}); {_REMEDY}") from error
 
 
@@ -246,7 +246,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         OutputFailed: it cannot be written.
     """
     tree = {"format": FORMAT, "samples": manifest.samples, **attrs.asdict(manifest)}
-    with replacing(folder / MANIFEST) as temporary:
+    with atomic_write(folder / MANIFEST) as temporary:
         temporary.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
 
 

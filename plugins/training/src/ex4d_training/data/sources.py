@@ -12,7 +12,7 @@ from typing import TextIO
 
 import attrs
 
-from ex4d_core.errors import InputNotFound, InvalidInput, describe
+from ex4d_core.errors import InputNotFound, InvalidInput, one_line
 from ex4d_core.reading import check_file, check_folder, check_path, read_text, reading
 from ex4d_core.runs.batch import VIDEO_SUFFIXES
 
@@ -140,7 +140,7 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
                 if name := (row[video] or "").strip():
                     yield name, ((row[caption] or "").strip() if caption else "")
         except (csv.Error, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{table} cannot be read as CSV in UTF-8: {describe(error)}") from error
+            raise InvalidInput(f"{table} cannot be read as CSV in UTF-8: {one_line(error)}") from error
 
 
 def _lines(file: TextIO, table: Path) -> Iterator[str]:

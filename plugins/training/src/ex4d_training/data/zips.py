@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ex4d_core.errors import DownloadFailed, Ex4dError, InvalidInput, OutputFailed, describe
-from ex4d_core.files import replacing
+from ex4d_core.errors import DownloadFailed, Ex4dError, InvalidInput, OutputFailed, one_line
+from ex4d_core.files import atomic_write
 from ex4d_core.names import safe_name
 from ex4d_core.progress import Progress, track
 from ex4d_core.runs.batch import VIDEO_SUFFIXES
@@ -63,13 +63,13 @@ def _reading_zip(pieces: Sequence[Path]) -> Iterator[None]:
     except _DAMAGE as error:
         raise _damaged(pieces, error) from error
     except RuntimeError as error:  # of an encrypted one, or of an unknown method
-        raise DownloadFailed(f"{name} cannot be unpacked: {describe(error)}; report it to the data set") from error
+        raise DownloadFailed(f"{name} cannot be unpacked: {one_line(error)}; report it to the data set") from error
 
 
 def _damaged(pieces: Sequence[Path], error: Exception) -> DownloadFailed:
     for piece in pieces:
         piece.resolve().unlink(missing_ok=True)
-    return DownloadFailed(f"{pieces[0].name} is damaged ({describe(error)}); type the same command again")
+    return DownloadFailed(f"{pieces[0].name} is damaged ({one_line(error)}); type the same command again")
 
 
 def _name(info: zipfile.ZipInfo) -> str:
@@ -101,7 +101,7 @@ def _check_fits(sizes: Sequence[int], folder: Path) -> None:
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, pieces: Sequence[Path]) -> None:
-    with replacing(target) as temporary, temporary.open("wb") as out:
+    with atomic_write(target) as temporary, temporary.open("wb") as out:
         for data in _content(archive, info, pieces):
             out.write(data)
 
