@@ -22,7 +22,7 @@ from wan_networks import RandomNetworks, Setting
 
 from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_core.masks import FlowTracker, MaskOptions
+from ex4d_core.masks import FlowTracker, MaskOptions, simulate_masks
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.session import Session
 from ex4d_core.testing.scenes import room_scene
@@ -42,7 +42,7 @@ def steps(args: argparse.Namespace, scene: Scene, path: Path) -> dict[str, Calla
     networks = RandomNetworks(WanOptions(adapter="none"), setting)
     encoder = VideoEncoder(job, texts=path.parent, networks=networks)
     frames = scene.video.frames
-    colour = frames.movedim(-1, 1).float() / 255
+    color = frames.movedim(-1, 1).float() / 255
     mask = torch.rand(frames.shape[:3], generator=torch.Generator().manual_seed(0)) > 0.3
     mask[0] = True  # as simulated masks have it: what is made of the first frame is made once
     made = {"builder": session.mesh_builder(), "renderer": session.renderer(), "device": session.device}
@@ -52,8 +52,8 @@ def steps(args: argparse.Namespace, scene: Scene, path: Path) -> dict[str, Calla
         return [make(seed=100 * seed + number) for number in range(args.masks)]
 
     def encoded(seed: int) -> object:
-        shown = [encoder.shown(Known(color=colour, mask=mask.roll(seed + n, 1))) for n in range(args.masks)]
-        return [encoder.latents(colour * 2 - 1), shown]
+        shown = [encoder.shown(Known(color=color, mask=mask.roll(seed + n, 1))) for n in range(args.masks)]
+        return [encoder.latents(color * 2 - 1), shown]
 
     return {
         "read": lambda seed: read_video(path),

@@ -31,7 +31,7 @@ from ex4d_core.types import Intrinsics
 
 CPU = torch.device("cpu")
 CORNER_ORIGIN = 0.5
-"""What turns a principal point counted from the centre of the first pixel into ours, counted from its corner."""
+"""What turns a principal point counted from the center of the first pixel into ours, counted from its corner."""
 
 ENOUGH_MATCHES = 20
 """How many matches must agree on a pose before it is believed."""
@@ -54,7 +54,7 @@ class Shot:
 
 
 View = tuple[np.ndarray, np.ndarray]
-"""Colour uint8 [H, W, 3] and mask bool [H, W]."""
+"""Color uint8 [H, W, 3] and mask bool [H, W]."""
 Method = Callable[[Shot], View]
 
 
@@ -86,11 +86,11 @@ def _read_rgb(path: Path) -> np.ndarray:
 def register(shot: Shot) -> Shot:
     """Return the shot with the pose that its own pictures give: SIFT matches, seen in depth, and RANSAC PnP.
 
-    The poses of the file come from tracking depth, at slightly other times than the colour, and are pixels off.
+    The poses of the file come from tracking depth, at slightly other times than the color, and are pixels off.
     A frame with few matches keeps its pose.
     """
     points, pixels = _matches(shot)
-    # OpenCV counts key points from the centre of the first pixel, so its K is the file's.
+    # OpenCV counts key points from the center of the first pixel, so its K is the file's.
     matrix = shot.intrinsics.matrix()
     found, turn, shift, inliers = cv2.solvePnPRansac(
         points, pixels, matrix, None, iterationsCount=5000, reprojectionError=3.0, flags=cv2.SOLVEPNP_SQPNP

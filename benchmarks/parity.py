@@ -15,10 +15,10 @@ from the seed, as it was there.
 does so for one run of the generation in float32, once from the weights in the original layout and once from the same in
 diffusers' (wan_reference.py says what the folder holds). It needs the plugin ex4d-backbone-wan.
 
-Rendered pixels near an edge are judged apart: the reference blends colours and alpha along silhouettes, so they may
-differ there. An edge is between two neighbouring pixels (4-neighbourhood) where the reference's mask or ours changes,
+Rendered pixels near an edge are judged apart: the reference blends colors and alpha along silhouettes, so they may
+differ there. An edge is between two neighboring pixels (4-neighborhood) where the reference's mask or ours changes,
 or where our depth, of seen and occluded faces alike, jumps by more than 5 % of the nearer one. Both pixels belong to
-it, and so do all within 2 pixels (8-neighbourhood) of them; the others are the interior. Colours are close when no
+it, and so do all within 2 pixels (8-neighborhood) of them; the others are the interior. Colors are close when no
 channel differs by more than 2 levels of 255. Errors are the largest ones.
 """
 
@@ -202,19 +202,19 @@ def picture_rows(golden: Golden, renderer: Renderer, device: torch.device) -> It
     yield Row(name, "mask equal, all pixels", f"{share:.4%}", ">= 99.9 %", share >= 0.999)
     wrong = tally.inside_wrong
     yield Row(name, "mask different, interior", f"{wrong} of {tally.inside:,}", "0", wrong == 0 and tally.inside > 0)
-    yield Row(name, "colour close, interior", f"{close:.4%}", ">= 99.95 %", close >= 0.9995)
+    yield Row(name, "color close, interior", f"{close:.4%}", ">= 99.95 %", close >= 0.9995)
     at_edges = tally.total - tally.inside
     near = (tally.total - tally.equal - wrong) / max(at_edges, 1)
     yield Row(name, "mask different, near edges", f"{near:.3%} of {at_edges:,}")
 
 
 def changes(mask: Tensor) -> Tensor:
-    """Return where a mask [H, W] differs from a neighbour."""
+    """Return where a mask [H, W] differs from a neighbor."""
     return _either_side(mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1])
 
 
 def jumps(depth: Tensor) -> Tensor:
-    """Return where depth [H, W] (inf where nothing is) is away from a neighbour's."""
+    """Return where depth [H, W] (inf where nothing is) is away from a neighbor's."""
 
     def apart(a: Tensor, b: Tensor) -> Tensor:
         # inf - inf is NaN, and no NaN is greater than anything: two pixels of nothing are no edge.

@@ -65,7 +65,7 @@ class Figures:
     slowest_ms: float
     """The same, of the slowest frame."""
     encode_ms: float
-    """Colour and mask as FFV1, a frame."""
+    """Color and mask as FFV1, a frame."""
     whole_s: tuple[float, ...]
     """From decoded frames and depth to written guidance, each run; the first one warms up."""
     guidance_mib: float
@@ -159,7 +159,7 @@ def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
 
 
 def encode(color: Tensor, mask: Tensor) -> float:
-    """Write colour and mask losslessly and return the milliseconds."""
+    """Write color and mask losslessly and return the milliseconds."""
     milliseconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         video = Video(frames=color, fps=Fraction(30))
@@ -203,7 +203,7 @@ def show(rows: list[Figures]) -> None:
         "render": lambda f: f"{f.render_ms:.2f}",
         "mesh + render": lambda f: f"{f.both_ms:.2f}",
         "mesh + render, slowest frame": lambda f: f"{f.slowest_ms:.1f}",
-        "encode colour + mask (FFV1)": lambda f: f"{f.encode_ms:.1f}",
+        "encode color + mask (FFV1)": lambda f: f"{f.encode_ms:.1f}",
         "all frames to written guidance, seconds": lambda f: " ".join(f"{took:.2f}" for took in f.whole_s),
         "frames": lambda f: str(f.frames),
         "faces": lambda f: f"{f.faces:,}",

@@ -36,7 +36,7 @@ import torch
 from wan_networks import CAMERA_HIDDEN, SIZES, Setting, random_transformer
 
 from ex4d_training.memory import OutOfMemory, saying_what_to_change
-from ex4d_training.optimiser import Optimiser, Pace
+from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import prepare, train_step
 from ex4d_training.team import Team, share_out
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter, trained_parameters
@@ -93,7 +93,7 @@ class Figure:
     """In tensors, on the GPU that had most."""
     reserved_gib: float
     losses: tuple[float, ...]
-    utilisation: float
+    utilization: float
     """Share of the peak, by the model's own operations."""
     with_recomputing: float
 
@@ -101,8 +101,8 @@ class Figure:
         each = " ".join(f"{value:.3f}" for value in self.seconds)
         return (
             f"{self.case:10} {self.gpus} x {self.card}, batch {self.batch} each: {each} s a step, {self.forward:.3f} s "
-            f"of it forward; peak {self.peak_gib:.1f} GiB (reserved {self.reserved_gib:.1f}); utilisation "
-            f"{self.utilisation:.1%}, {self.with_recomputing:.1%} with what is computed twice; "
+            f"of it forward; peak {self.peak_gib:.1f} GiB (reserved {self.reserved_gib:.1f}); utilization "
+            f"{self.utilization:.1%}, {self.with_recomputing:.1%} with what is computed twice; "
             f"{self.gpus * self.batch / median(self.seconds):.3f} clips/s; losses "
             + " ".join(f"{value:.4f}" for value in self.losses)
         )
@@ -124,7 +124,7 @@ def sample(setting: Setting, batch: int, *, rank: int) -> Sample:
     }
 
 
-def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optimiser]:
+def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optimizer]:
     """Return what is trained, ready for its first step."""
     transformer = random_transformer(setting)
     model = attach_adapter(transformer, rank=16, hidden=CAMERA_HIDDEN, channels=32, seed=0)
@@ -133,13 +133,13 @@ def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optim
     if case == "sharded":
         share_out(model, device=team.device)
         free()
-    return model, Optimiser(trained, pace=Pace(learning_rate=3e-5), team=team)
+    return model, Optimizer(trained, pace=Pace(learning_rate=3e-5), team=team)
 
 
 def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -> Figure | None:
     """Time some steps of a case; None on all processes but the first."""
-    model, optimiser = network(setting, case, team)
-    say(team, f"{sum(value.numel() for value in optimiser.masters.values()) / 1e6:.1f} million values are trained")
+    model, optimizer = network(setting, case, team)
+    say(team, f"{sum(value.numel() for value in optimizer.masters.values()) / 1e6:.1f} million values are trained")
     batch = sample(setting, args.batch, rank=team.rank)
     seconds, losses, forwards = [], [], []
     started = 0.0
@@ -150,7 +150,7 @@ def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -
         team.wait()
         started = clock(setting)
         with saying_what_to_change(f"a step of {args.batch} x {args.clip} frames", ways=WAYS[case != "kept"]):
-            loss, _ = train_step(model, optimiser, [batch], shift=5.0, seed=0, rank=team.rank)
+            loss, _ = train_step(model, optimizer, [batch], shift=5.0, seed=0, rank=team.rank)
         seconds.append(clock(setting) - started)
         losses.append(loss.item())
         say(team, f"  {case}, step {turn}: {seconds[-1]:.3f} s, loss {losses[-1]:.5f}")
@@ -173,7 +173,7 @@ def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -
         peak_gib=peaks[0].item(),
         reserved_gib=peaks[1].item(),
         losses=tuple(losses),
-        utilisation=args.batch * work.step / typical / TERA / PEAK,
+        utilization=args.batch * work.step / typical / TERA / PEAK,
         with_recomputing=args.batch * (work.step + again) / typical / TERA / PEAK,
     )
 

@@ -35,7 +35,7 @@ from torch.nn import functional
 
 from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.data import EpochSampler
-from ex4d_training.optimiser import Pace
+from ex4d_training.optimizer import Pace
 from ex4d_training.step import prepare
 from ex4d_training.team import Team
 from ex4d_training.trainer import Recipe, Trainer
@@ -244,7 +244,7 @@ def train_base(plan: Plan, frames: Tensor, device: torch.device) -> dict[str, Te
     data = batches(frames, torch.ones_like(frames[:, None, ..., 0], dtype=torch.bool), batch=plan.batch, seed=0)
     trainer = learn(WanVelocity(transformer), data, plan, steps=plan.base_steps, rate=plan.base_rate, seed=0)
     trainer.run(plan.base_steps)
-    trainer.optimiser.load(trainer.optimiser.means)
+    trainer.optimizer.load(trainer.optimizer.means)
     return {name: value.cpu().contiguous() for name, value in transformer.state_dict().items()}
 
 
@@ -259,9 +259,9 @@ def train_adapter(
     curve = []
     for part in range(plan.evaluations + 1):
         trainer.run(plan.adapter_steps * part // plan.evaluations)
-        trainer.optimiser.load(trainer.optimiser.means)
+        trainer.optimizer.load(trainer.optimizer.means)
         made = {angle: fill_in(model, of_angle, plan, seed=seed) for angle, of_angle in views.items()}
-        trainer.optimiser.load(trainer.optimiser.masters)
+        trainer.optimizer.load(trainer.optimizer.masters)
         curve.append((trainer.steps, scores(made, views)))
         print(f"  seed {seed}, step {trainer.steps}: {said(curve[-1][1])}", flush=True)
     return curve, made

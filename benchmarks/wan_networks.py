@@ -150,7 +150,7 @@ def conditioning(setting: Setting) -> Conditioning:
 
 
 def guidance(setting: Setting) -> Guidance:
-    """Return random colours, known in seven squares of ten."""
+    """Return random colors, known in seven squares of ten."""
     frames, height, width = setting.clip
     generator = torch.Generator().manual_seed(5)
     mask = torch.rand((frames, height // 32, width // 32), generator=generator) > 0.3

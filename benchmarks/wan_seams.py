@@ -44,7 +44,7 @@ PICTURE = Path(__file__).parent.parent / "examples" / "room" / "clip.mp4"
 
 @attrs.frozen(kw_only=True)
 class Seams:
-    """Mean differences of neighbouring frames in levels of 255."""
+    """Mean differences of neighboring frames in levels of 255."""
 
     overlap: int
     windows: int

@@ -25,7 +25,7 @@ _FORMATS = (".ply", ".glb")
 def write_mesh(mesh: Mesh, path: str | Path) -> None:
     """Write a mesh as binary PLY or as GLB, by the name's ending.
 
-    Colours are RGBA with alpha 0 at the vertices of occluded faces. A PLY has OpenCV axes (x right, y down,
+    Colors are RGBA with alpha 0 at the vertices of occluded faces. A PLY has OpenCV axes (x right, y down,
     z forward) and says of each face whether it is `occluded`; a GLB has glTF's (y up, z backward) and is unlit.
 
     Raises:
@@ -44,7 +44,7 @@ def write_mesh(mesh: Mesh, path: str | Path) -> None:
 def read_mesh(path: str | Path) -> Mesh:
     """Return the mesh of a PLY that `write_mesh` wrote, on the CPU.
 
-    A PLY of another program is read too: without colours it is white, without `occluded` all of it was seen.
+    A PLY of another program is read too: without colors it is white, without `occluded` all of it was seen.
 
     Raises:
         InputNotFound: there is no such file.

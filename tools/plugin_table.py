@@ -31,7 +31,7 @@ def needs(offer: Offer) -> str:
 
 def rows() -> Iterator[tuple[str, ...]]:
     """Yield the table's rows."""
-    yield "plugin", "role", "component", "what it does", "licence", "needs"
+    yield "plugin", "role", "component", "what it does", "license", "needs"
     yield ("---",) * 6
     ours = distributions()
     plugins = find_plugins(disabled=())

@@ -1,9 +1,9 @@
 """Fill the holes of a picture from their surroundings, farther ones first: what was hidden is behind what hid it.
 
 Push-pull filling (Gortler et al., The Lumigraph, 1996, section 3.4.2): known pixels are averaged into ever smaller
-pictures until nothing is unknown, and holes take their colour from the finest one that knows it. Here a pixel gives
+pictures until nothing is unknown, and holes take their color from the finest one that knows it. Here a pixel gives
 way, at each size, to farther ones beside it and beside holes in which only farther things can be, so that a person's
-colours do not run into the wall behind.
+colors do not run into the wall behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ANYTHING = np.float32(1e6)
 """Inverse depth of nothing in particular: nearer than all."""
 
 _LEAST_RATIO = np.float32(0.2)
-"""Ratios of depths below count as this, so that some colour is left where everything around is too near."""
+"""Ratios of depths below count as this, so that some color is left where everything around is too near."""
 
 _LEAST = 1e-30
 """Weights below count as none."""
@@ -68,12 +68,12 @@ class _Level:
         return np.asarray(ratio**NEARNESS_PENALTY, np.float32)
 
     def values(self) -> Picture:
-        """Return colour and inverse depth, float32 [H, W, 4]."""
+        """Return color and inverse depth, float32 [H, W, 4]."""
         return np.dstack([self.color, self.near])
 
 
 def _push_pull(level: _Level) -> Picture:
-    """Return colour and inverse depth, each pixel of weight < 1 mixed with what the next smaller picture says."""
+    """Return color and inverse depth, each pixel of weight < 1 mixed with what the next smaller picture says."""
     height, width = level.weight.shape
     values = level.values()
     if level.weight.min() >= 1:

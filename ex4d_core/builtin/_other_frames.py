@@ -203,7 +203,7 @@ class OtherFrames:
 def asked_frames(frame: int, num_frames: int, count: int) -> list[int]:
     """Return up to `count` other frames to ask: a few near ones and ever fewer far ones, before and after.
 
-    Those far away lie on a coarse grid, so that neighbouring frames ask the same ones and agree.
+    Those far away lie on a coarse grid, so that neighboring frames ask the same ones and agree.
     """
     sides = max(1, count // 2)
     reach = max(num_frames - 1, 1)
@@ -237,7 +237,7 @@ def _smallest_around(values: Floats, size: int) -> Floats:
 
 
 def _offers(view: RenderedFrame, hidden: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Floats, Floats]:
-    """Return where a view offers something, its depth and colours; outlines mix two things and are left out."""
+    """Return where a view offers something, its depth and colors; outlines mix two things and are left out."""
     seen = _smallest_around(view.mask.numpy().astype(np.float32), 3) > 0
     return seen & hidden, view.depth.numpy(), view.color.numpy().astype(np.float32)
 
@@ -254,7 +254,7 @@ def _to_world(
 
 
 def _agreed(pixels: NDArray[np.int64], depth: Floats, color: Floats, weight: Floats, tolerance: float) -> Found:
-    """Take the weighted median of the depths offered for each pixel, and the mean colour of those that agree with it.
+    """Take the weighted median of the depths offered for each pixel, and the mean color of those that agree with it.
 
     Args:
         pixels: int64 [N].

@@ -293,7 +293,7 @@ def _shade(
     points, faces, view, keys, colors, alphas, color, mask, depth, count, width,
     SEEN_ABOVE: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Colour each pixel by the face that its key names."""
+    """Color each pixel by the face that its key names."""
     i = tl.program_id(0) * LANES + tl.arange(0, LANES)
     live = i < count
     key = tl.load(keys + i, mask=live, other=_NOTHING)

@@ -1,6 +1,6 @@
 """The z-buffer's loops, compiled with numba.
 
-Rasterising happens in homogeneous coordinates (Olano & Greer, "Triangle Scan Conversion using 2D
+Rasterizing happens in homogeneous coordinates (Olano & Greer, "Triangle Scan Conversion using 2D
 Homogeneous Coordinates", 1997). With camera-frame vertices a, b, c and the ray r = ((u - cx) / fx,
 (v - cy) / fy, 1) of a pixel, the three edge functions
 
@@ -170,7 +170,7 @@ def raster_rows(
     depth[first_row:end_row] = math.inf
     face_index[first_row:end_row] = -1
     top_row, bottom_row, last_column = np.float64(first_row), np.float64(end_row - 1), np.float64(depth.shape[1] - 1)
-    half = 0.5 - 1e-6  # a pixel centre that falls on a vertex must not be lost to rounding
+    half = 0.5 - 1e-6  # a pixel center that falls on a vertex must not be lost to rounding
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         za, zb, zc = prepared[a, 2], prepared[b, 2], prepared[c, 2]

@@ -19,7 +19,7 @@ from ex4d_core.types import CameraPath, Guidance, Scene, Video
 from ex4d_core.workspace import Workspace
 
 _EDGE_TRUST = np.float32(0.02)
-"""How much pixels beside a hole count: their colours are already mixed with what is on its other side."""
+"""How much pixels beside a hole count: their colors are already mixed with what is on its other side."""
 
 
 class InpaintBackbone:
@@ -86,7 +86,7 @@ class _Known:
 
 
 class _Steady:
-    """Smooths fills over time: each is averaged with its neighbours', where those had to be filled too.
+    """Smooths fills over time: each is averaged with its neighbors', where those had to be filled too.
 
     Nothing is smoothed that a frame knows, and a picture that does not change stays as it is.
     """
@@ -98,13 +98,13 @@ class _Steady:
         self._next = 0
 
     def add(self, frame: int, known: _Known, filled: NDArray[np.float32]) -> None:
-        """Take the next frame, and write the one whose neighbours are now all there."""
+        """Take the next frame, and write the one whose neighbors are now all there."""
         self._window.append((frame, known, filled))
         if frame - self._next >= self._radius:
             self._write()
 
     def finish(self) -> None:
-        """Write the frames that have no more neighbours to wait for."""
+        """Write the frames that have no more neighbors to wait for."""
         while self._window and self._next <= self._window[-1][0]:
             self._write()
 
@@ -174,7 +174,7 @@ def _far(depth: NDArray[np.float32]) -> float:
 
 
 def _surroundings(known: _Known, spare: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the picture with its holes filled from around them; of one colour where nothing is known."""
+    """Return the picture with its holes filled from around them; of one color where nothing is known."""
     if known.mask.all():
         return known.color
     if not known.mask.any():
@@ -185,7 +185,7 @@ def _surroundings(known: _Known, spare: NDArray[np.float32]) -> NDArray[np.float
 
 
 def _mean_color(guidance: Guidance) -> NDArray[np.float32]:
-    """Return the mean colour of what is known at all, float32 [3]; grey if nothing is."""
+    """Return the mean color of what is known at all, float32 [3]; gray if nothing is."""
     total, count = np.zeros(3), 0
     for color, mask in zip(guidance.color.numpy(), guidance.mask.numpy(), strict=True):
         total += color[mask].sum(axis=0, dtype=np.float64)

@@ -137,7 +137,7 @@ class DepthFile:
         found = frames.kind if kind == "auto" else DepthKind(kind)
         if found is None and frames.unit != "integer" and 0 < known.max() <= 1:
             raise InvalidInput(
-                f"{self._path} lies between 0 and 1, which may be metres or normalised; "
+                f"{self._path} lies between 0 and 1, which may be meters or normalized; "
                 "set depth kind to metric, relative or inverse"
             )
         usual = MILLIMETRE if frames.unit == "integer" else 1.0

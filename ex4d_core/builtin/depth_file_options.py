@@ -28,7 +28,7 @@ class DepthFileOptions:
     kind: Kind = option(
         "auto",
         help=(
-            "What the numbers mean: metric (metres), relative (right up to scale), inverse (near is large, known up to "
+            "What the numbers mean: metric (meters), relative (right up to scale), inverse (near is large, known up to "
             "scale and shift), or auto: what the file says or its array is called, else metric, unless all lie "
             "between 0 and 1."
         ),
@@ -37,10 +37,10 @@ class DepthFileOptions:
     scale: float | None = option(
         None,
         help=(
-            "What one unit of the file is; unless given or said by the file, whole numbers are millimetres and "
-            "fractions are metres."
+            "What one unit of the file is; unless given or said by the file, whole numbers are millimeters and "
+            "fractions are meters."
         ),
-        unit="metres",
+        unit="meters",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )
     near: float = near_option()

@@ -62,7 +62,7 @@ def ex4d_renderers() -> list[Provider]:
     return [
         Provider(
             name="torch",
-            summary="rasteriser in plain PyTorch, for any GPU",
+            summary="rasterizer in plain PyTorch, for any GPU",
             license="Apache-2.0",
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
@@ -70,7 +70,7 @@ def ex4d_renderers() -> list[Provider]:
         ),
         Provider(
             name="zbuffer",
-            summary="rasteriser on the CPU",
+            summary="rasterizer on the CPU",
             license="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,

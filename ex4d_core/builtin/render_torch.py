@@ -17,7 +17,7 @@ _FACES_AT_ONCE = 1 << 21
 
 _NOTHING = torch.iinfo(torch.int64).max
 _SLACK = 1e-4
-"""Pixels by which a face's bounds are widened, so that rounding loses no pixel whose centre is on an edge."""
+"""Pixels by which a face's bounds are widened, so that rounding loses no pixel whose center is on an edge."""
 
 
 class TorchRenderer:
@@ -73,11 +73,11 @@ class _View:
     """[V, 3]."""
 
     def rays_x(self, columns: Tensor) -> Tensor:
-        """Return x / z of the rays through the centres of pixel columns."""
+        """Return x / z of the rays through the centers of pixel columns."""
         return (columns.to(self.points.dtype) + (0.5 - self.intrinsics.cx)) / self.intrinsics.fx
 
     def rays_y(self, rows: Tensor) -> Tensor:
-        """Return y / z of the rays through the centres of pixel rows."""
+        """Return y / z of the rays through the centers of pixel rows."""
         return (rows.to(self.points.dtype) + (0.5 - self.intrinsics.cy)) / self.intrinsics.fy
 
 
@@ -202,7 +202,7 @@ def _spans(view: _View, edges: _Edges, face: Tensor, row: Tensor, left: Tensor, 
 
 
 def _shade(view: _View, mesh: Mesh, keys: Tensor) -> RenderedFrame:
-    """Return colour, mask and depth of the nearest faces."""
+    """Return color, mask and depth of the nearest faces."""
     height, width = view.intrinsics.height, view.intrinsics.width
     nothing = keys == _NOTHING
     faces = mesh.faces[torch.where(nothing, 0, keys & 0xFFFFFFFF)].long()

@@ -107,7 +107,7 @@ class Bands:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Drawing:
-    """Which face each pixel of a view shows, ready to be coloured."""
+    """Which face each pixel of a view shows, ready to be colored."""
 
     depth: NDArray[np.float64]
     """float64 [H, W], inf where nothing is."""
@@ -163,7 +163,7 @@ class Drawing:
         return values
 
     def shade(self, colors: NDArray[np.uint8], alpha: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return colour uint8 [H, W, 3] and mask bool [H, W] from the vertices' colours [V, 3] and alpha [V]."""
+        """Return color uint8 [H, W, 3] and mask bool [H, W] from the vertices' colors [V, 3] and alpha [V]."""
         color = np.empty((*self.depth.shape, 3), np.uint8)
         mask = np.empty(self.depth.shape, np.bool_)
 

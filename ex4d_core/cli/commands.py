@@ -105,7 +105,7 @@ def depth(
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
     output_dir: OutputDir = Path("outputs"),
     format: Annotated[list[str] | None, typer.Option(help="Also write png (16-bit) or exr; repeatable.")] = None,
-    preview: Annotated[bool, typer.Option(help="Write depth_preview.mp4, the depth in colours.")] = True,
+    preview: Annotated[bool, typer.Option(help="Write depth_preview.mp4, the depth in colors.")] = True,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -186,7 +186,7 @@ def generate(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Fill in what a colour and a mask video do not know: the last stage on its own."""
+    """Fill in what a color and a mask video do not know: the last stage on its own."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.runs.generate import generate_file, read_guidance
 
@@ -258,7 +258,7 @@ def plugins_list(json_: Json = False) -> None:
 
 @plugins_app.command("show")
 def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component or plugin.")]) -> None:
-    """Show a component's licence, needs and options, or what is wrong with a plugin."""
+    """Show a component's license, needs and options, or what is wrong with a plugin."""
     from ex4d_core.cli.tables import details
     from ex4d_core.plugins.discovery import find_plugins
 

@@ -53,7 +53,7 @@ def _disk() -> Finding:
 def _component(offer: Offer) -> Finding:
     what = f"{offer.role} {offer.name}"
     if missing := offer.missing_requirements():
-        state = f"needs {', '.join(missing)}; licence: {offer.provider.license}"
+        state = f"needs {', '.join(missing)}; license: {offer.provider.license}"
         return Finding(what=what, state=state, mend=" && ".join(offer.install_commands()))
     if offer.provider.weights and _must_be_given(offer):
         state = f"its weights depend on options without a default: {_must_be_given(offer)}"
@@ -63,7 +63,7 @@ def _component(offer: Offer) -> Finding:
     except Ex4dError as error:
         return Finding(what=what, state=str(error), mend=upgrade_command(offer.distribution))
     if not _are_here(needed):
-        state = f"its weights are not here; licence: {offer.provider.license}"
+        state = f"its weights are not here; license: {offer.provider.license}"
         return Finding(what=what, state=state, mend=f"ex4d fetch {offer.name}")
     return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
 

@@ -33,7 +33,7 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     if plan.unchecked:
         yield f"hashes to compare: {filesize.decimal(plan.unchecked)} of files that are here"
     yield f"cache: {escape(str(plan.cache))}, {filesize.decimal(plan.free)} free"
-    yield f"licence: {escape(provider.license)}"
+    yield f"license: {escape(provider.license)}"
     if plan.usage_terms:
         yield f"notice: {escape(plan.usage_terms)}"
 
@@ -45,7 +45,7 @@ def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
         {
             "role": plan.offer.role,
             "name": plan.offer.name,
-            "licence": plan.offer.provider.license,
+            "license": plan.offer.provider.license,
             "notice": plan.usage_terms,
             "cache": str(plan.cache),
             "free": plan.free,

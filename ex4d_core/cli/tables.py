@@ -20,7 +20,7 @@ from ex4d_core.terminal import as_text
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
     """Yield a table of components and, where there are any, tables of commands and of problems."""
-    table = Table("role", "name", "what it does", "licence", "from", title="components", title_justify="left")
+    table = Table("role", "name", "what it does", "license", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
         row = (offer.role, offer.name, offer.provider.summary, offer.provider.license, origin)
@@ -35,7 +35,7 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
 
 
 def _commands_table(commands: Iterable[CommandOffer]) -> Table:
-    table = Table("command", "what it does", "licence", "from", title="commands", title_justify="left")
+    table = Table("command", "what it does", "license", "from", title="commands", title_justify="left")
     for name, offer in commands_by_name(commands).items():
         origin = f"{offer.distribution} {offer.version}"
         table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.license, origin)))
@@ -82,7 +82,7 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         yield as_text(problem.sentence())
     for offer in found.offers:
         yield _headline(f"{offer.role} {offer.name}", offer.provider.summary)
-        yield as_text(f"licence: {offer.provider.license}; from {offer.distribution} {offer.version}")
+        yield as_text(f"license: {offer.provider.license}; from {offer.distribution} {offer.version}")
         if offer.provider.usage_terms:
             yield as_text(f"notice: {offer.provider.usage_terms}")
         yield from _needs(offer)
@@ -127,7 +127,7 @@ def as_json(plugins: Plugins) -> str:
             "role": offer.role,
             "name": offer.name,
             "summary": offer.provider.summary,
-            "licence": offer.provider.license,
+            "license": offer.provider.license,
             "notice": offer.provider.usage_terms,
             "distribution": offer.distribution,
             "version": offer.version,
@@ -139,7 +139,7 @@ def as_json(plugins: Plugins) -> str:
         {
             "name": name,
             "summary": offer.command.summary,
-            "licence": offer.command.license,
+            "license": offer.command.license,
             "distribution": offer.distribution,
             "version": offer.version,
             "missing": list(offer.missing_requirements()),

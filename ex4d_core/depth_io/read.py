@@ -25,11 +25,11 @@ from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames
 if TYPE_CHECKING:
     import av
 
-Unit = Literal["integer", "float", "normalised"]
+Unit = Literal["integer", "float", "normalized"]
 """Whole numbers of a small unit, numbers with a fraction, or 8-bit shades mapped to 0..1."""
 
 MILLIMETRE = 0.001
-"""Unit of whole-number depth in metres, unless the file or the user says otherwise."""
+"""Unit of whole-number depth in meters, unless the file or the user says otherwise."""
 
 FRAME_SUFFIXES = frozenset({".png", ".exr", ".npy", ".tif", ".tiff"})
 """Of the files in a folder of depth maps."""
@@ -236,7 +236,7 @@ def _with_folder_facts(frames: DepthFrames, path: Path) -> DepthFrames:
     with reading(path, "description of depth maps"):
         arrays = {key: np.asarray(facts[key]) for key in (*INTRINSICS_NAMES, POSES_NAME) if key in facts}
     scale = _scale(facts["scale"], path) if "scale" in facts else None
-    if scale is not None and frames.unit == "normalised":
+    if scale is not None and frames.unit == "normalized":
         raise InvalidInput(f"{path}: the images beside it have 8 bits now; save them with 16 bits, as they were")
     return attrs.evolve(_with_facts(frames, {**facts, **arrays}, path), scale=scale)
 
@@ -268,7 +268,7 @@ def read_map(path: Path) -> tuple[np.ndarray, Unit]:
     """Return one depth map [h, w] and the kind of its numbers.
 
     Raises:
-        InvalidInput: it cannot be read, or is a colour picture.
+        InvalidInput: it cannot be read, or is a color picture.
     """
     import cv2
 
@@ -282,10 +282,10 @@ def read_map(path: Path) -> tuple[np.ndarray, Unit]:
     if depth.dtype.kind not in "uif":
         raise InvalidInput(f"{path} holds {depth.dtype} values; depth must be numbers")
     if depth.ndim != 2 or 0 in depth.shape:
-        what = "a colour picture" if depth.ndim == 3 else f"an array of shape {list(depth.shape)}"
+        what = "a color picture" if depth.ndim == 3 else f"an array of shape {list(depth.shape)}"
         raise InvalidInput(f"{path} is {what}, not a depth map")
     if depth.dtype == np.uint8:
-        return depth.astype(np.float32) / 255, "normalised"
+        return depth.astype(np.float32) / 255, "normalized"
     return depth, "float" if depth.dtype.kind == "f" else "integer"
 
 
@@ -315,16 +315,16 @@ def _frame_unit(frame: av.VideoFrame) -> Unit:
     if frame.format.name.startswith("grayf32"):
         return "float"
     deep_gray = frame.format.name.startswith("gray") and frame.format.components[0].bits > 8
-    return "integer" if deep_gray else "normalised"
+    return "integer" if deep_gray else "normalized"
 
 
 def _plane(frame: av.VideoFrame) -> np.ndarray:
     """Return the one plane of a gray frame as it is, or the luma of others as float32 0..1."""
     unit = _frame_unit(frame)
     plane: Any = frame
-    if unit == "normalised":
+    if unit == "normalized":
         plane = frame.reformat(format="gray16le", dst_color_range="JPEG")
     order = ">" if plane.format.name.endswith("be") else "<"
     dtype = np.dtype(order + ("f4" if unit == "float" else "u2"))
     values = np.frombuffer(plane.planes[0], dtype).reshape(plane.height, -1)[:, : plane.width]
-    return values.astype(np.float32) / 65535 if unit == "normalised" else values.astype(dtype.newbyteorder("="))
+    return values.astype(np.float32) / 65535 if unit == "normalized" else values.astype(dtype.newbyteorder("="))

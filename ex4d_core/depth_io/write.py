@@ -47,9 +47,9 @@ def write_depth(depth: DepthVideo, path: str | os.PathLike[str], *, format: Dept
 
 
 def png_step(depth: DepthVideo) -> float:
-    """Return the depth of one step of the 16-bit PNG: a millimetre, or what brings the farthest point to 65535.
+    """Return the depth of one step of the 16-bit PNG: a millimeter, or what brings the farthest point to 65535.
 
-    A millimetre is what others expect of metric depth; it is taken where nothing metric is farther than 65.535 m. The
+    A millimeter is what others expect of metric depth; it is taken where nothing metric is farther than 65.535 m. The
     error is at most half a step: relative to the depth it is largest at the nearest point.
 
     Raises:

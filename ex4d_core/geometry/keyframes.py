@@ -39,7 +39,7 @@ def smoothly_through(poses: Sequence[Pose], shares: Sequence[float]) -> Callable
     """Return the camera at any share of a path through keyframes, without a corner at any of them.
 
     Positions follow cubic Hermite curves whose slope at a keyframe is that of the parabola through it and its
-    neighbours; rotations follow Shoemake's squad (SIGGRAPH 1987 course notes). Through two keyframes that is the
+    neighbors; rotations follow Shoemake's squad (SIGGRAPH 1987 course notes). Through two keyframes that is the
     straight way.
 
     Args:
@@ -125,7 +125,7 @@ def slerp(one: Quaternion, other: Quaternion, part: float) -> Quaternion:
 
 
 def _place(shares: Sequence[float], share: float) -> tuple[int, float]:
-    """Return between which two neighbours a share is, by the index of the first, and how far on from it."""
+    """Return between which two neighbors a share is, by the index of the first, and how far on from it."""
     if share <= shares[0]:
         return 0, 0.0
     if share >= shares[-1]:
@@ -152,7 +152,7 @@ def _inner(turns: Sequence[Quaternion], index: int) -> Quaternion:
         return turns[index]
     here = turns[index]
     back = (here[0], -here[1], -here[2], -here[3])
-    logs = [_log(_times(back, turns[neighbour])) for neighbour in (index - 1, index + 1)]
+    logs = [_log(_times(back, turns[neighbor])) for neighbor in (index - 1, index + 1)]
     return _times(here, _exp(scaled(added(*logs), -0.25)))
 
 

@@ -32,13 +32,13 @@ def look_at(eye: Tensor, center: Tensor) -> Tensor:
         world_to_camera float32 [T, 4, 4], OpenCV axes.
 
     Raises:
-        InvalidInput: an eye is at its centre, or looks straight up or down, so that the image has no upright.
+        InvalidInput: an eye is at its center, or looks straight up or down, so that the image has no upright.
     """
     eye64 = eye.double()
     forward = center.to(eye64).expand_as(eye64) - eye64
     distance = torch.linalg.vector_norm(forward, dim=-1, keepdim=True)
     if not (distance > 0).all() or not torch.isfinite(distance).all():
-        raise InvalidInput("a camera stands at the point that it looks at; move the eye or the centre")
+        raise InvalidInput("a camera stands at the point that it looks at; move the eye or the center")
     forward = forward / distance
     right = torch.linalg.cross(forward.new_tensor([0.0, 1.0, 0.0]).expand_as(forward), forward)
     sine = torch.linalg.vector_norm(right, dim=-1, keepdim=True)

@@ -27,7 +27,7 @@ class Pose:
     rotation: Rotation = UPRIGHT
     """Its columns are the camera's x, y and z axis."""
     position: Vector = (0.0, 0.0, 0.0)
-    """Of the camera's centre, in units of the scene."""
+    """Of the camera's center, in units of the scene."""
     zoom: float = 1.0
     """How many times as long as the other camera's the focal length is."""
 

@@ -47,13 +47,13 @@ class WatertightOptions:
     )
     pixel_center: float = option(
         0.5,
-        help="Where in its pixel the depth was seen: 0.5 is the centre, 0 the upper left corner as in EX-4D",
+        help="Where in its pixel the depth was seen: 0.5 is the center, 0 the upper left corner as in EX-4D",
         unit="pixels",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
     hidden_colors: str = option(
         "keep",
-        help="Colours of vertices that touch an occluded face: 'keep', or 'black' as in EX-4D, which darkens what "
+        help="Colors of vertices that touch an occluded face: 'keep', or 'black' as in EX-4D, which darkens what "
         "is beside them",
         validator=attrs.validators.in_(("keep", "black")),
     )

@@ -68,7 +68,7 @@ class CoTracker:
     def track(self, video: Video, points: Tensor, start: int) -> Tracks:
         """Return where points of frame `start` are in every frame; see `Tracker`."""
         frames = video.frames.movedim(-1, 1)[None].float().to(self._device)
-        # It counts from the centre of the first pixel, and takes each point with its frame.
+        # It counts from the center of the first pixel, and takes each point with its frame.
         queries = torch.cat([torch.full((len(points), 1), float(start)), points - 0.5], dim=1)
         positions = torch.zeros(video.num_frames, len(points), 2)
         visible = torch.zeros(video.num_frames, len(points), dtype=torch.bool)

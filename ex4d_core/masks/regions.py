@@ -53,23 +53,23 @@ def _seen(points: Tensor, surface: Tensor, lens: Intrinsics) -> Tensor:
     x, y, z = points.unbind(-1)
     column, row = (lens.fx * x / z + lens.cx).floor(), (lens.fy * y / z + lens.cy).floor()
     inside = (z > 0) & (column >= 0) & (column < lens.width) & (row >= 0) & (row < lens.height)
-    # The farthest of a pixel and its neighbours: a floor seen at a low angle must not cover itself.
+    # The farthest of a pixel and its neighbors: a floor seen at a low angle must not cover itself.
     farthest = torch.from_numpy(cv2.dilate(surface.numpy(), np.ones((3, 3), np.uint8)))
     return inside & (z <= (1 + BEHIND) * farthest[row.where(inside, 0).long(), column.where(inside, 0).long()])
 
 
 def _coarse_mesh(depth: DepthVideo, frame: int, builder: MeshBuilder) -> Mesh:
-    """Return the mesh of every n-th pixel of a frame, without colours."""
+    """Return the mesh of every n-th pixel of a frame, without colors."""
     step, full = _step(depth), depth.intrinsics_at(frame)
     part = depth.depth[frame, ::step, ::step]
     height, width = part.shape
-    # Pixel i of the part is pixel n i of the whole: its centre, i + 0.5, is at n i + 0.5 there.
+    # Pixel i of the part is pixel n i of the whole: its center, i + 0.5, is at n i + 0.5 there.
     shift = (step - 1) / 2
     lens = full.windowed(
         left=-shift, top=-shift, width=width * step, height=height * step, to_width=width, to_height=height
     )
-    grey = torch.zeros(height, width, 3, dtype=torch.uint8)
-    return builder.build(grey, part.contiguous(), lens, valid=depth.valid_at(frame)[::step, ::step].contiguous())
+    gray = torch.zeros(height, width, 3, dtype=torch.uint8)
+    return builder.build(gray, part.contiguous(), lens, valid=depth.valid_at(frame)[::step, ::step].contiguous())
 
 
 def _step(depth: DepthVideo) -> int:

@@ -86,8 +86,8 @@ class FlowTracker:
     def _flows(self, video: Video) -> tuple[list[Flow], list[Flow], NDArray[np.float32]]:
         """Return the flows from each frame to the next, those back, and the size they are at over the video's."""
         if self._latest is None or self._latest[0] is not video.frames:
-            grey, scale = _grey(video, self._working_side)
-            pairs = list(itertools.pairwise(grey))
+            gray, scale = _gray(video, self._working_side)
+            pairs = list(itertools.pairwise(gray))
             onwards = [_flow(here, there) for here, there in pairs]
             backwards = [_flow(there, here) for here, there in pairs]
             self._latest = (video.frames, onwards, backwards, scale)
@@ -111,22 +111,22 @@ def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Flow:
     return np.asarray(search.calc(here, there, None), np.float32)  # type: ignore[call-overload]  # None: nothing is known before
 
 
-def _grey(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Return the frames in grey at the size that is worked at, and its width and height over the video's."""
+def _gray(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return the frames in gray at the size that is worked at, and its width and height over the video's."""
     scale = min(1.0, working_side / max(video.width, video.height))
     scale = max(scale, SMALLEST_SIDE / min(video.width, video.height))
     size = round(video.width * scale), round(video.height * scale)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    grey = [
+    gray = [
         np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=how), np.uint8)
         for frame in video.frames.numpy()
     ]
-    return grey, np.array([size[0] / video.width, size[1] / video.height], np.float32)
+    return gray, np.array([size[0] / video.width, size[1] / video.height], np.float32)
 
 
 def _sample(flow: Flow, at: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the flow, float32 [N, 2], at points [N, 2] (corner origin), that of the border beyond it."""
-    # Pixel (i, j) of a picture is at (j + 0.5, i + 0.5), and remap counts from pixel centres. It takes no more than
+    # Pixel (i, j) of a picture is at (j + 0.5, i + 0.5), and remap counts from pixel centers. It takes no more than
     # 32767 points along a side, so they go in as a square of sorts.
     side = max(1, math.ceil(math.sqrt(len(at))))
     maps = np.zeros((2, side * side), np.float32)

@@ -159,7 +159,7 @@ def _painted(tracks: Tracks, chosen: Tensor, at: Tensor, video: Video, spacing: 
 def _with_middles(positions: Tensor, drawn: Tensor, axis: int, *, reach: float) -> tuple[Tensor, Tensor]:
     """Return a grid of points [T, R, C, 2] and which of them are drawn [T, R, C], with the middles along an axis.
 
-    A middle is drawn where both its neighbours are and are not farther apart than `reach` pixels: beyond that they
+    A middle is drawn where both its neighbors are and are not farther apart than `reach` pixels: beyond that they
     are on different things.
     """
     size = drawn.shape[axis]

@@ -1,4 +1,4 @@
-"""Depth as a picture: the source frame, its depth in colours, and a legend that says what they mean."""
+"""Depth as a picture: the source frame, its depth in colors, and a legend that says what they mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ex4d_core.types import DepthKind, DepthVideo, Scene
 from ex4d_core.video_io import write_frames
 
 UNKNOWN = np.uint8(128)
-"""Gray, which the colour map has not."""
+"""Gray, which the color map has not."""
 
 LONGEST = 1280
 """Pixels of a picture's longer side; larger ones are shrunk, so that two of them play anywhere."""
@@ -31,7 +31,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def write_preview(scene: Scene, path: str | os.PathLike[str], *, progress: Progress = silent) -> None:
-    """Write a video of the frames, their depth in colours and a legend, one frame in memory at a time.
+    """Write a video of the frames, their depth in colors and a legend, one frame in memory at a time.
 
     Frame and depth lie side by side, or one above the other where the clip is wider than high.
 
@@ -61,7 +61,7 @@ def write_preview(scene: Scene, path: str | os.PathLike[str], *, progress: Progr
 
 
 def depth_range(depth: DepthVideo) -> tuple[float, float]:
-    """Return the nearest and the farthest depth that the colours tell apart, one range for the whole clip.
+    """Return the nearest and the farthest depth that the colors tell apart, one range for the whole clip.
 
     They are the percentiles 99 and 1 of inverse depth, so that a few stray pixels do not decide. A clip whose depth is
     all the same gets a range around it.
@@ -81,7 +81,7 @@ def depth_range(depth: DepthVideo) -> tuple[float, float]:
 
 
 def color_depth(depth: DepthVideo, frame: int, near: float, far: float) -> np.ndarray:
-    """Return the depth of a frame in colours, uint8 [H, W, 3] sRGB: even in inverse depth, near is red, far is blue."""
+    """Return the depth of a frame in colors, uint8 [H, W, 3] sRGB: even in inverse depth, near is red, far is blue."""
     valid = depth.valid_at(frame).numpy()
     share = _share(np.where(valid, depth.depth[frame].numpy(), near), near, far)
     colors = _turbo((share.clip(0, 1) * 255).round().astype(np.uint8))
@@ -89,10 +89,10 @@ def color_depth(depth: DepthVideo, frame: int, near: float, far: float) -> np.nd
 
 
 def draw_legend(kind: DepthKind, near: float, far: float, *, height: int, with_unknown: bool) -> np.ndarray:
-    """Return a bar of the colours with depths at its side, uint8 [height, W, 3] sRGB; letters grow with the height."""
+    """Return a bar of the colors with depths at its side, uint8 [height, W, 3] sRGB; letters grow with the height."""
     scale = 0.45 * min(max(height / 400, 1), 2.5)
     line = 2 * _text_size("0", scale)[1]
-    unit = "metres" if kind is DepthKind.METRIC else "relative"
+    unit = "meters" if kind is DepthKind.METRIC else "relative"
     top, bottom = 2 * line, height - line * (3 if with_unknown else 1)
     ticks = tick_depths(near, far, most=min(_MOST_TICKS, max(2, (bottom - top) // line)))
     left, right, text = line // 2, line // 2 + line, 2 * line + line // 4
@@ -132,7 +132,7 @@ def _has_unknown(depth: DepthVideo) -> bool:
 
 
 def _turbo(shares: np.ndarray) -> np.ndarray:
-    """Return the colour map's colours for 0..255, uint8 [h, w, 3] sRGB."""
+    """Return the color map's colors for 0..255, uint8 [h, w, 3] sRGB."""
     return cv2.applyColorMap(np.ascontiguousarray(shares), cv2.COLORMAP_TURBO)[..., ::-1]
 
 

@@ -309,7 +309,7 @@ class PathRun:
 
     @cached_property
     def guidance(self) -> Guidance:
-        """Colour and mask of what is known along the path."""
+        """Color and mask of what is known along the path."""
         session = self.clip_run.session
 
         def prepare() -> Work[Guidance]:

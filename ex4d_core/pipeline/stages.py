@@ -192,7 +192,7 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
 def _look(
     scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, meshes: _LatestMesh, renderer: Renderer
 ) -> tuple[Tensor, Tensor]:
-    """Return colour and mask of one frame; `part` holds the scene from frame `first` on."""
+    """Return color and mask of one frame; `part` holds the scene from frame `first` on."""
     pose, target = path.world_to_camera[frame] @ source_to_world(scene.depth, frame), path.intrinsics_at(frame)
     if frame == 0 and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]

@@ -57,7 +57,7 @@ _KINDS: Mapping[str, _Kind] = {
     "mesh": _Kind(
         role="mesh builder",
         noun="Builder",
-        summary="a sheet of neighbouring pixels, torn where the depth jumps",
+        summary="a sheet of neighboring pixels, torn where the depth jumps",
         use="--depth-file depth.npz --cam 30 --set mesh.name={}",
     ),
     "trajectory": _Kind(

@@ -125,7 +125,7 @@ def turn_steps(path: CameraPath) -> Tensor:
 
 
 def jumps(steps: Tensor, smallest: float) -> list[int]:
-    """Return which steps [N] are far larger than the path's own median and than their neighbours'."""
+    """Return which steps [N] are far larger than the path's own median and than their neighbors'."""
     found = []
     for index, step in enumerate(steps.tolist()):
         first = max(0, index - _NEIGHBOURS)

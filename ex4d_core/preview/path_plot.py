@@ -97,7 +97,7 @@ def _cycled(count: int) -> list[str]:
 
 
 def _drawn_points(scene: Scene, subject: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return some points of the first frame with their colours, without what is far behind the subject."""
+    """Return some points of the first frame with their colors, without what is far behind the subject."""
     points = scene_points(scene.depth, 0)
     colors = scene.video.frames[0][scene.depth.valid_at(0)]
     near = points[:, 2] <= BACKGROUND * subject

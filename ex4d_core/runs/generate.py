@@ -1,4 +1,4 @@
-"""The last stage on its own: colour and mask videos in, the whole video out."""
+"""The last stage on its own: color and mask videos in, the whole video out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ex4d_core.workspace import Workspace
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
-    """Return the guidance in a colour and a mask video, and the path in EX-4D's `.npz` where there is one.
+    """Return the guidance in a color and a mask video, and the path in EX-4D's `.npz` where there is one.
 
     Raises:
         InputNotFound: a file does not exist.
@@ -31,9 +31,9 @@ def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidan
     if known.shape != video.frames.shape[:3]:
         raise InvalidInput(
             f"{mask} has {_facts(*known.shape)} but {color} has {_facts(*video.frames.shape[:3])}; "
-            "give the mask that belongs to the colour video"
+            "give the mask that belongs to the color video"
         )
-    # Lossy colour leaves a rim of not quite black around what is hidden.
+    # Lossy color leaves a rim of not quite black around what is hidden.
     frames = video.frames * known[..., None]
     return Guidance(color=frames, mask=known, fps=video.fps, cameras=None if camera is None else _read_path(camera))
 

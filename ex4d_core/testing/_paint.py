@@ -1,4 +1,4 @@
-"""Surface colours of the synthetic scenes, soft enough at their edges to be sampled without aliasing."""
+"""Surface colors of the synthetic scenes, soft enough at their edges to be sampled without aliasing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def _step(value: Array, softness: float) -> Array:
 
 
 def mix(first: Array, second: Array | Rgb, share: Array) -> Array:
-    """Return colours [N, 3]: `first` [N, 3] where `share` [N] is 0 and `second` ([3] or [N, 3]) where it is 1."""
+    """Return colors [N, 3]: `first` [N, 3] where `share` [N] is 0 and `second` ([3] or [N, 3]) where it is 1."""
     return first + (np.asarray(second, np.float32) - first) * share[:, None]
 
 
 def constant(color: Rgb, count: int) -> Array:
-    """Return one colour for each of `count` points, float32 [N, 3]."""
+    """Return one color for each of `count` points, float32 [N, 3]."""
     return np.broadcast_to(np.asarray(color, np.float32), (count, 3))
 
 
@@ -40,7 +40,7 @@ def grain(points: Array, scale: float, seed: int = 0) -> Array:
 
 
 def plain(color: Rgb, *, mottle: float = 0.04) -> Paint:
-    """Return one colour with slight mottling."""
+    """Return one color with slight mottling."""
 
     def paint(points: Array, normals: Array) -> Array:
         return constant(color, len(points)) * (1 + mottle * grain(points, 0.25))[:, None]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 Paint = Callable[[Array, Array], Array]
-"""Colours, float [N, 3] in 0..1, of surface points and unit normals [N, 3] in the solid's own axes."""
+"""Colors, float [N, 3] in 0..1, of surface points and unit normals [N, 3] in the solid's own axes."""
 
 NEAREST = 1e-3
 """Smallest ray parameter that counts as a hit."""
@@ -39,7 +39,7 @@ class Solid(ABC):
     @property
     @abstractmethod
     def reach(self) -> float:
-        """Radius of a sphere around the centre that holds the solid."""
+        """Radius of a sphere around the center that holds the solid."""
 
     @abstractmethod
     def hit_local(self, origin: Array, directions: Array) -> Array:

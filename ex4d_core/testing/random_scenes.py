@@ -24,7 +24,7 @@ _SUBJECT = 3.4
 
 
 def random_scene(*, seed: int) -> SyntheticScene:
-    """Return a room of random size and colours with four to seven things in it, of which one to three move.
+    """Return a room of random size and colors with four to seven things in it, of which one to three move.
 
     Every seed gives another; floors, lamp and kinds of things are what all have in common.
     """

@@ -25,7 +25,7 @@ _TO_LIGHT = np.array([0.45, -0.80, -0.40]) / np.linalg.norm([0.45, -0.80, -0.40]
 """Unit vector towards the lamp that lights everything, world coordinates (y down)."""
 
 _SUPERSAMPLING = 2
-"""Colour samples along each side of a pixel; depth is sampled once, in the middle."""
+"""Color samples along each side of a pixel; depth is sampled once, in the middle."""
 
 
 @attrs.frozen(kw_only=True)
@@ -155,7 +155,7 @@ def _window(solid: Solid, pose: Array, x: Array, y: Array) -> tuple[slice, slice
 
 
 def _shade(solids: Sequence[Solid], hits: _Hits) -> Array:
-    """Return diffusely lit colours, float32 [N, 3]; the same from wherever a point is seen."""
+    """Return diffusely lit colors, float32 [N, 3]; the same from wherever a point is seen."""
     color = np.zeros((len(hits.solid), 3), np.float32)
     for index, solid in enumerate(solids):
         rays = np.flatnonzero(hits.solid == index)

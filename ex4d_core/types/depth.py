@@ -18,7 +18,7 @@ class DepthKind(Enum):
     """What the numbers of a depth map mean."""
 
     METRIC = "metric"
-    """Metres."""
+    """Meters."""
 
     RELATIVE = "relative"
     """Right up to one unknown scale for the whole clip."""

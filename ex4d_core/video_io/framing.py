@@ -81,7 +81,7 @@ class Framing:
 def frame_to(source_size: tuple[int, int], size: tuple[int, int] | None, fit: Fit = "crop") -> Framing:
     """Return how frames of one size (width, height) become frames of another; `size=None` keeps them.
 
-    `crop` takes the largest centred box of the wanted aspect, `pad` puts black bars around the whole source,
+    `crop` takes the largest centerd box of the wanted aspect, `pad` puts black bars around the whole source,
     `stretch` squashes it. Boxes have whole pixels; `Framing.origin` says exactly what was taken.
 
     Raises:
@@ -100,7 +100,7 @@ def frame_to(source_size: tuple[int, int], size: tuple[int, int] | None, fit: Fi
 
 
 def _largest_box(aspect_of: tuple[int, int], inside: tuple[int, int]) -> Box:
-    """Return the largest centred box with the aspect of one size that fits into another."""
+    """Return the largest centerd box with the aspect of one size that fits into another."""
     scale = min(inside[0] / aspect_of[0], inside[1] / aspect_of[1])
     width, height = (max(1, min(limit, round(side * scale))) for side, limit in zip(aspect_of, inside, strict=True))
     return (inside[0] - width) // 2, (inside[1] - height) // 2, width, height
@@ -154,7 +154,7 @@ def selected(count: int, *, num_frames: int | None, start: int, stride: int) -> 
 def sample_nearest(maps: np.ndarray, origin: Origin, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return maps [..., h, w] of the whole source as seen through a video's window, and where that is inside.
 
-    Each output pixel takes the one input pixel that its centre falls into, so no value is invented between a near
+    Each output pixel takes the one input pixel that its center falls into, so no value is invented between a near
     and a far surface. The maps may have another resolution than the source.
 
     Args:

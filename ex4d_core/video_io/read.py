@@ -39,7 +39,7 @@ def read_video(
 ) -> Video:
     """Read a video file or a folder of images.
 
-    Rotation, mirroring, pixel aspect, colour matrix and range are applied as the file says; video without colour
+    Rotation, mirroring, pixel aspect, color matrix and range are applied as the file says; video without color
     tags counts as BT.709 above 1024x576 and as BT.601 up to that. Alpha is dropped. A variable rate becomes the
     constant one that keeps the duration; frames are counted on it. Only the frames that are asked for are held.
 

@@ -1,4 +1,4 @@
-"""A video file opened for reading: its stream, frame times, orientation and colours."""
+"""A video file opened for reading: its stream, frame times, orientation and colors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 UNTAGGED = 2
-"""The colour matrix code that says nothing (ITU-T H.273, table 4)."""
+"""The color matrix code that says nothing (ITU-T H.273, table 4)."""
 
 _NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
 """Decoders that draw text; FFmpeg takes them for any text file."""

@@ -28,7 +28,7 @@ X264_OPTIONS = {"preset": "medium", "profile": "high", "x264-params": "cpu-indep
 """Without the last, x264 now and then makes another file of the same small frames."""
 
 MASK_OPTIONS = {"crf": "4", "qmax": "16", **X264_OPTIONS}
-"""Quantiser 16 is a step of 4 of 255 levels: black and white stay far from the threshold half-way between them."""
+"""Quantizer 16 is a step of 4 of 255 levels: black and white stay far from the threshold half-way between them."""
 
 FFV1_OPTIONS = {"level": "3", "slices": "4", "slicecrc": "1", "coder": "1", "g": "1"}
 """Version 3 of the format, four slices that threads share, each with a checksum; every frame stands alone."""

@@ -33,8 +33,8 @@ def depth_of(path, video=None, **options):
     return file.estimate(clip() if video is None else video, progress=silent)
 
 
-def metres(count=COUNT, height=HEIGHT, width=WIDTH):
-    """Depth in metres that tells every pixel and frame apart, in whole millimetres."""
+def meters(count=COUNT, height=HEIGHT, width=WIDTH):
+    """Depth in meters that tells every pixel and frame apart, in whole millimeters."""
     return (2000 + np.arange(count * height * width).reshape(count, height, width)) / 1000
 
 
@@ -47,8 +47,8 @@ def close(depth, wanted):
 
 @pytest.mark.parametrize("shape", [(COUNT, HEIGHT, WIDTH), (COUNT, 1, HEIGHT, WIDTH), (COUNT, HEIGHT, WIDTH, 1)])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_an_array_of_fractions_is_metres(tmp_path, shape, dtype):
-    values = metres().astype(dtype)
+def test_an_array_of_fractions_is_meters(tmp_path, shape, dtype):
+    values = meters().astype(dtype)
     np.save(tmp_path / "d.npy", values.reshape(shape))
     depth = depth_of(tmp_path / "d.npy")
     assert close(depth, values)
@@ -56,10 +56,10 @@ def test_an_array_of_fractions_is_metres(tmp_path, shape, dtype):
     assert depth.valid.all()
 
 
-def test_an_array_of_whole_numbers_is_millimetres_unless_told(tmp_path):
-    np.save(tmp_path / "d.npy", np.round(metres() * 1000).astype(np.uint16))
-    assert close(depth_of(tmp_path / "d.npy"), metres())
-    assert close(depth_of(tmp_path / "d.npy", scale=0.002), 2 * metres())
+def test_an_array_of_whole_numbers_is_millimeters_unless_told(tmp_path):
+    np.save(tmp_path / "d.npy", np.round(meters() * 1000).astype(np.uint16))
+    assert close(depth_of(tmp_path / "d.npy"), meters())
+    assert close(depth_of(tmp_path / "d.npy", scale=0.002), 2 * meters())
 
 
 @pytest.mark.parametrize("name", ["depth", "depths", "whatever"])
@@ -67,14 +67,14 @@ def test_an_archive_may_bring_validity_and_intrinsics(tmp_path, name):
     valid = np.ones((COUNT, HEIGHT, WIDTH), bool)
     valid[1, 2, 3] = False
     matrix = np.array([[40.0, 0, 15], [0, 41, 12], [0, 0, 1]])
-    np.savez(tmp_path / "d.npz", **{name: metres(), "valid": valid, "K": matrix})
+    np.savez(tmp_path / "d.npz", **{name: meters(), "valid": valid, "K": matrix})
     depth = depth_of(tmp_path / "d.npz")
     assert np.array_equal(depth.valid.numpy(), valid)
     assert np.array_equal(depth.intrinsics[0].matrix(), matrix)
 
 
-def test_a_folder_of_png_is_millimetres_with_zero_unknown(tmp_path):
-    values = np.round(metres() * 1000).astype(np.uint16)
+def test_a_folder_of_png_is_millimeters_with_zero_unknown(tmp_path):
+    values = np.round(meters() * 1000).astype(np.uint16)
     values[0, 0, 0] = 0
     for index in range(COUNT):
         cv2.imwrite(str(tmp_path / f"{index + 9}.png"), values[index])
@@ -107,14 +107,14 @@ def exr(path, channels):
 
 
 @pytest.mark.parametrize("names", ["Z", "Y", "V", "RGB"])
-def test_a_folder_of_exr_is_metres(tmp_path, names):
+def test_a_folder_of_exr_is_meters(tmp_path, names):
     for index in range(COUNT):
-        exr(tmp_path / f"{index}.exr", dict.fromkeys(names, metres()[index]))
-    assert close(depth_of(tmp_path), metres())
+        exr(tmp_path / f"{index}.exr", dict.fromkeys(names, meters()[index]))
+    assert close(depth_of(tmp_path), meters())
 
 
 def test_an_exr_with_more_than_depth_is_refused(tmp_path):
-    exr(tmp_path / "0.exr", dict.fromkeys("RGBZ", metres()[0]))
+    exr(tmp_path / "0.exr", dict.fromkeys("RGBZ", meters()[0]))
     with pytest.raises(InvalidInput, match=r"0.exr has the channels B, G, R, Z; save the depth alone, as Z or Y"):
         depth_of(tmp_path)
 
@@ -148,7 +148,7 @@ def test_a_gray_video_keeps_all_its_bits(tmp_path, codec, bits, options):
     assert close(depth_of(tmp_path / "d.mkv"), values / 1000)
 
 
-def test_an_eight_bit_video_is_normalised_and_must_be_named(tmp_path):
+def test_an_eight_bit_video_is_normalized_and_must_be_named(tmp_path):
     shades = torch.linspace(1, 255, WIDTH).byte().expand(COUNT, HEIGHT, WIDTH)
     with av.open(str(tmp_path / "d.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=30)
@@ -166,7 +166,7 @@ def test_an_eight_bit_video_is_normalised_and_must_be_named(tmp_path):
 # Inverse depth
 
 
-def test_inverse_depth_is_normalised_over_the_whole_file(tmp_path):
+def test_inverse_depth_is_normalized_over_the_whole_file(tmp_path):
     values = np.linspace(-3, 5, COUNT * HEIGHT * WIDTH).reshape(COUNT, HEIGHT, WIDTH)
     values[0, 0, 5] = np.nan
     np.save(tmp_path / "d.npy", values)
@@ -203,11 +203,11 @@ def test_an_array_named_inverse_is_inverse_and_its_zero_is_far(tmp_path, name):
 
 
 def test_the_depth_follows_the_frames_that_were_taken(tmp_path):
-    np.save(tmp_path / "d.npy", metres(10))
+    np.save(tmp_path / "d.npy", meters(10))
     taken = clip(2, origin=frame_to((WIDTH, HEIGHT), None).origin((4, 7), 10))
-    assert close(depth_of(tmp_path / "d.npy", taken), metres(10)[[4, 7]])
-    np.save(tmp_path / "d.npy", metres(2))
-    assert close(depth_of(tmp_path / "d.npy", taken), metres(2))
+    assert close(depth_of(tmp_path / "d.npy", taken), meters(10)[[4, 7]])
+    np.save(tmp_path / "d.npy", meters(2))
+    assert close(depth_of(tmp_path / "d.npy", taken), meters(2))
 
 
 def test_the_depth_follows_the_window_that_was_taken(tmp_path):
@@ -230,9 +230,9 @@ def test_padding_has_no_depth(tmp_path):
 
 
 def test_depth_of_the_cropped_shape_is_only_resized(tmp_path):
-    np.save(tmp_path / "d.npy", metres(1, 20, 20))
+    np.save(tmp_path / "d.npy", meters(1, 20, 20))
     cropped = clip(1, 40, 40, frame_to((80, 40), (40, 40)).origin((0,), 1))
-    assert close(depth_of(tmp_path / "d.npy", cropped), metres(1, 20, 20).repeat(2, 1).repeat(2, 2))
+    assert close(depth_of(tmp_path / "d.npy", cropped), meters(1, 20, 20).repeat(2, 1).repeat(2, 2))
 
 
 def test_no_depth_is_invented_between_near_and_far(tmp_path):
@@ -242,7 +242,7 @@ def test_no_depth_is_invented_between_near_and_far(tmp_path):
 
 
 def test_unknown_values_are_not_valid(tmp_path):
-    values = metres()
+    values = meters()
     values[0, 0, :3] = np.nan, np.inf, 0
     np.save(tmp_path / "d.npy", values)
     depth = depth_of(tmp_path / "d.npy")
@@ -260,12 +260,12 @@ def test_the_fingerprint_changes_with_the_contents_only(tmp_path):
     def fingerprint(path):
         return DepthFileOptions(path=str(path)).fingerprint()
 
-    np.save(tmp_path / "d.npy", metres())
+    np.save(tmp_path / "d.npy", meters())
     first = fingerprint(tmp_path / "d.npy")
     os.utime(tmp_path / "d.npy", (1, 1))
     assert fingerprint(tmp_path / "d.npy") == first
     folder = fingerprint(tmp_path)
-    np.save(tmp_path / "d.npy", metres() + 1)
+    np.save(tmp_path / "d.npy", meters() + 1)
     assert fingerprint(tmp_path / "d.npy") != first
     assert fingerprint(tmp_path) != folder
     with pytest.raises(InputNotFound, match="gone does not exist"):
@@ -280,11 +280,11 @@ def test_the_fingerprint_changes_with_the_contents_only(tmp_path):
     [
         (np.full((COUNT, HEIGHT, WIDTH), np.nan), "knows no depth in the frames asked for: all is NaN"),
         (np.zeros((COUNT, HEIGHT, WIDTH), np.uint16), "knows no depth in the frames asked for: all is 0"),
-        (-metres(), "has values below 0, so it is no depth; set depth kind to inverse"),
-        (metres() / 100, "lies between 0 and 1, which may be metres or normalised"),
-        (metres(5), "has 5 depth maps but the video has 3 frames; give one map for each"),
-        (metres(3, 24, 24), "is 24x24 but the video is 32x24; the depth must have the shape"),
-        (metres()[None, None], r"holds an array of shape \[1, 1, 3, 24, 32\]; depth must be \[T, H, W\]"),
+        (-meters(), "has values below 0, so it is no depth; set depth kind to inverse"),
+        (meters() / 100, "lies between 0 and 1, which may be meters or normalized"),
+        (meters(5), "has 5 depth maps but the video has 3 frames; give one map for each"),
+        (meters(3, 24, 24), "is 24x24 but the video is 32x24; the depth must have the shape"),
+        (meters()[None, None], r"holds an array of shape \[1, 1, 3, 24, 32\]; depth must be \[T, H, W\]"),
         (np.array(["a"]), "values; depth must be numbers"),
     ],
 )
@@ -295,11 +295,11 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, values, message):
 
 
 def test_counts_of_video_source_and_depth_are_all_named(tmp_path):
-    np.save(tmp_path / "d.npy", metres(5))
+    np.save(tmp_path / "d.npy", meters(5))
     taken = clip(2, origin=frame_to((64, 48), (WIDTH, HEIGHT)).origin((4, 7), 10))
     with pytest.raises(InvalidInput, match="5 depth maps but the video has 2 frames, from a source of 10; give"):
         depth_of(tmp_path / "d.npy", taken)
-    np.save(tmp_path / "d.npy", metres(10, 48, 48))
+    np.save(tmp_path / "d.npy", meters(10, 48, 48))
     with pytest.raises(InvalidInput, match="is 48x48 but the video is 32x24 and its source 64x48; the depth must"):
         depth_of(tmp_path / "d.npy", taken)
 
@@ -307,10 +307,10 @@ def test_counts_of_video_source_and_depth_are_all_named(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": metres(), "b": metres()}, "has the arrays a, b; name the depth one of depth, depths, inverse_depth"),
-        ({"depth": metres(), "valid": np.ones((2, 2), bool)}, r"valid is \[2, 2\] but the depth is \[3, 24, 32\]"),
-        ({"depth": metres(), "K": np.eye(4)}, r"intrinsics are \[4, 4\]; they must be \[3, 3\] or \[3, 3, 3\]"),
-        ({"depth": metres(), "K": np.eye(3)}, "intrinsics must be in pixels of the depth maps"),
+        ({"a": meters(), "b": meters()}, "has the arrays a, b; name the depth one of depth, depths, inverse_depth"),
+        ({"depth": meters(), "valid": np.ones((2, 2), bool)}, r"valid is \[2, 2\] but the depth is \[3, 24, 32\]"),
+        ({"depth": meters(), "K": np.eye(4)}, r"intrinsics are \[4, 4\]; they must be \[3, 3\] or \[3, 3, 3\]"),
+        ({"depth": meters(), "K": np.eye(3)}, "intrinsics must be in pixels of the depth maps"),
         ({"inverse_depth": np.ones((3, 24, 32))}, "is the same everywhere, so it cannot be inverse depth"),
     ],
 )
@@ -342,13 +342,13 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="has no images"):
         depth_of(tmp_path)
     cv2.imwrite(str(tmp_path / "0.png"), np.ones((HEIGHT, WIDTH, 3), np.uint8))
-    with pytest.raises(InvalidInput, match=r"0.png is a colour picture, not a depth map"):
+    with pytest.raises(InvalidInput, match=r"0.png is a color picture, not a depth map"):
         depth_of(tmp_path)
     for index, height in enumerate((HEIGHT, HEIGHT, 20)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.ones((height, WIDTH), np.uint16))
     with pytest.raises(InvalidInput, match=r"2.png has another size or type than 0.png; all must be equal"):
         depth_of(tmp_path)
-    np.save(tmp_path / "3.npy", metres(1)[0])
+    np.save(tmp_path / "3.npy", meters(1)[0])
     with pytest.raises(InvalidInput, match=r"mixes .npy and .png files"):
         depth_of(tmp_path)
 
@@ -377,7 +377,7 @@ def real(*parts):
     return path
 
 
-def test_a_real_scene_of_millimetres_lands_on_its_cropped_frames():
+def test_a_real_scene_of_millimeters_lands_on_its_cropped_frames():
     video = read_video(real("kitchen", "source", "rgb"), size=(256, 256), num_frames=5, start=10, stride=2)
     depth = depth_of(real("kitchen", "source", "depth"), video)
     stored = cv2.imread(str(real("kitchen", "source", "depth", "000014.png")), cv2.IMREAD_UNCHANGED)

@@ -104,7 +104,7 @@ def test_along_an_orbit_the_fill_is_nearer_to_the_truth_than_black(orbiting):
 
 
 def test_what_an_object_hides_comes_from_frames_in_which_it_is_elsewhere(ball_before_wall):
-    """With the camera to the side, the wall behind the ball is found, colour for colour."""
+    """With the camera to the side, the wall behind the ball is found, color for color."""
     scene = ball_before_wall.clip(num_frames=7, fps=2, **SIZE)
     eyes = [(0.8, 0.0, 0.0)] * 7
     path = path_of_eyes(eyes, center=(0, 0, 5), intrinsics=scene.depth.intrinsics_at(0))
@@ -175,7 +175,7 @@ def test_everything_known_comes_back_unchanged():
     assert torch.equal(inpaint(punched(frames, torch.ones(3, 17, 23, dtype=torch.bool))), frames)
 
 
-def test_a_frame_of_which_nothing_is_known_takes_the_mean_of_the_rest_and_grey_if_there_is_none():
+def test_a_frame_of_which_nothing_is_known_takes_the_mean_of_the_rest_and_gray_if_there_is_none():
     frames = torch.full((2, 16, 16, 3), 200, dtype=torch.uint8)
     mask = torch.tensor([True, False])[:, None, None].expand(2, 16, 16).clone()
     assert (inpaint(punched(frames, mask)) == 200).all()
@@ -235,7 +235,7 @@ def test_progress_is_told_of_each_frame_and_may_stop_the_work():
         inpaint(guidance, progress=stop)
 
 
-def test_a_hole_between_near_and_far_takes_the_far_colour():
+def test_a_hole_between_near_and_far_takes_the_far_color():
     """Left half: a red thing at 2. Right quarter: a blue wall at 8. Between them only what is behind 7 can be."""
     color = np.zeros((32, 64, 3), np.float32)
     color[:, :32, 0] = color[:, 48:, 2] = 200
@@ -277,7 +277,7 @@ def test_pixels_of_unknown_depth_do_not_say_that_nothing_is_before_them():
     assert (limit[13:23, 17:31] == 0).all()
 
 
-def test_some_colour_is_left_where_everything_around_is_too_near():
+def test_some_color_is_left_where_everything_around_is_too_near():
     color, trust = np.full((32, 32, 3), 90, np.float32), np.zeros((32, 32), np.float32)
     trust[::8, ::8] = 1
     limit = np.where(trust > 0, 0, 1000).astype(np.float32)

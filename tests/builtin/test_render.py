@@ -67,7 +67,7 @@ def test_the_source_camera_sees_the_frame_itself(renderer):
     assert torch.equal(view.color[inside], mesh.vertex_colors[: 64 * 96].reshape(64, 96, 3)[inside])
 
 
-def test_colours_are_interpolated_in_space_not_in_the_image(renderer):
+def test_colors_are_interpolated_in_space_not_in_the_image(renderer):
     # A wall that recedes from z = 1 at the left to z = 9 at the right; red grows with x in space.
     wall = quad([[-1, -1, 1], [3, -1, 9], [3, 1, 9], [-1, 1, 1]], [[0, 0, 0], [255, 0, 0], [255, 0, 0], [0, 0, 0]])
     camera = Intrinsics(fx=30, fy=30, cx=32, cy=4, width=64, height=9)

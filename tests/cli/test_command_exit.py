@@ -59,7 +59,7 @@ ENDS = {
     "a full disk": (OSError(errno.ENOSPC, "No space left", "a"), 2, "error: the system reported an error: a: No space"),
     "a library that is not there": (ModuleNotFoundError("No x", name="x"), 2, "error: x cannot be imported (Module"),
     "an exit": (SystemExit(5), 5, ""),
-    "an exit with words": (SystemExit("no licence"), 1, "no licence\n"),
+    "an exit with words": (SystemExit("no license"), 1, "no license\n"),
     "an exit without any": (SystemExit(), 0, ""),
     "a bug": (KeyError("horse"), 1, "error: unexpected KeyError: 'horse' at ex4d_core/cli/commands.py:"),
     "a file that a program misses": (

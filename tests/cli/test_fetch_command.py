@@ -29,7 +29,7 @@ def weights(options):
 
 @hookimpl
 def ex4d_backbones():
-    return [Provider(name="mine", summary="s", licence="MIT", notice="for tests only", component="nowhere:Class",
+    return [Provider(name="mine", summary="s", license="MIT", notice="for tests only", component="nowhere:Class",
                      options=Options, weights=f"{__name__}:weights")]
 """
 
@@ -62,7 +62,7 @@ def test_the_command_says_what_it_will_do_does_it_and_says_where(command, tmp_pa
     with command("mine", "--dry-run") as process:
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
-    assert all(text in out for text in ("lab/net", "main (cccccccccccc)", "3.1 MB", "licence: MIT", "for tests only"))
+    assert all(text in out for text in ("lab/net", "main (cccccccccccc)", "3.1 MB", "license: MIT", "for tests only"))
     assert not (tmp_path / "home" / "hub").exists()
     with command("mine") as process:
         out, err = process.communicate()

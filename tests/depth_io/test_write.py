@@ -95,7 +95,7 @@ def test_the_world_of_a_moving_camera_is_the_first_frame_that_is_used(tmp_path):
 @pytest.mark.parametrize(
     ("near", "far", "kind", "step"),
     [
-        (0.5, 20, "metric", 0.001),  # half a millimetre off: 0.1 % at the near end, 0.0025 % at the far end
+        (0.5, 20, "metric", 0.001),  # half a millimeter off: 0.1 % at the near end, 0.0025 % at the far end
         (0.5, 65.535, "metric", 0.001),
         (0.5, 200, "metric", 200 / 65535),
         (2.564, 100, "affine-inverse", 100 / 65535),

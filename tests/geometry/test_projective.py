@@ -15,7 +15,7 @@ CAMERA = Intrinsics(fx=40, fy=50, cx=2.5, cy=1, width=4, height=3)
 coordinate = st.floats(-50, 50, width=32)
 
 
-def test_a_pixel_is_seen_along_the_ray_through_its_centre():
+def test_a_pixel_is_seen_along_the_ray_through_its_center():
     points = unproject_depth(torch.full((3, 4), 2.0), CAMERA)
     assert points.dtype == torch.float32
     torch.testing.assert_close(points[2, 1], torch.tensor([(1.5 - 2.5) / 40 * 2, (2.5 - 1) / 50 * 2, 2.0]))

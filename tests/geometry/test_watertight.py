@@ -202,7 +202,7 @@ def test_the_last_vertex_is_behind_the_middle_of_the_ring():
     torch.testing.assert_close(mesh.vertices[24], torch.tensor([middle[0], middle[1], 11.0]))
 
 
-def test_vertices_project_to_the_centres_of_their_pixels():
+def test_vertices_project_to_the_centers_of_their_pixels():
     camera = Intrinsics.from_fov(60, width=6, height=4)
     x, y, z = build(random_depth(4, 6), fov=60).vertices[:24].T
     rows, columns = np.mgrid[0:4, 0:6]
@@ -210,7 +210,7 @@ def test_vertices_project_to_the_centres_of_their_pixels():
     torch.testing.assert_close(camera.fy * y / z + camera.cy, torch.from_numpy(rows.ravel() + 0.5).float())
 
 
-def test_colours_are_kept_beside_occluded_faces_unless_they_are_to_be_black():
+def test_colors_are_kept_beside_occluded_faces_unless_they_are_to_be_black():
     frame = torch.full((6, 30, 3), 200, dtype=torch.uint8)
     kept = build(step(6, 30), frame=frame)
     black = build(step(6, 30), frame=frame, hidden_colors="black")

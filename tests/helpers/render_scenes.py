@@ -13,7 +13,7 @@ FRONT = torch.eye(4)
 
 
 def mesh_of(vertices, faces, colors=(255, 255, 255), occluded=None) -> Mesh:
-    """Return a mesh from lists; one colour for all, or one for each vertex."""
+    """Return a mesh from lists; one color for all, or one for each vertex."""
     vertices = torch.as_tensor(vertices, dtype=torch.float32).reshape(-1, 3)
     faces = torch.as_tensor(faces, dtype=torch.int32).reshape(-1, 3)
     colors = torch.as_tensor(colors, dtype=torch.uint8).expand(len(vertices), 3).contiguous()
@@ -44,7 +44,7 @@ def joined(*meshes) -> Mesh:
 
 
 def painted(height, width) -> torch.Tensor:
-    """Return a smooth colourful frame, uint8 [H, W, 3], without black."""
+    """Return a smooth colorful frame, uint8 [H, W, 3], without black."""
     i, j = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     waves = [torch.sin(i / 9 + j / 23), torch.cos(i / 17 - j / 11), torch.sin(j / 7) * torch.cos(i / 13)]
     return (128 + 100 * torch.stack(waves, dim=-1)).to(torch.uint8)

@@ -46,7 +46,7 @@ def weights(options):
 
 @hookimpl
 def ex4d_backbones():
-    return [Provider(name="mine", summary="s", licence="MIT", component="nowhere:Class", options=Options,
+    return [Provider(name="mine", summary="s", license="MIT", component="nowhere:Class", options=Options,
                      weights=f"{__name__}:weights")]
 """
 

@@ -253,9 +253,9 @@ def test_terms_of_the_weights_that_were_chosen_are_in_the_plan(cache):
     @attrs.frozen
     class WithTerms(Options):
         def usage_terms(self) -> str:
-            return f"read the licence of {self.repo}"
+            return f"read the license of {self.repo}"
 
-    assert make_plan(offer(options=WithTerms), WithTerms()).usage_terms == "read the licence of lab/net"
+    assert make_plan(offer(options=WithTerms), WithTerms()).usage_terms == "read the license of lab/net"
     assert make_plan(offer(), Options()).usage_terms == ""
 
 

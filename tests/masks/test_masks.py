@@ -344,7 +344,7 @@ def predictor(monkeypatch):
     return calls
 
 
-def test_cotracker_is_given_pixel_centres_and_points_in_parts(predictor, tmp_path):
+def test_cotracker_is_given_pixel_centers_and_points_in_parts(predictor, tmp_path):
     (tmp_path / "scaled_offline.pth").touch()
     tracker = CoTracker(tmp_path / "scaled_offline.pth", device=CPU, points_at_once=2)
     points = torch.tensor([[10.5, 20.5], [90.5, 3.5], [0.5, 0.5]])

@@ -1,4 +1,4 @@
-"""The picture of depth: its colours mean what the legend says, at any size."""
+"""The picture of depth: its colors mean what the legend says, at any size."""
 
 from fractions import Fraction
 
@@ -42,7 +42,7 @@ def test_no_known_depth_has_the_gray_of_the_unknown():
     assert not (colors == UNKNOWN).all(axis=-1).any()
 
 
-def test_a_colour_means_the_same_depth_in_every_frame():
+def test_a_color_means_the_same_depth_in_every_frame():
     depth = depth_of(np.stack([np.full((4, 4), 2.0), np.full((4, 4), 8.0), np.full((4, 4), 2.0)]))
     colors = [color_depth(depth, frame, *depth_range(depth)) for frame in range(3)]
     assert np.array_equal(colors[0], colors[2])
@@ -78,8 +78,8 @@ def test_ticks_are_different_in_order_and_inside(near, far):
     assert ticks[-1] == pytest.approx(far, rel=0.05)
 
 
-def test_the_bar_has_the_colour_of_the_depth_at_each_tick():
-    """Where the legend writes a depth, its bar has the colour which that depth has in the picture."""
+def test_the_bar_has_the_color_of_the_depth_at_each_tick():
+    """Where the legend writes a depth, its bar has the color which that depth has in the picture."""
     legend = draw_legend(DepthKind.METRIC, 1, 20, height=600, with_unknown=False).astype(int)
     column = legend[:, 20]
     bar = np.flatnonzero(np.ptp(column, axis=1) > 30)  # letters and background are gray
@@ -100,7 +100,7 @@ def test_the_legend_writes_words_and_numbers_that_fit(kind, height):
     assert not ink[:, [0, -1]].any()
 
 
-def test_the_legend_says_metres_of_metric_depth_only():
+def test_the_legend_says_meters_of_metric_depth_only():
     words = {kind: draw_legend(kind, 1, 20, height=256, with_unknown=False)[:20, :60].tobytes() for kind in DepthKind}
     assert words[DepthKind.METRIC] != words[DepthKind.RELATIVE]
     assert words[DepthKind.AFFINE_INVERSE] == words[DepthKind.RELATIVE]

@@ -19,7 +19,7 @@ AGAIN = f"pip install --upgrade {shlex.quote(str(FOLDERS[0].parent))}/NAME"
 """They came from a folder: an index may have a stranger's of the same name."""
 
 LEFT_OUT = {
-    "exits_at_import": ("SystemExit: a licence key is missing", AGAIN),
+    "exits_at_import": ("SystemExit: a license key is missing", AGAIN),
     "import_error": ("No module named 'no_such_library_anywhere'", "pip install no_such_library_anywhere"),
     "misspelt_hook": ("did you mean 'ex4d_depth_estimators'", AGAIN),
     "newer_api": ("written for plugin API 99", f"{AGAIN} {CORE}"),

@@ -22,7 +22,7 @@ class Options:
 
 @hookimpl
 def ex4d_depth_estimators():
-    return [Provider(name="NAME", summary="s", licence="MIT", component="nowhere_at_all:Class", options=Options)]
+    return [Provider(name="NAME", summary="s", license="MIT", component="nowhere_at_all:Class", options=Options)]
 """
 
 
@@ -163,7 +163,7 @@ def test_a_name_that_two_plugins_use_is_a_remark(install):
 
 def test_a_plugin_for_an_api_that_is_still_understood_works(install, monkeypatch):
     monkeypatch.setattr(hookspecs, "PLUGIN_API", 4)
-    monkeypatch.setattr(hookspecs, "CHANGES", {2: "Provider.terms is now Provider.licence"})
+    monkeypatch.setattr(hookspecs, "CHANGES", {2: "Provider.terms is now Provider.license"})
     install("old", GOOD + "\nEX4D_API = 2\n")
     assert Registry(find_plugins()).find("depth", "mine").distribution == "old-dist"
 
@@ -171,12 +171,12 @@ def test_a_plugin_for_an_api_that_is_still_understood_works(install, monkeypatch
 @pytest.mark.parametrize("says", ["", "\nEX4D_API = 1\n"])
 def test_a_plugin_for_an_older_api_says_what_to_change(install, monkeypatch, says):
     monkeypatch.setattr(hookspecs, "PLUGIN_API", 4)
-    monkeypatch.setattr(hookspecs, "CHANGES", {3: "return a list", 2: "rename terms to licence"})
+    monkeypatch.setattr(hookspecs, "CHANGES", {3: "return a list", 2: "rename terms to license"})
     install("old", GOOD + says)
     problem = problem_of(find_plugins(), "old")
     assert problem.error == (
         "it is written for plugin API 1, and this core has 4; its authors must change: "
-        "rename terms to licence; return a list"
+        "rename terms to license; return a list"
     )
     assert problem.next_step == "pip install --upgrade old-dist"
 
@@ -210,14 +210,14 @@ def test_a_component_that_ends_the_interpreter_when_it_is_imported_is_an_error(i
 
 
 def test_a_component_with_missing_needs_names_them(install):
-    install("good", GOOD.replace('licence="MIT"', 'licence="MIT", needs=("no_such_module_anywhere",)'))
-    with pytest.raises(PluginFailed, match=r"which is not installed .licence: MIT.; type: pip install no_such_module"):
+    install("good", GOOD.replace('license="MIT"', 'license="MIT", needs=("no_such_module_anywhere",)'))
+    with pytest.raises(PluginFailed, match=r"which is not installed .license: MIT.; type: pip install no_such_module"):
         Registry(find_plugins()).find("depth", "mine").load()
 
 
 @pytest.mark.parametrize("need", ["no_such_module_anywhere", "no_such_module_anywhere.sub"])
 def test_a_missing_need_is_said_and_not_raised(install, need):
-    install("good", GOOD.replace('licence="MIT"', f'licence="MIT", needs=("{need}",)'))
+    install("good", GOOD.replace('license="MIT"', f'license="MIT", needs=("{need}",)'))
     assert Registry(find_plugins()).find("depth", "mine").missing_requirements() == (need,)
 
 

@@ -54,7 +54,7 @@ def test_the_cores_wheel_holds_all_that_it_needs_and_no_tests(wheels):
     assert tops == {*modules, "ex4d_core", "ex4d_core-0.1.0.dist-info"}
 
 
-def test_each_wheel_says_its_licence_and_what_it_needs(wheels):
+def test_each_wheel_says_its_license_and_what_it_needs(wheels):
     for name, wheel in wheels.items():
         (info,) = [entry for entry in wheel.namelist() if entry.endswith(".dist-info/METADATA")]
         said = message_from_string(wheel.read(info).decode())

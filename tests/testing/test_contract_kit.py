@@ -57,7 +57,7 @@ FAULTS = {
     ],
     "renderer": [
         (wrong.ViewOfAnotherSize, {FORM}),
-        (wrong.ViewWithBackground, {"colour_is_0_where_the_mask_is_false"}),
+        (wrong.ViewWithBackground, {"color_is_0_where_the_mask_is_false"}),
         (wrong.ViewAside, {"a_pixel_shows_what_is_in_its_middle", "it_agrees_with_its_twin"}),
         (wrong.ViewOfDepthZero, {"depth_is_infinite_where_nothing_is", "a_mesh_without_faces_is_an_empty_view"}),
         (wrong.ViewThroughTheUnseen, {"a_surface_that_nobody_saw_hides_what_is_behind_it", "it_agrees_with_its_twin"}),
@@ -79,8 +79,8 @@ FAULTS = {
 """What is wrong with components, by the names of the tests that must fail."""
 
 SAID = [
-    ({"licence": " "}, {"its_licence_and_summary_are_said_in_one_line_each"}),
-    ({"summary": "two\nlines"}, {"its_licence_and_summary_are_said_in_one_line_each"}),
+    ({"license": " "}, {"its_license_and_summary_are_said_in_one_line_each"}),
+    ({"summary": "two\nlines"}, {"its_license_and_summary_are_said_in_one_line_each"}),
     ({"options": wrong.SilentOptions}, {"each_option_has_a_help_text"}),
     ({"options": wrong.ShiftingOptions}, {"its_options_survive_toml_and_the_command_line"}),
     ({"options": wrong.PlainOptions}, set()),

@@ -18,7 +18,7 @@ from ex4d_core.video_io.framing import check_size, frame_to, sample_nearest, sel
         ((333, 77), None, "crop", (0, 0, 333, 77), (0, 0, 333, 77)),
     ],
 )
-def test_the_window_is_the_largest_centred_one(source, size, fit, source_box, box):
+def test_the_window_is_the_largest_centerd_one(source, size, fit, source_box, box):
     framing = frame_to(source, size, fit)
     assert (framing.source_box, framing.box) == (source_box, box)
 
@@ -102,8 +102,8 @@ def test_maps_of_another_resolution_show_the_same_window():
     x = np.broadcast_to(2 * np.arange(50) + 1, (30, 50))
     origin = frame_to((100, 60), (32, 32)).origin((0,), 1)
     values, inside = sample_nearest(x, origin, (32, 32))
-    centres = 20 + (np.arange(32) + 0.5) * 60 / 32
-    assert np.abs(values[0] - centres).max() <= 1
+    centers = 20 + (np.arange(32) + 0.5) * 60 / 32
+    assert np.abs(values[0] - centers).max() <= 1
     assert inside.all()
 
 

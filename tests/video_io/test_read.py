@@ -51,7 +51,7 @@ def numbers(video):
     return [round(float(frame.float().mean()) / 4) for frame in video.frames]
 
 
-# Codecs, colours, orientation
+# Codecs, colors, orientation
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_any_codec_gives_its_frames_in_order(tmp_path, name, codec, pix_fmt):
 @pytest.mark.parametrize("space", [Colorspace.ITU709, Colorspace.ITU601])
 @pytest.mark.parametrize("tags", ["limited", "full"])
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p10le"])
-def test_colours_follow_the_tags(tmp_path, space, tags, pix_fmt):
+def test_colors_follow_the_tags(tmp_path, space, tags, pix_fmt):
     flat = np.full((32, 32, 3), FLAT, np.uint8)
     video = video_io.read_video(encode(tmp_path / "a.mp4", [flat] * 2, pix_fmt=pix_fmt, tags=tags, space=space))
     assert video.frames[0, 16, 16].tolist() == pytest.approx(list(FLAT), abs=2)
 
 
 @pytest.mark.parametrize(("height", "space"), [(48, Colorspace.ITU601), (720, Colorspace.ITU709)])
-def test_untagged_colours_are_bt601_when_small_and_bt709_when_large(tmp_path, height, space):
+def test_untagged_colors_are_bt601_when_small_and_bt709_when_large(tmp_path, height, space):
     flat = np.full((height, 64, 3), FLAT, np.uint8)
     video = video_io.read_video(encode(tmp_path / "a.mp4", [flat], space=space))
     assert video.frames[0, 16, 16].tolist() == pytest.approx(list(FLAT), abs=2)

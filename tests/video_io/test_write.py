@@ -34,7 +34,7 @@ def test_h264_is_what_browsers_play(tmp_path, fps):
     assert (again.frames.float() - video.frames.float()).abs().mean() < 2
 
 
-def test_flat_colours_survive_h264(tmp_path):
+def test_flat_colors_survive_h264(tmp_path):
     flat = torch.tensor(FLAT, dtype=torch.uint8).expand(3, 32, 32, 3)
     video_io.write_video(Video(frames=flat, fps=30), tmp_path / "a.mp4")
     assert video_io.read_video(tmp_path / "a.mp4").frames[1, 16, 16].tolist() == pytest.approx(list(FLAT), abs=2)

@@ -1,6 +1,6 @@
 """ReCamMaster's camera JSON: `frame0` ... each with `cam01` ... `cam10`, a matrix as text.
 
-Camera-to-world in Unreal's axes (x forward, y right, z up) and centimetres, multiplying rows: the translation is the
+Camera-to-world in Unreal's axes (x forward, y right, z up) and centimeters, multiplying rows: the translation is the
 last row. Poses count from the first one.
 """
 

@@ -101,8 +101,8 @@ class ComponentContract:
             pytest.skip(f"the result has not the right form: {misfit}")
         return result
 
-    def test_its_licence_and_summary_are_said_in_one_line_each(self, offer: Offer) -> None:
-        for what, text in (("licence", offer.provider.license), ("summary", offer.provider.summary)):
+    def test_its_license_and_summary_are_said_in_one_line_each(self, offer: Offer) -> None:
+        for what, text in (("license", offer.provider.license), ("summary", offer.provider.summary)):
             assert text.strip(), f"its {what} is empty"
             assert len(text.splitlines()) == 1, f"its {what} has several lines: {text!r}"
 

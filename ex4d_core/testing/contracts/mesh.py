@@ -51,7 +51,7 @@ class MeshBuilderContract(ComponentContract):
         if result.device.type != torch.device(self.device).type:
             return f"it is on {result.device}, not on {self.device}"
         if len(result.vertex_colors) != len(result.vertices) or len(result.face_occluded) != len(result.faces):
-            return "it has not one colour for each vertex and one flag for each face"
+            return "it has not one color for each vertex and one flag for each face"
         if len(result.faces) == 0:
             return "it has no faces"
         if result.faces.min() < 0 or result.faces.max() >= len(result.vertices):
@@ -64,7 +64,7 @@ class MeshBuilderContract(ComponentContract):
         share = float(seen.float().mean())
         assert share > 0.5, f"it sees a surface in {share:.0%} of its pixels"
         error = float((view.color[seen].float() - inputs["frame"][seen].float()).abs().mean())
-        assert error < 8, f"colours are {error:.0f} of 255 off"  # pixels may be sampled half a pixel aside
+        assert error < 8, f"colors are {error:.0f} of 255 off"  # pixels may be sampled half a pixel aside
 
     def test_the_surface_is_as_far_away_as_the_depth_says(self, result: Mesh, inputs: Inputs) -> None:
         view = _seen(result, inputs)

@@ -68,7 +68,7 @@ class RendererContract(ComponentContract):
             return f"it is on {result.color.device} and the mesh on {inputs['mesh'].device}"
         return ""
 
-    def test_colour_is_0_where_the_mask_is_false(self, result: RenderedFrame) -> None:
+    def test_color_is_0_where_the_mask_is_false(self, result: RenderedFrame) -> None:
         assert result.mask.any(), "the mask is False everywhere"
         assert not result.mask.all(), "the mask is True everywhere, where nothing is too"
         assert not result.color[~result.mask].any(), f"up to {int(result.color[~result.mask].max())} where it is False"
@@ -80,7 +80,7 @@ class RendererContract(ComponentContract):
         agreed, both = float((mask == twin.mask).float().mean()), mask & twin.mask
         assert agreed > 0.99, f"the mask is that of {self.twin} in {agreed:.1%} of the pixels"
         error = float((result.color.cpu()[both].float() - twin.color[both].float()).abs().mean())
-        assert error < 1, f"colours differ from those of {self.twin} by {error:.1f} of 255"
+        assert error < 1, f"colors differ from those of {self.twin} by {error:.1f} of 255"
         # Pixels on an outline may take either surface.
         agreed = float(((depth / twin.depth - 1).abs()[both] < 1e-3).float().mean())
         assert agreed > 0.98, f"the depth (along z) is that of {self.twin} in {agreed:.1%} of the pixels"

@@ -47,7 +47,7 @@ def options(tiny_wan):
 
 @pytest.fixture
 def guidance():
-    """Make guidance of smooth moving colours whose right half is hidden, but for the first frame."""
+    """Make guidance of smooth moving colors whose right half is hidden, but for the first frame."""
 
     def make(num_frames=9, *, width=32, height=32, hidden=0.5) -> Guidance:
         t, y, x = (torch.linspace(0, 1, count) for count in (num_frames, height, width))

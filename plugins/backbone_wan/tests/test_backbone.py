@@ -73,7 +73,7 @@ def test_a_clip_of_which_not_even_the_first_frame_is_known_is_filled(options, gu
     assert generate(options(), known).num_frames == 5
 
 
-def test_hidden_colours_do_not_matter(options, guidance):
+def test_hidden_colors_do_not_matter(options, guidance):
     known = guidance(5)
     dirty = attrs.evolve(known, color=known.color + 7 * (~known.mask[..., None]).byte())
     assert same(generate(options(), known), generate(options(), dirty))

@@ -32,7 +32,7 @@ def test_the_size_that_is_worked_at_keeps_the_shape_and_the_number_of_pixels(cli
     assert working_size(*clip, size=size, fit=fit) == worked_at
 
 
-def test_hidden_pixels_are_black_and_colours_run_from_minus_1_to_1():
+def test_hidden_pixels_are_black_and_colors_run_from_minus_1_to_1():
     assert (known(1.0).video == 1).all()
     assert (known(1.0, mask=False).video == -1).all()
 
@@ -58,7 +58,7 @@ def test_guidance_of_the_right_size_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize("size", [(16, 16), (64, 64), (48, 16)])
-def test_resizing_keeps_the_black_of_hidden_pixels_out_of_colours(size):
+def test_resizing_keeps_the_black_of_hidden_pixels_out_of_colors(size):
     mask = torch.zeros(1, 32, 32, dtype=torch.bool)
     mask[:, :, :13] = True
     color = torch.full((1, 32, 32, 3), 200, dtype=torch.uint8) * mask[..., None]

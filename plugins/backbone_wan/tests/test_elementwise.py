@@ -10,7 +10,7 @@ from torch.nn import functional
 from ex4d_backbone_wan import blocks, elementwise
 from ex4d_backbone_wan.attention import attend
 from ex4d_backbone_wan.elementwise import ContextPart
-from ex4d_backbone_wan.quantised import QuantisedLinear, quantise_rows
+from ex4d_backbone_wan.quantized import QuantizedLinear, quantize_rows
 
 CPU = torch.device("cpu")
 SHAPES = [(2, 5, 96), (1, 3, 5120)]
@@ -43,13 +43,13 @@ def test_on_the_cpu_everything_is_plain_torch():
 
 
 def test_a_row_of_zeros_stays_one_in_8_bits():
-    assert torch.equal(quantise_rows(torch.zeros(2, 3)).floats(), torch.zeros(2, 3))
+    assert torch.equal(quantize_rows(torch.zeros(2, 3)).floats(), torch.zeros(2, 3))
 
 
 def test_8_bits_keep_the_largest_of_each_row_and_are_off_by_a_sixteenth_at_most():
     torch.manual_seed(0)
     rows = torch.randn(4, 50) * torch.tensor([1e-4, 1.0, 3.0, 1e4])[:, None]
-    made = quantise_rows(rows).floats()
+    made = quantize_rows(rows).floats()
     torch.testing.assert_close(made.abs().amax(-1), rows.abs().amax(-1))
     # Three bits after the leading one; below the largest over 2^14, steps are even.
     assert ((made - rows).abs() <= rows.abs() / 16 + rows.abs().amax(-1, keepdim=True) / 2**17).all()
@@ -58,7 +58,7 @@ def test_8_bits_keep_the_largest_of_each_row_and_are_off_by_a_sixteenth_at_most(
 def test_a_linear_layer_in_8_bits_is_off_by_little():
     torch.manual_seed(0)
     linear, x = nn.Linear(96, 64), torch.randn(2, 5, 96)
-    made = QuantisedLinear(linear, device=linear.weight.device)(quantise_rows(x))
+    made = QuantizedLinear(linear, device=linear.weight.device)(quantize_rows(x))
     assert made.shape == (2, 5, 64)
     assert 0.001 < (made - linear(x)).norm() / linear(x).norm() < 0.05
 
@@ -96,15 +96,15 @@ def test_a_context_that_is_not_finite_stays_whole():
 
 def test_a_gelu_may_come_before_8_bits():
     x = torch.linspace(-3, 3, 50)[None]
-    expected = quantise_rows(functional.gelu(x, approximate="tanh"))
-    torch.testing.assert_close(elementwise.quantise(x, gelu=True).floats(), expected.floats())
+    expected = quantize_rows(functional.gelu(x, approximate="tanh"))
+    torch.testing.assert_close(elementwise.quantize(x, gelu=True).floats(), expected.floats())
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("gated", [True, False])
-def test_kernels_add_and_normalise_as_plain_torch_does(kernels, shape, dtype, gated):
+def test_kernels_add_and_normalize_as_plain_torch_does(kernels, shape, dtype, gated):
     x, added, scale, shift, gate = tokens(shape, dtype)
     before = x.clone()
     for more in ({}, {"added": added, "gate": gate if gated else None}):
@@ -128,7 +128,7 @@ def test_kernels_make_8_bits_as_plain_torch_does(kernels, shape):
     made, expected = (each.add_norm(x, weight, shift, **given)[1] for each in (kernels, elementwise))
     close(made, expected, bits=8)
     for gelu in (True, False):
-        close(kernels.quantise(x, gelu=gelu), elementwise.quantise(x, gelu=gelu), bits=8)
+        close(kernels.quantize(x, gelu=gelu), elementwise.quantize(x, gelu=gelu), bits=8)
 
 
 @pytest.mark.gpu
@@ -163,8 +163,8 @@ def test_kernels_attend_to_the_context_as_plain_torch_does(kernels, dtype, head,
 @pytest.mark.gpu
 def test_products_of_8_bits_are_what_they_stand_for(kernels):
     linear, x = nn.Linear(128, 64, device="cuda", dtype=torch.bfloat16), torch.randn(2, 8, 128, device="cuda")
-    made = QuantisedLinear(linear, device=linear.weight.device)(kernels.quantise(x.bfloat16()))
-    expected = QuantisedLinear(linear.cpu(), device=CPU)(elementwise.quantise(x.bfloat16().cpu()))
+    made = QuantizedLinear(linear, device=linear.weight.device)(kernels.quantize(x.bfloat16()))
+    expected = QuantizedLinear(linear.cpu(), device=CPU)(elementwise.quantize(x.bfloat16().cpu()))
     assert (made.cpu() - expected).norm() < 1e-2 * expected.norm()
 
 

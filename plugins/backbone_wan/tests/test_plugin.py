@@ -14,7 +14,7 @@ from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import InvalidConfig
 
 
-def test_it_is_offered_by_name_with_its_licence():
+def test_it_is_offered_by_name_with_its_license():
     (provider,) = ex4d_backbones()
     assert provider.name == "wan"
     assert "Apache-2.0" in provider.license

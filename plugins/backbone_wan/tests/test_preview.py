@@ -16,12 +16,12 @@ def noise(*shape):
 
 
 def video_of(latents):
-    """A video whose colours are three of the channels, so that a linear map from the latents is exact."""
+    """A video whose colors are three of the channels, so that a linear map from the latents is exact."""
     colors = latents[0, :3].repeat_interleave(8, -1).repeat_interleave(8, -2) * 0.2 + 0.1
     return torch.cat([colors[:, :1], colors[:, 1:].repeat_interleave(4, 1)], dim=1).movedim(1, 0)
 
 
-def test_colours_that_depend_on_latents_linearly_are_found_again():
+def test_colors_that_depend_on_latents_linearly_are_found_again():
     latents = noise(1, 16, 9, 1, 1).expand(1, 16, 9, 8, 8)
     video = video_of(latents)
     shown = LatentColors(latents, video).frames(latents, 33)
@@ -38,7 +38,7 @@ def test_the_first_latent_frame_is_one_frame_and_each_other_is_four():
     assert same == [False, True, True, True, False, True]
 
 
-def test_a_video_of_one_colour_gives_that_colour():
+def test_a_video_of_one_color_gives_that_color():
     latents = torch.ones(1, 16, 1, 4, 4)
     shown = LatentColors(latents, torch.zeros(1, 3, 32, 32)).frames(latents, 1)
     assert set(shown.unique().tolist()) <= {127, 128}

@@ -17,7 +17,7 @@ from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 from ex4d_depth_depthcrafter.plugin import ex4d_depth_estimators
 
 
-def test_it_is_offered_by_name_with_its_licence():
+def test_it_is_offered_by_name_with_its_license():
     (provider,) = ex4d_depth_estimators()
     assert provider.name == "depthcrafter"
     assert "academic use only" in provider.license

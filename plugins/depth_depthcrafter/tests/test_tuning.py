@@ -36,7 +36,7 @@ def test_feed_forward_layers_give_in_pieces_what_they_give_at_once(monkeypatch):
     assert sizes == [2, 2, 2, 1]
 
 
-def test_on_the_cpu_group_normalisation_stays_pytorchs():
+def test_on_the_cpu_group_normalization_stays_pytorchs():
     norm = nn.GroupNorm(2, 4)
     tuning.tune(norm, CPU)
     assert "forward" not in vars(norm)
@@ -45,9 +45,9 @@ def test_on_the_cpu_group_normalisation_stays_pytorchs():
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(2, 64, 7, 9), (1, 96, 3, 40, 33), (3, 320, 600), (1, 2560, 5, 5), (1, 64, 1, 1)])
-def test_group_normalisation_is_as_exact_as_pytorchs(shape, dtype):
+def test_group_normalization_is_as_exact_as_pytorchs(shape, dtype):
     pytest.importorskip("triton")
-    from ex4d_depth_depthcrafter._group_norm_kernels import normalise
+    from ex4d_depth_depthcrafter._group_norm_kernels import normalize
 
     torch.manual_seed(0)
     norm = nn.GroupNorm(32, shape[1])
@@ -56,7 +56,7 @@ def test_group_normalisation_is_as_exact_as_pytorchs(shape, dtype):
     norm.to("cuda", dtype)
     # A mean far from 0, where a careless sum of squares loses its digits.
     x = (torch.randn(shape, device="cuda") * 3 + 50).to(dtype)
-    made = normalise(x, norm)
+    made = normalize(x, norm)
     exact = functional.group_norm(x.double(), 32, norm.weight.double(), norm.bias.double(), norm.eps)
     assert made.dtype == dtype
     assert made.shape == x.shape

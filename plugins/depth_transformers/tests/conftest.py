@@ -171,7 +171,7 @@ def estimator(checkpoint):
 
 @pytest.fixture
 def clip():
-    """Make a clip of smooth random colours, each frame another."""
+    """Make a clip of smooth random colors, each frame another."""
 
     def make(num_frames=3, *, width=70, height=50) -> Video:
         generator = torch.Generator().manual_seed(1)

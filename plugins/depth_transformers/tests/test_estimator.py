@@ -82,7 +82,7 @@ def test_depth_is_what_the_library_makes_of_it(checkpoint, estimator, clip):
     assert (NEAREST / depth - relative.clamp(min=NEAREST / 100)).abs().max() < 0.03
 
 
-def test_depth_pro_gives_metres_and_the_lens(checkpoint, estimator, clip):
+def test_depth_pro_gives_meters_and_the_lens(checkpoint, estimator, clip):
     transformers = pytest.importorskip("transformers")
     video = clip(3)
     component = estimator("depth_pro", steady=False)
@@ -173,7 +173,7 @@ def test_a_static_clip_flickers_twenty_times_less_when_it_is_steadied(
     assert flickers[True] < flickers[False] / 20
 
 
-def test_metres_stay_metres_when_they_are_steadied(estimator, unsteady, static_room, checkpoint):
+def test_meters_stay_meters_when_they_are_steadied(estimator, unsteady, static_room, checkpoint):
     depth, video = static_room
     made = (
         unsteady(estimator(checkpoint("depth_anything", **METRIC)), depth, shift=0.0)

@@ -68,11 +68,11 @@ def test_pictures_are_those_of_the_librarys_processor(processor, model_type, the
     torch.testing.assert_close(ours, expected["pixel_values"].float(), rtol=0, atol=0.04)
 
 
-def test_depth_pro_sees_a_square_without_smoothing_and_centred_colours():
+def test_depth_pro_sees_a_square_without_smoothing_and_centerd_colors():
     frames = torch.randint(0, 256, (1, 40, 60, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ours = prepared({"size": {"width": 32, "height": 32}}, "depth_pro", 60, 40).pictures(frames)
-    centred = frames.movedim(-1, 1).float() / 127.5 - 1
-    expected = torch.nn.functional.interpolate(centred, size=(32, 32), mode="bilinear")
+    centerd = frames.movedim(-1, 1).float() / 127.5 - 1
+    expected = torch.nn.functional.interpolate(centerd, size=(32, 32), mode="bilinear")
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
 
 

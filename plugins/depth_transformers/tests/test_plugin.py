@@ -25,7 +25,7 @@ def ex4d(*words):
     return exit_.value.code or 0
 
 
-def test_it_is_offered_by_name_with_the_licences_of_the_weights():
+def test_it_is_offered_by_name_with_the_licenses_of_the_weights():
     (provider,) = ex4d_depth_estimators()
     assert provider.name == "transformers"
     assert "small Apache-2.0, base and large CC-BY-NC-4.0" in provider.license
@@ -48,9 +48,9 @@ def test_the_default_is_free_and_every_short_name_is_in_the_help():
     [
         (DEFAULT, ""),
         ("zoedepth", ""),
-        ("depth-anything-v2-large", "read the licence of depth-anything-v2-large first: CC-BY-NC-4.0"),
+        ("depth-anything-v2-large", "read the license of depth-anything-v2-large first: CC-BY-NC-4.0"),
         ("depth-pro", "apple-amlr, for research"),
-        ("lab/net", "read the licence of lab/net first"),
+        ("lab/net", "read the license of lab/net first"),
     ],
 )
 def test_a_run_says_which_weights_are_not_for_any_use(model, usage_terms):

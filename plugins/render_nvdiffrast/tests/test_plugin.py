@@ -40,7 +40,7 @@ def test_auto_takes_it_on_cuda_where_it_is_installed(nvdiffrast_found):
     assert Registry().choose("renderer", "cuda").offer.name == "torch"
 
 
-def test_without_nvdiffrast_the_error_says_how_to_install_it_and_its_licence(nvdiffrast_found):
+def test_without_nvdiffrast_the_error_says_how_to_install_it_and_its_license(nvdiffrast_found):
     nvdiffrast_found(False)
     with pytest.raises(PluginFailed) as raised:
         Registry().find("renderer", "nvdiffrast").load()

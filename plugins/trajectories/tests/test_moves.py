@@ -42,7 +42,7 @@ def path(options, num_frames=49, of=None) -> CameraPath:
 
 
 def eyes(cameras: CameraPath) -> torch.Tensor:
-    """Camera centres [T, 3] in world coordinates."""
+    """Camera centers [T, 3] in world coordinates."""
     pose = cameras.world_to_camera.double()
     return -(pose[:, :3, :3].mT @ pose[:, :3, 3:])[..., 0]
 

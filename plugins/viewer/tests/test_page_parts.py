@@ -106,7 +106,7 @@ def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
 
 
 @pytest.mark.parametrize("colors", ["picture", "depth", "shape"])
-def test_one_mesh_is_shown_at_a_time_in_all_colours(server, watch, colors):
+def test_one_mesh_is_shown_at_a_time_in_all_colors(server, watch, colors):
     scenery = Scenery(server, watch.scene, watch.clip_run.session.mesh_builder(), detail=32, most_frames=9)
     scenery.colors = colors
     list(scenery.fill())

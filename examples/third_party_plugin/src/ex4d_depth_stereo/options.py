@@ -35,7 +35,7 @@ class StereoOptions:
     baseline: float | None = option(
         None,
         help="Distance between the eyes; with it the depth is metric, without it relative.",
-        unit="metres",
+        unit="meters",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )
     focal: float | None = option(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ex4d_backbone_wan import elementwise
-from ex4d_backbone_wan.quantised import LARGEST, TINY, Quantised
+from ex4d_backbone_wan.quantized import LARGEST, TINY, Quantized
 
 _WARPS = 4
 _QUERIES, _KEYS = 64, 64
@@ -42,7 +42,7 @@ def add_norm(
     gate: Tensor | None = None,
     eps: float = 1e-6,
     float8: bool = False,
-) -> tuple[Tensor, Tensor | Quantised]:
+) -> tuple[Tensor, Tensor | Quantized]:
     """See `elementwise.add_norm`."""
     batch, tokens, channels = x.shape
     x = x.contiguous()  # rows of a convolution's output may lie apart
@@ -56,7 +56,7 @@ def add_norm(
             ADD=added is not None, GATED=gate is not None, NORM=True, FLOAT8=float8,
             **_halves(channels), num_warps=_WARPS,
         )  # fmt: skip
-    return made, Quantised(normed, factors) if float8 else normed
+    return made, Quantized(normed, factors) if float8 else normed
 
 
 def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
@@ -113,18 +113,18 @@ def attend_context(query: Tensor, context: elementwise.Context, *, eps: float) -
     return made
 
 
-def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:
-    """See `elementwise.quantise`."""
+def quantize(x: Tensor, *, gelu: bool = False) -> Quantized:
+    """See `elementwise.quantize`."""
     channels = x.shape[-1]
     x = x.contiguous()
     made = torch.empty_like(x, dtype=torch.float8_e4m3fn)
     factors = torch.empty(*x.shape[:-1], 1, dtype=torch.float32, device=x.device)
     with torch.cuda.device_of(x):
-        _quantise[(factors.numel(),)](
+        _quantize[(factors.numel(),)](
             x, made, factors, channels, LARGEST, TINY,
             GELU=gelu, **_halves(channels), num_warps=2 * _WARPS if channels > 8192 else _WARPS,
         )  # fmt: skip
-    return Quantised(made, factors)
+    return Quantized(made, factors)
 
 
 def linear_gelu(x: Tensor, linear: nn.Linear) -> Tensor:
@@ -324,7 +324,7 @@ def _attend_context(
 
 
 @triton.jit
-def _quantise(
+def _quantize(
     x, made, factors, channels, largest, tiny, GELU: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr
 ):  # fmt: skip
     row = tl.program_id(0)

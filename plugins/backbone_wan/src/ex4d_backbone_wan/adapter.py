@@ -77,7 +77,7 @@ class CameraEncoder(nn.Module):
         return encoder
 
     def forward(self, color_latent: Tensor, mask_latent: Tensor) -> Tensor:
-        """Return tokens [B, N, D] for latents of colour and mask, both [B, 16, t, h, w]; N = t * h/2 * w/2."""
+        """Return tokens [B, N, D] for latents of color and mask, both [B, 16, t, h, w]; N = t * h/2 * w/2."""
         encoded = self.latent_encoder(torch.cat([color_latent, mask_latent], dim=1))
         tokens: Tensor = self.latent_patch_embedding(encoded).flatten(2).transpose(1, 2)
         return tokens

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ex4d_backbone_wan.attention import SharedTokens, attend
 from ex4d_backbone_wan.elementwise import Context, ContextPart
-from ex4d_backbone_wan.quantised import Quantised, QuantisedLinear
+from ex4d_backbone_wan.quantized import Quantized, QuantizedLinear
 
 TEXT_TOKENS = 512
 """Length of the text's part of the context, the last; the image's comes before it."""
@@ -48,7 +48,7 @@ def fused_forward(
     """
     modulation = (block.scale_shift_table + temb.float()).chunk(6, dim=1)
     shift, scale, gate, inner_shift, inner_scale, inner_gate = modulation
-    float8 = isinstance(block.attn1.to_q, QuantisedLinear)
+    float8 = isinstance(block.attn1.to_q, QuantizedLinear)
 
     def among_tokens() -> AmongTokens:
         x, normed = operations.add_norm(hidden_states, 1 + scale, shift, eps=block.norm1.eps, float8=float8)
@@ -104,7 +104,7 @@ def _linear(linear: nn.Linear, x: Tensor) -> Tensor:
     return functional.linear(x, weight, bias)
 
 
-def _self_attention(attn: Any, x: Tensor | Quantised, rotary: tuple[Tensor, Tensor], operations: ModuleType) -> Tensor:
+def _self_attention(attn: Any, x: Tensor | Quantized, rotary: tuple[Tensor, Tensor], operations: ModuleType) -> Tensor:
     shared: SharedTokens | None = getattr(attn, "shared", None)
     begin = _here if shared is None else shared.all_tokens
     # Values first: they travel to other GPUs while queries and keys are made.
@@ -126,13 +126,13 @@ def _cross_attention(attn: Any, query: Tensor, context: Context, operations: Mod
     return _project(attn.to_out[0], operations.attend_context(query, context, eps=attn.norm_q.eps), operations)
 
 
-def _feed_forward(net: Any, x: Tensor | Quantised, operations: ModuleType) -> Tensor:
+def _feed_forward(net: Any, x: Tensor | Quantized, operations: ModuleType) -> Tensor:
     inner, outer = net[0].proj, net[2]
-    if isinstance(outer, QuantisedLinear):
-        return outer(operations.quantise(inner(x), gelu=True))  # type: ignore[no-any-return]
+    if isinstance(outer, QuantizedLinear):
+        return outer(operations.quantize(inner(x), gelu=True))  # type: ignore[no-any-return]
     return outer(operations.linear_gelu(x, inner))  # type: ignore[no-any-return]
 
 
 def _project(linear: nn.Module, x: Tensor, operations: ModuleType) -> Tensor:
-    ready = operations.quantise(x) if isinstance(linear, QuantisedLinear) else x
+    ready = operations.quantize(x) if isinstance(linear, QuantizedLinear) else x
     return linear(ready)  # type: ignore[no-any-return]

@@ -70,7 +70,7 @@ def working_size(width: int, height: int, *, size: tuple[int, int] | None, fit: 
 
 
 def known_frames(color: Tensor, mask: Tensor, size: tuple[int, int]) -> Known:
-    """Return frames at a size (width, height); where they are resized, black of hidden pixels stays out of colours.
+    """Return frames at a size (width, height); where they are resized, black of hidden pixels stays out of colors.
 
     Args:
         color: uint8 [T, H, W, 3].
@@ -119,22 +119,22 @@ def image_feature(encoder: Any, picture: Tensor) -> Tensor:
 def image_latents(vae: Any, picture: Tensor, num_frames: int) -> Tensor:
     """Return which latent frames are given and what they are, [1, 4 + 16, t, h, w].
 
-    Given is the first frame, and grey for the others, of which nothing is given.
+    Given is the first frame, and gray for the others, of which nothing is given.
 
     Args:
         vae: the loaded VAE.
         picture: float32 [3, H, W] in [0, 1].
         num_frames: of the video, 4k+1.
     """
-    grey = torch.zeros(num_frames - 1, *picture.shape)
-    latents = encode(vae, torch.cat([picture[None] * 2 - 1, grey]))
+    gray = torch.zeros(num_frames - 1, *picture.shape)
+    latents = encode(vae, torch.cat([picture[None] * 2 - 1, gray]))
     given = torch.zeros_like(latents[:, :STRIDE])
     given[:, :, 0] = 1
     return torch.cat([given, latents], dim=1)
 
 
 def encode(vae: Any, video: Tensor) -> Tensor:
-    """Return normalised latents float32 [1, 16, t, h, w] of a video [4k+1, 3, H, W] in [-1, 1]."""
+    """Return normalized latents float32 [1, 16, t, h, w] of a video [4k+1, 3, H, W] in [-1, 1]."""
     pixels = video.movedim(0, 1)[None].to(vae.device, vae.dtype)
     mean, std = _statistics(vae)
     latents: Tensor = (vae.encode(pixels).latent_dist.mode().float() - mean) / std
@@ -142,7 +142,7 @@ def encode(vae: Any, video: Tensor) -> Tensor:
 
 
 def decode(vae: Any, latents: Tensor) -> Tensor:
-    """Return the video float32 [4k+1, 3, H, W] in [0, 1], on the CPU, of normalised latents [1, 16, t, h, w]."""
+    """Return the video float32 [4k+1, 3, H, W] in [0, 1], on the CPU, of normalized latents [1, 16, t, h, w]."""
     mean, std = _statistics(vae)
     raw = (latents.to(vae.device).float() * std + mean).to(vae.dtype)
     decoded: Tensor = vae.decode(raw, return_dict=False)[0][0]

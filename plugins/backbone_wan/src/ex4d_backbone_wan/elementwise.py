@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ex4d_backbone_wan.quantised import Quantised, quantise_rows
+from ex4d_backbone_wan.quantized import Quantized, quantize_rows
 
 
 class ContextPart(NamedTuple):
@@ -49,8 +49,8 @@ def add_norm(
     gate: Tensor | None = None,
     eps: float = 1e-6,
     float8: bool = False,
-) -> tuple[Tensor, Tensor | Quantised]:
-    """Return `x + added * gate`, and that normalised over its channels, times `scale`, plus `shift`.
+) -> tuple[Tensor, Tensor | Quantized]:
+    """Return `x + added * gate`, and that normalized over its channels, times `scale`, plus `shift`.
 
     Args:
         x: [B, N, C].
@@ -64,7 +64,7 @@ def add_norm(
     if added is not None:
         x = (x.float() + (added.float() if gate is None else added.float() * gate)).type_as(x)
     normed = functional.layer_norm(x.float(), x.shape[-1:], eps=eps) * scale.float() + shift.float()
-    return x, quantise_rows(normed) if float8 else normed.type_as(x)
+    return x, quantize_rows(normed) if float8 else normed.type_as(x)
 
 
 def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
 
 
 def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """Return queries or keys with all heads normalised together, and each turned by its token's place.
+    """Return queries or keys with all heads normalized together, and each turned by its token's place.
 
     Args:
         x: [B, N, C].
@@ -91,7 +91,7 @@ def attend_context(query: Tensor, context: Context, *, eps: float) -> Tensor:
     """Return what each query sees of the text and of the image, summed, [B, N, C].
 
     Args:
-        query: [B, N, C]; it is normalised with all heads together.
+        query: [B, N, C]; it is normalized with all heads together.
         context: of the same batch.
         eps: is added to the mean square.
     """
@@ -107,9 +107,9 @@ def _seen(query: Tensor, part: ContextPart) -> Tensor:
     return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2).flatten(2)
 
 
-def quantise(x: Tensor, *, gelu: bool = False) -> Quantised:
+def quantize(x: Tensor, *, gelu: bool = False) -> Quantized:
     """Return values ready for 8-bit products, through a GELU first where that is asked for."""
-    return quantise_rows(functional.gelu(x.float(), approximate="tanh") if gelu else x)
+    return quantize_rows(functional.gelu(x.float(), approximate="tanh") if gelu else x)
 
 
 def linear_gelu(x: Tensor, linear: nn.Linear) -> Tensor:

@@ -18,7 +18,7 @@ PROMPT = "A sharp, natural video of one real scene, filmed by a camera that move
 """Said of a video that nobody described."""
 
 NEGATIVE_PROMPT = (
-    "still image, frozen motion, flicker, blur, smeared detail, washed-out colours, overexposed, grey, low quality, "
+    "still image, frozen motion, flicker, blur, smeared detail, washed-out colors, overexposed, gray, low quality, "
     "compression artifacts, text, subtitles, watermark, painting, cartoon, deformed bodies, extra limbs, bad hands, "
     "warped geometry, holes, torn edges"
 )

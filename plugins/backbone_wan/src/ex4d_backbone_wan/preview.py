@@ -1,4 +1,4 @@
-"""Cheap looks at latents: each latent pixel becomes a colour by a linear map, without the VAE's decoder."""
+"""Cheap looks at latents: each latent pixel becomes a color by a linear map, without the VAE's decoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GROW = 4
 
 
 class LatentColors:
-    """The linear map from latents to colours that fits a video whose latents are known best.
+    """The linear map from latents to colors that fits a video whose latents are known best.
 
     Args:
         latents: [1, 16, t, h, w].

@@ -17,7 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ex4d_backbone_wan.blocks import AmongTokens, context_keys_values, fused_forward
 from ex4d_backbone_wan.elementwise import Context, operations
-from ex4d_backbone_wan.quantised import QuantisedLinear
+from ex4d_backbone_wan.quantized import QuantizedLinear
 from ex4d_core.errors import InvalidInput
 
 FLOAT8_CAPABILITY = (8, 9)
@@ -46,7 +46,7 @@ def prepare(
     context = KeptContext(transformer)
     for block in transformer.blocks:
         if speed == "fast":
-            _quantise(block, device)
+            _quantize(block, device)
         block.forward = partial(_forward, block, context)
     return context
 
@@ -160,15 +160,15 @@ def _forward(block: Any, context: KeptContext, *args: Any, **kwargs: Any) -> Ten
     return fused_forward(block, context.keys_values, operations(tokens.device), *args, **kwargs)
 
 
-def _quantise(block: Any, device: torch.device) -> None:
-    quantised = partial(QuantisedLinear, device=device)
-    block.attn1.to_k = quantised(block.attn1.to_k)
-    block.attn1.to_v = quantised(block.attn1.to_v)
+def _quantize(block: Any, device: torch.device) -> None:
+    quantized = partial(QuantizedLinear, device=device)
+    block.attn1.to_k = quantized(block.attn1.to_k)
+    block.attn1.to_v = quantized(block.attn1.to_v)
     for attn in (block.attn1, block.attn2):
-        attn.to_q = quantised(attn.to_q)
-        attn.to_out[0] = quantised(attn.to_out[0])
-    block.ffn.net[0].proj = quantised(block.ffn.net[0].proj)
-    block.ffn.net[2] = quantised(block.ffn.net[2])
+        attn.to_q = quantized(attn.to_q)
+        attn.to_out[0] = quantized(attn.to_out[0])
+    block.ffn.net[0].proj = quantized(block.ffn.net[0].proj)
+    block.ffn.net[2] = quantized(block.ffn.net[2])
 
 
 def _check_float8(transformer: Any, device: torch.device) -> None:

@@ -1,8 +1,8 @@
-"""Group normalisation of channels-last tensors as Triton kernels.
+"""Group normalization of channels-last tensors as Triton kernels.
 
 PyTorch's kernel takes channels first only, so that each convolution before and after it turns the tensor around, and
 it gives each group one block: over a window of frames these are 32, on a GPU with over a hundred multiprocessors. Here
-a tensor is read once for its moments and once to be normalised, by as many programs as it has room for. Moments
+a tensor is read once for its moments and once to be normalized, by as many programs as it has room for. Moments
 are kept in float32, per channel and block of rows, and merged as by Chan, Golub and LeVeque (1983).
 """
 
@@ -26,13 +26,13 @@ _MERGED = 64
 def works(device: torch.device) -> bool:
     """Return whether Triton can compile and launch these kernels here; it needs a C compiler and Python's headers."""
     try:
-        normalise(torch.zeros(1, 4, 2, 2, device=device), nn.GroupNorm(2, 4, device=device))
+        normalize(torch.zeros(1, 4, 2, 2, device=device), nn.GroupNorm(2, 4, device=device))
     except Exception:  # whatever the compiler, the linker or the driver raise
         return False
     return True
 
 
-def normalise(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+def normalize(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """Return what `norm` makes of a CUDA tensor [N, C, ...], channels last in memory."""
     last = x.movedim(1, -1).contiguous()
     number, channels = last.shape[0], last.shape[-1]

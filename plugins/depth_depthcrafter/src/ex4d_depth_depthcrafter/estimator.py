@@ -71,7 +71,7 @@ class DepthCrafter:
 
 
 def grown(relative: Tensor, *, width: int, height: int) -> Tensor:
-    """Return maps [T, H, W] in another size, values between neighbours interpolated."""
+    """Return maps [T, H, W] in another size, values between neighbors interpolated."""
     if relative.shape[1:] == (height, width):
         return relative
     return torch.cat(

@@ -16,7 +16,7 @@ _TOKENS = 1 << 15
 def tune(network: nn.Module, device: torch.device) -> None:
     """Have a network, in place, take its feed-forward layers in pieces, and work channels last where that pays.
 
-    That is on CUDA with Triton: convolutions on tensor cores want channels last, PyTorch's group normalisation wants
+    That is on CUDA with Triton: convolutions on tensor cores want channels last, PyTorch's group normalization wants
     them first, and all that is gained would be lost on turning tensors around between the two.
     """
     from diffusers.models.attention import FeedForward
@@ -26,13 +26,13 @@ def tune(network: nn.Module, device: torch.device) -> None:
             module.forward = partial(_in_pieces, module.forward)
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return
-    from ex4d_depth_depthcrafter._group_norm_kernels import normalise, works
+    from ex4d_depth_depthcrafter._group_norm_kernels import normalize, works
 
     if not works(device):
         return
     for module in network.modules():
         if isinstance(module, nn.GroupNorm):
-            module.forward = partial(normalise, norm=module)  # type: ignore[method-assign]
+            module.forward = partial(normalize, norm=module)  # type: ignore[method-assign]
         elif isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
         elif isinstance(module, nn.Conv3d):

@@ -51,7 +51,7 @@ class TransformersDepth:
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of each frame, of the clip's length and size.
 
-        Metric models give metres, those for inverse depth affine-inverse depth: brought to 0..1 over each shot (`rel`,
+        Metric models give meters, those for inverse depth affine-inverse depth: brought to 0..1 over each shot (`rel`,
         1 = nearest) it becomes `near / max(rel, near / far)`. A model that tells the field of view sets the intrinsics
         and its own scale by the median over the clip, as a clip has one lens.
 

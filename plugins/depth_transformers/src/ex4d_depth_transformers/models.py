@@ -22,8 +22,8 @@ def _depth_anything_v2() -> Iterator[tuple[str, Model]]:
     for variant in ("", "Metric-Indoor-", "Metric-Outdoor-"):
         for size in ("Small", "Base", "Large"):
             name = f"Depth-Anything-V2-{variant}{size}"
-            licence = "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0"
-            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", license=licence)
+            terms = "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0"
+            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", license=terms)
 
 
 MODELS: Mapping[str, Model] = {
@@ -35,7 +35,7 @@ MODELS: Mapping[str, Model] = {
 """By short name."""
 
 FREE = ("Apache-2.0", "MIT")
-"""Licences that leave open what the results are used for."""
+"""Licenses that leave open what the results are used for."""
 
 DEFAULT = "depth-anything-v2-small"
 

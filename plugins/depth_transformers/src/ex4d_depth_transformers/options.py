@@ -32,7 +32,7 @@ class TransformersOptions:
     kind: Kind = option(
         "auto",
         help=(
-            "What the model's numbers mean: metric (metres), relative (depth right up to scale), inverse (near is "
+            "What the model's numbers mean: metric (meters), relative (depth right up to scale), inverse (near is "
             "large, known up to scale and shift), or auto, as its configuration says."
         ),
         validator=attrs.validators.in_(get_args(Kind)),
@@ -63,7 +63,7 @@ class TransformersOptions:
     )
     unchanged: float = option(
         8.0,
-        help="How far the colour of a place may move for it to count as unchanged.",
+        help="How far the color of a place may move for it to count as unchanged.",
         unit="levels of 255",
         validator=attrs.validators.gt(0),
     )
@@ -90,9 +90,9 @@ class TransformersOptions:
         return weights_hash(locate(self))
 
     def usage_terms(self) -> str:
-        """Return terms of the model's licence that restrict what the result may be used for, or ''."""
+        """Return terms of the model's license that restrict what the result may be used for, or ''."""
         known = MODELS.get(self.model)
         if known is not None:
-            return "" if known.license in FREE else f"read the licence of {self.model} first: {known.license}"
+            return "" if known.license in FREE else f"read the license of {self.model} first: {known.license}"
         is_folder = Path(self.model).expanduser().is_dir()
-        return "" if is_folder else f"read the licence of {self.model} first"
+        return "" if is_folder else f"read the license of {self.model} first"

@@ -26,7 +26,7 @@ class Preparation:
     """Of what the model sees, in pixels."""
     height: int
     mean: tuple[float, ...]
-    """Of colours in [0, 1]."""
+    """Of colors in [0, 1]."""
     std: tuple[float, ...]
     mode: Literal["bilinear", "bicubic"]
     antialias: bool
@@ -80,13 +80,13 @@ def preparation(
     if model_type == "zoedepth" and processor.get("do_pad", True):
         pad = (int(3 * math.sqrt(width / 2)), int(3 * math.sqrt(height / 2)))
     across, down = _seen(processor, model_type, width + 2 * pad[0], height + 2 * pad[1], max_side)
-    normalise = processor.get("do_normalize", model_type != "glpn")
+    normalize = processor.get("do_normalize", model_type != "glpn")
     bilinear = model_type in ("depth_pro", "zoedepth", "glpn")
     return Preparation(
         width=across,
         height=down,
-        mean=tuple(processor.get("image_mean") or _HALF) if normalise else (0.0,) * 3,
-        std=tuple(processor.get("image_std") or _HALF) if normalise else (1.0,) * 3,
+        mean=tuple(processor.get("image_mean") or _HALF) if normalize else (0.0,) * 3,
+        std=tuple(processor.get("image_std") or _HALF) if normalize else (1.0,) * 3,
         mode="bilinear" if processor.get("resample", 2 if bilinear else 3) == 2 else "bicubic",  # as PIL numbers them
         antialias=model_type not in ("depth_pro", "zoedepth"),
         corners=model_type == "zoedepth",

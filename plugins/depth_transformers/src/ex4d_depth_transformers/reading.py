@@ -14,7 +14,7 @@ class Reading(Enum):
     """What the numbers of a model mean."""
 
     METRIC = "metric"
-    """Metres."""
+    """Meters."""
 
     RELATIVE = "relative"
     """Depth up to one scale."""
@@ -23,7 +23,7 @@ class Reading(Enum):
     """Inverse depth up to scale and shift."""
 
     CANONICAL = "canonical"
-    """Inverse depth in 1/metres for a picture as wide as its focal length is long (Depth Pro, arXiv 2410.02073):
+    """Inverse depth in 1/meters for a picture as wide as its focal length is long (Depth Pro, arXiv 2410.02073):
     depth = focal / (width * number)."""
 
 

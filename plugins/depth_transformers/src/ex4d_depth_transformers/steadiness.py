@@ -42,7 +42,7 @@ class Steadier:
         """Begin a clip.
 
         Args:
-            unchanged: levels by which the colour of a place may move.
+            unchanged: levels by which the color of a place may move.
             cut: likeness of frames, 0 to 1, under which a new shot begins.
             fit_scale: whether scale and shift are free, as of inverse depth, or only the shift, as of log depth.
         """
@@ -61,7 +61,7 @@ class Steadier:
 
         Args:
             values: [h, w], inverse depth, or log depth where the scale is not free.
-            picture: [h, w, 3], the frame's colours in levels.
+            picture: [h, w, 3], the frame's colors in levels.
         """
         if self._before is None or likeness(self._before[1], picture) < self._cut:
             self.starts.append(len(self.gauges))
@@ -115,7 +115,7 @@ def fit(values: Array, target: Array) -> Gauge | None:
 
 
 def unchanged(before: Array, after: Array, *, levels: float) -> NDArray[np.bool_]:
-    """Return bool [h, w], True where two pictures [h, w, 3] have the same colour, a change of all colours apart."""
+    """Return bool [h, w], True where two pictures [h, w, 3] have the same color, a change of all colors apart."""
     moved = after - before
     moved = moved - np.median(moved, axis=(0, 1))  # the exposure
     same: NDArray[np.bool_] = np.abs(moved).max(axis=-1) <= levels
@@ -132,7 +132,7 @@ def likeness(before: Array, after: Array) -> float:
 def slow_part(shifts: Array) -> Array:
     """Return what is left of log scales [T] of one shot when they are averaged over some frames to both sides.
 
-    So a metric model keeps its metres, and a camera that goes nearer may make them fewer, but not from frame to frame.
+    So a metric model keeps its meters, and a camera that goes nearer may make them fewer, but not from frame to frame.
     """
     frames = np.arange(len(shifts))
     weights = np.exp(-0.5 * ((frames[:, None] - frames) / _SPAN) ** 2)

@@ -19,4 +19,4 @@ class NvdiffrastOptions(ViewRange):
         unit="units of depth",
         validator=attrs.validators.gt(0),
     )
-    antialias: bool = option(False, help="Blend colours and alpha along silhouettes, as EX-4D does.")
+    antialias: bool = option(False, help="Blend colors and alpha along silhouettes, as EX-4D does.")

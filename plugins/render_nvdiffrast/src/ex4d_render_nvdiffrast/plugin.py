@@ -13,7 +13,7 @@ def ex4d_renderers() -> list[Provider]:
     return [
         Provider(
             name="nvdiffrast",
-            summary="EX-4D's own rasteriser, on NVIDIA GPUs",
+            summary="EX-4D's own rasterizer, on NVIDIA GPUs",
             license="Apache-2.0; nvdiffrast itself: Nvidia Source Code License, non-commercial use only",
             usage_terms="nvdiffrast is for non-commercial use only (Nvidia Source Code License)",
             component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",

@@ -1,4 +1,4 @@
-"""A mesh, rasterised by nvdiffrast."""
+"""A mesh, rasterized by nvdiffrast."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NvdiffrastRenderer:
         matrix = (to_clip @ world_to_camera.double()).to(self._device, non_blocking=True)
         projected = torch.addmm(matrix[:, 3], mesh.vertices.to(self._device, torch.float64), matrix[:, :3].T)
         clip = projected[None, :, :4].float()
-        # Depth comes along as an attribute: the rasteriser's own, z / w, has no digits left far from the near plane.
+        # Depth comes along as an attribute: the rasterizer's own, z / w, has no digits left far from the near plane.
         values = torch.empty(1, len(mesh.vertices), 5, device=self._device)
         values[0, :, :3] = mesh.vertex_colors
         values[0, :, 3] = mesh.vertex_alpha()
@@ -86,7 +86,7 @@ def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: tor
 
 
 def _frame(rgba: Tensor, depth: Tensor, covered: Tensor, device: torch.device) -> RenderedFrame:
-    """Return the view on a device, from colour 0..255 and alpha 0..1."""
+    """Return the view on a device, from color 0..255 and alpha 0..1."""
     mask = rgba[..., 3] > SEEN_ABOVE
     color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).to(torch.uint8)
     depth = torch.where(covered, depth, torch.inf)

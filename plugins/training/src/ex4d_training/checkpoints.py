@@ -21,7 +21,7 @@ from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write, file_hash, remove_stale_temp
 from ex4d_core.reading import check_file, check_folder, reading
-from ex4d_training.optimiser import Optimiser
+from ex4d_training.optimizer import Optimizer
 from ex4d_training.records import DamagedRecord, Validator, damage, made, of_texts, read_object, text, whole
 from ex4d_training.velocity import adapter_tensors, reference_name
 
@@ -98,7 +98,7 @@ class Checkpoint:
         return self.folder / ADAPTER
 
 
-def save_checkpoint(root: Path, optimiser: Optimiser, state: State, *, keep: int) -> None:
+def save_checkpoint(root: Path, optimizer: Optimizer, state: State, *, keep: int) -> None:
     """Write a checkpoint, whole or not at all, and remove the oldest beyond `keep`.
 
     Raises:
@@ -109,9 +109,9 @@ def save_checkpoint(root: Path, optimiser: Optimiser, state: State, *, keep: int
     remove_stale_temp(root)
     with atomic_write(folder) as temporary:
         temporary.mkdir()
-        _write(temporary / ADAPTER, adapter_tensors(optimiser.means))
-        _write(temporary / _VALUES, optimiser.masters)
-        _write(temporary / _MOMENTS, _moments(optimiser))
+        _write(temporary / ADAPTER, adapter_tensors(optimizer.means))
+        _write(temporary / _VALUES, optimizer.masters)
+        _write(temporary / _MOMENTS, _moments(optimizer))
         files = {path.name: file_hash(path) for path in sorted(temporary.iterdir())}
         tree = {"format": FORMAT, **attrs.asdict(attrs.evolve(state, files=files))}
         (temporary / _STATE).write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
@@ -142,20 +142,20 @@ def latest_checkpoint(root: Path, *, origin: Origin) -> Checkpoint | None:
     return Checkpoint(folder=folders[-1], state=state)
 
 
-def load_checkpoint(checkpoint: Checkpoint, optimiser: Optimiser) -> None:
-    """Have an optimiser, of a model that was just made, go on from a checkpoint; it is changed in place.
+def load_checkpoint(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
+    """Have an optimizer, of a model that was just made, go on from a checkpoint; it is changed in place.
 
     Raises:
         InvalidInput: a file is damaged, or has other tensors.
     """
     for name, recorded in checkpoint.state.files.items():
         _compare_hash(checkpoint.folder / name, recorded)
-    wanted = {name: tuple(value.shape) for name, value in optimiser.masters.items()}
+    wanted = {name: tuple(value.shape) for name, value in optimizer.masters.items()}
     moments = {f"{kind}.{name}": shape for name, shape in wanted.items() for kind in _MOMENT_NAMES}
     means = {reference_name(name): shape for name, shape in wanted.items()}
     values = _read(checkpoint.folder / _VALUES, wanted)
     _restore(
-        optimiser,
+        optimizer,
         values=values,
         means=_read(checkpoint.adapter, means),
         moments=_read(checkpoint.folder / _MOMENTS, moments),
@@ -190,28 +190,28 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _restore(
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     *,
     values: Mapping[str, Tensor],
     means: Mapping[str, Tensor],
     moments: Mapping[str, Tensor],
     steps: int,
 ) -> None:
-    for name, master in optimiser.masters.items():
+    for name, master in optimizer.masters.items():
         master.copy_(values[name])
-        optimiser.means[name].copy_(means[reference_name(name)])
-        optimiser.adamw.state[master] = {
+        optimizer.means[name].copy_(means[reference_name(name)])
+        optimizer.adamw.state[master] = {
             "step": torch.tensor(float(steps), device=master.device if master.is_cuda else None),
             **{kind: moments[f"{kind}.{name}"].to(master.device) for kind in _MOMENT_NAMES},
         }
-    optimiser.steps = steps
-    optimiser.load(optimiser.masters)
+    optimizer.steps = steps
+    optimizer.load(optimizer.masters)
 
 
-def _moments(optimiser: Optimiser) -> dict[str, Tensor]:
+def _moments(optimizer: Optimizer) -> dict[str, Tensor]:
     return {
-        f"{kind}.{name}": optimiser.adamw.state[master][kind]
-        for name, master in optimiser.masters.items()
+        f"{kind}.{name}": optimizer.adamw.state[master][kind]
+        for name, master in optimizer.masters.items()
         for kind in _MOMENT_NAMES
     }
 

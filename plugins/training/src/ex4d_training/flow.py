@@ -40,7 +40,7 @@ def flow_matching_loss(model: Velocity, sample: Sample, noise: Tensor, sigma: Te
 def drawn(sample: Sample, *, shift: float, seed: int, step: int, rank: int = 0) -> tuple[Tensor, Tensor]:
     """Return the noise and its share for one step: they depend on the arguments alone, so nothing needs keeping."""
     clean = sample["latents"]
-    # A generator's stream for each step and rank; odd factors keep neighbours apart.
+    # A generator's stream for each step and rank; odd factors keep neighbors apart.
     mixed = ((seed + 1) * 0x9E3779B97F4A7C15 + step * 0xD1342543DE82EF95 + rank * 0xAF251AF3B0F025B5) % 2**63
     generator = torch.Generator(clean.device).manual_seed(mixed)
     noise = torch.randn(clean.shape, generator=generator, device=clean.device)

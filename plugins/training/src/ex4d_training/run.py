@@ -28,7 +28,7 @@ from ex4d_training.launch import is_launched, launch
 from ex4d_training.locking import only_run
 from ex4d_training.memory import saying_what_to_change
 from ex4d_training.metrics import Metrics
-from ex4d_training.optimiser import Pace
+from ex4d_training.optimizer import Pace
 from ex4d_training.sources import Sources, find_sources
 from ex4d_training.step import prepare
 from ex4d_training.team import Team, share_out
@@ -140,7 +140,7 @@ class _Run:
                 self._write_what_is_due(trainer)
 
     def _go_on_from(self, there: Checkpoint, trainer: Trainer) -> None:
-        load_checkpoint(there, trainer.optimiser)
+        load_checkpoint(there, trainer.optimizer)
         self._sampler.load_state_dict(there.state.sampler)
         self._reporter.note(f"going on from step {there.state.steps}")
         if there.state.batches != self._batches:
@@ -256,16 +256,16 @@ class _Run:
                 sampler=self._sampler.state_dict(),
                 batches=self._batches,
             )
-            checkpoints.save_checkpoint(self._checkpoints, trainer.optimiser, state, keep=output.keep)
+            checkpoints.save_checkpoint(self._checkpoints, trainer.optimizer, state, keep=output.keep)
         if output.validate_every and (last or trainer.steps % output.validate_every == 0):
             self._validate(trainer)
         self._team.wait()
 
     def _validate(self, trainer: Trainer) -> None:
-        trainer.optimiser.load(trainer.optimiser.means)
+        trainer.optimizer.load(trainer.optimizer.means)
         with saying_what_to_change("validation", ways=("--set output.validate_every=0",)):
             frames = self._validation.frames(trainer.model)
-        trainer.optimiser.load(trainer.optimiser.masters)
+        trainer.optimizer.load(trainer.optimizer.masters)
         if self._team.is_first:
             self._validation.write(self._folder / "validation" / f"step-{trainer.steps:08}.mp4", frames)
 

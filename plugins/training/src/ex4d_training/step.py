@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ex4d_training.flow import Velocity, drawn, flow_matching_loss
-from ex4d_training.optimiser import Optimiser
+from ex4d_training.optimizer import Optimizer
 from ex4d_training.velocity import Sample
 
 _ATTENTION = [
@@ -38,13 +38,13 @@ def prepare(transformer: Any, *, checkpointing: bool, compiled: bool = False) ->
 
 
 def train_step(
-    model: Velocity, optimiser: Optimiser, batches: list[Sample], *, shift: float, seed: int, rank: int = 0
+    model: Velocity, optimizer: Optimizer, batches: list[Sample], *, shift: float, seed: int, rank: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Learn from some batches at once; return the mean loss and the gradients' norm, on the device.
 
     Args:
         model: what is trained.
-        optimiser: of its parameters.
+        optimizer: of its parameters.
         batches: on the model's device, all of one size; their gradients are added up.
         shift: of the noise levels.
         seed: fixes the noise, together with the number of the step and what follows.
@@ -53,8 +53,8 @@ def train_step(
     losses = []
     with sdpa_kernel(_ATTENTION, set_priority=True):
         for part, sample in enumerate(batches):
-            noise, sigma = drawn(sample, shift=shift, seed=seed + part, step=optimiser.steps, rank=rank)
+            noise, sigma = drawn(sample, shift=shift, seed=seed + part, step=optimizer.steps, rank=rank)
             loss = flow_matching_loss(model, sample, noise, sigma) / len(batches)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-    return torch.stack(losses).sum(), optimiser.step()
+    return torch.stack(losses).sum(), optimizer.step()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_core.errors import Ex4dError
-from ex4d_training.optimiser import Optimiser, Pace
+from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import train_step
 from ex4d_training.team import Team
 from ex4d_training.velocity import Sample, trained_parameters
@@ -57,7 +57,7 @@ class Trainer:
     ) -> None:
         self.model = model
         self.recipe = recipe
-        self.optimiser = Optimiser(trained_parameters(model), pace=recipe.pace, team=team)
+        self.optimizer = Optimizer(trained_parameters(model), pace=recipe.pace, team=team)
         self._batches = batches
         self._team = team
         self._report = report
@@ -66,7 +66,7 @@ class Trainer:
     @property
     def steps(self) -> int:
         """How many are done."""
-        return self.optimiser.steps
+        return self.optimizer.steps
 
     def run(self, until: int) -> None:
         """Take steps until so many are done.
@@ -78,7 +78,7 @@ class Trainer:
         while self.steps < until:
             batches = list(islice(self._batches, recipe.accumulate))
             made = train_step(
-                self.model, self.optimiser, batches, shift=recipe.shift, seed=recipe.seed, rank=self._team.rank
+                self.model, self.optimizer, batches, shift=recipe.shift, seed=recipe.seed, rank=self._team.rank
             )
             self._unseen.append(made)
             if self.steps % recipe.look_every == 0:

@@ -84,7 +84,7 @@ def attach_adapter(transformer: Any, *, rank: int, hidden: int, channels: int, s
         transformer: diffusers' WanTransformer3DModel; it is changed in place.
         rank: of the LoRA, and its alpha, which the file has no place for.
         hidden: channels between the camera encoder's layers.
-        channels: of the latents of colour and mask together.
+        channels: of the latents of color and mask together.
         seed: fixes the values that are not zero.
     """
     from peft import LoraConfig

@@ -37,7 +37,7 @@ class Slope:
 
 @hookimpl
 def ex4d_depth_estimators():
-    return [Provider(name="step", summary="s", licence="MIT", component="step_depth:Slope", options=Options)]
+    return [Provider(name="step", summary="s", license="MIT", component="step_depth:Slope", options=Options)]
 """
 
 
@@ -88,7 +88,7 @@ def job(tiny_wan):
 
 @pytest.fixture
 def step_depth(tmp_path, monkeypatch) -> str:
-    """Install a depth estimator of that name: a step from 2 to 4 metres."""
+    """Install a depth estimator of that name: a step from 2 to 4 meters."""
     site = tmp_path / "site"
     facts = site / "step_depth-1.0.dist-info"
     facts.mkdir(parents=True)

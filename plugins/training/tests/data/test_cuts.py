@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ex4d_core.testing.scenes import room_scene
-from ex4d_training.data.cuts import colour_changes, find_cuts
+from ex4d_training.data.cuts import color_changes, find_cuts
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_several_cuts_are_found(shots):
     assert find_cuts(torch.cat([a[:5], b[:5], a[5:12]])) == [5, 10]
 
 
-def test_a_cut_to_the_same_colours_elsewhere_is_found():
+def test_a_cut_to_the_same_colors_elsewhere_is_found():
     frame = torch.zeros(64, 64, 3, dtype=torch.uint8)
     frame[:32, :32] = 250
     frame[32:, 32:] = 120
@@ -40,7 +40,7 @@ def test_a_fast_camera_makes_no_cut():
     wide = torch.randint(0, 256, (8, 60, 3), generator=generator, dtype=torch.uint8)
     wide = wide.repeat_interleave(8, 0).repeat_interleave(8, 1)
     frames = torch.stack([wide[:, 40 * t : 40 * t + 96] for t in range(9)])
-    assert colour_changes(frames).min() > 0.3  # much changes all the time
+    assert color_changes(frames).min() > 0.3  # much changes all the time
     assert find_cuts(frames) == []
 
 

@@ -307,7 +307,7 @@ def test_the_command_says_how_much_and_asks_first(server, tmp_path, monkeypatch,
             typer_cli.main([*arguments, *more])
         assert not stop.value.code
     said = capfd.readouterr().out
-    assert "licence: CC-BY-4.0" in said
+    assert "license: CC-BY-4.0" in said
     assert '"done": true' in said
     assert "next: ex4d data prepare --data-path" in said
     assert videos_in(tmp_path / "data") == wanted(0)

@@ -30,7 +30,7 @@ from ex4d_training.data import EpochSampler, read_manifest
 from ex4d_training.data.shards import OpenShard
 from ex4d_training.memory import OutOfMemory
 from ex4d_training.metrics import read_metrics
-from ex4d_training.optimiser import Optimiser, Pace
+from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.run import train
 from ex4d_training.sources import find_sources
 from ex4d_training.team import Team
@@ -105,10 +105,10 @@ def test_the_adapter_that_is_saved_computes_in_wan_what_it_did_in_training(confi
     noisy, sigma = batch["latents"], torch.tensor([0.3, 0.9])
     with torch.no_grad():
         frozen = trained(noisy, sigma, batch)
-        optimiser = Optimiser(trained_parameters(trained), pace=Pace(learning_rate=0.0), team=Team(CPU))
+        optimizer = Optimizer(trained_parameters(trained), pace=Pace(learning_rate=0.0), team=Team(CPU))
         there = latest_checkpoint(adapter.parent / "checkpoints", origin=sources.origin)
-        load_checkpoint(there, optimiser)
-        optimiser.load(optimiser.means)
+        load_checkpoint(there, optimizer)
+        optimizer.load(optimizer.means)
         expected = trained(noisy, sigma, batch)
         wan = locate(WanOptions(model=asked.model.base, adapter=str(adapter)))
         transformer = load_transformer(wan, device=CPU, dtype=torch.float32, adapters=())

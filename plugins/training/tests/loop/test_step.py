@@ -8,7 +8,7 @@ from torch import nn
 
 from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.flow import drawn, flow_matching_loss, noise_levels
-from ex4d_training.optimiser import Optimiser, Pace
+from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import prepare, train_step
 from ex4d_training.team import Team
 from ex4d_training.trainer import Recipe, Trainer, TrainingStopped
@@ -73,12 +73,12 @@ def test_noise_is_another_one_for_each_step_seed_and_process_and_the_same_when_a
 
 def test_a_batch_is_learned_and_nothing_but_the_adapter_moves(adapted, batch, team):
     before = {name: value.clone() for name, value in adapted.state_dict().items()}
-    optimiser = Optimiser(trained_parameters(adapted), pace=Pace(learning_rate=1e-2), team=team)
+    optimizer = Optimizer(trained_parameters(adapted), pace=Pace(learning_rate=1e-2), team=team)
     noise, sigma = drawn(batch, shift=5.0, seed=0, step=0)
     first = float(flow_matching_loss(adapted, batch, noise, sigma).detach())
     for _ in range(12):
         flow_matching_loss(adapted, batch, noise, sigma).backward()
-        optimiser.step()
+        optimizer.step()
     assert float(flow_matching_loss(adapted, batch, noise, sigma).detach()) < 0.97 * first
     moved = {name for name, value in adapted.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == trained_parameters(adapted).keys()
@@ -98,37 +98,37 @@ def test_checkpointing_changes_no_gradient(adapted, batch):
 
 
 def test_two_batches_that_are_added_up_are_a_step_of_both(adapted, batch, team):
-    optimiser = Optimiser(trained_parameters(adapted), pace=Pace(learning_rate=0.0, clip=1e9), team=team)
+    optimizer = Optimizer(trained_parameters(adapted), pace=Pace(learning_rate=0.0, clip=1e9), team=team)
     halves = [{name: value[part : part + 1] for name, value in batch.items()} for part in (0, 1)]
     losses = []
     for part, half in enumerate(halves):
         noise, sigma = drawn(half, shift=5.0, seed=part, step=0)
         losses.append(float(flow_matching_loss(adapted, half, noise, sigma).detach()))
-    loss, norm = train_step(adapted, optimiser, halves, shift=5.0, seed=0)
+    loss, norm = train_step(adapted, optimizer, halves, shift=5.0, seed=0)
     assert float(loss) == pytest.approx(sum(losses) / 2)
     assert math.isfinite(float(norm))
 
 
 def test_masters_keep_what_bfloat16_would_lose(team):
     value = nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
-    optimiser = Optimiser({"value": value}, pace=Pace(learning_rate=1e-4, weight_decay=0), team=team)
+    optimizer = Optimizer({"value": value}, pace=Pace(learning_rate=1e-4, weight_decay=0), team=team)
     for _ in range(3):
         value.grad = torch.ones_like(value)
-        optimiser.step()
+        optimizer.step()
     assert torch.equal(value.detach(), torch.ones(4, dtype=torch.bfloat16))  # 1 - 3e-4 rounds to 1
-    torch.testing.assert_close(optimiser.masters["value"], torch.full((4,), 1 - 3e-4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(optimizer.masters["value"], torch.full((4,), 1 - 3e-4), atol=1e-6, rtol=0)
 
 
 def test_the_running_mean_follows_at_its_pace(team):
     value = nn.Parameter(torch.zeros(1))
-    optimiser = Optimiser({"value": value}, pace=Pace(learning_rate=0.1, weight_decay=0, ema=0.5), team=team)
+    optimizer = Optimizer({"value": value}, pace=Pace(learning_rate=0.1, weight_decay=0, ema=0.5), team=team)
     mean = 0.0
     for step in range(1, 21):
         value.grad = torch.ones(1)
-        optimiser.step()
+        optimizer.step()
         stays = min(0.5, step / (10 + step))
         mean = stays * mean + (1 - stays) * float(value.detach())
-    assert float(optimiser.means["value"]) == pytest.approx(mean, abs=1e-6)
+    assert float(optimizer.means["value"]) == pytest.approx(mean, abs=1e-6)
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(adapted, batch, team):

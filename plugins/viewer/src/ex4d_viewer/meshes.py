@@ -69,7 +69,7 @@ def textured_glb(part: Part, picture: np.ndarray) -> bytes:
     if longer > TEXTURE_SIDE:
         size = [max(1, round(side * TEXTURE_SIDE / longer)) for side in picture.shape[1::-1]]
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    # The surface is black and shines by itself: light of the page would change the colours.
+    # The surface is black and shines by itself: light of the page would change the colors.
     material = PBRMaterial(
         baseColorFactor=[0, 0, 0, 255],
         emissiveTexture=_jpeg(picture),

@@ -145,7 +145,7 @@ class Page:
             self._time = gui.add_slider("Frame", min=0, max=1, step=1, initial_value=0, disabled=True)
             self._speed = gui.add_slider("Frames a second", min=1, max=30, step=1, initial_value=12)
         with gui.add_folder("Scene"):
-            self._colors = gui.add_dropdown("Colours", COLORS, hint="of the frame, of its depth, or the bare shape")
+            self._colors = gui.add_dropdown("Colors", COLORS, hint="of the frame, of its depth, or the bare shape")
             self._hidden = gui.add_checkbox("Occluded faces", False, hint="surfaces that nobody saw")
             overview = gui.add_button("Look from behind the camera")
         with gui.add_folder("Camera path"):

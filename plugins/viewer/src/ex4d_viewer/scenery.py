@@ -53,7 +53,7 @@ class Scenery:
         self.hidden_shown = False
 
     def fill(self) -> Iterator[int]:
-        """Put the meshes on the page in the colours that are wanted, one at a time; yield how many are there."""
+        """Put the meshes on the page in the colors that are wanted, one at a time; yield how many are there."""
         for index in range(len(self.frames)):
             if index not in self._meshes:
                 self._meshes[index] = self._mesh(index)

@@ -2,4 +2,4 @@
 
 import sys
 
-sys.exit("a licence key is missing")
+sys.exit("a license key is missing")

@@ -221,7 +221,7 @@ def plan_tables(plan: DataPlan) -> Iterator[RenderableType]:
         f"to download: {filesize.decimal(plan.missing)}; on the disk while it is unpacked: up to "
         f"{filesize.decimal(plan.needed)}, and {filesize.decimal(plan.free)} are free in {plain_markup(plan.folder)}"
     )
-    yield f"licence: {LICENCE}"
+    yield f"license: {LICENCE}"
 
 
 def plan_json(plan: DataPlan, *, done: bool) -> str:
@@ -235,7 +235,7 @@ def plan_json(plan: DataPlan, *, done: bool) -> str:
         {
             "repo": plan.listed.files.repo,
             "commit": plan.listed.commit,
-            "licence": LICENCE,
+            "license": LICENCE,
             "folder": str(plan.folder),
             "table": str(plan.table),
             "parts": {part: {file.path: file.size for file in plan.files_of(part)} for part in plan.parts},

@@ -1,7 +1,7 @@
 """Videos made into latents, once, so that training never decodes one: read `prepare` and `_Run.to_the_end`.
 
 What is done is kept as it is done: the samples of each video in a file of their own, which become a shard together
-with those of its neighbours. So a run that is killed loses the videos that it was at, and the same call goes on; the
+with those of its neighbors. So a run that is killed loses the videos that it was at, and the same call goes on; the
 shards are the same whatever the number of processes and of interruptions, but for roundings where these have other
 numbers of threads.
 """
@@ -161,7 +161,7 @@ class _Run:
         return [video for video in self._videos if not self.journal.refused_early(video.name)]
 
     def _pieces(self, taken: Sequence[Source], manifest: Manifest) -> list[Piece]:
-        """Return what becomes of each video in shards that are not there yet; neighbours share one."""
+        """Return what becomes of each video in shards that are not there yet; neighbors share one."""
         size = self._job.data.shard_videos
         whole = {shard.file for shard in manifest.shards}
         return [

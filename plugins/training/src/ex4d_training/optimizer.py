@@ -35,7 +35,7 @@ class Pace:
         return self.learning_rate * rise * float(0.5 + 0.5 * torch.cos(along))
 
 
-class Optimiser:
+class Optimizer:
     """Moves parameters; several processes that are given the same parameters move them alike.
 
     Args:

@@ -13,7 +13,7 @@ TINY = 1e-12
 """Least scale, so that a row of zeros stays one."""
 
 
-class Quantised(NamedTuple):
+class Quantized(NamedTuple):
     """Values divided by a scale for each row."""
 
     values: Tensor
@@ -26,15 +26,15 @@ class Quantised(NamedTuple):
         return self.values.float() * self.scales
 
 
-def quantise_rows(x: Tensor) -> Quantised:
+def quantize_rows(x: Tensor) -> Quantized:
     """Return the last axis of a tensor in 8 bits: largest magnitudes become the largest that there is."""
     x = x.float()
     scales = (x.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(TINY)
-    return Quantised((x / scales).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scales)
+    return Quantized((x / scales).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scales)
 
 
-class QuantisedLinear(nn.Module):
-    """A linear layer whose weight is in 8 bits, and which takes `Quantised` values.
+class QuantizedLinear(nn.Module):
+    """A linear layer whose weight is in 8 bits, and which takes `Quantized` values.
 
     Args:
         linear: what it is made of; it stays where that is.
@@ -48,18 +48,18 @@ class QuantisedLinear(nn.Module):
     def __init__(self, linear: nn.Linear, *, device: torch.device) -> None:
         super().__init__()
         home = linear.weight.device
-        weight = quantise_rows(linear.weight.data.to(device))
+        weight = quantize_rows(linear.weight.data.to(device))
         self.register_buffer("weight", weight.values.to(home))
         self.register_buffer("scales", weight.scales.to(home))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.data)
         self.dtype = linear.weight.dtype
 
-    def forward(self, x: Quantised) -> Tensor:
+    def forward(self, x: Quantized) -> Tensor:
         """Return the product [..., C_out] in the precision that the weight had."""
         shape = x.values.shape[:-1]
         values, scales = x.values.flatten(0, -2), x.scales.flatten(0, -2)
         if not values.is_cuda:
-            weight = Quantised(self.weight, self.scales).floats().to(self.dtype)
+            weight = Quantized(self.weight, self.scales).floats().to(self.dtype)
             return functional.linear(x.floats().to(self.dtype), weight, self.bias)
         made = torch._scaled_mm(
             values,
