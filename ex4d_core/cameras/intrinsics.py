@@ -13,7 +13,7 @@ from ex4d_core.config.run_config import LensOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_file, read_json, read_text
 from ex4d_core.reading import reading as file_errors
-from ex4d_core.types import Intrinsics, Video
+from ex4d_core.types import Intrinsics, Origin
 
 WHAT = "intrinsics file"
 """As errors call a file."""
@@ -25,17 +25,22 @@ SHORTEST_FOCAL, LONGEST_FOCAL = 1.0, 1e6
 """Pixels: from a lens that is next to flat to a telescope."""
 
 
-def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
-    """Return the intrinsics of the video's frames that the options describe, or None where they say nothing.
+def given_intrinsics(options: LensOptions, size: tuple[int, int], origin: Origin | None = None) -> Intrinsics | None:
+    """Return the intrinsics of frames that the options describe, or None if they describe none.
 
-    With `of="input"` they describe the clip as filmed and follow the window that the frames were made from.
+    With `of="input"` the options describe the clip as filmed; the intrinsics follow the window that the frames show.
+
+    Args:
+        options: of the user.
+        size: width and height of the frames in pixels.
+        origin: the window of the clip that the frames show, if they are of one.
 
     Raises:
         InvalidInput: the numbers or the file make no camera.
         InputNotFound: there is no such file.
     """
-    origin = video.origin if options.of == "input" else None
-    width, height = (video.width, video.height) if origin is None else (origin.source_width, origin.source_height)
+    origin = origin if options.of == "input" else None
+    width, height = size if origin is None else (origin.source_width, origin.source_height)
     if options.fov is not None:
         filmed = Intrinsics.from_fov(options.fov, width=width, height=height)
     elif options.focal_px is not None:
@@ -51,7 +56,7 @@ def given_intrinsics(options: LensOptions, video: Video) -> Intrinsics | None:
         return None
     if origin is None:
         return filmed
-    return origin.windowed(filmed, width=video.width, height=video.height)
+    return origin.windowed(filmed, width=size[0], height=size[1])
 
 
 def intrinsics_file(options: LensOptions) -> Path | None:

@@ -12,8 +12,9 @@ from ex4d_core.config.run_config import VideoOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.pipeline.store import content_key, tensor_hash
-from ex4d_core.types import CameraPath
-from ex4d_core.video_io import probe_video
+from ex4d_core.progress import Progress, silent
+from ex4d_core.types import CameraPath, Video
+from ex4d_core.video_io import probe_video, read_video
 from ex4d_core.video_io.images import list_images
 
 LARGEST_SIDE = 8192
@@ -60,3 +61,22 @@ def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
             f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, each at most {LARGEST_SIDE}"
         )
     return sides[0], sides[1]
+
+
+def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:
+    """Return the frames of a video or a folder of images that the options name.
+
+    Raises:
+        InputNotFound: there is no such clip.
+        InvalidInput: it is none, or has no such frames.
+    """
+    video = read_video(
+        clip,
+        start=options.start,
+        stride=options.stride,
+        num_frames=options.num_frames,
+        size=frame_size(options, clip),
+        fit=options.fit,
+        progress=progress,
+    )
+    return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))

@@ -1,86 +1,24 @@
-"""A session: components chosen once, loaded when first used, and kept for every clip and path that follows."""
+"""A session: runs clips along camera paths with components that are loaded once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import attrs
-import torch
-
-from ex4d_core.cameras.generators import JoinedPath, Piece, Step
-from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, shares_of
-from ex4d_core.config.presets import preset
 from ex4d_core.config.run_config import (
-    ComponentConfig,
     RunConfig,
     Tree,
     make_config,
-    make_options,
-    merge,
-    refuse_unknown,
 )
-from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
-from ex4d_core.hub.local import find_in_cache
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
-from ex4d_core.plugins.discovery import Offer
-from ex4d_core.plugins.registry import Choice, Registry
+from ex4d_core.pipeline.components import Components
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
-from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, Video
 
 
-@attrs.frozen(kw_only=True)
-class Chosen:
-    """A component that a run will use, and its options, checked."""
-
-    offer: Offer
-    options: Any
-
-    def identity(self) -> Tree:
-        """Return what decides its results, as plain values."""
-        facts = {
-            "name": self.offer.name,
-            "distribution": self.offer.distribution,
-            "version": self.offer.version,
-            "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("decides", True)),
-        }
-        # Options that name a file say what is in it: an edited file makes another artifact, a renamed one does not.
-        fingerprint = getattr(self.options, "fingerprint", None)
-        return facts if fingerprint is None else {**facts, "fingerprint": fingerprint()}
-
-
-@attrs.frozen(kw_only=True)
-class ChosenPath:
-    """The moves that a run will use for one `--cam` text."""
-
-    steps: tuple[tuple[tuple[Chosen, str], ...], ...]
-    """In their order; each is what happens at the same time, with the ease of each."""
-    shares: tuple[float, ...]
-    """Of the path that each step takes."""
-
-    @property
-    def is_given(self) -> bool:
-        """Whether a file says where the camera goes."""
-        return any(chosen.offer.builtin and chosen.offer.name == FILE for step in self.steps for chosen, _ in step)
-
-    @property
-    def only(self) -> Chosen | None:
-        """The move, where there is nothing but one."""
-        ((chosen, ease), *more), *rest = self.steps
-        return None if more or rest or ease != "linear" else chosen
-
-    def identity(self) -> Tree:
-        """Return what decides the path, as plain values."""
-        if self.only is not None:
-            return self.only.identity()
-        steps = [[{**chosen.identity(), "ease": ease} for chosen, ease in step] for step in self.steps]
-        return {"steps": steps, "shares": list(self.shares)}
-
-
-class Session:
+class Session(Components):
     """Runs clips along camera paths without loading anything twice.
 
     Example:
@@ -111,149 +49,12 @@ class Session:
         """
         if config is not None and settings:
             raise TypeError("give a config or settings, not both")
-        self.config = config or make_config(tables(settings))
-        self.registry = registry or Registry()
-        self.reporter = reporter or SilentReporter()
-        self._preset = preset(self.config.compat)
-        self._loaded: dict[str, Any] = {}
-        self._choices: dict[str, Choice] = {}
-        self._last_shot: ClipRun | None = None
-
-    @cached_property
-    def device(self) -> torch.device:
-        """Where components compute.
-
-        Raises:
-            InvalidConfig: the device does not exist here.
-        """
-        wanted = self.config.device
-        if wanted == "auto":
-            wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        try:
-            device = torch.device(wanted)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InvalidConfig(f"there is no device {wanted!r} here; give auto, cpu, cuda or mps") from error
-        return device
-
-    def choose(self, role: str) -> Chosen:
-        """Return the component for a role (all but `trajectory`) and its options.
-
-        Raises:
-            ComponentNotFound: it is not installed, or none can be chosen on its own.
-            InvalidConfig: an option is unknown or has a value that it cannot take.
-        """
-        given: ComponentConfig = getattr(self.config, role)
-        if given.name != "auto":
-            offer = self.registry.find(role, given.name)
-            return Chosen(offer=offer, options=self._options(role, offer, given.options))
-        choice = self._best(role)
-        try:
-            return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
-        except InvalidConfig as error:
-            if not choice.rejected:
-                raise
-            raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.rejected)}") from error
-
-    def choose_trajectory(self, cam: str) -> ChosenPath:
-        """Return the moves for a `--cam` text and their options.
-
-        Raises:
-            CamError: the text or an option of it is wrong; the message points there.
-            UnknownMove: no plugin offers a move.
-            PluginFailed: the plugin that does is broken.
-        """
-        steps = parse_path(cam)
-        shares = shares_of(steps, cam)
-        chosen = tuple(tuple((self._choose_move(piece, cam), piece.ease) for piece in step) for step in steps)
-        return ChosenPath(steps=chosen, shares=tuple(shares))
-
-    def _choose_move(self, said: MoveSpec, text: str) -> Chosen:
-        try:
-            offer = self.registry.find("trajectory", said.name)
-        except ComponentNotFound as error:
-            folder = f"; the folder is ./{said.name}" if Path(said.name).is_dir() else ""
-            raise UnknownMove(f"{error}{folder}", text, said.start, said.start + len(said.name)) from error
-        except InvalidConfig as error:
-            raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
-        if missing := [name for name in _must_be_given(offer) if name not in said.options]:
-            sentence = f"{said.name} needs {missing[0]}, as in {said.name}:{missing[0]}=..."
-            raise CamError(sentence, text, said.start, said.stop)
-        shared = self._shared_by_paths(offer)
-        self._options(
-            "trajectory", offer, {**_required(said, offer), **shared}
-        )  # what is wrong here is not in the text
-        for name in said.options:  # one by one, to know which of them to point at
-            try:
-                self._options("trajectory", offer, {**_required(said, offer), name: said.options[name]})
-            except InvalidConfig as error:
-                reason = str(error).removeprefix("trajectory.")
-                raise CamError(reason, text, *said.places.get(name, (said.start, said.stop))) from error
-        try:
-            return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, said.options)))
-        except InvalidConfig as error:
-            raise CamError(str(error).removeprefix("trajectory."), text, said.start, said.stop) from error
-
-    def check(self, *roles: str) -> None:
-        """Look up components, and make paths where a trajectory is among the roles, so that a fault is said at once.
-
-        Raises:
-            ComponentNotFound: something is not installed.
-            PluginFailed: something that a component needs is not installed, or a path cannot be made.
-            InvalidConfig: an option or path is wrong, or the device does not exist.
-            InputNotFound: there is no such file of a path.
-            InvalidInput: a file of a path cannot be read.
-        """
-        _ = self.device
-        for role in roles:
-            if role != "trajectory":
-                self.choose(role).offer.check_requirements()
-        for cam in self.config.cam if "trajectory" in roles else ():
-            try:
-                self.trajectory(cam)
-            except Ex4dError:
-                raise
-            except Exception as error:
-                raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
-
-    def depth_estimator(self) -> DepthEstimator:
-        """Return the depth estimator, loaded."""
-        estimator: DepthEstimator = self._load("depth")
-        return estimator
-
-    def mesh_builder(self) -> MeshBuilder:
-        """Return the mesh builder, loaded."""
-        builder: MeshBuilder = self._load("mesh")
-        return builder
-
-    def renderer(self) -> Renderer:
-        """Return the renderer, loaded."""
-        renderer: Renderer = self._load("renderer")
-        return renderer
-
-    def backbone(self) -> DiffusionBackbone:
-        """Return the diffusion backbone, loaded."""
-        backbone: DiffusionBackbone = self._load("backbone")
-        return backbone
-
-    def trajectory(self, cam: str) -> TrajectoryGenerator:
-        """Return the generator for a `--cam` text."""
-        path = self.choose_trajectory(cam)
-        if path.only is not None:
-            return self._move(path.only)
-        return JoinedPath(
-            [
-                Step(
-                    pieces=tuple(Piece(generator=self._move(chosen), ease=ease) for chosen, ease in step),
-                    share=share,
-                )
-                for step, share in zip(path.steps, path.shares, strict=True)
-            ]
+        super().__init__(
+            config or make_config(tables(settings)),
+            registry=registry or Registry(),
+            reporter=reporter or SilentReporter(),
         )
-
-    def _move(self, chosen: Chosen) -> TrajectoryGenerator:
-        generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
-        return generator
+        self._last_clip: ClipRun | None = None
 
     def open_clip(
         self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False
@@ -272,9 +73,9 @@ class Session:
         clip_run = ClipRun(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
         identity = clip_run.identity  # raises for a clip that cannot be read, before it is kept
         # Another path along the same clip starts with the depth that is already there.
-        if self._last_shot is None or self._last_shot.identity != identity:
-            self._last_shot = clip_run
-        return self._last_shot
+        if self._last_clip is None or self._last_clip.identity != identity:
+            self._last_clip = clip_run
+        return self._last_clip
 
     def run(
         self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
@@ -293,60 +94,6 @@ class Session:
         path_run = self.open_clip(clip, folder=folder).along(cam or self.config.cam[0])
         _ = path_run.video
         return path_run
-
-    def _shared_by_paths(self, offer: Offer) -> Tree:
-        """Return the options for every path that this one has; refuse what no path has."""
-        known = [{field.name for field in attrs.fields(o.provider.options)} for o in self.registry.offers("trajectory")]
-        refuse_unknown(self.config.trajectory.options, sorted(set().union(*known)), "trajectory")
-        own = {field.name for field in attrs.fields(offer.provider.options)}
-        return {key: value for key, value in self.config.trajectory.options.items() if key in own}
-
-    def _best(self, role: str) -> Choice:
-        """Return what `auto` means for a role, the same all through the session."""
-        if role not in self._choices:
-            self._choices[role] = self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
-        return self._choices[role]
-
-    def _lacks_weights(self, offer: Offer) -> bool:
-        given: ComponentConfig = getattr(self.config, offer.role)
-        try:
-            return not all(
-                find_in_cache(files) for files in offer.weights(self._options(offer.role, offer, given.options))
-            )
-        except InvalidConfig:  # raised on use: a slip in an option does not make another component the better one
-            return False
-        except PluginFailed:  # without the hub's client there is nothing of the hub's
-            return True
-
-    def _load(self, role: str) -> Any:
-        if role not in self._loaded:
-            chosen = self.choose(role)
-            if getattr(self.config, role).name == "auto":
-                why = "".join(f"; {reason}" for reason in self._best(role).rejected)
-                self.reporter.note(
-                    f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}{why}"
-                )
-            if usage_terms := chosen.offer.provider.usage_terms_for(chosen.options):
-                self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
-            self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
-        return self._loaded[role]
-
-    def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
-        """Lay the user's options over the preset's; of a preset for a whole role only what the component has."""
-        cls = offer.provider.options
-        known = [field.name for field in attrs.fields(cls)]
-        refuse_unknown(given, known, role, component=offer.name)
-        for_role = {key: value for key, value in self._preset.get(role, {}).items() if key in known}
-        return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
-
-
-def _required(said: MoveSpec, offer: Offer) -> Tree:
-    """Return what was said of the options that must be given."""
-    return {name: said.options[name] for name in _must_be_given(offer)}
-
-
-def _must_be_given(offer: Offer) -> list[str]:
-    return [field.name for field in attrs.fields(offer.provider.options) if field.default is attrs.NOTHING]
 
 
 def tables(settings: Mapping[str, Any]) -> Tree:

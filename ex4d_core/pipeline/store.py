@@ -66,6 +66,7 @@ class Store:
             warn: told of damaged artifacts.
             read_only: only look: nothing is written, renamed or removed.
         """
+        self.folder = folder
         self._folder = folder / "artifacts"
         self._warn = warn
         self.read_only = read_only

@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 import cv2
-import torch
 
 from ex4d_core.cameras.intrinsics import given_intrinsics
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
@@ -62,7 +61,7 @@ class Preview:
     looks: tuple[Look, ...]
 
 
-class _SmallShot(ClipRun):
+class _SmallClipRun(ClipRun):
     """A clip with small frames, and with depth that a run has kept or that costs little."""
 
     def __init__(self, session: Session, clip: Path, folder: Path, frames: int, side: int) -> None:
@@ -80,7 +79,8 @@ class _SmallShot(ClipRun):
         self._full = frame_size(options, clip) or (info.width, info.height)
         width, height = size_within(self._full, side)
         small = attrs.evolve(options, size=f"{width}x{height}")
-        super().__init__(_cheap_session(session, small), clip, folder=folder)
+        self._session = _cheap_session(session, small)
+        super().__init__(self._session, clip, folder=folder)
         self._frames = frames
 
     @cached_property
@@ -98,21 +98,20 @@ class _SmallShot(ClipRun):
         """The frames and their depth."""
         video, size = self.video, {"width": self.video.width, "height": self.video.height}
         if self.kept is None:
-            few = self.session.open_clip(_every(video, self.stride), folder=self.folder).estimated_depth
+            few = self._session.open_clip(_every(video, self.stride), folder=self.folder).estimated_depth
             depth = sampled_depth(few, [frame // self.stride for frame in range(video.num_frames)], **size)
         else:
             depth = sampled_depth(self.kept, range(video.num_frames), **size)
         depth = stages.with_intrinsics(depth, self._lens())
-        if file := source_cameras_file(self.session.config.path):
+        if file := source_cameras_file(self.components.config.path):
             depth = with_source_cameras(depth, file, video)
         return Scene(video=video, depth=depth)
 
     def _lens(self) -> Intrinsics | None:
         """Return the lens that the user gave, which may be in pixels of the run's frames, for the small ones."""
-        video, (width, height) = self.video, self._full
+        video = self.video
         origin = video.origin and attrs.evolve(video.origin, frame_indices=video.origin.frame_indices[:1])
-        frame = torch.zeros(1, 1, 1, 3, dtype=torch.uint8).expand(1, height, width, 3)
-        given = given_intrinsics(self.session.config.lens, Video(frames=frame, fps=video.fps, origin=origin))
+        given = given_intrinsics(self.components.config.lens, self._full, origin)
         return given and given.scaled_to(width=video.width, height=video.height)
 
 
@@ -132,7 +131,7 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
     Raises:
         Ex4dError: the clip, an option or an output cannot be used.
     """
-    clip_run = _SmallShot(session, Path(clip), folder, frames, side)
+    clip_run = _SmallClipRun(session, Path(clip), folder, frames, side)
     clip_run.claim()
     subject = subject_distance(clip_run.scene.depth)
     drawn: dict[str, DrawnPath] = {}
@@ -198,18 +197,18 @@ def _every(video: Video, stride: int) -> Video:
     return Video(frames=video.frames[::stride].contiguous(), fps=video.fps / stride, origin=origin)
 
 
-def _rendered(clip_run: _SmallShot, path: CameraPath, picks: range, cam: str) -> Guidance:
+def _rendered(clip_run: _SmallClipRun, path: CameraPath, picks: range, cam: str) -> Guidance:
     """Return what is known at some frames of a path."""
-    some, session = path.taken_at(picks), clip_run.session
+    some, components = path.taken_at(picks), clip_run.components
     shown = [path.frame_shown(pick) // clip_run.stride * clip_run.stride for pick in picks]
     lenses = tuple(lens.scaled_to(width=clip_run.video.width, height=clip_run.video.height) for lens in some.intrinsics)
-    with session.reporter.stage(f"--cam {cam}") as progress:
+    with components.reporter.stage(f"--cam {cam}") as progress:
         guidance = stages.render_guidance(
             clip_run.scene,
             attrs.evolve(some, intrinsics=lenses, frames=shown),
-            session.mesh_builder(),
-            session.renderer(),
-            device=session.device,
+            components.mesh_builder(),
+            components.renderer(),
+            device=components.device,
             progress=progress,
         )
     return attrs.evolve(guidance, fps=guidance.fps / picks.step)

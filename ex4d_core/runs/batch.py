@@ -18,7 +18,8 @@ from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.masks.options import MaskOptions
 from ex4d_core.masks.sheet import write_masks
 from ex4d_core.names import name_key, numbered, safe_name
-from ex4d_core.pipeline.clip_run import ClipRun, StageRecord
+from ex4d_core.pipeline.artifacts import StageRecord
+from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import clip_hash
 from ex4d_core.pipeline.records import RUN_RECORD, Record, owner_of, real_path
 from ex4d_core.pipeline.session import Session

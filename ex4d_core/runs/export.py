@@ -22,7 +22,8 @@ from ex4d_core.files import atomic_write
 from ex4d_core.mesh_io import write_mesh
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pictures.depth_video import write_preview
-from ex4d_core.pipeline.clip_run import ClipRun, PathRun, StageRecord
+from ex4d_core.pipeline.artifacts import StageRecord
+from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, bring_up_to_date
 from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
@@ -140,7 +141,7 @@ def _bring_up_to_date(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Expor
     records_before = len(clip_run.records)
     files: dict[str, Path] = {}
     for group in groups:
-        fresh = bring_up_to_date(group, clip_run.record, clip_run.session.reporter)
+        fresh = bring_up_to_date(group, clip_run.record, clip_run.components.reporter)
         if fresh and group.stage:
             clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
         files |= group.files
@@ -169,7 +170,7 @@ def _depth_groups(clip_run: ClipRun, formats: Iterable[DepthFormat], preview: bo
 
 
 def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path) -> None:
-    depth, reporter = clip_run.scene.depth, clip_run.session.reporter
+    depth, reporter = clip_run.scene.depth, clip_run.components.reporter
     write_depth(depth, folder / name, format=format)
     if format == "png" and (error := png_error(depth)) > COARSE:
         assert clip_run.folder is not None
@@ -181,7 +182,7 @@ def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path
 
 def _write_preview(clip_run: ClipRun, name: str, folder: Path) -> None:
     scene = clip_run.scene
-    with clip_run.session.reporter.stage("preview") as progress:
+    with clip_run.components.reporter.stage("preview") as progress:
         write_preview(scene, folder / name, progress=progress)
 
 
@@ -239,7 +240,7 @@ def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: Mes
         {
             "depth": clip_run.depth_inputs,
             "lens": clip_run.lens_inputs,
-            "mesh": clip_run.session.choose("mesh").identity(),
+            "mesh": clip_run.components.choose("mesh").identity(),
         }
     )
     labels = ["mesh"] if choice == "first" else [f"mesh {frame}" for frame in range(len(names))]
@@ -270,20 +271,20 @@ def _facts(clip_run: ClipRun) -> Facts:
             "numpy": np.__version__,
             "platform": platform.platform(),
         },
-        "device": str(clip_run.session.device),
-        "seed": clip_run.session.config.seed,
+        "device": str(clip_run.components.device),
+        "seed": clip_run.components.config.seed,
     }
 
 
 def _write_config(clip_run: ClipRun) -> None:
     assert clip_run.folder is not None
     clips = () if isinstance(clip_run.clip, Video) else (clip_run.title,)
-    text = write_config(attrs.evolve(clip_run.session.config, clips=clips))
+    text = write_config(attrs.evolve(clip_run.components.config, clips=clips))
     try:
         # Python reads bytes that its locale has no characters for as halves of characters; most often they are UTF-8.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:  # TOML has no way to write them
-        clip_run.session.reporter.warn(
+        clip_run.components.reporter.warn(
             f"{clip_run.folder / CONFIG} has '?' in place of bytes that are not UTF-8 in names; "
             "rename those files to run it again"
         )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
 
 from ex4d_core.cameras.files import read_camera_path
+from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import resumable_dir
 from ex4d_core.names import safe_name
-from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.artifacts import StageCache
 from ex4d_core.pipeline.clips import path_key
+from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.session import Session
-from ex4d_core.pipeline.store import content_key, tensor_hash
+from ex4d_core.pipeline.store import tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
 from ex4d_core.video_io import check_video_suffix, read_mask, read_video, write_video
-from ex4d_core.workspace import Workspace
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
@@ -46,42 +48,34 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
         OutputFailed: the output cannot be written.
     """
     check_video_suffix(output)  # better said now than after minutes of work
-    config, reporter, backbone = session.config, session.reporter, session.backbone()
-    stages.warn_if_trivial_mask(guidance, reporter)
-    unfinished = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{_key(session, guidance)}")
+    inputs = _inputs(session, guidance)
 
     def show(name: str, video: Video) -> None:
         write_video(video, output.with_name(safe_name(f"{output.stem}_{name}{output.suffix}")))
 
-    def tell(text: str) -> None:
-        reporter.note(f"result: {text}")
+    def scratch(stage: str, key: str) -> AbstractContextManager[Path | None]:
+        folder = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{key}")
+        return resumable_dir(folder, tell=lambda text: session.reporter.note(f"{stage}: {text}"))
 
-    with reporter.stage("result") as progress, resumable_dir(unfinished, tell=tell) as folder:
-        video = stages.generate_video(
-            guidance,
-            None,
-            backbone,
-            prompt=config.prompt,
-            seed=config.seed,
-            progress=progress,
-            workspace=Workspace(folder=folder, show=show),
-        )
-        write_video(video, output)
-
-
-def _key(session: Session, guidance: Guidance) -> str:
-    """Return what tells the work from any other, so that only the same goes on where it was."""
-    return content_key(
-        {
-            "color": tensor_hash(guidance.color),
-            "mask": tensor_hash(guidance.mask),
-            "cameras": guidance.cameras and path_key(guidance.cameras),
-            "fps": str(guidance.fps),
-            "backbone": session.choose("backbone").identity(),
-            "prompt": session.config.prompt,
-            "seed": session.config.seed,
-        }
+    generate_stage(
+        StageCache(session.reporter, scratch=scratch),
+        session,
+        inputs,
+        needs=lambda: (guidance, None),
+        show=show,
+        finish=lambda video: write_video(video, output),
     )
+
+
+def _inputs(session: Session, guidance: Guidance) -> Tree:
+    """Return what determines the result, so that only the same work is resumed."""
+    return {
+        "color": tensor_hash(guidance.color),
+        "mask": tensor_hash(guidance.mask),
+        "cameras": guidance.cameras and path_key(guidance.cameras),
+        "fps": str(guidance.fps),
+        **generation_inputs(session),
+    }
 
 
 def _read_path(path: Path) -> CameraPath:

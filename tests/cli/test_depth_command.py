@@ -81,7 +81,7 @@ def test_the_run_file_keeps_what_the_run_wrote(depth, ex4d, small_clip, folder):
 
 def test_running_again_makes_nothing_anew(depth, folder, monkeypatch):
     depth("--format", "png")
-    monkeypatch.setattr("ex4d_core.pipeline.clip_run.read_video", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("ex4d_core.pipeline.clips.read_video", lambda *_, **__: pytest.fail("decoded"))
     _, out, _ = depth("--format", "png", "--json")
     assert stages(out) == {"depth": True}
 

@@ -17,12 +17,24 @@ import ex4d_core as ex4d
 from ex4d_core.errors import Cancelled, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.files import file_hash
 from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.clip_run import describe_stages
 from ex4d_core.plugins.discovery import find_plugins
 from ex4d_core.plugins.registry import Registry
+from ex4d_core.roles import ROLES
 from ex4d_core.runs.batch import find_clips, run_folders
 from ex4d_core.runs.export import export
 
-STAGES = ("depth", "guidance", "result")
+STAGES = tuple(stage.name for stage in describe_stages() if stage.needs)
+
+
+def test_a_run_goes_through_the_stages_that_are_described(settings, small_clip):
+    """In their order, each after those that it needs, with the components of its roles."""
+    stages = describe_stages()
+    path_run = ex4d.Session(**settings).run(small_clip.video, cam="30")
+    assert [record.stage for record in path_run.clip_run.records] == [stage.name for stage in stages]
+    for number, stage in enumerate(stages):
+        assert set(stage.needs) <= {earlier.name for earlier in stages[:number]}
+    assert sorted(role for stage in stages for role in stage.roles) == sorted(ROLES)
 
 
 @pytest.fixture
@@ -109,7 +121,7 @@ def test_the_same_settings_give_the_same_video(settings, small_clip):
 
 def test_a_finished_run_decodes_nothing(settings, small_clip, tmp_path, monkeypatch):
     export(ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path).along("30"))
-    monkeypatch.setattr("ex4d_core.pipeline.clip_run.read_video", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("ex4d_core.pipeline.clips.read_video", lambda *_, **__: pytest.fail("decoded"))
     exported = export(ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path).along("30"))
     assert [(record.stage, record.reused) for record in exported.records] == [("guidance", True), ("result", True)]
 
@@ -327,9 +339,9 @@ def test_compat_ex4d_is_a_set_of_options(small_clip, settings):
     assert clip_run.scene.depth.intrinsics[0].fx == 500
     assert clip_run.scene.depth.intrinsics[0].fy == 500
     assert (clip_run.video.width, clip_run.video.height, clip_run.video.fps) == (64, 64, 30)
-    mesh = clip_run.session.choose("mesh").options
+    mesh = clip_run.components.choose("mesh").options
     assert (mesh.border_depth, mesh.cap, mesh.pixel_center, mesh.hidden_colors) == (100, "corners", 0, "black")
-    path = clip_run.session.choose_trajectory("30").only.options
+    path = clip_run.components.choose_trajectory("30").only.options
     assert (path.look_at, path.pace) == ("nearest", "frames")
 
 

@@ -18,7 +18,7 @@ def session(small_clip):
 def test_what_a_run_has_left_is_there(ex4d, small_clip, tmp_path):
     ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20", "--num-frames", "4")
     clip_run = open_run(tmp_path / "outputs" / "clip")
-    path_run = clip_run.along(clip_run.session.config.cam[0])
+    path_run = clip_run.along(clip_run.components.config.cam[0])
     assert clip_run.video.num_frames == 4
     assert clip_run.stored_depth().num_frames == 4
     assert path_run.stored_guidance().num_frames == 4
@@ -55,12 +55,12 @@ def test_a_look_at_a_damaged_run_changes_nothing(ex4d, small_clip, tmp_path, dam
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     said = []
     clip_run = open_run(tmp_path / "out")
-    clip_run.session.reporter.warn = said.append
+    clip_run.components.reporter.warn = said.append
     assert clip_run.stored_depth() is None
     assert clip_run.along("20").stored_guidance() is None
     assert [text.partition(" in ")[0] for text in said] == ["depth", "guidance"]
     assert all(text.endswith("the next run makes it again") for text in said)
-    with pytest.raises(InputNotFound, match="out has no guidance of these settings, or it is damaged"):
+    with pytest.raises(InputNotFound, match="out has no valid guidance for these settings"):
         _ = clip_run.along("20").guidance
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 

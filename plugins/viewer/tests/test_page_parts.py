@@ -99,7 +99,7 @@ def test_a_path_goes_through_its_keyframes(watch):
 
 
 def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
-    scenery = Scenery(server, watch.scene, watch.clip_run.session.mesh_builder(), detail=32, most_frames=2)
+    scenery = Scenery(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=2)
     assert list(scenery.frames) == [0, 2]
     assert list(scenery.fill()) == [1, 2]
     assert scenery.facts() == "Drawn: 2 of 3 frames, 32x24 of 64x48 points, 1,426 of 5,922 faces a frame"
@@ -107,7 +107,7 @@ def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
 
 @pytest.mark.parametrize("colors", ["picture", "depth", "shape"])
 def test_one_mesh_is_shown_at_a_time_in_all_colors(server, watch, colors):
-    scenery = Scenery(server, watch.scene, watch.clip_run.session.mesh_builder(), detail=32, most_frames=9)
+    scenery = Scenery(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=9)
     scenery.colors = colors
     list(scenery.fill())
     scenery.show(2)

@@ -196,7 +196,7 @@ class Page:
         distance = subject_distance(scene.depth)
         self._distance = distance
         self._scenery = Scenery(
-            self._server, scene, self._watch.clip_run.session.mesh_builder(),
+            self._server, scene, self._watch.clip_run.components.mesh_builder(),
             detail=self._detail, most_frames=self._most_frames,
         )  # fmt: skip
         self._view = PathView(self._server, size=FRUSTUM * distance)

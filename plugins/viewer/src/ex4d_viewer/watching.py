@@ -66,7 +66,7 @@ class RunWatch:
     @property
     def cams(self) -> list[str]:
         """All paths of the run, those of earlier calls included, as texts of `--cam`."""
-        found = list(dict.fromkeys([*self.clip_run.session.config.cam, *self._earlier_cams()]))
+        found = list(dict.fromkeys([*self.clip_run.components.config.cam, *self._earlier_cams()]))
         shown = [cam for cam in found if cam and len(cam) <= MOST_LETTERS and printable(cam) == cam][:MOST_PATHS]
         if len(shown) < len(found):
             self._troubles["cams"] = f"{len(found) - len(shown)} of {len(found)} paths of the run cannot be displayed"

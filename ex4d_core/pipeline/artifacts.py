@@ -1,0 +1,112 @@
+"""Cached stages: what a stage makes is looked up in the run folder before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import attrs
+
+from ex4d_core.config.run_config import Tree
+from ex4d_core.errors import InputNotFound
+from ex4d_core.pipeline import codecs
+from ex4d_core.pipeline.measure import Usage, measure
+from ex4d_core.pipeline.store import Store, content_key
+from ex4d_core.progress import Progress, Reporter
+from ex4d_core.types import DepthVideo, Guidance, Video
+
+Value = TypeVar("Value")
+Needs = TypeVar("Needs")
+
+Scratch = Callable[[str, str], AbstractContextManager[Path | None]]
+"""Opens, for a stage and its key, the folder where the stage may keep partial results, or None."""
+
+
+@attrs.frozen(kw_only=True)
+class Codec(Generic[Value]):
+    """How the artifacts of a stage are written and read."""
+
+    save: Callable[[Path, Value], None]
+    load: Callable[[Path], Value]
+
+
+DEPTH: Codec[DepthVideo] = Codec(save=codecs.save_depth, load=codecs.load_depth)
+GUIDANCE: Codec[Guidance] = Codec(save=codecs.save_guidance, load=codecs.load_guidance)
+VIDEO: Codec[Video] = Codec(save=codecs.save_video, load=codecs.load_video)
+
+
+@attrs.frozen(kw_only=True)
+class StageRecord:
+    """The time and memory that one stage of a run used."""
+
+    stage: str
+    key: str
+    reused: bool
+    """Whether its artifact was found in the run folder."""
+    cost: Usage
+
+
+class StageCache:
+    """Runs stages, stores their artifacts and records what each one cost."""
+
+    def __init__(
+        self, reporter: Reporter, *, store: Store | None = None, scratch: Scratch | None = None, read_only: bool = False
+    ) -> None:
+        """Create the cache of one run.
+
+        Args:
+            reporter: told of each stage and its progress.
+            store: the artifacts of the run folder; without one, every stage runs.
+            scratch: partial results of an interrupted stage; by default those of the store.
+            read_only: refuse to run a stage whose artifact is missing.
+        """
+        self._reporter = reporter
+        self._store = store
+        self._scratch = scratch or self._scratch_of_store
+        self._read_only = read_only
+        self._title = store.folder if store else "the run"
+        self.records: list[StageRecord] = []
+
+    def cached_stage(
+        self,
+        stage: str,
+        inputs: Tree,
+        codec: Codec[Value],
+        *,
+        needs: Callable[[], Needs],
+        work: Callable[[Needs, Progress, Path | None], Value],
+    ) -> Value:
+        """Return the result of a stage: its artifact if the store has it, else what `work` makes.
+
+        Args:
+            stage: name of the stage.
+            inputs: everything that determines the result; its hash is the key of the artifact.
+            codec: reads and writes the artifact.
+            needs: returns the values that the stage works on, from earlier stages; called only if the stage runs.
+            work: makes the result from these values; is given the progress to report and a folder for partial results.
+
+        Raises:
+            InputNotFound: the cache is read-only and has no such artifact.
+        """
+        key = content_key(inputs)
+        with measure() as cost:
+            found = self._store.load(stage, key, codec.load) if self._store else None
+        if found is not None:
+            self.records.append(StageRecord(stage=stage, key=key, reused=True, cost=cost))
+            return found
+        if self._read_only:
+            raise InputNotFound(f"{self._title} has no valid {stage} for these settings; run the clip to create it")
+        values = needs()
+        with self._reporter.stage(stage) as progress, measure() as cost, self._scratch(stage, key) as folder:
+            value = work(values, progress, folder)
+            if self._store:
+                self._store.save(stage, key, inputs, lambda artifact: codec.save(artifact, value))
+        self.records.append(StageRecord(stage=stage, key=key, reused=False, cost=cost))
+        return value
+
+    def _scratch_of_store(self, stage: str, key: str) -> AbstractContextManager[Path | None]:
+        if self._store is None:
+            return nullcontext()
+        return self._store.unfinished(stage, key, tell=lambda text: self._reporter.note(f"{stage}: {text}"))

@@ -1,0 +1,64 @@
+"""The generation stage, which `ex4d run` and `ex4d generate` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ex4d_core.config.run_config import Tree
+from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.artifacts import VIDEO, StageCache
+from ex4d_core.pipeline.components import Components
+from ex4d_core.progress import Progress
+from ex4d_core.roles import DiffusionBackbone
+from ex4d_core.types import Guidance, Scene, Video
+from ex4d_core.workspace import Workspace
+
+
+def generation_inputs(components: Components) -> Tree:
+    """Return what determines the result besides the guidance."""
+    config = components.config
+    return {"backbone": components.choose("backbone").identity(), "prompt": config.prompt, "seed": config.seed}
+
+
+def generate_stage(
+    cache: StageCache,
+    components: Components,
+    inputs: Tree,
+    *,
+    needs: Callable[[], tuple[Guidance, Scene | None]],
+    show: Callable[[str, Video], None],
+    finish: Callable[[Video], None] = lambda video: None,
+) -> Video:
+    """Return the result: the whole video from the new camera.
+
+    Args:
+        cache: where the result is looked up and kept.
+        components: the backbone, and the prompt and seed of its configuration.
+        inputs: everything that determines the result.
+        needs: returns the guidance, and the scene that it shows if that is known.
+        show: is given a name and the video of each preview that the backbone makes.
+        finish: is given the result before the partial results of the stage are removed.
+    """
+    config = components.config
+
+    def work(
+        needed: tuple[Guidance, Scene | None, DiffusionBackbone], progress: Progress, folder: Path | None
+    ) -> Video:
+        video = stages.generate_video(
+            *needed,
+            prompt=config.prompt,
+            seed=config.seed,
+            progress=progress,
+            workspace=Workspace(folder=folder, show=show),
+        )
+        finish(video)
+        return video
+
+    def load() -> tuple[Guidance, Scene | None, DiffusionBackbone]:
+        guidance, scene = needs()
+        backbone = components.backbone()
+        stages.warn_if_trivial_mask(guidance, components.reporter)
+        return guidance, scene, backbone
+
+    return cache.cached_stage("result", inputs, VIDEO, needs=load, work=work)
