@@ -218,9 +218,9 @@ def _protection(host: str | None) -> tuple[tuple[str, str], ...]:
 def _names_of(host: str) -> tuple[str, ...]:
     """Return the host names of a server that listens on `host`."""
     address = _address(host)
-    own = socket.gethostname().lower()
     if address is not None and address.is_unspecified:
-        return (*_LOOPBACK, own, f"{own}.local")
+        own = socket.gethostname().lower()
+        return (*_LOOPBACK, own, f"{own}.local", socket.getfqdn().lower())
     if host.lower() == "localhost" or (address is not None and address.is_loopback):
         return (*_LOOPBACK, host.lower())
     return (host.lower(),)

@@ -41,6 +41,13 @@ def test_the_address_has_the_token_and_opens_the_page(guard):
     assert ask(guard, address.removeprefix(f"http://{HOST}")).is_allowed
 
 
+def test_a_server_on_all_interfaces_is_reached_by_the_full_name_of_its_machine(monkeypatch):
+    monkeypatch.setattr("socket.getfqdn", lambda: "Studio.Example.org")
+    everywhere, here = PageGuard("0.0.0.0", 8080), PageGuard("127.0.0.1", 8080)
+    assert ask(everywhere, with_token(everywhere), host="studio.example.org:8080").is_allowed
+    assert not ask(here, with_token(here), host="studio.example.org:8080").is_allowed
+
+
 def test_every_server_has_a_token_of_its_own_that_cannot_be_guessed(guard):
     assert re.fullmatch(r"[0-9a-f]{48}", guard.token)
     assert PageGuard("127.0.0.1", 8080).token != guard.token
