@@ -1,5 +1,6 @@
 # make run     the example end to end, from nothing but Python >= 3.11
-# make test    the tests                      make check   what CI runs: formatting, lint, types, tests
+# make test    the tests                      make check   what CI runs: formatting, lint, layers, types, tests
+# make test-quick  those that take no minutes    make coverage  the tests, and the lines that they do not reach
 # make format  mend what `make check` says of formatting
 #
 # Another Python: make run PYTHON=python3.12. Another place for the environment: VENV=/tmp/venv.
@@ -23,7 +24,7 @@ SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 # As typer_cli.py does, for what is started without it.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help run test check lint format
+.PHONY: help run test test-quick coverage check lint format
 .DEFAULT_GOAL := help
 
 help:
@@ -36,11 +37,18 @@ run: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS)
 
+test-quick: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS) -m "not slow and not network"
+
+coverage: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS) --cov --cov-report=term:skip-covered
+
 check: lint test
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/lint-imports
 	$(BIN)/python -m mypy
 
 format: $(VENV)/.ready-dev
