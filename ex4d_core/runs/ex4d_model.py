@@ -12,7 +12,7 @@ import torch
 from ex4d_core.config.run_config import make_config, merge
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.subject import nearest_distance
-from ex4d_core.pipeline.clip_run import read_clip
+from ex4d_core.pipeline.clips import read_clip
 from ex4d_core.pipeline.session import Session, tables
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
