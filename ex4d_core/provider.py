@@ -18,6 +18,11 @@ def _is_import_path(instance: object, attribute: attrs.Attribute[str], value: st
         raise ValueError(f"{attribute.name} must read 'package.module:name', not {value!r}")
 
 
+def _is_priority(instance: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+    if value is not None and type(value) is not int:
+        raise ValueError(f"auto must be a whole number or None, not {value!r}")
+
+
 def _is_import_path_or_empty(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     if value:
         _is_import_path(instance, attribute, value)
@@ -47,6 +52,9 @@ class Provider:
 
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
     """Kinds of device that it is worth choosing on without being asked for."""
+
+    auto: int | None = attrs.field(default=None, validator=_is_priority)
+    """Priority when nobody names a component for the role; higher is tried first, and None is never chosen."""
 
     requires: tuple[str, ...] = ()
     """Modules that must be importable before it can be used, such as `("open3d",)`."""

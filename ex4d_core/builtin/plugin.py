@@ -36,6 +36,7 @@ def ex4d_mesh_builders() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
+            auto=10,
             contract="ex4d_core.testing.builtins:WatertightContract",
         )
     ]
@@ -67,6 +68,7 @@ def ex4d_renderers() -> list[Provider]:
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
             devices=("cuda", "mps"),
+            auto=20,
         ),
         Provider(
             name="zbuffer",
@@ -74,6 +76,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
+            auto=10,
             contract="ex4d_core.testing.builtins:ZBufferContract",
         ),
         Provider(
@@ -98,6 +101,7 @@ def ex4d_backbones() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.backbone_inpaint:InpaintBackbone",
             options=InpaintOptions,
+            auto=10,
             contract="ex4d_core.testing.builtins:InpaintContract",
         )
     ]

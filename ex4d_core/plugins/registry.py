@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -15,14 +15,6 @@ from ex4d_core.roles import ROLES
 
 MORE = "others come with plugins: 'What there is' in docs/plugins.md says how to install them"
 """What to do where a component is not installed."""
-
-AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
-    "depth": ("depthcrafter",),
-    "mesh": ("watertight",),
-    "renderer": ("nvdiffrast", "torch", "zbuffer"),
-    "backbone": ("wan", "inpaint"),
-}
-"""What `auto` tries for each role, best first."""
 
 
 @attrs.frozen(kw_only=True)
@@ -99,10 +91,19 @@ class Registry:
             f"there is no component {name!r}{nearest(wanted, names)}; see ex4d plugins list; {MORE}"
         )
 
+    def auto_names(self, role: str) -> list[str]:
+        """Return the names that `auto` tries, the highest priority first, then in alphabetical order."""
+        priorities: dict[str, int] = {}
+        for offer in self.offers(role):
+            # Where a name is a built-in component's, the priority of another of that name does not count.
+            if offer.provider.auto is not None and offer in self._named(role, offer.name):
+                priorities[offer.name] = max(offer.provider.auto, priorities.get(offer.name, offer.provider.auto))
+        return sorted(priorities, key=lambda name: (-priorities[name], name))
+
     def choose(
         self, role: str, device_type: str, *, lacks_weights: Callable[[Offer], bool] = lambda offer: False
     ) -> Choice:
-        """Return the best offer for a role on a kind of device (`cpu`, `cuda`, `mps`).
+        """Return the offer of highest priority that works for a role on a kind of device (`cpu`, `cuda`, `mps`).
 
         Where all that would do lack their weights, the best of them: using it says how to get them.
 
@@ -111,7 +112,7 @@ class Registry:
         """
         better: list[str] = []
         unfetched: list[Offer] = []
-        for name in AUTO_ORDER[role]:
+        for name in self.auto_names(role):
             found = self._named(role, name)
             if len(found) > 1:
                 better.append(f"{name} is offered by several plugins (say {_full_names(found)})")

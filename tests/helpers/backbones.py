@@ -83,8 +83,8 @@ class WanOptions(StepOptions):
         return str(resolve_weights(*weights(self), fetch="ex4d fetch wan"))
 
 
-WAN = attrs.evolve(STEPWISE, name="wan", weights=f"{__name__}:weights", options=WanOptions)
-"""Goes by the name that `auto` looks for first."""
+WAN = attrs.evolve(STEPWISE, name="wan", auto=20, weights=f"{__name__}:weights", options=WanOptions)
+"""Has the priority that `auto` tries first."""
 
 
 def plugins_with(*providers: Provider) -> Plugins:

@@ -3,6 +3,7 @@
 import uuid
 from pathlib import Path
 
+import attrs
 import pytest
 
 from ex4d_core import hookspecs
@@ -10,6 +11,7 @@ from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.plugins.discovery import HOOKS, Plugins, find_plugins
 from ex4d_core.plugins.registry import Registry
+from ex4d_core.roles import ROLES
 
 GOOD = """
 import attrs
@@ -145,12 +147,40 @@ def test_a_plugin_never_takes_the_name_of_a_built_in_component(install):
 
 def test_auto_does_not_guess_which_of_two_plugins_is_meant(install):
     for name in ("one", "other"):
-        install(name, GOOD.replace("depth_estimators", "backbones"), component="wan")
+        install(name, GOOD.replace("depth_estimators", "backbones").replace('MIT"', 'MIT", auto=20'), component="wan")
     choice = Registry(find_plugins(disabled=["wan"])).choose("backbone", "cuda")
     assert (choice.offer.name, choice.rejected) == (
         "inpaint",
         ("wan is offered by several plugins (say wan@one-dist or wan@other-dist)",),
     )
+
+
+def test_auto_takes_the_component_of_the_highest_priority_whoever_offers_it(install):
+    for name, auto in (("low", 1), ("best", 99), ("never", None)):
+        code = GOOD.replace("depth_estimators", "backbones").replace('"MIT"', f'"MIT", auto={auto}')
+        install(name, code, component=name)
+    found = find_plugins()
+    assert Registry(found).choose("backbone", "cpu").offer.name == "best"
+    without_best = attrs.evolve(found, offers=tuple(o for o in found.offers if o.name in ("low", "never")))
+    assert Registry(without_best).choose("backbone", "cpu").offer.name == "low"
+
+
+def test_the_plugins_of_this_repository_are_tried_in_this_order():
+    found = Registry()
+    order = {role: found.auto_names(role) for role in ROLES}
+    assert order == {
+        "depth": ["depthcrafter"],
+        "mesh": ["watertight"],
+        "trajectory": [],
+        "renderer": ["nvdiffrast", "torch", "zbuffer"],
+        "backbone": ["wan", "inpaint"],
+    }
+
+
+@pytest.mark.parametrize("auto", ["True", "1.5", "'first'"])
+def test_a_priority_that_is_not_a_whole_number_is_a_problem(install, auto):
+    install("broken", GOOD.replace('"MIT"', f'"MIT", auto={auto}'))
+    assert "auto must be a whole number or None" in problem_of(find_plugins(), "broken").error
 
 
 def test_a_name_that_two_plugins_use_is_a_remark(install):
@@ -210,14 +240,14 @@ def test_a_component_that_ends_the_interpreter_when_it_is_imported_is_an_error(i
 
 
 def test_a_component_with_missing_needs_names_them(install):
-    install("good", GOOD.replace('license="MIT"', 'license="MIT", needs=("no_such_module_anywhere",)'))
+    install("good", GOOD.replace('license="MIT"', 'license="MIT", requires=("no_such_module_anywhere",)'))
     with pytest.raises(PluginFailed, match=r"which is not installed .license: MIT.; type: pip install no_such_module"):
         Registry(find_plugins()).find("depth", "mine").load()
 
 
 @pytest.mark.parametrize("need", ["no_such_module_anywhere", "no_such_module_anywhere.sub"])
 def test_a_missing_need_is_said_and_not_raised(install, need):
-    install("good", GOOD.replace('license="MIT"', f'license="MIT", needs=("{need}",)'))
+    install("good", GOOD.replace('license="MIT"', f'license="MIT", requires=("{need}",)'))
     assert Registry(find_plugins()).find("depth", "mine").missing_requirements() == (need,)
 
 

@@ -18,6 +18,7 @@ def ex4d_backbones() -> list[Provider]:
             component="ex4d_backbone_wan.backbone:WanBackbone",
             options=WanOptions,
             devices=("cuda",),
+            auto=20,
             requires=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
             weights="ex4d_backbone_wan.weights:hub_files",
             contract="ex4d_backbone_wan.contract:WanContract",

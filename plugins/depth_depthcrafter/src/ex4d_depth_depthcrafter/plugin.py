@@ -19,6 +19,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             component="ex4d_depth_depthcrafter.estimator:DepthCrafter",
             options=DepthCrafterOptions,
             devices=("cuda",),
+            auto=20,
             requires=("diffusers", "transformers", "accelerate"),
             weights="ex4d_depth_depthcrafter.weights:hub_files",
             contract="ex4d_depth_depthcrafter.contract:DepthCrafterContract",

@@ -19,6 +19,7 @@ def ex4d_renderers() -> list[Provider]:
             component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",
             options=NvdiffrastOptions,
             devices=("cuda",),
+            auto=30,
             requires=("nvdiffrast",),
             install_hint=(
                 "git clone https://github.com/NVlabs/nvdiffrast",
