@@ -1,4 +1,4 @@
-"""The five roles a component can play. A component is a class made as `Class(options, device=device)`.
+"""The roles of components, and the record of each. A component is a class made as `Class(options, device=device)`.
 
 Components may be called many times and keep what they load; they never change their arguments.
 What they give depends on their arguments and options alone; options that name a file have a method
@@ -8,7 +8,10 @@ Long calls tell `progress(done, total)`, which may raise `Cancelled`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
+
+import attrs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,15 +19,6 @@ if TYPE_CHECKING:
     from ex4d_core.progress import Progress
     from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
     from ex4d_core.workspace import Workspace
-
-ROLES = {
-    "depth": "ex4d_depth_estimators",
-    "mesh": "ex4d_mesh_builders",
-    "trajectory": "ex4d_trajectory_generators",
-    "renderer": "ex4d_renderers",
-    "backbone": "ex4d_backbones",
-}
-"""Each role and the hook that offers components for it."""
 
 
 class DepthEstimator(Protocol):
@@ -100,3 +94,102 @@ class DiffusionBackbone(Protocol):
             workspace: keeps what is done so far, so that work which was stopped goes on, and shows it to people.
         """
         ...
+
+
+@attrs.frozen(kw_only=True)
+class Role:
+    """A role: how it is named, how its components are offered, and what `ex4d plugins new` writes for it."""
+
+    name: str
+    """The table of its component in a configuration, and the flag that names it."""
+
+    title: str
+    """The role in words."""
+
+    protocol: type
+    """What a component must implement."""
+
+    hook: str
+    """The function of `ex4d_core.hookspecs` that offers components for it."""
+
+    contract: str
+    """The class of tests that every component must pass, `"package.module:Class"`; imported by tests only."""
+
+    in_cam: bool = False
+    """Whether its components are named in `--cam` texts, and not in a table of their own."""
+
+    alternative: str = ""
+    """What users can give where no component can be chosen, or ''."""
+
+    noun: str
+    """What the class and the module of a new plugin are called after."""
+
+    example_summary: str
+    """What the component of a new plugin does, in one line."""
+
+    example_usage: str
+    """Flags of `ex4d run` that use it; `{}` stands for its name."""
+
+    example_requirements: tuple[str, ...] = ()
+    """What it requires besides the core, as pip writes it."""
+
+
+ROLES: Mapping[str, Role] = {
+    role.name: role
+    for role in (
+        Role(
+            name="depth",
+            title="depth estimator",
+            protocol=DepthEstimator,
+            hook="ex4d_depth_estimators",
+            contract="ex4d_core.testing.contracts.depth:DepthEstimatorContract",
+            alternative="--depth-file FILE",
+            noun="Estimator",
+            example_summary="a level floor and a wall, whatever is in the picture",
+            example_usage="--cam 30 --depth {}",
+        ),
+        Role(
+            name="mesh",
+            title="mesh builder",
+            protocol=MeshBuilder,
+            hook="ex4d_mesh_builders",
+            contract="ex4d_core.testing.contracts.mesh:MeshBuilderContract",
+            noun="Builder",
+            example_summary="a sheet of neighboring pixels, torn where the depth jumps",
+            example_usage="--depth-file depth.npz --cam 30 --set mesh.name={}",
+        ),
+        Role(
+            name="trajectory",
+            title="trajectory generator",
+            protocol=TrajectoryGenerator,
+            hook="ex4d_trajectory_generators",
+            contract="ex4d_core.testing.contracts.trajectory:TrajectoryContract",
+            in_cam=True,
+            noun="Generator",
+            example_summary="slide sideways and up without turning",
+            example_usage="--depth-file depth.npz --cam {}:right=0.5",
+        ),
+        Role(
+            name="renderer",
+            title="renderer",
+            protocol=Renderer,
+            hook="ex4d_renderers",
+            contract="ex4d_core.testing.contracts.renderer:RendererContract",
+            noun="Renderer",
+            example_summary="asks every face at every pixel of its rows: exact, and slow",
+            example_usage="--depth-file depth.npz --cam 30 --renderer {}",
+        ),
+        Role(
+            name="backbone",
+            title="backbone",
+            protocol=DiffusionBackbone,
+            hook="ex4d_backbones",
+            contract="ex4d_core.testing.contracts.backbone:BackboneContract",
+            noun="Backbone",
+            example_summary="fills each frame on its own by OpenCV's inpainting",
+            example_usage="--depth-file depth.npz --cam 30 --backbone {}",
+            example_requirements=("numpy>=2", "opencv-python-headless>=4.10"),
+        ),
+    )
+}
+"""Every role by its name, in the order in which a run uses them."""

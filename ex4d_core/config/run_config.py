@@ -236,7 +236,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
 
 
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
-    if role == "trajectory":  # its name is in `cam`; a name given here is an option that no path has
+    if ROLES[role].in_cam:  # its name is in `cam`; a name given here is an option that no path has
         return ComponentConfig(options=dict(table))
     name = table.get("name", "auto")
     if not isinstance(name, str):

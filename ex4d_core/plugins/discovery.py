@@ -38,7 +38,7 @@ BUILTINS = ("ex4d_core.builtin.plugin",)
 COMMANDS = "ex4d_commands"
 """The hook that offers sub-commands."""
 
-HOOKS = (*ROLES.values(), COMMANDS)
+HOOKS = (*(role.hook for role in ROLES.values()), COMMANDS)
 
 _Kind = TypeVar("_Kind", Provider, Command)
 
@@ -241,10 +241,10 @@ def _ask(source: _Source) -> tuple[list[Offer], list[CommandOffer]]:
     _check_hooks(manager, module)
     origin = {"plugin": source.plugin, "distribution": source.distribution, "version": source.version}
     offers = [
-        Offer(role=role, provider=provider, **origin)
-        for role, hook in ROLES.items()
-        for providers in getattr(manager.hook, hook)()
-        for provider in _checked(providers, hook, Provider)
+        Offer(role=role.name, provider=provider, **origin)
+        for role in ROLES.values()
+        for providers in getattr(manager.hook, role.hook)()
+        for provider in _checked(providers, role.hook, Provider)
     ]
     commands = [
         CommandOffer(command=command, **origin)

@@ -15,8 +15,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
-import attrs
-
 from ex4d_core import hookspecs
 from ex4d_core.errors import InvalidConfig, OutputFailed, nearest
 from ex4d_core.files import temporary_folder
@@ -29,57 +27,6 @@ LONGEST_NAME = 64
 """Characters of a name at most: folders and modules are called after it, and words are put before it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-
-
-@attrs.frozen(kw_only=True)
-class _Kind:
-    """What differs between the roles."""
-
-    role: str
-    """The role in words."""
-    noun: str
-    """What the class and its module are called after."""
-    summary: str
-    """What the component of the template does."""
-    use: str
-    """How `ex4d run` is told to take it."""
-    requirements: tuple[str, ...] = ()
-    """What it needs besides the core."""
-
-
-_KINDS: Mapping[str, _Kind] = {
-    "depth": _Kind(
-        role="depth estimator",
-        noun="Estimator",
-        summary="a level floor and a wall, whatever is in the picture",
-        use="--cam 30 --depth {}",
-    ),
-    "mesh": _Kind(
-        role="mesh builder",
-        noun="Builder",
-        summary="a sheet of neighboring pixels, torn where the depth jumps",
-        use="--depth-file depth.npz --cam 30 --set mesh.name={}",
-    ),
-    "trajectory": _Kind(
-        role="trajectory generator",
-        noun="Generator",
-        summary="slide sideways and up without turning",
-        use="--depth-file depth.npz --cam {}:right=0.5",
-    ),
-    "renderer": _Kind(
-        role="renderer",
-        noun="Renderer",
-        summary="asks every face at every pixel of its rows: exact, and slow",
-        use="--depth-file depth.npz --cam 30 --renderer {}",
-    ),
-    "backbone": _Kind(
-        role="backbone",
-        noun="Backbone",
-        summary="fills each frame on its own by OpenCV's inpainting",
-        use="--depth-file depth.npz --cam 30 --backbone {}",
-        requirements=("numpy>=2", "opencv-python-headless>=4.10"),
-    ),
-}
 
 
 def new_plugin(name: str, role: str, folder: Path, plugins: Plugins) -> Path:
@@ -149,20 +96,20 @@ def _plain(name: str) -> str:
 
 
 def _words(name: str, role: str) -> dict[str, str]:
-    kind = _KINDS[role]
+    facts = ROLES[role]
     version = ".".join(__version__.split(".")[:2])
-    requirements = ["attrs>=25", f"ex4d-core>={version}", *kind.requirements, "torch>=2.8"]
+    requirements = ["attrs>=25", f"ex4d-core>={version}", *facts.example_requirements, "torch>=2.8"]
     return {
         "name": name,
         "distribution": f"ex4d-{role}-{name}".replace("_", "-"),
         "package": _plain(f"ex4d_{role}_{name}"),
         "title": "".join(part.capitalize() for part in _plain(name).split("_")),
-        "kind": kind.noun,
-        "module": kind.noun.lower(),
-        "role": kind.role,
-        "hook": ROLES[role],
-        "summary": kind.summary,
-        "use": kind.use.format(name),
+        "kind": facts.noun,
+        "module": facts.noun.lower(),
+        "role": facts.title,
+        "hook": facts.hook,
+        "summary": facts.example_summary,
+        "use": facts.example_usage.format(name),
         "requirements": ", ".join(f'"{requirement}"' for requirement in requirements),
         "api": str(hookspecs.PLUGIN_API),
     }

@@ -129,8 +129,10 @@ class Registry:
         if unfetched:
             return Choice(offer=unfetched[0])
         names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
-        bring = "give --depth-file FILE, or " if role == "depth" else ""
-        raise ComponentNotFound(f"no {role} can be chosen on its own here; {bring}name one with --{role}: {names}")
+        alternative = ROLES[role].alternative and f"give {ROLES[role].alternative}, or "
+        raise ComponentNotFound(
+            f"no {role} can be chosen on its own here; {alternative}name one with --{role}: {names}"
+        )
 
     def _named(self, role: str, name: str, distribution: str = "") -> list[Offer]:
         """Return what a name means: a built-in component's plain name is its own, whatever is installed."""

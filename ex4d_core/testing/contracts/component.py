@@ -37,7 +37,7 @@ class ComponentContract:
     """Tests that a component of any role must pass."""
 
     role: ClassVar[str]
-    """`depth`, `mesh`, `trajectory`, `renderer` or `backbone`."""
+    """One of `ex4d_core.roles.ROLES`."""
 
     name: ClassVar[str]
     """Name of the component, as users type it; the plugin that offers it must be installed."""
