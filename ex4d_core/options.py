@@ -45,7 +45,7 @@ def option(
     return attrs.field(
         default=default,
         validator=checks or None,
-        metadata={"help": _with_bounds(help, bounds), "unit": unit, "decides": affects_output, "pixel": pixel},
+        metadata={"help": _with_bounds(help, bounds), "unit": unit, "affects_output": affects_output, "pixel": pixel},
         kw_only=True,
     )
 

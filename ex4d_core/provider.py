@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
+
+OptionSets = Mapping[str, Mapping[str, Any]]
+"""Values of some options of a component, by a name for them."""
 
 
 def _is_options_class(instance: object, attribute: attrs.Attribute[type], value: type) -> None:
     if not (isinstance(value, type) and attrs.has(value)):
         raise ValueError(f"options must be an attrs class, not {value!r}")
+
+
+def _has_known_options(
+    instance: Provider, attribute: attrs.Attribute[OptionSets], value: Mapping[str, Mapping[str, Any]]
+) -> None:
+    known = {field.name for field in attrs.fields(instance.options)}
+    for name, options in value.items():
+        if unknown := [key for key in options if key not in known]:
+            raise ValueError(f"{attribute.name}: {name!r} sets {unknown[0]!r}, which is not one of its options")
 
 
 def _is_import_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -50,6 +63,9 @@ class Provider:
     options: type = attrs.field(validator=_is_options_class)
     """The attrs class of its options; its module must be cheap to import."""
 
+    presets: OptionSets = attrs.field(factory=dict, validator=_has_known_options, hash=False)
+    """Options that `--compat NAME` changes, by that name, such as `{"ex4d": {"far": 10000.0}}`."""
+
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
     """Kinds of device that it is worth choosing on without being asked for."""
 
@@ -77,8 +93,8 @@ class Provider:
     module is imported by tests only."""
 
     def usage_terms_for(self, options: object) -> str:
-        """Return the notice, or what the options say where they have a method `notice() -> str` of their own."""
-        own: Callable[[], str] | None = getattr(options, "notice", None)
+        """Return the terms of use; options with a method `usage_terms() -> str` may depend on their values."""
+        own: Callable[[], str] | None = getattr(options, "usage_terms", None)
         return self.usage_terms if own is None else own()
 
 

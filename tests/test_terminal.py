@@ -76,7 +76,7 @@ TABLES = {
 
 def odd_plugins() -> Plugins:
     offer = offer_of(
-        "trajectory", wrong.Rightward, summary=HOSTILE, license=HOSTILE, usage_terms=HOSTILE, needs=(HOSTILE,)
+        "trajectory", wrong.Rightward, summary=HOSTILE, license=HOSTILE, usage_terms=HOSTILE, requires=(HOSTILE,)
     )
     said = dict.fromkeys(("distribution", "version", "wants", "error", "next_step"), HOSTILE)
     return Plugins(offers=(offer,), problems=(Problem(plugin="sad", **said),))

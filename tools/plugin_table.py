@@ -26,7 +26,7 @@ def needs(offer: Offer) -> str:
     provider = offer.provider
     gpu = ["a CUDA GPU (for `auto`)"] if provider.devices == ("cuda",) else []
     weights = [f"weights (`ex4d fetch {offer.name}`)"] if provider.weights else []
-    return ", ".join([*gpu, *(f"`{need}`" for need in provider.needs), *weights]) or "nothing"
+    return ", ".join([*gpu, *(f"`{need}`" for need in provider.requires), *weights]) or "nothing"
 
 
 def rows() -> Iterator[tuple[str, ...]]:
@@ -48,9 +48,9 @@ def rows() -> Iterator[tuple[str, ...]]:
             )
     for command in plugins.commands:
         if command.distribution in ours:
-            said = command.command
-            need = ", ".join(f"`{need}`" for need in said.needs) or "nothing"
-            yield f"`{command.distribution}`", "command", f"`{said.name}`", said.summary, said.license, need
+            spec = command.command
+            need = ", ".join(f"`{need}`" for need in spec.requires) or "nothing"
+            yield f"`{command.distribution}`", "command", f"`{spec.name}`", spec.summary, spec.license, need
 
 
 def with_table(page: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 
 from ex4d_core.files import tree_hash
-from ex4d_core.geometry.look_at import check_look_at
+from ex4d_core.geometry.subject_spec import check_look_at
 from ex4d_core.options import option
 
 

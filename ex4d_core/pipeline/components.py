@@ -42,7 +42,7 @@ class Chosen:
             "name": self.offer.name,
             "distribution": self.offer.distribution,
             "version": self.offer.version,
-            "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("decides", True)),
+            "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("affects_output", True)),
         }
         # Options that name a file say what is in it: an edited file makes another artifact, a renamed one does not.
         fingerprint = getattr(self.options, "fingerprint", None)

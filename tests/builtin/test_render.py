@@ -13,7 +13,7 @@ from ex4d_core.builtin import _rasterize
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_raycast import RaycastRenderer
 from ex4d_core.builtin.render_zbuffer import rasterize
-from ex4d_core.config.presets import PRESETS
+from ex4d_core.config.presets import preset_options
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics
@@ -21,7 +21,7 @@ from tests.helpers.render_scenes import FRONT, facing_quad, joined, mesh_of, orb
 from tests.helpers.renderers import CPU, ON_GPU, assert_same, in_torch, nvdiffrast, raycast, zbuffer
 
 SMALL = Intrinsics.from_focal(100, width=64, height=48)
-EX4D = WatertightOptions(**PRESETS["ex4d"]["mesh.watertight"])
+EX4D = WatertightOptions(**preset_options("ex4d", Registry().find("mesh", "watertight").provider))
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 

@@ -29,7 +29,7 @@ def weights(options):
 
 @hookimpl
 def ex4d_backbones():
-    return [Provider(name="mine", summary="s", license="MIT", notice="for tests only", component="nowhere:Class",
+    return [Provider(name="mine", summary="s", license="MIT", usage_terms="for tests only", component="nowhere:Class",
                      options=Options, weights=f"{__name__}:weights")]
 """
 

@@ -123,7 +123,7 @@ def test_what_is_printed_while_it_is_imported_goes_to_stderr(ex4d, install):
 def test_a_missing_need_is_said_with_the_command_that_brings_it(ex4d, install, tmp_path):
     install("polite", FUNCTION)
     (module,) = tmp_path.glob("polite_*[0-9].py")
-    module.write_text(module.read_text().replace('summary="', 'needs=("no_such_module_anywhere",), summary="'))
+    module.write_text(module.read_text().replace('summary="', 'requires=("no_such_module_anywhere",), summary="'))
     code, _, err = ex4d("greet", "you")
     assert code == 2
     assert "the command 'greet' needs no_such_module_anywhere, which is not installed; type: pip install" in err

@@ -115,3 +115,29 @@ def test_the_table_of_plugins_is_what_they_say_themselves():
 def test_every_plugin_of_the_repository_is_in_the_table():
     names = runpy.run_path(str(ROOT / "tools" / "plugin_table.py"))["distributions"]()
     assert {row[0].strip("`") for row in table(section("What there is"))} == names
+
+
+def imported_from_the_core(path: Path) -> set[str]:
+    """Return the modules of the core that a file imports, below `ex4d_core`; '' is `ex4d_core` itself."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ex4d_core":
+            module = (node.module or "").partition(".")[2]
+            modules = {".".join(filter(None, (module, alias.name))) for alias in node.names}
+            found |= {
+                name for name in modules if (ROOT / "ex4d_core" / name.replace(".", "/")).with_suffix(".py").exists()
+            } or {module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "ex4d_core"}
+    return found - {""}
+
+
+@pytest.mark.parametrize("plugin", sorted((ROOT / "plugins").glob("*/src")), ids=lambda folder: folder.parent.name)
+def test_plugins_import_only_what_is_promised(plugin):
+    promised = {
+        name
+        for row in table(PAGE.partition("a test compares the table")[2])
+        for name in re.findall(r"`([\w.]+)`", row[0])
+    }
+    used = {module for path in plugin.rglob("*.py") for module in imported_from_the_core(path)}
+    assert used - promised == set()

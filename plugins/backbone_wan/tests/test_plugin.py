@@ -18,7 +18,7 @@ def test_it_is_offered_by_name_with_its_license():
     (provider,) = ex4d_backbones()
     assert provider.name == "wan"
     assert "Apache-2.0" in provider.license
-    assert set(provider.needs) >= {"diffusers", "transformers", "peft", "ftfy"}
+    assert set(provider.requires) >= {"diffusers", "transformers", "peft", "ftfy"}
 
 
 def test_the_entry_point_is_declared():

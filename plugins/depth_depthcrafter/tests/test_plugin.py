@@ -21,7 +21,7 @@ def test_it_is_offered_by_name_with_its_license():
     (provider,) = ex4d_depth_estimators()
     assert provider.name == "depthcrafter"
     assert "academic use only" in provider.license
-    assert set(provider.needs) >= {"diffusers", "transformers"}
+    assert set(provider.requires) >= {"diffusers", "transformers"}
 
 
 def test_the_entry_point_is_declared():

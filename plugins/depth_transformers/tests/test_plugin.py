@@ -29,7 +29,7 @@ def test_it_is_offered_by_name_with_the_licenses_of_the_weights():
     (provider,) = ex4d_depth_estimators()
     assert provider.name == "transformers"
     assert "small Apache-2.0, base and large CC-BY-NC-4.0" in provider.license
-    assert provider.needs == ("transformers",)
+    assert provider.requires == ("transformers",)
 
 
 def test_the_entry_point_is_declared():
@@ -44,7 +44,7 @@ def test_the_default_is_free_and_every_short_name_is_in_the_help():
 
 
 @pytest.mark.parametrize(
-    ("model", "notice"),
+    ("model", "usage_terms"),
     [
         (DEFAULT, ""),
         ("zoedepth", ""),

@@ -9,7 +9,7 @@ import attrs
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.geometry.look_at import check_look_at
+from ex4d_core.geometry.subject_spec import check_look_at
 from ex4d_core.options import option
 
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
