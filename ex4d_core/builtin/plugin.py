@@ -10,6 +10,9 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
 
+EX4D_RANGE = {"near": 1e-3, "far": 1e3}
+"""Depths that EX-4D's renderer shows, in scene units."""
+
 
 @hookimpl
 def ex4d_depth_estimators() -> list[Provider]:
@@ -21,6 +24,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
+            presets={"ex4d": {"far": 10000.0}},
             contract="ex4d_core.testing.builtins:FileContract",
         )
     ]
@@ -36,6 +40,7 @@ def ex4d_mesh_builders() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
+            presets={"ex4d": {"border_depth": 100.0, "cap": "corners", "pixel_center": 0.0, "hidden_colors": "black"}},
             auto=10,
             contract="ex4d_core.testing.builtins:WatertightContract",
         )
@@ -52,6 +57,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.path_file:PathFile",
             options=PathFileOptions,
+            presets={"ex4d": {"look_at": "nearest"}},
             contract="ex4d_core.testing.builtins:FromFileContract",
         )
     ]
@@ -67,6 +73,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
+            presets={"ex4d": EX4D_RANGE},
             devices=("cuda", "mps"),
             auto=20,
         ),
@@ -76,6 +83,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
+            presets={"ex4d": EX4D_RANGE},
             auto=10,
             contract="ex4d_core.testing.builtins:ZBufferContract",
         ),
@@ -85,6 +93,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0; Open3D is MIT",
             component="ex4d_core.builtin.render_raycast:RaycastRenderer",
             options=RasterOptions,
+            presets={"ex4d": EX4D_RANGE},
             requires=("open3d",),
             install_hint=("pip install open3d-cpu",),
         ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig, nearest
+from ex4d_core.provider import Provider
 
 Preset = Mapping[str, Mapping[str, Any]]
 
@@ -44,6 +45,16 @@ def preset(name: str | None) -> Preset:
         guess = nearest(str(name)[:100], PRESETS)
         raise InvalidConfig(f"there is no preset {shown(name)}{guess}; known: {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def preset_options(name: str | None, provider: Provider) -> Mapping[str, Any]:
+    """Return the options of a component that a preset changes; none for None.
+
+    Raises:
+        InvalidConfig: there is no preset of that name.
+    """
+    preset(name)
+    return {} if name is None else provider.presets.get(name, {})
 
 
 def ex4d_size(width: int, height: int) -> tuple[int, int]:

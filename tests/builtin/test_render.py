@@ -16,6 +16,7 @@ from ex4d_core.builtin.render_zbuffer import rasterize
 from ex4d_core.config.presets import preset_options
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.types import Intrinsics
 from tests.helpers.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, quad, stepped_mesh
 from tests.helpers.renderers import CPU, ON_GPU, assert_same, in_torch, nvdiffrast, raycast, zbuffer

@@ -7,7 +7,6 @@ import attrs
 import pytest
 
 from ex4d_core.cameras.language import cam_file_part, parse_path
-from ex4d_core.config.presets import ex4d_size
 from ex4d_core.config.run_config import make_config, make_options, merge, parse_settings, read_config, write_config
 from ex4d_core.errors import InputNotFound, InvalidConfig
 from ex4d_core.options import option
@@ -146,12 +145,6 @@ def test_paths_have_names_that_files_can_carry():
         "orbit_yaw-75_pitch10",
         "-90..90",
     ]
-
-
-def test_the_references_working_size():
-    assert ex4d_size(512, 512) == (512, 512)
-    assert ex4d_size(1280, 720) == (1024, 563)
-    assert ex4d_size(10, 10) == (64, 64)
 
 
 def test_every_option_of_every_component_has_a_help_text():

@@ -177,12 +177,6 @@ def test_the_plugins_of_this_repository_are_tried_in_this_order():
     }
 
 
-@pytest.mark.parametrize("auto", ["True", "1.5", "'first'"])
-def test_a_priority_that_is_not_a_whole_number_is_a_problem(install, auto):
-    install("broken", GOOD.replace('"MIT"', f'"MIT", auto={auto}'))
-    assert "auto must be a whole number or None" in problem_of(find_plugins(), "broken").error
-
-
 def test_a_name_that_two_plugins_use_is_a_remark(install):
     install("good", GOOD)
     install("twin", GOOD)

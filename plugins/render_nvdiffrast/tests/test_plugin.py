@@ -12,7 +12,7 @@ import cattrs
 import pytest
 
 from ex4d_core.cli.doctor import examine
-from ex4d_core.config.presets import preset
+from ex4d_core.config.presets import preset_options
 from ex4d_core.errors import PluginFailed
 from ex4d_core.plugins.registry import Registry
 from ex4d_render_nvdiffrast.options import NvdiffrastOptions
@@ -63,7 +63,7 @@ def test_options_come_back_as_they_were_written():
 
 def test_edges_are_blended_only_in_compat_ex4d():
     assert NvdiffrastOptions().antialias is False
-    assert preset("ex4d")["renderer.nvdiffrast"] == {"antialias": True}
+    assert preset_options("ex4d", Registry().find("renderer", "nvdiffrast").provider)["antialias"] is True
 
 
 def test_the_near_plane_leaves_digits_for_far_surfaces():

@@ -17,6 +17,7 @@ def ex4d_backbones() -> list[Provider]:
             license="code Apache-2.0; Wan2.1's weights Apache-2.0; the EX-4D adapter's as its repository says",
             component="ex4d_backbone_wan.backbone:WanBackbone",
             options=WanOptions,
+            presets={"ex4d": {"size": "512x512", "fit": "stretch"}},
             devices=("cuda",),
             auto=20,
             requires=("diffusers", "transformers", "accelerate", "peft", "ftfy"),

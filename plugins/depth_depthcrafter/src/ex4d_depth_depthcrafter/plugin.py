@@ -18,6 +18,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             usage_terms="DepthCrafter's weights are for academic use only; Stable Video Diffusion has its own terms",
             component="ex4d_depth_depthcrafter.estimator:DepthCrafter",
             options=DepthCrafterOptions,
+            presets={"ex4d": {"far": 10000.0}},
             devices=("cuda",),
             auto=20,
             requires=("diffusers", "transformers", "accelerate"),

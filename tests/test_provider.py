@@ -1,0 +1,32 @@
+"""A plugin's mistake in what it says of a component is refused when it says it."""
+
+import attrs
+import pytest
+
+from ex4d_core.provider import Provider
+
+
+@attrs.frozen
+class Options:
+    far: float = 100.0
+
+
+def provider(**fields) -> Provider:
+    said = {"name": "mine", "summary": "for tests", "license": "MIT", "component": "nowhere:Class", "options": Options}
+    return Provider(**said | fields)
+
+
+@pytest.mark.parametrize("auto", [True, 1.5, "first"])
+def test_a_priority_is_a_whole_number(auto):
+    with pytest.raises(ValueError, match="auto must be a whole number or None"):
+        provider(auto=auto)
+
+
+def test_a_preset_sets_options_that_there_are():
+    assert provider(presets={"ex4d": {"far": 1e4}}).presets["ex4d"] == {"far": 1e4}
+    with pytest.raises(ValueError, match="presets: 'ex4d' sets 'fra', which is not one of its options"):
+        provider(presets={"ex4d": {"fra": 1e4}})
+
+
+def test_providers_with_presets_can_be_told_apart_in_sets():
+    assert len({provider(), provider(presets={"ex4d": {"far": 1e4}})}) == 2
