@@ -257,9 +257,9 @@ def _told_exit(stop: SystemExit) -> int:
 def _told_stop(stop: KeyboardInterrupt) -> int:
     number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
     if number == signal.SIGINT:
-        say("stopped; the same command goes on from what is finished", err=True)
+        say("interrupted; run the same command again to resume", err=True)
     else:
-        say(f"{stop}; the same command resumes from finished work", err=True)
+        say(f"{stop}; run the same command again to resume", err=True)
     return 128 + number
 
 

@@ -114,7 +114,7 @@ def resumable_dir(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path |
         lock = _acquire(path.with_name(f"{path.name}{_LOCK}"), patience=0)
         path.mkdir(exist_ok=True)
     except Timeout:
-        tell("another run is at the same work now; what this one does is lost if it is stopped")
+        tell("another process is running this stage; partial results of this run will not be saved")
         yield None
         return
     except OSError as error:
@@ -124,7 +124,7 @@ def resumable_dir(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path |
         shutil.rmtree(path, ignore_errors=True)
     except BaseException:  # Ctrl-C too
         if any(path.iterdir()):
-            tell("what is done so far is kept; the same run goes on from there")
+            tell("partial results saved; run again to resume")
         raise
     finally:
         with suppress(OSError):
@@ -152,7 +152,7 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputFailed(f"{path} cannot be changed: its lock {file.name} cannot be had: {reason}") from error
+        raise OutputFailed(f"{path} cannot be changed: its lock {file.name} cannot be acquired: {reason}") from error
     try:
         yield
     finally:

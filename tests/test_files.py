@@ -161,7 +161,7 @@ def test_a_lock_that_cannot_be_had_is_one_sentence(tmp_path, kind):
     victim.write_text("mine")
     (tmp_path / ".a.lock").mkdir() if kind == "folder" else (tmp_path / ".a.lock").symlink_to(victim)
     with (
-        pytest.raises(OutputFailed, match=r"a cannot be changed: its lock \.a\.lock cannot be had: "),
+        pytest.raises(OutputFailed, match=r"a cannot be changed: its lock \.a\.lock cannot be acquired: "),
         locked(tmp_path / "a"),
     ):
         pass

@@ -73,7 +73,7 @@ class JoinedPath:
     def warnings(self, scene: Scene) -> list[str]:
         """Return what its moves say may be wrong."""
         generators = [piece.generator for step in self._steps for piece in step.pieces]
-        return [doubt for generator in generators for doubt in getattr(generator, "doubts", _no_doubts)(scene)]
+        return [text for generator in generators for text in getattr(generator, "warnings", _no_warnings)(scene)]
 
     def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
         """Return the whole as one move."""
@@ -188,7 +188,7 @@ def generate_camera_trajectory(
     )
 
 
-def _no_doubts(scene: Scene) -> list[str]:
+def _no_warnings(scene: Scene) -> list[str]:
     return []
 
 

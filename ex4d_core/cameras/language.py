@@ -102,7 +102,9 @@ def parse_path(text: str) -> list[list[MoveSpec]]:
         CamError: the text cannot be read; the message points at the place.
     """
     if not text.strip():
-        raise CamError("there is no camera path; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1)
+        raise CamError(
+            "there is not a camera path; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1
+        )
     steps: list[list[MoveSpec]] = []
     for start, stop in _split(text, 0, len(text), "then"):
         steps.append([_piece(text, *span) for span in _split(text, start, stop, "with")])
@@ -193,7 +195,7 @@ def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any], dict[
         return FILE, {"path": name}, {"path": (start, stop)}
     if not re.fullmatch(_NAME, name):
         raise CamError(
-            f"{shown(name)} is no camera path; give an angle such as 30, a sweep such as -90..90, "
+            f"{shown(name)} is not a camera path; give an angle such as 30, a sweep such as -90..90, "
             "a move such as orbit:yaw=-75,pitch=10, or a file, in quotes where blanks are in its name",
             text,
             start,

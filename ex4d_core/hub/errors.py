@@ -63,17 +63,17 @@ def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return DownloadFailed(
-            f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and type the command again"
+            f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and retry"
         )
     if isinstance(error, errors.GatedRepoError):
         return DownloadFailed(
-            f"{files.repo} is given only to those who accepted its terms; accept them on {page}, log in with "
-            "`hf auth login`, and type the command again"
+            f"{files.repo} is gated: accept its terms at {page}, "
+            "run `hf auth login`, then retry"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return DownloadFailed(
-            f"the hub has no {files.repo}, or shows it only to some; check the name, or accept its terms on {page} "
-            "and log in with `hf auth login`"
+            f"{files.repo} was not found, or access is restricted; check the name, or accept its terms at {page} "
+            "and run `hf auth login`"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return DownloadFailed(
@@ -81,7 +81,7 @@ def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
         )
     if status in (401, 403):
         return DownloadFailed(
-            f"the hub refused {files.repo} ({status}); look at {page} and log in with `hf auth login`, "
+            f"the hub refused {files.repo} ({status}); check {page} and run `hf auth login`, "
             "then type the command again"
         )
     if status is not None:

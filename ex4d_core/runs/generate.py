@@ -26,7 +26,7 @@ def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidan
 
     Raises:
         InputNotFound: a file does not exist.
-        InvalidInput: a file is no video or no camera path, or lengths or sizes differ.
+        InvalidInput: a file is not a video or no camera path, or lengths or sizes differ.
     """
     video = read_video(color)
     known, _ = read_mask(mask)

@@ -58,7 +58,7 @@ def read_video(
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no video, is damaged before the last frame asked for, or a number has no meaning.
+        InvalidInput: it is not a video, is damaged before the last frame asked for, or a number has no meaning.
     """
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if size is not None:
@@ -173,7 +173,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no video, or is damaged.
+        InvalidInput: it is not a video, or is damaged.
     """
     from av.video.reformatter import ColorRange, VideoReformatter
 

@@ -70,7 +70,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no video.
+        InvalidInput: it is not a video.
     """
     if is_image_folder(path):
         names = list_images(path)
@@ -88,7 +88,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no video, or holds only sound.
+        InvalidInput: it is not a video, or holds only sound.
     """
     import av
 
@@ -170,7 +170,7 @@ def read_timing(path: str | os.PathLike[str]) -> Timing:
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it is no video, or has no frames.
+        InvalidInput: it is not a video, or has no frames.
     """
     with open_video(path) as (container, stream):
         packets = _packets(container, stream, path)

@@ -80,14 +80,14 @@ def test_which_frames_are_shown_survives_saving(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "path", "says"),
     [
-        ("colmap", attrs.evolve(to_the_right(), frames=(0, 0, 0, 0, 0)), "colmap cannot say which frames of the clip"),
+        ("colmap", attrs.evolve(to_the_right(), frames=(0, 0, 0, 0, 0)), "colmap cannot store which frames"),
         (
             "trajectorycrafter",
             CameraPath(
                 world_to_camera=torch.eye(4).repeat(2, 1, 1),
                 intrinsics=(LENS, attrs.evolve(LENS, fx=9)),
             ),
-            "trajectorycrafter cannot say a lens that changes",
+            "trajectorycrafter cannot store changing intrinsics",
         ),
         (
             "trajectorycrafter",
@@ -228,7 +228,7 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
     ("name", "content", "says"),
     [
         ("path.json", "{", "is not valid JSON"),
-        ("path.json", '{"a": 1}', "is no camera path: it has neither world_to_camera"),
+        ("path.json", '{"a": 1}', "is not a camera path: it has neither world_to_camera"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', "needs matrices of"),
         ("path.json", '{"frames": [{}]}', "holds no list of frames with a transform_matrix"),
         ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),

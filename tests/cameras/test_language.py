@@ -121,10 +121,10 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
 @pytest.mark.parametrize(
     ("text", "sentence", "marked"),
     [
-        ("", "there is no camera path", " "),
-        ("90 degrees", "'90 degrees' is no camera path", "90 degrees"),
+        ("", "there is not a camera path", " "),
+        ("90 degrees", "'90 degrees' is not a camera path", "90 degrees"),
         ("orbitt:yaw=3", "there is no trajectory 'orbitt'; did you mean 'orbit'?", "orbitt"),
-        ("30 then Orbit", "'Orbit' is no camera path", "Orbit"),
+        ("30 then Orbit", "'Orbit' is not a camera path", "Orbit"),
         ("orbit:yaw=3 then", "a move is missing here", ""),
         ("orbit:yaw=", "this must read key=value", "yaw="),
         ("orbit:yow=3", "has no option yow; did you mean 'yaw'?", "yow=3"),

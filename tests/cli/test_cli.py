@@ -245,7 +245,7 @@ def test_a_camera_file_that_cannot_be_read_is_said_before_anything_is_made(ex4d,
     (tmp_path / "bad.json").write_text("{}")
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "bad.json")
     assert code == 2
-    assert err.startswith("error: bad.json is no camera path")
+    assert err.startswith("error: bad.json is not a camera path")
     assert not any((tmp_path / "outputs").iterdir())
 
 
@@ -283,7 +283,7 @@ def test_ctrl_c_says_how_to_go_on(ex4d, small_clip, monkeypatch):
     monkeypatch.setattr("ex4d_core.runs.batch.run_batch", interrupt)
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth)
     assert code == 130
-    assert "the same command goes on from what is finished" in err
+    assert "run the same command again to resume" in err
 
 
 def test_two_paths_of_one_clip_are_both_in_its_run_file(run, tmp_path):

@@ -23,7 +23,7 @@ from tests.testing.test_contract_kit import offer_of
 
 ROOT = Path(__file__).parents[2]
 
-GOES_ON = "stopped; the same command goes on from what is finished\n"
+GOES_ON = "interrupted; run the same command again to resume\n"
 REPORT = "rerun with EX4D_TRACE=1 and report the traceback\n"
 
 
@@ -45,8 +45,8 @@ ENDS = {
     "a user's error": (InvalidInput("a.mp4 is not a video"), 2, "error: a.mp4 is not a video\n"),
     "Ctrl-C": (KeyboardInterrupt(), 130, GOES_ON),
     "a question answered with no": (typer.Abort(), 130, GOES_ON),
-    "SIGTERM": (Stopped(signal.SIGTERM), 143, "stopped by SIGTERM; the same command resumes from finished work\n"),
-    "SIGHUP": (Stopped(signal.SIGHUP), 129, "stopped by SIGHUP; the same command resumes from finished work\n"),
+    "SIGTERM": (Stopped(signal.SIGTERM), 143, "stopped by SIGTERM; the same command run the same command again to resume\n"),
+    "SIGHUP": (Stopped(signal.SIGHUP), 129, "stopped by SIGHUP; the same command run the same command again to resume\n"),
     "Ctrl-C that a library made an error of": (converted(KeyboardInterrupt(), RuntimeError("?")), 130, GOES_ON),
     "memory": (
         MemoryError("Unable to allocate 6 GiB"),

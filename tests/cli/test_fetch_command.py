@@ -93,7 +93,7 @@ def test_a_killed_download_goes_on_in_the_middle_of_the_file(command, server, tm
         _, err = process.communicate()
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert err.endswith("stopped; the same command goes on from what is finished\n")
+        assert err.endswith("interrupted; run the same command again to resume\n")
     kept = part.stat().st_size
     assert 0 < kept < len(FILES[LARGE])
     server.slow = 0.0
@@ -109,7 +109,7 @@ def test_the_command_says_in_one_sentence_what_is_wrong(command, server):
     with command("mine") as process:
         _, err = process.communicate()
     assert process.returncode == 2
-    assert err.splitlines()[-1].startswith("error: lab/net is given only to those who accepted its terms")
+    assert err.splitlines()[-1].startswith("error: lab/net is gated")
     assert "Traceback" not in err
 
 

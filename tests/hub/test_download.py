@@ -163,14 +163,14 @@ def test_a_damaged_file_in_the_cache_is_brought_again(cache):
 
 def test_a_gated_repository_says_where_to_accept_its_terms(cache, server):
     server.gated = True
-    with pytest.raises(DownloadFailed, match=rf"accept them on {server.url}/lab/net, log in with `hf auth login`"):
+    with pytest.raises(DownloadFailed, match=rf"accept its terms at {server.url}/lab/net, run `hf auth login`"):
         fetch()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"repo": "lab/nut"}, "the hub has no lab/nut, or shows it only to some; check the name"),
+        ({"repo": "lab/nut"}, "lab/nut was not found, or access is restricted; check the name"),
         ({"revision": "v9"}, "lab/net has no revision 'v9'; give a commit, tag or branch of its own, such as main"),
         ({"patterns": ("config.json", "vae/*")}, r"lab/net \(main\) has no file vae/\* on the hub"),
     ],

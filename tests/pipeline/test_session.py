@@ -108,8 +108,8 @@ def test_ctrl_c_while_the_backbone_works_says_that_the_same_command_goes_on(ex4d
     run = ("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "30", "--backbone", "stepwise")
     code, _, err = ex4d(*run, "--set", "backbone.stop_at=3")
     assert code == 130
-    assert "result: what is done so far is kept; the same run goes on from there" in err
-    assert "stopped; the same command goes on" in err
+    assert "result: partial results saved; run again to resume" in err
+    assert "interrupted; run the same command again" in err
     code, _, err = ex4d(*run)
     assert code == 0, err
 

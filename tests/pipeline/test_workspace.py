@@ -59,7 +59,7 @@ def interrupt(session, clip, folder):
 
 def test_a_generation_that_was_stopped_goes_on_from_its_last_step(session, small_clip, tmp_path, notes):
     interrupt(session(stop_at=3), small_clip.video, tmp_path)
-    assert "result: what is done so far is kept; the same run goes on from there" in notes
+    assert "result: partial results saved; run again to resume" in notes
     path_run = session().run(small_clip.video, cam="30", folder=tmp_path)
     assert STEPS_DONE == [1, 2, 3, 4]
     assert [record.stage for record in path_run.clip_run.records if not record.reused] == ["read", "result"]
@@ -109,7 +109,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path, notes):
         with resumable_dir(tmp_path / "work", tell=notes.append) as second:
             assert second is None
         assert (first / "a").exists()
-    assert notes == ["another run is at the same work now; what this one does is lost if it is stopped"]
+    assert notes == ["another process is running this stage; partial results of this run will not be saved"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -113,7 +113,7 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it holds no camera path.
+        InvalidInput: it does not contain a camera path.
     """
     check_path(path, WHAT)
     kind, content = _opened(path, format)
@@ -173,7 +173,7 @@ def convert(
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it holds no camera path, the format cannot say what it does, or the target is the source.
+        InvalidInput: it does not contain a camera path, the format cannot say what it does, or the target is the source.
         OutputFailed: the file cannot be written.
     """
     value = read_camera_path(source, reading, format=format)
@@ -205,7 +205,7 @@ def _of_tree(tree: Any, path: Path) -> Format:
     if "frames" in tree:
         return FORMATS["nerfstudio" if "fl_x" in tree else "blender"]
     raise InvalidInput(
-        f"{path} is no camera path: it has neither world_to_camera, camera_to_world, frames nor frame0; "
+        f"{path} is not a camera path: it has neither world_to_camera, camera_to_world, frames nor frame0; "
         "docs/cameras.md describes the formats"
     )
 
@@ -230,7 +230,7 @@ def _write(file: CameraFile, path: Path, kind: Format, distance: float) -> None:
     file = attrs.evolve(file, intrinsics=None) if "lens" not in kind.says and not _zooms(file) else file
     lost = [what for says, what in _NOT_SAID.items() if says not in kind.says and _DOES[says](file)]
     if lost:
-        raise InvalidInput(f"{kind.name} cannot say {lost[0]}; save it as json")
+        raise InvalidInput(f"{kind.name} cannot store {lost[0]}; use json")
     if kind.name in _NEED_LENS and file.intrinsics is None:
         raise InvalidInput(f"{kind.name} needs a lens, and the path has none; save it as json or csv")
     if file.shares is not None and kind.name != "json":
@@ -256,4 +256,4 @@ def _changes_time(file: CameraFile) -> bool:
 
 
 _DOES: dict[Says, Callable[[CameraFile], bool]] = {"zoom": _zooms, "time": _changes_time}
-_NOT_SAID: dict[Says, str] = {"zoom": "a lens that changes", "time": "which frames of the clip are shown"}
+_NOT_SAID: dict[Says, str] = {"zoom": "changing intrinsics", "time": "which frames of the clip are shown"}

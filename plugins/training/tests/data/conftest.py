@@ -49,12 +49,12 @@ def _own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def some_videos(tmp_path_factory) -> Path:
-    """Three videos of 12 frames of 64x48 with captions beside them, and a file in the middle that is no video."""
+    """Three videos of 12 frames of 64x48 with captions beside them, and a file in the middle that is not a video."""
     folder = tmp_path_factory.mktemp("videos")
     for seed, (name, caption) in enumerate(CAPTIONS.items()):
         write_video(room_scene(seed=seed).clip(num_frames=12, width=64, height=48, fps=12).video, folder / name)
         (folder / name).with_suffix(".txt").write_text(caption)
-    (folder / "c.mp4").write_bytes(b"this is no video")
+    (folder / "c.mp4").write_bytes(b"this is not a video")
     (folder / "c.txt").write_text("nothing")
     return folder
 

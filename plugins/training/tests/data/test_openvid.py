@@ -150,7 +150,7 @@ def test_a_part_that_does_not_exist_is_refused(server, tmp_path):
 
 
 def test_a_repository_that_does_not_exist_is_refused(server, tmp_path):
-    with pytest.raises(DownloadFailed, match="the hub has no lab/other"):
+    with pytest.raises(DownloadFailed, match="lab/other was not found"):
         look_up_parts((0,), tmp_path, repo="lab/other")
 
 

@@ -109,10 +109,10 @@ def is_worker(process: psutil.Process) -> bool:
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
-        (signal.SIGINT, 130, "stopped; the same command goes on from what is finished\n"),
+        (signal.SIGINT, 130, "interrupted; run the same command again to resume\n"),
         (
             signal.SIGTERM, 143,
-            "stopped by SIGTERM; the same command resumes from finished work\n",
+            "stopped by SIGTERM; the same command run the same command again to resume\n",
         ),
     ],
 )  # fmt: skip

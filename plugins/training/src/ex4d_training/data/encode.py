@@ -18,13 +18,13 @@ from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.stages import estimate_depth
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import probe_video, read_video
-from ex4d_training.data.cuts import find_cuts
 from ex4d_training.data.job import NO_DEPTH, Job
 from ex4d_training.data.options import DataOptions
-from ex4d_training.data.pool import share_cores
 from ex4d_training.data.scan import Refusal, span, stride
 from ex4d_training.data.shards import Sample, write_shard
+from ex4d_training.data.shot_detection import find_cuts
 from ex4d_training.data.sources import Source
+from ex4d_training.data.worker_pool import share_cores
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +83,7 @@ class VideoEncoder:
         self._first: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def load(self) -> None:
-        """Load what is needed now: what is wrong with it is no video's fault.
+        """Load what is needed now: what is wrong with it is not a video's fault.
 
         Raises:
             InvalidInput: a file of weights is damaged.
