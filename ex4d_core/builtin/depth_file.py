@@ -48,7 +48,8 @@ class DepthFile:
         numbers, valid = self._sampled(frames, indices, origin, video, progress)
         if not valid.any():
             raise InvalidInput(
-                f"{self._path} has no valid depth in the requested frames: all values are NaN, infinite or masked; use another file"
+                f"{self._path} has no valid depth in the requested frames: all values are NaN, infinite or masked; "
+                "use another file"
             )
         if is_inverse:
             depth, kind = self._from_inverse(numbers, frames), DepthKind.AFFINE_INVERSE
@@ -56,7 +57,9 @@ class DepthFile:
             depth, kind = self._from_depth(numbers, valid, frames)
             valid &= depth > 0
         if not valid.any():
-            raise InvalidInput(f"{self._path} has no valid depth in the requested frames: all values are 0; use another file")
+            raise InvalidInput(
+                f"{self._path} has no valid depth in the requested frames: all values are 0; use another file"
+            )
         try:
             intrinsics = _intrinsics(frames, indices, origin, video)
             cameras = _cameras(frames, indices, intrinsics)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.geometry.subject_spec import pixel_or_depth
 from ex4d_core.geometry.rigid import Vector
+from ex4d_core.geometry.subject_spec import pixel_or_depth
 from ex4d_core.types import DepthVideo, Scene
 
 SUBJECT_PERCENTILE = 0.25

@@ -45,8 +45,8 @@ ENDS = {
     "a user's error": (InvalidInput("a.mp4 is not a video"), 2, "error: a.mp4 is not a video\n"),
     "Ctrl-C": (KeyboardInterrupt(), 130, GOES_ON),
     "a question answered with no": (typer.Abort(), 130, GOES_ON),
-    "SIGTERM": (Stopped(signal.SIGTERM), 143, "stopped by SIGTERM; the same command run the same command again to resume\n"),
-    "SIGHUP": (Stopped(signal.SIGHUP), 129, "stopped by SIGHUP; the same command run the same command again to resume\n"),
+    "SIGTERM": (Stopped(signal.SIGTERM), 143, "stopped by SIGTERM; run the same command again to resume\n"),
+    "SIGHUP": (Stopped(signal.SIGHUP), 129, "stopped by SIGHUP; run the same command again to resume\n"),
     "Ctrl-C that a library made an error of": (converted(KeyboardInterrupt(), RuntimeError("?")), 130, GOES_ON),
     "memory": (
         MemoryError("Unable to allocate 6 GiB"),

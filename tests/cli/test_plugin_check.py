@@ -104,7 +104,8 @@ def test_options_that_must_be_given_are_asked_for_and_taken(ex4d, installed, tmp
 
 
 def test_what_lacks_something_is_passed_over_when_all_are_checked(ex4d, installed):
-    good, lacking = offer_of("trajectory", wrong.Rightward), offer_of("depth", wrong.Brightness, requires=("not_there",))
+    good = offer_of("trajectory", wrong.Rightward)
+    lacking = offer_of("depth", wrong.Brightness, requires=("not_there",))
     installed(good, lacking)
     code, out, _ = ex4d("plugins", "check")
     assert code == 0

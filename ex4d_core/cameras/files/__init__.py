@@ -173,7 +173,7 @@ def convert(
 
     Raises:
         InputNotFound: there is no such file.
-        InvalidInput: it does not contain a camera path, the format cannot say what it does, or the target is the source.
+        InvalidInput: it does not contain a camera path, the format cannot store it, or the target is the source.
         OutputFailed: the file cannot be written.
     """
     value = read_camera_path(source, reading, format=format)
