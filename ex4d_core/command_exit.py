@@ -50,7 +50,7 @@ class Stopped(KeyboardInterrupt):
     """A signal asked the program to end; cleanup after Ctrl-C covers it too."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.number = number
 
 

@@ -45,8 +45,8 @@ ENDS = {
     "a user's error": (InvalidInput("a.mp4 is not a video"), 2, "error: a.mp4 is not a video\n"),
     "Ctrl-C": (KeyboardInterrupt(), 130, GOES_ON),
     "a question answered with no": (typer.Abort(), 130, GOES_ON),
-    "SIGTERM": (Stopped(signal.SIGTERM), 143, "stopped by SIGTERM; run the same command again to resume\n"),
-    "SIGHUP": (Stopped(signal.SIGHUP), 129, "stopped by SIGHUP; run the same command again to resume\n"),
+    "SIGTERM": (Stopped(signal.SIGTERM), 143, "interrupted by SIGTERM; run the same command again to resume\n"),
+    "SIGHUP": (Stopped(signal.SIGHUP), 129, "interrupted by SIGHUP; run the same command again to resume\n"),
     "Ctrl-C that a library made an error of": (converted(KeyboardInterrupt(), RuntimeError("?")), 130, GOES_ON),
     "memory": (
         MemoryError("Unable to allocate 6 GiB"),
@@ -187,7 +187,7 @@ def test_a_signal_removes_temporary_folders_and_ends_with_its_number(tmp_path, n
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert (err.startswith("stopped"), err.count("\n")) == (True, 1)
+    assert (err.startswith("interrupted"), err.count("\n")) == (True, 1)
     assert not any((tmp_path / "out").iterdir())
 
 
@@ -329,7 +329,7 @@ def test_ex4d_ends_by_signals_at_any_moment(tmp_path):
             process.send_signal(number)
             out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (128 + number, ""), err
-        assert err.splitlines()[-1].startswith("stopped")
+        assert err.splitlines()[-1].startswith("interrupted")
         assert "Traceback" not in err
 
 
