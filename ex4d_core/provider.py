@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+
+NAME = r"[a-z][a-z0-9_-]*"
+"""What users type: lower-case letters, digits, `-`, `_`."""
 
 OptionSets = Mapping[str, Mapping[str, Any]]
 """Values of some options of a component, by a name for them."""
@@ -16,13 +20,16 @@ def _is_options_class(instance: object, attribute: attrs.Attribute[type], value:
         raise ValueError(f"options must be an attrs class, not {value!r}")
 
 
-def _has_known_options(
-    instance: Provider, attribute: attrs.Attribute[OptionSets], value: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _has_known_options(instance: Provider, attribute: attrs.Attribute[OptionSets], value: OptionSets) -> None:
     known = {field.name for field in attrs.fields(instance.options)}
     for name, options in value.items():
         if unknown := [key for key in options if key not in known]:
             raise ValueError(f"{attribute.name}: {name!r} sets {unknown[0]!r}, which is not one of its options")
+
+
+def _has_words(instance: object, attribute: attrs.Attribute[OptionSets], value: OptionSets) -> None:
+    if wrong := [word for word in value if not re.fullmatch(NAME, word)]:
+        raise ValueError(f"{attribute.name}: {wrong[0]!r} must be lower-case letters, digits, '-' and '_'")
 
 
 def _is_import_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -45,7 +52,7 @@ def _is_import_path_or_empty(instance: object, attribute: attrs.Attribute[str], 
 class Provider:
     """An offer of a component, light enough to list: nothing is imported until it is used."""
 
-    name: str = attrs.field(validator=attrs.validators.matches_re(r"[a-z][a-z0-9_-]*"))
+    name: str = attrs.field(validator=attrs.validators.matches_re(NAME))
     """What users type: lower-case letters, digits, `-`, `_`."""
 
     summary: str = attrs.field(validator=attrs.validators.min_len(1))
@@ -65,6 +72,10 @@ class Provider:
 
     presets: OptionSets = attrs.field(factory=dict, validator=_has_known_options, hash=False)
     """Options that `--compat NAME` changes, by that name, such as `{"ex4d": {"far": 10000.0}}`."""
+
+    aliases: OptionSets = attrs.field(factory=dict, validator=[_has_words, _has_known_options], hash=False)
+    """Other words for a trajectory generator in `--cam`, each with the options that it stands for, such as
+    `{"pan_left": {"by": -25}}`; options that the user gives replace them."""
 
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
     """Kinds of device that it is worth choosing on without being asked for."""
@@ -102,7 +113,7 @@ class Provider:
 class Command:
     """An offer of a sub-command of `ex4d`, light enough to list: nothing is imported until it is called."""
 
-    name: str = attrs.field(validator=attrs.validators.matches_re(r"[a-z][a-z0-9_-]*"))
+    name: str = attrs.field(validator=attrs.validators.matches_re(NAME))
     """What users type after `ex4d`: lower-case letters, digits, `-`, `_`."""
 
     summary: str = attrs.field(validator=attrs.validators.min_len(1))

@@ -30,3 +30,11 @@ def test_a_preset_sets_options_that_there_are():
 
 def test_providers_with_presets_can_be_told_apart_in_sets():
     assert len({provider(), provider(presets={"ex4d": {"far": 1e4}})}) == 2
+
+
+def test_an_alias_is_a_word_and_sets_options_that_there_are():
+    assert provider(aliases={"far_away": {"far": 1e4}}).aliases["far_away"] == {"far": 1e4}
+    with pytest.raises(ValueError, match="aliases: 'Far away' must be lower-case letters"):
+        provider(aliases={"Far away": {}})
+    with pytest.raises(ValueError, match="aliases: 'away' sets 'fra', which is not one of its options"):
+        provider(aliases={"away": {"fra": 1.0}})

@@ -12,9 +12,9 @@ import reprlib
 import textwrap
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import pluggy
@@ -105,6 +105,10 @@ class Offer(Offered):
             raise
         except Exception as error:
             raise PluginFailed(f"the {self.title} cannot name its weights: {unexpected(error)}") from error
+
+    def alias_options(self, word: str) -> Mapping[str, Any]:
+        """Return the options that a word of `--cam` stands for: none for its own name."""
+        return self.provider.aliases.get(word.partition("@")[0], {})
 
     def contract(self) -> type | None:
         """Return the class of tests that its plugin has for it, or None; pytest must be there.
@@ -330,10 +334,11 @@ def _remarks(source: _Source, seconds: float, printed: str) -> Iterator[Problem]
 
 
 def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:
-    """Yield each plugin whose component shares its name with another's; both stay."""
+    """Yield each plugin whose component shares its name or an alias with another's; both stay."""
     named = defaultdict(list)
     for offer in offers:
-        named[offer.role, offer.name].append(offer)
+        for name in (offer.name, *offer.provider.aliases):
+            named[offer.role, name].append(offer)
     for (role, name), clashing in named.items():
         other = clashing[0].distribution
         for offer in clashing[1:]:
@@ -343,7 +348,7 @@ def _clashes(offers: Iterable[Offer]) -> Iterator[Problem]:
                 version=offer.version,
                 wants="",
                 error=f"{other} has a {role} {name!r} too; call this one {name}@{offer.distribution}",
-                next_step=f"ex4d plugins show {name}",
+                next_step=f"ex4d plugins show {offer.name}",
                 disabled=False,
             )
 

@@ -26,8 +26,8 @@ class Choice:
     """What would have been better, each with the reason why it was not taken."""
 
 
-def _full_names(offers: Iterable[Offer]) -> str:
-    return " or ".join(f"{offer.name}@{offer.distribution}" for offer in offers)
+def _full_names(name: str, offers: Iterable[Offer]) -> str:
+    return " or ".join(f"{name}@{offer.distribution}" for offer in offers)
 
 
 class Registry:
@@ -47,9 +47,9 @@ class Registry:
         return [offer for offer in self.plugins.offers if offer.role == role]
 
     def find(self, role: str, name: str) -> Offer:
-        """Return the offer of a name, or of `name@distribution` where two plugins use one name.
+        """Return the offer of a name or alias, or of `name@distribution` where two plugins use one name.
 
-        The plain name of a built-in component stays its own, whatever is installed.
+        The plain name of a built-in component stays its own, whatever is installed, and names win over aliases.
 
         Raises:
             ComponentNotFound: nothing of that name is installed.
@@ -61,11 +61,13 @@ class Registry:
         if len(found) == 1:
             return found[0]
         if found:
-            raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {_full_names(found)}")
+            raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {_full_names(wanted, found)}")
         self._refuse_broken(wanted)
         names = sorted({o.name for o in self.offers(role)})
+        aliases = [alias for o in self.offers(role) for alias in o.provider.aliases]
         raise ComponentNotFound(
-            f"there is no {role} {name!r}{nearest(wanted, names)}; installed: {', '.join(names) or 'none'}; {MORE}"
+            f"there is no {role} {name!r}{nearest(wanted, [*names, *aliases])}; "
+            f"installed: {', '.join(names) or 'none'}; {MORE}"
         )
 
     def find_anywhere(self, name: str) -> Offer:
@@ -115,7 +117,7 @@ class Registry:
         for name in self.auto_names(role):
             found = self._named(role, name)
             if len(found) > 1:
-                better.append(f"{name} is offered by several plugins (say {_full_names(found)})")
+                better.append(f"{name} is offered by several plugins (say {_full_names(name, found)})")
             if len(found) != 1:
                 continue
             offer = found[0]
@@ -136,7 +138,10 @@ class Registry:
 
     def _named(self, role: str, name: str, distribution: str = "") -> list[Offer]:
         """Return what a name means: a built-in component's plain name is its own, whatever is installed."""
-        found = [o for o in self.offers(role) if o.name == name and distribution in ("", o.distribution)]
+        offers = [o for o in self.offers(role) if distribution in ("", o.distribution)]
+        found = [o for o in offers if o.name == name]
+        if not found and ROLES[role].in_cam:
+            found = [o for o in offers if name in o.provider.aliases]
         return [o for o in found if o.builtin] or found
 
     def _refuse_broken(self, name: str) -> None:

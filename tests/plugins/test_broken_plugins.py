@@ -84,7 +84,7 @@ def test_every_broken_plugin_of_the_folder_is_looked_for():
 def test_each_is_listed_with_what_is_wrong_and_the_next_command(listed, name):
     error, next_step = expected(name)
     found = [problem for problem in listed["problems"] if problem["plugin"] == name and error in problem["error"]]
-    assert [(problem["next_step"], problem["left_out"]) for problem in found] == [(next_step, name in LEFT_OUT)]
+    assert [(problem["next_step"], problem["disabled"]) for problem in found] == [(next_step, name in LEFT_OUT)]
 
 
 @pytest.mark.parametrize("name", [*LEFT_OUT, *WORKING])

@@ -145,6 +145,19 @@ def test_a_plugin_never_takes_the_name_of_a_built_in_component(install):
     assert registry.choose("renderer", "cpu").offer.name == "zbuffer"  # the built-in torch is for GPUs
 
 
+def test_an_alias_finds_its_component_unless_another_has_the_name(install):
+    words = "'pan_up': {'steps': 3}, 'orbit': {}"
+    code = GOOD.replace("depth_estimators", "trajectory_generators")
+    install("mine", code.replace('"MIT"', f'"MIT", aliases={{{words}}}'), component="climb")
+    registry = Registry(find_plugins())
+    assert [registry.find("trajectory", word).name for word in ("pan_up", "orbit")] == ["climb", "orbit"]
+    assert registry.find("trajectory", "pan_up").alias_options("pan_up") == {"steps": 3}
+    assert registry.find("trajectory", "orbit@mine-dist").name == "climb"
+    assert "call this one orbit@" in registry.plugins.problems[0].error
+    with pytest.raises(ComponentNotFound, match="did you mean 'pan_up'"):
+        registry.find("trajectory", "panup")
+
+
 def test_auto_does_not_guess_which_of_two_plugins_is_meant(install):
     for name in ("one", "other"):
         install(name, GOOD.replace("depth_estimators", "backbones").replace('MIT"', 'MIT", auto=20'), component="wan")

@@ -47,6 +47,20 @@ def test_every_component_can_be_made_with_its_default_options():
         assert callable(component(provider.options(), device=None).path), provider.name
 
 
+def test_the_camera_types_of_recammaster_are_words_of_their_own():
+    words = [alias for provider in ex4d_trajectory_generators() for alias in provider.aliases]
+    assert words == [
+        "arc_left",
+        "arc_right",
+        "translate_up",
+        "translate_down",
+        "pan_right",
+        "pan_left",
+        "tilt_up",
+        "tilt_down",
+    ]
+
+
 def test_the_entry_point_is_declared():
     (found,) = entry_points(group="ex4d", name="trajectories")
     assert found.value == "ex4d_trajectories.plugin"
