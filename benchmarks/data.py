@@ -29,9 +29,9 @@ from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Scene
 from ex4d_core.video_io import read_video, write_video
 from ex4d_training.data import Job
-from ex4d_training.data.cuts import find_cuts
 from ex4d_training.data.encode import VideoEncoder
 from ex4d_training.data.options import DataOptions
+from ex4d_training.data.shot_detection import find_cuts
 
 
 def steps(args: argparse.Namespace, scene: Scene, path: Path) -> dict[str, Callable[[int], object]]:

@@ -35,10 +35,10 @@ import attrs
 import torch
 from wan_networks import CAMERA_HIDDEN, SIZES, Setting, random_transformer
 
+from ex4d_training.distributed import Team, share_out
 from ex4d_training.memory import OutOfMemory, saying_what_to_change
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import prepare, train_step
-from ex4d_training.team import Team, share_out
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter, trained_parameters
 
 GIBI, TERA = 2**30, 1e12

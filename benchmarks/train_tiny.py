@@ -35,9 +35,9 @@ from torch.nn import functional
 
 from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.data import EpochSampler
+from ex4d_training.distributed import Team
 from ex4d_training.optimizer import Pace
 from ex4d_training.step import prepare
-from ex4d_training.team import Team
 from ex4d_training.trainer import Recipe, Trainer
 from ex4d_training.validation import sampled
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter

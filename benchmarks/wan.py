@@ -54,15 +54,15 @@ from wan_networks import (
 )
 from wan_reference import original_layout
 
-from ex4d_backbone_wan import memory, speed
-from ex4d_backbone_wan.attention import flash_attention
 from ex4d_backbone_wan.backbone import WanBackbone
+from ex4d_backbone_wan.compute import acceleration, memory
+from ex4d_backbone_wan.compute.attention import flash_attention
+from ex4d_backbone_wan.compute.engine import Engine, Recipe
 from ex4d_backbone_wan.denoiser import Conditioning, Denoiser, LocalDenoiser, Schedule
-from ex4d_backbone_wan.engine import Engine, Recipe
-from ex4d_backbone_wan.loading import load_transformer
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.parallel import ParallelDenoiser
+from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_backbone_wan.weights import locate
+from ex4d_backbone_wan.weights.loading import load_transformer
 from ex4d_core.progress import silent
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ FEW_STEPS = 4
 def prepared(bench: Bench, how: str) -> Any:
     """Return a transformer that is ready."""
     transformer = random_transformer(bench.setting)
-    speed.prepare(transformer, speed=how)
+    acceleration.prepare(transformer, speed=how)
     free()
     return transformer
 
@@ -227,7 +227,7 @@ def memory_budgets(bench: Bench) -> None:
                     device=bench.setting.device,
                     dtype=bench.setting.dtype,
                     batch_guidance=batched,
-                    around=nullcontext if batched else partial(speed.sharing_start, transformer),
+                    around=nullcontext if batched else partial(acceleration.sharing_start, transformer),
                 )
                 with limited(budget):
                     made = denoised(bench, f"memory, {budget:g} GiB", denoiser)
@@ -281,8 +281,10 @@ def reference(bench: Bench) -> None:
         checkpoint = locate(WanOptions(model=str(folder), adapter=str(run / "ex4d.safetensors")))
         for how, threshold in (("exact", 0.0), ("fast", 0.0), ("fast", 0.05), ("fast", 0.1), ("fast", 0.2)):
             transformer = load_transformer(checkpoint, device=CPU, dtype=torch.float32)
-            speed.prepare(transformer, speed=how)
-            around = partial(speed.skipping_steps, transformer, threshold=threshold) if threshold else nullcontext
+            acceleration.prepare(transformer, speed=how)
+            around = (
+                partial(acceleration.skipping_steps, transformer, threshold=threshold) if threshold else nullcontext
+            )
             denoiser = LocalDenoiser(transformer, device=CPU, dtype=torch.float32, around=around)
             made = denoiser.denoise(told, golden["noise"], after_step=lambda *_: None, **given)
             moved = apart(made, golden["final_latents"])

@@ -24,9 +24,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ex4d_backbone_wan.engine import CheckpointSource, Engine, Recipe
-from ex4d_backbone_wan.loading import load_transformer
+from ex4d_backbone_wan.compute.engine import CheckpointSource, Engine, Recipe
 from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.weights.loading import load_transformer
 
 SIZES = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
 """Of Wan2.1-I2V-14B, where they are not the class's own."""

@@ -23,11 +23,11 @@ from transformers.utils.logging import disable_progress_bar
 from ex4d_backbone_wan.backbone import decode_frames, encode_known
 from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
-from ex4d_backbone_wan.loading import load_image_encoder, load_text_encoder, load_transformer, load_vae
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.text import LENGTH, embed_tokens
+from ex4d_backbone_wan.text_embeddings import LENGTH, embed_tokens
 from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.weights.loading import load_image_encoder, load_text_encoder, load_transformer, load_vae
 from ex4d_core.errors import InputNotFound
 
 ORIGINAL = {

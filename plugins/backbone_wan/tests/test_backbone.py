@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.backbone import WanBackbone, joined
-from ex4d_backbone_wan.cache import cache_folder
+from ex4d_backbone_wan.cache_dir import cache_folder
 from ex4d_backbone_wan.windows import Window
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import silent
@@ -156,7 +156,8 @@ def test_the_text_encoder_is_loaded_once_for_prompts_that_come_again(options, gu
 
 def test_networks_are_loaded_once_and_the_first_picture_is_encoded_once(options, guidance, monkeypatch):
     calls = []
-    from ex4d_backbone_wan import loading, networks
+    from ex4d_backbone_wan import networks
+    from ex4d_backbone_wan.weights import loading
 
     for module, name in ((networks, "load_vae"), (loading, "load_transformer"), (networks, "image_feature")):
         real = getattr(module, name)

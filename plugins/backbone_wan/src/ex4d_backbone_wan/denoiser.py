@@ -13,7 +13,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from ex4d_backbone_wan.adapter import camera_tokens
+from ex4d_backbone_wan.weights.adapter import camera_tokens
 from ex4d_core.errors import InvalidInput
 
 TIME_SCALE = 1000.0

@@ -12,21 +12,21 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.cache import cache_folder
+from ex4d_backbone_wan.cache_dir import cache_folder
+from ex4d_backbone_wan.compute.engine import Recipe, make_denoiser
+from ex4d_backbone_wan.compute.memory import in_pieces
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
 from ex4d_backbone_wan.denoiser import Denoiser
-from ex4d_backbone_wan.engine import Recipe, make_denoiser
-from ex4d_backbone_wan.loading import (
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.text_embeddings import embeddings, keep_embeddings
+from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Part, locate
+from ex4d_backbone_wan.weights.loading import (
     TextEncoder,
     load_camera_encoder,
     load_image_encoder,
     load_text_encoder,
     load_vae,
 )
-from ex4d_backbone_wan.memory import in_pieces
-from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.text import embeddings, keep_embeddings
-from ex4d_backbone_wan.weights import Checkpoint, Part, locate
 from ex4d_core.progress import Progress, silent
 
 

@@ -150,7 +150,7 @@ class WanOptions:
         Raises:
             InputNotFound: the weights are not on this machine.
         """
-        from ex4d_backbone_wan.weights import locate
+        from ex4d_backbone_wan.weights.checkpoint import locate
 
         return locate(self).fingerprint()
 

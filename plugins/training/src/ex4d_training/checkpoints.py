@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ex4d_backbone_wan.accounts import compare
-from ex4d_backbone_wan.tensor_files import open_tensors
+from ex4d_backbone_wan.weights.state_dict_check import compare
+from ex4d_backbone_wan.weights.tensor_files import open_tensors
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write, file_hash, remove_stale_temp

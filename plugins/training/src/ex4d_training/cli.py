@@ -12,7 +12,7 @@ _SHOW: dict[str, Any] = {"show_default": False}
 
 
 def train(
-    config: Annotated[Path | None, typer.Option(help="TOML file, such as configs/ex4d_base.toml.", **_SHOW)] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file, such as ex4d_base.toml.", **_SHOW)] = None,
     data_path: Annotated[Path | None, typer.Option(help="Folder that `ex4d data prepare` made.", **_SHOW)] = None,
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-o", help="Folder for the adapter; outputs/train.", **_SHOW)

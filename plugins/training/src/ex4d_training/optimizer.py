@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_training.team import Team
+from ex4d_training.distributed import Team
 
 
 @attrs.frozen(kw_only=True)

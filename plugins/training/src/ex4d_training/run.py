@@ -13,25 +13,25 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from ex4d_backbone_wan.loading import load_transformer
-from ex4d_backbone_wan.tensor_files import shapes_of
+from ex4d_backbone_wan.weights.loading import load_transformer
+from ex4d_backbone_wan.weights.tensor_files import shapes_of
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.files import atomic_write
 from ex4d_core.progress import Progress, Reporter, SilentReporter
 from ex4d_training import checkpoints
-from ex4d_training.ahead import read_ahead
 from ex4d_training.checkpoints import ADAPTER, Checkpoint, State, latest_checkpoint, load_checkpoint, publish_adapter
 from ex4d_training.config import TrainConfig, write_train_config
 from ex4d_training.data import EpochSampler
+from ex4d_training.distributed import Team, share_out
 from ex4d_training.launch import is_launched, launch
 from ex4d_training.locking import only_run
 from ex4d_training.memory import saying_what_to_change
 from ex4d_training.metrics import Metrics
 from ex4d_training.optimizer import Pace
+from ex4d_training.prefetch import read_ahead
 from ex4d_training.sources import Sources, find_sources
 from ex4d_training.step import prepare
-from ex4d_training.team import Team, share_out
 from ex4d_training.trainer import Recipe, Report, Trainer
 from ex4d_training.validation import Validation
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_core.errors import Ex4dError
+from ex4d_training.distributed import Team
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import train_step
-from ex4d_training.team import Team
 from ex4d_training.velocity import Sample, trained_parameters
 
 Report = Callable[[int, dict[str, float]], None]

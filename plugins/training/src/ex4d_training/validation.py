@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ex4d_backbone_wan.conditioning import decode
 from ex4d_backbone_wan.denoiser import Schedule, integrate
-from ex4d_backbone_wan.loading import load_vae
 from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.weights.loading import load_vae
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
 from ex4d_training.data import LatentDataset

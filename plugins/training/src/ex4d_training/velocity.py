@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.adapter import CAMERA_KEYS, CameraEncoder, camera_tokens
 from ex4d_backbone_wan.denoiser import TIME_SCALE
+from ex4d_backbone_wan.weights.adapter import CAMERA_KEYS, CameraEncoder, camera_tokens
 
 Sample = Mapping[str, Tensor]
 """A batch of clips: `latents` [B, C, t, h, w], `color` and `mask` of the same shape, `text` [B, L, C2]; where the

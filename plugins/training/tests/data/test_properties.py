@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ex4d_core.errors import InvalidInput
 from ex4d_training.data import LatentDataset, Manifest, Sample, read_manifest, write_manifest, write_shard
-from ex4d_training.data.journal import Journal, Refused
+from ex4d_training.data.rejected_log import Journal, Refused
 from ex4d_training.data.scan import Refusal
 from ex4d_training.data.shards import MANIFEST, OpenShard, read_shard
 from ex4d_training.data.sources import find_sources

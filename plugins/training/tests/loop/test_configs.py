@@ -12,7 +12,7 @@ from ex4d_backbone_wan.testing import TRANSFORMER
 from ex4d_training.config import make_train_config
 from ex4d_training.velocity import attach_adapter, trained_parameters
 
-CONFIGS = Path(__file__).parents[4] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 WANS = {
     "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": {
@@ -72,4 +72,5 @@ def test_every_configuration_is_tested_and_says_how_it_is_used():
     names = {path.stem for path in CONFIGS.glob("*.toml")}
     assert names == {"ex4d_base", "ex4d_1.3b", "ex4d_tiny"}
     for name in names:
-        assert f"ex4d train --config configs/{name}.toml --data-path" in (CONFIGS / f"{name}.toml").read_text()
+        text = (CONFIGS / f"{name}.toml").read_text()
+        assert f"ex4d train --config plugins/training/configs/{name}.toml --data-path" in text

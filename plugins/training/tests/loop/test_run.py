@@ -17,23 +17,23 @@ import pytest
 import torch
 from filelock import FileLock
 
-from ex4d_backbone_wan.adapter import apply_loras
-from ex4d_backbone_wan.loading import load_camera_encoder, load_transformer
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.testing import save_tiny_wan
 from ex4d_backbone_wan.weights import Lora, locate
+from ex4d_backbone_wan.weights.adapter import apply_loras
+from ex4d_backbone_wan.weights.loading import load_camera_encoder, load_transformer
 from ex4d_core.errors import Cancelled, InvalidInput, OutputFailed
 from ex4d_core.video_io import read_video
 from ex4d_training.checkpoints import latest_checkpoint, load_checkpoint
 from ex4d_training.config import TrainConfig
 from ex4d_training.data import EpochSampler, read_manifest
 from ex4d_training.data.shards import OpenShard
+from ex4d_training.distributed import Team
 from ex4d_training.memory import OutOfMemory
 from ex4d_training.metrics import read_metrics
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.run import train
 from ex4d_training.sources import find_sources
-from ex4d_training.team import Team
 from ex4d_training.trainer import Trainer, TrainingStopped
 from ex4d_training.velocity import WanVelocity, attach_adapter, trained_parameters
 from plugins.training.tests.loop.conftest import HIDDEN, RANK, save_latents, tensors_of

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from ex4d_backbone_wan.denoiser import Schedule
+from ex4d_training.distributed import Team
 from ex4d_training.flow import drawn, flow_matching_loss, noise_levels
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import prepare, train_step
-from ex4d_training.team import Team
 from ex4d_training.trainer import Recipe, Trainer, TrainingStopped
 from ex4d_training.velocity import WanVelocity, adapter_tensors, trained_parameters
 

@@ -47,9 +47,9 @@ def prepare(
     from ex4d_core.config import merge, parse_settings, read_config
     from ex4d_core.terminal import say, show
     from ex4d_training.data.job import make_job
-    from ex4d_training.data.pool import default_workers
     from ex4d_training.data.preparation import prepare as run
     from ex4d_training.data.report import report_json, report_tables
+    from ex4d_training.data.worker_pool import default_workers
 
     if workers is not None and not 1 <= workers <= _MOST_WORKERS:
         raise typer.BadParameter(f"--workers must be between 1 and {_MOST_WORKERS}, not {workers}")

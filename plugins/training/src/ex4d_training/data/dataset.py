@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 
-from ex4d_backbone_wan.text import LENGTH
+from ex4d_backbone_wan.text_embeddings import LENGTH
 from ex4d_core.errors import InvalidInput
 from ex4d_training.data.shards import DamagedShard, Manifest, OpenShard, check_shard, read_manifest
 

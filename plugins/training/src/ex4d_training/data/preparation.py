@@ -34,8 +34,7 @@ from ex4d_core.reading import read_text
 from ex4d_training.data.encode import Piece, make_worker
 from ex4d_training.data.fingerprint import fingerprint_of
 from ex4d_training.data.job import NO_DEPTH, Job
-from ex4d_training.data.journal import Journal, Refused
-from ex4d_training.data.pool import Done, work_through
+from ex4d_training.data.rejected_log import Journal, Refused
 from ex4d_training.data.report import Report, write_report
 from ex4d_training.data.scan import Refusal, make_look
 from ex4d_training.data.shards import (
@@ -49,6 +48,7 @@ from ex4d_training.data.shards import (
     write_shard,
 )
 from ex4d_training.data.sources import Source, Sources, find_sources
+from ex4d_training.data.worker_pool import Done, work_through
 from ex4d_training.locking import only_run
 
 _WORK = ".prepare"

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ex4d_core.files import atomic_write
 from ex4d_core.terminal import as_text, plain_markup
-from ex4d_training.data.journal import Refused
+from ex4d_training.data.rejected_log import Refused
 
 REPORT = "report.json"
 

@@ -1,0 +1,117 @@
+"""What lies between a block's products, in plain torch: what the kernels do, and what is done where they do not run."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ex4d_backbone_wan.compute.quantized import Quantized, quantize_rows
+
+
+class ContextPart(NamedTuple):
+    """Keys and values of the text, or of the image."""
+
+    key: Tensor
+    """[B, M, heads, C / heads], times the weights of the queries' norm."""
+    value: Tensor
+    """[B, M, heads, C / heads]."""
+    repeats: int = 1
+    """How many times the last of them counts: a prompt is filled up with one token, again and again."""
+
+
+Context = tuple[ContextPart, ...]
+"""The text, and the image where there is one."""
+
+
+def operations(device: torch.device) -> ModuleType:
+    """Return the module whose functions to use on a device: this one, or its twin with Triton kernels."""
+    import ex4d_backbone_wan.compute.elementwise as plain
+
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return plain
+    from ex4d_backbone_wan.compute import _elementwise_kernels as kernels
+
+    return kernels if kernels.works(device) else plain
+
+
+def add_norm(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    added: Tensor | None = None,
+    gate: Tensor | None = None,
+    eps: float = 1e-6,
+    float8: bool = False,
+) -> tuple[Tensor, Tensor | Quantized]:
+    """Return `x + added * gate`, and that normalized over its channels, times `scale`, plus `shift`.
+
+    Args:
+        x: [B, N, C].
+        scale: [B, 1, C] or [C].
+        shift: likewise.
+        added: [B, N, C]; nothing if it is not given.
+        gate: [B, 1, C]; 1 if it is not given.
+        eps: is added to the variance.
+        float8: whether the second is made ready for 8-bit products.
+    """
+    if added is not None:
+        x = (x.float() + (added.float() if gate is None else added.float() * gate)).type_as(x)
+    normed = functional.layer_norm(x.float(), x.shape[-1:], eps=eps) * scale.float() + shift.float()
+    return x, quantize_rows(normed) if float8 else normed.type_as(x)
+
+
+def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
+    """Return `x + added * gate`; [B, N, C], and the gate [B, 1, C]."""
+    return (x.float() + added.float() * gate).type_as(x)
+
+
+def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Return queries or keys with all heads normalized together, and each turned by its token's place.
+
+    Args:
+        x: [B, N, C].
+        norm: over C.
+        rotary: cosines and sines [1, N, 1, C / heads], each twice.
+    """
+    x = norm(x)
+    cos, sin = (each[..., ::2].float() for each in rotary)
+    first, second = x.view(*x.shape[:-1], -1, cos.shape[-1], 2).unbind(-1)
+    turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    return turned.flatten(-3).type_as(x)
+
+
+def attend_context(query: Tensor, context: Context, *, eps: float) -> Tensor:
+    """Return what each query sees of the text and of the image, summed, [B, N, C].
+
+    Args:
+        query: [B, N, C]; it is normalized with all heads together.
+        context: of the same batch.
+        eps: is added to the mean square.
+    """
+    normed = functional.rms_norm(query.float(), query.shape[-1:], eps=eps).type_as(query)
+    normed = normed.view(*query.shape[:2], *context[0].key.shape[2:])
+    return torch.stack([_seen(normed, part) for part in context]).sum(0)
+
+
+def _seen(query: Tensor, part: ContextPart) -> Tensor:
+    query, key, value = (each.transpose(1, 2) for each in (query, part.key, part.value))
+    bias = torch.zeros(1, key.shape[2], dtype=query.dtype, device=query.device)
+    bias[:, -1] = math.log(part.repeats)  # exp(s + log n) is n exp(s)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2).flatten(2)
+
+
+def quantize(x: Tensor, *, gelu: bool = False) -> Quantized:
+    """Return values ready for 8-bit products, through a GELU first where that is asked for."""
+    return quantize_rows(functional.gelu(x.float(), approximate="tanh") if gelu else x)
+
+
+def linear_gelu(x: Tensor, linear: nn.Linear) -> Tensor:
+    """Return a GELU of what a linear layer makes of [B, N, C]."""
+    return functional.gelu(linear(x), approximate="tanh")

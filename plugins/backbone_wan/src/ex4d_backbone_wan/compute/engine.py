@@ -1,0 +1,185 @@
+"""The transformer as the options want it: loaded, fast, in its place; on one GPU, or on several at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.compute import acceleration, memory
+from ex4d_backbone_wan.compute.memory import Place
+from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Denoiser, LocalDenoiser, Schedule
+from ex4d_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from ex4d_backbone_wan.options import Speed, Switch, WanOptions
+    from ex4d_backbone_wan.weights.checkpoint import Checkpoint
+
+CPU = torch.device("cpu")
+
+
+class Source(Protocol):
+    """Where a transformer comes from; it can be sent to another process."""
+
+    def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
+        """Return a WanTransformer3DModel on a device, LoRAs merged."""
+        ...
+
+
+@attrs.frozen
+class CheckpointSource:
+    """Weights on this machine."""
+
+    checkpoint: Checkpoint
+    merge_on: torch.device
+    """Where LoRAs are merged, also into weights that wait in main memory."""
+
+    def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
+        """See `Source`."""
+        from ex4d_backbone_wan.weights.loading import load_transformer
+
+        return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on)
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """How a transformer is made ready; it can be sent to another process."""
+
+    source: Source
+    dtype: torch.dtype
+    speed: Speed = "exact"
+    step_cache: float = 0.0
+    memory: str = "none"
+    batch_guidance: Switch = "auto"
+
+    @classmethod
+    def of(cls, options: WanOptions, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device) -> Recipe:
+        """Return what the options say, for a device, or for as many of its kind as they say."""
+        return cls(
+            source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
+            dtype=dtype,
+            speed=options.speed,
+            step_cache=options.step_cache,
+            memory=options.memory,
+            batch_guidance=options.batch_guidance,
+        )
+
+
+def make_denoiser(recipe: Recipe, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:
+    """Return what denoises on a device, or on several GPUs.
+
+    Args:
+        recipe: of the transformer; it is loaded when it is first used.
+        device: for one.
+        gpus: how many.
+        guided: whether there will be guidance, so that its halves can be shared out.
+
+    Raises:
+        InvalidInput: the machine has fewer GPUs, or the work cannot be shared out so.
+    """
+    if gpus == 1:
+        return Engine(recipe, device=device)
+    if device.index:
+        raise InvalidInput(
+            f"--gpus {gpus} takes the first {gpus} GPUs and not {device}; leave --device out, and choose GPUs by "
+            "CUDA_VISIBLE_DEVICES=2,3 before the command"
+        )
+    from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
+
+    return ParallelDenoiser(recipe, gpus=gpus, guided=guided, kind=device.type)
+
+
+class Engine:
+    """A denoiser on one device, that loads its transformer at first use and places it as a clip's size wants it."""
+
+    def __init__(self, recipe: Recipe, *, device: torch.device) -> None:
+        self._recipe = recipe
+        self._device = device
+        self._transformer: Any = None
+        self._place: Place | None = None
+
+    def denoise(
+        self,
+        conditioning: Conditioning,
+        latents: Tensor,
+        *,
+        schedule: Schedule,
+        guidance: float,
+        first_step: int = 0,
+        anchor: Tensor | None = None,
+        after_step: AfterStep,
+    ) -> Tensor:
+        """See `Denoiser`.
+
+        Raises:
+            InvalidInput: as there, or the memory does not do for a clip of this size.
+        """
+        try:
+            self._load()
+            self._settle(latents)
+            return self._local(guidance).denoise(
+                conditioning,
+                latents,
+                schedule=schedule,
+                guidance=guidance,
+                first_step=first_step,
+                anchor=anchor,
+                after_step=after_step,
+            )
+        except torch.OutOfMemoryError as error:
+            if self._recipe.memory != "none":
+                raise
+            self._transformer = None
+            raise memory.too_small(self._device) from error
+
+    def _load(self) -> None:
+        """Load the transformer, straight to the device unless its memory may not do."""
+        if self._transformer is not None:
+            return
+        recipe = self._recipe
+        at_once = recipe.memory == "none"
+        self._transformer = recipe.source.load(device=self._device if at_once else CPU, dtype=recipe.dtype)
+        acceleration.prepare(self._transformer, speed=recipe.speed, device=self._device)
+        self._place = Place.RESIDENT if at_once else None
+
+    def _settle(self, latents: Tensor) -> None:
+        """Place the transformer for latents [1, 16, t, h, w]; a larger clip may need a place that takes less."""
+        if self._recipe.memory == "none" or self._place is Place.STREAMED:
+            return
+        needs = memory.needs(self._transformer, tokens=self._tokens(latents))
+        held = 0 if self._place is None else needs.weights(self._place)
+        wanted = memory.choose(needs, memory.budget(self._recipe.memory, self._device, held=held))
+        if self._place is None or wanted.saves_more_than(self._place):
+            memory.place(self._transformer, wanted, device=self._device)
+            self._place = wanted
+
+    def _tokens(self, latents: Tensor) -> int:
+        patch: tuple[int, ...] = self._transformer.config.patch_size
+        return math.prod(latents.shape[2:]) // math.prod(patch)
+
+    def _local(self, guidance: float) -> LocalDenoiser:
+        wanted = self._recipe.batch_guidance
+        batched = self._place is Place.STREAMED if wanted == "auto" else wanted == "on"
+        return LocalDenoiser(
+            self._transformer,
+            device=self._device,
+            dtype=self._recipe.dtype,
+            batch_guidance=batched,
+            around=self._skipping if batched or guidance == 1 else self._sharing,
+        )
+
+    @contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """Both halves of the guidance start alike."""
+        with self._skipping(), acceleration.sharing_start(self._transformer):
+            yield
+
+    def _skipping(self) -> AbstractContextManager[None]:
+        if self._recipe.speed == "exact" or not self._recipe.step_cache:
+            return nullcontext()
+        return acceleration.skipping_steps(self._transformer, threshold=self._recipe.step_cache)

@@ -1,0 +1,1 @@
+"""Denoising on several GPUs: the process that starts the workers, and the workers."""

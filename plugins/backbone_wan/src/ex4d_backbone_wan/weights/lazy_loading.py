@@ -1,0 +1,126 @@
+"""A network made without memory of its own, and given its tensors one by one where it is to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Part
+from ex4d_backbone_wan.weights.layouts import Source, Sources, original_config, sources
+from ex4d_backbone_wan.weights.pinned_copy import Mover
+from ex4d_backbone_wan.weights.state_dict_check import compare
+from ex4d_backbone_wan.weights.tensor_files import open_tensors, shapes_of
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.hub.untrusted_weights import loading
+
+Shape = tuple[int, ...]
+
+
+def load_network(
+    checkpoint: Checkpoint,
+    part: Part,
+    make: Callable[[Mapping[str, Any]], Any],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    kept: Iterable[str] = (),
+) -> Any:
+    """Load one network of a checkpoint; one file is open at a time, and no tensor is in memory twice.
+
+    Args:
+        checkpoint: where the files are.
+        part: which network.
+        make: gives the network of a configuration.
+        device: that it goes to.
+        dtype: of its tensors.
+        kept: what has one of these in its name stays in float32.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    files = checkpoint.files.get(part, ())
+    if not files:
+        raise InputNotFound(f"{checkpoint.folder} has no files of the {part}; check which model it holds")
+    where = str(files[0] if len(files) == 1 else files[0].parent)
+    homes = _homes(files)
+    shapes = {key: shape for found in homes.values() for key, shape in found.items()}
+    config = checkpoint.config(part)
+    with loading(Path(where), f"{part} of Wan"):
+        config = original_config(part, shapes, config) if checkpoint.layout == "original" else config
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # whatever sizes it says
+            places = make(config).state_dict()
+        wanted = sources(checkpoint.layout, part, shapes)
+        given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
+        compare(where, given=given, wanted={name: tuple(tensor.shape) for name, tensor in places.items()})
+        network = _made(make, config)
+
+    def dtype_of(name: str) -> torch.dtype:
+        return torch.float32 if set(kept) & set(name.split(".")) else dtype
+
+    tensors: dict[str, Tensor] = {}
+    with Mover(device) as mover:
+        for file, own in homes.items():
+            here = {name: source for name, source in wanted.items() if source.key in own}
+            tensors |= _read(file, here, mover, dtype_of)
+    network.load_state_dict({name: tensors[name].reshape(place.shape) for name, place in places.items()}, assign=True)
+    network.to(device)  # buffers that no file has
+    return network.eval().requires_grad_(False)
+
+
+def _homes(files: Iterable[Path]) -> dict[Path, dict[str, Shape]]:
+    """Return the tensors of each file."""
+    homes: dict[Path, dict[str, Shape]] = {}
+    for file in files:
+        found = shapes_of(file)
+        for other, known in homes.items():
+            if twice := sorted(set(known) & set(found)):
+                raise InvalidInput(f"{file} and {other.name} beside it both have {twice[0]}; keep one set of files")
+        homes[file] = found
+    return homes
+
+
+def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -> Any:
+    with _without_memory():
+        return make(config)
+
+
+@contextmanager
+def _without_memory() -> Iterator[None]:
+    """Make networks in this block whose weights take neither memory nor the time to draw them.
+
+    What networks draw all the same leaves the random numbers of others as they were.
+    """
+    from accelerate import init_empty_weights
+    from diffusers.models.modeling_utils import no_init_weights
+
+    with no_init_weights(), init_empty_weights(include_buffers=False), torch.random.fork_rng(devices=[]):
+        yield
+
+
+def _shape(source: Source, shape: Shape, place: Tensor | None) -> Shape:
+    """Return the shape that a tensor has in the network, where leading axes of one may be left out."""
+    if source.parts > 1:
+        shape = (shape[0] // source.parts, *shape[1:])
+    while place is not None and len(shape) > place.ndim and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _read(file: Path, wanted: Sources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
+    # A tensor that has two names in the network is one tensor.
+    names = {source: name for name, source in wanted.items()}
+    with open_tensors(file) as opened:
+
+        def move(source: Source) -> Tensor:
+            tensor = opened.read(source.key)
+            part = tensor.chunk(source.parts)[source.part] if source.parts > 1 else tensor
+            return mover.move(part, dtype=dtype_of(names[source]))
+
+        moved = dict(zip(names, mover.map(move, names), strict=True))
+    return {name: moved[source] for name, source in wanted.items()}

@@ -1,0 +1,187 @@
+"""The networks of Wan, loaded from either layout into diffusers' and transformers' own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from ex4d_backbone_wan.weights.adapter import CameraEncoder, apply_loras, camera_tensors
+from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Lora
+from ex4d_backbone_wan.weights.lazy_loading import load_network
+from ex4d_backbone_wan.weights.tensor_files import shapes_of
+from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
+
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Of the pictures that CLIP was trained with, in [0, 1]."""
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_TOKENIZER_FILES = (
+    *("config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "*.txt", "*.model"),
+)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class TextEncoder:
+    """umt5: a prompt in, an embedding of each of its tokens out."""
+
+    tokenizer: Any
+    model: Any
+    """A UMT5EncoderModel."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ImageEncoder:
+    """CLIP's half that sees: a picture in, an embedding of each patch out."""
+
+    model: Any
+    """A CLIPVisionModel."""
+    mean: tuple[float, ...]
+    """Of the pictures that it was trained with, in [0, 1], red, green, blue."""
+    std: tuple[float, ...]
+    size: int
+    """Side of the square that it takes, in pixels."""
+
+
+def load_transformer(
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    adapters: Sequence[Lora] | None = None,
+    merge: bool = True,
+    merge_on: torch.device | None = None,
+) -> Any:
+    """Load the WanTransformer3DModel, with EX-4D's LoRA and those stacked on it.
+
+    Args:
+        checkpoint: where the files are.
+        device: that it goes to, tensor by tensor.
+        dtype: of its weights, but for those that diffusers keeps in float32.
+        adapters: LoRAs to use; by default those of the checkpoint.
+        merge: whether they become part of the weights; else they stay apart, in float32, as for training.
+        merge_on: where that is computed, by default `device`.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from diffusers import WanTransformer3DModel
+
+    kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
+    network = load_network(
+        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept
+    )
+    if adapters is None:
+        own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
+        adapters = (*own, *checkpoint.loras)
+    apply_loras(network, adapters, merge=merge, merge_on=merge_on)
+    return network
+
+
+def load_camera_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> CameraEncoder | None:
+    """Load EX-4D's camera encoder; None where the checkpoint goes without an adapter.
+
+    Raises:
+        InvalidInput: the file is damaged, or its tensors are not those of the encoder or do not fit the transformer.
+        InputNotFound: the file is not there.
+    """
+    if checkpoint.adapter is None:
+        return None
+    encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
+    width = _width(checkpoint)
+    if encoder.width != width:
+        raise InvalidInput(
+            f"{checkpoint.adapter} was trained for a transformer of width {encoder.width} and {checkpoint.folder} has "
+            f"{width}; choose the adapter for this Wan, or backbone.adapter=none"
+        )
+    encoder = encoder.to(device=device, dtype=dtype)
+    return encoder.eval().requires_grad_(False)
+
+
+def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Any:
+    """Load the AutoencoderKLWan.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from diffusers import AutoencoderKLWan
+
+    network = load_network(checkpoint, "vae", _maker(AutoencoderKLWan), device=device, dtype=dtype)
+    if network.config.patch_size is not None:
+        raise InvalidInput(f"the vae in {checkpoint.folder} is not that of Wan 2.1; choose another backbone.model")
+    return network
+
+
+def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+    """Load umt5 and its tokenizer.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there.
+    """
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    def make(config: Mapping[str, Any]) -> Any:
+        return UMT5EncoderModel(UMT5Config.from_dict(dict(config)))
+
+    tokenizer = _load_tokenizer(checkpoint.tokenizer)
+    network = load_network(checkpoint, "text_encoder", make, device=device, dtype=dtype)
+    network.tie_weights()
+    return TextEncoder(tokenizer=tokenizer, model=network)
+
+
+def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
+    """Load the part of CLIP that sees.
+
+    Raises:
+        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InputNotFound: a file is not there, or this Wan has no image encoder.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    def make(config: Mapping[str, Any]) -> Any:
+        return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
+
+    network = load_network(checkpoint, "image_encoder", make, device=device, dtype=dtype)
+    where = checkpoint.image_processor
+    processor = read_config(where) if where.is_file() else {}
+    return ImageEncoder(
+        model=network,
+        mean=numbers(processor, "image_mean", 3, IMAGE_MEAN, where=where),
+        std=numbers(processor, "image_std", 3, IMAGE_STD, where=where),
+        size=network.config.image_size,
+    )
+
+
+def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
+    def make(config: Mapping[str, Any]) -> Any:
+        check_kinds(config, cls)
+        return cls.from_config(config)
+
+    return make
+
+
+def _width(checkpoint: Checkpoint) -> int:
+    """Return the channels of the transformer's tokens."""
+    for file in checkpoint.files["transformer"]:
+        if shape := shapes_of(file).get("patch_embedding.weight"):
+            return shape[0]
+    raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it holds no Wan transformer")
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    if not any(folder.glob("*.json")):
+        raise InputNotFound(f"there is no tokenizer in {folder}; check which model the folder holds")
+    with only_weights(folder, _TOKENIZER_FILES, what="tokenizer") as clean:
+        tokenizer = AutoTokenizer.from_pretrained(str(clean), local_files_only=True, trust_remote_code=False)
+        tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as prompts are
+    return tokenizer
