@@ -1,4 +1,4 @@
-"""ex4d: one ordinary video in, the same scene seen from somewhere else out.
+"""ex4d: re-render a monocular video along new camera trajectories.
 
 Everything public is here and is imported when it is first used, so `import ex4d_core` costs nothing.
 """

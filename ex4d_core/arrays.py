@@ -1,4 +1,4 @@
-"""NumPy's files as others made them: `.npy` and `.npz`, checked before anything is decoded."""
+"""Read untrusted NumPy files (`.npy`, `.npz`), validated before any array is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers from files and options: finite, within bounds, and named in the error where they are not."""
+"""Check that numbers from files and options are finite and in range; errors name the value."""
 
 from __future__ import annotations
 

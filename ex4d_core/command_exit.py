@@ -1,4 +1,4 @@
-"""End each command of `ex4d` with one sentence and an exit code that tells the kind of its end.
+"""End each command of `ex4d` with one sentence and a meaningful exit code.
 
 | exit code | what happened |
 |---|---|

@@ -1,4 +1,4 @@
-"""Which distribution a module belongs to, and where it came from, so that messages name the right package."""
+"""Find the distribution that a module belongs to, so that messages name the right package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that users see: each message says what is wrong, where, and what to do.
+"""Errors that users see: each message states what is wrong, where, and what to do.
 
 Every class derives from `Ex4dError` and, where there is one, from the builtin that people would catch.
 """

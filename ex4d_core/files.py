@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, the lock of what several runs change, and hashes of what is in files."""
+"""Atomic writes, resumable folders, locks, and content hashes."""
 
 from __future__ import annotations
 

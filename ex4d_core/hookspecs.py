@@ -1,4 +1,4 @@
-"""All the places where a plugin can join in."""
+"""All hooks that plugins can implement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Meshes in files that other programs open: PLY (which keeps everything) and GLB (which web viewers show)."""
+"""Read and write meshes: PLY (lossless) and GLB (for web viewers)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of files and folders, made of text that others chose: a clip's name, a camera path, a word of a plugin."""
+"""Make safe file and folder names from untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How components declare their options: an attrs class whose fields carry a help text, a unit and bounds."""
+"""Declare the options of a component: an attrs class whose fields carry help, unit and bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access control for the pages that ex4d serves, and checks of the data that their clients send.
+"""Access control for the pages that ex4d serves, and validation of the data that clients send.
 
 Every program on a machine can connect to its ports, and so can every web page that is open in a browser there. With
 DNS rebinding, a web page connects under its own host name. `PageGuard.check` admits a request only if it passes all of

@@ -1,4 +1,4 @@
-"""How long work reports what it has done."""
+"""Report the progress of long work."""
 
 from __future__ import annotations
 

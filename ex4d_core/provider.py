@@ -1,4 +1,4 @@
-"""What a plugin says of a component before it is loaded."""
+"""The description of a component or command that a plugin offers, before it is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading files that a person names: what is opened, how much of it, and what is said when it cannot be read.
+"""Open files that users name: regular files of bounded size, with clear errors.
 
 Every reader of a user's file goes through here, so that a pipe, a device, a folder without permission, a file of
 gigabytes or of another kind ends in one sentence that names the file. Records of our own are read the same way.

@@ -1,4 +1,4 @@
-"""The roles of components, and the record of each. A component is a class made as `Class(options, device=device)`.
+"""The roles of components, and one record for each. A component is created as `Class(options, device=device)`.
 
 Components may be called many times and keep what they load; they never change their arguments.
 What they give depends on their arguments and options alone; options that name a file have a method

@@ -1,4 +1,4 @@
-"""Write to the terminal: names and messages of others are shown there, and never obeyed.
+"""Write to the terminal; untrusted names and messages are escaped.
 
 A file name or a server's answer may hold escape sequences, which would color, move or retitle the terminal, markup of
 the library that draws tables, or characters that the terminal's encoding has no bytes for.

@@ -1,4 +1,4 @@
-"""What long work leaves on its way: what it has so far, to go on from, and a look at it for people."""
+"""Per-stage scratch directory: partial results to resume from, and previews."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The components that need nothing but the core; they are plugins like any other."""
+"""Components that need nothing but the core; they are plugins like any other."""

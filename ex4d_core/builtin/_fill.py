@@ -1,4 +1,4 @@
-"""Fill the holes of a picture from their surroundings, farther ones first: what was hidden is behind what hid it.
+"""Fill holes in an image from their surroundings, farthest surface first: hidden regions lie behind the occluder.
 
 Push-pull filling (Gortler et al., The Lumigraph, 1996, section 3.4.2): known pixels are averaged into ever smaller
 pictures until nothing is unknown, and holes take their color from the finest one that knows it. Here a pixel gives

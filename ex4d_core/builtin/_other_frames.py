@@ -1,4 +1,4 @@
-"""What other frames of a clip have seen of the places that one frame hides.
+"""Collect what other frames of the clip show of the regions that are hidden in one frame.
 
 A mesh of another time s, rendered from the camera of time t, offers a point X for a hidden pixel. Every source
 camera u that has X in its picture then gives an opinion: its depth there ends beyond X, so it looked THROUGH X and

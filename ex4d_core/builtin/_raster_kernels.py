@@ -1,4 +1,4 @@
-"""The GPU renderer's inner loops as Triton kernels: the rules of `render_torch.py`, in a few launches.
+"""Inner loops of the GPU renderer as Triton kernels; they follow the rules of `render_torch.py`.
 
 Small faces are drawn by one lane each, pixel after pixel. The others are put into a queue on the GPU, from which
 programs take them and draw blocks of rows between the face's edges. Nothing waits for the host. Faces arrive in any

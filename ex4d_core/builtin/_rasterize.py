@@ -1,4 +1,4 @@
-"""The z-buffer's loops, compiled with numba.
+"""Inner loops of the z-buffer renderer, compiled with numba.
 
 Rasterizing happens in homogeneous coordinates (Olano & Greer, "Triangle Scan Conversion using 2D
 Homogeneous Coordinates", 1997). With camera-frame vertices a, b, c and the ray r = ((u - cx) / fx,

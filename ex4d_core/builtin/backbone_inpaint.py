@@ -1,4 +1,4 @@
-"""The backbone `inpaint`: a preview of a run, made without weights. It is not a generative model."""
+"""The `inpaint` backbone: a preview without weights. It is not a generative model."""
 
 from __future__ import annotations
 

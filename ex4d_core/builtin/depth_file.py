@@ -1,4 +1,4 @@
-"""Depth from files that another program made."""
+"""The `file` depth estimator: precomputed depth from files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of the depth that is read from files."""
+"""Options of the `file` depth estimator."""
 
 from __future__ import annotations
 

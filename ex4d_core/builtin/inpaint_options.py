@@ -1,4 +1,4 @@
-"""Options of the `inpaint` backbone; nothing heavy is imported here."""
+"""Options of the `inpaint` backbone; imports nothing heavy."""
 
 from __future__ import annotations
 

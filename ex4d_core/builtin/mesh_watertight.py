@@ -1,4 +1,4 @@
-"""The mesh builder `watertight`."""
+"""The `watertight` mesh builder."""
 
 from __future__ import annotations
 

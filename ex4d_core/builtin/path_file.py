@@ -1,4 +1,4 @@
-"""The trajectory generator `from_file`: a camera path that was saved."""
+"""The `from_file` trajectory generator: a camera path from a file."""
 
 from __future__ import annotations
 

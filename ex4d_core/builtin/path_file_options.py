@@ -1,4 +1,4 @@
-"""Options of the camera path that is read from a file."""
+"""Options of the `from_file` trajectory generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offers the components that come with the core."""
+"""Plugin that offers the built-in components."""
 
 from __future__ import annotations
 

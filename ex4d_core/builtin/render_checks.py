@@ -1,4 +1,4 @@
-"""What renderers on a GPU have in common."""
+"""Checks that the GPU renderers share."""
 
 from __future__ import annotations
 

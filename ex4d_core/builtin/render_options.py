@@ -1,4 +1,4 @@
-"""Options of the renderers that come with the core."""
+"""Options of the built-in renderers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slow twin of the z-buffer: Open3D's ray caster."""
+"""The `raycast` renderer: Open3D's ray caster, the slow reference of the z-buffer."""
 
 from __future__ import annotations
 

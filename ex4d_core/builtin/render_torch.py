@@ -1,4 +1,4 @@
-"""The renderer for any GPU, in plain PyTorch."""
+"""The `torch` renderer: plain PyTorch for any GPU."""
 
 from __future__ import annotations
 

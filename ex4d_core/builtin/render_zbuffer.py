@@ -1,4 +1,4 @@
-"""The renderer that needs no GPU: a z-buffer on the CPU."""
+"""The `zbuffer` renderer: a z-buffer on the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Camera paths: made from eye positions, given, or of several moves that are said in one text."""
+"""Generate camera paths: from eye positions, from given poses, or from several moves joined in one path."""
 
 from __future__ import annotations
 

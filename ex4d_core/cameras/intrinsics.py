@@ -1,4 +1,4 @@
-"""The source camera's intrinsics as the user gives them."""
+"""Intrinsics of the source camera, as given by the user."""
 
 from __future__ import annotations
 

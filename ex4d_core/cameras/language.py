@@ -1,4 +1,4 @@
-"""What `--cam` says: moves one after the other (`then`), at the same time (`with`), presets and files.
+"""Parse `--cam`: sequential moves (`then`), simultaneous moves (`with`), angles and files.
 
     path   = step, "then" step ...       step = piece, "with" piece ...
     piece  = ANGLE | FROM..TO | NAME[:option,...] | FILE[:option,...]

@@ -1,4 +1,4 @@
-"""The source camera's poses as the user gives them."""
+"""Poses of the source camera, as given by the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets that make ex4d behave as another system does, quirks included: options, laid under the user's own."""
+"""Presets that reproduce another system, quirks included: defaults below the user's own options."""
 
 from __future__ import annotations
 

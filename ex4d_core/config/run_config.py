@@ -1,4 +1,4 @@
-"""What a run is asked to do: one frozen value, read from flags, `--set` and TOML, and written back as TOML."""
+"""The configuration of a run: one frozen value, parsed from flags, `--set` and TOML, and written back as TOML."""
 
 from __future__ import annotations
 

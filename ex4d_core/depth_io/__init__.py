@@ -1,1 +1,1 @@
-"""Depth files: formats that are read and written."""
+"""Read and write depth files."""

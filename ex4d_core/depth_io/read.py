@@ -1,4 +1,4 @@
-"""Depth files of all formats as one thing: frames that can be read in order."""
+"""Read depth files of any supported format as a sequence of frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depth as files that other programs edit and that `--depth-file` reads back without any more flags.
+"""Write depth files that other programs can edit and that `--depth-file` reads back without further flags.
 
 All formats hold the depth at the size of the video with 0 where it is unknown, and say its kind, intrinsics and, where
 the source camera moves, its poses: the archive in arrays of these names, the folders in a file `depth.json`.

@@ -1,4 +1,4 @@
-"""From what networks say, inverse depth up to an unknown scale and shift, to depth."""
+"""Convert inverse depth with unknown scale and shift, as networks predict it, to depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of all that turns inverse depth into depth; nothing heavy is imported here."""
+"""Options for converting inverse depth to depth; imports nothing heavy."""
 
 from __future__ import annotations
 

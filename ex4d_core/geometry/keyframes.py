@@ -1,4 +1,4 @@
-"""Cameras between cameras: straight from pose to pose, or smoothly through a few of them."""
+"""Interpolate between camera poses: piecewise linear, or smooth through keyframes."""
 
 from __future__ import annotations
 

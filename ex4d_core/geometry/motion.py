@@ -1,4 +1,4 @@
-"""Camera moves as functions of how much of them is done, and what they make together.
+"""Camera moves as functions of normalized time, and their composition.
 
 A move says where the camera is, as the camera that it started from sees it, at any share from 0 to 1. So moves follow
 each other without a jump, go on at the same time, and are the same at any number of frames.

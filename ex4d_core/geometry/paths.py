@@ -1,4 +1,4 @@
-"""How cameras move around things, in plain floats.
+"""Elementary camera moves, in plain floats.
 
 Poses are as the camera where a move starts sees them; angles are degrees, positive to the right and up.
 """

@@ -1,4 +1,4 @@
-"""Where a camera is and how it is turned, in plain floats: nothing heavy is imported to say how a move goes.
+"""Rigid transforms in plain floats, so that describing a camera move imports nothing heavy.
 
 Axes are OpenCV's (x right, y down, z forward). A pose maps points of the camera to the axes of another camera.
 """

@@ -1,4 +1,4 @@
-"""What a camera moves around: where it is, in the world."""
+"""Locate the subject that a camera move orbits, in world coordinates."""
 
 from __future__ import annotations
 

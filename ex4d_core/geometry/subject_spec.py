@@ -1,4 +1,4 @@
-"""What can be said of what a camera moves around, in plain floats: nothing heavy is imported to check an option."""
+"""Parse the `look_at` option, in plain floats; imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grid of depth as a closed surface that knows which of its faces nobody saw.
+"""Build a closed surface from a depth map, and mark its occluded faces.
 
 The depth watertight mesh {V, F, T, O} of EX-4D (arXiv 2506.05554, section 3.2): each pixel is a vertex, each 2x2
 block two faces, the outermost ring of pixels is pushed behind the scene, and a cap closes the back. Faces that

@@ -1,4 +1,4 @@
-"""Options of the depth watertight mesh; nothing heavy is imported here."""
+"""Options of the depth watertight mesh; imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub's cache on this machine: where files go, which of them are whole, and how they get their names there.
+"""The Hugging Face cache on this machine: file locations, integrity, and final names.
 
 A repository has a folder with `blobs`, files named by their hashes; `snapshots/COMMIT`, links to them by their names;
 and `refs`, which commit a branch stands for. Names that come from a server are checked in `hub_listing.py`.

@@ -1,4 +1,4 @@
-"""Downloading from the Hugging Face hub: the weights of a component into the hub's own cache, and parts of data sets.
+"""Download from the Hugging Face hub: weights into the hub's own cache, and parts of data sets.
 
 The hub's client finds the addresses and the user's token. Everything that becomes a path or a file is handled here: a
 server's answers are checked before they are used, a download that was cut or killed resumes in the middle of a file,

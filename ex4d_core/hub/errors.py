@@ -1,4 +1,4 @@
-"""What went wrong at the hub, in one sentence with the next step."""
+"""Turn errors of the Hugging Face hub into one sentence with the next step."""
 
 from __future__ import annotations
 

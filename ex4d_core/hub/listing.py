@@ -1,4 +1,4 @@
-"""The list of a repository's files, as a server gives it: bounded, and checked before any of it becomes a path."""
+"""List the files of a repository; the server's answer is bounded and validated before it is used as a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights on this machine: folders, and what the Hugging Face hub's cache has. Nothing is downloaded here."""
+"""Locate weights on this machine, in folders and in the Hugging Face cache. Nothing is downloaded here."""
 
 from __future__ import annotations
 

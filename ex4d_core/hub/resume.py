@@ -1,4 +1,4 @@
-"""One file over HTTP, resumed where an earlier attempt stopped."""
+"""Download one file over HTTP, resuming an earlier attempt."""
 
 from __future__ import annotations
 

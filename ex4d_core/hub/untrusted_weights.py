@@ -1,4 +1,4 @@
-"""Weights that others made: the part of their folder that a library may see, and the limits on how it loads them.
+"""Load untrusted weights: restrict the files that a library sees and how it may load them.
 
 A library that loads models follows the files of a checkpoint: it may run code that lies there, unpickle, ask a hub for
 whatever a configuration names, and ask on standard input whether it may. Here it sees configurations and tensors,

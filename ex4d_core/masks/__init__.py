@@ -1,4 +1,4 @@
-"""Masks for training without multi-view data.
+"""Simulate masks for training without multi-view data.
 
 guidance = simulate_masks(Scene(video=video, depth=depth), seed=7)      # video.frames is what it should become
 print(measure(guidance.mask))                                     # how much it hides, in what sizes, how steadily

@@ -1,4 +1,4 @@
-"""CoTracker3 as a tracker: better than optical flow where things are covered and come back, and wants a GPU.
+"""CoTracker3 as a tracker: handles occlusion better than optical flow, and needs a GPU.
 
 It is not on PyPI and its code and weights are for non-commercial use (CC BY-NC 4.0):
 `pip install git+https://github.com/facebookresearch/co-tracker`, and `scaled_offline.pth` from the hub's

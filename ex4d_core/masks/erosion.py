@@ -1,4 +1,4 @@
-"""How what is known shrinks before a model is shown it, at inference and in training alike (2 to 8 pixels in EX-4D).
+"""Erode the visible region before a model sees it, at inference and in training (2 to 8 pixels in EX-4D).
 
 At inference a backbone does it to the guidance that it is given; for training `ex4d_core.masks.simulate` has done it.
 """

@@ -1,4 +1,4 @@
-"""How masks for training are made up; nothing heavy is imported here."""
+"""Options of simulated masks; imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random extreme camera paths."""
+"""Sample random extreme camera paths."""
 
 from __future__ import annotations
 

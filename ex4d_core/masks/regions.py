@@ -1,4 +1,4 @@
-"""What is to be hidden of one frame as time goes on, before it is followed into the others."""
+"""Choose regions of a frame to hide, before they are tracked into other frames."""
 
 from __future__ import annotations
 

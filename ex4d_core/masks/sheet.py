@@ -1,4 +1,4 @@
-"""Simulated masks to look at: a sheet of a clip, its masks and what a model would be shown, and their figures."""
+"""Draw simulated masks: a contact sheet of the clip, its masks and the guidance, with statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs for training from ordinary videos: what a model would be shown of a clip that is known in full."""
+"""Simulate training pairs from ordinary videos: guidance with holes, and the video that fills them."""
 
 from __future__ import annotations
 

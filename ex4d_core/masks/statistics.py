@@ -1,4 +1,4 @@
-"""What can be said of a mask in numbers: how much it hides, in holes of which sizes, and how steadily."""
+"""Measure masks: hidden area, hole sizes, and temporal stability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following points through a video."""
+"""Track points through a video."""
 
 from __future__ import annotations
 

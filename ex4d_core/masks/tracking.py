@@ -1,4 +1,4 @@
-"""Masks whose hidden regions move with what is filmed: chosen in a few frames, followed into all others."""
+"""Simulate masks whose hidden regions move with the scene: chosen in a few frames, tracked into all others."""
 
 from __future__ import annotations
 

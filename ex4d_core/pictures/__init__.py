@@ -1,1 +1,1 @@
-"""Images and videos for people to look at."""
+"""Draw images and videos for people to look at."""

@@ -1,4 +1,4 @@
-"""A picture that shows a run at a glance: input, guidance, mask and output, a few frames side by side."""
+"""Draw a contact sheet of a run: input, guidance, mask and output at a few frames."""
 
 from __future__ import annotations
 

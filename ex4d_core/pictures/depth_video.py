@@ -1,4 +1,4 @@
-"""Depth as a picture: the source frame, its depth in colors, and a legend that says what they mean."""
+"""Draw depth next to its source frame, in colors, with a legend."""
 
 from __future__ import annotations
 

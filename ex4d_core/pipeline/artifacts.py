@@ -1,4 +1,4 @@
-"""Cached stages: what a stage makes is looked up in the run folder before it is made."""
+"""Cached stages: the artifact of a stage is looked up in the run folder before the stage runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a run: video -> depth -> guidance -> result; `describe_stages` lists what each stage needs.
+"""Run one clip: video -> depth -> guidance -> result; `describe_stages` lists what each stage needs.
 
 The key of a stage is a hash of everything that determines its result. The keys of a run are therefore known before
 anything is decoded or loaded, and a stage whose artifact is in the run folder costs nothing.

@@ -1,4 +1,4 @@
-"""A clip as a run is asked to read it: its content, the size and the rate of its frames."""
+"""Read a clip as configured: content hash, frame size and frame rate."""
 
 from __future__ import annotations
 

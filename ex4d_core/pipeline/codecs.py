@@ -1,4 +1,4 @@
-"""The lossless artifacts of a run folder: one value in one folder, the same bits back.
+"""Read and write the lossless artifacts of a run folder.
 
 Each `save_*` writes into an existing folder, which the store renames when it is complete; each `load_*` refuses what
 is damaged: FFV1 and safetensors would show a flipped byte as a picture, so checksums are kept. Nothing is pickled.

@@ -1,4 +1,4 @@
-"""Components of a session: which one plays each role, with which options, loaded once."""
+"""Choose the component of each role, check its options, and load it once."""
 
 from __future__ import annotations
 

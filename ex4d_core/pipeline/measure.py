@@ -1,4 +1,4 @@
-"""How much memory a piece of work took at its peak."""
+"""Measure the time and peak memory of a block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that people find in a run folder: made again only where they have to be, and never at a cost to others.
+"""Keep the exported files of a run folder up to date without overwriting files of others.
 
 `run.json` keeps a stamp of each: what it was made from, the hash of its content, and the hash of what it took the
 place of. The stamp is written before the file gets its name, so that a run that is killed in between leaves a file

@@ -1,4 +1,4 @@
-"""Records that several runs change, `run.json` above all, and the clip that a run folder belongs to.
+"""Records that several processes update, such as `run.json`, and the clip that a run folder belongs to.
 
 There is one way to change a record: take its lock, read it, change what was read, write it beside, rename it.
 """

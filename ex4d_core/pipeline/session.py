@@ -1,4 +1,4 @@
-"""A session: runs clips along camera paths with components that are loaded once."""
+"""Run clips along camera paths with components that are loaded once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of a run as pure functions; `clip_run.py` calls them in order."""
+"""The stages of a run as pure functions; `clip_run.py` calls them in order."""
 
 from __future__ import annotations
 

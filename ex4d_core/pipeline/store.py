@@ -1,4 +1,4 @@
-"""The artifacts of a run folder: found by key, written whole or not at all.
+"""Store the artifacts of a run folder: looked up by key, written atomically.
 
 An artifact is a folder `artifacts/STAGE-KEY/` with files and a manifest of their sizes and checksums. The key is a
 hash of everything that decides the content, so that equal keys mean equal artifacts, and two runs that make the same

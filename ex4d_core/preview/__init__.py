@@ -1,1 +1,1 @@
-"""A look at camera paths before anything costly is done."""
+"""Preview camera paths before anything costly runs."""

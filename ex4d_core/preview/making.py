@@ -1,4 +1,4 @@
-"""Makes a preview: a few small frames along camera paths, a plot of the paths, and what is wrong with them."""
+"""Make a preview: a few small frames along each camera path, a plot of the paths, and warnings."""
 
 from __future__ import annotations
 

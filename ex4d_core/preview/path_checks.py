@@ -1,4 +1,4 @@
-"""What may be wrong with a camera path in a scene: it goes through geometry, sees mostly holes, or jumps.
+"""Check a camera path in a scene: it may intersect geometry, have low visible coverage, or jump.
 
 All are pure functions of poses, depth and masks on the CPU.
 """

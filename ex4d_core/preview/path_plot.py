@@ -1,4 +1,4 @@
-"""Camera paths drawn from above and from the side, with what was filmed, and how much of each frame is known."""
+"""Plot camera paths from above and from the side, with the scene and the visible coverage of each frame."""
 
 from __future__ import annotations
 

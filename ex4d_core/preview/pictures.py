@@ -1,4 +1,4 @@
-"""Pictures of guidance for people: holes are shown as a pattern, each frame says how much of it is known."""
+"""Draw guidance for people: holes as a pattern, visible coverage on each frame."""
 
 from __future__ import annotations
 

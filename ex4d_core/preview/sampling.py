@@ -1,4 +1,4 @@
-"""Fewer frames and fewer pixels of what a run works on, for looks at it that must be quick."""
+"""Subsample frames and pixels of a scene for quick previews."""
 
 from __future__ import annotations
 

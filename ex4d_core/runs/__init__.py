@@ -1,1 +1,1 @@
-"""Whole runs: what they write for people, one after the other."""
+"""Complete runs: batches, exported files, and the generation stage on its own."""

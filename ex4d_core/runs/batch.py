@@ -1,4 +1,4 @@
-"""Many clips along many paths with one session; a bad clip does not stop the rest."""
+"""Run many clips along many paths in one session; a failing clip does not stop the others."""
 
 from __future__ import annotations
 

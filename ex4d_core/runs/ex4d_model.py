@@ -1,4 +1,4 @@
-"""EX-4D under the names that its README gives it: a thin way to a session that keeps its models loaded."""
+"""Drop-in API with the names of the EX-4D README; a thin wrapper around a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves for people and for other tools, beside the artifacts: videos, cameras, a sheet, `run.json`."""
+"""Export a run: videos, cameras, contact sheet, `run.json` and `config.toml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last stage on its own: color and mask videos in, the whole video out."""
+"""Run only the generation stage, on a color video and a mask video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that the array fields of the value types share."""
+"""Shared checks of array fields."""
 
 from __future__ import annotations
 

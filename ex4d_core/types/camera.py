@@ -1,4 +1,4 @@
-"""Cameras: intrinsics and poses, and the one home of axis conventions.
+"""Camera intrinsics and poses; the axis conventions are defined here.
 
 Our axes are OpenCV's: x right, y down, z forward. World = the source camera of frame 0.
 Image coordinates are in pixels with (0, 0) at the image's upper left CORNER, so cx = W / 2 is the middle.

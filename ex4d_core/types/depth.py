@@ -1,4 +1,4 @@
-"""Depth of a video, and the scene that both make."""
+"""Depth of a video, and the scene of a video with its depth."""
 
 from __future__ import annotations
 

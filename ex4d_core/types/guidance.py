@@ -1,4 +1,4 @@
-"""What is known of the video from the new camera."""
+"""Guidance: the rendered color and visibility mask along a camera path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos and masks in and out of files. PyAV and OpenCV are imported when a file is touched."""
+"""Read and write videos and masks. PyAV and OpenCV are imported on first use."""
 
 from ex4d_core.video_io.read import read_mask, read_video
 from ex4d_core.video_io.source import VideoInfo, probe_video

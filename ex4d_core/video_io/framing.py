@@ -1,4 +1,4 @@
-"""Which frames of a source are taken, and which window of them: the arithmetic, without any decoding."""
+"""Select frames and crop windows of a source: arithmetic only, no decoding."""
 
 from __future__ import annotations
 

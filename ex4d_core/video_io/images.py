@@ -1,4 +1,4 @@
-"""A folder of images as a video."""
+"""Read a folder of images as a video."""
 
 from __future__ import annotations
 

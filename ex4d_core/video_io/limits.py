@@ -1,4 +1,4 @@
-"""The size of an image, read from its header and compared with a limit before any pixel is decoded.
+"""Read the size of an image from its header, and compare it with a limit before decoding.
 
 A file of kilobytes can announce billions of pixels, which would take gigabytes of memory and minutes to decode.
 """

@@ -1,4 +1,4 @@
-"""A video file opened for reading: its stream, frame times, orientation and colors."""
+"""Open a video file: its stream, frame times, orientation and colors."""
 
 from __future__ import annotations
 

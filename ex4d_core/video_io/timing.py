@@ -1,4 +1,4 @@
-"""Frame times: is the rate constant, and if not, which frame is shown at each tick of a constant one."""
+"""Frame times: detect a constant rate, or resample a variable one."""
 
 from __future__ import annotations
 

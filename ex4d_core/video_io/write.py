@@ -1,4 +1,4 @@
-"""Write videos and masks, all or nothing."""
+"""Write videos and masks atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a camera file holds, whatever its format."""
+"""The content of a camera file, independent of its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EX-4D's `camera_*.npz`: `CameraPath.to_ex4d_npz` says what is in it."""
+"""EX-4D's `camera_*.npz`, as written by `CameraPath.to_ex4d_npz`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain matrices that say what they mean: JSON, also of keyframes, and CSV."""
+"""Camera matrices in self-describing JSON (keyframes included) and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TrajectoryCrafter's text: a line each of theta, phi, r, and x, y where there are five.
+"""TrajectoryCrafter's text format: one line each for theta, phi, r and, optionally, x and y.
 
 Degrees for theta (up) and phi (right), r forward in units of the distance to the subject, x (right) and y (up) in units
 of the scene. With R the distance, points of the source camera go to those of the new one by

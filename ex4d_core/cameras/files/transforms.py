@@ -1,4 +1,4 @@
-"""`transforms.json` as nerfstudio has it, and as Blender's exporters for NeRF have it.
+"""`transforms.json` as written by nerfstudio and by Blender's NeRF exporters.
 
 Both hold camera-to-world matrices with OpenGL's axes of the camera, in a world whose z is up
 (docs.nerf.studio, "Data conventions").

@@ -112,7 +112,7 @@ def is_worker(process: psutil.Process) -> bool:
         (signal.SIGINT, 130, "interrupted; run the same command again to resume\n"),
         (
             signal.SIGTERM, 143,
-            "stopped by SIGTERM; the same command run the same command again to resume\n",
+            "interrupted by SIGTERM; run the same command again to resume\n",
         ),
     ],
 )  # fmt: skip
