@@ -9,20 +9,25 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.config.run_config import make_config, merge
-from ex4d_core.errors import InvalidInput
+from ex4d_core.config.run_config import Tree, make_config, merge
+from ex4d_core.errors import ComponentNotFound, InvalidInput
 from ex4d_core.geometry.subject import nearest_distance
 from ex4d_core.pipeline.clips import read_clip
 from ex4d_core.pipeline.session import Session, tables
-from ex4d_core.plugins.registry import Registry
+from ex4d_core.plugins.registry import MORE, Registry
 from ex4d_core.progress import Reporter
+from ex4d_core.roles import ROLES
 from ex4d_core.types import CameraPath, Scene, Video
 from ex4d_core.video_io import write_video
 
-MODELS: Mapping[str, Mapping[str, Any]] = {
-    "ex4d-base": {"compat": "ex4d", "depth": {"name": "depthcrafter"}, "backbone": {"name": "wan"}},
-}
-"""What the names that are not folders stand for, as settings of a session."""
+NAME = "ex4d-base"
+"""The model that is not a folder: EX-4D as it was released."""
+
+PRESET = "ex4d"
+"""The preset of components that reproduce EX-4D."""
+
+MODEL_ROLES = ("depth", "backbone")
+"""The roles whose components are models, which `auto` would replace where their weights are missing."""
 
 
 class Ex4dModel:
@@ -61,11 +66,14 @@ class Ex4dModel:
             InvalidInput: there is no such model.
             InputNotFound: weights are not on this machine; the message has the command that brings them.
             InvalidConfig: a setting is unknown or has a value that it cannot take.
-            ComponentNotFound: a component that was named is not installed.
+            ComponentNotFound: a component that was named, or one that reproduces EX-4D, is not installed.
         """
-        base = MODELS.get(str(name)) or _with_weights(Path(name))
-        session = Session(make_config(merge(base, tables(settings))), registry=registry, reporter=reporter)
-        roles = ("depth", "mesh", "renderer", "backbone")
+        registry, given = registry or Registry(), tables(settings)
+        weights = {} if str(name) == NAME else _weights(Path(name))
+        models = {role: {"name": _model_of(role, registry)} for role in MODEL_ROLES if not _is_named(role, given)}
+        config = make_config(merge({"compat": PRESET}, models, weights, given))
+        session = Session(config, registry=registry, reporter=reporter)
+        roles = [role.name for role in ROLES.values() if not role.in_cam]
         session.check(*roles)
         for role in roles:
             session.choose(role).identity()  # asks for its weights: better now than after the first video is read
@@ -123,10 +131,23 @@ def save_video(video: Video, path: str | Path) -> None:
     write_video(video, path)
 
 
-def _with_weights(folder: Path) -> Mapping[str, Any]:
+def _weights(folder: Path) -> Tree:
     if not folder.is_dir():
-        raise InvalidInput(f"there is no model {str(folder)!r}; give {' or '.join(MODELS)}, or a folder with weights")
-    return merge(MODELS["ex4d-base"], {"backbone": {"model": str(folder)}})
+        raise InvalidInput(f"there is no model {str(folder)!r}; give {NAME}, or a folder with weights")
+    return {"backbone": {"model": str(folder)}}
+
+
+def _is_named(role: str, given: Tree) -> bool:
+    table = given.get(role)
+    return isinstance(table, Mapping) and "name" in table
+
+
+def _model_of(role: str, registry: Registry) -> str:
+    """Return the name of the component that reproduces EX-4D, the first that `auto` tries if there are several."""
+    for name in registry.auto_names(role):
+        if PRESET in registry.find(role, name).provider.presets:
+            return name
+    raise ComponentNotFound(f"no {role} that reproduces EX-4D is installed; {MORE}")
 
 
 def _in_scene(path: CameraPath, scene: Scene) -> CameraPath:

@@ -83,7 +83,14 @@ class WanOptions(StepOptions):
         return str(resolve_weights(*weights(self), fetch="ex4d fetch wan"))
 
 
-WAN = attrs.evolve(STEPWISE, name="wan", auto=20, weights=f"{__name__}:weights", options=WanOptions)
+WAN = attrs.evolve(
+    STEPWISE,
+    name="wan",
+    auto=20,
+    weights=f"{__name__}:weights",
+    options=WanOptions,
+    presets={"ex4d": {"size": "512x512", "fit": "stretch"}},
+)
 """Has the priority that `auto` tries first."""
 
 

@@ -2,11 +2,12 @@
 
 from contextlib import nullcontext
 
+import attrs
 import pytest
 import torch
 
 import ex4d_core as ex4d
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidInput
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter, silent
 from tests.helpers.backbones import WAN, StepBackbone, plugins_with
@@ -87,6 +88,22 @@ def test_it_behaves_as_the_reference_unless_it_is_told_otherwise(model):
 def test_weights_that_are_missing_are_said_before_a_video_is_read(settings):
     with pytest.raises(InputNotFound, match=r"nobody/has-this .* type: ex4d fetch wan"):
         ex4d.Ex4dModel.from_pretrained("ex4d-base", **settings)
+
+
+def test_models_are_those_that_reproduce_ex4d_and_not_named_by_the_core(settings, tmp_path):
+    other = attrs.evolve(WAN, name="other", auto=99)
+    unlike = attrs.evolve(WAN, name="unlike", auto=100, presets={})
+    registry = Registry(plugins_with(WAN, other, unlike))
+    model = ex4d.Ex4dModel.from_pretrained(tmp_path, **settings | {"registry": registry})
+    assert model.session.choose("backbone").offer.name == "other"
+
+
+def test_without_a_model_that_reproduces_ex4d_there_is_no_preview_in_its_place(settings, tmp_path):
+    registry = Registry(plugins_with(attrs.evolve(WAN, presets={})))
+    with pytest.raises(ComponentNotFound, match="no backbone that reproduces EX-4D is installed; others come with"):
+        ex4d.Ex4dModel.from_pretrained(tmp_path, **settings | {"registry": registry})
+    named = ex4d.Ex4dModel.from_pretrained("ex4d-base", **settings | {"registry": registry, "backbone": "inpaint"})
+    assert named.session.choose("backbone").offer.name == "inpaint"
 
 
 def test_a_model_that_there_is_not_is_one_sentence(settings):
