@@ -11,9 +11,9 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.compute.engine import Recipe, make_denoiser
+from ex4d_backbone_wan.compute.engine import Recipe
 from ex4d_backbone_wan.denoiser import Conditioning, Denoiser
-from ex4d_backbone_wan.networks import Networks
+from ex4d_backbone_wan.networks import Networks, make_denoiser
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.weights.adapter import CameraEncoder
 from ex4d_backbone_wan.weights.loading import IMAGE_MEAN, IMAGE_STD, ImageEncoder

@@ -2,12 +2,14 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "ex4d_core"
+PLUGINS = sorted((ROOT / "plugins").glob("*/"))
 
 
 def python_files():
@@ -43,7 +45,7 @@ def test_nothing_is_pickled():
     assert [path for path in python_files() if pickles(path) and "tests" not in path.parts] == []
 
 
-@pytest.mark.parametrize("plugin", sorted((ROOT / "plugins").glob("*/")), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda folder: folder.name)
 def test_each_plugin_is_held_to_its_contract(plugin):
     text = (plugin / "tests" / "test_contract.py").read_text()
     assert re.search(r"class Test\w+\(\w+Contract\)", text)
@@ -52,3 +54,29 @@ def test_each_plugin_is_held_to_its_contract(plugin):
 def test_only_the_test_kit_imports_pytest():
     users = [path for path in CORE.rglob("*.py") if re.search(r"^\s*(import|from) pytest\b", path.read_text(), re.M)]
     assert [path for path in users if path.parts[len(CORE.parts)] != "testing"] == []
+
+
+def imports_within(package: Path) -> dict[str, set[str]]:
+    """Return the modules of a package that each of them imports, also inside functions and under TYPE_CHECKING."""
+    paths = {path: path.relative_to(package.parent).with_suffix("").parts for path in package.rglob("*.py")}
+    modules = {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in paths.items()}
+
+    def imported(node: ast.AST) -> set[str]:
+        if isinstance(node, ast.Import):
+            return {alias.name for alias in node.names} & modules.keys()
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            return {name if name in modules else node.module for name in names} & modules.keys()
+        return set()
+
+    return {name: set().union(*map(imported, ast.walk(ast.parse(path.read_text())))) for name, path in modules.items()}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda folder: folder.name)
+def test_no_plugin_has_import_cycles(plugin):
+    (package,) = plugin.glob("src/ex4d_*")
+    TopologicalSorter(imports_within(package)).prepare()  # raises an error that lists the cycle
+
+
+def test_the_core_has_no_import_cycles():
+    TopologicalSorter(imports_within(CORE)).prepare()

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.cache_dir import cache_folder
-from ex4d_backbone_wan.compute.engine import Recipe, make_denoiser
+from ex4d_backbone_wan.compute.engine import Engine, Recipe
 from ex4d_backbone_wan.compute.memory import in_pieces
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
 from ex4d_backbone_wan.denoiser import Denoiser
 from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_backbone_wan.text_embeddings import embeddings, keep_embeddings
 from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Part, locate
 from ex4d_backbone_wan.weights.loading import (
@@ -27,6 +28,7 @@ from ex4d_backbone_wan.weights.loading import (
     load_text_encoder,
     load_vae,
 )
+from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress, silent
 
 
@@ -174,3 +176,25 @@ class Networks:
         # Embeddings outlast another adapter, another LoRA and another VAE.
         files: dict[Part, tuple[Path, ...]] = {"text_encoder": self.checkpoint.files["text_encoder"]}
         return attrs.evolve(self.checkpoint, files=files, adapter=None, loras=()).fingerprint()
+
+
+def make_denoiser(recipe: Recipe, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:
+    """Return what denoises on a device, or on several GPUs.
+
+    Args:
+        recipe: of the transformer; it is loaded when it is first used.
+        device: for one.
+        gpus: how many.
+        guided: whether there will be guidance, so that its halves can be shared out.
+
+    Raises:
+        InvalidInput: the machine has fewer GPUs, or the work cannot be shared out so.
+    """
+    if gpus == 1:
+        return Engine(recipe, device=device)
+    if device.index:
+        raise InvalidInput(
+            f"--gpus {gpus} takes the first {gpus} GPUs and not {device}; leave --device out, and choose GPUs by "
+            "CUDA_VISIBLE_DEVICES=2,3 before the command"
+        )
+    return ParallelDenoiser(recipe, gpus=gpus, guided=guided, kind=device.type)

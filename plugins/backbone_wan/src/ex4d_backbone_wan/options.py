@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
+from ex4d_backbone_wan.weights import WeightsOptions
 from ex4d_core.options import option
 
 DType = Literal["auto", "float32", "bfloat16"]
@@ -35,26 +36,9 @@ PATCH = 16
 
 
 @attrs.frozen
-class WanOptions:
+class WanOptions(WeightsOptions):
     """Options of `wan`; numbers that the EX-4D adapter was trained with are the defaults."""
 
-    model: str = option(
-        "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
-        help="Wan: a name on the Hugging Face hub, or a folder in diffusers' or in the original layout.",
-        affects_output=False,  # what it stands for does: the fingerprint
-    )
-    model_revision: str = option(
-        "main", help="Commit, tag or branch of Wan on the hub; a folder has none.", affects_output=False
-    )
-    adapter: str = option(
-        "yihouxiang/EX-4D",
-        help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), a name on the hub, or none.",
-        affects_output=False,
-    )
-    adapter_revision: str = option(
-        "main", help="Commit, tag or branch of the adapter on the hub; a file has none.", affects_output=False
-    )
-    loras: str = option("", help="More LoRAs to stack, with weights: style.safetensors:0.8,few_steps.safetensors:1.")
     steps: int = option(25, help="Denoising steps.", validator=attrs.validators.ge(1))
     guidance: float = option(
         5.0,
@@ -143,16 +127,6 @@ class WanOptions:
         affects_output=False,
         validator=attrs.validators.ge(0),
     )
-
-    def fingerprint(self) -> str:
-        """Return what tells these weights from others: the commits on the hub, or hashes of the files.
-
-        Raises:
-            InputNotFound: the weights are not on this machine.
-        """
-        from ex4d_backbone_wan.weights.checkpoint import locate
-
-        return locate(self).fingerprint()
 
     @property
     def working_size(self) -> tuple[int, int] | None:

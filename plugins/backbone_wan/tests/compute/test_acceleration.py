@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ex4d_backbone_wan.compute import acceleration, blocks
+from ex4d_backbone_wan.compute import acceleration, blocks, elementwise
 from ex4d_core.errors import InvalidInput
 
 
@@ -16,6 +16,10 @@ def contexts(monkeypatch):
     original = blocks.context_keys_values
     monkeypatch.setattr(acceleration, "context_keys_values", lambda *args: made.append(1) or original(*args))
     return made
+
+
+def test_on_the_cpu_everything_is_plain_torch():
+    assert acceleration.operations(torch.device("cpu")) is elementwise
 
 
 @pytest.mark.parametrize("sizes", [{}, {"image_dim": None, "added_kv_proj_dim": None, "in_channels": 16}])

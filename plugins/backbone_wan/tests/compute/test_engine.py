@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.compute import acceleration, memory
-from ex4d_backbone_wan.compute.engine import Engine, Recipe, make_denoiser
+from ex4d_backbone_wan.compute.engine import Engine, Recipe
 from ex4d_backbone_wan.compute.memory import GIBI, Place
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_core.errors import InvalidInput
 
 CPU = torch.device("cpu")
@@ -159,11 +158,6 @@ def test_steps_are_skipped_only_where_speed_is_fast(source, monkeypatch, given, 
     )
     denoised(Engine(recipe(source, **given), device=CPU))
     assert thresholds == ([] if threshold is None else [threshold])
-
-
-def test_more_gpus_are_more_processes(source):
-    assert isinstance(make_denoiser(recipe(source), device=CPU, gpus=1, guided=True), Engine)
-    assert isinstance(make_denoiser(recipe(source), device=CPU, gpus=2, guided=True), ParallelDenoiser)
 
 
 @pytest.mark.parametrize(("gpus", "merged_on"), [(1, "cuda:1"), (2, "cuda")])

@@ -8,6 +8,7 @@ import attrs
 
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option, percentile_option
 from ex4d_core.options import option
+from ex4d_depth_depthcrafter.weights import WeightsOptions
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 Offload = Literal["none", "model", "sequential"]
@@ -31,29 +32,9 @@ def _at_least(least: float) -> Any:
 
 
 @attrs.frozen
-class DepthCrafterOptions:
+class DepthCrafterOptions(WeightsOptions):
     """Options of `depthcrafter`; the defaults are those that EX-4D runs it with, but for `far`."""
 
-    unet: str = option(
-        "tencent/DepthCrafter",
-        help="DepthCrafter's UNet: a name on the Hugging Face hub, or a folder with config.json and weights.",
-        affects_output=False,  # what it stands for does: the fingerprint
-    )
-    unet_revision: str = option(
-        "c1a22b53f8abf80cd0b025adf29e637773229eca",
-        help="Commit, tag or branch of the UNet on the hub; a folder has none.",
-        affects_output=False,
-    )
-    base: str = option(
-        "stabilityai/stable-video-diffusion-img2vid",
-        help="Stable Video Diffusion, for all but the UNet: a name on the hub, or a folder in that layout.",
-        affects_output=False,
-    )
-    base_revision: str = option(
-        "9cf024d5bfa8f56622af86c884f26a52f6676f2e",
-        help="Commit, tag or branch of Stable Video Diffusion on the hub; a folder has none.",
-        affects_output=False,
-    )
     steps: int = option(5, help="Denoising steps.", validator=_at_least(1))
     guidance: float = option(
         1.0, help="Scale of classifier-free guidance; 1 is none, more takes twice the time.", validator=_at_least(1)
@@ -89,13 +70,3 @@ class DepthCrafterOptions:
     near: float = near_option()
     far: float = far_option()
     percentile: float = percentile_option()
-
-    def fingerprint(self) -> str:
-        """Return what tells these weights from others: the commits on the hub, or hashes of the folders' files.
-
-        Raises:
-            InputNotFound: the weights are not on this machine.
-        """
-        from ex4d_depth_depthcrafter.weights import locate
-
-        return locate(self).fingerprint()

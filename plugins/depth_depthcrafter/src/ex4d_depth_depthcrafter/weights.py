@@ -11,7 +11,7 @@ from ex4d_core.errors import InputNotFound
 from ex4d_core.files import weights_hash
 from ex4d_core.hub import HubRepo, fetch_command, find_in_cache, resolve_weights
 from ex4d_core.hub.untrusted_weights import check_files
-from ex4d_depth_depthcrafter.options import DepthCrafterOptions
+from ex4d_core.options import option
 
 BASE_PARTS = ("image_encoder", "vae", "feature_extractor", "scheduler")
 """Subfolders of Stable Video Diffusion that are used; its own UNet is not."""
@@ -43,7 +43,41 @@ class Checkpoint:
         return " ".join(weights_hash(self.folder(part)) for part in ("unet", *BASE_PARTS))
 
 
-def hub_files(options: DepthCrafterOptions) -> list[HubRepo]:
+@attrs.frozen
+class WeightsOptions:
+    """Options that choose the weights."""
+
+    unet: str = option(
+        "tencent/DepthCrafter",
+        help="DepthCrafter's UNet: a name on the Hugging Face hub, or a folder with config.json and weights.",
+        affects_output=False,  # what it stands for does: the fingerprint
+    )
+    unet_revision: str = option(
+        "c1a22b53f8abf80cd0b025adf29e637773229eca",
+        help="Commit, tag or branch of the UNet on the hub; a folder has none.",
+        affects_output=False,
+    )
+    base: str = option(
+        "stabilityai/stable-video-diffusion-img2vid",
+        help="Stable Video Diffusion, for all but the UNet: a name on the hub, or a folder in that layout.",
+        affects_output=False,
+    )
+    base_revision: str = option(
+        "9cf024d5bfa8f56622af86c884f26a52f6676f2e",
+        help="Commit, tag or branch of Stable Video Diffusion on the hub; a folder has none.",
+        affects_output=False,
+    )
+
+    def fingerprint(self) -> str:
+        """Return what tells these weights from others: the commits on the hub, or hashes of the folders' files.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+        """
+        return locate(self).fingerprint()
+
+
+def hub_files(options: WeightsOptions) -> list[HubRepo]:
     """Return what is needed: of the UNet, and of Stable Video Diffusion."""
     unet = ("config.json", "diffusion_pytorch_model*.safetensors")
     # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
@@ -53,7 +87,7 @@ def hub_files(options: DepthCrafterOptions) -> list[HubRepo]:
     ]
 
 
-def locate(options: DepthCrafterOptions) -> Checkpoint:
+def locate(options: WeightsOptions) -> Checkpoint:
     """Return the folders that the options name, on this machine.
 
     Raises:
@@ -86,13 +120,13 @@ def weight_files(folder: Path, *, half: bool) -> str | None:
     return "fp16" if has_half and (half or not has_full) else None
 
 
-def _base(options: DepthCrafterOptions, kind: str) -> HubRepo:
+def _base(options: WeightsOptions, kind: str) -> HubRepo:
     networks = [f"{part}/{file}" for part, name in _NETWORKS.items() for file in ("config.json", f"{name}{kind}")]
     configs = [f"{part}/{file}" for part, file in _CONFIGS.items()]
     return HubRepo(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
 
 
-def _needed(checkpoint: Checkpoint, options: DepthCrafterOptions) -> Iterator[tuple[Path, str, str]]:
+def _needed(checkpoint: Checkpoint, options: WeightsOptions) -> Iterator[tuple[Path, str, str]]:
     """Yield folders, the names of what they are part of, and a file that each must have."""
     for part, name in (("unet", options.unet), *((part, options.base) for part in _NETWORKS)):
         yield checkpoint.folder(part), name, "config.json"

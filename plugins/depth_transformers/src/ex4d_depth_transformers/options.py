@@ -7,28 +7,19 @@ from typing import Literal, get_args
 
 import attrs
 
-from ex4d_core.files import weights_hash
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option, percentile_option
 from ex4d_core.options import option
-from ex4d_depth_transformers.models import DEFAULT, FREE, MODELS
+from ex4d_depth_transformers.models import FREE, MODELS
+from ex4d_depth_transformers.weights import WeightsOptions
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 Kind = Literal["auto", "metric", "relative", "inverse"]
 
 
 @attrs.frozen
-class TransformersOptions:
+class TransformersOptions(WeightsOptions):
     """Options of `transformers`."""
 
-    model: str = option(
-        DEFAULT,
-        help=(
-            "A name on the Hugging Face hub, a folder with a checkpoint, or one of "
-            f"{', '.join(f'{name} ({model.license})' for name, model in MODELS.items())}."
-        ),
-        affects_output=False,  # what it stands for does: the fingerprint
-    )
-    revision: str = option("main", help="Commit, tag or branch on the hub; a folder has none.", affects_output=False)
     kind: Kind = option(
         "auto",
         help=(
@@ -78,16 +69,6 @@ class TransformersOptions:
     near: float = near_option()
     far: float = far_option()
     percentile: float = percentile_option()
-
-    def fingerprint(self) -> str:
-        """Return what tells these weights from others: the hub's names of the files, or hashes of a folder's.
-
-        Raises:
-            InputNotFound: the weights are not on this machine.
-        """
-        from ex4d_depth_transformers.weights import locate
-
-        return weights_hash(locate(self))
 
     def usage_terms(self) -> str:
         """Return terms of the model's license that restrict what the result may be used for, or ''."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from ex4d_core.errors import InputNotFound, nearest
+from ex4d_core.files import weights_hash
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights
 from ex4d_core.hub.untrusted_weights import check_files
-from ex4d_depth_transformers.models import MODELS, repo_of
-from ex4d_depth_transformers.options import TransformersOptions
+from ex4d_core.options import option
+from ex4d_depth_transformers.models import DEFAULT, MODELS, repo_of
 
 TENSORS = ("*.safetensors", "*.safetensors.index.json")
 """Names of the files with a model's tensors."""
@@ -16,7 +19,30 @@ TENSORS = ("*.safetensors", "*.safetensors.index.json")
 _PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
 
 
-def hub_files(options: TransformersOptions) -> list[HubRepo]:
+@attrs.frozen
+class WeightsOptions:
+    """Options that choose the weights."""
+
+    model: str = option(
+        DEFAULT,
+        help=(
+            "A name on the Hugging Face hub, a folder with a checkpoint, or one of "
+            f"{', '.join(f'{name} ({model.license})' for name, model in MODELS.items())}."
+        ),
+        affects_output=False,  # what it stands for does: the fingerprint
+    )
+    revision: str = option("main", help="Commit, tag or branch on the hub; a folder has none.", affects_output=False)
+
+    def fingerprint(self) -> str:
+        """Return what tells these weights from others: the hub's names of the files, or hashes of a folder's.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+        """
+        return weights_hash(locate(self))
+
+
+def hub_files(options: WeightsOptions) -> list[HubRepo]:
     """Return the files that the options ask for.
 
     Raises:
@@ -31,7 +57,7 @@ def hub_files(options: TransformersOptions) -> list[HubRepo]:
     return [files]
 
 
-def locate(options: TransformersOptions) -> Path:
+def locate(options: WeightsOptions) -> Path:
     """Return the folder with the checkpoint that the options name.
 
     Raises:

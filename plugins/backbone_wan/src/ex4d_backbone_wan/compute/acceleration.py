@@ -5,18 +5,21 @@ It is for inference: nothing here has gradients, and nothing is undone. Load, me
 
 from __future__ import annotations
 
+import importlib.util
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from ex4d_backbone_wan.compute import elementwise
 from ex4d_backbone_wan.compute.blocks import AmongTokens, context_keys_values, fused_forward
-from ex4d_backbone_wan.compute.elementwise import Context, operations
+from ex4d_backbone_wan.compute.elementwise import Context
 from ex4d_backbone_wan.compute.quantized import QuantizedLinear
 from ex4d_core.errors import InvalidInput
 
@@ -49,6 +52,15 @@ def prepare(
             _quantize(block, device)
         block.forward = partial(_forward, block, context)
     return context
+
+
+def operations(device: torch.device) -> ModuleType:
+    """Return the module with the elementwise functions for a device: Triton kernels if they run there, else torch."""
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return elementwise
+    from ex4d_backbone_wan.compute import _elementwise_kernels as kernels
+
+    return kernels if kernels.works(device) else elementwise
 
 
 @contextmanager

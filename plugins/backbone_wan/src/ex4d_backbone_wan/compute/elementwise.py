@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -27,17 +25,6 @@ class ContextPart(NamedTuple):
 
 Context = tuple[ContextPart, ...]
 """The text, and the image where there is one."""
-
-
-def operations(device: torch.device) -> ModuleType:
-    """Return the module whose functions to use on a device: this one, or its twin with Triton kernels."""
-    import ex4d_backbone_wan.compute.elementwise as plain
-
-    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
-        return plain
-    from ex4d_backbone_wan.compute import _elementwise_kernels as kernels
-
-    return kernels if kernels.works(device) else plain
 
 
 def add_norm(

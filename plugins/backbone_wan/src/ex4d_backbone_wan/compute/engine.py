@@ -1,4 +1,4 @@
-"""The transformer as the options want it: loaded, fast, in its place; on one GPU, or on several at once."""
+"""The transformer as the options want it: loaded, accelerated and placed in memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.memory import Place
-from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Denoiser, LocalDenoiser, Schedule
-from ex4d_core.errors import InvalidInput
+from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, LocalDenoiser, Schedule
 
 if TYPE_CHECKING:
     from ex4d_backbone_wan.options import Speed, Switch, WanOptions
@@ -68,30 +67,6 @@ class Recipe:
             memory=options.memory,
             batch_guidance=options.batch_guidance,
         )
-
-
-def make_denoiser(recipe: Recipe, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:
-    """Return what denoises on a device, or on several GPUs.
-
-    Args:
-        recipe: of the transformer; it is loaded when it is first used.
-        device: for one.
-        gpus: how many.
-        guided: whether there will be guidance, so that its halves can be shared out.
-
-    Raises:
-        InvalidInput: the machine has fewer GPUs, or the work cannot be shared out so.
-    """
-    if gpus == 1:
-        return Engine(recipe, device=device)
-    if device.index:
-        raise InvalidInput(
-            f"--gpus {gpus} takes the first {gpus} GPUs and not {device}; leave --device out, and choose GPUs by "
-            "CUDA_VISIBLE_DEVICES=2,3 before the command"
-        )
-    from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
-
-    return ParallelDenoiser(recipe, gpus=gpus, guided=guided, kind=device.type)
 
 
 class Engine:

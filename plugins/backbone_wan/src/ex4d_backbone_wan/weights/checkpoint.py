@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import attrs
 
-from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
+from ex4d_core.options import option
 from ex4d_core.reading import check_file, check_folder, reading
 
 Layout = Literal["diffusers", "original"]
@@ -113,7 +113,38 @@ _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "im
 """Where config.json of the original layout says more than the reference's does: sizes that no tensor tells."""
 
 
-def hub_files(options: WanOptions) -> list[HubRepo]:
+@attrs.frozen
+class WeightsOptions:
+    """Options that choose the weights."""
+
+    model: str = option(
+        "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
+        help="Wan: a name on the Hugging Face hub, or a folder in diffusers' or in the original layout.",
+        affects_output=False,  # what it stands for does: the fingerprint
+    )
+    model_revision: str = option(
+        "main", help="Commit, tag or branch of Wan on the hub; a folder has none.", affects_output=False
+    )
+    adapter: str = option(
+        "yihouxiang/EX-4D",
+        help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), a name on the hub, or none.",
+        affects_output=False,
+    )
+    adapter_revision: str = option(
+        "main", help="Commit, tag or branch of the adapter on the hub; a file has none.", affects_output=False
+    )
+    loras: str = option("", help="More LoRAs to stack, with weights: style.safetensors:0.8,few_steps.safetensors:1.")
+
+    def fingerprint(self) -> str:
+        """Return what tells these weights from others: the commits on the hub, or hashes of the files.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+        """
+        return locate(self).fingerprint()
+
+
+def hub_files(options: WeightsOptions) -> list[HubRepo]:
     """Return what is needed from the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a file.
 
     Raises:
@@ -124,7 +155,7 @@ def hub_files(options: WanOptions) -> list[HubRepo]:
     return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
 
 
-def locate(options: WanOptions) -> Checkpoint:
+def locate(options: WeightsOptions) -> Checkpoint:
     """Return the files that the options name, on this machine.
 
     Raises:
@@ -192,11 +223,11 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _model(options: WanOptions) -> HubRepo:
+def _model(options: WeightsOptions) -> HubRepo:
     return HubRepo(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
 
 
-def _adapter_file(options: WanOptions) -> Path | None:
+def _adapter_file(options: WeightsOptions) -> Path | None:
     """Return the file that the adapter's name is, if it is one."""
     # A file's path may read OWNER/NAME, as the hub's names do.
     if Path(options.adapter).suffix in _TENSORS or os.path.isfile(os.path.expanduser(options.adapter)):
@@ -204,7 +235,7 @@ def _adapter_file(options: WanOptions) -> Path | None:
     return None
 
 
-def _locate_adapter(options: WanOptions, fetch: str) -> Path | None:
+def _locate_adapter(options: WeightsOptions, fetch: str) -> Path | None:
     if options.adapter == "none":
         return None
     if file := _adapter_file(options):
