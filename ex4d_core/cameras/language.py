@@ -30,19 +30,8 @@ FILE = "from_file"
 
 FILE_SUFFIXES = (".npz", ".json", ".csv", ".txt")
 
-PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "180": ("loop", {}),
-    # ReCamMaster's camera types, beside zoom_in and zoom_out; its data set says ranges, these lie within them.
-    "pan_right": ("pan", {"by": 25}),
-    "pan_left": ("pan", {"by": -25}),
-    "tilt_up": ("tilt", {"by": 15}),
-    "tilt_down": ("tilt", {"by": -15}),
-    "translate_up": ("pedestal", {"by": 0.4, "aim": True}),
-    "translate_down": ("pedestal", {"by": -0.4, "aim": True}),
-    "arc_left": ("orbit", {"yaw": -45}),
-    "arc_right": ("orbit", {"yaw": 45}),
-}
-"""What other names stand for; options that are said win."""
+ARC, SWEEP, LOOP = "arc", "sweep", "loop"
+"""The trajectory generators of plain angles: `30`, `-90..90`, and EX-4D's `180`."""
 
 SYNONYMS = {"from": "start", "to": "end"}
 """Words of the language for options whose names would be hard to type in code."""
@@ -102,9 +91,7 @@ def parse_path(text: str) -> list[list[MoveSpec]]:
         CamError: the text cannot be read; the message points at the place.
     """
     if not text.strip():
-        raise CamError(
-            "there is not a camera path; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1
-        )
+        raise CamError("there is no camera path; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1)
     steps: list[list[MoveSpec]] = []
     for start, stop in _split(text, 0, len(text), "then"):
         steps.append([_piece(text, *span) for span in _split(text, start, stop, "with")])
@@ -159,7 +146,7 @@ def cam_of_file(path: Path) -> str:
 
 
 def _piece(text: str, start: int, stop: int) -> MoveSpec:
-    """Read one move: a number, a sweep, a preset, a name or a file, and its options."""
+    """Read one move: an angle, a sweep, a name or a file, and its options."""
     if start == stop:
         raise CamError("a move is missing here", text, start, start + 1)
     colon = next((at for at, _ in _marks(text, start, stop, r":(?![/\\])")), stop)  # C:\ begins no options
@@ -183,14 +170,11 @@ def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any], dict[
     name = text[start:stop].strip()
     if name[:1] in ("'", '"'):
         return FILE, {"path": name[1:-1]}, {"path": (start, stop)}
-    if name.lstrip("+") in PRESETS:
-        known, options = PRESETS[name.lstrip("+")]
-        return known, dict(options), {}
     if re.fullmatch(_NUMBER, name):
-        return "arc", {"angle": float(name)}, {"angle": (start, stop)}
+        return (LOOP, {}, {}) if float(name) == 180 else (ARC, {"angle": float(name)}, {"angle": (start, stop)})
     if ends := re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", name):
         places = {"start": (start, start + ends.end(1)), "end": (start + ends.start(2), stop)}
-        return "sweep", {"start": float(ends[1]), "end": float(ends[2])}, places
+        return SWEEP, {"start": float(ends[1]), "end": float(ends[2])}, places
     if name.lower().endswith(FILE_SUFFIXES) or "/" in name or "\\" in name:
         return FILE, {"path": name}, {"path": (start, stop)}
     if not re.fullmatch(_NAME, name):

@@ -16,21 +16,9 @@ PRESETS: Mapping[str, Preset] = {
     "ex4d": {
         "video": {"num_frames": 49, "size": "ex4d", "fit": "stretch", "fps": 30},
         "lens": {"focal_px": 500.0, "of": "frame"},
-        "depth.file": {"far": 10000.0},
-        "depth.depthcrafter": {"far": 10000.0},
-        "mesh.watertight": {
-            "border_depth": 100.0,
-            "cap": "corners",
-            "pixel_center": 0.0,
-            "hidden_colors": "black",
-        },
-        "renderer": {"near": 1e-3, "far": 1e3},
-        "renderer.nvdiffrast": {"antialias": True},
-        "backbone.wan": {"size": "512x512", "fit": "stretch"},
-        "trajectory": {"look_at": "nearest", "pace": "frames"},
     },
 }
-"""By name; a table `ROLE.NAME` is for one component, a table `ROLE` for any that has such options."""
+"""The tables of a configuration that each changes; what it changes of components, their providers say."""
 
 
 def preset(name: str | None) -> Preset:

@@ -12,7 +12,7 @@ import torch
 
 from ex4d_core.cameras.generators import JoinedPath, Piece, Step
 from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, shares_of
-from ex4d_core.config.presets import preset
+from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
     ComponentConfig,
     RunConfig,
@@ -91,7 +91,6 @@ class Components:
         self.config = config
         self.registry = registry
         self.reporter = reporter
-        self._preset = preset(config.compat)
         self._loaded: dict[str, Any] = {}
         self._choices: dict[str, Choice] = {}
 
@@ -152,6 +151,7 @@ class Components:
             raise UnknownMove(f"{error}{folder}", text, said.start, said.start + len(said.name)) from error
         except InvalidConfig as error:
             raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
+        said = attrs.evolve(said, options=merge(offer.alias_options(said.name), said.options))
         if missing := [name for name in _must_be_given(offer) if name not in said.options]:
             sentence = f"{said.name} needs {missing[0]}, as in {said.name}:{missing[0]}=..."
             raise CamError(sentence, text, said.start, said.stop)
@@ -269,12 +269,11 @@ class Components:
         return self._loaded[role]
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
-        """Lay the user's options over the preset's; of a preset for a whole role only what the component has."""
+        """Lay the user's options over those that the preset changes."""
         cls = offer.provider.options
         known = [field.name for field in attrs.fields(cls)]
         refuse_unknown(given, known, role, component=offer.name)
-        for_role = {key: value for key, value in self._preset.get(role, {}).items() if key in known}
-        return make_options(cls, merge(for_role, self._preset.get(f"{role}.{offer.name}", {}), given), role)
+        return make_options(cls, merge(preset_options(self.config.compat, offer.provider), given), role)
 
 
 def _required(said: MoveSpec, offer: Offer) -> Tree:

@@ -15,6 +15,7 @@ from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
+from ex4d_core.roles import ROLES
 from ex4d_core.types import CameraPath, Video
 
 
@@ -98,9 +99,9 @@ class Session(Components):
 
 def tables(settings: Mapping[str, Any]) -> Tree:
     """Return settings as tables: `depth="file"` becomes `depth={"name": "file"}`."""
-    roles = ("depth", "mesh", "renderer", "backbone")
+    named = {role.name for role in ROLES.values() if not role.in_cam}
     return {
-        key: {"name": value} if key in roles and isinstance(value, str) else value for key, value in settings.items()
+        key: {"name": value} if key in named and isinstance(value, str) else value for key, value in settings.items()
     }
 
 

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 import ex4d_core as ex4d
 from ex4d_core.cameras.generators import JoinedPath, Piece, Step, path_of_eyes
-from ex4d_core.cameras.language import PRESETS, CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
+from ex4d_core.cameras.language import CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.motion import EASES
 from ex4d_core.geometry.subject import subject_point
@@ -97,9 +97,26 @@ def test_handheld_shakes_by_its_seed():
     assert not torch.allclose(one, other)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_moves(name):
+ALIASES = [alias for offer in REGISTRY.offers("trajectory") for alias in offer.provider.aliases]
+
+
+@pytest.mark.parametrize("name", ["180", "+180", *ALIASES])
+def test_aliases_are_moves(name):
     assert said(name).num_frames == 9
+
+
+@pytest.mark.parametrize(
+    ("alias", "move"),
+    [
+        ("180", "loop"),
+        ("pan_left", "pan:by=-25"),
+        ("translate_up:by=0.1", "pedestal:by=0.1,aim=true"),
+        ("arc_right with tilt_down:ease=smooth", "orbit:yaw=45 with tilt:by=-15,ease=smooth"),
+        ("pan_right@ex4d-trajectories", "pan:by=25"),
+    ],
+)
+def test_an_alias_stands_for_options_that_those_of_the_user_replace(alias, move):
+    assert torch.equal(said(alias).world_to_camera, said(move).world_to_camera)
 
 
 def test_a_generator_that_knows_no_shares_can_be_joined():
@@ -121,7 +138,7 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
 @pytest.mark.parametrize(
     ("text", "sentence", "marked"),
     [
-        ("", "there is not a camera path", " "),
+        ("", "there is no camera path", " "),
         ("90 degrees", "'90 degrees' is not a camera path", "90 degrees"),
         ("orbitt:yaw=3", "there is no trajectory 'orbitt'; did you mean 'orbit'?", "orbitt"),
         ("30 then Orbit", "'Orbit' is not a camera path", "Orbit"),
@@ -142,6 +159,8 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
         ("truck:look_at=sky", "look_at must be auto, nearest, a pixel", "look_at=sky"),
         ("keyframes:yaw=[0,inf]", "yaw[1]: must be a finite number", "yaw=[0,inf]"),
         ("orbit:ease=[1]", "there is no ease [1]; known: linear, in, out, smooth", "ease=[1]"),
+        ("30 then pan_lef:by=3", "did you mean 'pan_left'?", "pan_lef"),
+        ("tilt_up:by=100", "by must be between -89 and 89 degrees, not 100", "by=100"),
         ("keyframes:yaw=40", "yaw: must be a list, as in [0, 40]", "yaw=40"),
         ("orbit:look_at=320,180", "a value with commas stands in brackets, as in look_at=[320,180]", "180"),
         ("my path with me.json", "or a file, in quotes where blanks are in its name", "my path"),

@@ -139,7 +139,7 @@ def test_two_of_one_name_are_called_by_their_full_names(ex4d, install):
     assert "No such command 'greet'" in err
     assert "greet@first" in err
     (remark,) = json.loads(ex4d("plugins", "list", "--json")[1])["problems"]
-    assert (remark["plugin"], remark["left_out"]) == ("second", False)
+    assert (remark["plugin"], remark["disabled"]) == ("second", False)
     assert remark["error"] == "first has a command 'greet' too; call this one greet@second"
 
 
