@@ -1,19 +1,19 @@
 """How close ex4d, told to behave as EX-4D, comes to what EX-4D itself made.
 
-    python benchmarks/parity.py recon FOLDER [--renderer zbuffer] [--device cpu]
+    python -m benchmarks.parity recon FOLDER [--renderer zbuffer] [--device cpu]
 
 prints a table for the scenes (.npz) in a folder and exits with 1 where one misses a limit.
 
-    python benchmarks/parity.py depthcrafter FOLDER [--device cpu]
+    python -m benchmarks.parity depthcrafter FOLDER [--device cpu]
 
 does so for one run of DepthCrafter in float32: a folder with its settings (config.json), its weights (svd/ and
 depthcrafter/) and what it made (golden.safetensors). It needs the plugin ex4d-depth-depthcrafter. The noise is drawn
 from the seed, as it was there.
 
-    python benchmarks/parity.py wan FOLDER [--device cpu]
+    python -m benchmarks.parity wan FOLDER [--device cpu]
 
 does so for one run of the generation in float32, once from the weights in the original layout and once from the same in
-diffusers' (wan_reference.py says what the folder holds). It needs the plugin ex4d-backbone-wan.
+diffusers' (wan/reference.py says what the folder holds). It needs the plugin ex4d-backbone-wan.
 
 Rendered pixels near an edge are judged apart: the reference blends colors and alpha along silhouettes, so they may
 differ there. An edge is between two neighboring pixels (4-neighborhood) where the reference's mask or ours changes,
@@ -41,7 +41,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from ex4d_core.config.presets import preset
+from ex4d_core.builtin.plugin import ex4d_mesh_builders
+from ex4d_core.config.presets import preset_options
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.geometry.watertight import build_watertight
 from ex4d_core.geometry.watertight_options import WatertightOptions
@@ -66,7 +67,7 @@ DEPTHCRAFTER_SETTINGS = {
 }
 """Names of the settings in the reference's config.json and in ours."""
 
-REFERENCE_MESH = WatertightOptions(**preset("ex4d")["mesh.watertight"])
+REFERENCE_MESH = WatertightOptions(**preset_options("ex4d", *ex4d_mesh_builders()))
 
 
 @attrs.frozen
@@ -293,7 +294,7 @@ def compare_depthcrafter(folder: Path, device: torch.device) -> Iterator[Row]:
 
 def compare_wan(folder: Path, device: torch.device) -> Iterator[Row]:
     """Yield how far each step of the generation is from one run of the reference, from both layouts of the weights."""
-    from wan_reference import differences
+    from benchmarks.wan.reference import differences
 
     for found in differences(folder, device):
         measured, limit = (f"{value:.2e}" if 0 < value < 1 else f"{value:g}" for value in (found.measured, found.limit))

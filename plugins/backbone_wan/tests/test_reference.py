@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 FOLDER = Path(os.environ.get("EX4D_REFERENCE_DATA", "absent")) / "golden" / "wan"
-BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "wan_reference.py"
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "wan" / "reference.py"
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="EX4D_REFERENCE_DATA names no folder with `golden/wan`")
 

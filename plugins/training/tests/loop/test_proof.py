@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
+ROOT = Path(__file__).parents[4]
 
 
 def test_the_proof_runs_from_clips_to_its_table_and_the_adapter_learns(tmp_path, monkeypatch):
     pytest.importorskip("diffusers")
-    script = str(BENCHMARKS / "train_tiny.py")
     flags = ["--quick", "--workers", "1", "--device", "cpu", "--seeds", "3", "--out", str(tmp_path)]
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    monkeypatch.setattr(sys, "argv", [script, *flags])
-    runpy.run_path(script, run_name="__main__")
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(sys, "argv", ["tiny", *flags])
+    runpy.run_module("benchmarks.training.tiny", run_name="__main__")
     results = json.loads((tmp_path / "results.json").read_text())
     ((first, before), (last, after)) = results["curves"][0]
     assert (first, last) == (0, 4)

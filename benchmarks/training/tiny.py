@@ -1,6 +1,6 @@
 """Does an adapter that learned from simulated masks alone fill in what a real rendering hides? A proof at small scale.
 
-    python benchmarks/train_tiny.py [--seeds 0 1 2] [--out outputs/train_tiny] [--quick] [--device cuda]
+    python -m benchmarks.training.tiny [--seeds 0 1 2] [--out outputs/train_tiny] [--quick] [--device cuda]
 
 1. Small videos are made of random synthetic scenes, filmed from random sides, and simulated masks for them.
 2. A tiny Wan (diffusers' own class, in pixel space) learns to go on from a first frame: image to video. It is frozen.
@@ -28,11 +28,11 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from tiny_clips import Size, View, kept, new_views, ordinary_clips
-from tiny_report import draw_curve, draw_views, table
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.training.tiny_clips import Size, View, kept, new_views, ordinary_clips
+from benchmarks.training.tiny_report import draw_curve, draw_views, table
 from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.data import EpochSampler
 from ex4d_training.distributed import Team

@@ -1,7 +1,7 @@
 """How long a frame takes from depth to guidance, and how much memory.
 
-    python benchmarks/recon.py [--size 512x512 ...] [--frames 49] [--renderer zbuffer] [--device cpu] [--json FILE]
-                               [--no-triton] [--whole]
+    python -m benchmarks.core.recon [--size 512x512 ...] [--frames 49] [--renderer zbuffer] [--device cpu] [--json FILE]
+        [--no-triton] [--whole]
 
 A room with steps in depth is made frame by frame and seen from a camera that moves 90 degrees around it. Each figure
 is the median over the frames after a warm-up. Memory is what the process needs beyond what it needed before the first

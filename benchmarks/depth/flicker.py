@@ -1,6 +1,6 @@
 """How much frame-wise depth flickers, as it comes and steadied by the plugin `transformers`.
 
-    python benchmarks/flicker.py [--num-frames 49] [--size 256] [--model NAME_OR_FOLDER --clip CLIP]
+    python -m benchmarks.depth.flicker [--num-frames 49] [--size 256] [--model NAME_OR_FOLDER --clip CLIP]
 
 Flicker is the mean change of depth from frame to frame as a share of the clip's median depth, on pixels whose true
 depth does not change. The room's true depth gets a random scale (and shift) for each frame, and noise; `random network`

@@ -1,6 +1,6 @@
 """How true is a rendered view? A real room, filmed with depth from two paths: render one from the other and compare.
 
-    python benchmarks/kitchen.py FOLDER [--frames 49] [--register] [--sheet sheet.png]
+    python -m benchmarks.core.kitchen FOLDER [--frames 49] [--register] [--sheet sheet.png]
 
 FOLDER has `source/rgb/*.jpg`, `source/depth/*.png` (16 bit, 0 = unknown), `target/rgb/*.jpg` (frame k is the truth for
 frame k) and `cameras.npz` (`K`, `source_camera_to_world`, `target_camera_to_world` in OpenCV axes, `depth_scale`).

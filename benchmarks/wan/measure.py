@@ -13,7 +13,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from wan_networks import Setting
+
+from benchmarks.wan.networks import Setting
 
 GIBI = 2**30
 

@@ -1,6 +1,6 @@
 """Are simulated masks like real ones? Both, measured over clips at 30, 60 and 90 degrees.
 
-    python benchmarks/masks.py [FOLDER] [--seeds 6] [--frames 49] [--clips room bus kitchen flower] [--json]
+    python -m benchmarks.core.masks [FOLDER] [--seeds 6] [--frames 49] [--clips room bus kitchen flower] [--json]
 
 *real* is what the renderer leaves unseen along EX-4D's arc to either side, eroded as at inference; *rendering* and
 *tracking* are simulated, their angle held to the same. FOLDER has `bus/` (`input.mp4`, `relative_inverse_depth.npz`),

@@ -1,7 +1,7 @@
 """How long DepthCrafter takes from frames to depth on one GPU, how much memory, and what tuning changes of its result.
 
-    python benchmarks/depthcrafter.py [--clip 49x512x512 ...] [--runs 3] [--set depth.offload=model ...] [--memory GIB]
-                                      [--weights FOLDER] [--stock] [--json FILE]
+    python -m benchmarks.depth.depthcrafter [--clip 49x512x512 ...] [--runs 3]
+        [--set depth.offload=model ...] [--memory GIB] [--weights FOLDER] [--stock] [--json FILE]
 
 Without `--weights` the networks have the real sizes and random values, written once to a temporary folder in the hub's
 layout and loaded as real ones are. A first run warms up; the figures are of the runs after it. `--stock` also runs

@@ -1,7 +1,7 @@
 """How long Wan takes on a GPU, and how much memory: forward passes, denoising, the VAE, whole calls, budgets, GPUs.
 
-    python benchmarks/wan.py [--cases forward denoise ...] [--clip 49x512x512] [--runs 3] [--steps 25]
-                             [--memory 26 24 12 8] [--gpus 2 4] [--step-cache 0.1] [--json FILE]
+    python -m benchmarks.wan.speed [--cases forward denoise ...] [--clip 49x512x512] [--runs 3] [--steps 25]
+        [--memory 26 24 12 8] [--gpus 2 4] [--step-cache 0.1] [--json FILE]
 
 The networks have the real sizes and random values, made on the GPU. A first time warms up; figures are of those after
 it, but for the cases that denoise, which are run once. Figures are printed as they come.
@@ -40,8 +40,9 @@ import attrs
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from wan_measure import GIBI, Bench, apart, free, limited, say, show
-from wan_networks import (
+
+from benchmarks.wan.measure import GIBI, Bench, apart, free, limited, say, show
+from benchmarks.wan.networks import (
     SIZES,
     RandomNetworks,
     RandomSource,
@@ -52,8 +53,7 @@ from wan_networks import (
     random_transformer,
     random_vae,
 )
-from wan_reference import original_layout
-
+from benchmarks.wan.reference import original_layout
 from ex4d_backbone_wan.backbone import WanBackbone
 from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.attention import flash_attention

@@ -1,7 +1,7 @@
 """Speed and memory of the plugin `transformers` with weights of the real sizes, random ones unless a folder is given.
 
-    python benchmarks/depth.py --model depth-anything-v2-small depth-pro --size 1280x720 --batch 1 8 --device cuda
-    python benchmarks/depth.py --model depth-anything-v2-large --weights weights/random --only-make
+    python -m benchmarks.depth.speed --model depth-anything-v2-small depth-pro --size 1280x720 --batch 1 8 --device cuda
+    python -m benchmarks.depth.speed --model depth-anything-v2-large --weights weights/random --only-make
 
 With `--weights` the random checkpoints are kept there, in the hub's layout: `--set depth.model=FOLDER/NAME` takes them.
 A figure is the median of `--repeats` clips after one of warm-up, from frames to depth of the clip's size.

@@ -1,6 +1,6 @@
 """How long does a clip take on its way to latents for training, and what of it?
 
-    python benchmarks/data.py [--device auto] [--sizes 14B] [--frames 49] [--size 512] [--masks 4] [--repeat 3]
+    python -m benchmarks.training.data [--device auto] [--sizes 14B] [--frames 49] [--size 512] [--masks 4] [--repeat 3]
 
 A synthetic clip with exact depth, encoders of the real sizes with random values: what the depth estimator takes comes
 on top, and so do the captions, which are embedded once. Seconds, the median of the runs after a first one.
@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from wan_networks import RandomNetworks, Setting
 
+from benchmarks.wan.networks import RandomNetworks, Setting
 from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.masks import FlowTracker, MaskOptions, simulate_masks

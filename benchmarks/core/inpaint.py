@@ -1,6 +1,6 @@
 """PSNR of the `inpaint` backbone on hidden pixels, against the true novel views of the synthetic room.
 
-    python benchmarks/inpaint.py [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
+    python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
 
 `black` leaves holes as they are, `around` fills them from their surroundings, `full` asks other frames first. The
 source camera stands still, or moves (`moving`) and so sees around things. `flicker` is the mean absolute difference,

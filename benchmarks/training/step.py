@@ -1,7 +1,7 @@
 """How long a step of training the adapter takes on a GPU, how much memory, and how it scales over GPUs.
 
-    python benchmarks/train_step.py [--cases step compiled] [--clip 49x512x512] [--batch 1] [--runs 5]
-                                    [--limit 40] [--gpus 2 4] [--json FILE]
+    python -m benchmarks.training.step [--cases step compiled] [--clip 49x512x512] [--batch 1] [--runs 5]
+        [--limit 40] [--gpus 2 4] [--json FILE]
 
 The networks have the real sizes and random values, made on the GPU: Wan2.1 I2V 14B frozen in bfloat16, EX-4D's LoRA of
 rank 16 kept apart and its camera encoder trained, values of float32 behind them, AdamW, a running mean. Two steps
@@ -33,8 +33,8 @@ from statistics import median
 
 import attrs
 import torch
-from wan_networks import CAMERA_HIDDEN, SIZES, Setting, random_transformer
 
+from benchmarks.wan.networks import CAMERA_HIDDEN, SIZES, Setting, random_transformer
 from ex4d_training.distributed import Team, share_out
 from ex4d_training.memory import OutOfMemory, saying_what_to_change
 from ex4d_training.optimizer import Optimizer, Pace
@@ -233,7 +233,9 @@ def work_on_several(args: argparse.Namespace, gpus: int) -> None:
     clip = "x".join(map(str, args.clip))
     same = ["--clip", clip, "--batch", args.batch, "--runs", args.runs, "--sizes", args.sizes, "--device", args.device]
     where = ["--json", args.json] if args.json else []
-    subprocess.run([*launch, __file__, *map(str, (*same, *where)), "--cases", *cases], check=True)
+    subprocess.run(
+        [*launch, "--module", "benchmarks.training.step", *map(str, (*same, *where)), "--cases", *cases], check=True
+    )
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What train_tiny.py found, as a table and as pictures."""
+"""The results of tiny.py as a table and as pictures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tiny_clips import View
 from torch import Tensor
+
+from benchmarks.training.tiny_clips import View
 
 WIDTH, HEIGHT, MARGIN = 860, 460, 70
 COLORS = {"30": (40, 140, 40), "60": (200, 110, 20), "90": (40, 40, 200)}

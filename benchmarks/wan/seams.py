@@ -1,12 +1,12 @@
 """How well the windows of a long clip join, on a clip in which nothing moves.
 
-    python benchmarks/wan_seams.py
+    python -m benchmarks.wan.seams
 
 needs no weights: the sampler follows an ideal model of clips in which nothing moves and each latent pixel is a normal
 number. It prints the mean difference between the last latent frame of one window and the first new one of the next, in
 standard deviations of the latents; 0 is no seam.
 
-    python benchmarks/wan_seams.py --model FOLDER --adapter FILE [--frames 89] [--window 49] [--overlap 1,5,9,13]
+    python -m benchmarks.wan.seams --model FOLDER --adapter FILE [--frames 89] [--window 49] [--overlap 1,5,9,13]
         [--size 512x512] [--steps 25] [--device cuda]
 
 takes one picture as a clip, with its right third hidden but in the first frame, and prints for each overlap how much
@@ -39,7 +39,7 @@ from ex4d_core.progress import silent
 from ex4d_core.types import Guidance
 from ex4d_core.video_io import read_video
 
-PICTURE = Path(__file__).parent.parent / "examples" / "room" / "clip.mp4"
+PICTURE = Path(__file__).parents[2] / "examples" / "room" / "clip.mp4"
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """How long Wan's transformer takes from files to ready, with the EX-4D LoRA merged, and how much memory.
 
-    python benchmarks/wan_loading.py FOLDER [--layers 40] [--stored bfloat16] [--device cuda] [--runs 2] [--memory 24 8]
+    python -m benchmarks.wan.loading FOLDER [--layers 40] [--stored bfloat16] [--device cuda] [--runs 2] [--memory 24 8]
 
 writes a transformer of random values in the sizes of Wan2.1-I2V-14B into FOLDER unless it is there (33 GB in
 bfloat16, 66 GB in float32; a folder of its own, best in memory such as /dev/shm), with an adapter of rank 16, and
