@@ -161,7 +161,7 @@ def test_both_sides_of_a_face_are_seen(renderer):
     torch.testing.assert_close(one.depth, other.depth, rtol=1e-6, atol=0)
 
 
-def test_a_surface_that_nobody_saw_hides_what_is_behind_it(renderer):
+def test_occluded_faces_hide_what_is_behind_them(renderer):
     wall, screen = facing_quad(4.0, half_width=2, half_height=2, color=GREEN), facing_quad(2.0)
     unseen = mesh_of(screen.vertices, screen.faces, occluded=[True, True])
     view = renderer.render(joined(wall, unseen), FRONT, SMALL)

@@ -28,7 +28,7 @@ class BackboneContract(LongWork):
     """Claims that known pixels come out with at least this PSNR, in dB."""
 
     random: ClassVar[bool] = False
-    """Claims that another seed gives another video."""
+    """Claims that depends on the seed."""
 
     num_frames: ClassVar[int] = 5
     """Of the clip in most tests."""
@@ -70,7 +70,7 @@ class BackboneContract(LongWork):
             return f"it has {result.fps} frames a second and the guidance {guidance.fps}"
         return "" if result.frames.device.type == "cpu" else f"it is on {result.frames.device}, not on the CPU"
 
-    def test_what_is_known_is_kept(self, result: Video, inputs: Inputs) -> None:
+    def test_preserves_the_visible_region(self, result: Video, inputs: Inputs) -> None:
         if self.keeps_known is None:
             pytest.skip("it does not claim to keep what is known")
         mask, color = inputs["guidance"].mask, inputs["guidance"].color
@@ -80,23 +80,23 @@ class BackboneContract(LongWork):
             f"the PSNR of known pixels is {psnr:.1f} dB; keeps_known is {self.keeps_known:g}"
         )
 
-    def test_what_is_hidden_is_filled(self, result: Video, inputs: Inputs) -> None:
+    def test_fills_hidden_regions(self, result: Video, inputs: Inputs) -> None:
         hidden = ~inputs["guidance"].mask
         share = float(result.frames[hidden].any(dim=-1).float().mean())
         assert share > 0.5, f"{1 - share:.0%} of what is hidden is black"
 
     @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (2, 33, 17), (6, 48, 64)])
-    def test_clips_of_any_length_and_size_are_filled(
+    def test_accepts_any_clip_shape(
         self, component: DiffusionBackbone, result: Video, frames: int, width: int, height: int
     ) -> None:
         inputs = self._clip(frames, width, height)
         assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
-    def test_the_pictures_alone_are_enough(self, component: DiffusionBackbone, result: Video, inputs: Inputs) -> None:
+    def test_works_from_guidance_alone(self, component: DiffusionBackbone, result: Video, inputs: Inputs) -> None:
         alone = {**inputs, "scene": None, "guidance": attrs.evolve(inputs["guidance"], cameras=None)}
         assert not (fault := self.misfit(self.call(component, alone), alone)), fault
 
-    def test_another_seed_gives_another_video(
+    def test_depends_on_the_seed(
         self, component: DiffusionBackbone, result: Video, inputs: Inputs
     ) -> None:
         if not self.random:
@@ -104,7 +104,7 @@ class BackboneContract(LongWork):
         other = self.call(component, {**inputs, "seed": 2})
         assert not torch.equal(other.frames, result.frames), "seeds 1 and 2 give the same"
 
-    def test_stopped_work_goes_on_to_the_same_video(
+    def test_interrupted_work_resumes_to_the_same_video(
         self, component: DiffusionBackbone, result: Video, inputs: Inputs, tmp_path: Path
     ) -> None:
         def stop(done: int, total: int) -> None:

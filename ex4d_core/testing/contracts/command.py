@@ -28,13 +28,13 @@ class CommandContract:
         (offer,) = [offer for offer in find_plugins().commands if offer.name == self.name]
         return offer
 
-    def test_its_name_is_nobody_elses(self, offer: CommandOffer) -> None:
+    def test_name_is_unique(self, offer: CommandOffer) -> None:
         assert self.name not in BUILTIN_COMMANDS
 
-    def test_its_summary_is_one_line(self, offer: CommandOffer) -> None:
+    def test_summary_is_one_line(self, offer: CommandOffer) -> None:
         assert len(offer.command.summary.strip().splitlines()) == 1
 
-    def test_it_is_listed_without_anything_heavy(self, offer: CommandOffer) -> None:
+    def test_is_listed_without_heavy_imports(self, offer: CommandOffer) -> None:
         code = (
             f"import sys, typer_cli\ntry: typer_cli.main(['--help'])\nexcept SystemExit: pass\n"
             f"sys.exit(' '.join({{*{self.heavy!r}}} & {{*sys.modules}}) or 0)"
@@ -43,14 +43,14 @@ class CommandContract:
         assert done.returncode == 0, f"imported {done.stderr}"
         assert self.name in done.stdout
 
-    def test_it_says_how_it_is_called(self, offer: CommandOffer) -> None:
+    def test_prints_usage(self, offer: CommandOffer) -> None:
         if missing := offer.missing_requirements():
             pytest.skip(f"{self.name} needs {' and '.join(missing)}")
         done = self._python("-m", "typer_cli", self.name, "--help")
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout
 
-    def test_an_option_that_it_has_not_is_refused_without_a_traceback(self, offer: CommandOffer) -> None:
+    def test_rejects_unknown_options(self, offer: CommandOffer) -> None:
         if offer.missing_requirements():
             pytest.skip(f"{self.name} lacks what it needs")
         done = self._python("-m", "typer_cli", self.name, "--no-such-option-anywhere")

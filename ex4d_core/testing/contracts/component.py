@@ -101,17 +101,17 @@ class ComponentContract:
             pytest.skip(f"the result has not the right form: {misfit}")
         return result
 
-    def test_its_license_and_summary_are_said_in_one_line_each(self, offer: Offer) -> None:
+    def test_license_and_summary_are_one_line(self, offer: Offer) -> None:
         for what, text in (("license", offer.provider.license), ("summary", offer.provider.summary)):
             assert text.strip(), f"its {what} is empty"
             assert len(text.splitlines()) == 1, f"its {what} has several lines: {text!r}"
 
-    def test_each_option_has_a_help_text(self, offer: Offer) -> None:
+    def test_options_have_help(self, offer: Offer) -> None:
         fields = attrs.fields(offer.provider.options)
         silent_ones = [field.name for field in fields if not field.metadata.get("help", "").strip()]
         assert not silent_ones, f"say `option(..., help=...)` of {', '.join(silent_ones)}"
 
-    def test_its_options_survive_toml_and_the_command_line(self, offer: Offer, options: Any) -> None:
+    def test_options_round_trip_through_toml_and_cli(self, offer: Offer, options: Any) -> None:
         plain = {name: value for name, value in attrs.asdict(options).items() if value is not None}
         config = RunConfig(**{self.role: ComponentConfig(options=plain)})  # type: ignore[arg-type]
         written = make_config(tomllib.loads(write_config(config)))
@@ -122,32 +122,32 @@ class ComponentContract:
             again: object = make_options(offer.provider.options, given, self.role)
             assert again == options, f"{options} is read again as {again}"
 
-    def test_the_result_has_the_form_of_the_role(self, component: Any, inputs: Inputs) -> None:
+    def test_result_has_the_required_form(self, component: Any, inputs: Inputs) -> None:
         assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
-    def test_what_it_is_given_stays_as_it_was(self, component: Any, inputs: Inputs) -> None:
+    def test_does_not_mutate_inputs(self, component: Any, inputs: Inputs) -> None:
         before = copy_of(inputs)
         self.call(component, inputs)
         assert not (fault := difference(inputs, before)), fault
 
-    def test_the_same_inputs_give_the_same_again(self, make: Callable[[], Any], inputs: Inputs) -> None:
+    def test_is_deterministic(self, make: Callable[[], Any], inputs: Inputs) -> None:
         component = make()
         first, again, afresh = (self.call(made, copy_of(inputs)) for made in (component, component, make()))
         assert not (fault := difference(first, again)), fault
         assert not (fault := difference(first, afresh)), fault
 
-    def test_random_numbers_of_others_are_left_alone(self, component: Any, inputs: Inputs) -> None:
+    def test_does_not_touch_global_rng(self, component: Any, inputs: Inputs) -> None:
         before = torch.random.get_rng_state()
         self.call(component, inputs)
         same = torch.equal(torch.random.get_rng_state(), before)
         assert same, "it seeds or draws from torch's global generator; make a torch.Generator for it"
 
-    def test_bad_input_is_refused_with_an_error_of_ours(self, component: Any, bad_inputs: list[Inputs]) -> None:
+    def test_rejects_invalid_input(self, component: Any, bad_inputs: list[Inputs]) -> None:
         for number, inputs in enumerate(bad_inputs):
             fault = _unlike_refusal(partial(self.call, component, inputs))
             assert not fault, f"bad_inputs[{number}] {fault}; raise one of ex4d_core.errors"
 
-    def test_calls_leave_nothing_in_memory(self, component: Any, inputs: Inputs) -> None:
+    def test_does_not_leak_tensors(self, component: Any, inputs: Inputs) -> None:
         self.call(component, inputs)
         with only_new_tensors() as new_bytes:
             self.call(component, inputs)
@@ -157,7 +157,7 @@ class ComponentContract:
             left = new_bytes() - once
         assert left <= 0, f"two more calls left {left} bytes of tensors in memory"
 
-    def test_it_is_gone_when_nobody_needs_it(self, make: Callable[[], Any], inputs: Inputs) -> None:
+    def test_is_garbage_collected(self, make: Callable[[], Any], inputs: Inputs) -> None:
         component = make()
         self.call(component, inputs)
         left = weakref.ref(component)
@@ -181,7 +181,7 @@ def _unlike_refusal(call: Callable[[], object]) -> str:
 class LongWork(ComponentContract):
     """Tests of components that tell how far they are."""
 
-    def test_progress_is_told_from_nothing_to_all(self, component: Any, inputs: Inputs) -> None:
+    def test_reports_progress_from_zero_to_total(self, component: Any, inputs: Inputs) -> None:
         told: list[tuple[int, int]] = []
         self.call(component, inputs, lambda done, total: told.append((done, total)))
         assert told, "progress was never called"
@@ -191,7 +191,7 @@ class LongWork(ComponentContract):
         assert sorted(told) == told, f"{heard}; never go back"
         assert len({total for _, total in told}) == 1, f"{heard}; keep the total"
 
-    def test_work_can_be_cancelled_and_done_again(self, component: Any, inputs: Inputs) -> None:
+    def test_can_be_cancelled_and_rerun(self, component: Any, inputs: Inputs) -> None:
         def stop(done: int, total: int) -> None:
             raise Cancelled("the user asked to stop")
 

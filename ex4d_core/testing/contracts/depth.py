@@ -23,7 +23,7 @@ class DepthEstimatorContract(LongWork):
     role = "depth"
 
     any_clip: ClassVar[bool] = False
-    """Claims that clips of any length and size have depth; without it they may be refused with an error of ours."""
+    """Claims that accepts any clip shape; without it they may be refused with an error of ours."""
 
     steadiness: ClassVar[float | None] = None
     """Claims that depth of what stands still changes by no more than this share from frame to frame."""
@@ -71,7 +71,7 @@ class DepthEstimatorContract(LongWork):
         assert (known > 0).all(), f"the depth of a valid pixel is {float(known.min()):g}"
 
     @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (3, 71, 45), (2, 40, 64)])
-    def test_clips_of_any_length_and_size_have_depth(
+    def test_accepts_any_clip_shape(
         self, component: DepthEstimator, result: DepthVideo, frames: int, width: int, height: int
     ) -> None:
         inputs = {"video": room(frames, width=width, height=height).video}
@@ -83,13 +83,13 @@ class DepthEstimatorContract(LongWork):
             pytest.skip(f"it does not claim to take any clip: {error}")
         assert not (fault := self.misfit(found, inputs)), fault
 
-    def test_the_rate_of_the_clip_does_not_matter(
+    def test_does_not_depend_on_frame_rate(
         self, component: DepthEstimator, result: DepthVideo, inputs: Inputs
     ) -> None:
         slow = {"video": attrs.evolve(inputs["video"], fps=Fraction(5))}
         assert not (fault := difference(self.call(component, slow), result)), f"at 5 frames a second {fault}"
 
-    def test_the_scale_is_steady(self, result: DepthVideo, scene: Scene) -> None:
+    def test_scale_is_consistent_over_time(self, result: DepthVideo, scene: Scene) -> None:
         if self.steadiness is None:
             pytest.skip("it claims no steadiness")
         truth = scene.depth.depth
@@ -102,7 +102,7 @@ class DepthEstimatorContract(LongWork):
             said = f"what stands still is {change:.3g} times as far away in frame {frame} as in frame 0"
             assert change == pytest.approx(1, rel=self.steadiness), said
 
-    def test_depth_is_as_accurate_as_it_claims(self, result: DepthVideo, scene: Scene) -> None:
+    def test_depth_is_as_accurate_as_claimed(self, result: DepthVideo, scene: Scene) -> None:
         if self.accuracy is None:
             pytest.skip("it claims no accuracy")
         valid = torch.stack([result.valid_at(n) & scene.depth.valid_at(n) for n in range(result.num_frames)])

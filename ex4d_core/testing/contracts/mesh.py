@@ -58,7 +58,7 @@ class MeshBuilderContract(ComponentContract):
             return "a face names a vertex that does not exist"
         return "" if torch.isfinite(result.vertices).all() else "a vertex is not a number"
 
-    def test_the_source_camera_sees_the_frame_again(self, result: Mesh, inputs: Inputs) -> None:
+    def test_source_view_reproduces_the_frame(self, result: Mesh, inputs: Inputs) -> None:
         view = _seen(result, inputs)
         seen = view.mask
         share = float(seen.float().mean())
@@ -66,19 +66,19 @@ class MeshBuilderContract(ComponentContract):
         error = float((view.color[seen].float() - inputs["frame"][seen].float()).abs().mean())
         assert error < 8, f"colors are {error:.0f} of 255 off"  # pixels may be sampled half a pixel aside
 
-    def test_the_surface_is_as_far_away_as_the_depth_says(self, result: Mesh, inputs: Inputs) -> None:
+    def test_surface_matches_the_depth(self, result: Mesh, inputs: Inputs) -> None:
         view = _seen(result, inputs)
         error = float((view.depth / inputs["depth"] - 1).abs()[view.mask].median())
         assert error < 0.01, f"the median error is {error:.1%} of the depth"
 
-    def test_what_is_not_valid_is_not_seen(self, component: MeshBuilder, result: Mesh, inputs: Inputs) -> None:
+    def test_does_not_render_invalid_regions(self, component: MeshBuilder, result: Mesh, inputs: Inputs) -> None:
         valid = torch.ones_like(inputs["depth"], dtype=torch.bool)
         valid[12:36, 16:48] = False
         view = _seen(self.call(component, {**inputs, "valid": valid}), inputs)
         assert not view.mask[16:32, 20:44].any(), "a surface is seen where `valid` is False"
 
     @pytest.mark.parametrize("unknown", [float("nan"), float("inf"), 0.0, -1.0])
-    def test_unknown_depth_does_no_harm(
+    def test_handles_invalid_depth(
         self, component: MeshBuilder, result: Mesh, inputs: Inputs, unknown: float
     ) -> None:
         depth = inputs["depth"].clone()
@@ -88,7 +88,7 @@ class MeshBuilderContract(ComponentContract):
         assert not (fault := self.misfit(mesh, holey)), fault
         assert not _seen(mesh, inputs).mask[16:32, 20:44].any(), f"a surface is seen where the depth is {unknown}"
 
-    def test_a_frame_of_which_nothing_is_known_shows_nothing_or_is_refused(
+    def test_handles_a_frame_without_valid_depth(
         self, component: MeshBuilder, result: Mesh, inputs: Inputs
     ) -> None:
         try:
@@ -97,7 +97,7 @@ class MeshBuilderContract(ComponentContract):
             return
         assert not _seen(mesh, inputs).mask.any(), "a surface is seen where the depth is 0 everywhere"
 
-    def test_the_surface_is_closed(self, result: Mesh) -> None:
+    def test_surface_is_watertight(self, result: Mesh) -> None:
         if not self.closed:
             pytest.skip("it does not claim to be closed")
         faces = result.faces.cpu().numpy()

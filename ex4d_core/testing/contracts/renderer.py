@@ -73,7 +73,7 @@ class RendererContract(ComponentContract):
         assert not result.mask.all(), "the mask is True everywhere, where nothing is too"
         assert not result.color[~result.mask].any(), f"up to {int(result.color[~result.mask].max())} where it is False"
 
-    def test_it_agrees_with_its_twin(self, result: RenderedFrame, inputs: Inputs) -> None:
+    def test_matches_the_reference_renderer(self, result: RenderedFrame, inputs: Inputs) -> None:
         mesh = _on("cpu", inputs["mesh"])
         twin = _installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
         mask, depth = result.mask.cpu(), result.depth.cpu()
@@ -85,7 +85,7 @@ class RendererContract(ComponentContract):
         agreed = float(((depth / twin.depth - 1).abs()[both] < 1e-3).float().mean())
         assert agreed > 0.98, f"the depth (along z) is that of {self.twin} in {agreed:.1%} of the pixels"
 
-    def test_a_pixel_shows_what_is_in_its_middle(self, component: Renderer, result: RenderedFrame) -> None:
+    def test_samples_at_pixel_centers(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(2.0, half=0.2, color=GREEN))
         covered = torch.zeros(48, 64, dtype=torch.bool)
         covered[14:34, 22:42] = True
@@ -95,18 +95,18 @@ class RendererContract(ComponentContract):
         depth, said = view.depth.cpu()[covered], "a square 2 units away along z is not 2 units away all over"
         torch.testing.assert_close(depth, torch.full((400,), 2.0), rtol=1e-4, atol=0, msg=said)
 
-    def test_depth_is_infinite_where_nothing_is(self, component: Renderer, result: RenderedFrame) -> None:
+    def test_depth_is_infinite_in_the_background(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(2.0, half=0.2, color=GREEN))
         assert torch.isinf(view.depth[:10]).all(), f"it is {float(view.depth[:10].min()):g}"
 
-    def test_the_nearest_surface_is_seen(self, component: Renderer, result: RenderedFrame) -> None:
+    def test_renders_the_nearest_surface(self, component: Renderer, result: RenderedFrame) -> None:
         near, far = _square(2.0, half=0.2, color=RED), _square(3.0, half=1.0, color=GREEN)
         for mesh in (_joined(near, far), _joined(far, near)):
             view = self._view(component, mesh)
             assert view.color[24, 32].tolist() == list(RED), "a far square is seen before a near one"
             assert view.color[4, 4].tolist() == list(GREEN), "a far square is not seen beside a near one"
 
-    def test_a_surface_that_nobody_saw_hides_what_is_behind_it(
+    def test_occluded_faces_hide_what_is_behind_them(
         self, component: Renderer, result: RenderedFrame
     ) -> None:
         hidden = attrs.evolve(_square(2.0, half=0.2, color=RED), face_occluded=torch.ones(2, dtype=torch.bool))
@@ -116,11 +116,11 @@ class RendererContract(ComponentContract):
         depth = float(view.depth[24, 32])
         assert depth == pytest.approx(2.0, rel=1e-4), f"depth is {depth:g} and not that of the `face_occluded` face, 2"
 
-    def test_what_is_behind_the_camera_is_not_seen(self, component: Renderer, result: RenderedFrame) -> None:
+    def test_does_not_render_behind_the_camera(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(-2.0, half=0.2, color=RED))
         assert not view.mask.any(), "a square behind the camera is seen"
 
-    def test_a_mesh_without_faces_is_an_empty_view(self, component: Renderer, result: RenderedFrame) -> None:
+    def test_renders_an_empty_mesh_as_an_empty_view(self, component: Renderer, result: RenderedFrame) -> None:
         square = _square(2.0, half=0.2, color=RED)
         empty = attrs.evolve(square, faces=square.faces[:0], face_occluded=square.face_occluded[:0])
         view = self._view(component, empty)

@@ -64,24 +64,24 @@ class TrajectoryContract(ComponentContract):
         return ""
 
     @pytest.mark.parametrize("num_frames", [1, 2, 81])
-    def test_paths_have_any_length(
+    def test_accepts_any_number_of_frames(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene, num_frames: int
     ) -> None:
         inputs = {"num_frames": num_frames, "scene": scene}
         assert not (fault := self.misfit(self.call(component, inputs), inputs)), fault
 
-    def test_the_path_starts_where_it_says(self, result: CameraPath) -> None:
+    def test_path_starts_where_claimed(self, result: CameraPath) -> None:
         if not self.starts_at_source:
             pytest.skip("it does not claim to start at the source camera")
         off = float((result.world_to_camera[0] - torch.eye(4)).abs().max())
         assert off < 1e-4, f"the first pose is not the unit matrix but up to {off:.3g} off"
 
-    def test_the_camera_is_never_upside_down(self, result: CameraPath) -> None:
+    def test_camera_is_never_upside_down(self, result: CameraPath) -> None:
         # Row 1 is the camera's y axis in the world, where y is down too.
         frames = (result.world_to_camera[:, 1, 1] <= 0).nonzero().flatten().tolist()
         assert not frames, f"it is in frame {frames[0]}: y points down in ex4d"
 
-    def test_the_camera_never_jumps(self, result: CameraPath) -> None:
+    def test_path_is_continuous(self, result: CameraPath) -> None:
         rotation = result.world_to_camera[:, :3, :3].double()
         between = rotation[1:] @ rotation[:-1].mT
         cosine = (between.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
@@ -89,7 +89,7 @@ class TrajectoryContract(ComponentContract):
         said = f"it turns by {float(turn):.0f} degrees after frame {int(frame)}; largest_turn is {self.largest_turn:g}"
         assert float(turn) <= self.largest_turn, said
 
-    def test_a_motion_is_the_path_and_begins_anywhere(
+    def test_motion_matches_path(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
     ) -> None:
         if not isinstance(component, Moving):
@@ -104,7 +104,7 @@ class TrajectoryContract(ComponentContract):
             first, said = torch.tensor(elsewhere.pose(0.0).matrix()), "a motion that starts elsewhere jumps there"
             torch.testing.assert_close(first, torch.eye(4), rtol=0, atol=1e-4, msg=said)
 
-    def test_a_scene_ten_times_as_large_has_a_path_ten_times_as_long(
+    def test_path_scales_with_the_scene(
         self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
     ) -> None:
         # The scale of relative depth means nothing, so pictures along the path must not depend on it.
