@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_proof_runs_from_clips_to_its_table_and_the_adapter_learns(tmp_path, monkeypatch):

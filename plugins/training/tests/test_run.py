@@ -36,7 +36,7 @@ from ex4d_training.run import train
 from ex4d_training.sources import find_sources
 from ex4d_training.trainer import Trainer, TrainingStopped
 from ex4d_training.velocity import WanVelocity, attach_adapter, trained_parameters
-from plugins.training.tests.loop.conftest import HIDDEN, RANK, save_latents, tensors_of
+from plugins.training.tests.conftest import HIDDEN, RANK, save_latents, tensors_of
 
 CPU = torch.device("cpu")
 

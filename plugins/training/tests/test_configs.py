@@ -12,7 +12,7 @@ from ex4d_backbone_wan.testing import TRANSFORMER
 from ex4d_training.config import make_train_config
 from ex4d_training.velocity import attach_adapter, trained_parameters
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 WANS = {
     "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": {
