@@ -1,19 +1,22 @@
-"""The commands of `ex4d`. Each parses, calls the library and prints; heavy imports wait until it is called."""
+"""The commands of `ex4d`. Each parses, calls the library and prints; heavy imports are deferred to the call."""
 
 import json
 import shlex
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, PATH_FLAGS
+from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, OUTPUT, PATH_FLAGS
 from ex4d_core.cli.plugin_commands import CommandsAndPlugins
 from ex4d_core.cli.shared import (
     RECON_ROLES,
+    FlagsCommand,
     Json,
+    JsonOutput,
     MeshFormat,
     OutputDir,
     Quiet,
@@ -23,7 +26,6 @@ from ex4d_core.cli.shared import (
     finish,
     is_usage_error,
     make_session,
-    mesh_choice,
     show_usage_error,
     takes_flags,
 )
@@ -38,12 +40,30 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Turn one ordinary video into a video seen from somewhere else.",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Re-render a monocular video along a new camera trajectory.",
 )
-plugins_app = typer.Typer(no_args_is_help=True, help="What is installed, and its options.")
+plugins_app = typer.Typer(no_args_is_help=True, help="List, check and create plugins.")
 app.add_typer(plugins_app, name="plugins")
-cam_app = typer.Typer(no_args_is_help=True, help="Camera paths as files.")
+cam_app = typer.Typer(no_args_is_help=True, help="Convert camera path files.")
 app.add_typer(cam_app, name="cam")
+
+
+EXAMPLES = """Examples:
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 60
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 30 --cam "orbit:yaw=45 then dolly"
+
+ex4d run --config outputs/clip/config.toml"""
+
+
+class DepthFileFormat(StrEnum):
+    """Choices of `ex4d depth --format`; Typer takes a list of enums, but not of literals."""
+
+    NPZ = "npz"
+    PNG = "png"
+    EXR = "exr"
 
 
 @app.callback(invoke_without_command=True)
@@ -55,28 +75,28 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=FlagsCommand, epilog=EXAMPLES)
 @takes_flags()
 def run(
     config: "RunConfig",
-    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
     output_dir: OutputDir = Path("outputs"),
     save_mesh: SaveMesh = None,
     mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
-    json_: Json = False,
+    json_: JsonOutput = False,
 ) -> None:
-    """Turn clips into videos seen from another camera path: the whole way."""
+    """Run the full pipeline: depth, mesh, rendering, generation."""
     from ex4d_core.runs.batch import find_clips, run_batch, run_folders
 
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
     session = make_session(config, quiet or json_, (*RECON_ROLES, "backbone"))
-    outcomes = run_batch(session, found, run_folders(found, output_dir), **mesh_choice(save_mesh, mesh_format))
+    outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
 
-@app.command()
+@app.command(cls=FlagsCommand)
 @takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
 def recon(
     config: "RunConfig",
@@ -86,53 +106,61 @@ def recon(
     save_mesh: SaveMesh = None,
     mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
-    json_: Json = False,
+    json_: JsonOutput = False,
 ) -> None:
-    """Go up to the guidance: color_CAM.mp4, mask_CAM.mp4, camera_CAM.npz, and meshes on request."""
+    """Run reconstruction only: write guidance color and mask videos, cameras and, optionally, meshes."""
     from ex4d_core.runs.batch import run_batch
 
     path = Path(clip or input_video or clips_of(config)[0])
     check_output(output_dir)
     session = make_session(config, quiet or json_, RECON_ROLES)
-    outcomes = run_batch(session, [path], [output_dir], goal="guidance", **mesh_choice(save_mesh, mesh_format))
+    outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
 
-@app.command()
+@app.command(cls=FlagsCommand)
 @takes_flags(*(flag.name for flag in FLAGS if flag.name not in ("--renderer", *PATH_FLAGS, *FILL_FLAGS)))
 def depth(
     config: "RunConfig",
-    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
     output_dir: OutputDir = Path("outputs"),
-    format: Annotated[list[str] | None, typer.Option(help="Also write png (16-bit) or exr; repeatable.")] = None,
-    preview: Annotated[bool, typer.Option(help="Write depth_preview.mp4, the depth in colors.")] = True,
+    format: Annotated[
+        list[DepthFileFormat] | None,
+        typer.Option(help="Additional format, PNG with 16 bits; repeatable.", rich_help_panel=OUTPUT),
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option(help="Write depth_preview.mp4, the depth in colors.", rich_help_panel=OUTPUT)
+    ] = True,
     quiet: Quiet = False,
-    json_: Json = False,
+    json_: JsonOutput = False,
 ) -> None:
-    """Write the depth of clips, to look at it, to edit it, and to bring it back by --depth-file."""
+    """Estimate and export depth for inspection or editing; re-import it with --depth-file."""
     from ex4d_core.runs.batch import depth_batch, find_clips, run_folders
 
-    if unknown := sorted(set(format or ()) - {"npz", "png", "exr"}):
-        raise typer.BadParameter(f"--format takes npz, png or exr, not {unknown[0]!r}")
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
     session = make_session(config, quiet or json_, ("depth",))
-    outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=format or (), preview=preview)  # type: ignore[arg-type]  # checked above
+    formats: Any = [each.value for each in format or ()]
+    outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=formats, preview=preview)
     finish(outcomes, quiet, json_)
 
 
-@app.command()
+@app.command(cls=FlagsCommand)
 @takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
 def preview(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
     output_dir: OutputDir = Path("outputs"),
-    frames: Annotated[int, typer.Option(min=1, max=100_000, help="Look at this many frames at most.")] = 25,
-    side: Annotated[int, typer.Option(min=64, max=16_384, help="Longer side of these frames, pixels at most.")] = 320,
+    max_frames: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Maximum number of frames.", rich_help_panel=OUTPUT)
+    ] = 25,
+    max_side: Annotated[
+        int, typer.Option(min=64, max=16_384, help="Maximum longer side in pixels.", rich_help_panel=OUTPUT)
+    ] = 320,
     quiet: Quiet = False,
-    json_: Json = False,
+    json_: JsonOutput = False,
 ) -> None:
-    """See camera paths before paying: what they will know of the clip, where they go, what is wrong with them."""
+    """Preview camera paths: visible coverage, layout and warnings."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.preview.making import make_preview, preview_facts
     from ex4d_core.runs.batch import run_folders
@@ -141,25 +169,27 @@ def preview(
     check_output(output_dir)
     session = make_session(config, quiet or json_, RECON_ROLES)
     with redirect_stdout_to_stderr():
-        made = make_preview(session, path, folder=run_folders([path], output_dir)[0], frames=frames, side=side)
+        folder = run_folders([path], output_dir)[0]
+        made = make_preview(session, path, folder=folder, frames=max_frames, side=max_side)
     say(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
 
-@app.command()
+@app.command(cls=FlagsCommand)
 @takes_flags(*(flag.name for flag in FLAGS if flag.name == "--seed" or flag.name not in (*PATH_FLAGS, *FILL_FLAGS)))
 def masks(
     config: "RunConfig",
-    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders, or patterns.", show_default=False)] = None,
+    clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
     kind: Annotated[
-        str | None, typer.Option(help="rendering, tracking, or mixed: one of the two by the seed.", show_default=False)
+        Literal["rendering", "tracking", "mixed"] | None,
+        typer.Option(help="Kind of mask; mixed draws one of the two for each seed, and is the default with depth."),
     ] = None,
-    count: Annotated[int, typer.Option(help="Number of masks; the seed grows by 1.", min=1, max=10_000)] = 4,
-    no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions alone.")] = False,
+    count: Annotated[int, typer.Option(help="Number of masks; each uses the next seed.", min=1, max=10_000)] = 4,
+    no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions only.")] = False,
     output_dir: OutputDir = Path("outputs"),
     quiet: Quiet = False,
-    json_: Json = False,
+    json_: JsonOutput = False,
 ) -> None:
-    """Simulate masks for training and write a sheet of clips, masks and what a model would be shown, to look at."""
+    """Simulate training masks and write a contact sheet of the clip, the masks and the masked clip."""
     from ex4d_core.cli.console import masks_json
     from ex4d_core.config.run_config import make_options
     from ex4d_core.masks import MaskOptions
@@ -175,18 +205,18 @@ def masks(
     finish(outcomes, quiet, json_, as_json=masks_json)
 
 
-@app.command()
+@app.command(cls=FlagsCommand)
 @takes_flags(*FILL_FLAGS, "--device", "--compat")
 def generate(
     config: "RunConfig",
-    color_video: Annotated[Path, typer.Option(help="What is known, 0 elsewhere.")],
-    mask_video: Annotated[Path, typer.Option(help="White where it is known.")],
-    output_video: Annotated[Path, typer.Option(help="The video to write.")],
-    camera: Annotated[Path | None, typer.Option(help="camera_CAM.npz of the path, for backbones that use it.")] = None,
+    color_video: Annotated[Path, typer.Option(help="Guidance color video, black in holes.")],
+    mask_video: Annotated[Path, typer.Option(help="Mask video, white in the visible region.")],
+    output_video: Annotated[Path, typer.Option(help="Output video.")],
+    camera: Annotated[Path | None, typer.Option(help="Camera path camera_CAM.npz, for backbones that read it.")] = None,
     quiet: Quiet = False,
-    json_: Json = False,
+    json_: JsonOutput = False,
 ) -> None:
-    """Fill in what a color and a mask video do not know: the last stage on its own."""
+    """Run only the generation stage on a color video and a mask video."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.runs.generate import generate_file, read_guidance
 
@@ -198,13 +228,15 @@ def generate(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Name of a component that has weights.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Options that name other weights.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the download.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded, and stop.")] = False,
+    name: Annotated[str, typer.Argument(help="Component with weights.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="SECTION.OPTION=VALUE that selects other weights.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the planned download and exit.")] = False,
     json_: Json = False,
 ) -> None:
-    """Download a component's weights from the Hugging Face hub; what is here already stays."""
+    """Download the weights of a component from the Hugging Face Hub; cached files are reused."""
     from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.cli.fetch_tables import plan_json, plan_tables
     from ex4d_core.hub.download import download
@@ -229,15 +261,15 @@ def fetch(
 
 @cam_app.command("convert")
 def cam_convert(
-    source: Annotated[Path, typer.Argument(help="A camera file, or a folder of COLMAP's.")],
-    target: Annotated[Path, typer.Argument(help="The file, or of COLMAP's the folder, to write.")],
-    to: Annotated[str | None, typer.Option(help="Format; by default what the suffix says.")] = None,
-    format: Annotated[str | None, typer.Option("--from", help="Format of the source; by default it is seen.")] = None,
-    camera: Annotated[str | None, typer.Option(help="Which camera, where the source has several.")] = None,
-    convention: Annotated[str | None, typer.Option(help="What bare matrices mean, such as c2w-opencv.")] = None,
-    distance: Annotated[float, typer.Option(help="To the subject, for formats that count in it.")] = 1.0,
+    source: Annotated[Path, typer.Argument(help="Camera file, or COLMAP folder.")],
+    target: Annotated[Path, typer.Argument(help="Output file, or COLMAP folder.")],
+    to: Annotated[str | None, typer.Option(help="Output format; by default from the suffix.")] = None,
+    format: Annotated[str | None, typer.Option("--from", help="Source format; detected by default.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Camera to read from a source with several.")] = None,
+    convention: Annotated[str | None, typer.Option(help="Convention of bare matrices, such as c2w-opencv.")] = None,
+    distance: Annotated[float, typer.Option(help="Subject distance, for formats in units of it.")] = 1.0,
 ) -> None:
-    """Write a camera path as another tool has it; docs/cameras.md has the formats."""
+    """Convert a camera path to the format of another tool; docs/cameras.md lists the formats."""
     from ex4d_core.cameras.files import ReadOptions, convert
 
     reading = ReadOptions(distance=distance, camera=camera, convention=convention)
@@ -248,7 +280,7 @@ def cam_convert(
 
 @plugins_app.command("list")
 def plugins_list(json_: Json = False) -> None:
-    """List the components that are installed, and the plugins that do not work."""
+    """List installed components and commands, and plugins with problems."""
     from ex4d_core.cli.tables import as_json, listing
     from ex4d_core.plugins.discovery import find_plugins
 
@@ -257,8 +289,8 @@ def plugins_list(json_: Json = False) -> None:
 
 
 @plugins_app.command("show")
-def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component or plugin.")]) -> None:
-    """Show a component's license, needs and options, or what is wrong with a plugin."""
+def plugins_show(name: Annotated[str, typer.Argument(help="Component or plugin.")]) -> None:
+    """Show license, requirements and options of a component, or the problem of a plugin."""
     from ex4d_core.cli.tables import details
     from ex4d_core.plugins.discovery import find_plugins
 
@@ -267,12 +299,12 @@ def plugins_show(name: Annotated[str, typer.Argument(help="Name of a component o
 
 @plugins_app.command("check")
 def plugins_check(
-    name: Annotated[str | None, typer.Argument(help="Name of a component or plugin; all if left out.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Options to check it with.")] = None,
-    device: Annotated[str, typer.Option(help="Where it works: cpu, cuda, cuda:1, mps.")] = "cpu",
+    name: Annotated[str | None, typer.Argument(help="Component or plugin; all by default.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="SECTION.OPTION=VALUE for the check.")] = None,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or mps.")] = "cpu",
     json_: Json = False,
 ) -> None:
-    """Test whether components do what their role asks; exit with 1 where one does not."""
+    """Run the contract tests of components; exit with 1 if one fails."""
     from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.cli.plugin_check import check_json, check_plugins, check_tables, refuse_unchecked
     from ex4d_core.config.run_config import parse_settings
@@ -289,11 +321,13 @@ def plugins_check(
 
 @plugins_app.command("new")
 def plugins_new(
-    name: Annotated[str, typer.Argument(help="What users will type to get the component.")],
-    role: Annotated[str, typer.Option(help="depth, mesh, trajectory, renderer or backbone.")],
-    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Where its folder is made.")] = Path(),
+    name: Annotated[str, typer.Argument(help="Name of the new component.")],
+    role: Annotated[
+        Literal["depth", "mesh", "trajectory", "renderer", "backbone"], typer.Option(help="Role of the component.")
+    ],
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Parent folder of the package.")] = Path(),
 ) -> None:
-    """Write a package that offers a component and works as it is, to go on from."""
+    """Create a working plugin package from a template."""
     from ex4d_core.plugins.discovery import find_plugins
     from ex4d_core.plugins.new import new_plugin
 
@@ -305,20 +339,20 @@ def plugins_new(
 
 @app.command()
 def doctor(json_: Json = False) -> None:
-    """Say what this machine has, what is missing, and the command that mends it."""
+    """Check the installation and print the command that fixes each problem."""
     from ex4d_core.cli.doctor import examine
     from ex4d_core.cli.tables import findings_table
     from ex4d_core.plugins.discovery import find_plugins
 
     findings = list(examine(find_plugins()))
     if json_:
-        say(json.dumps([{"what": f.what, "state": f.state, "mend": f.mend} for f in findings], indent=2))
+        say(json.dumps([{"what": f.what, "state": f.state, "fix": f.fix} for f in findings], indent=2))
     else:
         show(findings_table(findings))
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the reference's spellings made ours.
+    """Return the arguments with the spellings of EX-4D replaced by those of ex4d.
 
     `--output_dir` becomes `--output-dir`, and a bare `--save-mesh` becomes `--save-mesh first`.
     """

@@ -1,4 +1,4 @@
-"""What a run shows a person: bars on a terminal, plain lines in a log, a closing table."""
+"""Progress and results on the console: bars on a terminal, plain lines in a log, a closing table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has for ex4d, and the command that mends what it lacks."""
+"""Checks of the installation, each with the command that fixes a problem."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headle
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     state: str
-    mend: str = ""
-    """The command that mends it, or '' where nothing is wrong."""
+    fix: str = ""
+    """The command that fixes the problem, or '' where there is none."""
 
 
 def examine(plugins: Plugins) -> Iterator[Finding]:
-    """Yield versions, devices, room on the disk, plugins, and what is missing."""
+    """Yield versions, devices, free disk space, components, and problems of plugins."""
     yield Finding(what="python", state=f"{platform.python_version()} on {platform.platform()}")
     for name in _PACKAGES:
         try:
             yield Finding(what=name, state=importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(what=name, state="not installed", mend=f"pip install {name}")
+            yield Finding(what=name, state="not installed", fix=f"pip install {name}")
     yield from _devices(plugins)
     yield _disk()
     for offer in plugins.offers:
         yield _component(offer)
     for problem in plugins.problems:
-        yield Finding(what=f"plugin {problem.plugin}", state=problem.error, mend=problem.next_step)
+        yield Finding(what=f"plugin {problem.plugin}", state=problem.error, fix=problem.next_step)
 
 
 def _disk() -> Finding:
@@ -54,17 +54,17 @@ def _component(offer: Offer) -> Finding:
     what = f"{offer.role} {offer.name}"
     if missing := offer.missing_requirements():
         state = f"needs {', '.join(missing)}; license: {offer.provider.license}"
-        return Finding(what=what, state=state, mend=" && ".join(offer.install_commands()))
+        return Finding(what=what, state=state, fix=" && ".join(offer.install_commands()))
     if offer.provider.weights and _must_be_given(offer):
         state = f"its weights depend on options without a default: {_must_be_given(offer)}"
-        return Finding(what=what, state=state, mend=f"ex4d plugins show {offer.name}")
+        return Finding(what=what, state=state, fix=f"ex4d plugins show {offer.name}")
     try:
         needed = offer.weights(offer.provider.options()) if offer.provider.weights else []
     except Ex4dError as error:
-        return Finding(what=what, state=str(error), mend=upgrade_command(offer.distribution))
+        return Finding(what=what, state=str(error), fix=upgrade_command(offer.distribution))
     if not _are_here(needed):
         state = f"its weights are not here; license: {offer.provider.license}"
-        return Finding(what=what, state=state, mend=f"ex4d fetch {offer.name}")
+        return Finding(what=what, state=state, fix=f"ex4d fetch {offer.name}")
     return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
 
 
@@ -87,7 +87,7 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
         return
     except (ImportError, OSError) as error:
         again = "pip install --force-reinstall torch"
-        yield Finding(what="torch", state=f"cannot be imported: {one_line(error)}", mend=again)
+        yield Finding(what="torch", state=f"cannot be imported: {one_line(error)}", fix=again)
         return
     for index in range(torch.cuda.device_count()):
         try:
@@ -105,7 +105,7 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
 
 
 def _advice(offer: Offer, device: str, gpu_bytes: int) -> Iterator[Finding]:
-    """Yield what a component says of a GPU; one that cannot say it does not spoil the rest."""
+    """Yield the hints of a component for a GPU; a failure is reported as a finding."""
     try:
         sentences = offer.gpu_hints(gpu_bytes)
     except PluginFailed as error:

@@ -1,4 +1,4 @@
-"""What `ex4d fetch` prints."""
+"""Tables and JSON of `ex4d fetch`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ex4d_core.plugins.weights import WeightsPlan
 
 
 def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
-    """Yield what is needed, what is here already, and the terms."""
+    """Yield the required, cached and missing files, and the terms."""
     provider = plan.offer.provider
     if not plan.checkpoints:
         yield f"{plan.offer.role} {plan.offer.name}: its weights are your own folders, so there is nothing to download"

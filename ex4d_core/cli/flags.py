@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import attrs
 
 from ex4d_core.config.run_config import RunConfig, check_config, make_config, merge, parse_settings, read_config
 
 
-class Flag(NamedTuple):
+@attrs.frozen(kw_only=True)
+class Flag:
     """A command-line option that sets one entry of the configuration."""
 
     name: str
     key: str
+    panel: str
+    """Heading in `--help`."""
     kind: Any
     help: str
-    panel: str
+    unit: str = ""
+    default: Any = None
+    """Shown in `--help`; None where it depends on the clip or the component."""
 
     @property
     def parameter(self) -> str:
@@ -23,46 +31,83 @@ class Flag(NamedTuple):
         return self.name[2:].replace("-", "_")
 
 
-_VIDEO, _SCENE, RUN, _FILL, _PATH = "Clip", "Depth and lens", "Run", "Filling in", "Camera path"
+def _field_flag(name: str, key: str, panel: str, *, help: str = "") -> Flag:
+    """Return the flag of a field of `RunConfig` or of its sections; help, unit and default are those of the field."""
+    owner: Any = RunConfig
+    *sections, option = key.split(".")
+    for section in sections:
+        owner = get_type_hints(owner)[section]
+    field = attrs.fields_dict(owner)[option]
+    kind: Any = get_type_hints(owner)[option]
+    default: Any = field.default
+    if NoneType in get_args(kind):
+        kind = next(each for each in get_args(kind) if each is not NoneType)
+    if get_origin(kind) is tuple:
+        kind, default = list[str], list(default)
+    metadata = field.metadata
+    return Flag(
+        name=name,
+        key=key,
+        panel=panel,
+        kind=kind,
+        help=help or metadata["help"],
+        unit=metadata.get("unit", ""),
+        default=default,
+    )
+
+
+def _component_flag(name: str, key: str, panel: str, help: str, kind: type = str) -> Flag:
+    """Return the flag of an option that only some components have."""
+    return Flag(name=name, key=key, panel=panel, kind=kind, help=help)
+
+
+PATH, DEPTH, OUTPUT = "Camera path", "Depth and intrinsics", "Output"
+GENERATION, VIDEO, RUN = "Generation", "Input video", "Run"
 FLAGS = (
-    Flag("--cam", "cam", list[str], "Camera path: 30, -90..90, orbit:yaw=-75 then dolly, FILE; repeatable.", _PATH),
-    Flag("--look-at", "trajectory.look_at", str, "What to go around: auto, a pixel X,Y, a depth, nearest.", _PATH),
-    Flag("--path-frames", "path.frames", int, "Frames of the output; as many as the clip by default.", _PATH),
-    Flag(
-        "--relative-to",
-        "path.relative_to",
-        str,
-        "Paths go along with a source camera that moves: source, world.",
-        _PATH,
+    _field_flag("--cam", "cam", PATH),
+    _component_flag(
+        "--look-at", "trajectory.look_at", PATH, "Target of the camera: auto, nearest, a pixel X,Y, or a depth."
     ),
-    Flag("--source-cameras", "path.source_cameras", str, "File with the poses of the source camera.", _PATH),
-    Flag("--backbone", "backbone.name", str, "Fills in what is hidden; see `ex4d plugins list`.", _FILL),
-    Flag("--prompt", "prompt", str, "Text that describes the video, for backbones that read it.", _FILL),
-    Flag("--seed", "seed", int, "Fixes every random choice.", _FILL),
-    Flag("--memory", "backbone.memory", str, "GiB of the GPU that the backbone may take, auto or none.", _FILL),
-    Flag("--speed", "backbone.speed", str, "exact, or fast at some loss of quality.", _FILL),
-    Flag("--gpus", "backbone.gpus", int, "GPUs that work at one video together.", _FILL),
-    Flag("--preview-every", "backbone.preview_every", int, "Write a preview every this many steps.", _FILL),
-    Flag("--renderer", "renderer.name", str, "Looks at the mesh; see `ex4d plugins list`.", RUN),
-    Flag("--device", "device", str, "auto, cpu, cuda, cuda:1, mps.", RUN),
-    Flag("--compat", "compat", str, "Behave as another system does: ex4d.", RUN),
-    Flag("--depth", "depth.name", str, "Depth estimator; see `ex4d plugins list`.", _SCENE),
-    Flag("--depth-file", "depth.path", str, "Depth that you bring: .npy, .npz, PNG or EXR folder, video.", _SCENE),
-    Flag("--depth-kind", "depth.kind", str, "What its numbers mean: metric, relative, inverse.", _SCENE),
-    Flag("--fov", "lens.fov", float, "Field of view of the clip along its longer side, degrees.", _SCENE),
-    Flag("--focal-px", "lens.focal_px", float, "Focal length of the clip, pixels.", _SCENE),
-    Flag("--intrinsics", "lens.intrinsics", str, "File with the clip's fx, fy, cx, cy or 3x3 matrix.", _SCENE),
-    Flag("--num-frames", "video.num_frames", int, "Use at most this many frames.", _VIDEO),
-    Flag("--start", "video.start", int, "First frame, counted from 0.", _VIDEO),
-    Flag("--stride", "video.stride", int, "Take every n-th frame.", _VIDEO),
-    Flag("--size", "video.size", str, "Work at WIDTHxHEIGHT.", _VIDEO),
-    Flag("--fit", "video.fit", str, "How a clip of another shape is brought there: crop, pad, stretch.", _VIDEO),
-    Flag("--fps", "video.fps", float, "Rate of the output; the clip's own by default.", _VIDEO),
+    _field_flag("--output-frames", "path.frames", PATH),
+    _field_flag("--relative-to", "path.relative_to", PATH),
+    _field_flag("--source-cameras", "path.source_cameras", PATH),
+    _field_flag("--depth", "depth.name", DEPTH, help="Depth estimator; see `ex4d plugins list`."),
+    _component_flag(
+        "--depth-file", "depth.path", DEPTH, "Precomputed depth: .npy, .npz, a folder of PNG or EXR, or a video."
+    ),
+    _component_flag("--depth-kind", "depth.kind", DEPTH, "Meaning of depth values: metric, relative or inverse."),
+    _field_flag("--fov", "lens.fov", DEPTH),
+    _field_flag("--focal-px", "lens.focal_px", DEPTH),
+    _field_flag("--intrinsics", "lens.intrinsics", DEPTH),
+    _field_flag("--backbone", "backbone.name", GENERATION, help="Video model; see `ex4d plugins list`."),
+    _field_flag("--prompt", "prompt", GENERATION),
+    _field_flag("--seed", "seed", GENERATION),
+    _component_flag("--gpu-memory", "backbone.memory", GENERATION, "GPU memory limit in GiB, auto or none."),
+    _component_flag("--speed", "backbone.speed", GENERATION, "exact, or fast at some loss of quality."),
+    _component_flag("--gpus", "backbone.gpus", GENERATION, "Number of GPUs for one video.", int),
+    _component_flag("--preview-every", "backbone.preview_every", GENERATION, "Write a preview every N steps.", int),
+    _field_flag("--num-frames", "video.num_frames", VIDEO),
+    _field_flag("--start", "video.start", VIDEO),
+    _field_flag("--stride", "video.stride", VIDEO),
+    _field_flag("--size", "video.size", VIDEO),
+    _field_flag("--fit", "video.fit", VIDEO),
+    _field_flag("--fps", "video.fps", VIDEO),
+    _field_flag("--renderer", "renderer.name", RUN, help="Renderer; see `ex4d plugins list`."),
+    _field_flag("--device", "device", RUN),
+    _field_flag("--compat", "compat", RUN),
 )
-FILL_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == _FILL)
-"""Those of the last stage."""
-PATH_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == _PATH)
-"""Those that say where the camera goes."""
+"""In the order of `--help`."""
+FILL_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == GENERATION)
+"""Flags of the generation stage."""
+PATH_FLAGS = tuple(flag.name for flag in FLAGS if flag.panel == PATH)
+"""Flags of the camera path."""
+FORMER_NAMES = {
+    "path-frames": "output-frames",
+    "memory": "gpu-memory",
+    "frames": "max-frames",
+    "side": "max-side",
+}
+"""Flags by the name that they had before; it still works."""
 
 
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
@@ -73,8 +118,8 @@ def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
         given: values by `Flag.parameter`, with `settings` (texts of `--set`) and `config_file`; None where not given.
 
     Raises:
-        InvalidConfig: a setting is unknown or has a value that it cannot take.
-        InputNotFound: there is no such file.
+        InvalidConfig: a setting is unknown or its value is invalid.
+        InputNotFound: the file does not exist.
     """
     tree: dict[str, Any] = {}
     file: dict[str, Any] = {}

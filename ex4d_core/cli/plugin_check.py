@@ -1,4 +1,4 @@
-"""`ex4d plugins check`: the contracts of what is installed."""
+"""`ex4d plugins check`: run the contract tests of installed components."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ex4d_core.testing.checking import ContractReport, run_contract
 
 @attrs.frozen(kw_only=True)
 class Check:
-    """What came of checking one component."""
+    """The result of checking one component."""
 
     offer: Offer
     report: ContractReport | None
-    """What came of its tests, or None where they could not be run."""
+    """The results of its tests, or None where they could not be run."""
     unavailable_reason: str = ""
     """Why they could not be run, and what to do."""
 
@@ -40,7 +40,7 @@ class Check:
 
 @attrs.frozen(kw_only=True)
 class Checks:
-    """What came of checking several components, and the plugins among them that do not work at all."""
+    """The results of checking several components, and the problems of plugins among them."""
 
     checks: tuple[Check, ...]
     problems: tuple[Problem, ...]
@@ -106,8 +106,8 @@ def _check_weights(offer: Offer, options: object) -> None:
 
 
 def check_tables(checks: Checks) -> Iterator[RenderableType]:
-    """Yield a table of components, and one of what failed if anything did."""
-    table = Table("role", "name", "state", "tests", "why not", title="contracts", title_justify="left")
+    """Yield a table of components, and one of failures if there are any."""
+    table = Table("role", "name", "state", "tests", "reason", title="contracts", title_justify="left")
     for check in checks.checks:
         counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
         color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
@@ -117,7 +117,7 @@ def check_tables(checks: Checks) -> Iterator[RenderableType]:
         yield table
     failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
     if failures:
-        failed = Table("name", "what must hold", "what came instead", title="failed", title_justify="left")
+        failed = Table("name", "check", "failure", title="failed", title_justify="left")
         for failure in failures:
             failed.add_row(*map(as_text, failure))
         yield failed
@@ -141,7 +141,7 @@ def _skips(check: Check) -> str:
 
 
 def check_json(checks: Checks) -> str:
-    """Return what came of checking as JSON."""
+    """Return the results as JSON."""
     components = [
         {
             "role": check.offer.role,

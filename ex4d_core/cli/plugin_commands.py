@@ -1,4 +1,4 @@
-"""How commands of plugins come into `ex4d`: listed by what they say of themselves, imported when they are called."""
+"""Plugin commands of `ex4d`: listed by their declared summary, imported when they are called."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CommandsAndPlugins(TyperGroup):
-    """The built-in commands, and those of plugins, which are looked for where the built-in ones do not do."""
+    """The built-in commands, and plugin commands, which are discovered when no built-in command matches."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return all names, for `--help`."""
@@ -28,7 +28,7 @@ class CommandsAndPlugins(TyperGroup):
         return name, command.loaded() if isinstance(command, _PluginCommand) else command, rest
 
     def _look_for_plugins(self, wanted: str | None = None) -> None:
-        """Add the commands of plugins; where one is wanted that nobody has, say which plugins are broken."""
+        """Add the commands of plugins; warn of broken plugins if the wanted command is not among them."""
         from ex4d_core.plugins.commands import commands_by_name
         from ex4d_core.plugins.discovery import find_plugins
 
@@ -44,7 +44,7 @@ class _PluginCommand(TyperCommand):
     """A command of a plugin as `--help` lists it."""
 
     def __init__(self, name: str, offer: "CommandOffer") -> None:
-        super().__init__(name, help=plain_markup(offer.command.summary), rich_help_panel="Commands of plugins")
+        super().__init__(name, help=plain_markup(offer.command.summary), rich_help_panel="Plugin commands")
         self._offer = offer
 
     def loaded(self) -> Any:

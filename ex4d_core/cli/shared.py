@@ -1,14 +1,15 @@
-"""What the commands of `ex4d` share: flags, arguments, sessions, and how they end."""
+"""Shared parts of the `ex4d` commands: flags, arguments, sessions and exit codes."""
 
 import functools
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
 
 import typer
+from typer.core import TyperCommand
 
-from ex4d_core.cli.flags import FLAGS, RUN, Flag, configuration
+from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, Flag, configuration
 from ex4d_core.terminal import printable, say, say_error, show
 
 if TYPE_CHECKING:
@@ -20,23 +21,48 @@ RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
 """What `recon` uses; `run` adds a backbone."""
 
 
+class FlagsCommand(TyperCommand):
+    """A command that `takes_flags`: it accepts their former names, and `--help` is listed last."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = {name.lstrip("-") for parameter in self.params for name in parameter.opts}
+        renamed = {former: name for former, name in FORMER_NAMES.items() if name in own}
+        self.context_settings["token_normalize_func"] = lambda name: renamed.get(name, name)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return `--help` as an option of the last panel."""
+        option: Any = super().get_help_option(ctx)
+        option.rich_help_panel = RUN
+        return option
+
+
 def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these flags (all if none is named), `--set` and `--config`, as one argument `config`."""
     flags = [flag for flag in FLAGS if not names or flag.name in names]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command).parameters.values() if p.name != "config"]
-        parameters = [_parameter(flag) for flag in flags] + [
-            _option("settings", list[str], "--set", "SECTION.OPTION=VALUE for any option of any component.", RUN),
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in inspect.signature(command).parameters.values()
+            if parameter.name != "config"
+        ]
+        first = [_parameter(flag) for flag in flags if flag.panel in (PATH, DEPTH)]
+        last = [_parameter(flag) for flag in flags if flag.panel not in (PATH, DEPTH)] + [
+            _option("settings", list[str], "--set", "Any option of any component: SECTION.OPTION=VALUE.", RUN),
             _option("config_file", Path, "--config", "TOML file with the same sections.", RUN),
         ]
 
         @functools.wraps(command)
-        def wrapper(**values: Any) -> None:
-            given = {parameter.name: values.pop(parameter.name) for parameter in parameters}
+        def wrapper(ctx: typer.Context, **values: Any) -> None:
+            given: dict[str, Any] = {}
+            for parameter in (*first, *last):
+                value, source = values.pop(parameter.name), ctx.get_parameter_source(parameter.name)
+                given[parameter.name] = None if source is None or source.name == "DEFAULT" else value
             command(**values, config=configuration(flags, given))
 
-        signature = inspect.Signature([*own, *parameters])
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        signature = inspect.Signature([context, *first, *own, *last])
         wrapper.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
         wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
         return wrapper
@@ -45,25 +71,32 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 def _parameter(flag: Flag) -> inspect.Parameter:
-    return _option(flag.parameter, flag.kind, flag.name, flag.help, flag.panel)
+    metavar = f"<{flag.unit}>" if flag.unit else None
+    return _option(flag.parameter, flag.kind, flag.name, flag.help, flag.panel, default=flag.default, metavar=metavar)
 
 
-def _option(name: str, kind: Any, flag: str, help: str, panel: str) -> inspect.Parameter:
-    annotation = Annotated[kind | None, typer.Option(flag, help=help, rich_help_panel=panel, show_default=False)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+def _option(
+    name: str, kind: Any, flag: str, help: str, panel: str, *, default: Any = None, metavar: str | None = None
+) -> inspect.Parameter:
+    annotation = Annotated[kind | None, typer.Option(flag, help=help, rich_help_panel=panel, metavar=metavar)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Where run folders are made.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and the outputs' paths.")]
+OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Output folder.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only warnings and output paths.", rich_help_panel=OUTPUT)
+]
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SaveMesh = Annotated[
-    str | None, typer.Option(help="Write the mesh as PLY: first frame, or all.", metavar="[first|all]")
+    Literal["first", "all"] | None,
+    typer.Option(help="Write the mesh of the first frame or of all frames.", rich_help_panel=OUTPUT),
 ]
-MeshFormat = Annotated[str, typer.Option(help="How meshes are written: ply or glb.")]
+MeshFormat = Annotated[Literal["ply", "glb"], typer.Option(help="File format of meshes.", rich_help_panel=OUTPUT)]
 
 
 def check_output(folder: Path) -> None:
-    """Find out before any work whether the outputs can be written."""
+    """Check that the outputs can be written, before any work."""
     from ex4d_core.errors import OutputFailed
     from ex4d_core.files import temporary_folder
 
@@ -76,23 +109,14 @@ def check_output(folder: Path) -> None:
 
 
 def clips_of(config: "RunConfig") -> tuple[str, ...]:
-    """Return the clips that a configuration names, where the command line names none."""
+    """Return the clips of a configuration, for a command line without clips."""
     if not config.clips:
-        raise typer.BadParameter("name a video, a folder of images, or a pattern such as 'clips/*.mp4'")
+        raise typer.BadParameter("no clip given; pass a video, a folder of images, or a pattern such as 'clips/*.mp4'")
     return config.clips
 
 
-def mesh_choice(save_mesh: str | None, mesh_format: str) -> dict[str, Any]:
-    """Return what was said of meshes, checked."""
-    if save_mesh not in (None, "first", "all"):
-        raise typer.BadParameter(f"--save-mesh takes first or all, not {save_mesh!r}")
-    if mesh_format not in ("ply", "glb"):
-        raise typer.BadParameter(f"--mesh-format takes ply or glb, not {mesh_format!r}")
-    return {"save_mesh": save_mesh, "mesh_format": mesh_format}
-
-
 def make_session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session":
-    """Return a session that talks to the terminal, with what it needs for these roles found to be there."""
+    """Return a session that reports to the terminal, after checking the requirements of these roles."""
     from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.pipeline.session import Session
 
@@ -107,7 +131,7 @@ def make_session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Ses
 def finish(
     outcomes: "list[Outcome]", quiet: bool, json_: bool, *, as_json: "Callable[[list[Outcome]], str] | None" = None
 ) -> None:
-    """Print what came out; exit with 2 where the only run failed, 1 where some of several did."""
+    """Print the outcomes; exit with 2 if all runs failed, with 1 if some did."""
     from ex4d_core.cli.console import outcomes_json, summary
 
     failed = [outcome for outcome in outcomes if outcome.error is not None]
@@ -127,12 +151,12 @@ def finish(
 
 
 def is_usage_error(error: Exception) -> TypeGuard[typer.BadParameter]:
-    """Return whether Typer found something wrong with the command line; its class for that has moved, this has not."""
+    """Return whether an error is a usage error of Typer, by its attributes: the class moves between versions."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
 
 def show_usage_error(error: typer.BadParameter) -> None:
-    """Print how the command is used and what is wrong, as Typer does."""
+    """Print the usage of the command and the error, as Typer does."""
     error.message = printable(error.message)
     try:
         from typer.rich_utils import rich_format_error

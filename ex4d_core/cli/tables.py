@@ -1,4 +1,4 @@
-"""What `ex4d plugins` and `ex4d doctor` print."""
+"""Tables and JSON of `ex4d plugins` and `ex4d doctor`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ex4d_core.terminal import as_text
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
     """Yield a table of components and, where there are any, tables of commands and of problems."""
-    table = Table("role", "name", "what it does", "license", "from", title="components", title_justify="left")
+    table = Table("role", "name", "description", "license", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
         row = (offer.role, offer.name, offer.provider.summary, offer.provider.license, origin)
@@ -28,14 +28,14 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
     yield table
     if plugins.commands:
         yield _commands_table(plugins.commands)
-    for title, disabled in (("left out", True), ("works, but", False)):
+    for title, disabled in (("disabled", True), ("warnings", False)):
         problems = [problem for problem in plugins.problems if problem.disabled is disabled]
         if problems:
             yield _problems_table(title, problems)
 
 
 def _commands_table(commands: Iterable[CommandOffer]) -> Table:
-    table = Table("command", "what it does", "license", "from", title="commands", title_justify="left")
+    table = Table("command", "description", "license", "from", title="commands", title_justify="left")
     for name, offer in commands_by_name(commands).items():
         origin = f"{offer.distribution} {offer.version}"
         table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.license, origin)))
@@ -43,7 +43,7 @@ def _commands_table(commands: Iterable[CommandOffer]) -> Table:
 
 
 def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
-    table = Table("plugin", "what is wrong", "type next", title=title, title_justify="left")
+    table = Table("plugin", "problem", "fix", title=title, title_justify="left")
     for problem in problems:
         who = f"{problem.plugin} ({problem.distribution} {problem.version})"
         table.add_row(*map(as_text, (who, problem.error, problem.next_step)))
@@ -51,7 +51,7 @@ def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
 
 
 def named(plugins: Plugins, name: str) -> Plugins:
-    """Return what has a name: components and commands, those of a plugin or a distribution, and what is wrong.
+    """Return the components, commands and problems of a component, command, plugin or distribution.
 
     Raises:
         ComponentNotFound: nothing has that name.
@@ -113,10 +113,10 @@ def _needs(offer: Offered) -> Iterator[RenderableType]:
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
-    """Return what the doctor found as a table."""
-    table = Table("what", "state", "type next", title="ex4d doctor", title_justify="left")
+    """Return the findings of `ex4d doctor` as a table."""
+    table = Table("what", "state", "fix", title="ex4d doctor", title_justify="left")
     for finding in findings:
-        table.add_row(*map(as_text, (finding.what, finding.state, finding.mend)))
+        table.add_row(*map(as_text, (finding.what, finding.state, finding.fix)))
     return table
 
 
@@ -154,7 +154,7 @@ def _options_table(offer: Offer) -> RenderableType:
     fields = attrs.fields(offer.provider.options)
     if not fields:
         return "no options"
-    table = Table("option", "default", "unit", "what it does")
+    table = Table("option", "default", "unit", "description")
     for field in fields:
         default = "must be given" if field.default is attrs.NOTHING else str(field.default)
         name = field.name if offer.role == "trajectory" else f"--set {offer.role}.{field.name}=..."

@@ -43,13 +43,15 @@ SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 class VideoOptions:
     """Which frames of a clip are used, and how large."""
 
-    start: int = option(0, help="first frame, counted from 0", at_least=0)
-    stride: int = option(1, help="take every n-th frame", at_least=1)
-    num_frames: int | None = option(None, help="at most this many frames; all if left out", at_least=1)
-    size: str | None = option(None, help="WIDTHxHEIGHT, or 'ex4d' for the reference's rule; the clip's own if left out")
-    fit: Literal["crop", "pad", "stretch"] = option("crop", help="how a clip of another shape is brought to the size")
+    start: int = option(0, help="First frame, counted from 0.", at_least=0)
+    stride: int = option(1, help="Use every n-th frame.", at_least=1)
+    num_frames: int | None = option(None, help="Maximum number of frames; all by default.", at_least=1)
+    size: str | None = option(
+        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the rule of EX-4D; the size of the clip by default."
+    )
+    fit: Literal["crop", "pad", "stretch"] = option("crop", help="How to fit a clip with a different aspect ratio.")
     fps: float | None = option(
-        None, help="rate of the output; the clip's own if left out", unit="Hz",
+        None, help="Frame rate of the output; that of the clip by default.", unit="Hz",
         validator=attrs.validators.optional(attrs.validators.and_(attrs.validators.ge(0.1), attrs.validators.le(1000))),
     )  # fmt: skip
 
@@ -58,11 +60,11 @@ class VideoOptions:
 class LensOptions:
     """The source camera's intrinsics, where the user knows them better than the depth estimator."""
 
-    fov: float | None = option(None, help="field of view along the longer side", unit="degrees")
-    focal_px: float | None = option(None, help="focal length", unit="pixels")
-    intrinsics: str | None = option(None, help="file with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt)")
+    fov: float | None = option(None, help="Field of view of the clip along its longer side.", unit="degrees")
+    focal_px: float | None = option(None, help="Focal length of the clip.", unit="pixels")
+    intrinsics: str | None = option(None, help="File with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt).")
     of: Literal["input", "frame"] = option(
-        "input", help="what they describe: the clip as filmed, or the frame after it was brought to the size"
+        "input", help="Image that the intrinsics describe: the clip as filmed, or the frame after fitting."
     )
 
     def __attrs_post_init__(self) -> None:
@@ -77,15 +79,17 @@ class PathOptions:
 
     frames: int | None = option(
         None,
-        help="how many frames a path has, and so the output; as many as the clip if left out",
+        help="Number of frames of the path and the output; as many as the clip by default.",
         at_least=1,
     )
     relative_to: Literal["auto", "source", "world"] = option(
         "auto",
-        help="source: paths go along with a source camera that moves; world: they do not; auto: moves go along and "
-        "paths of files do not",
+        help="Reference frame of camera paths: the moving source camera, or the world; auto: source for moves, world "
+        "for files.",
     )
-    source_cameras: str | None = option(None, help="file with the source camera's poses, in units of the depth")
+    source_cameras: str | None = option(
+        None, help="File with the poses of the source camera, in the units of the depth."
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -107,16 +111,17 @@ class RunConfig:
 
     clips: tuple[str, ...] = ()
     """Videos, folders and patterns to run where none are given on the command line."""
-    compat: str | None = None
-    """Name of a preset, `ex4d`, whose options stand under the user's."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    seed: int = attrs.field(default=42, validator=_seed)
-    """Fixes every random choice."""
-    prompt: str = ""
-    """Text for the backbone."""
-    cam: tuple[str, ...] = attrs.field(default=("30",), validator=attrs.validators.min_len(1))
-    """Camera paths, as `--cam` takes them."""
+    compat: str | None = option(None, help="Reproduce another system, quirks included: ex4d.")
+    """Name of a preset whose options are the defaults below the user's."""
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
+    seed: int = option(42, help="Seed of all random choices.", validator=_seed)
+    prompt: str = option("", help="Text that describes the video, for backbones that read it.")
+    cam: tuple[str, ...] = option(
+        ("30",),
+        help="Camera path: an angle such as 30, a sweep -90..90, moves such as 'orbit:yaw=-75 then dolly', or a file; "
+        "repeatable.",
+        validator=attrs.validators.min_len(1),
+    )
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()

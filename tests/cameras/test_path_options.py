@@ -174,7 +174,7 @@ def test_a_file_that_is_missing_is_said_although_a_run_without_it_is_kept(option
 
 
 def test_a_configuration_with_a_path_runs_the_same_again(small_clip, tmp_path, ex4d):
-    flags = ["--depth-file", small_clip.depth, "--look-at", "30,30", "--path-frames", "4", "-o", "out"]
+    flags = ["--depth-file", small_clip.depth, "--look-at", "30,30", "--output-frames", "4", "-o", "out"]
     ex4d("recon", small_clip.video, *flags, "--cam", "orbit:yaw=20,ease=smooth then dolly with freeze")
     first = (tmp_path / "out" / "config.toml").read_text()
     assert 'look_at = "30,30"' in first

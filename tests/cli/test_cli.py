@@ -179,7 +179,7 @@ WRONG = {
     "broken config": (["run", "VIDEO", "--config", "broken.toml"], "is not valid TOML"),
     "missing depth": (["run", "VIDEO", "--depth-file", "none.npy"], "the depth file none.npy does not exist"),
     "short depth": (["run", "VIDEO", "--depth-file", "short.npy"], "4 depth maps but the video has 6 frames"),
-    "depth of NaN": (["run", "VIDEO", "--depth-file", "nan.npy"], "knows no depth"),
+    "depth of NaN": (["run", "VIDEO", "--depth-file", "nan.npy"], "no valid depth in"),
     "wrong kind": (["run", "VIDEO", "--depth-file", "DEPTH", "--depth-kind", "nearness"], "depth.kind: must be one of"),
     "lens twice": (
         ["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "50", "--focal-px", "9"],
@@ -190,7 +190,10 @@ WRONG = {
     "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "6 frames"),
     "empty folder": (["run", "empty", "--depth-file", "DEPTH"], "has no images"),
     "empty pattern": (["run", "*.webm", "--depth-file", "DEPTH"], "*.webm does not exist"),
-    "unknown mesh format": (["run", "VIDEO", "--depth-file", "DEPTH", "--mesh-format", "obj"], "takes ply or glb"),
+    "unknown mesh format": (
+        ["run", "VIDEO", "--depth-file", "DEPTH", "--mesh-format", "obj"],
+        "'obj' is not one of 'ply', 'glb'",
+    ),
     "decimal rate out of range": (["run", "VIDEO", "--depth-file", "DEPTH", "--fps", "1e9"], "fps must be <= 1000"),
     "endless focal length": (["run", "VIDEO", "--depth-file", "DEPTH", "--focal-px", "inf"], "must be a finite number"),
     "empty intrinsics": (
@@ -204,13 +207,13 @@ WRONG = {
     "preset of a wrong type": (["run", "VIDEO", "--config", "compat.toml"], "there is no preset 3"),
     "no path": (["run", "VIDEO", "--config", "nocam.toml"], "cam"),
     "backbone of recon": (["recon", "VIDEO", "--depth-file", "DEPTH", "--backbone", "x"], "No such option"),
-    "no clip": (["run"], "name a video"),
+    "no clip": (["run"], "no clip given"),
     "unknown kind of mask": (
         ["masks", "VIDEO", "--no-depth", "--kind", "trackin"],
-        "masks.kind: must be one of mixed, rendering, tracking",
+        "'trackin' is not one of 'rendering', 'tracking', 'mixed'",
     ),
     "masks without number": (["masks", "VIDEO", "--no-depth", "--count", "10" * 40], "--count"),
-    "a preview of frames without number": (["preview", "VIDEO", "--frames", "10" * 400], "--frames"),
+    "a preview of frames without number": (["preview", "VIDEO", "--max-frames", "10" * 400], "--max-frames"),
     "wrong flag": (["run", "VIDEO", "--camera", "30"], "No such option"),
     "mask of another clip": (
         ["generate", "--color-video", "VIDEO", "--mask-video", "text.mp4", "--output-video", "o.mp4"],

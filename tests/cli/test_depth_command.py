@@ -191,10 +191,13 @@ WRONG = {
     "not a video": (["text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),
     "empty file": (["nothing.mp4", "--depth-file", "DEPTH"], "nothing.mp4 is"),
     "unwritable output": (["VIDEO", "--depth-file", "DEPTH", "-o", "text.mp4"], "text.mp4 cannot be written"),
-    "unknown format": (["VIDEO", "--depth-file", "DEPTH", "--format", "tiff"], "takes npz, png or exr, not 'tiff'"),
+    "unknown format": (
+        ["VIDEO", "--depth-file", "DEPTH", "--format", "tiff"],
+        "'tiff' is not one of 'npz', 'png', 'exr'",
+    ),
     "unknown estimator": (["VIDEO", "--depth", "depthcrofter"], "there is no depth 'depthcrofter'"),
     "no estimator": (["VIDEO"], "--depth-file"),
-    "no clip": ([], "name a video"),
+    "no clip": ([], "no clip given"),
     "camera path": (["VIDEO", "--depth-file", "DEPTH", "--cam", "30"], "No such option"),
 }
 

@@ -14,7 +14,7 @@ GIB = 2**30
 
 
 def advise(gpu_bytes):
-    return [f"--memory {gpu_bytes // GIB} fits", "a video takes 40 s"]
+    return [f"--gpu-memory {gpu_bytes // GIB} fits", "a video takes 40 s"]
 
 
 def stumble(gpu_bytes):
@@ -40,10 +40,10 @@ def findings(*providers):
 def test_components_say_what_each_gpu_will_do_for_them():
     assert findings(attrs.evolve(STEPWISE, gpu_hints=f"{__name__}:advise")) == [
         ("cuda:0", "Card, 24 GiB"),
-        ("cuda:0 stepwise", "--memory 24 fits"),
+        ("cuda:0 stepwise", "--gpu-memory 24 fits"),
         ("cuda:0 stepwise", "a video takes 40 s"),
         ("cuda:1", "Card, 8 GiB"),
-        ("cuda:1 stepwise", "--memory 8 fits"),
+        ("cuda:1 stepwise", "--gpu-memory 8 fits"),
         ("cuda:1 stepwise", "a video takes 40 s"),
     ]
 
@@ -70,7 +70,7 @@ def test_weights_that_are_not_here_are_said_with_the_command():
     plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:wanted"))
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
     assert found.state.startswith("its weights are not here")
-    assert found.mend == "ex4d fetch stepwise"
+    assert found.fix == "ex4d fetch stepwise"
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -91,14 +91,14 @@ def test_weights_that_depend_on_options_are_said():
     plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:wanted", options=MustBeSaid))
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
     assert found.state == "its weights depend on options without a default: repo"
-    assert found.mend == "ex4d plugins show stepwise"
+    assert found.fix == "ex4d plugins show stepwise"
 
 
 def test_a_plugin_that_cannot_name_its_weights_is_told_and_the_rest_goes_on():
     plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:stumbles"))
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
     assert found.state.startswith("the backbone 'stepwise' cannot name its weights: unexpected KeyError: 'model'")
-    assert found.mend == "pip install --upgrade tests"
+    assert found.fix == "pip install --upgrade tests"
 
 
 def test_a_disk_that_cannot_be_read_and_a_card_that_cannot_be_used_are_said(two_gpus, monkeypatch):

@@ -47,7 +47,7 @@ def test_a_component_that_does_not_fails_with_what_came_instead(ex4d, installed)
 def test_a_result_of_the_wrong_form_is_described(ex4d, installed):
     installed(offer_of("depth", wrong.DepthOfAnotherSize))
     _, out, _ = ex4d("plugins", "check", "wrong")
-    assert "depth is [4, 47, 64] and the frames are [4, 48, 64]" in out.partition("what came instead")[2]
+    assert "depth is [4, 47, 64] and the frames are [4, 48, 64]" in out.partition("failure")[2]
 
 
 def test_the_json_names_each_test(ex4d, installed):

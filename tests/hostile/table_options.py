@@ -26,11 +26,12 @@ def flag_rows() -> Iterator[Row]:
     for flag in FLAGS:
         if flag.name == "--cam":
             continue
-        values: dict[Any, tuple[str, ...]] = {int: INTEGERS, float: FLOATS, str: TEXTS}
-        for value in values[flag.kind]:
-            wrong = {int: NOT_INTEGERS, float: NOT_FLOATS, str: ()}[flag.kind]
+        values: dict[Any, tuple[str, ...]] = {int: INTEGERS, float: FLOATS}
+        is_text = flag.kind not in values  # a choice is typed as a text
+        for value in values.get(flag.kind, TEXTS):
+            wrong = {int: NOT_INTEGERS, float: NOT_FLOATS}.get(flag.kind, ())
             refused = value in wrong or (flag.kind is float and value in ("0", "1e300", "1e-300", DIGITS))
-            if flag.kind is str and flag.name != "--prompt" and value not in ("", "nan"):
+            if is_text and flag.name != "--prompt" and value not in ("", "nan"):
                 refused = True
             command = "run" if flag.name in (*FILL_FLAGS, *PATH_FLAGS) else "depth"
             base = [*calling(command)]
@@ -143,8 +144,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "run --mesh-format": ("", "obj", "[/x]"),
     "run --save-mesh": ("", "x", "\x1b[31m"),
     "depth --format": ("", "x", "[/x]\x1b[1m"),
-    "preview --frames": ("0", "-1", "x", "nan"),
-    "preview --side": ("1", "-1", "x", "inf"),
+    "preview --max-frames": ("0", "-1", "x", "nan"),
+    "preview --max-side": ("1", "-1", "x", "inf"),
     "masks --count": ("0", "-1", "x", "1e3"),
     "masks --kind": ("x", "[/x]", "\x1b[1m"),
 }

@@ -76,7 +76,7 @@ def test_a_slip_in_an_option_does_not_change_what_auto_takes(session, tmp_path):
         session(WAN, model=str(tmp_path), stepz=3).check("backbone")
 
 
-FILL_FLAGS = ("--memory", "12", "--speed", "fast", "--gpus", "2", "--preview-every", "3", "--seed", "7")
+FILL_FLAGS = ("--gpu-memory", "12", "--speed", "fast", "--gpus", "2", "--preview-every", "3", "--seed", "7")
 
 
 @pytest.fixture
@@ -114,10 +114,12 @@ def test_ctrl_c_while_the_backbone_works_says_that_the_same_command_goes_on(ex4d
     assert code == 0, err
 
 
-@pytest.mark.parametrize("flag", ["--memory", "--speed", "--gpus", "--preview-every"])
-def test_a_flag_that_the_backbone_does_not_have_is_one_sentence(ex4d, small_clip, flag):
+@pytest.mark.parametrize(
+    ("flag", "option"),
+    [("--gpu-memory", "memory"), ("--speed", "speed"), ("--gpus", "gpus"), ("--preview-every", "preview_every")],
+)
+def test_a_flag_that_the_backbone_does_not_have_is_one_sentence(ex4d, small_clip, flag, option):
     arguments = ("run", small_clip.video, "--depth-file", small_clip.depth, "--backbone", "inpaint", flag, "1")
     code, _, err = ex4d(*arguments)
     assert code == 2
-    option = flag[2:].replace("-", "_")
     assert err.startswith(f"error: the backbone 'inpaint' has no option {option}; known: ")

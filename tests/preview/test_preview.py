@@ -74,7 +74,7 @@ def test_it_agrees_with_the_run(preview, ex4d, small_clip, tmp_path):
 
 def test_few_frames_show_the_poses_that_the_run_has_at_these_times(preview):
     every = json.loads(preview("--cam", "30", "--json")[1])["paths"][0]
-    some = json.loads(preview("--cam", "30", "--json", "--frames", "3")[1])["paths"][0]
+    some = json.loads(preview("--cam", "30", "--json", "--max-frames", "3")[1])["paths"][0]
     assert some["frames"] == [0, 2, 4]
     assert some["known"][:1] == every["known"][:1]  # later frames show the box elsewhere in neither
 
@@ -88,12 +88,12 @@ def test_time_that_is_changed_is_shown_so(preview, place):
 
 
 def test_a_path_of_another_length_is_seen_whole(preview):
-    (path,) = json.loads(preview("--cam", "20", "--path-frames", "10", "--frames", "5", "--json")[1])["paths"]
+    (path,) = json.loads(preview("--cam", "20", "--output-frames", "10", "--max-frames", "5", "--json")[1])["paths"]
     assert path["frames"] == [0, 2, 4, 6, 8]
 
 
 def test_frames_are_made_small(preview, place):
-    preview("--cam", "30", "--size", "640x480", "--side", "80")
+    preview("--cam", "30", "--size", "640x480", "--max-side", "80")
     assert read_video(place / "guidance.mp4").frames.shape[1:3] == (60 + 24, 80 + 4 + 80)
 
 
@@ -126,10 +126,10 @@ def test_a_path_through_the_box_is_noticed(preview):
         (["none.mp4", "--cam", "30"], "none.mp4 does not exist"),
         (["empty.mp4", "--cam", "30"], "empty.mp4"),
         (["VIDEO", "--cam", "orbt"], "did you mean 'orbit'"),
-        (["VIDEO", "--frames", "0"], "greater than or equal to 1"),
+        (["VIDEO", "--max-frames", "0"], "greater than or equal to 1"),
         (["VIDEO", "--start", "99"], "6 frames"),
         (["VIDEO", "-o", "empty.mp4"], "cannot be written"),
-        ([], "name a video"),
+        ([], "no clip given"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(ex4d, small_clip, tmp_path, arguments, says):

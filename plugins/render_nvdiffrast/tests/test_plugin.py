@@ -53,7 +53,7 @@ def test_without_nvdiffrast_the_doctor_says_the_same(nvdiffrast_found):
     (finding,) = [finding for finding in examine(Registry().plugins) if finding.what == "renderer nvdiffrast"]
     assert "needs nvdiffrast" in finding.state
     assert LICENCE in finding.state
-    assert finding.mend == COMMANDS
+    assert finding.fix == COMMANDS
 
 
 def test_options_come_back_as_they_were_written():
