@@ -1,6 +1,7 @@
 # make run     the example end to end, from nothing but Python >= 3.11
-# make test    the tests                      make check   what CI runs: formatting, lint, layers, types, tests
-# make test-quick  those that take no minutes    make coverage  the tests, and the lines that they do not reach
+# make test    the tests                      make test-quick  those that take less than a minute or two
+# make check   what CI runs: formatting, lint, layers, types, documentation, tests
+# make docs    the documentation, into site/  make coverage    the tests, and the lines that they do not reach
 # make format  mend what `make check` says of formatting
 #
 # Another Python: make run PYTHON=python3.12. Another place for the environment: VENV=/tmp/venv.
@@ -24,7 +25,7 @@ SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 # As typer_cli.py does, for what is started without it.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help run test test-quick coverage check lint format
+.PHONY: help run test test-quick coverage check lint format docs
 .DEFAULT_GOAL := help
 
 help:
@@ -43,7 +44,7 @@ test-quick: $(VENV)/.ready-dev
 coverage: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS) --cov --cov-report=term:skip-covered
 
-check: lint test
+check: lint docs test
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check
@@ -55,9 +56,17 @@ format: $(VENV)/.ready-dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# The variable silences a notice of the theme about its end of life in 2027; all versions are pinned.
+docs: $(VENV)/.ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # Set-up is done again only when something that it installs from has changed.
 $(VENV)/.ready: requirements.txt $(PROJECTS) tools/setup.sh
 	@$(SETUP) .ready requirements.txt $(PLUGINS)
 
 $(VENV)/.ready-dev: requirements-dev.txt requirements.txt $(PROJECTS) tools/setup.sh
 	@$(SETUP) .ready-dev requirements-dev.txt $(DEV_PLUGINS)
+
+# The command-line reference covers the commands of plugins, hence plugins/training, without its heavy requirements.
+$(VENV)/.ready-docs: requirements-docs.txt requirements.txt $(PROJECTS) tools/setup.sh
+	@$(SETUP) .ready-docs requirements-docs.txt $(PLUGINS) plugins/training
