@@ -10,7 +10,7 @@ from collections.abc import Iterator
 MOST_BYTES = 255
 """What file systems allow in one name, in UTF-8."""
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f/\\\\<>:\"|?*\u2028\u2029\ud800-\udfff]")
+_UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f/\\\\<>:"|?*\u2028\u2029\ud800-\udfff]')
 """Separators, control characters, what Windows forbids, and bytes that are not UTF-8, which Python reads as halves of
 characters."""
 

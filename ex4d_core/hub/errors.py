@@ -62,14 +62,9 @@ def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
     errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{place}"
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return DownloadFailed(
-            f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and retry"
-        )
+        return DownloadFailed(f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and retry")
     if isinstance(error, errors.GatedRepoError):
-        return DownloadFailed(
-            f"{files.repo} is gated: accept its terms at {page}, "
-            "run `hf auth login`, then retry"
-        )
+        return DownloadFailed(f"{files.repo} is gated: accept its terms at {page}, run `hf auth login`, then retry")
     if isinstance(error, errors.RepositoryNotFoundError):
         return DownloadFailed(
             f"{files.repo} was not found, or access is restricted; check the name, or accept its terms at {page} "

@@ -96,9 +96,7 @@ class BackboneContract(LongWork):
         alone = {**inputs, "scene": None, "guidance": attrs.evolve(inputs["guidance"], cameras=None)}
         assert not (fault := self.misfit(self.call(component, alone), alone)), fault
 
-    def test_depends_on_the_seed(
-        self, component: DiffusionBackbone, result: Video, inputs: Inputs
-    ) -> None:
+    def test_depends_on_the_seed(self, component: DiffusionBackbone, result: Video, inputs: Inputs) -> None:
         if not self.random:
             pytest.skip("it does not claim that anything is random")
         other = self.call(component, {**inputs, "seed": 2})

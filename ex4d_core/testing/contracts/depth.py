@@ -83,9 +83,7 @@ class DepthEstimatorContract(LongWork):
             pytest.skip(f"it does not claim to take any clip: {error}")
         assert not (fault := self.misfit(found, inputs)), fault
 
-    def test_does_not_depend_on_frame_rate(
-        self, component: DepthEstimator, result: DepthVideo, inputs: Inputs
-    ) -> None:
+    def test_does_not_depend_on_frame_rate(self, component: DepthEstimator, result: DepthVideo, inputs: Inputs) -> None:
         slow = {"video": attrs.evolve(inputs["video"], fps=Fraction(5))}
         assert not (fault := difference(self.call(component, slow), result)), f"at 5 frames a second {fault}"
 

@@ -78,9 +78,7 @@ class MeshBuilderContract(ComponentContract):
         assert not view.mask[16:32, 20:44].any(), "a surface is seen where `valid` is False"
 
     @pytest.mark.parametrize("unknown", [float("nan"), float("inf"), 0.0, -1.0])
-    def test_handles_invalid_depth(
-        self, component: MeshBuilder, result: Mesh, inputs: Inputs, unknown: float
-    ) -> None:
+    def test_handles_invalid_depth(self, component: MeshBuilder, result: Mesh, inputs: Inputs, unknown: float) -> None:
         depth = inputs["depth"].clone()
         depth[12:36, 16:48] = unknown
         holey = {**inputs, "depth": depth}
@@ -88,9 +86,7 @@ class MeshBuilderContract(ComponentContract):
         assert not (fault := self.misfit(mesh, holey)), fault
         assert not _seen(mesh, inputs).mask[16:32, 20:44].any(), f"a surface is seen where the depth is {unknown}"
 
-    def test_handles_a_frame_without_valid_depth(
-        self, component: MeshBuilder, result: Mesh, inputs: Inputs
-    ) -> None:
+    def test_handles_a_frame_without_valid_depth(self, component: MeshBuilder, result: Mesh, inputs: Inputs) -> None:
         try:
             mesh = self.call(component, {**inputs, "depth": torch.zeros_like(inputs["depth"])})
         except Ex4dError:

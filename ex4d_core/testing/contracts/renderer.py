@@ -106,9 +106,7 @@ class RendererContract(ComponentContract):
             assert view.color[24, 32].tolist() == list(RED), "a far square is seen before a near one"
             assert view.color[4, 4].tolist() == list(GREEN), "a far square is not seen beside a near one"
 
-    def test_occluded_faces_hide_what_is_behind_them(
-        self, component: Renderer, result: RenderedFrame
-    ) -> None:
+    def test_occluded_faces_hide_what_is_behind_them(self, component: Renderer, result: RenderedFrame) -> None:
         hidden = attrs.evolve(_square(2.0, half=0.2, color=RED), face_occluded=torch.ones(2, dtype=torch.bool))
         view = self._view(component, _joined(hidden, _square(3.0, half=1.0, color=GREEN)))
         assert not view.mask[24, 32], "the mask is True behind a face that is `face_occluded`"

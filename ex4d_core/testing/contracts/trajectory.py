@@ -89,9 +89,7 @@ class TrajectoryContract(ComponentContract):
         said = f"it turns by {float(turn):.0f} degrees after frame {int(frame)}; largest_turn is {self.largest_turn:g}"
         assert float(turn) <= self.largest_turn, said
 
-    def test_motion_matches_path(
-        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
-    ) -> None:
+    def test_motion_matches_path(self, component: TrajectoryGenerator, result: CameraPath, scene: Scene) -> None:
         if not isinstance(component, Moving):
             pytest.skip("it has no method `motion`, which is optional")
         motion = component.motion(NUM_FRAMES, scene, HERE)
@@ -104,9 +102,7 @@ class TrajectoryContract(ComponentContract):
             first, said = torch.tensor(elsewhere.pose(0.0).matrix()), "a motion that starts elsewhere jumps there"
             torch.testing.assert_close(first, torch.eye(4), rtol=0, atol=1e-4, msg=said)
 
-    def test_path_scales_with_the_scene(
-        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
-    ) -> None:
+    def test_path_scales_with_the_scene(self, component: TrajectoryGenerator, result: CameraPath, scene: Scene) -> None:
         # The scale of relative depth means nothing, so pictures along the path must not depend on it.
         both = [
             self.call(component, {"num_frames": NUM_FRAMES, "scene": _scaled(scene, scale)}).world_to_camera

@@ -162,7 +162,9 @@ def _door(host: str, port: int | None) -> socket.socket:
                 door.close()
                 reason = error.strerror or str(error)
     asked = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
-    raise InvalidInput(f"{asked} at {host} cannot be acquired: {reason}; give another --port, or 0 for any that is free")
+    raise InvalidInput(
+        f"{asked} at {host} cannot be acquired: {reason}; give another --port, or 0 for any that is free"
+    )
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
