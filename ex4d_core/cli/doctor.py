@@ -45,35 +45,35 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
 
 def _disk() -> Finding:
     try:
-        return Finding(what="disk here", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
+        return Finding(what="disk", state=f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free")
     except OSError as error:  # the folder was removed, or its disk is gone
-        return Finding(what="disk here", state=f"the free space cannot be read: {error.strerror or error}")
+        return Finding(what="disk", state=f"cannot read the free space: {error.strerror or error}")
 
 
 def _component(offer: Offer) -> Finding:
     what = f"{offer.role} {offer.name}"
     if missing := offer.missing_requirements():
-        state = f"needs {', '.join(missing)}; license: {offer.provider.license}"
+        state = f"requires {', '.join(missing)}; license: {offer.provider.license}"
         return Finding(what=what, state=state, fix=" && ".join(offer.install_commands()))
-    if offer.provider.weights and _must_be_given(offer):
-        state = f"its weights depend on options without a default: {_must_be_given(offer)}"
+    if offer.provider.weights and _required_options(offer):
+        state = f"weights depend on required options: {_required_options(offer)}"
         return Finding(what=what, state=state, fix=f"ex4d plugins show {offer.name}")
     try:
         needed = offer.weights(offer.provider.options()) if offer.provider.weights else []
     except Ex4dError as error:
         return Finding(what=what, state=str(error), fix=upgrade_command(offer.distribution))
-    if not _are_here(needed):
-        state = f"its weights are not here; license: {offer.provider.license}"
+    if not _in_cache(needed):
+        state = f"weights not downloaded; license: {offer.provider.license}"
         return Finding(what=what, state=state, fix=f"ex4d fetch {offer.name}")
     return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
 
 
-def _must_be_given(offer: Offer) -> str:
+def _required_options(offer: Offer) -> str:
     fields = attrs.fields(offer.provider.options)
     return ", ".join(field.name for field in fields if field.default is attrs.NOTHING)
 
 
-def _are_here(needed: Iterable[HubRepo]) -> bool:
+def _in_cache(needed: Iterable[HubRepo]) -> bool:
     try:
         return all(find_in_cache(files) for files in needed)
     except Ex4dError:  # without the hub's client there is nothing of the hub's

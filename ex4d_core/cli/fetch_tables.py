@@ -18,7 +18,7 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     """Yield the required, cached and missing files, and the terms."""
     provider = plan.offer.provider
     if not plan.checkpoints:
-        yield f"{plan.offer.role} {plan.offer.name}: its weights are your own folders, so there is nothing to download"
+        yield f"{plan.offer.role} {plan.offer.name}: all weights are local folders; nothing to download"
         return
     table = Table(
         "repository", "revision", title=f"weights of {plan.offer.role} {plan.offer.name}", title_justify="left"

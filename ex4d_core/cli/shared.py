@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
 """What `recon` uses; `run` adds a backbone."""
 
+LONGEST_USAGE_ERROR = 800
+"""Characters; a value on the command line may be longer."""
+
 
 class FlagsCommand(TyperCommand):
     """A command that `takes_flags`: it accepts their former names, and `--help` is listed last."""
@@ -157,7 +160,11 @@ def is_usage_error(error: Exception) -> TypeGuard[typer.BadParameter]:
 
 def show_usage_error(error: typer.BadParameter) -> None:
     """Print the usage of the command and the error, as Typer does."""
-    error.message = printable(error.message)
+    message = printable(error.message.removeprefix("Value error, "))
+    if len(message) > LONGEST_USAGE_ERROR:
+        half = LONGEST_USAGE_ERROR // 2
+        message = f"{message[:half]} [...] {message[-half:]}"
+    error.message = message
     try:
         from typer.rich_utils import rich_format_error
     except ImportError:  # Typer works without rich too

@@ -85,9 +85,9 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         yield as_text(f"license: {offer.provider.license}; from {offer.distribution} {offer.version}")
         if offer.provider.usage_terms:
             yield as_text(f"notice: {offer.provider.usage_terms}")
-        yield from _needs(offer)
+        yield from _requirements(offer)
         if offer.provider.weights:
-            yield as_text(f"weights: type ex4d fetch {offer.name}")
+            yield as_text(f"weights: run `ex4d fetch {offer.name}`")
         yield _options_table(offer)
     for typed, command in commands_by_name(plugins.commands).items():
         if command not in found.commands:
@@ -95,21 +95,21 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         yield _headline(f"command {command.name}", command.command.summary)
         terms = f"license: {command.command.license}; " if command.command.license else ""
         yield as_text(f"{terms}from {command.distribution} {command.version}")
-        yield from _needs(command)
-        yield as_text(f"options: type ex4d {typed} --help")
+        yield from _requirements(command)
+        yield as_text(f"options: run `ex4d {typed} --help`")
 
 
 def _headline(what: str, summary: str) -> Text:
     return Text.assemble(as_text(what, style="bold"), ": ", as_text(summary))
 
 
-def _needs(offer: Offered) -> Iterator[RenderableType]:
+def _requirements(offer: Offered) -> Iterator[RenderableType]:
     if offer.spec.requires:
         missing = offer.missing_requirements()
         lack = f", of which {', '.join(missing)} is not installed" if missing else ""
-        yield as_text(f"needs: {', '.join(offer.spec.requires)}{lack}")
+        yield as_text(f"requires: {', '.join(offer.spec.requires)}{lack}")
         if missing:
-            yield as_text(f"type: {' && '.join(offer.install_commands())}")
+            yield as_text(f"fix: {' && '.join(offer.install_commands())}")
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
@@ -156,7 +156,7 @@ def _options_table(offer: Offer) -> RenderableType:
         return "no options"
     table = Table("option", "default", "unit", "description")
     for field in fields:
-        default = "must be given" if field.default is attrs.NOTHING else str(field.default)
+        default = "required" if field.default is attrs.NOTHING else str(field.default)
         name = field.name if offer.role == "trajectory" else f"--set {offer.role}.{field.name}=..."
         table.add_row(*map(as_text, (name, default, field.metadata.get("unit", ""), field.metadata.get("help", ""))))
     return table

@@ -192,7 +192,7 @@ WRONG = {
     "empty pattern": (["run", "*.webm", "--depth-file", "DEPTH"], "*.webm does not exist"),
     "unknown mesh format": (
         ["run", "VIDEO", "--depth-file", "DEPTH", "--mesh-format", "obj"],
-        "'obj' is not one of 'ply', 'glb'",
+        "Invalid value for '--mesh-format': 'obj' is not one of 'ply', 'glb'",
     ),
     "decimal rate out of range": (["run", "VIDEO", "--depth-file", "DEPTH", "--fps", "1e9"], "fps must be <= 1000"),
     "endless focal length": (["run", "VIDEO", "--depth-file", "DEPTH", "--focal-px", "inf"], "must be a finite number"),

@@ -69,7 +69,7 @@ def wanted(options):
 def test_weights_that_are_not_here_are_said_with_the_command():
     plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:wanted"))
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
-    assert found.state.startswith("its weights are not here")
+    assert found.state.startswith("weights not downloaded")
     assert found.fix == "ex4d fetch stepwise"
 
 
@@ -90,7 +90,7 @@ def stumbles(options):
 def test_weights_that_depend_on_options_are_said():
     plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:wanted", options=MustBeSaid))
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
-    assert found.state == "its weights depend on options without a default: repo"
+    assert found.state == "weights depend on required options: repo"
     assert found.fix == "ex4d plugins show stepwise"
 
 
@@ -111,5 +111,5 @@ def test_a_disk_that_cannot_be_read_and_a_card_that_cannot_be_used_are_said(two_
     monkeypatch.setattr("shutil.disk_usage", fail)
     monkeypatch.setattr(torch.cuda, "get_device_properties", refuse)
     found = {found.what: found.state for found in examine(plugins_with())}
-    assert found["disk here"] == "the free space cannot be read: Input/output error"
+    assert found["disk"] == "cannot read the free space: Input/output error"
     assert found["cuda:1"] == "cannot be used: RuntimeError: the driver is too old"

@@ -85,6 +85,7 @@ def test_a_function_is_called_with_what_typer_reads(ex4d, install):
     assert code == 0
     assert "Greet somebody at once" in out
     assert "--install-completion" not in out
+    assert ex4d("greet", "-h")[1] == out
 
 
 def test_an_app_keeps_its_own_commands(ex4d, install):
@@ -175,7 +176,7 @@ def test_plugins_list_and_show_have_it(ex4d, install):
     for name in ("greet", "polite"):
         out = ex4d("plugins", "show", name)[1]
         assert "command greet: greet somebody" in out
-        assert "options: type ex4d greet --help" in out
+        assert "options: run `ex4d greet --help`" in out
 
 
 def test_it_has_no_contract_to_check(ex4d, install):

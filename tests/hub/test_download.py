@@ -275,4 +275,4 @@ def test_the_users_folders_are_left_out(cache, tmp_path):
     registry = Registry(Plugins(offers=(offer(),), problems=()))
     plan = plan_for("mine", [f"depth.repo={tmp_path}"], registry=registry)
     assert plan.checkpoints == ()
-    assert list(plan_tables(plan)) == ["depth mine: its weights are your own folders, so there is nothing to download"]
+    assert list(plan_tables(plan)) == ["depth mine: all weights are local folders; nothing to download"]

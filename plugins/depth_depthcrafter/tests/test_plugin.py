@@ -59,7 +59,7 @@ def test_options_that_have_no_meaning_are_refused(given, message):
 def test_showing_it_says_its_terms_and_how_to_get_its_weights():
     shown = [str(line) for line in details(find_plugins(), "depthcrafter")]
     assert any(line.startswith("notice: DepthCrafter's weights are for academic use only") for line in shown)
-    assert "weights: type ex4d fetch depthcrafter" in shown
+    assert "weights: run `ex4d fetch depthcrafter`" in shown
 
 
 def test_it_names_what_it_needs_from_the_hub_but_for_the_users_folders(tmp_path):

@@ -51,7 +51,7 @@ def test_without_nvdiffrast_the_error_says_how_to_install_it_and_its_license(nvd
 def test_without_nvdiffrast_the_doctor_says_the_same(nvdiffrast_found):
     nvdiffrast_found(False)
     (finding,) = [finding for finding in examine(Registry().plugins) if finding.what == "renderer nvdiffrast"]
-    assert "needs nvdiffrast" in finding.state
+    assert "requires nvdiffrast" in finding.state
     assert LICENCE in finding.state
     assert finding.fix == COMMANDS
 
