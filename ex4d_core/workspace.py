@@ -21,7 +21,7 @@ class Workspace:
     folder: Path | None = None
     """A folder of this work alone, there for as long as it takes: work that is stopped or killed finds it again as it
     left it, the same inputs and options and the same version given, and it is removed when the result is stored. Files
-    must be written whole (`files.replacing`). None where nothing is kept."""
+    must be written whole (`files.atomic_write`). None where nothing is kept."""
 
     show: Callable[[str, Video], None] = _show_nobody
     """Called as `show(name, video)`, such as `show("preview", video)`: people see the video instead of the one shown

@@ -124,7 +124,7 @@ class PathFile:
         if not self._options.resample and file.num_poses != num_frames:
             raise InvalidInput(
                 f"{self._options.path} has {file.num_poses} poses but {num_frames} frames are wanted; "
-                f"add :resample to spread them, or give --path-frames {file.num_poses}"
+                f"add :resample to spread them, or give --output-frames {file.num_poses}"
             )
         shares = frame_shares(file.num_poses)
         return Motion(pose=straight_through(poses, shares), timing=_timing(file, shares))

@@ -24,7 +24,7 @@ class Session(Components):
 
     Example:
         session = Session(depth={"name": "file", "path": "depth.npz"})
-        take = session.run("clip.mp4", cam="orbit:yaw=-40,pitch=10")
+        path_run = session.run("clip.mp4", cam="orbit:yaw=-40,pitch=10")
     """
 
     def __init__(
@@ -106,7 +106,7 @@ def tables(settings: Mapping[str, Any]) -> Tree:
 
 
 def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> PathRun:
-    """Return a clip seen along a camera path: a session for one take.
+    """Return a clip seen along a camera path: in a session of its own.
 
     Args:
         clip: frames, or a path to a video or a folder of images.

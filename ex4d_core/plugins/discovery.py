@@ -151,7 +151,9 @@ class Problem:
     def sentence(self) -> str:
         """Return one line for a warning."""
         who = f"plugin {self.plugin!r} ({self.distribution} {self.version})"
-        return f"{who} {'is left out' if self.disabled else 'works, but'}: {self.error}; try: {self.next_step}"
+        return (
+            f"{who} {'is disabled' if self.disabled else 'works with a warning'}: {self.error}; try: {self.next_step}"
+        )
 
 
 @attrs.frozen(kw_only=True)

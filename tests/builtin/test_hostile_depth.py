@@ -175,7 +175,7 @@ def test_maps_without_pixels_are_refused(tmp_path, shape):
 
 def test_depth_that_is_all_zero_is_said_to_be_zero(tmp_path):
     np.save(tmp_path / "d.npy", DEPTH * 0)
-    with pytest.raises(InvalidInput, match=r"d\.npy .*all is 0"):
+    with pytest.raises(InvalidInput, match=r"d\.npy .*all values are 0"):
         estimated(tmp_path / "d.npy")
 
 

@@ -159,7 +159,7 @@ def test_what_is_no_list_of_commands_leaves_the_plugin_out(ex4d, install, tmp_pa
     module.write_text(module.read_text().replace("return [", "return 7; return ["))
     code, _, err = ex4d("greet", "you")
     assert code == 2
-    assert "plugin 'rude' (rude 1.0) is left out: TypeError: ex4d_commands must return a list of Command, not 7" in err
+    assert "plugin 'rude' (rude 1.0) is disabled: TypeError: ex4d_commands must return a list of Command, not 7" in err
     assert "No such command 'greet'" in err
 
 

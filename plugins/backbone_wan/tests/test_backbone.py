@@ -221,7 +221,7 @@ def test_too_little_memory_is_said_with_what_to_do(options, guidance, monkeypatc
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(backbone, "decode", full)
-    with pytest.raises(InvalidInput, match="cpu has too little memory for 9 frames at 32x32; try --memory"):
+    with pytest.raises(InvalidInput, match="cpu has too little memory for 9 frames at 32x32; try --gpu-memory"):
         generate(options(), guidance(7))
 
 

@@ -72,7 +72,7 @@ class WanBackbone:
         except torch.OutOfMemoryError as error:
             raise InvalidInput(
                 f"{self._device} has too little memory for {take.length} frames at {size[0]}x{size[1]}; "
-                "try --memory auto, or a smaller --set backbone.size"
+                "try --gpu-memory auto, or a smaller --set backbone.size"
             ) from error
         return Video(frames=frames if size == (width, height) else resized(frames, (width, height)), fps=guidance.fps)
 

@@ -39,9 +39,16 @@ TAKES = "25 steps took 39 s on an H200"
     ("gib", "said"),
     [
         (140, ["49 frames of 512x512 fit with all weights on the GPU", TAKES]),
-        (32, ["fit with --memory auto: a quarter of the weights", "with --speed fast, .* fit with all weights", TAKES]),
-        (24, ["fit with --memory auto: weights wait", "with --speed fast, .* --memory auto: a quarter", TAKES]),
-        (12, ["fit with --memory auto: weights wait in main memory", TAKES]),
+        (
+            32,
+            [
+                "fit with --gpu-memory auto: a quarter of the weights",
+                "with --speed fast, .* fit with all weights",
+                TAKES,
+            ],
+        ),
+        (24, ["fit with --gpu-memory auto: weights wait", "with --speed fast, .* --gpu-memory auto: a quarter", TAKES]),
+        (12, ["fit with --gpu-memory auto: weights wait in main memory", TAKES]),
         (6, ["take 7.5 GiB at least; fewer frames may fit"]),
     ],
 )

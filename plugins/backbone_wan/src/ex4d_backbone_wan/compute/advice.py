@@ -34,8 +34,9 @@ _BESIDE = 2 * GIBI
 
 _SAYS = {
     Place.RESIDENT: "fit with all weights on the GPU",
-    Place.CONTEXT_APART: "fit with --memory auto: a quarter of the weights waits in main memory, at no cost in speed",
-    Place.STREAMED: "fit with --memory auto: weights wait in main memory and come block by block",
+    Place.CONTEXT_APART: "fit with --gpu-memory auto: a quarter of the weights waits in main memory, "
+    "at no cost in speed",
+    Place.STREAMED: "fit with --gpu-memory auto: weights wait in main memory and come block by block",
 }
 
 

@@ -147,7 +147,7 @@ def too_small(device: torch.device) -> InvalidInput:
     most = (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / GIBI
     return InvalidInput(
         f"the {most:.1f} GiB that can be had of {torch.cuda.get_device_name(device)} are too little for Wan with all "
-        f"weights on it; try --memory {int(most)}, which lets weights wait in main memory"
+        f"weights on it; try --gpu-memory {int(most)}, which lets weights wait in main memory"
     )
 
 
