@@ -23,6 +23,8 @@ from ex4d_core.terminal import LONGEST_MESSAGE, as_text, make_console, one_messa
 from tests.helpers import wrong_components as wrong
 from tests.testing.test_contract_kit import offer_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 HOSTILE = "\x1b]52;c;aGk=\x07[red]a[/x]:smile:[link=http://evil.example]\u202e\r\udcff"

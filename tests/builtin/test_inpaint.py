@@ -25,6 +25,8 @@ from ex4d_core.testing._solids import Ellipsoid, Interior
 from ex4d_core.testing.scenes import SyntheticScene, room_scene
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Scene, Video
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SIZE = {"width": 64, "height": 48}
 

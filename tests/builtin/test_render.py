@@ -21,6 +21,8 @@ from ex4d_core.types import Intrinsics
 from tests.helpers.render_scenes import FRONT, facing_quad, joined, mesh_of, orbit, quad, stepped_mesh
 from tests.helpers.renderers import CPU, ON_GPU, assert_same, in_torch, nvdiffrast, raycast, zbuffer
 
+pytestmark = pytest.mark.slow
+
 SMALL = Intrinsics.from_focal(100, width=64, height=48)
 EX4D = WatertightOptions(**preset_options("ex4d", Registry().find("mesh", "watertight").provider))
 RED, GREEN = (255, 0, 0), (0, 255, 0)

@@ -369,6 +369,7 @@ def test_a_convention_that_does_not_exist_is_refused_although_the_file_states_it
     assert len(str(refused.value)) < 300
 
 
+@pytest.mark.slow
 def test_a_path_of_thousands_of_poses_is_looked_at_here_and_there(tmp_path):
     write_camera_path(to_the_right(5000), tmp_path / "path.json")
     path = PathFile(PathFileOptions(path=str(tmp_path / "path.json"), resample=True), device=CPU)

@@ -133,6 +133,7 @@ def test_names_are_in_the_order_of_their_numbers(names):
     assert natural_order([f"a{'9' * 5000}", "a10", "a9", "a010"]) == [2, 1, 3, 0]
 
 
+@pytest.mark.slow
 def test_more_poses_than_a_clip_has_frames_are_refused_before_they_are_made(tmp_path):
     (tmp_path / "path.txt").write_text(f"{'0 ' * (MOST_POSES + 1)}\n0\n0\n")
     with pytest.raises(InvalidInput, match=r"path\.txt: it holds 100,001 poses; at most 100,000 are read"):

@@ -95,6 +95,7 @@ def test_any_path_is_the_same_at_common_times_for_any_number_of_frames(text, num
 
 @settings(quickly, max_examples=12)
 @given(text=PATHS)
+@pytest.mark.slow
 def test_any_path_is_smooth(text):
     """Steps between frames shrink as frames become more, which they would not at a jump; the lens's too."""
     largest = []
@@ -108,6 +109,7 @@ def test_any_path_is_smooth(text):
 
 @quickly
 @given(text=PATHS, name=st.sampled_from(list(FORMATS)))
+@pytest.mark.slow
 def test_any_path_survives_saving(text, name, tmp_path_factory):
     path = said(text)
     file = tmp_path_factory.mktemp("cam") / f"path{FORMATS[name].suffix}"

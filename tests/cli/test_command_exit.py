@@ -21,6 +21,8 @@ from ex4d_core.testing.checking import run_contract
 from tests.helpers import wrong_components as wrong
 from tests.testing.test_contract_kit import offer_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 GOES_ON = "interrupted; run the same command again to resume\n"

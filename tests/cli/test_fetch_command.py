@@ -12,6 +12,8 @@ import pytest
 
 from tests.helpers.hub_server import COMMIT, FILES, LARGE, sha256
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("huggingface_hub")
 
 PLUGIN = """

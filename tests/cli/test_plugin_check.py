@@ -14,6 +14,8 @@ from ex4d_core.testing.contracts._values import room
 from tests.helpers import wrong_components as wrong
 from tests.testing.test_contract_kit import offer_of
 
+pytestmark = pytest.mark.slow
+
 BROKEN = Problem(
     plugin="sad", distribution="sad", version="1", wants="", error="it is broken", next_step="pip install sad"
 )

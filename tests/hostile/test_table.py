@@ -8,7 +8,7 @@ import pytest
 
 from .table import all_rows, sample
 
-pytestmark = pytest.mark.xdist_group("hostile")
+pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.slow]
 
 ORDINARY = 150
 """Rows that are tried in every run of the tests."""

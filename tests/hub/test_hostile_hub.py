@@ -142,6 +142,7 @@ def test_a_file_is_not_a_folder_too(cache, server):
 
 @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_change_of_an_answer_ends_in_the_files_or_in_one_sentence(cache, server, tmp_path, data):
     odd = st.one_of(
         *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers(), max_size=2)),

@@ -284,6 +284,7 @@ def real_masks(scene: Scene, angle: float) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_simulated_masks_are_like_those_of_real_renderings(kind):
     """Over 30, 60 and 90 degrees of the synthetic room, at a small size; `benchmarks/masks.py` measures real clips."""
     angles = (30, 60, 90)

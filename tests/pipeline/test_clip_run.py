@@ -24,6 +24,8 @@ from ex4d_core.roles import ROLES
 from ex4d_core.runs.batch import find_clips, run_folders
 from ex4d_core.runs.export import export
 
+pytestmark = pytest.mark.slow
+
 STAGES = tuple(stage.name for stage in describe_stages() if stage.needs)
 
 

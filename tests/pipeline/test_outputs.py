@@ -143,6 +143,7 @@ def test_outputs_of_another_clip_are_kept(update, tmp_path, record):
     assert said == [f"{tmp_path} belonged to another clip, a/c.mp4; its outputs are renamed where b/c.mp4 has the same"]
 
 
+@pytest.mark.slow
 def test_six_processes_take_nobody_elses_files_for_edited_ones(tmp_path):
     code = (
         "import sys; from pathlib import Path; from ex4d_core.pipeline.outputs import *\n"

@@ -35,6 +35,7 @@ def test_what_is_added_is_there_and_the_rest_stays(record, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
+@pytest.mark.slow
 def test_six_processes_lose_no_entry(record):
     code = (
         "import sys; from pathlib import Path; from ex4d_core.pipeline.records import Record\n"

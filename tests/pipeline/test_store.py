@@ -122,6 +122,7 @@ def test_an_artifact_that_cannot_be_read_at_the_moment_stays(store, saved, warni
     assert store.load("depth", KEY, read_text) == "hello" * 100
 
 
+@pytest.mark.slow
 def test_permission_that_is_missing_is_an_error_for_a_run_and_for_a_look(saved, tmp_path):
     """Without the capability of root to read everything."""
     (saved / "data.txt").chmod(0)
@@ -199,6 +200,7 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(store, tmp_path):
     assert list((tmp_path / "artifacts").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_leaves_nothing_behind_for_the_next(store, tmp_path):
     """The process dies in the middle of writing; the next one to open the folder cleans up."""
     code = (

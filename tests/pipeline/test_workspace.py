@@ -67,6 +67,7 @@ def test_a_generation_that_was_stopped_goes_on_from_its_last_step(session, small
     assert hidden_files(tmp_path / "artifacts") == []
 
 
+@pytest.mark.slow
 def test_a_generation_that_was_killed_goes_on_too(session, small_clip, tmp_path):
     code = (
         "import os, signal, sys; import ex4d_core as ex4d; from ex4d_core.plugins.registry import Registry\n"

@@ -195,7 +195,9 @@ def test_a_name_that_two_plugins_use_is_a_remark(install):
     install("twin", GOOD)
     remark = problem_of(find_plugins(), "twin")
     assert (remark.disabled, remark.next_step) == (False, "ex4d plugins show mine")
-    assert remark.sentence().startswith("plugin 'twin' (twin-dist 1.0) works, but: good-dist has a depth 'mine' too")
+    assert remark.sentence().startswith(
+        "plugin 'twin' (twin-dist 1.0) works with a warning: good-dist has a depth 'mine' too"
+    )
 
 
 def test_a_plugin_for_an_api_that_is_still_understood_works(install, monkeypatch):

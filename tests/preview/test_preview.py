@@ -14,6 +14,8 @@ from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles, with_hol
 from ex4d_core.types import Guidance, Video
 from ex4d_core.video_io import read_video
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def preview(ex4d, small_clip):

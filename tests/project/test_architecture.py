@@ -20,6 +20,7 @@ def test_files_stay_readable():
     assert [str(path) for path in python_files() if len(path.read_text().splitlines()) > 400] == []
 
 
+@pytest.mark.slow
 def test_functions_stay_readable():
     long = [
         f"{path.name}:{node.name}"
@@ -78,5 +79,6 @@ def test_no_plugin_has_import_cycles(plugin):
     TopologicalSorter(imports_within(package)).prepare()  # raises an error that lists the cycle
 
 
+@pytest.mark.slow
 def test_the_core_has_no_import_cycles():
     TopologicalSorter(imports_within(CORE)).prepare()

@@ -102,6 +102,7 @@ def test_a_clip_whose_name_is_not_utf8_can_be_run_and_looked_at(ex4d, small_clip
     assert open_run(Path("out")).along("20").stored_guidance().num_frames == 6
 
 
+@pytest.mark.slow
 def test_the_configuration_is_utf8_whatever_the_locale(small_clip, tmp_path):
     code = (
         "import sys; from ex4d_core.pipeline import session; from ex4d_core.runs import export\n"

@@ -11,6 +11,8 @@ from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts import CONTRACTS
 from tests.helpers import wrong_components as wrong
 
+pytestmark = pytest.mark.slow
+
 CLAIMS = {
     "depth": {"any_clip": True, "steadiness": 0.05},
     "mesh": {"closed": True},

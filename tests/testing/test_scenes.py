@@ -60,6 +60,7 @@ def test_nearer_things_hide_farther_ones_whatever_their_order():
     assert depth_of(near, far)[24, 32] == pytest.approx(2, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_point_of_the_source_depth_is_what_another_camera_sees_there_unless_something_hides_it():
     scene, size = room_scene(), Intrinsics.from_fov(width=48, height=48)
     source = scene.view(0.5, torch.eye(4), size)

@@ -323,6 +323,7 @@ def test_a_folder_that_is_no_clip_is_refused(tmp_path):
 # Memory
 
 
+@pytest.mark.slow
 def test_only_the_frames_asked_for_are_held(tmp_path):
     path = encode(tmp_path / "a.mp4", [np.zeros((480, 640, 3), np.uint8)] * 250, preset="ultrafast")
     code = (

@@ -15,6 +15,8 @@ from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.types import Video
 from tests.helpers.pictures import picture
 
+pytestmark = pytest.mark.slow
+
 FLAT = (200, 40, 90)
 
 

@@ -18,6 +18,8 @@ from ex4d_core.types import Guidance
 from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 diffusers = pytest.importorskip("diffusers")
+
+pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 

@@ -4,6 +4,8 @@ import pytest
 
 from ex4d_backbone_wan.contract import WanContract
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")

@@ -19,6 +19,7 @@ BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "wan" / "reference.py"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="EX4D_REFERENCE_DATA names no folder with `golden/wan`")
 
 
+@pytest.mark.slow
 def test_every_step_equals_the_reference_from_both_layouts():
     spec = importlib.util.spec_from_file_location("wan_reference", BENCHMARK)
     reference = importlib.util.module_from_spec(spec)

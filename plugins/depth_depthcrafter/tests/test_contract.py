@@ -4,6 +4,8 @@ import pytest
 
 from ex4d_depth_depthcrafter.contract import DepthCrafterContract
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 

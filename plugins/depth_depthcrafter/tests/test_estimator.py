@@ -10,6 +10,8 @@ from ex4d_core.geometry.inverse_depth_options import NEAREST
 from ex4d_core.progress import silent
 from ex4d_core.types import DEFAULT_FOV, DepthKind, Intrinsics
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 

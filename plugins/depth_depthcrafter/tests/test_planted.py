@@ -82,6 +82,7 @@ def test_a_spoilt_configuration_is_named(copy, refused, config, damage):
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_an_entry_that_cannot_be_is_refused_before_the_run(copy, refused, config, entries):
     change(copy / config, **entries)
     refused(copy)

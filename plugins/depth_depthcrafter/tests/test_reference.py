@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("name", ["one_window", "three_windows"])
+@pytest.mark.slow
 def test_every_step_equals_the_reference(name):
     from safetensors.torch import load_file
 

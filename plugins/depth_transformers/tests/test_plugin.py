@@ -92,6 +92,7 @@ def test_options_that_have_no_meaning_are_refused(given, message):
 
 
 @pytest.mark.parametrize("model_type", ["depth_anything", "depth_pro"])
+@pytest.mark.slow
 def test_a_run_goes_all_the_way_and_another_path_reuses_the_depth(checkpoint, clip, tmp_path, model_type):
     pytest.importorskip("transformers")
     write_video(clip(3, width=64, height=48), tmp_path / "clip.mp4")

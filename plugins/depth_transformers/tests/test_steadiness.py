@@ -59,6 +59,7 @@ def test_a_static_clip_flickers_no_more_than_its_noise_and_does_not_drift(static
     assert steadier.starts == [0]
 
 
+@pytest.mark.slow
 def test_the_contrast_does_not_shrink_over_a_thousand_frames(static):
     truth, picture = static
     steadier = Steadier(**LEVELS, fit_scale=True)

@@ -61,6 +61,7 @@ def read(name: str) -> dict:
         ("ex4d_tiny", 30_848, 6_856),
     ],
 )
+@pytest.mark.slow
 def test_a_configuration_describes_a_network_of_its_size(build, name, frozen, trained):
     model = build(name)
     counted = sum(value.numel() for value in trained_parameters(model).values())

@@ -19,6 +19,8 @@ from ex4d_training.launch import launch
 from ex4d_training.metrics import METRICS
 from ex4d_training.trainer import TrainingStopped
 
+pytestmark = pytest.mark.slow
+
 NEEDED = (
     ("model", "base"), ("model", "rank"), ("model", "camera_hidden"), ("data", "path"), ("learning", "steps"),
     ("machine", "device"), ("machine", "num_gpus"), ("output", "dir"), ("output", "tracker"), ("output", "log_every"),

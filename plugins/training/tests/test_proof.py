@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_the_proof_runs_from_clips_to_its_table_and_the_adapter_learns(tmp_path, monkeypatch):
     pytest.importorskip("diffusers")
     flags = ["--quick", "--workers", "1", "--device", "cpu", "--seeds", "3", "--out", str(tmp_path)]

@@ -43,6 +43,7 @@ def place(tmp_path_factory) -> Path:
     changes=st.dictionaries(st.sampled_from([field.name for field in attrs.fields(State)]) | TEXTS, JSON, max_size=2),
     inner=st.dictionaries(st.sampled_from(["rank", "model", "length", "seen", "processes"]) | TEXTS, JSON, max_size=2),
 )
+@pytest.mark.slow
 def test_any_state_of_a_checkpoint_is_read_or_refused(place, changes, inner):
     good = {"format": 1, **attrs.asdict(STATE)}
     nested = {name: {**good[name], **inner} for name in ("origin", "sampler", "batches")}
@@ -59,6 +60,7 @@ def test_any_state_of_a_checkpoint_is_read_or_refused(place, changes, inner):
 
 @few
 @given(lines=st.lists(st.binary(max_size=40) | JSON.map(lambda tree: json.dumps(tree).encode()), max_size=4))
+@pytest.mark.slow
 def test_whatever_is_in_the_metrics_those_of_the_run_are_found_and_the_rest_stays(place, lines):
     path = Path(tempfile.mkdtemp(dir=place)) / METRICS
     before = b"\n".join([*lines, b'{"step": 2, "loss": 1.5}', b'{"step": 4, "loss": 1.5}', b""])

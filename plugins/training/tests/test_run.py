@@ -38,6 +38,8 @@ from ex4d_training.trainer import Trainer, TrainingStopped
 from ex4d_training.velocity import WanVelocity, attach_adapter, trained_parameters
 from plugins.training.tests.conftest import HIDDEN, RANK, save_latents, tensors_of
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

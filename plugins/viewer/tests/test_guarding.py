@@ -179,6 +179,7 @@ def test_any_bytes_are_taken_or_dropped(raw):
     assert not incoming.is_admitted(raw, sharing=True)
 
 
+@pytest.mark.slow
 def test_a_client_cannot_ask_for_more_than_the_controls_have(served, client, until):
     page = served.page
     set_control(client, page._count, 200_000)
@@ -219,6 +220,7 @@ def test_a_client_that_sends_anything_is_survived(served, client, until, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_pages_are_limited(served, monkeypatch):
     monkeypatch.setattr(guarding, "MOST_CLIENTS", 2)
     with opened(served), opened(served), pytest.raises(InvalidStatus, match="503"), opened(served):

@@ -17,6 +17,8 @@ from selenium.webdriver.common.by import By
 
 from ex4d_viewer.serving import serve
 
+pytestmark = pytest.mark.slow
+
 PANEL = 330
 """Pixels at the right edge that the controls take."""
 

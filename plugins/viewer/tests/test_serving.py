@@ -39,6 +39,7 @@ def test_the_page_is_there_and_then_gone(run):
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+@pytest.mark.slow
 def test_a_run_without_depth_is_waited_for(run, until):
     for artifact in (run / "artifacts").iterdir():
         artifact.rename(run / artifact.name)
@@ -114,6 +115,7 @@ def test_a_folder_that_is_no_run_is_one_sentence_and_exit_code_2(ex4d, tmp_path)
     assert err == f"error: {tmp_path} is no run folder, it has no config.toml; name the folder that a run has made\n"
 
 
+@pytest.mark.slow
 def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(run):
     command = [sys.executable, "-m", "typer_cli", "view", str(run), "--port", "0"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}

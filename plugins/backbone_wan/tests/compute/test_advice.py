@@ -22,6 +22,7 @@ WAN_14B = {
 
 
 @pytest.mark.parametrize(("how", "needs"), [("exact", advice.EXACT), ("fast", advice.FAST)])
+@pytest.mark.slow
 def test_needs_are_those_of_the_real_sizes(how, needs):
     diffusers = pytest.importorskip("diffusers")
     with torch.device("meta"):

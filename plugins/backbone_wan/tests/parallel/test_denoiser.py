@@ -16,6 +16,8 @@ from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser, RankDied, layo
 from ex4d_backbone_wan.parallel.worker import Layout
 from ex4d_core.errors import InvalidInput
 
+pytestmark = pytest.mark.slow
+
 SCHEDULE = Schedule(2, 5.0)
 
 

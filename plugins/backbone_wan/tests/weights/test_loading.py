@@ -108,6 +108,7 @@ def test_a_wan_of_another_size_in_the_hubs_layout_needs_no_code(tmp_path, load, 
     torch.testing.assert_close(denoise(load(tmp_path, "transformer")), denoise(made.eval()))
 
 
+@pytest.mark.slow
 def test_half_precision_is_taken_where_it_is_asked_for(original, load):
     tensors = load(original, "transformer", dtype=torch.bfloat16).state_dict()
     assert tensors["blocks.0.attn1.to_q.weight"].dtype == torch.bfloat16
@@ -216,6 +217,7 @@ def test_shards_without_an_index_are_all_read(copy, load, original):
     assert same(load(copy, "transformer"), load(original, "transformer"))
 
 
+@pytest.mark.slow
 def test_safetensors_do_in_place_of_pickles(copy, load, original):
     for name in (VAE_FILE, TEXT_FILE, CLIP_FILE, "ex4d.ckpt"):
         path = copy / name

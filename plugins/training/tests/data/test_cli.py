@@ -31,6 +31,7 @@ def flags(some_videos, tmp_path, tiny_wan):
     return (*own, *sizes, "--set", "masks.kind=tracking", "--set", "data.min_side=16")
 
 
+@pytest.mark.slow
 def test_preparing_says_what_became_of_the_videos(ex4d, here, flags, tmp_path):
     code, out, err = ex4d("data", "prepare", *flags)
     assert (code, len(LatentDataset(tmp_path / "out"))) == (0, 3)
@@ -47,6 +48,7 @@ def test_preparing_for_machines(ex4d, here, flags, tmp_path):
     assert ex4d("data", "prepare", *flags, "--quiet") == (0, f"{tmp_path / 'out'}\n", "")
 
 
+@pytest.mark.slow
 def test_flags_win_over_settings_and_those_over_the_file(ex4d, here, flags, tmp_path, monkeypatch):
     jobs = []
     monkeypatch.setattr(VideoEncoder, "__init__", lambda self, job, *, texts: jobs.append(job))

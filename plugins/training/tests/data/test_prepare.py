@@ -25,6 +25,8 @@ from ex4d_training.data.encode import VideoEncoder
 from ex4d_training.data.shards import write_manifest
 from plugins.training.tests.data.stand_in import make_worker, samples, stand_in
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 SHARDS = ("shard-00000.safetensors", "shard-00001.safetensors")
 

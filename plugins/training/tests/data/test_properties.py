@@ -122,6 +122,7 @@ def test_any_list_of_samples_is_read_or_refused(tree):
 
 @settings(few, max_examples=300)
 @given(changes=st.dictionaries(st.sampled_from(ENTRIES) | TEXTS, JSON, min_size=1, max_size=2), shard=JSON)
+@pytest.mark.slow
 def test_any_manifest_is_read_or_refused(folder, changes, shard):
     tree = json.loads((folder / MANIFEST).read_text())
     check_manifest({**tree, **changes})

@@ -18,6 +18,8 @@ import pytest
 from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
 from ex4d_training.data.worker_pool import work_through
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 
 
