@@ -1,5 +1,5 @@
 # make run     the example end to end, from nothing but Python >= 3.11
-# make test    the tests                      make test-quick  those that take less than a minute or two
+# make test    the tests                      make test-quick  the fast ones of the core
 # make check   what CI runs: formatting, lint, layers, types, documentation, tests
 # make docs    the documentation, into site/  make coverage    the tests, and the lines that they do not reach
 # make format  mend what `make check` says of formatting
@@ -39,7 +39,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS) -m "not slow and not network"
+	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS) -m "not slow and not network" tests plugins/trajectories
 
 coverage: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_GUARD) $(PYTEST_ARGS) --cov --cov-report=term:skip-covered

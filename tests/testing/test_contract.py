@@ -11,6 +11,8 @@ from ex4d_core.testing.builtins import (
 )
 from ex4d_core.testing.contracts import RendererContract
 
+pytestmark = pytest.mark.slow
+
 
 class TestFile(FileContract):
     pass

@@ -4,6 +4,8 @@ import pytest
 
 from ex4d_core.testing.contracts import TrajectoryContract
 
+pytestmark = pytest.mark.slow
+
 
 class TestArc(TrajectoryContract):
     name = "arc"
