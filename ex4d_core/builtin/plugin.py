@@ -20,7 +20,7 @@ def ex4d_depth_estimators() -> list[Provider]:
     return [
         Provider(
             name="file",
-            summary="depth that you bring: .npy, .npz, 16-bit PNG or EXR folders, lossless video",
+            summary="precomputed depth: .npy, .npz, 16-bit PNG or EXR folders, lossless video",
             license="Apache-2.0",
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
@@ -36,7 +36,7 @@ def ex4d_mesh_builders() -> list[Provider]:
     return [
         Provider(
             name="watertight",
-            summary="closed mesh of a frame that keeps what is occluded (DW-Mesh)",
+            summary="watertight mesh of each frame, occluded surfaces included (DW-Mesh)",
             license="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
@@ -53,7 +53,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
     return [
         Provider(
             name="from_file",
-            summary="camera path that you bring: EX-4D, nerfstudio, Blender, COLMAP, matrices and more",
+            summary="camera path from a file: EX-4D, nerfstudio, Blender, COLMAP, matrices and more",
             license="Apache-2.0",
             component="ex4d_core.builtin.path_file:PathFile",
             options=PathFileOptions,
@@ -69,7 +69,7 @@ def ex4d_renderers() -> list[Provider]:
     return [
         Provider(
             name="torch",
-            summary="rasterizer in plain PyTorch, for any GPU",
+            summary="rasterizer in PyTorch, for any GPU",
             license="Apache-2.0",
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
@@ -89,7 +89,7 @@ def ex4d_renderers() -> list[Provider]:
         ),
         Provider(
             name="raycast",
-            summary="ray caster on the CPU, slow: the twin that tests compare with",
+            summary="ray caster on the CPU; slow, the reference in tests",
             license="Apache-2.0; Open3D is MIT",
             component="ex4d_core.builtin.render_raycast:RaycastRenderer",
             options=RasterOptions,

@@ -13,7 +13,7 @@ from ex4d_core.plugins.discovery import Offer, Plugins, find_plugins
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
 
-MORE = "others come with plugins: 'What there is' in docs/plugins.md says how to install them"
+MORE = "see 'Available plugins' in docs/plugins.md for others and how to install them"
 """What to do where a component is not installed."""
 
 

@@ -162,7 +162,7 @@ WRONG = {
     "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),
     "unknown component": (
         ["run", "VIDEO", "--depth", "depthcrofter"],
-        "; others come with plugins: 'What there is' in",
+        "; see 'Available plugins' in",
     ),
     "unknown renderer": (["run", "VIDEO", "--depth-file", "DEPTH", "--renderer", "zbufer"], "did you mean 'zbuffer'"),
     "no depth": (["run", "VIDEO"], "--depth-file"),

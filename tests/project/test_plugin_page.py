@@ -114,7 +114,7 @@ def test_the_table_of_plugins_is_what_they_say_themselves():
 
 def test_every_plugin_of_the_repository_is_in_the_table():
     names = runpy.run_path(str(ROOT / "tools" / "plugin_table.py"))["distributions"]()
-    assert {row[0].strip("`") for row in table(section("What there is"))} == names
+    assert {row[0].strip("`") for row in table(section("Available plugins"))} == names
 
 
 def imported_from_the_core(path: Path) -> set[str]:

@@ -13,7 +13,7 @@ def ex4d_backbones() -> list[Provider]:
     return [
         Provider(
             name="wan",
-            summary="Wan2.1 image-to-video with the EX-4D adapter: invents what the mask hides",
+            summary="Wan2.1 image-to-video with the EX-4D adapter: generates the hidden regions",
             license="code Apache-2.0; Wan2.1's weights Apache-2.0; the EX-4D adapter's as its repository says",
             component="ex4d_backbone_wan.backbone:WanBackbone",
             options=WanOptions,

@@ -13,7 +13,7 @@ def ex4d_depth_estimators() -> list[Provider]:
     return [
         Provider(
             name="transformers",
-            summary="any depth model of transformers, frame by frame and steadied (Depth Anything V2, Depth Pro, ...)",
+            summary="depth models of transformers per frame, temporally aligned (Depth Anything V2, Depth Pro, ...)",
             license=(
                 "code Apache-2.0; weights: Depth Anything V2 small Apache-2.0, base and large CC-BY-NC-4.0, Depth Pro "
                 "for research, ZoeDepth MIT, DPT Apache-2.0"

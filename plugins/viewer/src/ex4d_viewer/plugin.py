@@ -14,7 +14,7 @@ def ex4d_commands() -> list[Command]:
     return [
         Command(
             name="view",
-            summary="See a run in the browser, while it goes on too; make camera paths by hand.",
+            summary="View a run in the browser, also while it runs, and edit camera paths.",
             license="Apache-2.0; viser is Apache-2.0",
             app="ex4d_viewer.cli:view",
             requires=("viser",),
