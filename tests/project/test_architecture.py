@@ -2,10 +2,13 @@
 
 import ast
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from ex4d_core.version import __version__
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "ex4d_core"
@@ -82,3 +85,9 @@ def test_no_plugin_has_import_cycles(plugin):
 @pytest.mark.slow
 def test_the_core_has_no_import_cycles():
     TopologicalSorter(imports_within(CORE)).prepare()
+
+
+@pytest.mark.parametrize("plugin", sorted((ROOT / "plugins").glob("*/")), ids=lambda folder: folder.name)
+def test_plugins_have_the_version_of_the_core(plugin):
+    """They are released together; `ex4d_core/version.py` is the one to change first."""
+    assert tomllib.loads((plugin / "pyproject.toml").read_text())["project"]["version"] == __version__
