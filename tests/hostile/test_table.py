@@ -10,7 +10,7 @@ from .table import all_rows, sample
 
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.slow]
 
-ORDINARY = 150
+ORDINARY = 100
 """Rows that are tried in every run of the tests."""
 
 
