@@ -25,8 +25,6 @@ MOST_DEPTH = 64
 """How deep the tables and lists of a file may be nested."""
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
-_PASSING = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT)
-"""Errors that say nothing about the file itself."""
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
@@ -72,11 +70,6 @@ def refusal(path: str | os.PathLike[str], what: str, error: OSError) -> InputNot
         return InputNotFound(f"the {what} {path} does not exist; check the path")
     reason = error.strerror or str(error) or type(error).__name__
     return InvalidInput(f"the {what} {path} cannot be read: {reason}")
-
-
-def is_passing(error: BaseException) -> bool:
-    """Return whether an error says nothing about the file: memory, descriptors, a disk or network that fails."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def check_path(path: str | os.PathLike[str], what: str) -> os.stat_result:

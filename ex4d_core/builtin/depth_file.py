@@ -135,7 +135,7 @@ class DepthFile:
         known = numbers[valid]
         if (known < 0).any():
             raise InvalidInput(
-                f"{self._path} has values below 0, so it is no depth; set depth kind to inverse if near is large in it"
+                f"{self._path} has values below 0, so it is not depth; set depth kind to inverse if near is large in it"
             )
         found = frames.kind if kind == "auto" else DepthKind(kind)
         if found is None and frames.unit != "integer" and 0 < known.max() <= 1:

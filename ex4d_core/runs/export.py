@@ -110,14 +110,14 @@ def open_run(folder: Path, *, reporter: Reporter | None = None) -> ClipRun:
     read: nothing is created, written, renamed or removed.
 
     Raises:
-        InputNotFound: there is no such folder, it is no run folder, or the clip is not where it was.
+        InputNotFound: there is no such folder, it is not a run folder, or the clip is not where it was.
         InvalidConfig: its configuration cannot be read.
         InvalidInput: its clip cannot be read.
     """
     if not os.path.isdir(folder):
         raise InputNotFound(f"there is no run folder {folder}; a run makes it: ex4d run CLIP -o {folder.parent}")
     if not os.path.isfile(folder / CONFIG):
-        raise InputNotFound(f"{folder} is no run folder, it has no {CONFIG}; name the folder that a run has made")
+        raise InputNotFound(f"{folder} is not a run folder: it has no {CONFIG}; name the folder that a run has made")
     config = make_config(read_config(folder / CONFIG))
     clips = [*_recorded_clip(folder), *config.clips[:1]]
     if not clips:

@@ -203,7 +203,7 @@ class CameraPath:
                 f"CameraPath has {self.num_frames} poses and {len(self.intrinsics)} intrinsics; give 1 or one a pose"
             )
         if fault := _not_rigid(self.world_to_camera):
-            raise InvalidInput(f"CameraPath.world_to_camera has a pose that is no rotation and translation: {fault}")
+            raise InvalidInput(f"CameraPath.world_to_camera has a pose that is not a rotation and translation: {fault}")
 
     @property
     def num_frames(self) -> int:
@@ -253,7 +253,7 @@ class CameraPath:
         Without `size` the image is taken to be twice the principal point, as in the reference.
 
         Raises:
-            InvalidInput: an array is missing or is no camera.
+            InvalidInput: an array is missing or is not a camera.
         """
         if missing := {"extrinsics", "intrinsics"} - set(arrays):
             raise InvalidInput(f"the camera file has no {' and no '.join(sorted(missing))}; it needs both arrays")
@@ -279,7 +279,7 @@ class CameraPath:
 
 
 def _not_rigid(world_to_camera: Tensor) -> str:
-    """Return what is wrong with the first pose that is no rotation and translation, and '' if none is."""
+    """Return what is wrong with the first pose that is not a rotation and translation, and '' if none is."""
     rotation, shift = world_to_camera[:, :3, :3], world_to_camera[:, :3, 3]
     bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=world_to_camera.device)
     # Each comparison is False for NaN too.

@@ -280,7 +280,7 @@ def test_the_fingerprint_changes_with_the_contents_only(tmp_path):
     [
         (np.full((COUNT, HEIGHT, WIDTH), np.nan), "has no valid depth in the requested frames: all values are NaN"),
         (np.zeros((COUNT, HEIGHT, WIDTH), np.uint16), "has no valid depth in the requested frames: all values are 0"),
-        (-meters(), "has values below 0, so it is no depth; set depth kind to inverse"),
+        (-meters(), "has values below 0, so it is not depth; set depth kind to inverse"),
         (meters() / 100, "lies between 0 and 1, which may be meters or normalized"),
         (meters(5), "has 5 depth maps but the video has 3 frames; give one map for each"),
         (meters(3, 24, 24), "is 24x24 but the video is 32x24; the depth must have the shape"),

@@ -220,7 +220,7 @@ def test_bare_matrices_need_a_convention(convention, tmp_path):
 )
 def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
     (tmp_path / "bad.json").write_text(json.dumps({"world_to_camera": [np.eye(4).tolist(), matrix.tolist()]}))
-    with pytest.raises(InvalidInput, match="pose 1 is no rotation and translation: .*" + says):
+    with pytest.raises(InvalidInput, match="pose 1 is not a rotation and translation: .*" + says):
         read_camera_path(tmp_path / "bad.json")
 
 
@@ -350,7 +350,9 @@ def test_a_path_that_looks_away_is_named(tmp_path):
 
 def test_a_path_that_does_not_fit_the_scene_names_its_file(tmp_path):
     write_camera_path(to_the_right(), tmp_path / "path.json")
-    with pytest.raises(InvalidInput, match=r"path\.json: pose 1 is no rotation .*: its translation is beyond 1e\+09"):
+    with pytest.raises(
+        InvalidInput, match=r"path\.json: pose 1 is not a rotation .*: its translation is beyond 1e\+09"
+    ):
         from_file(tmp_path / "path.json", scale=1e9, unit="subject", look_at="1000")
     with pytest.raises(InvalidConfig, match=r"scale must be more than 0 and at most 1000000000, not 1e\+30"):
         PathFileOptions(path="path.json", scale=1e30)

@@ -164,7 +164,7 @@ def test_a_folder_with_the_name_of_a_word_is_named(name, tmp_path, monkeypatch):
     (tmp_path / name / "cameras.txt").write_text("1 PINHOLE 64 48 50 50 32 24\n")
     (tmp_path / name / "images.txt").write_text("1 1 0 0 0 1e10 0 0 1 a.png\n\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidInput, match=rf"^{name}: pose 0 is no rotation and translation: its translation is"):
+    with pytest.raises(InvalidInput, match=rf"^{name}: pose 0 is not a rotation and translation: its translation is"):
         read_camera_path(type(tmp_path)(name))
 
 
@@ -200,7 +200,7 @@ def test_a_path_has_poses_only(change, says):
     poses = torch.eye(4).repeat(3, 1, 1)
     for place, value in change.items():
         poses[(1, *place)] = value
-    with pytest.raises(InvalidInput, match=f"has a pose that is no rotation and translation: {says}"):
+    with pytest.raises(InvalidInput, match=f"has a pose that is not a rotation and translation: {says}"):
         CameraPath(world_to_camera=poses, intrinsics=LENS)
 
 

@@ -90,7 +90,7 @@ def test_the_depth_command_leaves_the_settings_of_a_run_alone(ex4d, small_clip, 
     ("files", "says"),
     [
         (None, "there is no run folder"),
-        ({}, "is no run folder, it has no config.toml"),
+        ({}, "is not a run folder: it has no config.toml"),
         ({"config.toml": "cam = ["}, "is not valid TOML"),
         ({"config.toml": ""}, "was made of frames in memory"),
         ({"config.toml": 'clips = ["gone.mp4"]'}, "the clip gone.mp4 of the run .* is not here"),

@@ -171,7 +171,7 @@ def check_rigid(matrices: np.ndarray) -> None:
         fine = (square <= RIGID_TOLERANCE) & (bottom <= RIGID_TOLERANCE) & (far <= LARGEST_SHIFT)
         fine &= np.linalg.det(rotation) > 0
     for index in np.flatnonzero(~fine)[:1]:
-        raise InvalidInput(f"pose {index} is no rotation and translation: {_why_not_rigid(matrices[index])}")
+        raise InvalidInput(f"pose {index} is not a rotation and translation: {_why_not_rigid(matrices[index])}")
 
 
 def check_count(count: int) -> None:

@@ -211,7 +211,7 @@ def test_a_client_that_sends_anything_is_survived(served, client, until, capfd):
     press(client, page, "Begin with the path above")
     press(client, page, "Save the path")
     until(lambda: "Not saved" in page._said.content, "the refusal")
-    assert "is no name for a file" in page._said.content
+    assert "is not a file name" in page._said.content
     assert page._time.label == "Frame"
     with pytest.raises(ConnectionClosed), opened(served) as other:
         other.send(b"x" * 10**6)

@@ -158,9 +158,9 @@ def test_keyframes_are_added_and_removed(editor, watch):
     ("count", "name", "says"),
     [
         (0, "mine", "there is no path yet"),
-        (2, "../x", "is no name"),
-        (2, "x" * 300, "is no name"),
-        (2, "", "is no name"),
+        (2, "../x", "is not a file name"),
+        (2, "x" * 300, "is not a file name"),
+        (2, "", "is not a file name"),
     ],
 )
 def test_what_cannot_be_saved_says_why(editor, watch, tmp_path, count, name, says):

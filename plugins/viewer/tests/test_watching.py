@@ -80,7 +80,7 @@ def test_a_path_whose_file_is_gone_does_not_hide_the_others(run, ex4d, clip):
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
-    with pytest.raises(InputNotFound, match="is no run folder"):
+    with pytest.raises(InputNotFound, match="is not a run folder"):
         RunWatch(tmp_path)
 
 

@@ -105,7 +105,7 @@ class Editor:
             raise InvalidInput("there is no path yet; begin with keyframes along one, or add your own view twice")
         if not re.fullmatch(r"[\w-][\w.-]*", name) or len(name) > MOST_LETTERS:
             raise InvalidInput(
-                f"{name!r} is no name for a file; use letters, digits, - and _, at most {MOST_LETTERS} of them"
+                f"{name!r} is not a file name; use letters, digits, - and _, at most {MOST_LETTERS} of them"
             )
         file = folder / f"{name.removesuffix('.json')}.json"
         shares = tuple(frame_shares(len(self._handles)))

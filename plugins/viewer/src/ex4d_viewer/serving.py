@@ -70,7 +70,7 @@ def serve(
             since components that print are kept out of standard output.
 
     Raises:
-        InputNotFound: the folder is no run folder.
+        InputNotFound: the folder is not a run folder.
         InvalidInput: the port is taken or the address is not of this machine.
         OutputFailed: the public address cannot be created.
         PluginFailed: this version of viser cannot be guarded.
