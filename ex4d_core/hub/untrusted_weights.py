@@ -165,10 +165,18 @@ def _limit(undo: ExitStack) -> None:
         logger = logging.getLogger(name)
         undo.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)
+        _hide_progress_bar(sys.modules.get(f"{name}.utils.logging"), undo)
     try:
         put(huggingface_hub().constants, "HF_HUB_OFFLINE", True)  # its client looks there before each request
     except PluginFailed:  # without the client there is no way to a hub
         return
+
+
+def _hide_progress_bar(library: Any, undo: ExitStack) -> None:
+    """Turn off the progress bar of diffusers or transformers, if it is imported and has one."""
+    if getattr(library, "is_progress_bar_enabled", bool)():
+        library.disable_progress_bar()
+        undo.callback(library.enable_progress_bar)
 
 
 def read_config(path: Path) -> dict[str, Any]:

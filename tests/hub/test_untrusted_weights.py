@@ -98,6 +98,19 @@ def test_the_hub_and_standard_input_are_out_of_reach(monkeypatch):
     assert (sys.stdin, logging.getLogger("transformers").level) == (stdin, before)
 
 
+def test_progress_bars_of_loaded_libraries_are_off_while_weights_are_loaded():
+    bars = pytest.importorskip("transformers").utils.logging
+    before = bars.is_progress_bar_enabled()
+    bars.enable_progress_bar()
+    try:
+        with loading_offline(), loading_offline():
+            assert not bars.is_progress_bar_enabled()
+        assert bars.is_progress_bar_enabled()
+    finally:
+        if not before:
+            bars.disable_progress_bar()
+
+
 def test_the_limits_end_with_the_last_block_whatever_is_raised():
     stdin = sys.stdin
     outer, inner = loading_offline(), loading_offline()

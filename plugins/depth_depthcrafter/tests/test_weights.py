@@ -126,7 +126,7 @@ def test_missing_and_foreign_tensors_are_listed(copy):
 
 def test_foreign_tensors_are_listed(copy):
     change(copy / "unet" / UNET_FILE, **{"lora.down": torch.zeros(1), "lora.up": torch.zeros(1)})
-    with pytest.raises(InvalidInput, match=r"of another network: lora\.down, lora\.up"):
+    with pytest.raises(InvalidInput, match=r"unexpected tensors: lora\.down, lora\.up"):
         load(copy)
 
 

@@ -99,7 +99,7 @@ def test_missing_tensors_are_listed(copy):
 def test_foreign_tensors_are_listed(copy):
     folder = copy()
     change(folder, **{"lora.down": torch.zeros(1), "lora.up": torch.zeros(1)})
-    with pytest.raises(InvalidInput, match=r"of another network: lora\.down, lora\.up"):
+    with pytest.raises(InvalidInput, match=r"unexpected tensors: lora\.down, lora\.up"):
         load(folder)
 
 

@@ -265,7 +265,7 @@ def test_a_text_encoder_whose_words_are_there_twice_loads(hub_copy, load, diffus
 )
 def test_a_missing_tensor_is_named(copy, load, change, part, file, key, listed):
     change(copy / file, {key: None})
-    with pytest.raises(InvalidInput, match=rf"{file} lacks the tensors .*{listed}.*; check which model it holds"):
+    with pytest.raises(InvalidInput, match=rf"{file} lacks the tensors .*{listed}.*"):
         load(copy, part)
 
 
@@ -279,8 +279,8 @@ def test_missing_foreign_and_misshapen_tensors_are_all_listed(copy, load, wan):
     save_file(tensors, copy / "diffusion_pytorch_model.safetensors")
     with pytest.raises(
         InvalidInput,
-        match=r"lacks the tensors blocks\.\{0\.\.2\}\.norm2\.bias; it has tensors of another network: control\.weight, "
-        r"log_scale; it has tensors of another shape: proj_out\.bias; check",
+        match=r"lacks the tensors blocks\.\{0\.\.2\}\.norm2\.bias; it has unexpected tensors: control\.weight, "
+        r"log_scale; it has tensors of another shape: proj_out\.bias;",
     ):
         load(copy, "transformer")
 

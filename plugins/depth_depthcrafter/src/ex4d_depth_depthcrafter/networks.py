@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,11 @@ from typing import Any
 import attrs
 import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection
-from transformers.utils import logging as transformers_logging
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.hub.state_dict_check import from_pretrained_strict
 from ex4d_core.hub.untrusted_weights import check_kinds, check_parameters, loading, numbers, only_weights, read_config
 from ex4d_depth_depthcrafter.options import Offload
 from ex4d_depth_depthcrafter.tuning import tune
@@ -132,24 +131,19 @@ def _settle(module: nn.Module, device: torch.device, offload: Offload) -> None:
 
 
 def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """Load one network and refuse it unless each of its tensors was in the files and the other way round."""
+    """Load one network and check that the files have exactly its tensors."""
     variant = weight_files(folder, half=dtype != torch.float32)
-    with _quiet(), only_weights(folder, NETWORK_FILES, what=cls.__name__) as clean:
+    with only_weights(folder, NETWORK_FILES, what=cls.__name__) as clean:
         check_parameters(lambda: _made(cls, clean), clean.glob("*.safetensors"), where=folder)
-        network, report = cls.from_pretrained(
-            str(clean),
+        # Checkpoints of older versions of transformers contain this table of 0, 1, 2 ..., which is not a weight.
+        return from_pretrained_strict(
+            cls,
+            clean,
+            source=folder,
+            optional=lambda name: name.endswith("position_ids"),
             dtype=dtype,
             variant=variant,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
         )
-    # Checkpoints of older versions of transformers keep this table of 0, 1, 2 ..., which is no weight.
-    unexpected = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
-    _refuse(folder, "lacks the tensors", report["missing_keys"])
-    _refuse(folder, "has tensors of another network:", unexpected)
-    _refuse(folder, "has tensors of another shape:", [str(key) for key in report["mismatched_keys"]])
-    return network
 
 
 def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: Checkpoint) -> None:
@@ -167,11 +161,6 @@ def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: Checkpoint) 
         )
 
 
-def _refuse(folder: Path, what: str, keys: Iterable[str]) -> None:
-    if found := sorted(keys):
-        raise InvalidInput(f"{folder} {what} {', '.join(found)}; check which model it holds, or download it again")
-
-
 def _made(cls: Any, folder: Path) -> Any:
     """Make a network by its configuration, without its weights."""
     if cls is CLIPVisionModelWithProjection:
@@ -179,22 +168,3 @@ def _made(cls: Any, folder: Path) -> Any:
     config = cls.load_config(str(folder), local_files_only=True)
     check_kinds(config, cls)
     return cls.from_config(config)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' bars and remarks to themselves: what is wrong with a checkpoint is raised."""
-    shut: list[Callable[[], None]] = []
-    for logging in (diffusers_logging, transformers_logging):
-        level = logging.get_verbosity()
-        shut.append(lambda logging=logging, level=level: logging.set_verbosity(level))  # type: ignore[misc]
-        logging.set_verbosity(logging.CRITICAL)
-    had_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for restore in shut:
-            restore()
-        if had_bar:
-            transformers_logging.enable_progress_bar()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForDepthEstimation
 from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
-from transformers.utils import logging
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.hub.state_dict_check import from_pretrained_strict
 from ex4d_core.hub.untrusted_weights import check_parameters, only_weights, read_config
 from ex4d_depth_transformers.options import DType, TransformersOptions
 from ex4d_depth_transformers.processors import read_processor
@@ -23,9 +22,6 @@ from ex4d_depth_transformers.weights import TENSORS, locate
 
 _BEAR_HALF = ("depth_anything", "depth_pro", "dpt")
 """Model types that are run in float16 by their authors or users; others may overflow."""
-
-_HERE = {"local_files_only": True, "trust_remote_code": False}
-"""Nothing is fetched, and no code of a checkpoint runs."""
 
 _UNUSED = {"dpt": ("neck.fusion_stage.layers.0.residual_layer1.",)}
 """Parts that the library's class has and its forward pass never reaches, so that published checkpoints lack them."""
@@ -96,33 +92,24 @@ def load_network(options: TransformersOptions, *, device: torch.device) -> Netwo
 
 
 def _load(folder: Path, model_type: str, dtype: torch.dtype) -> Any:
-    """Load a model and refuse it unless each of its tensors was in the files and the other way round."""
-    with _quiet(), only_weights(folder, ("config.json", *TENSORS), what=model_type) as clean:
-        config = AutoConfig.from_pretrained(str(clean), **_HERE)
+    """Load a model and check that the files have exactly its tensors."""
+    with only_weights(folder, ("config.json", *TENSORS), what=model_type) as clean:
+        config = AutoConfig.from_pretrained(str(clean), local_files_only=True, trust_remote_code=False)
         check_parameters(
             lambda: AutoModelForDepthEstimation.from_config(config, trust_remote_code=False),
             clean.glob("*.safetensors"),
             where=folder,
         )
-        model, report = AutoModelForDepthEstimation.from_pretrained(
-            str(clean),
+        return from_pretrained_strict(
+            AutoModelForDepthEstimation,
+            clean,
+            source=folder,
+            optional=lambda name: name.startswith(_UNUSED.get(model_type, ())),
             config=config,
             dtype=dtype,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # or it raises without a name
-            output_loading_info=True,
-            **_HERE,
+            ignore_mismatched_sizes=True,  # else its error does not name the tensors
+            trust_remote_code=False,
         )
-    missing = [key for key in report["missing_keys"] if not key.startswith(_UNUSED.get(model_type, ()))]
-    _refuse(folder, "lacks the tensors", missing)
-    _refuse(folder, "has tensors of another network:", report["unexpected_keys"])
-    _refuse(folder, "has tensors of another shape:", [key[0] for key in report["mismatched_keys"]])
-    return model
-
-
-def _refuse(folder: Path, what: str, keys: Iterable[str]) -> None:
-    if found := sorted(keys):
-        raise InvalidInput(f"{folder} {what} {', '.join(found)}; check which model it holds, or download it again")
 
 
 def _dtype(name: DType, model_type: str, device: torch.device) -> torch.dtype:
@@ -130,17 +117,3 @@ def _dtype(name: DType, model_type: str, device: torch.device) -> torch.dtype:
         name = "float16" if device.type != "cpu" and model_type in _BEAR_HALF else "float32"
     dtype: torch.dtype = getattr(torch, name)
     return dtype
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's bars and remarks to themselves: what is wrong with a checkpoint is raised."""
-    level, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if had_bar:
-            logging.enable_progress_bar()

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ex4d_backbone_wan.weights.state_dict_check import compare
 from ex4d_backbone_wan.weights.tensor_files import open_tensors
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write, file_hash, remove_stale_temp
+from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.reading import check_file, check_folder, reading
 from ex4d_training.optimizer import Optimizer
 from ex4d_training.records import DamagedRecord, Validator, damage, made, of_texts, read_object, text, whole
@@ -250,7 +250,7 @@ def _compare_hash(path: Path, recorded: str) -> None:
 def _read(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     check_file(path, "file of a checkpoint")
     with open_tensors(path) as file:
-        compare(str(path), given=file.shapes, wanted=wanted)
+        check_state_dict(path, found=file.shapes, expected=wanted)
         return {name: file.read(name) for name in wanted}
 
 

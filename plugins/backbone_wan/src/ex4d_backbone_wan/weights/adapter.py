@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.weights.checkpoint import Lora
-from ex4d_backbone_wan.weights.state_dict_check import compare, listed
 from ex4d_backbone_wan.weights.tensor_files import open_tensors, read_all
 from ex4d_core.errors import InvalidInput
+from ex4d_core.hub.state_dict_check import check_state_dict, group_names
 from ex4d_core.hub.untrusted_weights import loading
 from ex4d_core.reading import parse_json
 
@@ -70,7 +70,7 @@ class CameraEncoder(nn.Module):
             encoder = cls(
                 channels=first.shape[1], hidden=first.shape[0], width=last.shape[0], patch=(frames, rows, columns)
             )
-        compare(where, given=_shapes(tensors), wanted=_shapes(encoder.state_dict()))
+        check_state_dict(where, found=_shapes(tensors), expected=_shapes(encoder.state_dict()))
         if odd := [name for name, tensor in tensors.items() if not tensor.is_floating_point()]:
             raise InvalidInput(f"{where} has {odd[0]} in {tensors[odd[0]].dtype}, which is not a floating-point number")
         encoder.load_state_dict(dict(tensors), assign=True)
@@ -206,7 +206,7 @@ def _from_other_trainers(found: Mapping[str, Tensor], path: Path) -> dict[str, T
     left = [name for name, tensor in copies.items() if ".diff" in name and id(tensor) not in taken and tensor.any()]
     if left:
         raise InvalidInput(
-            f"{path} changes whole tensors, which cannot be stacked: {listed(left)}; get it without them"
+            f"{path} changes whole tensors, which cannot be stacked: {group_names(left)}; get it without them"
         )
     return converted
 
@@ -214,7 +214,7 @@ def _from_other_trainers(found: Mapping[str, Tensor], path: Path) -> dict[str, T
 def _attach(transformer: Any, lora: Lora, adapter: str) -> None:
     """Put a LoRA beside the layers that it changes, in float32, and see that every tensor has its place."""
     tensors = lora_tensors(lora.path)
-    compare(str(lora.path), given=_shapes(tensors), wanted=_places(transformer, tensors))
+    check_state_dict(lora.path, found=_shapes(tensors), expected=_places(transformer, tensors))
     # peft draws the numbers that are replaced here; those of others must not depend on it.
     settings = _settings(lora.path, tensors)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), loading(lora.path, "LoRA"):

@@ -13,9 +13,9 @@ from torch import Tensor
 from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Part
 from ex4d_backbone_wan.weights.layouts import Source, Sources, original_config, sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
-from ex4d_backbone_wan.weights.state_dict_check import compare
 from ex4d_backbone_wan.weights.tensor_files import open_tensors, shapes_of
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
 
 Shape = tuple[int, ...]
@@ -57,7 +57,7 @@ def load_network(
             places = make(config).state_dict()
         wanted = sources(checkpoint.layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
-        compare(where, given=given, wanted={name: tuple(tensor.shape) for name, tensor in places.items()})
+        check_state_dict(where, found=given, expected={name: tuple(tensor.shape) for name, tensor in places.items()})
         network = _made(make, config)
 
     def dtype_of(name: str) -> torch.dtype:
