@@ -2,7 +2,7 @@
 
     python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
 
-`black` leaves holes as they are, `around` fills them from their surroundings, `full` asks other frames first. The
+`black` leaves holes as they are, `around` fills them from their surroundings, `full` searches other frames first. The
 source camera stands still, or moves (`moving`) and so sees around things. `flicker` is the mean absolute difference,
 in levels, of following frames on pixels hidden in both, beside the truth's own.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
-from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_backbone_inpaint.backbone import InpaintBackbone
+from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
-from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_backbone_inpaint.backbone import InpaintBackbone
+from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
-from ex4d_core.builtin.inpaint_options import InpaintOptions
 from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
+from ex4d_core.builtin.telea_options import TeleaOptions
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
@@ -102,15 +102,15 @@ def ex4d_renderers() -> list[Provider]:
 
 @hookimpl
 def ex4d_backbones() -> list[Provider]:
-    """Offer the preview that needs no weights."""
+    """Offer a preview without weights."""
     return [
         Provider(
-            name="inpaint",
-            summary="a preview: fills holes from other frames, then from their surroundings",
+            name="telea",
+            summary="a minimal preview: fills the holes of each frame with OpenCV",
             license="Apache-2.0",
-            component="ex4d_core.builtin.backbone_inpaint:InpaintBackbone",
-            options=InpaintOptions,
-            auto=10,
-            contract="ex4d_core.testing.builtins:InpaintContract",
+            component="ex4d_core.builtin.backbone_telea:TeleaBackbone",
+            options=TeleaOptions,
+            auto=0,
+            contract="ex4d_core.testing.builtins:TeleaContract",
         )
     ]

@@ -62,8 +62,8 @@ class ZBufferContract(RendererContract):
     twin = "raycast"
 
 
-class InpaintContract(BackboneContract):
-    """Known pixels stay as they are."""
+class TeleaContract(BackboneContract):
+    """Preserves the visible region exactly."""
 
-    name = "inpaint"
+    name = "telea"
     keeps_known = 100.0

@@ -24,7 +24,7 @@ from tests.helpers.renderers import CPU, ON_GPU, assert_same, in_torch, nvdiffra
 pytestmark = pytest.mark.slow
 
 SMALL = Intrinsics.from_focal(100, width=64, height=48)
-EX4D = WatertightOptions(**preset_options("ex4d", Registry().find("mesh", "watertight").provider))
+EX4D = WatertightOptions(**preset_options("ex4d", Registry().find("mesh", "watertight").spec))
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 

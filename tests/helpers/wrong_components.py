@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
-from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_core.builtin.backbone_telea import TeleaBackbone
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.builtin.telea_options import TeleaOptions
 from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.rigid import HERE
@@ -384,14 +384,14 @@ class ViewBehind(ZBuffer):
         )
 
 
-class Inpaint(InpaintBackbone):
+class Fill(TeleaBackbone):
     """A backbone without fault."""
 
     def __init__(self, options: object, *, device: torch.device) -> None:
-        super().__init__(InpaintOptions(other_frames=1), device=device)
+        super().__init__(TeleaOptions(), device=device)
 
 
-class VideoPaintedOver(Inpaint):
+class VideoPaintedOver(Fill):
     """Repaints what is known."""
 
     def generate(self, guidance, scene, **rest):
@@ -399,32 +399,32 @@ class VideoPaintedOver(Inpaint):
         return attrs.evolve(video, frames=video.frames // 2 + 60)
 
 
-class VideoWithHoles(Inpaint):
+class VideoWithHoles(Fill):
     def generate(self, guidance, scene, **rest):
         video = super().generate(guidance, scene, **rest)
         return attrs.evolve(video, frames=video.frames * guidance.mask[..., None])
 
 
-class VideoNeedsScene(Inpaint):
+class VideoNeedsScene(Fill):
     def generate(self, guidance, scene, **rest):
         if scene is None and guidance.num_frames:
             raise InvalidInput("the scene is missing; give it")
         return super().generate(guidance, scene, **rest)
 
 
-class VideoForOneSize(Inpaint):
+class VideoForOneSize(Fill):
     def generate(self, guidance, scene, **rest):
         if guidance.color.shape[2] % 8:
             raise InvalidInput("the width must be a multiple of 8; crop the clip")
         return super().generate(guidance, scene, **rest)
 
 
-class VideoOfAnotherRate(Inpaint):
+class VideoOfAnotherRate(Fill):
     def generate(self, guidance, scene, **rest):
         return attrs.evolve(super().generate(guidance, scene, **rest), fps=Fraction(7))
 
 
-class VideoThatGoesOnWrongly(Inpaint):
+class VideoThatGoesOnWrongly(Fill):
     """Darkens its video when it finds that it was stopped before."""
 
     def generate(self, guidance, scene, *, workspace, **rest):

@@ -54,7 +54,7 @@ def test_auto_takes_no_model_that_needs_a_gpu_where_there_is_none(session, notes
 def test_where_nothing_else_would_do_auto_takes_what_lacks_its_weights():
     """Using it then says how to get them."""
     found = plugins_with(WAN)
-    without_preview = attrs.evolve(found, offers=tuple(o for o in found.offers if o.name != "inpaint"))
+    without_preview = attrs.evolve(found, offers=tuple(o for o in found.offers if o.name not in ("inpaint", "telea")))
     choice = Registry(without_preview).choose("backbone", "cpu", lacks_weights=lambda offer: offer.name == "wan")
     assert (choice.offer.name, choice.rejected) == ("wan", ())
 

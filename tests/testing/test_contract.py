@@ -5,7 +5,7 @@ import pytest
 from ex4d_core.testing.builtins import (
     FileContract,
     FromFileContract,
-    InpaintContract,
+    TeleaContract,
     WatertightContract,
     ZBufferContract,
 )
@@ -49,5 +49,5 @@ class TestTorchOnGpu(RendererContract):
     device = "cuda"
 
 
-class TestInpaint(InpaintContract):
+class TestTelea(TeleaContract):
     pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from ex4d_core.plugins.discovery import Offer
+from ex4d_core.plugins.offers import Offer, Source
 from ex4d_core.provider import Provider
 from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts import CONTRACTS
@@ -91,7 +91,7 @@ SAID = [
 
 CLAIMED = [
     ("depth", wrong.Brightness, {"accuracy": 0.01}, {"depth_is_as_accurate_as_claimed"}),
-    ("backbone", wrong.Inpaint, {"random": True}, {"depends_on_the_seed"}),
+    ("backbone", wrong.Fill, {"random": True}, {"depends_on_the_seed"}),
 ]
 """What claims more than it can."""
 
@@ -104,7 +104,8 @@ def offer_of(role, component, **said):
         component=f"{wrong.__name__}:{component.__name__}",
         options=wrong.NoOptions,
     )
-    return Offer(role=role, provider=attrs.evolve(provider, **said), plugin="tests", distribution="tests", version="1")
+    source = Source(plugin="tests", module="", distribution="tests", version="1")
+    return Offer(role=role, spec=attrs.evolve(provider, **said), source=source)
 
 
 def failed(role, component, claims=None, **said):
@@ -128,7 +129,7 @@ def _let_go():
         ("mesh", wrong.Watertight),
         ("trajectory", wrong.Rightward),
         ("renderer", wrong.ZBuffer),
-        ("backbone", wrong.Inpaint),
+        ("backbone", wrong.Fill),
     ],
 )
 def test_components_without_fault_fail_nothing(role, component):

@@ -38,4 +38,4 @@ def ex4d_depth_estimators():
 
 @hookimpl
 def ex4d_backbones():
-    return [provider("inpaint")]
+    return [provider("telea")]

@@ -1,4 +1,4 @@
-"""What the `inpaint` backbone promises."""
+"""Fills of the `inpaint` backbone against true views of synthetic scenes, and its edge cases."""
 
 from fractions import Fraction
 
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core.builtin._fill import fill_from_surroundings
-from ex4d_core.builtin._other_frames import OtherFrames, asked_frames
-from ex4d_core.builtin.backbone_inpaint import InpaintBackbone
-from ex4d_core.builtin.inpaint_options import InpaintOptions
+from ex4d_backbone_inpaint.backbone import InpaintBackbone
+from ex4d_backbone_inpaint.multiview_fill import OtherFrames, candidate_frames
+from ex4d_backbone_inpaint.options import InpaintOptions
+from ex4d_backbone_inpaint.push_pull import fill_from_surroundings
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
@@ -105,7 +105,7 @@ def test_along_an_orbit_the_fill_is_nearer_to_the_truth_than_black(orbiting):
     assert full < 0.4 * black
 
 
-def test_what_an_object_hides_comes_from_frames_in_which_it_is_elsewhere(ball_before_wall):
+def test_a_surface_behind_a_moving_object_comes_from_frames_that_show_it(ball_before_wall):
     """With the camera to the side, the wall behind the ball is found, color for color."""
     scene = ball_before_wall.clip(num_frames=7, fps=2, **SIZE)
     eyes = [(0.8, 0.0, 0.0)] * 7
@@ -121,7 +121,7 @@ def test_what_an_object_hides_comes_from_frames_in_which_it_is_elsewhere(ball_be
     assert full < 0.3 * around
 
 
-def test_a_thing_that_moves_leaves_no_ghost_where_it_was_at_another_time(ball_before_wall):
+def test_a_moving_object_leaves_no_ghost_at_its_places_in_other_frames(ball_before_wall):
     """The whole wall is hidden in one frame: the ball of the other times is not pasted there."""
     scene = ball_before_wall.clip(num_frames=7, fps=2, **SIZE)
     path = still_path(7)
@@ -224,7 +224,7 @@ def test_guidance_without_frames_is_refused():
         inpaint(punched(torch.zeros(0, 16, 16, 3, dtype=torch.uint8), empty))
 
 
-def test_progress_is_told_of_each_frame_and_may_stop_the_work():
+def test_progress_is_reported_for_each_frame_and_may_cancel():
     told = []
     guidance = punched(torch.zeros(3, 16, 16, 3, dtype=torch.uint8), torch.zeros(3, 16, 16, dtype=torch.bool))
     inpaint(guidance, progress=lambda done, total: told.append((done, total)))
@@ -252,19 +252,19 @@ def test_a_hole_between_near_and_far_takes_the_far_color():
     assert filled[:, 34:48, 0].max() < 50
 
 
-def test_asked_frames_are_in_the_clip_never_the_frame_itself_and_reach_far():
+def test_candidate_frames_are_in_the_clip_exclude_the_frame_itself_and_reach_far():
     for frame in (0, 7, 24, 48):
-        asked = asked_frames(frame, 49, 8)
-        assert frame not in asked
-        assert len(set(asked)) == len(asked) <= 8
-        assert all(0 <= other < 49 for other in asked)
-        assert max(abs(other - frame) for other in asked) >= 16
-    assert asked_frames(0, 1, 8) == []
-    assert asked_frames(3, 9, 0) == []
+        found = candidate_frames(frame, 49, 8)
+        assert frame not in found
+        assert len(set(found)) == len(found) <= 8
+        assert all(0 <= other < 49 for other in found)
+        assert max(abs(other - frame) for other in found) >= 16
+    assert candidate_frames(0, 1, 8) == []
+    assert candidate_frames(3, 9, 0) == []
 
 
-def test_pixels_of_unknown_depth_do_not_say_that_nothing_is_before_them():
-    """The mesh is far away there, but the source camera saw no such thing."""
+def test_pixels_of_unknown_depth_impose_no_limit():
+    """The mesh is far away there, but the source camera did not see the space before it."""
     depth = torch.full((1, 48, 64), 2.0)
     depth[:, 12:24, 16:32] = torch.nan
     lens = Intrinsics.from_fov(width=64, height=48)

@@ -1,0 +1,1 @@
+"""Preview backbone for ex4d: fills hidden regions without a model."""

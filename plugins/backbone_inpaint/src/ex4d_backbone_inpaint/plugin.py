@@ -1,0 +1,23 @@
+"""Plugin that offers the `inpaint` preview backbone."""
+
+from __future__ import annotations
+
+from ex4d_backbone_inpaint.options import InpaintOptions
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Provider
+
+
+@hookimpl
+def ex4d_backbones() -> list[Provider]:
+    """Offer the backbone."""
+    return [
+        Provider(
+            name="inpaint",
+            summary="a preview: fills holes from other frames, then from their surroundings",
+            license="Apache-2.0",
+            component="ex4d_backbone_inpaint.backbone:InpaintBackbone",
+            options=InpaintOptions,
+            auto=10,
+            contract="ex4d_backbone_inpaint.contract:InpaintContract",
+        )
+    ]
