@@ -26,6 +26,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.core.mask_comparison import differences, pooled
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
@@ -35,7 +36,6 @@ from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import FlowTracker, MaskOptions, MaskStatistics, measure, simulate_masks
 from ex4d_core.masks.erosion import erode, sample_erosion_sizes
-from ex4d_core.masks.statistics import differences, pooled
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.stages import CPU, render_guidance
 from ex4d_core.testing.scenes import room_scene

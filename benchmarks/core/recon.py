@@ -106,7 +106,7 @@ def component(role: str, name: str, device: torch.device, **options: Any) -> Any
     """Return a component with its default options but for those given."""
     registry = Registry()
     offer = registry.find(role, name)
-    return registry.make(offer, offer.provider.options(**options), device=device)
+    return registry.make(offer, offer.spec.options(**options), device=device)
 
 
 def measure(width: int, height: int, args: argparse.Namespace) -> Figures:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.training.random_scenes import random_cameras, random_scene
 from ex4d_backbone_inpaint.backbone import InpaintBackbone
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
@@ -25,7 +26,6 @@ from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import MaskOptions, simulate_masks
 from ex4d_core.pipeline.stages import CPU, generate_video, render_guidance
-from ex4d_core.testing.random_scenes import random_cameras, random_scene
 from ex4d_core.types import Guidance, Intrinsics, Scene
 
 FPS = 8

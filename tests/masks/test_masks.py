@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.core.mask_comparison import differences, pooled
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
@@ -24,7 +25,6 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate_masks
 from ex4d_core.masks.cotracker import CoTracker
 from ex4d_core.masks.erosion import erode, sample_erosion_sizes
-from ex4d_core.masks.statistics import differences, pooled
 from ex4d_core.masks.tracking import staying
 from ex4d_core.pictures.contact_sheet import contact_sheet, frames_on_sheet
 from ex4d_core.pipeline.stages import WrongComponent, render_guidance

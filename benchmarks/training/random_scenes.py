@@ -1,4 +1,4 @@
-"""Scenes of random things in random rooms, as many as there are seeds: small worlds that a network can learn from."""
+"""Random synthetic scenes, one for each seed: rooms with moving objects, as training data for small networks."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from ex4d_core.testing.scenes import SyntheticScene
 from ex4d_core.types import CameraPath, Intrinsics
 
 Center = Callable[[float], Array]
-"""World coordinates of a solid's middle at a time in seconds."""
+"""World coordinates of the center of a solid at a time in seconds."""
 
-_SUBJECT = 3.4
-"""How far away what cameras turn around is, about."""
+_SUBJECT_DISTANCE = 3.4
+"""Approximate distance of the point that cameras turn around."""
 
 
 def random_scene(*, seed: int) -> SyntheticScene:
-    """Return a room of random size and colors with four to seven things in it, of which one to three move.
+    """Return a room of random size and colors with four to seven objects, of which one to three move.
 
-    Every seed gives another; floors, lamp and kinds of things are what all have in common.
+    Floor level, light and kinds of objects are the same for all seeds.
     """
     rng = np.random.default_rng(seed)
     room = _room(rng)
     count = int(rng.integers(4, 8))
     moving = int(rng.integers(1, 4))
-    things = [_thing(rng, number, moves=number < moving) for number in range(count)]
-    return SyntheticScene(objects=partial(_at, room, things))
+    objects = [_object(rng, number, moves=number < moving) for number in range(count)]
+    return SyntheticScene(objects=partial(_at, room, objects))
 
 
 def random_cameras(*, seed: int, num_frames: int, intrinsics: Intrinsics) -> CameraPath:
-    """Return what somebody films in such a room: from any side, still or going around, world = the room's own.
+    """Return a random camera path in such a room, static or orbiting, in the coordinates of the room.
 
     Args:
-        seed: of the path, apart from the scene's.
-        num_frames: length.
+        seed: seed of the path, independent of the seed of the scene.
+        num_frames: number of poses.
         intrinsics: of the camera.
     """
     rng = np.random.default_rng((seed, 1))
     start = rng.uniform(-100, 100)
     turn = rng.choice([0.0, 1.0], p=[0.15, 0.85]) * rng.uniform(-100, 100)
     angles = np.radians(start + turn * np.linspace(0, 1, num_frames))
-    radius = _SUBJECT * (rng.uniform(0.75, 1.0) + rng.uniform(-0.12, 0.12) * np.linspace(0, 1, num_frames))
+    radius = _SUBJECT_DISTANCE * (rng.uniform(0.75, 1.0) + rng.uniform(-0.12, 0.12) * np.linspace(0, 1, num_frames))
     height = rng.uniform(-0.5, 0.25) + rng.uniform(-0.3, 0.3) * np.linspace(0, 1, num_frames)
-    eyes = np.stack([radius * np.sin(angles), height, _SUBJECT - radius * np.cos(angles)], axis=1)
-    center = torch.tensor([rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 0.2), _SUBJECT])
+    eyes = np.stack([radius * np.sin(angles), height, _SUBJECT_DISTANCE - radius * np.cos(angles)], axis=1)
+    center = torch.tensor([rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 0.2), _SUBJECT_DISTANCE])
     return CameraPath(world_to_camera=look_at(torch.from_numpy(eyes), center.double()), intrinsics=intrinsics)
 
 
-def _at(room: Solid, things: list[Callable[[float], list[Solid]]], time: float) -> tuple[Solid, ...]:
-    return (room, *(solid for thing in things for solid in thing(time)))
+def _at(room: Solid, objects: list[Callable[[float], list[Solid]]], time: float) -> tuple[Solid, ...]:
+    return (room, *(solid for solids in objects for solid in solids(time)))
 
 
 def _color(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> Rgb:
@@ -82,25 +82,25 @@ def _room(rng: np.random.Generator) -> Solid:
     return Interior(center=(low + high) / 2, half=(high - low) / 2, paint=paint)
 
 
-def _thing(rng: np.random.Generator, number: int, *, moves: bool) -> Callable[[float], list[Solid]]:
-    """Return one thing; they stand around the middle, each in its own sector, so that they seldom meet."""
+def _object(rng: np.random.Generator, number: int, *, moves: bool) -> Callable[[float], list[Solid]]:
+    """Return an object as a function of time. Each is in its own sector around the center, so that few intersect."""
     angle, away = 2.4 * number + rng.uniform(-0.5, 0.5), rng.uniform(0.2, 1.7)
-    place = np.array([away * math.cos(angle), 0.0, _SUBJECT + away * math.sin(angle)])
+    place = np.array([away * math.cos(angle), 0.0, _SUBJECT_DISTANCE + away * math.sin(angle)])
     size = rng.uniform(0.28, 0.6)
     paint = _paint(rng, size)
     kind = rng.choice(["ball", "box", "post"])
     height = rng.uniform(0.0, 1.6) if kind == "ball" else 0.0
     rise = size * rng.uniform(0.8, 2.6)
-    turned = _about_y(rng.uniform(0, math.pi))
+    rotation = _about_y(rng.uniform(0, math.pi))
     center = _moving(rng, place, hops=kind == "ball") if moves else (lambda time: place)
 
     def solids(time: float) -> list[Solid]:
         x, up, z = center(time)
         if kind == "ball":
-            middle = (x, FLOOR - size - height - up, z)
-            return [Ellipsoid(center=middle, radii=(size, size * 0.9, size), rotation=turned, paint=paint)]
+            position = (x, FLOOR - size - height - up, z)
+            return [Ellipsoid(center=position, radii=(size, size * 0.9, size), rotation=rotation, paint=paint)]
         if kind == "box":
-            return [Box(center=(x, FLOOR - rise, z), half=(size, rise, size * 0.7), rotation=turned, paint=paint)]
+            return [Box(center=(x, FLOOR - rise, z), half=(size, rise, size * 0.7), rotation=rotation, paint=paint)]
         top, foot = (x, FLOOR - 2 * rise, z), (x, FLOOR - 0.6 * size, z)
         return [Capsule.between(np.array(top), np.array(foot), radius=0.6 * size, paint=paint)]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ex4d_core.testing.random_scenes import random_cameras, random_scene
+from benchmarks.training.random_scenes import random_cameras, random_scene
 from ex4d_core.types import Intrinsics
 
 K = Intrinsics.from_fov(width=32, height=24)
