@@ -18,6 +18,7 @@ from ex4d_core.cli import tables as plugin_tables
 from ex4d_core.cli.console import ConsoleReporter, summary
 from ex4d_core.cli.plugin_check import Check, Checks, check_tables
 from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.offers import Source
 from ex4d_core.runs.batch import Outcome
 from ex4d_core.terminal import LONGEST_MESSAGE, as_text, make_console, one_message, printable, show
 from tests.helpers import wrong_components as wrong
@@ -80,8 +81,8 @@ def odd_plugins() -> Plugins:
     offer = offer_of(
         "trajectory", wrong.Rightward, summary=HOSTILE, license=HOSTILE, usage_terms=HOSTILE, requires=(HOSTILE,)
     )
-    said = dict.fromkeys(("distribution", "version", "wants", "error", "next_step"), HOSTILE)
-    return Plugins(offers=(offer,), problems=(Problem(plugin="sad", **said),))
+    source = Source(plugin="sad", module="", distribution=HOSTILE, version=HOSTILE)
+    return Plugins(offers=(offer,), problems=(Problem(source=source, error=HOSTILE, next_step=HOSTILE),))
 
 
 def odd_checks() -> Checks:
@@ -146,14 +147,12 @@ def test_a_path_file_with_a_hostile_name_is_previewed(ex4d, small_clip, tmp_path
 
 
 def test_help_shows_what_plugins_say_as_it_is_written(ex4d, monkeypatch):
-    from ex4d_core.plugins.commands import CommandOffer
+    from ex4d_core.plugins.offers import CommandOffer
     from ex4d_core.provider import Command
 
     odd = CommandOffer(
-        command=Command(name="odd", summary="[/x] [red]sum\x1b[31m", app="a:b"),
-        plugin="p",
-        distribution="d",
-        version="1",
+        spec=Command(name="odd", summary="[/x] [red]sum\x1b[31m", app="a:b"),
+        source=Source(plugin="p", module="", distribution="d", version="1"),
     )
     found = Plugins(offers=(), problems=(), commands=(odd,))
     monkeypatch.setattr("ex4d_core.plugins.discovery.find_plugins", lambda: found)

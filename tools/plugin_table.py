@@ -8,7 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ex4d_core.plugins.discovery import CORE_DISTRIBUTION, Offer, find_plugins
+from ex4d_core.distributions import CORE_DISTRIBUTION
+from ex4d_core.plugins import Offer, find_plugins
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "plugins.md"
@@ -23,7 +24,7 @@ def distributions() -> set[str]:
 
 def needs(offer: Offer) -> str:
     """Return what must be there before a component works."""
-    provider = offer.provider
+    provider = offer.spec
     gpu = ["a CUDA GPU (for `auto`)"] if provider.devices == ("cuda",) else []
     weights = [f"weights (`ex4d fetch {offer.name}`)"] if provider.weights else []
     return ", ".join([*gpu, *(f"`{need}`" for need in provider.requires), *weights]) or "nothing"
@@ -36,10 +37,10 @@ def rows() -> Iterator[tuple[str, ...]]:
     ours = distributions()
     plugins = find_plugins(disabled=())
     for offer in plugins.offers:
-        if offer.distribution in ours:
-            provider = offer.provider
+        if offer.source.distribution in ours:
+            provider = offer.spec
             yield (
-                f"`{offer.distribution}`",
+                f"`{offer.source.distribution}`",
                 offer.role,
                 f"`{offer.name}`",
                 provider.summary,
@@ -47,10 +48,10 @@ def rows() -> Iterator[tuple[str, ...]]:
                 needs(offer),
             )
     for command in plugins.commands:
-        if command.distribution in ours:
-            spec = command.command
+        if command.source.distribution in ours:
+            spec = command.spec
             need = ", ".join(f"`{need}`" for need in spec.requires) or "nothing"
-            yield f"`{command.distribution}`", "command", f"`{spec.name}`", spec.summary, spec.license, need
+            yield f"`{command.source.distribution}`", "command", f"`{spec.name}`", spec.summary, spec.license, need
 
 
 def with_table(page: str) -> str:

@@ -12,7 +12,7 @@ from mkdocs.structure.pages import Page
 from typer.main import get_command
 
 import typer_cli
-from ex4d_core.plugins.commands import commands_by_name
+from ex4d_core.plugins.offers import commands_by_name
 from ex4d_core.plugins.discovery import find_plugins
 
 MARKER = "<!-- cli-reference -->"
@@ -37,13 +37,13 @@ def _plugin_commands() -> dict[str, tuple[str, Any]]:
     """Return the commands of this repository's plugins; their modules are imported without their heavy requirements."""
     found = {}
     for name, offer in commands_by_name(find_plugins().commands).items():
-        if OWN_DISTRIBUTIONS.match(offer.distribution):
-            module, _, attribute = offer.command.app.partition(":")
+        if OWN_DISTRIBUTIONS.match(offer.source.distribution):
+            module, _, attribute = offer.spec.app.partition(":")
             loaded = getattr(importlib.import_module(module), attribute)
             if not isinstance(loaded, typer.Typer):
                 function, loaded = loaded, typer.Typer()
                 loaded.command()(function)
-            found[name] = (offer.distribution, get_command(loaded))
+            found[name] = (offer.source.distribution, get_command(loaded))
     return found
 
 

@@ -12,7 +12,8 @@ import attrs
 from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import Ex4dError, PluginFailed, one_line
 from ex4d_core.hub.local import HubRepo, find_in_cache
-from ex4d_core.plugins.discovery import Offer, Plugins
+from ex4d_core.plugins.discovery import Plugins
+from ex4d_core.plugins.offers import Offer
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
 
@@ -40,7 +41,7 @@ def examine(plugins: Plugins) -> Iterator[Finding]:
     for offer in plugins.offers:
         yield _component(offer)
     for problem in plugins.problems:
-        yield Finding(what=f"plugin {problem.plugin}", state=problem.error, fix=problem.next_step)
+        yield Finding(what=f"plugin {problem.source.plugin}", state=problem.error, fix=problem.next_step)
 
 
 def _disk() -> Finding:
@@ -53,23 +54,23 @@ def _disk() -> Finding:
 def _component(offer: Offer) -> Finding:
     what = f"{offer.role} {offer.name}"
     if missing := offer.missing_requirements():
-        state = f"requires {', '.join(missing)}; license: {offer.provider.license}"
+        state = f"requires {', '.join(missing)}; license: {offer.spec.license}"
         return Finding(what=what, state=state, fix=" && ".join(offer.install_commands()))
-    if offer.provider.weights and _required_options(offer):
+    if offer.spec.weights and _required_options(offer):
         state = f"weights depend on required options: {_required_options(offer)}"
         return Finding(what=what, state=state, fix=f"ex4d plugins show {offer.name}")
     try:
-        needed = offer.weights(offer.provider.options()) if offer.provider.weights else []
+        needed = offer.weights(offer.spec.options()) if offer.spec.weights else []
     except Ex4dError as error:
-        return Finding(what=what, state=str(error), fix=upgrade_command(offer.distribution))
+        return Finding(what=what, state=str(error), fix=upgrade_command(offer.source.distribution))
     if not _in_cache(needed):
-        state = f"weights not downloaded; license: {offer.provider.license}"
+        state = f"weights not downloaded; license: {offer.spec.license}"
         return Finding(what=what, state=state, fix=f"ex4d fetch {offer.name}")
-    return Finding(what=what, state=f"ready, from {offer.distribution} {offer.version}")
+    return Finding(what=what, state=f"ready, from {offer.source}")
 
 
 def _required_options(offer: Offer) -> str:
-    fields = attrs.fields(offer.provider.options)
+    fields = attrs.fields(offer.spec.options)
     return ", ".join(field.name for field in fields if field.default is attrs.NOTHING)
 
 

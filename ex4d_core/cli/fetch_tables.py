@@ -16,7 +16,7 @@ from ex4d_core.plugins.weights import WeightsPlan
 
 def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     """Yield the required, cached and missing files, and the terms."""
-    provider = plan.offer.provider
+    provider = plan.offer.spec
     if not plan.checkpoints:
         yield f"{plan.offer.role} {plan.offer.name}: all weights are local folders; nothing to download"
         return
@@ -45,7 +45,7 @@ def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
         {
             "role": plan.offer.role,
             "name": plan.offer.name,
-            "license": plan.offer.provider.license,
+            "license": plan.offer.spec.license,
             "notice": plan.usage_terms,
             "cache": str(plan.cache),
             "free": plan.free,

@@ -10,11 +10,12 @@ import attrs
 from rich.console import RenderableType
 from rich.table import Table
 
-from ex4d_core.cli.tables import named
+from ex4d_core.cli.tables import named, problem_facts
 from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InputNotFound, InvalidConfig, PluginFailed
 from ex4d_core.hub.local import find_in_cache
-from ex4d_core.plugins.discovery import Offer, Plugins, Problem
+from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.offers import Offer
 from ex4d_core.progress import Progress, silent, track
 from ex4d_core.terminal import as_text
 from ex4d_core.testing.checking import ContractReport, run_contract
@@ -92,8 +93,8 @@ def _check_device(name: str) -> None:
 def _check(offer: Offer, settings: Mapping[str, Any] | None, device: str) -> Check:
     try:
         offer.check_requirements()
-        if settings or offer.provider.weights or not offer.provider.contract:  # a contract may bring its own options
-            _check_weights(offer, make_options(offer.provider.options, settings or {}, offer.role))
+        if settings or offer.spec.weights or not offer.spec.contract:  # a contract may bring its own options
+            _check_weights(offer, make_options(offer.spec.options, settings or {}, offer.role))
     except Ex4dError as error:
         return Check(offer=offer, report=None, unavailable_reason=str(error))
     return Check(offer=offer, report=run_contract(offer, settings=settings, claims={"device": device}))
@@ -146,15 +147,15 @@ def check_json(checks: Checks) -> str:
         {
             "role": check.offer.role,
             "name": check.offer.name,
-            "distribution": check.offer.distribution,
-            "version": check.offer.version,
+            "distribution": check.offer.source.distribution,
+            "version": check.offer.source.version,
             "state": check.state,
             "obstacle": check.unavailable_reason,
             "tests": [] if check.report is None else [attrs.asdict(outcome) for outcome in check.report.outcomes],
         }
         for check in checks.checks
     ]
-    problems = [attrs.asdict(problem) for problem in checks.problems]
+    problems = list(map(problem_facts, checks.problems))
     return json.dumps({"good": checks.good, "components": components, "problems": problems}, indent=2)
 
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import PluginFailed, one_line
 from ex4d_core.terminal import plain_markup, say
 
 if TYPE_CHECKING:
-    from ex4d_core.plugins.commands import CommandOffer
+    from ex4d_core.plugins.offers import CommandOffer
 
 
 class CommandsAndPlugins(TyperGroup):
@@ -29,8 +30,8 @@ class CommandsAndPlugins(TyperGroup):
 
     def _look_for_plugins(self, wanted: str | None = None) -> None:
         """Add the commands of plugins; warn of broken plugins if the wanted command is not among them."""
-        from ex4d_core.plugins.commands import commands_by_name
         from ex4d_core.plugins.discovery import find_plugins
+        from ex4d_core.plugins.offers import commands_by_name
 
         plugins = find_plugins()
         for name, offer in commands_by_name(plugins.commands).items():
@@ -44,7 +45,7 @@ class _PluginCommand(TyperCommand):
     """A command of a plugin as `--help` lists it."""
 
     def __init__(self, name: str, offer: "CommandOffer") -> None:
-        super().__init__(name, help=plain_markup(offer.command.summary), rich_help_panel="Plugin commands")
+        super().__init__(name, help=plain_markup(offer.spec.summary), rich_help_panel="Plugin commands")
         self._offer = offer
 
     def loaded(self) -> Any:
@@ -58,7 +59,7 @@ class _PluginCommand(TyperCommand):
         except Exception as error:
             raise PluginFailed(
                 f"the command {self.name!r} is neither a Typer app nor a function that Typer can read: "
-                f"{one_line(error)}; try `pip install --upgrade {self._offer.distribution}`"
+                f"{one_line(error)}; try `{upgrade_command(self._offer.source.distribution)}`"
             ) from error
         command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
         return command

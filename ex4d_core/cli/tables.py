@@ -12,9 +12,8 @@ from rich.text import Text
 
 from ex4d_core.cli.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
-from ex4d_core.plugins.commands import CommandOffer, commands_by_name
-from ex4d_core.plugins.discovery import Offer, Plugins, Problem
-from ex4d_core.plugins.offers import Offered
+from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.offers import CommandOffer, Offer, Source, commands_by_name
 from ex4d_core.terminal import as_text
 
 
@@ -22,8 +21,8 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
     """Yield a table of components and, where there are any, tables of commands and of problems."""
     table = Table("role", "name", "description", "license", "from", title="components", title_justify="left")
     for offer in plugins.offers:
-        origin = "built in" if offer.builtin else f"{offer.distribution} {offer.version}"
-        row = (offer.role, offer.name, offer.provider.summary, offer.provider.license, origin)
+        origin = "built in" if offer.builtin else str(offer.source)
+        row = (offer.role, offer.name, offer.spec.summary, offer.spec.license, origin)
         table.add_row(*map(as_text, row))
     yield table
     if plugins.commands:
@@ -37,15 +36,15 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
 def _commands_table(commands: Iterable[CommandOffer]) -> Table:
     table = Table("command", "description", "license", "from", title="commands", title_justify="left")
     for name, offer in commands_by_name(commands).items():
-        origin = f"{offer.distribution} {offer.version}"
-        table.add_row(*map(as_text, (f"ex4d {name}", offer.command.summary, offer.command.license, origin)))
+        row = (f"ex4d {name}", offer.spec.summary, offer.spec.license, str(offer.source))
+        table.add_row(*map(as_text, row))
     return table
 
 
 def _problems_table(title: str, problems: Iterable[Problem]) -> Table:
     table = Table("plugin", "problem", "fix", title=title, title_justify="left")
     for problem in problems:
-        who = f"{problem.plugin} ({problem.distribution} {problem.version})"
+        who = f"{problem.source.plugin} ({problem.source})"
         table.add_row(*map(as_text, (who, problem.error, problem.next_step)))
     return table
 
@@ -57,14 +56,15 @@ def named(plugins: Plugins, name: str) -> Plugins:
         ComponentNotFound: nothing has that name.
     """
 
-    def is_meant(offer: Offered) -> bool:
-        return name in (offer.name, offer.plugin, offer.distribution)
+    def is_from(source: Source) -> bool:
+        return name in (source.plugin, source.distribution)
 
-    offers = tuple(filter(is_meant, plugins.offers))
-    commands = tuple(filter(is_meant, plugins.commands))
-    problems = tuple(problem for problem in plugins.problems if name in (problem.plugin, problem.distribution))
+    offers = tuple(o for o in plugins.offers if name in (o.name, *o.spec.aliases) or is_from(o.source))
+    commands = tuple(command for command in plugins.commands if name == command.name or is_from(command.source))
+    problems = tuple(problem for problem in plugins.problems if is_from(problem.source))
     if not (offers or commands or problems):
-        known = {o.name for o in (*plugins.offers, *plugins.commands)} | {p.plugin for p in plugins.problems}
+        known = {offer.name for offer in plugins.offers} | {command.name for command in plugins.commands}
+        known |= {problem.source.plugin for problem in plugins.problems}
         raise ComponentNotFound(
             f"there is no component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list"
         )
@@ -81,20 +81,21 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
     for problem in found.problems:
         yield as_text(problem.sentence())
     for offer in found.offers:
-        yield _headline(f"{offer.role} {offer.name}", offer.provider.summary)
-        yield as_text(f"license: {offer.provider.license}; from {offer.distribution} {offer.version}")
-        if offer.provider.usage_terms:
-            yield as_text(f"notice: {offer.provider.usage_terms}")
+        yield _headline(f"{offer.role} {offer.name}", offer.spec.summary)
+        yield as_text(f"license: {offer.spec.license}; from {offer.source}")
+        if offer.spec.usage_terms:
+            yield as_text(f"notice: {offer.spec.usage_terms}")
         yield from _requirements(offer)
-        if offer.provider.weights:
+        if offer.spec.weights:
             yield as_text(f"weights: run `ex4d fetch {offer.name}`")
+        yield from _option_sets(offer)
         yield _options_table(offer)
     for typed, command in commands_by_name(plugins.commands).items():
         if command not in found.commands:
             continue
-        yield _headline(f"command {command.name}", command.command.summary)
-        terms = f"license: {command.command.license}; " if command.command.license else ""
-        yield as_text(f"{terms}from {command.distribution} {command.version}")
+        yield _headline(f"command {command.name}", command.spec.summary)
+        terms = f"license: {command.spec.license}; " if command.spec.license else ""
+        yield as_text(f"{terms}from {command.source}")
         yield from _requirements(command)
         yield as_text(f"options: run `ex4d {typed} --help`")
 
@@ -103,13 +104,21 @@ def _headline(what: str, summary: str) -> Text:
     return Text.assemble(as_text(what, style="bold"), ": ", as_text(summary))
 
 
-def _requirements(offer: Offered) -> Iterator[RenderableType]:
+def _requirements(offer: Offer | CommandOffer) -> Iterator[RenderableType]:
     if offer.spec.requires:
         missing = offer.missing_requirements()
         lack = f", of which {', '.join(missing)} is not installed" if missing else ""
         yield as_text(f"requires: {', '.join(offer.spec.requires)}{lack}")
         if missing:
             yield as_text(f"fix: {' && '.join(offer.install_commands())}")
+
+
+def _option_sets(offer: Offer) -> Iterator[RenderableType]:
+    """Yield the aliases and the presets of a component, with the options that each sets."""
+    for title, sets in (("alias", offer.spec.aliases), ("preset", offer.spec.presets)):
+        for name, options in sets.items():
+            values = ", ".join(f"{option}={value}" for option, value in options.items())
+            yield as_text(f"{title} {name}: {values or 'default options'}")
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
@@ -126,11 +135,11 @@ def as_json(plugins: Plugins) -> str:
         {
             "role": offer.role,
             "name": offer.name,
-            "summary": offer.provider.summary,
-            "license": offer.provider.license,
-            "notice": offer.provider.usage_terms,
-            "distribution": offer.distribution,
-            "version": offer.version,
+            "summary": offer.spec.summary,
+            "license": offer.spec.license,
+            "notice": offer.spec.usage_terms,
+            "distribution": offer.source.distribution,
+            "version": offer.source.version,
             "missing": list(offer.missing_requirements()),
         }
         for offer in plugins.offers
@@ -138,20 +147,32 @@ def as_json(plugins: Plugins) -> str:
     commands = [
         {
             "name": name,
-            "summary": offer.command.summary,
-            "license": offer.command.license,
-            "distribution": offer.distribution,
-            "version": offer.version,
+            "summary": offer.spec.summary,
+            "license": offer.spec.license,
+            "distribution": offer.source.distribution,
+            "version": offer.source.version,
             "missing": list(offer.missing_requirements()),
         }
         for name, offer in commands_by_name(plugins.commands).items()
     ]
-    problems = [attrs.asdict(problem) for problem in plugins.problems]
+    problems = list(map(problem_facts, plugins.problems))
     return json.dumps({"components": components, "commands": commands, "problems": problems}, indent=2)
 
 
+def problem_facts(problem: Problem) -> dict[str, str | bool]:
+    """Return a problem as it appears in JSON."""
+    return {
+        "plugin": problem.source.plugin,
+        "distribution": problem.source.distribution,
+        "version": problem.source.version,
+        "error": problem.error,
+        "next_step": problem.next_step,
+        "disabled": problem.disabled,
+    }
+
+
 def _options_table(offer: Offer) -> RenderableType:
-    fields = attrs.fields(offer.provider.options)
+    fields = attrs.fields(offer.spec.options)
     if not fields:
         return "no options"
     table = Table("option", "default", "unit", "description")

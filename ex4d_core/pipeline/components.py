@@ -23,7 +23,7 @@ from ex4d_core.config.run_config import (
 )
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
 from ex4d_core.hub.local import find_in_cache
-from ex4d_core.plugins.discovery import Offer
+from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
@@ -40,8 +40,8 @@ class Chosen:
         """Return what decides its results, as plain values."""
         facts = {
             "name": self.offer.name,
-            "distribution": self.offer.distribution,
-            "version": self.offer.version,
+            "distribution": self.offer.source.distribution,
+            "version": self.offer.source.version,
             "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("affects_output", True)),
         }
         # Options that name a file say what is in it: an edited file makes another artifact, a renamed one does not.
@@ -233,9 +233,9 @@ class Components:
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
         """Return the options for every path that this one has; refuse what no path has."""
-        known = [{field.name for field in attrs.fields(o.provider.options)} for o in self.registry.offers("trajectory")]
+        known = [{field.name for field in attrs.fields(o.spec.options)} for o in self.registry.offers("trajectory")]
         refuse_unknown(self.config.trajectory.options, sorted(set().union(*known)), "trajectory")
-        own = {field.name for field in attrs.fields(offer.provider.options)}
+        own = {field.name for field in attrs.fields(offer.spec.options)}
         return {key: value for key, value in self.config.trajectory.options.items() if key in own}
 
     def _best(self, role: str) -> Choice:
@@ -261,19 +261,19 @@ class Components:
             if getattr(self.config, role).name == "auto":
                 why = "".join(f"; {reason}" for reason in self._best(role).rejected)
                 self.reporter.note(
-                    f"{role}: {chosen.offer.name} ({chosen.offer.provider.summary}), on {self.device}{why}"
+                    f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}"
                 )
-            if usage_terms := chosen.offer.provider.usage_terms_for(chosen.options):
+            if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return self._loaded[role]
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
         """Lay the user's options over those that the preset changes."""
-        cls = offer.provider.options
+        cls = offer.spec.options
         known = [field.name for field in attrs.fields(cls)]
         refuse_unknown(given, known, role, component=offer.name)
-        return make_options(cls, merge(preset_options(self.config.compat, offer.provider), given), role)
+        return make_options(cls, merge(preset_options(self.config.compat, offer.spec), given), role)
 
 
 def _required(said: MoveSpec, offer: Offer) -> Tree:
@@ -282,4 +282,4 @@ def _required(said: MoveSpec, offer: Offer) -> Tree:
 
 
 def _must_be_given(offer: Offer) -> list[str]:
-    return [field.name for field in attrs.fields(offer.provider.options) if field.default is attrs.NOTHING]
+    return [field.name for field in attrs.fields(offer.spec.options) if field.default is attrs.NOTHING]

@@ -15,7 +15,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
-from ex4d_core import hookspecs
 from ex4d_core.errors import InvalidConfig, OutputFailed, nearest
 from ex4d_core.files import temporary_folder
 from ex4d_core.plugins.discovery import Plugins
@@ -82,8 +81,8 @@ def _check_name(name: str) -> None:
 
 def _refuse_taken(name: str, role: str, plugins: Plugins) -> None:
     # A name is one module, one distribution and one word to type, however it is spelt.
-    taken = {_plain(offer.name): offer.distribution for offer in plugins.offers if offer.role == role}
-    taken |= {_plain(problem.plugin): problem.distribution for problem in plugins.broken}
+    taken = {_plain(offer.name): offer.source.distribution for offer in plugins.offers if offer.role == role}
+    taken |= {_plain(problem.source.plugin): problem.source.distribution for problem in plugins.broken}
     if _plain(name) in taken:
         raise InvalidConfig(
             f"the {role} {name!r} is there already, from {taken[_plain(name)]}; choose another name "
@@ -111,7 +110,6 @@ def _words(name: str, role: str) -> dict[str, str]:
         "summary": facts.example_summary,
         "use": facts.example_usage.format(name),
         "requirements": ", ".join(f'"{requirement}"' for requirement in requirements),
-        "api": str(hookspecs.PLUGIN_API),
     }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
-from ex4d_core.plugins.discovery import Offer, Plugins, find_plugins
+from ex4d_core.plugins.discovery import Plugins, find_plugins
+from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
 
@@ -27,7 +28,7 @@ class Choice:
 
 
 def _full_names(name: str, offers: Iterable[Offer]) -> str:
-    return " or ".join(f"{name}@{offer.distribution}" for offer in offers)
+    return " or ".join(f"{name}@{offer.source.distribution}" for offer in offers)
 
 
 class Registry:
@@ -64,7 +65,7 @@ class Registry:
             raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {_full_names(wanted, found)}")
         self._refuse_broken(wanted)
         names = sorted({o.name for o in self.offers(role)})
-        aliases = [alias for o in self.offers(role) for alias in o.provider.aliases]
+        aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]
         raise ComponentNotFound(
             f"there is no {role} {name!r}{nearest(wanted, [*names, *aliases])}; "
             f"installed: {', '.join(names) or 'none'}; {MORE}"
@@ -98,8 +99,8 @@ class Registry:
         priorities: dict[str, int] = {}
         for offer in self.offers(role):
             # Where a name is a built-in component's, the priority of another of that name does not count.
-            if offer.provider.auto is not None and offer in self._named(role, offer.name):
-                priorities[offer.name] = max(offer.provider.auto, priorities.get(offer.name, offer.provider.auto))
+            if offer.spec.auto is not None and offer in self._named(role, offer.name):
+                priorities[offer.name] = max(offer.spec.auto, priorities.get(offer.name, offer.spec.auto))
         return sorted(priorities, key=lambda name: (-priorities[name], name))
 
     def choose(
@@ -138,15 +139,15 @@ class Registry:
 
     def _named(self, role: str, name: str, distribution: str = "") -> list[Offer]:
         """Return what a name means: a built-in component's plain name is its own, whatever is installed."""
-        offers = [o for o in self.offers(role) if distribution in ("", o.distribution)]
+        offers = [o for o in self.offers(role) if distribution in ("", o.source.distribution)]
         found = [o for o in offers if o.name == name]
         if not found and ROLES[role].in_cam:
-            found = [o for o in offers if name in o.provider.aliases]
+            found = [o for o in offers if name in o.spec.aliases]
         return [o for o in found if o.builtin] or found
 
     def _refuse_broken(self, name: str) -> None:
         for problem in self.plugins.broken:
-            if name in (problem.plugin, problem.distribution):
+            if name in (problem.source.plugin, problem.source.distribution):
                 raise PluginFailed(problem.sentence())
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:

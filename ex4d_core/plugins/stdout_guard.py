@@ -1,4 +1,4 @@
-"""What plugins print, kept out of output that a machine reads."""
+"""Redirection of stdout, so that output of plugins does not mix with results that programs read."""
 
 from __future__ import annotations
 
@@ -10,75 +10,59 @@ import threading
 from collections.abc import Iterator
 from typing import TextIO
 
+_lock = threading.Lock()
+_open_blocks = 0
+_restore = contextlib.ExitStack()
 
-class Captured:
-    """How what was printed begins."""
+
+class Captured(io.TextIOBase):
+    """A stream that forwards to stderr and keeps the beginning of the text."""
 
     text = ""
 
-
-@contextlib.contextmanager
-def redirect_stdout_to_stderr() -> Iterator[Captured]:
-    """Send to stderr what is printed meanwhile, other programs and C included; remember how print() begins.
-
-    Standard output is one for all threads, and so is this: it ends when the last that is in it leaves. What is printed
-    is remembered for the one that came last.
-    """
-    heard = Captured()
-    try:
-        _DIVERSION.begin(heard)
-        yield heard
-    finally:
-        _DIVERSION.end(heard)
-
-
-class _Diversion(io.TextIOBase):
-    """Stands in for standard output from when the first begins until the last has ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._inside: list[Captured] = []
-        self._restoring = contextlib.ExitStack()
-
-    def begin(self, heard: Captured) -> None:
-        with self._lock:
-            if not self._inside:
-                self._restoring.enter_context(_descriptor_to_stderr())
-                self._restoring.enter_context(contextlib.redirect_stdout(self))
-            self._inside.append(heard)
-
-    def end(self, heard: Captured) -> None:
-        with self._lock:
-            if heard in self._inside:  # Ctrl-C may have come before
-                self._inside.remove(heard)
-            if not self._inside:
-                self._restoring.close()
-
     def write(self, text: str) -> int:
-        """Pass a text on."""
-        for last in self._inside[-1:]:  # who kept this stream may print when nobody is in it any more
-            last.text = (last.text + text)[:1000]
-        with contextlib.suppress(OSError, ValueError):  # a component does not fail because nobody can read its output
+        """Forward a text; a component does not fail because stderr is closed."""
+        self.text = (self.text + text)[:1000]
+        with contextlib.suppress(OSError, ValueError):
             if sys.stderr is not None:
                 sys.stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what stderr has kept."""
+        """Flush stderr."""
         with contextlib.suppress(OSError, ValueError):
             _flush(sys.stderr)
 
 
-_DIVERSION = _Diversion()
+@contextlib.contextmanager
+def redirect_stdout_to_stderr() -> Iterator[Captured]:
+    """Redirect stdout to stderr, including output of C libraries and child processes; yield what Python prints.
+
+    Stdout belongs to the process: it is restored when the last open block of any thread ends.
+    """
+    global _open_blocks
+    captured = Captured()
+    with _lock:
+        if not _open_blocks:
+            _restore.enter_context(_descriptor_to_stderr())
+            _restore.callback(setattr, sys, "stdout", sys.stdout)
+        _open_blocks += 1
+        sys.stdout = captured
+    try:
+        yield captured
+    finally:
+        with _lock:
+            _open_blocks -= 1
+            if not _open_blocks:
+                _restore.close()
 
 
 @contextlib.contextmanager
 def _descriptor_to_stderr() -> Iterator[None]:
     try:
         os.fstat(2)
-        kept = os.dup(1)
-    except OSError:  # nobody listens
+        saved = os.dup(1)
+    except OSError:  # stdout or stderr is closed
         yield
         return
     try:
@@ -87,10 +71,10 @@ def _descriptor_to_stderr() -> Iterator[None]:
         yield
     finally:
         try:
-            _flush(sys.__stdout__)  # who knows this name gets around sys.stdout
-        finally:  # whatever came of that, Ctrl-C too
-            os.dup2(kept, 1)
-            os.close(kept)
+            _flush(sys.__stdout__)  # it may have been written to directly
+        finally:
+            os.dup2(saved, 1)
+            os.close(saved)
 
 
 def _flush(stream: TextIO | None) -> None:

@@ -12,7 +12,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.download import Plan, look_up
 from ex4d_core.hub.errors import ANOTHER_DISK
 from ex4d_core.hub.local import huggingface_hub
-from ex4d_core.plugins.discovery import Offer
+from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Registry
 
 
@@ -51,7 +51,7 @@ def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | No
     tree = parse_settings(settings)
     refuse_unknown(tree, [offer.role], "")
     given = getattr(make_config(tree), offer.role).options
-    return make_plan(offer, make_options(offer.provider.options, given, offer.role))
+    return make_plan(offer, make_options(offer.spec.options, given, offer.role))
 
 
 def make_plan(offer: Offer, options: object) -> WeightsPlan:
@@ -67,10 +67,10 @@ def make_plan(offer: Offer, options: object) -> WeightsPlan:
     cache = Path(huggingface_hub().constants.HF_HUB_CACHE)
     plan = look_up(offer.weights(options), cache)
     return WeightsPlan(
-        **attrs.asdict(plan, recurse=False), offer=offer, usage_terms=offer.provider.usage_terms_for(options)
+        **attrs.asdict(plan, recurse=False), offer=offer, usage_terms=offer.spec.usage_terms_for(options)
     )
 
 
 def _check_has_weights(offer: Offer) -> None:
-    if not offer.provider.weights:
+    if not offer.spec.weights:
         raise InvalidInput(f"the {offer.role} {offer.name!r} has no weights, so there is nothing to download")

@@ -185,7 +185,7 @@ def _files(folder: Path) -> dict[str, Path]:
 def _cheap_session(session: Session, video: VideoOptions) -> Session:
     """Return a session for other frames, whose depth costs little."""
     config = session.config
-    known = {field.name for field in attrs.fields(session.choose("depth").offer.provider.options)}
+    known = {field.name for field in attrs.fields(session.choose("depth").offer.spec.options)}
     options = {**{name: value for name, value in CHEAP.items() if name in known}, **config.depth.options}
     cheap = attrs.evolve(config, video=video, depth=ComponentConfig(name=config.depth.name, options=options))
     return Session(cheap, registry=session.registry, reporter=session.reporter)

@@ -145,7 +145,7 @@ def _is_named(role: str, given: Tree) -> bool:
 def _model_of(role: str, registry: Registry) -> str:
     """Return the name of the component that reproduces EX-4D, the first that `auto` tries if there are several."""
     for name in registry.auto_names(role):
-        if PRESET in registry.find(role, name).provider.presets:
+        if PRESET in registry.find(role, name).spec.presets:
             return name
     raise ComponentNotFound(f"no {role} that reproduces EX-4D is installed; {MORE}")
 

@@ -18,7 +18,7 @@ import attrs
 
 from ex4d_core.command_exit import no_stop_is_lost
 from ex4d_core.errors import PluginFailed
-from ex4d_core.plugins.discovery import Offer
+from ex4d_core.plugins.offers import Offer
 
 State = Literal["passed", "failed", "skipped"]
 
@@ -161,7 +161,7 @@ def _contract_of(offer: Offer) -> type:
 
     of_role, own = CONTRACTS[offer.role], offer.contract()
     if own is not None and not (isinstance(own, type) and issubclass(own, of_role)):
-        raise PluginFailed(f"{offer.provider.contract} must be a class that derives from {of_role.__name__}")
+        raise PluginFailed(f"{offer.spec.contract} must be a class that derives from {of_role.__name__}")
     return own or of_role
 
 

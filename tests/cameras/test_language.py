@@ -97,7 +97,7 @@ def test_handheld_shakes_by_its_seed():
     assert not torch.allclose(one, other)
 
 
-ALIASES = [alias for offer in REGISTRY.offers("trajectory") for alias in offer.provider.aliases]
+ALIASES = [alias for offer in REGISTRY.offers("trajectory") for alias in offer.spec.aliases]
 
 
 @pytest.mark.parametrize("name", ["180", "+180", *ALIASES])

@@ -52,7 +52,7 @@ def test_components_say_what_each_gpu_will_do_for_them():
 @pytest.mark.parametrize(
     ("advice", "says"),
     [
-        (f"{__name__}:stumble", "the backbone 'stepwise' has no advice for this GPU: KeyError: 'H900'"),
+        (f"{__name__}:stumble", "the backbone 'stepwise' has no hints for this GPU: KeyError: 'H900'"),
         ("nowhere_at_all:advise", "could not be loaded: ModuleNotFoundError"),
     ],
 )
@@ -97,7 +97,7 @@ def test_weights_that_depend_on_options_are_said():
 def test_a_plugin_that_cannot_name_its_weights_is_told_and_the_rest_goes_on():
     plugins = plugins_with(attrs.evolve(STEPWISE, weights=f"{__name__}:stumbles"))
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
-    assert found.state.startswith("the backbone 'stepwise' cannot name its weights: unexpected KeyError: 'model'")
+    assert found.state.startswith("the backbone 'stepwise' cannot list its weights: unexpected KeyError: 'model'")
     assert found.fix == "pip install --upgrade tests"
 
 

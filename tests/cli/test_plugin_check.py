@@ -8,6 +8,7 @@ import pytest
 
 from ex4d_core.plugins import discovery as plugins_module
 from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.offers import Source
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts._values import room
@@ -17,7 +18,9 @@ from tests.testing.test_contract_kit import offer_of
 pytestmark = pytest.mark.slow
 
 BROKEN = Problem(
-    plugin="sad", distribution="sad", version="1", wants="", error="it is broken", next_step="pip install sad"
+    source=Source(plugin="sad", module="", distribution="sad", version="1"),
+    error="it is broken",
+    next_step="pip install sad",
 )
 
 
@@ -94,7 +97,7 @@ def test_a_device_that_is_not_here_is_said(ex4d):
 
 def test_options_that_must_be_given_are_asked_for_and_taken(ex4d, installed, tmp_path):
     file = Registry().find("depth", "file")
-    installed(attrs.evolve(file, provider=attrs.evolve(file.provider, contract="")))
+    installed(attrs.evolve(file, spec=attrs.evolve(file.spec, contract="")))
     code, _, err = ex4d("plugins", "check", "file")
     assert code == 2
     assert "--set depth.path=" in err

@@ -8,13 +8,11 @@ import pytest
 import typer
 
 import typer_cli
-from ex4d_core.plugins.commands import BUILTIN_COMMANDS
+from ex4d_core.plugins.offers import BUILTIN_COMMANDS
 
 OFFER = """
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Command
-
-EX4D_API = 2
 
 @hookimpl
 def ex4d_commands():
@@ -127,7 +125,7 @@ def test_a_missing_need_is_said_with_the_command_that_brings_it(ex4d, install, t
     module.write_text(module.read_text().replace('summary="', 'requires=("no_such_module_anywhere",), summary="'))
     code, _, err = ex4d("greet", "you")
     assert code == 2
-    assert "the command 'greet' needs no_such_module_anywhere, which is not installed; type: pip install" in err
+    assert "the command 'greet' requires no_such_module_anywhere, which is not installed; run: pip install" in err
 
 
 def test_two_of_one_name_are_called_by_their_full_names(ex4d, install):
@@ -141,7 +139,7 @@ def test_two_of_one_name_are_called_by_their_full_names(ex4d, install):
     assert "greet@first" in err
     (remark,) = json.loads(ex4d("plugins", "list", "--json")[1])["problems"]
     assert (remark["plugin"], remark["disabled"]) == ("second", False)
-    assert remark["error"] == "first has a command 'greet' too; call this one greet@second"
+    assert remark["error"] == "first has a command 'greet' too; use the name greet@second"
 
 
 def test_the_name_of_a_built_in_command_stays_its_own(ex4d, install):
@@ -149,8 +147,8 @@ def test_the_name_of_a_built_in_command_stays_its_own(ex4d, install):
     assert "greet" not in ex4d("doctor", "--help")[1]
     assert ex4d("doctor@greedy", "you")[1] == "hello you\n"
     (remark,) = json.loads(ex4d("plugins", "list", "--json")[1])["problems"]
-    assert remark["error"] == "ex4d has a command 'doctor' too; call this one doctor@greedy"
-    assert remark["next_step"] == "ex4d doctor@greedy --help"
+    assert remark["error"] == "ex4d has a command 'doctor' too; use the name doctor@greedy"
+    assert remark["next_step"] == "ex4d plugins show doctor"
 
 
 def test_what_is_no_list_of_commands_leaves_the_plugin_out(ex4d, install, tmp_path):

@@ -23,11 +23,11 @@ from ex4d_core.plugins.registry import Registry
     ],
 )
 def test_a_component_says_what_ex4d_changes_of_its_options(role, name, options):
-    assert preset_options("ex4d", Registry().find(role, name).provider) == options
+    assert preset_options("ex4d", Registry().find(role, name).spec) == options
 
 
 def test_a_component_may_know_presets_that_the_core_does_not():
-    provider = attrs.evolve(Registry().find("depth", "file").provider, presets={"other": {"far": 7.0}})
+    provider = attrs.evolve(Registry().find("depth", "file").spec, presets={"other": {"far": 7.0}})
     assert preset_options(None, provider) == preset_options("ex4d", provider) == {}
     with pytest.raises(InvalidConfig, match="there is no preset 'other'; known: ex4d"):
         preset_options("other", provider)

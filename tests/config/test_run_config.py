@@ -150,6 +150,6 @@ def test_paths_have_names_that_files_can_carry():
 def test_every_option_of_every_component_has_a_help_text():
     from ex4d_core.plugins.discovery import find_plugins
 
-    fields = [(o.name, f) for o in find_plugins().offers for f in attrs.fields(o.provider.options)]
+    fields = [(o.name, f) for o in find_plugins().offers for f in attrs.fields(o.spec.options)]
     assert fields
     assert [f"{name}.{field.name}" for name, field in fields if not field.metadata.get("help")] == []

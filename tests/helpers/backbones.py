@@ -9,7 +9,8 @@ import torch
 
 from ex4d_core.hub.local import HubRepo, resolve_weights
 from ex4d_core.options import option
-from ex4d_core.plugins.discovery import Offer, Plugins, find_plugins
+from ex4d_core.plugins.discovery import Plugins, find_plugins
+from ex4d_core.plugins.offers import Offer, Source
 from ex4d_core.provider import Provider
 from ex4d_core.types import Guidance, Scene, Video
 from ex4d_core.workspace import Workspace
@@ -97,8 +98,6 @@ WAN = attrs.evolve(
 def plugins_with(*providers: Provider) -> Plugins:
     """Return what is installed, with these backbones instead of any of the same name."""
     found, names = find_plugins(), {provider.name for provider in providers}
-    offers = [
-        Offer(role="backbone", provider=provider, plugin="tests", distribution="tests", version="1")
-        for provider in providers
-    ]
+    source = Source(plugin="tests", module="", distribution="tests", version="1")
+    offers = [Offer(role="backbone", spec=provider, source=source) for provider in providers]
     return attrs.evolve(found, offers=(*(o for o in found.offers if o.name not in names), *offers))

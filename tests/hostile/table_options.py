@@ -196,7 +196,7 @@ def component_rows() -> Iterator[Row]:
     for offer in find_plugins().offers:
         if (offer.role, offer.name) in chosen:
             base = calling("run", GOOD, "--set", f"{offer.role}.name={offer.name}")
-            yield from _fields("run", base, offer.role, offer.provider.options, "edge")
+            yield from _fields("run", base, offer.role, offer.spec.options, "edge")
     for section, options in SECTIONS.items():
         yield from _fields("train", TRAIN, section, options, "training")
     prepare = (*PREPARE, "--data-path", "{IN}/texts/captions/good")

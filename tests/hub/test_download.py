@@ -11,7 +11,8 @@ from ex4d_core.cli.fetch_tables import plan_tables
 from ex4d_core.errors import Cancelled, ComponentNotFound, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.hub.download import download
 from ex4d_core.hub.local import HubRepo, find_in_cache
-from ex4d_core.plugins.discovery import Offer, Plugins
+from ex4d_core.plugins.discovery import Plugins
+from ex4d_core.plugins.offers import Offer, Source
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.plugins.weights import make_plan, plan_for
 from ex4d_core.progress import silent
@@ -40,7 +41,8 @@ def offer(
     provider = Provider(
         name=name, summary="s", license="MIT", component="nowhere:Class", options=options, weights=weights
     )
-    return Offer(role=role, provider=provider, plugin=name, distribution="mine-dist", version="1.0")
+    source = Source(plugin=name, module="", distribution="mine-dist", version="1.0")
+    return Offer(role=role, spec=provider, source=source)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_a_second_path_in_a_session_estimates_no_second_depth(session, small_cli
 def test_terms_that_restrict_use_are_said_once_in_a_session(settings, small_clip):
     found = find_plugins()
     restricted = [
-        attrs.evolve(offer, provider=attrs.evolve(offer.provider, usage_terms="for tests only"))
+        attrs.evolve(offer, spec=attrs.evolve(offer.spec, usage_terms="for tests only"))
         for offer in found.offers
         if offer.name == "zbuffer"
     ]

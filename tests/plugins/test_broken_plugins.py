@@ -24,16 +24,15 @@ LEFT_OUT = {
     "exits_at_import": ("SystemExit: a license key is missing", AGAIN),
     "import_error": ("No module named 'no_such_library_anywhere'", "pip install no_such_library_anywhere"),
     "misspelt_hook": ("did you mean 'ex4d_depth_estimators'", AGAIN),
-    "newer_api": ("written for plugin API 99", f"{AGAIN} {CORE}"),
-    "newer_core": ("it asks for ex4d-core>=99", f"{AGAIN} {CORE}"),
+    "newer_core": ("it requires ex4d-core>=99", f"{AGAIN} {CORE}"),
     "raises_when_asked": ("KeyError: 'settings'", AGAIN),
     "wrong_signature": ("Argument(s) {'video'}", AGAIN),
     "wrong_type": ("must return a list of Provider", AGAIN),
 }
 WORKING = {
     "prints_at_import": ("'hello from a plugin'", AGAIN),
-    "same_name": ("call this one zbuffer@ex4d-broken-same-name", "ex4d plugins show zbuffer"),
-    "slow_import": ("every command waits for it", AGAIN),
+    "same_name": ("use the name zbuffer@ex4d-broken-same-name", "ex4d plugins show zbuffer"),
+    "slow_import": ("delays every command", AGAIN),
 }
 
 

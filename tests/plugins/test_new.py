@@ -11,6 +11,7 @@ from ex4d_core.errors import InvalidConfig, OutputFailed
 from ex4d_core.plugins import new as plugin_new
 from ex4d_core.plugins.discovery import Plugins, Problem
 from ex4d_core.plugins.new import new_plugin
+from ex4d_core.plugins.offers import Source
 from ex4d_core.roles import ROLES
 
 NOTHING = Plugins(offers=(), problems=())
@@ -69,9 +70,12 @@ def test_a_name_that_is_taken_in_its_role_is_refused_however_it_is_spelt(ex4d):
 
 
 def test_the_name_of_a_plugin_that_does_not_work_is_taken_too(tmp_path):
-    sad = Problem(plugin="sad", distribution="ex4d-sad", version="1", wants="", error="", next_step="")
+    source = Source(plugin="sad", module="", distribution="ex4d-sad", version="1")
+    sad = Problem(source=source, error="", next_step="")
     with pytest.raises(InvalidConfig, match="from ex4d-sad"):
-        new_plugin("sad", "mesh", tmp_path, Plugins(offers=(), problems=(sad,)))
+        new_plugin(
+            "sad", "mesh", tmp_path, Plugins(offers=(), problems=(Problem(source=source, error="", next_step=""),))
+        )
 
 
 def test_a_role_that_does_not_exist_is_refused(ex4d):

@@ -1,4 +1,4 @@
-"""What is printed where nothing may be is sent to stderr, for as long as anybody wants that."""
+"""Stdout goes to stderr until the last block ends, from Python and from C."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_many_threads_leave_it_as_it_was(capfd):
     assert capfd.readouterr() == ("shown\nC shown\n", "")
 
 
-def test_the_last_that_came_hears_what_is_printed(capfd):
+def test_the_innermost_block_captures_what_is_printed(capfd):
     with redirect_stdout_to_stderr() as outer:
         sys.stdout.write("to the outer")
         with redirect_stdout_to_stderr() as inner:
@@ -61,3 +61,14 @@ def test_a_stream_that_was_kept_can_be_written_to_later(capfd):
         kept = sys.stdout
     kept.write("late\n")
     assert capfd.readouterr() == ("", "late\n")
+
+
+def test_a_closed_stderr_does_not_stop_a_plugin_that_prints(monkeypatch):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as closed:
+        closed.close()
+        monkeypatch.setattr(sys, "stderr", closed)
+        with redirect_stdout_to_stderr() as captured:
+            print("hello", flush=True)  # noqa: T201
+    os.close(reading)
+    assert captured.text == "hello\n"

@@ -1,4 +1,4 @@
-"""The page on plugins says what the code does: hooks, roles, arguments, fields, versions, and who provides what."""
+"""The page on plugins says what the code does: hooks, roles, arguments, fields, and who provides what."""
 
 import ast
 import inspect
@@ -98,12 +98,6 @@ def test_the_hook_for_commands_is_shown_as_it_is():
     (hook,) = functions(inspect.getsource(getattr(hookspecs, COMMANDS)))
     (block,) = re.findall(r"```py\n(.*?)```", section("Offering a command"), re.DOTALL)
     assert signature(hook) in [signature(function) for function in functions(block)]
-
-
-def test_each_plugin_api_is_in_the_table_of_versions_with_what_to_change():
-    history = {int(api): change for api, _, _, change in table(section("Versions"))}
-    assert list(history) == list(range(1, hookspecs.PLUGIN_API + 1))
-    assert {api: change for api, change in history.items() if change != "nothing"} == dict(hookspecs.CHANGES)
 
 
 def test_the_table_of_plugins_is_what_they_say_themselves():

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from ex4d_core.plugins.commands import BUILTIN_COMMANDS, CommandOffer
 from ex4d_core.plugins.discovery import find_plugins
+from ex4d_core.plugins.offers import BUILTIN_COMMANDS, CommandOffer
 
 
 class CommandContract:
@@ -32,7 +32,7 @@ class CommandContract:
         assert self.name not in BUILTIN_COMMANDS
 
     def test_summary_is_one_line(self, offer: CommandOffer) -> None:
-        assert len(offer.command.summary.strip().splitlines()) == 1
+        assert len(offer.spec.summary.strip().splitlines()) == 1
 
     def test_is_listed_without_heavy_imports(self, offer: CommandOffer) -> None:
         code = (

@@ -24,7 +24,7 @@ from ex4d_core.config.run_config import (
     write_config,
 )
 from ex4d_core.errors import Cancelled, Ex4dError, one_line
-from ex4d_core.plugins.discovery import Offer
+from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
 from ex4d_core.testing.contracts._values import copy_of, difference, only_new_tensors
@@ -58,7 +58,7 @@ class ComponentContract:
     @pytest.fixture
     def options(self, offer: Offer, settings: dict[str, Any]) -> Any:
         """The settings as an object of the component's options class."""
-        return make_options(offer.provider.options, settings, self.role)
+        return make_options(offer.spec.options, settings, self.role)
 
     @pytest.fixture
     def make(self, offer: Offer, options: Any) -> Callable[[], Any]:
@@ -102,12 +102,12 @@ class ComponentContract:
         return result
 
     def test_license_and_summary_are_one_line(self, offer: Offer) -> None:
-        for what, text in (("license", offer.provider.license), ("summary", offer.provider.summary)):
+        for what, text in (("license", offer.spec.license), ("summary", offer.spec.summary)):
             assert text.strip(), f"its {what} is empty"
             assert len(text.splitlines()) == 1, f"its {what} has several lines: {text!r}"
 
     def test_options_have_help(self, offer: Offer) -> None:
-        fields = attrs.fields(offer.provider.options)
+        fields = attrs.fields(offer.spec.options)
         silent_ones = [field.name for field in fields if not field.metadata.get("help", "").strip()]
         assert not silent_ones, f"say `option(..., help=...)` of {', '.join(silent_ones)}"
 
@@ -119,7 +119,7 @@ class ComponentContract:
         typed = make_config(parse_settings(text.replace(" = ", "=", 1) for text in texts))
         for config in (written, typed):
             given = getattr(config, self.role).options
-            again: object = make_options(offer.provider.options, given, self.role)
+            again: object = make_options(offer.spec.options, given, self.role)
             assert again == options, f"{options} is read again as {again}"
 
     def test_result_has_the_required_form(self, component: Any, inputs: Inputs) -> None:

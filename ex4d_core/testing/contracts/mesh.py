@@ -113,6 +113,6 @@ def _seen(mesh: Mesh, inputs: Inputs) -> RenderedFrame:
         vertex_colors=mesh.vertex_colors.cpu(),
         face_occluded=mesh.face_occluded.cpu(),
     )
-    renderer = registry.make(offer, offer.provider.options(), device=torch.device("cpu"))
+    renderer = registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
     view: RenderedFrame = renderer.render(here, torch.eye(4), inputs["intrinsics"])
     return view

@@ -143,7 +143,7 @@ def _installed(role: str, name: str) -> Any:
     offer = registry.find(role, name)
     if missing := offer.missing_requirements():
         pytest.skip(f"{name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
-    return registry.make(offer, offer.provider.options(), device=torch.device("cpu"))
+    return registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
 
 
 def _square(distance: float, *, half: float, color: tuple[int, int, int]) -> Mesh:

@@ -63,7 +63,7 @@ def test_options_come_back_as_they_were_written():
 
 def test_edges_are_blended_only_in_compat_ex4d():
     assert NvdiffrastOptions().antialias is False
-    assert preset_options("ex4d", Registry().find("renderer", "nvdiffrast").provider)["antialias"] is True
+    assert preset_options("ex4d", Registry().find("renderer", "nvdiffrast").spec)["antialias"] is True
 
 
 def test_the_near_plane_leaves_digits_for_far_surfaces():

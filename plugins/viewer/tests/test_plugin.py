@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from ex4d_viewer.plugin import EX4D_API, ex4d_commands
+from ex4d_viewer.plugin import ex4d_commands
 
 
 def test_the_entry_point_is_declared():
@@ -12,9 +12,8 @@ def test_the_entry_point_is_declared():
     assert found.value == "ex4d_viewer.plugin"
 
 
-def test_it_offers_view_to_a_core_that_has_commands():
+def test_it_offers_view():
     assert [command.name for command in ex4d_commands()] == ["view"]
-    assert EX4D_API >= 2
 
 
 def test_the_readme_says_how_much_is_drawn_by_default():

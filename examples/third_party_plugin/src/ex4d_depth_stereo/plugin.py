@@ -6,9 +6,6 @@ from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
 from ex4d_depth_stereo.options import StereoOptions
 
-EX4D_API = 1
-"""The version of ex4d's plugin API that this is written for."""
-
 
 @hookimpl
 def ex4d_depth_estimators() -> list[Provider]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Command
 
-EX4D_API = 2
-
 
 @hookimpl
 def ex4d_commands() -> list[Command]:
