@@ -58,6 +58,7 @@ from ex4d_backbone_wan.backbone import WanBackbone
 from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.attention import flash_attention
 from ex4d_backbone_wan.compute.engine import Engine, Recipe
+from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.denoiser import Conditioning, Denoiser, LocalDenoiser, Schedule
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
@@ -70,20 +71,20 @@ FEW_STEPS = 4
 """What cases take that only want the time of a step."""
 
 
-def prepared(bench: Bench, how: str) -> Any:
-    """Return a transformer that is ready."""
+def prepared(bench: Bench, how: str) -> tuple[Any, StepCache]:
+    """Return an accelerated transformer and the cache of its blocks."""
     transformer = random_transformer(bench.setting)
-    acceleration.prepare(transformer, speed=how)
+    cache = acceleration.prepare(transformer, speed=how)
     free()
-    return transformer
+    return transformer, cache
 
 
-def calls(transformer: Any, bench: Bench, batch: int = 1) -> Callable[[], Tensor]:
-    """Return a function that calls the transformer."""
-    given = inputs(bench.setting, batch)
+def calls(transformer: Any, bench: Bench, *, batch: int = 1, cache: StepCache | None = None) -> Callable[[], Tensor]:
+    """Return a function that calls the transformer as a step after the first does."""
+    given, name, cache = inputs(bench.setting, batch), f"batch of {batch}", cache or StepCache()
 
     def call() -> Tensor:
-        with torch.no_grad(), transformer.cache_context("cond"):
+        with torch.no_grad(), transformer.cache_context(name), cache.prompt(name):
             return transformer(**given)[0]
 
     return call
@@ -97,11 +98,11 @@ def forward(bench: Bench) -> None:
     del transformer
     for how in ("exact", "fast"):
         free()
-        transformer = prepared(bench, how)
-        made = bench.measure(f"forward, {how}", calls(transformer, bench))
+        transformer, cache = prepared(bench, how)
+        made = bench.measure(f"forward, {how}", calls(transformer, bench, cache=cache))
         say(f"forward, {how}", f"{apart(made, expected)} from diffusers'")
-        bench.measure(f"forward, {how}, batch of two", calls(transformer, bench, 2))
-        del transformer
+        bench.measure(f"forward, {how}, batch of two", calls(transformer, bench, batch=2, cache=cache))
+        del transformer, cache
 
 
 def compiled(bench: Bench) -> None:
@@ -116,15 +117,15 @@ def profile(bench: Bench) -> None:
     from torch.profiler import profile as profiled
 
     for how in ("exact", "fast"):
-        transformer = prepared(bench, how)
-        call = calls(transformer, bench)
+        transformer, cache = prepared(bench, how)
+        call = calls(transformer, bench, cache=cache)
         call()
         with profiled(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
             call()
             bench.wait()
         key = "self_device_time_total" if bench.on_gpu else "self_cpu_time_total"
         say(how, seen.key_averages().table(sort_by=key, row_limit=18, max_name_column_width=70))
-        del transformer, call
+        del transformer, cache, call
         free()
 
 
@@ -214,7 +215,7 @@ def memory_budgets(bench: Bench) -> None:
     del resident
     for place in (memory.Place.CONTEXT_APART, memory.Place.STREAMED):
         free()
-        transformer = prepared(bench, "exact")
+        transformer, cache = prepared(bench, "exact")
         started = time.perf_counter()
         memory.place(transformer, place, device=bench.setting.device)
         free()
@@ -227,7 +228,7 @@ def memory_budgets(bench: Bench) -> None:
                     device=bench.setting.device,
                     dtype=bench.setting.dtype,
                     batch_guidance=batched,
-                    around=nullcontext if batched else partial(acceleration.sharing_start, transformer),
+                    cache=cache,
                 )
                 with limited(budget):
                     made = denoised(bench, f"memory, {budget:g} GiB", denoiser)
@@ -281,11 +282,11 @@ def reference(bench: Bench) -> None:
         checkpoint = locate(WanOptions(model=str(folder), adapter=str(run / "ex4d.safetensors")))
         for how, threshold in (("exact", 0.0), ("fast", 0.0), ("fast", 0.05), ("fast", 0.1), ("fast", 0.2)):
             transformer = load_transformer(checkpoint, device=CPU, dtype=torch.float32)
-            acceleration.prepare(transformer, speed=how)
+            cache = acceleration.prepare(transformer, speed=how)
             around = (
                 partial(acceleration.skipping_steps, transformer, threshold=threshold) if threshold else nullcontext
             )
-            denoiser = LocalDenoiser(transformer, device=CPU, dtype=torch.float32, around=around)
+            denoiser = LocalDenoiser(transformer, device=CPU, dtype=torch.float32, cache=cache, around=around)
             made = denoiser.denoise(told, golden["noise"], after_step=lambda *_: None, **given)
             moved = apart(made, golden["final_latents"])
             say(f"reference, {how}, step cache {threshold:g}", f"latents moved by {moved}")

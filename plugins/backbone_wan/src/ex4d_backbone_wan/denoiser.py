@@ -13,6 +13,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.weights.adapter import camera_tokens
 from ex4d_core.errors import InvalidInput
 
@@ -139,24 +140,26 @@ def integrate(
 
 
 @attrs.frozen(eq=False)
-class _Call:
-    """What one call of the transformer is told; the same tensors at every step, so that others keep what they give."""
+class TransformerCall:
+    """The inputs of one call of the transformer that are the same in every step."""
 
-    name: str
+    prompt: str
+    """"positive", "negative" or "both" in a batch; caches use it as a key."""
     text: Tensor
     image: Tensor | None
 
 
 class LocalDenoiser:
-    """Asks a transformer on one device.
+    """Denoise with a transformer on one device.
 
     Args:
         transformer: diffusers' Wan transformer, ready to compute.
-        device: where it computes.
-        dtype: of what goes in.
-        batch_guidance: whether both halves of the guidance go through at once: each weight is read once, for twice
-            the memory of what is between the layers.
-        around: makes a context that all steps are worked out in.
+        device: of the transformer.
+        dtype: of its inputs.
+        batch_guidance: whether both halves of the guidance are one batch: each weight is read once, for twice the
+            memory of activations.
+        cache: of the blocks, from `acceleration.prepare`; None for a transformer that is not prepared.
+        around: returns a context manager for the whole run, such as `acceleration.skipping_steps`.
     """
 
     def __init__(
@@ -166,12 +169,14 @@ class LocalDenoiser:
         device: torch.device,
         dtype: torch.dtype,
         batch_guidance: bool = False,
+        cache: StepCache | None = None,
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._transformer = transformer
         self._device = device
         self._dtype = dtype
         self._batch_guidance = batch_guidance
+        self._cache = StepCache() if cache is None else cache
         self._around = around
 
     def denoise(
@@ -186,18 +191,18 @@ class LocalDenoiser:
         after_step: AfterStep,
     ) -> Tensor:
         """See `Denoiser`."""
-        told = conditioning.to(self._device, self._dtype)
-        calls = self._calls(told, guidance)
-        times = schedule.timesteps.to(self._device)
-        members = len(calls[0].text)
+        local = conditioning.to(self._device, self._dtype)
+        calls = self._calls(local, guidance)
+        timesteps = schedule.timesteps.to(self._device)
+        batch = len(calls[0].text)
 
         def velocity(noisy: Tensor, step: int) -> Tensor:
-            seen = noisy.to(self._dtype) if told.y is None else torch.cat([noisy.to(self._dtype), told.y], dim=1)
-            # The same tensors for each call: what is made of them alone is then made once.
-            seen, time = seen.expand(members, -1, -1, -1, -1), times[step].expand(members)
-            return guided([self._predict(call, seen, time) for call in calls], guidance)
+            inputs = noisy.to(self._dtype) if local.y is None else torch.cat([noisy.to(self._dtype), local.y], dim=1)
+            inputs, timestep = inputs.expand(batch, -1, -1, -1, -1), timesteps[step].expand(batch)
+            with self._cache.step(calls=len(calls)):
+                return guided([self._predict(call, inputs, timestep) for call in calls], guidance)
 
-        with torch.no_grad(), self._around(), camera_tokens(self._transformer, told.camera):
+        with torch.no_grad(), self._around(), self._cache.run(), camera_tokens(self._transformer, local.camera):
             return integrate(
                 velocity,
                 latents.to(self._device, torch.float32),
@@ -207,20 +212,20 @@ class LocalDenoiser:
                 after_step=after_step,
             )
 
-    def _calls(self, told: Conditioning, guidance: float) -> list[_Call]:
+    def _calls(self, conditioning: Conditioning, guidance: float) -> list[TransformerCall]:
+        text, negative_text, image = conditioning.text, conditioning.negative_text, conditioning.image
         if guidance == 1:
-            return [_Call("cond", told.text, told.image)]
+            return [TransformerCall("positive", text, image)]
         if not self._batch_guidance:
-            return [_Call("cond", told.text, told.image), _Call("uncond", told.negative_text, told.image)]
-        image = None if told.image is None else told.image.expand(2, -1, -1)
-        return [_Call("both", torch.cat([told.text, told.negative_text]), image)]
+            return [TransformerCall("positive", text, image), TransformerCall("negative", negative_text, image)]
+        image = None if image is None else image.expand(2, -1, -1)
+        return [TransformerCall("both", torch.cat([text, negative_text]), image)]
 
-    def _predict(self, call: _Call, seen: Tensor, time: Tensor) -> Tensor:
-        # The name keeps apart what caches remember of the two halves.
-        with self._transformer.cache_context(call.name):
+    def _predict(self, call: TransformerCall, inputs: Tensor, timestep: Tensor) -> Tensor:
+        with self._transformer.cache_context(call.prompt), self._cache.prompt(call.prompt):
             (predicted,) = self._transformer(
-                hidden_states=seen,
-                timestep=time,
+                hidden_states=inputs,
+                timestep=timestep,
                 encoder_hidden_states=call.text,
                 encoder_hidden_states_image=call.image,
                 return_dict=False,

@@ -14,12 +14,12 @@ def contexts(monkeypatch):
     """Return a list that grows with each projection of a context."""
     made = []
     original = blocks.context_keys_values
-    monkeypatch.setattr(acceleration, "context_keys_values", lambda *args: made.append(1) or original(*args))
+    monkeypatch.setattr(blocks, "context_keys_values", lambda *args: made.append(1) or original(*args))
     return made
 
 
 def test_on_the_cpu_everything_is_plain_torch():
-    assert acceleration.operations(torch.device("cpu")) is elementwise
+    assert blocks.operations(torch.device("cpu")) is elementwise
 
 
 @pytest.mark.parametrize("sizes", [{}, {"image_dim": None, "added_kv_proj_dim": None, "in_channels": 16}])
@@ -47,91 +47,94 @@ def test_fast_takes_bfloat16_on_a_gpu_that_has_8_bits(transformer_of, monkeypatc
     with pytest.raises(InvalidInput, match=r"A100 has no products of 8-bit floats.*--speed exact"):
         acceleration.prepare(transformer, speed="fast", device=device)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
-    with pytest.raises(InvalidInput, match=r"in bfloat16, not torch.float32"):
+    with pytest.raises(InvalidInput, match=r"bfloat16, not torch.float32"):
         acceleration.prepare(transformer, speed="fast", device=device)
 
 
-def test_a_context_is_projected_once_and_kept_while_it_lives(transformer_of, call, contexts):
-    transformer = transformer_of()
-    keeper = acceleration.prepare(transformer)
-    text, image = torch.randn(2, 512, 32), torch.randn(2, 257, 64)
-    given = {"encoder_hidden_states": text, "encoder_hidden_states_image": image}
-    first = call(transformer, **given)
-    assert len(contexts) == 3
-    assert torch.equal(call(transformer, **given), first)
-    assert len(contexts) == 3
-    kept = keeper._kept
-    assert len(kept) == 1
-    del text, image, given
-    assert len(kept) == 0
-
-
-def test_what_a_prompt_is_filled_up_with_is_kept_once(transformer_of, call):
+def test_the_context_of_a_prompt_is_projected_once_in_a_run(transformer_of, call, contexts):
     transformer, plain = transformer_of(), transformer_of()
-    keeper = acceleration.prepare(transformer)
+    cache = acceleration.prepare(transformer)
+    positive, negative = ({"encoder_hidden_states": text} for text in torch.randn(2, 2, 512, 32))
+    with cache.run():
+        for name, given, projected in [("positive", positive, 3), ("negative", negative, 6), ("positive", positive, 6)]:
+            with cache.prompt(name):
+                result = call(transformer, **given)
+            torch.testing.assert_close(result, call(plain, **given), atol=1e-5, rtol=1e-5)
+            assert len(contexts) == projected
+    with cache.run(), cache.prompt("positive"):
+        torch.testing.assert_close(call(transformer, **negative), call(plain, **negative), atol=1e-5, rtol=1e-5)
+
+
+def test_nothing_stays_in_the_cache_after_a_run(transformer_of, call):
+    transformer = transformer_of()
+    cache = acceleration.prepare(transformer)
+    with cache.run():
+        with cache.step(calls=2), cache.prompt("positive"):
+            call(transformer)
+        assert cache._start is None
+        assert len(cache._contexts) == 3
+    assert not cache._contexts
+
+
+def test_a_call_without_a_named_prompt_is_not_cached(transformer_of, call, contexts):
+    transformer = transformer_of()
+    cache = acceleration.prepare(transformer)
+    first = call(transformer)
+    assert torch.equal(call(transformer), first)
+    assert len(contexts) == 6
+    assert not cache._contexts
+
+
+def test_the_padding_of_a_prompt_is_cached_once(transformer_of, call):
+    transformer, plain = transformer_of(), transformer_of()
+    cache = acceleration.prepare(transformer)
     text = torch.randn(2, 512, 32)
     text[0, 10:], text[1, 20:] = 0, 0
     given = {"encoder_hidden_states": text, "encoder_hidden_states_image": torch.randn(2, 257, 64)}
-    torch.testing.assert_close(call(transformer, **given), call(plain, **given), atol=1e-5, rtol=1e-5)
-    (of_text, of_image), *_ = keeper._kept[text][1].values()
+    with cache.run(), cache.prompt("positive"):
+        torch.testing.assert_close(call(transformer, **given), call(plain, **given), atol=1e-5, rtol=1e-5)
+        of_text, of_image = cache._contexts["positive", 0]
     assert (of_text.key.shape[1], of_text.repeats) == (21, 492)
     assert (of_image.key.shape[1], of_image.repeats) == (257, 1)
 
 
-def test_another_text_or_image_is_another_context(transformer_of, call, contexts):
+def test_the_calls_of_a_step_share_the_start_of_the_first_block(transformer_of):
     transformer, plain = transformer_of(), transformer_of()
-    acceleration.prepare(transformer)
-    text, other_text = torch.randn(2, 2, 512, 32)
-    image, other_image = torch.randn(2, 2, 257, 64)
-    for texts, images in [(text, image), (other_text, image), (text, other_image), (text, image)]:
-        given = {"encoder_hidden_states": texts, "encoder_hidden_states_image": images}
-        torch.testing.assert_close(call(transformer, **given), call(plain, **given), atol=1e-5, rtol=1e-5)
-    assert len(contexts) == 4 * 3
-
-
-def test_calls_with_the_same_latents_and_time_start_alike(transformer_of):
-    transformer, plain = transformer_of(), transformer_of()
-    acceleration.prepare(transformer)
+    cache = acceleration.prepare(transformer)
     attended = []
     transformer.blocks[0].attn1.to_q.register_forward_hook(lambda *_: attended.append(1))
     torch.manual_seed(0)
-    latents, other = torch.randn(2, 1, 36, 3, 8, 6)
-    time, later = torch.tensor([900.0]), torch.tensor([100.0])
 
-    def same(tokens, when, text):
-        given = {"hidden_states": tokens, "timestep": when, "encoder_hidden_states": text}
+    def same(latents, timestep):
+        given = {"hidden_states": latents, "timestep": timestep, "encoder_hidden_states": torch.randn(1, 512, 32)}
         given["encoder_hidden_states_image"] = torch.ones(1, 257, 64)
         with torch.no_grad():
-            made, expected = (each(**given, return_dict=False)[0] for each in (transformer, plain))
-        torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
+            result, expected = (each(**given, return_dict=False)[0] for each in (transformer, plain))
+        torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
 
-    with acceleration.sharing_start(transformer):
-        kept = transformer.blocks[0].kept._kept
-        for tokens, when, times in [(latents, time, 1), (latents, time, 1), (latents, later, 2), (other, later, 3)]:
-            same(tokens, when, torch.randn(1, 512, 32))
-            assert len(attended) == times
-        assert [len(starts) for _, starts in (kept[latents], kept[other])] == [1, 1]
-        same(other, later, torch.randn(1, 512, 32))
-        assert kept[other][1] == []  # its second call was its last
-        del latents, tokens
-        assert list(kept.keys()) == [other]
+    for calls, times in [(2, 1), (2, 2), (1, 3)]:
+        latents, timestep = torch.randn(1, 36, 3, 8, 6), torch.tensor([900.0])
+        with cache.step(calls=calls):
+            for number in range(calls):
+                same(latents, timestep)
+                assert (cache._start is None) == (number == calls - 1)
+        assert len(attended) == times
     for times in (4, 5):
-        same(other, later, torch.randn(1, 512, 32))
+        same(latents, timestep)
         assert len(attended) == times
 
 
-def test_a_call_that_breaks_off_leaves_no_start_behind(transformer_of, call):
+def test_an_interrupted_step_leaves_nothing_in_the_cache(transformer_of, call):
     transformer = transformer_of()
-    acceleration.prepare(transformer)
+    cache = acceleration.prepare(transformer)
     expected = call(transformer, seed=1)
-    with acceleration.sharing_start(transformer):
-        hook = transformer.blocks[1].register_forward_pre_hook(lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            call(transformer)
-        hook.remove()
-        assert transformer.blocks[0].kept._now is None
+    hook = transformer.blocks[1].register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError), cache.step(calls=2), cache.prompt("positive"):
+        call(transformer)
+    hook.remove()
+    assert torch.equal(call(transformer, seed=1), expected)
+    with cache.step(calls=2):
         assert torch.equal(call(transformer, seed=1), expected)
-    assert not hasattr(transformer.blocks[0], "kept")
 
 
 def test_a_change_below_the_threshold_skips_all_blocks_but_the_first(transformer_of, call):

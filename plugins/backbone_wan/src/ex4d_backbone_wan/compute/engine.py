@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.memory import Place
+from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, LocalDenoiser, Schedule
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Engine:
         self._recipe = recipe
         self._device = device
         self._transformer: Any = None
+        self._cache = StepCache()
         self._place: Place | None = None
 
     def denoise(
@@ -97,7 +98,7 @@ class Engine:
         try:
             self._load()
             self._settle(latents)
-            return self._local(guidance).denoise(
+            return self._local().denoise(
                 conditioning,
                 latents,
                 schedule=schedule,
@@ -119,7 +120,7 @@ class Engine:
         recipe = self._recipe
         at_once = recipe.memory == "none"
         self._transformer = recipe.source.load(device=self._device if at_once else CPU, dtype=recipe.dtype)
-        acceleration.prepare(self._transformer, speed=recipe.speed, device=self._device)
+        self._cache = acceleration.prepare(self._transformer, speed=recipe.speed, device=self._device)
         self._place = Place.RESIDENT if at_once else None
 
     def _settle(self, latents: Tensor) -> None:
@@ -137,7 +138,7 @@ class Engine:
         patch: tuple[int, ...] = self._transformer.config.patch_size
         return math.prod(latents.shape[2:]) // math.prod(patch)
 
-    def _local(self, guidance: float) -> LocalDenoiser:
+    def _local(self) -> LocalDenoiser:
         wanted = self._recipe.batch_guidance
         batched = self._place is Place.STREAMED if wanted == "auto" else wanted == "on"
         return LocalDenoiser(
@@ -145,14 +146,9 @@ class Engine:
             device=self._device,
             dtype=self._recipe.dtype,
             batch_guidance=batched,
-            around=self._skipping if batched or guidance == 1 else self._sharing,
+            cache=self._cache,
+            around=self._skipping,
         )
-
-    @contextmanager
-    def _sharing(self) -> Iterator[None]:
-        """Both halves of the guidance start alike."""
-        with self._skipping(), acceleration.sharing_start(self._transformer):
-            yield
 
     def _skipping(self) -> AbstractContextManager[None]:
         if self._recipe.speed == "exact" or not self._recipe.step_cache:

@@ -27,7 +27,7 @@ _BUFFERS = 9
 """Tensors of all tokens that are alive at once, at most: in the feed-forward."""
 
 _START_BUFFERS = 2
-"""What `acceleration.KeptStart` keeps of them."""
+"""Those in `StepCache` between the two calls of a step."""
 
 _SPARE = GIBI // 2
 """For the libraries' workspaces."""

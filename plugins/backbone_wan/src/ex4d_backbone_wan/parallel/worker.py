@@ -183,12 +183,13 @@ class _RankEngine(Engine):
             )
         super()._settle(latents)
 
-    def _local(self, guidance: float) -> LocalDenoiser:
+    def _local(self) -> LocalDenoiser:
         group = self._mesh["half"].get_group() if self._layout.halves == 2 else None
         return _Half(
             self._transformer,
             device=self._device,
             dtype=self._recipe.dtype,
+            cache=self._cache,
             around=self._skipping,
             group=group,
         )
@@ -262,7 +263,7 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     # What `transformer.enable_parallelism` does, which fails on a machine without any GPU.
     config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
     for block in transformer.blocks:
-        block.attn1.shared = SharedTokens(mesh["ulysses"].get_group())
+        block.shared_tokens = SharedTokens(mesh["ulysses"].get_group())
     apply_context_parallel(transformer, config, {name: transformer._cp_plan[name] for name in ("rope", "proj_out")})
     # The plan's own way for the first block would come between what skips steps and the block.
     number, count = mesh["ulysses"].get_local_rank(), mesh["ulysses"].size()
