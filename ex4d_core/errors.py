@@ -30,7 +30,17 @@ class InputNotFound(Ex4dError, FileNotFoundError):
 
 
 class InvalidConfig(Ex4dError, ValueError):
-    """An option is unknown or has a value it cannot take."""
+    """An option is unknown or has an invalid value."""
+
+    def __init__(self, message: str, *, option: str = "") -> None:
+        """Create the error.
+
+        Args:
+            message: one clear sentence.
+            option: name of the option, or '' if the error is not about a single one.
+        """
+        super().__init__(message)
+        self.option = option
 
 
 class ComponentNotFound(Ex4dError, LookupError):

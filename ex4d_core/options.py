@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -44,10 +45,25 @@ def option(
     checks = [check for check in (_within(bounds, unit) if str(bounds) else None, validator) if check is not None]
     return attrs.field(
         default=default,
-        validator=checks or None,
+        validator=_all(checks) if checks else None,
         metadata={"help": _with_bounds(help, bounds), "unit": unit, "affects_output": affects_output, "pixel": pixel},
         kw_only=True,
     )
+
+
+def _all(checks: Sequence[Validator]) -> Validator:
+    """Return a validator that makes all checks, and raises errors that carry the name of the option."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        for each in checks:
+            try:
+                each(instance, attribute, value)
+            except (ValueError, TypeError) as error:
+                # attrs writes "'stride' must be >= 1: 0", with the attribute and more behind the message in args
+                message = re.sub(r"^'(\w+)' (must .*): (\S+)$", r"\1 \2, not \3", str(error.args[0]))
+                raise InvalidConfig(message, option=attribute.name) from error
+
+    return check
 
 
 def _within(bounds: Bounds, unit: str) -> Validator:

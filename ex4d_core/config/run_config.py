@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -266,7 +265,9 @@ def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> O
     for field in fields:
         if field.default is attrs.NOTHING and field.name not in values:
             text = field.metadata.get("help", "")
-            raise InvalidConfig(f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...")
+            raise InvalidConfig(
+                f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...", option=field.name
+            )
     pixels = {field.name for field in fields if field.metadata.get("pixel")}
     given = {name: _as_text(value) if name in pixels else value for name, value in values.items()}
     try:
@@ -274,8 +275,15 @@ def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> O
     except cattrs.BaseValidationError as group:
         reasons = cattrs.transform_error(group, path="", format_exception=_reason)
         more = ["..."] if len(reasons) > MOST_REASONS else []
-        told = [f"{prefix}{_located(reason)}" for reason in reasons[:MOST_REASONS]]
-        raise InvalidConfig("; ".join([*told, *more])) from group
+        lines = [f"{prefix}{_located(reason)}" for reason in reasons[:MOST_REASONS]]
+        raise InvalidConfig("; ".join([*lines, *more]), option=_first_option(group)) from group
+
+
+def _first_option(group: cattrs.BaseValidationError) -> str:
+    """Return the name of the first invalid option, or '' if the first error is not about a single one."""
+    first = group.exceptions[0]
+    notes = [note for note in getattr(first, "__notes__", ()) if isinstance(note, cattrs.AttributeValidationNote)]
+    return notes[0].name if notes else getattr(first, "option", "")
 
 
 def _as_text(value: Any) -> Any:
@@ -292,12 +300,12 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, 
     """
     for key in values:
         if key not in known:
-            key, prefix = str(key)[:LONGEST_KEY], f"{where}." if where else ""
+            name, prefix = str(key)[:LONGEST_KEY], f"{where}." if where else ""
             choices = f"known: {', '.join(known)}" if known else "it takes no options"
-            missing = (
-                f"the {where} {component!r} has no option {key}" if component else f"there is no option {prefix}{key}"
+            unknown = (
+                f"the {where} {component!r} has no option {name}" if component else f"there is no option {prefix}{name}"
             )
-            raise InvalidConfig(f"{missing}{nearest(key, known)}; {choices}")
+            raise InvalidConfig(f"{unknown}{nearest(name, known)}; {choices}", option=key)
 
 
 def _reason(error: BaseException, kind: type | None) -> str:
@@ -306,8 +314,7 @@ def _reason(error: BaseException, kind: type | None) -> str:
     if get_origin(kind) is tuple and isinstance(error, TypeError):
         return "must be a list, as in [0, 40]"
     if isinstance(error, (ValueError, TypeError)) and error.args:
-        # attrs writes "'stride' must be >= 1: 0", with the attribute and more behind the message in args
-        return re.sub(r"^'(\w+)' (must .*): (\S+)$", r"\1 \2, not \3", str(error.args[0]))
+        return str(error.args[0])
     return f"{type(error).__name__}: {error}"
 
 

@@ -143,32 +143,28 @@ class Components:
         chosen = tuple(tuple((self._choose_move(piece, cam), piece.ease) for piece in step) for step in steps)
         return ChosenPath(steps=chosen, shares=tuple(shares))
 
-    def _choose_move(self, said: MoveSpec, text: str) -> Chosen:
+    def _choose_move(self, move: MoveSpec, text: str) -> Chosen:
+        end_of_name = move.start + len(move.name)
         try:
-            offer = self.registry.find("trajectory", said.name)
+            offer = self.registry.find("trajectory", move.name)
         except ComponentNotFound as error:
-            folder = f"; the folder is ./{said.name}" if Path(said.name).is_dir() else ""
-            raise UnknownMove(f"{error}{folder}", text, said.start, said.start + len(said.name)) from error
+            hint = f"; the folder is ./{move.name}" if Path(move.name).is_dir() else ""
+            raise UnknownMove(f"{error}{hint}", text, move.start, end_of_name) from error
         except InvalidConfig as error:
-            raise CamError(str(error), text, said.start, said.start + len(said.name)) from error
-        said = attrs.evolve(said, options=merge(offer.alias_options(said.name), said.options))
-        if missing := [name for name in _must_be_given(offer) if name not in said.options]:
-            sentence = f"{said.name} needs {missing[0]}, as in {said.name}:{missing[0]}=..."
-            raise CamError(sentence, text, said.start, said.stop)
+            raise CamError(str(error), text, move.start, end_of_name) from error
         shared = self._shared_by_paths(offer)
-        self._options(
-            "trajectory", offer, {**_required(said, offer), **shared}
-        )  # what is wrong here is not in the text
-        for name in said.options:  # one by one, to know which of them to point at
-            try:
-                self._options("trajectory", offer, {**_required(said, offer), name: said.options[name]})
-            except InvalidConfig as error:
-                reason = str(error).removeprefix("trajectory.")
-                raise CamError(reason, text, *said.places.get(name, (said.start, said.stop))) from error
+        given = merge(offer.alias_options(move.name), move.options)
+        for field in attrs.fields(offer.spec.options):
+            if field.default is attrs.NOTHING and field.name not in given:
+                example = f"{move.name}:{field.name}=..."
+                raise CamError(f"{move.name} needs {field.name}, as in {example}", text, move.start, move.stop)
         try:
-            return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, said.options)))
+            return Chosen(offer=offer, options=self._options("trajectory", offer, merge(shared, given), prefix=""))
         except InvalidConfig as error:
-            raise CamError(str(error).removeprefix("trajectory."), text, said.start, said.stop) from error
+            if error.option in shared and error.option not in given:
+                raise InvalidConfig(f"trajectory.{error}", option=error.option) from error
+            span = move.places.get(error.option, (move.start, move.stop))
+            raise CamError(str(error), text, *span) from error
 
     def check(self, *roles: str) -> None:
         """Look up components, and make paths where a trajectory is among the roles, so that a fault is said at once.
@@ -260,26 +256,16 @@ class Components:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
                 why = "".join(f"; {reason}" for reason in self._best(role).rejected)
-                self.reporter.note(
-                    f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}"
-                )
+                self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return self._loaded[role]
 
-    def _options(self, role: str, offer: Offer, given: Mapping[str, Any]) -> Any:
-        """Lay the user's options over those that the preset changes."""
+    def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:
+        """Return the options of a component: those of the preset, replaced by those of the user."""
         cls = offer.spec.options
         known = [field.name for field in attrs.fields(cls)]
         refuse_unknown(given, known, role, component=offer.name)
-        return make_options(cls, merge(preset_options(self.config.compat, offer.spec), given), role)
-
-
-def _required(said: MoveSpec, offer: Offer) -> Tree:
-    """Return what was said of the options that must be given."""
-    return {name: said.options[name] for name in _must_be_given(offer)}
-
-
-def _must_be_given(offer: Offer) -> list[str]:
-    return [field.name for field in attrs.fields(offer.spec.options) if field.default is attrs.NOTHING]
+        values = merge(preset_options(self.config.compat, offer.spec), given)
+        return make_options(cls, values, role if prefix is None else prefix)

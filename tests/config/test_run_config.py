@@ -153,3 +153,19 @@ def test_every_option_of_every_component_has_a_help_text():
     fields = [(o.name, f) for o in find_plugins().offers for f in attrs.fields(o.spec.options)]
     assert fields
     assert [f"{name}.{field.name}" for name, field in fields if not field.metadata.get("help")] == []
+
+
+@attrs.frozen(kw_only=True)
+class Pair:
+    first: int = option(1, help="First.", at_least=1)
+    second: int = option(1, help="Second.", validator=attrs.validators.lt(9))
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [({"second": 9}, "second"), ({"second": "x"}, "second"), ({"third": 1}, "third"), ({"first": 0}, "first")],
+)
+def test_an_error_names_its_option(values, name):
+    with pytest.raises(InvalidConfig) as caught:
+        make_options(Pair, values, "pair")
+    assert caught.value.option == name
