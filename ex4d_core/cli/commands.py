@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, OUTPUT, PATH_FLAGS
+from ex4d_core.cli.kit import Json, Set
 from ex4d_core.cli.plugin_commands import CommandsAndPlugins
 from ex4d_core.cli.shared import (
     RECON_ROLES,
     FlagsCommand,
-    Json,
     JsonOutput,
     MeshFormat,
     OutputDir,
@@ -229,9 +229,7 @@ def generate(
 @app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="Component with weights.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="SECTION.OPTION=VALUE that selects other weights.")
-    ] = None,
+    settings: Set = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the planned download and exit.")] = False,
     json_: Json = False,
@@ -300,7 +298,7 @@ def plugins_show(name: Annotated[str, typer.Argument(help="Component or plugin."
 @plugins_app.command("check")
 def plugins_check(
     name: Annotated[str | None, typer.Argument(help="Component or plugin; all by default.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="SECTION.OPTION=VALUE for the check.")] = None,
+    settings: Set = None,
     device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or mps.")] = "cpu",
     json_: Json = False,
 ) -> None:

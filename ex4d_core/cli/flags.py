@@ -3,57 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import attrs
 
-from ex4d_core.config.run_config import RunConfig, check_config, make_config, merge, parse_settings, read_config
-
-
-@attrs.frozen(kw_only=True)
-class Flag:
-    """A command-line option that sets one entry of the configuration."""
-
-    name: str
-    key: str
-    panel: str
-    """Heading in `--help`."""
-    kind: Any
-    help: str
-    unit: str = ""
-    default: Any = None
-    """Shown in `--help`; None where it depends on the clip or the component."""
-
-    @property
-    def parameter(self) -> str:
-        """The name as Python has it: num_frames."""
-        return self.name[2:].replace("-", "_")
+from ex4d_core.cli.kit import Flag, field_flag, layered_tables
+from ex4d_core.config.run_config import RunConfig, check_config, make_config
 
 
 def _field_flag(name: str, key: str, panel: str, *, help: str = "") -> Flag:
-    """Return the flag of a field of `RunConfig` or of its sections; help, unit and default are those of the field."""
-    owner: Any = RunConfig
-    *sections, option = key.split(".")
-    for section in sections:
-        owner = get_type_hints(owner)[section]
-    field = attrs.fields_dict(owner)[option]
-    kind: Any = get_type_hints(owner)[option]
-    default: Any = field.default
-    if NoneType in get_args(kind):
-        kind = next(each for each in get_args(kind) if each is not NoneType)
-    if get_origin(kind) is tuple:
-        kind, default = list[str], list(default)
-    metadata = field.metadata
-    return Flag(
-        name=name,
-        key=key,
-        panel=panel,
-        kind=kind,
-        help=help or metadata["help"],
-        unit=metadata.get("unit", ""),
-        default=default,
-    )
+    """Return the flag of a field of `RunConfig` or of its sections."""
+    options: Any = RunConfig
+    for section in key.split(".")[:-1]:
+        options = get_type_hints(options)[section]
+    return field_flag(name, key, options, panel=panel, help=help)
 
 
 def _component_flag(name: str, key: str, panel: str, help: str, kind: type = str) -> Flag:
@@ -72,8 +35,11 @@ FLAGS = (
     _field_flag("--relative-to", "path.relative_to", PATH),
     _field_flag("--source-cameras", "path.source_cameras", PATH),
     _field_flag("--depth", "depth.name", DEPTH, help="Depth estimator; see `ex4d plugins list`."),
-    _component_flag(
-        "--depth-file", "depth.path", DEPTH, "Precomputed depth: .npy, .npz, a folder of PNG or EXR, or a video."
+    attrs.evolve(
+        _component_flag(
+            "--depth-file", "depth.path", DEPTH, "Precomputed depth: .npy, .npz, a folder of PNG or EXR, or a video."
+        ),
+        implies={"depth": {"name": "file"}},
     ),
     _component_flag("--depth-kind", "depth.kind", DEPTH, "Meaning of depth values: metric, relative or inverse."),
     _field_flag("--fov", "lens.fov", DEPTH),
@@ -111,26 +77,17 @@ FORMER_NAMES = {
 
 
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
-    """Lay flags over `--set` over the file.
+    """Return the configuration of a run: flags override `--set`, which overrides the file.
 
     Args:
-        flags: those that the command has.
-        given: values by `Flag.parameter`, with `settings` (texts of `--set`) and `config_file`; None where not given.
+        flags: the flags of the command.
+        given: values by `Flag.parameter`, with `settings` (texts of `--set`) and `config_file`; None if not used.
 
     Raises:
         InvalidConfig: a setting is unknown or its value is invalid.
         InputNotFound: the file does not exist.
     """
-    tree: dict[str, Any] = {}
-    file: dict[str, Any] = {}
-    for flag in flags:
-        value = given[flag.parameter]
-        if value not in (None, []):
-            section, _, option = flag.key.rpartition(".")
-            tree = merge(tree, {section: {option: value}} if section else {option: value})
-    if "path" in tree.get("depth", {}):
-        tree = merge({"depth": {"name": "file"}}, tree)
-    if given["config_file"]:
-        file = read_config(given["config_file"])
-        check_config(file, given["config_file"])
-    return make_config(merge(file, parse_settings(given["settings"] or ()), tree))
+    tables = layered_tables(
+        flags, given, settings=given["settings"] or (), config_file=given["config_file"], check_file=check_config
+    )
+    return make_config(tables)

@@ -1,7 +1,5 @@
 """Shared parts of the `ex4d` commands: flags, arguments, sessions and exit codes."""
 
-import functools
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
@@ -9,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
 import typer
 from typer.core import TyperCommand
 
-from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, Flag, configuration
+from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN
+from ex4d_core.cli.kit import takes_config
+from ex4d_core.config.run_config import check_config, make_config
 from ex4d_core.terminal import printable, say, say_error, show
 
 if TYPE_CHECKING:
@@ -41,48 +41,15 @@ class FlagsCommand(TyperCommand):
 
 
 def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these flags (all if none is named), `--set` and `--config`, as one argument `config`."""
+    """Add these flags (all by default), `--set` and `--config` to a command, which receives the argument `config`."""
     flags = [flag for flag in FLAGS if not names or flag.name in names]
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in inspect.signature(command).parameters.values()
-            if parameter.name != "config"
-        ]
-        first = [_parameter(flag) for flag in flags if flag.panel in (PATH, DEPTH)]
-        last = [_parameter(flag) for flag in flags if flag.panel not in (PATH, DEPTH)] + [
-            _option("settings", list[str], "--set", "Any option of any component: SECTION.OPTION=VALUE.", RUN),
-            _option("config_file", Path, "--config", "TOML file with the same sections.", RUN),
-        ]
-
-        @functools.wraps(command)
-        def wrapper(ctx: typer.Context, **values: Any) -> None:
-            given: dict[str, Any] = {}
-            for parameter in (*first, *last):
-                value, source = values.pop(parameter.name), ctx.get_parameter_source(parameter.name)
-                given[parameter.name] = None if source is None or source.name == "DEFAULT" else value
-            command(**values, config=configuration(flags, given))
-
-        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        signature = inspect.Signature([context, *first, *own, *last])
-        wrapper.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
-        wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        return wrapper
-
-    return decorate
-
-
-def _parameter(flag: Flag) -> inspect.Parameter:
-    metavar = f"<{flag.unit}>" if flag.unit else None
-    return _option(flag.parameter, flag.kind, flag.name, flag.help, flag.panel, default=flag.default, metavar=metavar)
-
-
-def _option(
-    name: str, kind: Any, flag: str, help: str, panel: str, *, default: Any = None, metavar: str | None = None
-) -> inspect.Parameter:
-    annotation = Annotated[kind | None, typer.Option(flag, help=help, rich_help_panel=panel, metavar=metavar)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return takes_config(
+        make_config,
+        [flag for flag in flags if flag.panel in (PATH, DEPTH)],
+        later_flags=[flag for flag in flags if flag.panel not in (PATH, DEPTH)],
+        panel=RUN,
+        check_file=check_config,
+    )
 
 
 OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Output folder.", rich_help_panel=OUTPUT)]
@@ -90,7 +57,6 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only warnings and output paths.", rich_help_panel=OUTPUT)
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SaveMesh = Annotated[
     Literal["first", "all"] | None,
     typer.Option(help="Write the mesh of the first frame or of all frames.", rich_help_panel=OUTPUT),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from ex4d_core.cli.console import ConsoleReporter
+from ex4d_core.cli.kit import make_reporter
 from ex4d_core.config import read_config
 from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.terminal import say
@@ -42,7 +42,7 @@ def main() -> None:
         config = make_train_config(read_config(given.config))
         from ex4d_training.run import train  # what it needs is heavy
 
-        train(config, reporter=ConsoleReporter(quiet=quiet))
+        train(config, reporter=make_reporter(quiet=quiet))
     except Exception as error:
         if tracing():
             sys.excepthook(type(error), error, error.__traceback__)

@@ -83,7 +83,9 @@ def test_what_is_wrong_is_one_sentence(ex4d, here, flags, more, sentence):
 def test_the_number_of_processes_is_checked(ex4d, flags):
     for number in (0, 10**9):
         code, _, err = ex4d("data", "prepare", *flags, "--workers", number)
-        assert (code, f"--workers must be between 1 and 1024, not {number}" in err) == (2, True)
+        assert code == 2
+        assert "--workers" in err
+        assert "1024" in err
 
 
 @pytest.mark.parametrize(

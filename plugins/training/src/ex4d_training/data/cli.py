@@ -1,97 +1,94 @@
-"""`ex4d data`: parsing and printing; the work is in the modules that are imported when a command is called."""
-
-from __future__ import annotations
+"""The command `ex4d data`; the modules that do the work are imported when a sub-command is called."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ex4d_backbone_wan.options import WanOptions
+from ex4d_core.cli.kit import Flag, Json, Quiet, field_flag, make_reporter, print_result, takes_config
+from ex4d_core.config import RunConfig, Tree
+from ex4d_training.data.options import DataOptions
+
+if TYPE_CHECKING:
+    from ex4d_training.data.job import Job
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Prepare ordinary videos for training.")
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="SECTION.OPTION=VALUE; sections: data, masks, depth, mesh, renderer, backbone."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and where the data is.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-_SHOW = {"show_default": False}
-_MOST_WORKERS = 1024
+FLAGS = (
+    field_flag("--model", "backbone.model", WanOptions),
+    Flag(
+        name="--depth",
+        key="depth.name",
+        kind=str,
+        default="auto",
+        help="Depth estimator; none for masks without depth.",
+    ),
+    field_flag("--frames", "data.frames", DataOptions),
+    field_flag("--size", "data.size", DataOptions),
+    field_flag("--fps", "data.fps", DataOptions),
+    field_flag("--masks-per-clip", "data.masks_per_clip", DataOptions),
+    field_flag("--seed", "seed", RunConfig),
+    field_flag("--device", "device", RunConfig),
+)
+
+
+def _make_job(tables: Tree) -> "Job":
+    from ex4d_training.data.job import make_job
+
+    return make_job(tables)
 
 
 @app.command()
+@takes_config(_make_job, FLAGS)
 def prepare(
-    data_path: Annotated[Path, typer.Option(help="A folder of videos, or a CSV of their names and captions.")],
-    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder for the latents.")],
-    model: Annotated[str | None, typer.Option(help="Wan, as --set backbone.model.", **_SHOW)] = None,
-    depth: Annotated[
-        str | None, typer.Option(help="Depth estimator; none for masks that need no depth.", **_SHOW)
+    config: "Job",
+    data_path: Annotated[Path, typer.Option(help="Folder of videos, or CSV file of their names and captions.")],
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Output folder for the latents.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Number of processes; by default one for each GPU.")
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="Frames of a clip, 4k+1; 49.", **_SHOW)] = None,
-    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of a clip; 512x512.", **_SHOW)] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames a second that are taken; 0 all.", **_SHOW)] = None,
-    masks_per_clip: Annotated[int | None, typer.Option(help="Masks for each clip; 4.", **_SHOW)] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes every mask; 42.", **_SHOW)] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.", **_SHOW)] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one for each GPU.", **_SHOW)] = None,
-    settings: Settings = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with the same sections.", **_SHOW)] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Make videos into latents in shards, once, so that training never decodes a video.
+    """Encode videos into shards of latents, so that training decodes no video.
 
-    A run that was stopped, even by kill -9, goes on with the same command.
+    Run the same command again to resume an interrupted preparation.
     """
-    from ex4d_core.cli.console import ConsoleReporter
-    from ex4d_core.config import merge, parse_settings, read_config
-    from ex4d_core.terminal import say, show
-    from ex4d_training.data.job import make_job
     from ex4d_training.data.preparation import prepare as run
     from ex4d_training.data.report import report_json, report_tables
     from ex4d_training.data.worker_pool import default_workers
 
-    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
-        raise typer.BadParameter(f"--workers must be between 1 and {_MOST_WORKERS}, not {workers}")
-    own = {"frames": frames, "size": size, "fps": fps, "masks_per_clip": masks_per_clip}
-    flags = {
-        "data": own,
-        "backbone": {"model": model},
-        "depth": {"name": depth},
-        **_given({"seed": seed, "device": device}),
-    }
-    tables = {key: _given(value) if isinstance(value, dict) else value for key, value in flags.items()}
-    job = make_job(merge(read_config(config) if config else {}, parse_settings(settings or ()), tables))
     report = run(
         data_path,
         output_dir,
-        job=job,
+        job=config,
         workers=workers or default_workers(),
-        reporter=ConsoleReporter(quiet=quiet or json_),
+        reporter=make_reporter(quiet=quiet or json_),
     )
-    if json_:
-        say(report_json(report))
-    elif quiet:
-        say(report.folder)
-    else:
-        show(*report_tables(report))
+    print_result(
+        as_json=lambda: report_json(report),
+        paths=lambda: report.folder,
+        as_text=lambda: report_tables(report),
+        json_=json_,
+        quiet=quiet,
+    )
 
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="The data set: openvid.")],
-    parts: Annotated[str, typer.Option(help="Which of its parts: 0, 0..3, or 0..3,7.")],
-    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder for the videos.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the download.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded, and stop.")] = False,
+    name: Annotated[str, typer.Argument(help="Data set: openvid.")],
+    parts: Annotated[str, typer.Option(help="Parts to download: 0, 0..3, or 0..3,7.")],
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Output folder for the videos.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the planned download and exit.")] = False,
     json_: Json = False,
 ) -> None:
     """Download parts of OpenVid-1M from the Hugging Face hub and unpack their videos.
 
-    A download that was stopped goes on with the same command; parts that are unpacked are not asked for again.
+    Run the same command again to resume an interrupted download; unpacked parts are not downloaded again.
     """
     from ex4d_core.bounds import shown
-    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.terminal import say, show
     from ex4d_training.data.openvid import bring, look_up_parts, parse_parts, plan_json, plan_tables
 
@@ -104,7 +101,7 @@ def download(
         plan.check_room()
         if plan.missing and not yes and _asks():
             typer.confirm("Download?", default=True, abort=True, err=True)
-        reporter = ConsoleReporter(quiet=json_)
+        reporter = make_reporter(quiet=json_)
         bring(plan, transfer=reporter.transfer, stage=reporter.stage)
     if json_:
         say(plan_json(plan, done=not dry_run))
@@ -116,7 +113,3 @@ def _asks() -> bool:
     import sys
 
     return sys.stdin is not None and sys.stdin.isatty()  # None: it was closed when the program started
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

@@ -10,8 +10,8 @@ import attrs
 from ex4d_backbone_wan.options import LARGEST, PATCH, STRIDE
 from ex4d_core.bounds import shown
 from ex4d_core.options import option
-from ex4d_core.video_io.framing import Fit
 
+Fit = Literal["crop", "pad", "stretch"]
 Cuts = Literal["avoid", "ignore"]
 MissingCaption = Literal["empty", "skip", "refuse"]
 DType = Literal["bfloat16", "float32"]
@@ -40,7 +40,6 @@ class DataOptions:
     size: str = option(
         "512x512",
         help="WIDTHxHEIGHT of a clip, multiples of 16.",
-        unit="pixels",
         validator=lambda instance, attribute, value: _size(value),
     )
     fit: Fit = option("crop", help="How a video of another shape is brought to the size.", validator=_one_of(Fit))
