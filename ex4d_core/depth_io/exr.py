@@ -1,111 +1,150 @@
-"""Depth maps in OpenEXR images (openexr.com, "OpenEXR File Layout")."""
+"""Depth channels of OpenEXR images, from any part and layer."""
 
 from __future__ import annotations
 
-import os
-import struct
+import contextlib
+import io
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
+import psutil
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
 from ex4d_core.video_io.images import MOST_BYTES
 from ex4d_core.video_io.limits import check_pixels
 
-_MAGIC = b"\x76\x2f\x31\x01"
-_MOST_CHANNELS = 64
-_LONGEST_NAME = 255
+DEPTH_NAMES = frozenset({"z", "depth", "zdepth"})
+"""Words in the full name of a channel of depth, in lower case."""
+
+_MAX_CHANNELS = 1024
+_SAMPLE_BYTES = 4
+
+
+@attrs.frozen(kw_only=True)
+class ExrChannel:
+    """A channel of an EXR image, from its header."""
+
+    part: int
+    name: str
+    """Full name: of the part if it has one, of the layer and of the channel, such as `ViewLayer.Depth.Z`."""
+    key: str
+    """Name within the part."""
+    size: tuple[int, int]
+    """Width and height of the data window, in pixels."""
+    is_image: bool
+    """Whether there is one sample for each pixel: not deep, not subsampled."""
+
+    @property
+    def words(self) -> list[str]:
+        """The parts of the full name, in lower case."""
+        return self.name.lower().split(".")
 
 
 def read_exr(path: Path) -> np.ndarray:
-    """Return the one channel of an EXR image, or red of several, [h, w].
+    """Return the depth channel of an EXR image, [h, w], float32 or uint32.
+
+    The depth channel is the one that is named Z or depth, or is in a layer or part of that name. Otherwise it is the
+    only channel, or red of an image that has only colors.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it cannot be read, has too many pixels, or other channels than one, or red, green and blue.
+        InputNotFound: the file does not exist.
+        InvalidInput: it cannot be read, has too many pixels, or not exactly one such channel.
     """
-    import cv2
+    data = read_bytes(path, "EXR image", most=MOST_BYTES)
+    channels = list_channels(data, path)
+    chosen = depth_channel(channels, path)
+    samples = sum(channel.size[0] * channel.size[1] for channel in channels)
+    with reading(path, "EXR image"):
+        if samples * _SAMPLE_BYTES > psutil.virtual_memory().available:
+            raise MemoryError  # all channels are decoded
+    pixels = _decode(data, path, parts=1 + max(channel.part for channel in channels))[chosen.part][chosen.key].pixels
+    return pixels.astype(np.float32) if pixels.dtype == np.float16 else np.asarray(pixels)
 
-    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV asks for it when it meets the first EXR
-    data = bytearray(read_bytes(path, "depth map", most=MOST_BYTES))
+
+def list_channels(data: bytes, path: Path) -> list[ExrChannel]:
+    """Return the channels of all parts of an EXR image, without decoding it.
+
+    Raises:
+        InvalidInput: the header is damaged, or announces too many pixels or channels.
+    """
+    import OpenEXR
+
     try:
-        header = _Header.of(data)
-    except (struct.error, LookupError, ValueError) as error:  # it ends early, or lacks an attribute
+        file = OpenEXR.File(io.BytesIO(data), header_only=True, num_threads=0)
+        headers = [file.header(index) for index in range(len(file.parts))]
+    except Exception as error:
         raise InvalidInput(f"{path} is not an EXR image that can be read: its header is damaged") from error
-    check_pixels(*header.size, path)
-    if len(header.channels) == 1 and len(header.channels[0]) == 1:
-        # OpenCV gives zeros for Z and nothing for V; it knows Y, luminance.
-        data[header.first_channel : header.first_channel + 1] = b"Y"
-    elif not set(header.channels) <= set("RGBA"):
-        names = ", ".join(header.channels)
-        raise InvalidInput(f"{path} has the channels {names}; save the depth alone, as Z or Y")
-    with reading(path, "depth map"):
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            image = None
-    if image is None:
-        raise InvalidInput(f"{path} is not an EXR image that can be read")
-    return image if image.ndim == 2 else image[..., 2]  # of blue, green, red
+    with reading(path, "EXR image"):
+        channels = [channel for index, header in enumerate(headers) for channel in _channels(index, header, path)]
+    if not 0 < len(channels) <= _MAX_CHANNELS:
+        raise InvalidInput(f"{path} has {len(channels)} channels; 1 to {_MAX_CHANNELS} are supported")
+    return channels
 
 
-@attrs.frozen
-class _Header:
-    channels: list[str]
-    first_channel: int
-    """Where the name of the first channel is in the file."""
+def depth_channel(channels: Sequence[ExrChannel], path: Path) -> ExrChannel:
+    """Return the depth channel of an image.
 
-    size: tuple[int, int]
-
-    @classmethod
-    def of(cls, data: bytes | bytearray) -> _Header:
-        """Return the header of a file, the first of several.
-
-        Raises:
-            ValueError: it is damaged.
-            LookupError: it ends early or lacks an attribute.
-            struct.error: it ends early.
-        """
-        if not data.startswith(_MAGIC):
-            raise ValueError("not an EXR image")
-        attributes = _attributes(data)
-        left, top, right, bottom = struct.unpack_from("<4i", data, attributes["dataWindow"][0])
-        if right < left or bottom < top:
-            raise ValueError("an empty image")
-        first, end = attributes["channels"]
-        return cls(_channels(data, first, end), first, (right - left + 1, bottom - top + 1))
+    Raises:
+        InvalidInput: there is none, there are several, or it is not an ordinary image.
+    """
+    named = [channel for channel in channels if DEPTH_NAMES & set(channel.words)]
+    candidates = named or list(channels)
+    colors = {channel.words[-1]: channel for channel in candidates}
+    if len(candidates) == 1:
+        (chosen,) = candidates
+    elif set(colors) <= set("rgba") and "r" in colors and len(colors) == len(candidates):
+        chosen = colors["r"]  # depth saved as a gray image
+    else:
+        names = textwrap.shorten(", ".join(channel.name for channel in candidates), 200, placeholder=" ...")
+        raise InvalidInput(f"{path} has the channels {names}; name exactly one of them Z or depth")
+    if not chosen.is_image:
+        raise InvalidInput(f"{path}: the channel {chosen.name} is deep or subsampled; save one sample per pixel")
+    return chosen
 
 
-def _attributes(data: bytes | bytearray) -> dict[str, tuple[int, int]]:
-    """Return where the value of each attribute begins and ends."""
-    found: dict[str, tuple[int, int]] = {}
-    at = 8
-    while data[at]:
-        name, at = _name(data, at)
-        _, at = _name(data, at)
-        (size,) = struct.unpack_from("<i", data, at)
-        if size < 0:
-            raise ValueError("a negative size")
-        found[name] = at + 4, at + 4 + size
-        at += 4 + size
-    return found
+def _channels(index: int, header: Mapping[str, Any], path: Path) -> Iterator[ExrChannel]:
+    (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])
+    size = right - left + 1, bottom - top + 1
+    if min(size) < 1:
+        raise InvalidInput(f"{path} is not an EXR image that can be read: its data window is empty")
+    check_pixels(*size, path)
+    part, is_deep = header.get("name", ""), "deep" in str(header["type"])
+    for channel in header["channels"]:
+        yield ExrChannel(
+            part=index,
+            name=f"{part}.{channel.name}" if part else channel.name,
+            key=channel.name,
+            size=size,
+            is_image=not is_deep and channel.xSampling == channel.ySampling == 1,
+        )
 
 
-def _channels(data: bytes | bytearray, at: int, end: int) -> list[str]:
-    """Return the names of a list of channels; each is followed by 16 bytes."""
-    names: list[str] = []
-    while at < end and data[at]:
-        name, at = _name(data, at)
-        at += 16
-        names.append(name)
-        if len(names) > _MOST_CHANNELS:
-            raise ValueError("too many channels")
-    return names
+def _decode(data: bytes, path: Path, *, parts: int) -> list[Mapping[str, Any]]:
+    """Return the channels of each part by name."""
+    import OpenEXR
+
+    printed = io.StringIO()  # the library prints why it skips a part
+    with reading(path, "EXR image"), contextlib.redirect_stdout(printed):
+        file = OpenEXR.File(io.BytesIO(data), separate_channels=True, num_threads=0)
+    if len(file.parts) < parts:
+        raise InvalidInput(f"{path} is not an EXR image that can be read: it is cut off or damaged")
+    return [part.channels for part in file.parts]
 
 
-def _name(data: bytes | bytearray, at: int) -> tuple[str, int]:
-    """Return a name and where it has ended."""
-    end = data.index(b"\0", at, at + _LONGEST_NAME + 1)
-    return data[at:end].decode("latin-1"), end + 1
+def write_exr(path: Path, depth: np.ndarray) -> None:
+    """Write depth, float32 [h, w], as the channel Y, which all readers of gray images understand.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import OpenEXR
+
+    buffer = io.BytesIO()
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"Y": np.ascontiguousarray(depth, np.float32)}, num_threads=0).write(buffer)
+    path.write_bytes(buffer.getvalue())

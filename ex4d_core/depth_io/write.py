@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ex4d_core.depth_io.exr import write_exr
 from ex4d_core.depth_io.read import FACTS_FILE, MILLIMETRE, POSES_NAME
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
@@ -89,15 +90,15 @@ def _facts(depth: DepthVideo) -> dict[str, np.ndarray]:
 def _write_folder(depth: DepthVideo, folder: Path, format: DepthFormat) -> None:
     import cv2
 
-    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV asks for it when it meets the first EXR
     folder.mkdir()
     step = png_step(depth) if format == "png" else 1.0
     facts: dict[str, Any] = {"scale": step, **{name: array.tolist() for name, array in _facts(depth).items()}}
     for index, frame in enumerate(_known(depth)):
-        image = _steps(frame, step) if format == "png" else frame
-        flags = [cv2.IMWRITE_EXR_TYPE, cv2.IMWRITE_EXR_TYPE_FLOAT] if format == "exr" else []
-        # imwrite would not say why it failed, and does not know every name.
-        (folder / f"{index:06d}.{format}").write_bytes(cv2.imencode(f".{format}", image, flags)[1].tobytes())
+        file = folder / f"{index:06d}.{format}"
+        if format == "exr":
+            write_exr(file, frame)
+        else:  # imwrite does not report errors and does not support all file names
+            file.write_bytes(cv2.imencode(".png", _steps(frame, step))[1].tobytes())
     (folder / FACTS_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,6 @@
 """Depth from files lands on the right frame, pixel and unit."""
 
 import os
-import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -82,41 +81,6 @@ def test_a_folder_of_png_is_millimeters_with_zero_unknown(tmp_path):
     assert close(depth, values / 1000)
     assert not depth.valid[0, 0, 0]
     assert depth.valid.sum() == depth.valid.numel() - 1
-
-
-def exr(path, channels):
-    """Write an uncompressed EXR of float channels {name: [h, w]} (openexr.com, "OpenEXR File Layout")."""
-    names = sorted(channels)
-    height, width = channels[names[0]].shape
-
-    def attribute(name, kind, value):
-        return name + b"\0" + kind + b"\0" + struct.pack("<i", len(value)) + value
-
-    listed = b"".join(name.encode() + b"\0" + struct.pack("<iBBBBii", 2, 0, 0, 0, 0, 1, 1) for name in names) + b"\0"
-    box = struct.pack("<4i", 0, 0, width - 1, height - 1)
-    header = b"\x76\x2f\x31\x01\x02\0\0\0" + attribute(b"channels", b"chlist", listed)
-    header += attribute(b"compression", b"compression", b"\0") + attribute(b"lineOrder", b"lineOrder", b"\0")
-    header += attribute(b"dataWindow", b"box2i", box) + attribute(b"displayWindow", b"box2i", box)
-    header += attribute(b"pixelAspectRatio", b"float", struct.pack("<f", 1))
-    header += attribute(b"screenWindowCenter", b"v2f", struct.pack("<2f", 0, 0))
-    header += attribute(b"screenWindowWidth", b"float", struct.pack("<f", 1)) + b"\0"
-    rows = [b"".join(channels[name][y].astype("<f4").tobytes() for name in names) for y in range(height)]
-    starts = [len(header) + 8 * height + y * (8 + len(rows[0])) for y in range(height)]
-    body = b"".join(struct.pack("<ii", y, len(row)) + row for y, row in enumerate(rows))
-    path.write_bytes(header + struct.pack(f"<{height}Q", *starts) + body)
-
-
-@pytest.mark.parametrize("names", ["Z", "Y", "V", "RGB"])
-def test_a_folder_of_exr_is_meters(tmp_path, names):
-    for index in range(COUNT):
-        exr(tmp_path / f"{index}.exr", dict.fromkeys(names, meters()[index]))
-    assert close(depth_of(tmp_path), meters())
-
-
-def test_an_exr_with_more_than_depth_is_refused(tmp_path):
-    exr(tmp_path / "0.exr", dict.fromkeys("RGBZ", meters()[0]))
-    with pytest.raises(InvalidInput, match=r"0.exr has the channels B, G, R, Z; save the depth alone, as Z or Y"):
-        depth_of(tmp_path)
 
 
 def depth_video(path, values, pix_fmt, codec="ffv1", **options):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -28,8 +29,6 @@ from tests.helpers.hostile_bytes import mutated, refused
 few = settings(
     derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
 DEPTH = np.linspace(1, 2, 2 * 16 * 24, dtype=np.float32).reshape(2, 16, 24)
 
@@ -58,7 +57,13 @@ def npy(array):
     return data.getvalue()
 
 
-EXR = cv2.imencode(".exr", DEPTH[0])[1].tobytes()
+def exr(depth):
+    data = io.BytesIO()
+    OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, {"Z": depth}).write(data)
+    return data.getvalue()
+
+
+EXR = exr(DEPTH[0])
 
 FILES = {
     "d.npz": npz(depth=DEPTH, K=np.array([[30.0, 0, 12], [0, 30, 8], [0, 0, 1]]), valid=np.ones(DEPTH.shape, bool)),

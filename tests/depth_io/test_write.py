@@ -7,6 +7,7 @@ from fractions import Fraction
 import attrs
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 
@@ -144,9 +145,9 @@ def test_what_is_painted_into_a_png_comes_back(tmp_path):
 def test_what_is_painted_into_an_exr_comes_back(tmp_path):
     write_depth(depth_of(1, 9), tmp_path / "d", format="exr")
     file = tmp_path / "d" / "000002.exr"
-    image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    image[0, 0] = 1.25
-    file.write_bytes(cv2.imencode(".exr", image)[1].tobytes())
+    with OpenEXR.File(str(file)) as image:
+        image.channels()["Y"].pixels[0, 0] = 1.25
+        image.write(str(file))
     assert back(tmp_path / "d").depth[2, 0, 0] == 1.25
 
 
