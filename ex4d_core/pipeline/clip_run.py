@@ -22,12 +22,12 @@ from ex4d_core.files import tree_hash
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
+from ex4d_core.pipeline.clip_identity import FRAMES_IN_MEMORY, ClipIdentity, claim, real_path
 from ex4d_core.pipeline.clips import clip_hash, path_key, read_clip
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.measure import measure
-from ex4d_core.pipeline.outputs import claim
-from ex4d_core.pipeline.records import FRAMES_IN_MEMORY, RUN_RECORD, Record, real_path
+from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.store import Store, content_key, tensor_hash
 from ex4d_core.roles import TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
@@ -112,7 +112,7 @@ class ClipRun:
     def record(self) -> Record:
         """The run folder's `run.json`."""
         assert self.folder is not None, "records need a run folder"
-        return Record(self.folder / RUN_RECORD, warn=self.components.reporter.warn, clip=self._clip_identity)
+        return Record(self.folder / RUN_RECORD, warn=self.components.reporter.warn)
 
     @property
     def title(self) -> str:
@@ -127,15 +127,15 @@ class ClipRun:
         """
         if self._is_claimed:
             return
-        path, content = self._clip_identity
-        claim(self.record, clip=self.title, path=path, content=content)
+        claim(self.record, self.clip_identity, name=self.title)
         self._is_claimed = True
 
     @cached_property
-    def _clip_identity(self) -> tuple[str, str]:
-        """Where the clip is, '' for frames in memory, and its hash."""
-        inputs = self.clip_inputs
-        return ("", inputs["frames"]) if isinstance(self.clip, Video) else (real_path(self.clip), inputs["file"])
+    def clip_identity(self) -> ClipIdentity:
+        """Path and hash of the clip."""
+        if isinstance(self.clip, Video):
+            return ClipIdentity("", self.clip_inputs["frames"])
+        return ClipIdentity(real_path(self.clip), self.clip_inputs["file"])
 
     @cached_property
     def identity(self) -> str:

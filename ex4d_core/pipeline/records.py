@@ -1,4 +1,4 @@
-"""Records that several processes update, such as `run.json`, and the clip that a run folder belongs to.
+"""Records that several processes update, such as `run.json`.
 
 There is one way to change a record: take its lock, read it, change what was read, write it beside, rename it.
 """
@@ -23,9 +23,6 @@ Facts = dict[str, Any]
 
 RUN_RECORD = "run.json"
 
-FRAMES_IN_MEMORY = "frames in memory"
-"""What the record of a run calls a clip that is not a file."""
-
 
 class DamagedRecord(InvalidInput):
     """A record is not JSON, or its values are of other types than they should be."""
@@ -38,8 +35,6 @@ class Record:
     path: Path
     warn: Callable[[str], None] = lambda text: None
     """Told where a damaged record is set aside."""
-    clip: tuple[str, str] | None = None
-    """The clip that it is changed for: its path, absolute and without links, '' for frames in memory; its hash."""
 
     def read(self) -> Facts:
         """Return what the record says, or an empty object where there is none.
@@ -108,46 +103,6 @@ class Change:
             with atomic_write(self._path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             self._written = text
-
-
-def owner_of(facts: Mapping[str, Any], path: str, hash_of: Callable[[], str]) -> str | None:
-    """Return the clip that a run folder belongs to if it is another one, in words.
-
-    A clip that was edited where it is, and one that was moved, is the same clip.
-
-    Args:
-        facts: the record of the folder.
-        path: of the clip in question, absolute and without links; '' for frames in memory.
-        hash_of: hashes the content of that clip; called only where the path does not decide.
-    """
-    text = facts.get("clip")
-    if source := facts.get("source"):
-        same = (path and source["path"] == path) or source["blake2b"] == hash_of()
-        return None if same else str(text or source["path"])
-    if text in (None, FRAMES_IN_MEMORY) or real_path(text) == path:
-        return None
-    # A record of a version that named the clip as it was typed, in a folder that nobody remembers.
-    if hashes := set(_clip_hashes(facts)):
-        return None if hash_of() in hashes else text
-    return text if os.path.exists(text) else None
-
-
-def real_path(path: str | os.PathLike[str]) -> str:
-    """Return a path that is absolute and without links; one that no file can have is returned as it was given."""
-    try:
-        return os.path.realpath(path)
-    except ValueError:  # a NUL
-        return os.fspath(path)
-
-
-def _clip_hashes(facts: Any) -> Iterator[str]:
-    """Yield the hashes of clips in what decided the stages of a run."""
-    if isinstance(facts, dict):
-        clip = facts.get("clip")
-        if isinstance(clip, dict) and isinstance(clip.get("file"), str):
-            yield clip["file"]
-        for value in facts.values():
-            yield from _clip_hashes(value)
 
 
 def _checked(facts: Any) -> Facts:

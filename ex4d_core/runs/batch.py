@@ -19,9 +19,10 @@ from ex4d_core.masks.options import MaskOptions
 from ex4d_core.masks.sheet import write_masks
 from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline.artifacts import StageRecord
+from ex4d_core.pipeline.clip_identity import owner_of, real_path
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import clip_hash
-from ex4d_core.pipeline.records import RUN_RECORD, Record, owner_of, real_path
+from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth

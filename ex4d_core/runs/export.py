@@ -25,7 +25,7 @@ from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.measure import Usage
-from ex4d_core.pipeline.outputs import OutputGroup, bring_up_to_date
+from ex4d_core.pipeline.outputs import OutputGroup, update_files
 from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
@@ -76,7 +76,7 @@ def export(
     groups = _groups(path_run, goal, save_mesh, mesh_format)
     path_run.clip_run.claim()
     _write_config(path_run.clip_run)  # first, so that a run can be looked at while it lasts
-    exported = _bring_up_to_date(path_run.clip_run, groups)
+    exported = _update(path_run.clip_run, groups)
     inputs = path_run.video_inputs if goal == "result" else path_run.guidance_inputs
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
     with path_run.clip_run.record.changing() as change:
@@ -96,7 +96,7 @@ def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), prev
     clip_run.claim()
     if clip_run.folder is not None and not (clip_run.folder / CONFIG).exists():
         _write_config(clip_run)
-    exported = _bring_up_to_date(clip_run, _depth_groups(clip_run, formats, preview))
+    exported = _update(clip_run, _depth_groups(clip_run, formats, preview))
     done = {"inputs": clip_run.depth_inputs, "stages": list(map(_record, exported.records))}
     with clip_run.record.changing() as change:
         change.facts |= {"depth": done, **_facts(clip_run)}
@@ -137,11 +137,11 @@ def _recorded_clip(folder: Path) -> list[str]:
     return [path] if path else []
 
 
-def _bring_up_to_date(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
+def _update(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
     records_before = len(clip_run.records)
     files: dict[str, Path] = {}
     for group in groups:
-        fresh = bring_up_to_date(group, clip_run.record, clip_run.components.reporter)
+        fresh = update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=clip_run.components.reporter)
         if fresh and group.stage:
             clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
         files |= group.files
@@ -257,8 +257,7 @@ def _write_sheet(path_run: PathRun, path: Path) -> None:
         "output": path_run.video.frames,
     }
     with atomic_write(path) as temporary:
-        sheet = cv2.cvtColor(contact_sheet(rows).numpy(), cv2.COLOR_RGB2BGR)
-        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())  # imwrite would not say why it failed
+        write_png(temporary, contact_sheet(rows).numpy())
 
 
 def _facts(clip_run: ClipRun) -> Facts:

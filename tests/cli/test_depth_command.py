@@ -125,11 +125,11 @@ def test_edited_depth_is_kept(depth, folder):
     edited = file.read_bytes()
     said = depth("--format", "png")[2]
     assert said.count("warning") == 0
-    assert said.count("was changed since it was written; it stays as it is") == 1
+    assert said.count("was changed since it was written; it is not overwritten") == 1
     assert file.read_bytes() == edited
     _, _, err = depth("--format", "png", "--depth-kind", "relative")
     assert err.count("warning") == 1
-    assert "depth_png was changed since it was written; it is kept as depth_png-edited-1" in err
+    assert "depth_png was changed since it was written; it was renamed to depth_png-edited-1" in err
     assert (folder / "depth_png-edited-1" / file.name).read_bytes() == edited
     assert file.read_bytes() != edited
     assert not (folder / "depth-edited-1.npz").exists()
@@ -149,7 +149,7 @@ def test_a_file_of_ones_own_is_kept(depth, folder):
     folder.mkdir(parents=True)
     (folder / "depth.npz").write_text("mine")
     code, _, err = depth()
-    assert (code, "it is kept as depth-edited-1.npz" in err) == (0, True)
+    assert (code, "it was renamed to depth-edited-1.npz" in err) == (0, True)
     assert (folder / "depth-edited-1.npz").read_text() == "mine"
 
 

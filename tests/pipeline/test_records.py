@@ -1,4 +1,4 @@
-"""`run.json` loses nothing, whoever writes to it, and says whose a run folder is."""
+"""`run.json` loses nothing, whoever writes to it."""
 
 import errno
 import json
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.pipeline.records import Record, owner_of
+from ex4d_core.pipeline.records import Record
 
 
 @pytest.fixture
@@ -122,31 +122,3 @@ def test_any_number_and_any_name_can_be_read_again(record):
         change.facts |= {"clip": "a\udcff.mp4", "seed": math.inf, "path": record.path}
     assert record.read() == {"clip": "a\udcff.mp4", "seed": "Infinity", "path": str(record.path)}
     assert json.loads(record.path.read_text(encoding="ascii"))
-
-
-def by(path, blake2b="1"):
-    return {"clip": "clip.mp4", "source": {"path": path, "blake2b": blake2b}}
-
-
-OLD = {"clip": "a/c.mp4", "depth": {"inputs": {"clip": {"file": "1", "options": {}}}}}
-
-
-@pytest.mark.parametrize(
-    ("facts", "path", "content", "owner"),
-    [
-        ({}, "/b/c.mp4", "2", None),
-        (by("/a/c.mp4"), "/a/c.mp4", "2", None),  # edited where it is
-        (by("/a/c.mp4"), "/b/c.mp4", "1", None),  # moved
-        (by("/a/c.mp4"), "/b/c.mp4", "2", "clip.mp4"),
-        (by("", "1"), "", "2", "clip.mp4"),  # other frames in memory
-        (by("", "1"), "", "1", None),
-        (OLD, "/b/c.mp4", "2", "a/c.mp4"),
-        (OLD, "/b/c.mp4", "1", None),
-        ({"clip": "/dev/null"}, "/b/c.mp4", "2", "/dev/null"),
-        ({"clip": "gone.mp4"}, "/b/c.mp4", "2", None),
-        ({"clip": "a\0"}, "/b/c.mp4", "2", None),
-        ({"clip": "frames in memory"}, "/b/c.mp4", "2", None),
-    ],
-)
-def test_a_folder_belongs_to_a_clip_by_its_place_or_its_content(facts, path, content, owner):
-    assert owner_of(facts, path, lambda: content) == owner

@@ -157,15 +157,6 @@ def test_two_clips_in_one_named_folder_lose_nothing(ex4d, clips, small_clip):
     assert Path("out/color_20.mp4").read_bytes() != first
 
 
-def test_a_folder_of_a_version_that_did_not_say_whose_it_is_is_known(depth, clips):
-    depth(clips[0])
-    facts = json.loads(Path("outputs/c/run.json").read_text())
-    del facts["source"]
-    Path("outputs/c/run.json").write_text(json.dumps(facts))
-    assert depth(clips[1], "--quiet")[1] == "outputs/b-c/depth.npz\n"
-    assert depth(clips[0], "--quiet")[1] == "outputs/c/depth.npz\n"
-
-
 @pytest.mark.filterwarnings("ignore:.*another clip:UserWarning")
 def test_two_runs_that_began_with_one_folder_keep_what_the_other_wrote(clips, small_clip, tmp_path):
     session = Session(depth={"name": "file", "path": str(small_clip.depth)}, backbone="inpaint", renderer="zbuffer")
