@@ -1,9 +1,8 @@
 """The roles of components, and one record for each. A component is created as `Class(options, device=device)`.
 
-Components may be called many times and keep what they load; they never change their arguments.
-What they give depends on their arguments and options alone; options that name a file have a method
-`fingerprint() -> str` that changes when the file does.
-Long calls tell `progress(done, total)`, which may raise `Cancelled`.
+Components may be called many times, keep loaded data between calls, and never change their arguments. Results depend on
+arguments and options only; options that name a file have a method `fingerprint() -> str` that changes with its content.
+Long calls report `progress(done, total)`, which may raise `Cancelled`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class DepthEstimator(Protocol):
     """Turns a video into depth."""
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
-        """Return depth for each frame, of the video's length and size."""
+        """Return the depth of each frame, with the length and size of the video."""
         ...
 
 
@@ -38,8 +37,8 @@ class MeshBuilder(Protocol):
         Args:
             frame: uint8 [H, W, 3], sRGB.
             depth: float32 [H, W] along +z; NaN, inf and values <= 0 count as unknown.
-            intrinsics: of the source camera at this frame, for an image of W x H.
-            valid: bool [H, W], True where depth is known; None leaves that to `depth`.
+            intrinsics: those of the source camera in this frame, for an image of W x H.
+            valid: bool [H, W], True where depth is known; if None, `depth` decides.
         """
         ...
 
@@ -50,28 +49,28 @@ class TrajectoryGenerator(Protocol):
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
         """Return a pose for each of `num_frames` frames; world = source camera of frame 0.
 
-        A method `motion` (see `ex4d_core.cameras.generators.Moving`) is optional: it gives the
-        path as a function of time.
+        An optional method `motion` (see `ex4d_core.cameras.generators.Moving`) returns the path as a function of
+        time.
         """
         ...
 
 
 class Renderer(Protocol):
-    """Looks at a mesh from a camera."""
+    """Renders a mesh from a camera."""
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what the camera sees, on the device of the mesh.
+        """Return color, mask and depth, on the device of the mesh.
 
         Args:
             mesh: vertices in world coordinates.
             world_to_camera: float32 [4, 4], OpenCV axes.
-            intrinsics: of the viewing camera; pixel (row i, column j) is sampled at (j + 0.5, i + 0.5).
+            intrinsics: those of the target camera; pixel (row i, column j) is sampled at (j + 0.5, i + 0.5).
         """
         ...
 
 
 class DiffusionBackbone(Protocol):
-    """Turns guidance into a whole video."""
+    """Generates a video from guidance."""
 
     def generate(
         self,
@@ -83,55 +82,59 @@ class DiffusionBackbone(Protocol):
         progress: Progress,
         workspace: Workspace,
     ) -> Video:
-        """Return a video of the guidance's length, size and rate with what was hidden filled in.
+        """Return a video with the length, size and frame rate of the guidance, with the hidden regions filled.
 
         Args:
-            guidance: what is known.
-            scene: what was filmed, frame by frame what the guidance shows, or None where only that was kept.
-            prompt: a text that describes the video, or "".
-            seed: fixes every random choice.
-            progress: told how far the work is.
-            workspace: keeps what is done so far, so that work which was stopped goes on, and shows it to people.
+            guidance: rendered color and mask.
+            scene: the source video and its depth, one frame for each of the guidance; None if only the guidance is
+                available.
+            prompt: text that describes the video, or "".
+            seed: seed of all random choices.
+            progress: called with the number of finished and of all steps.
+            workspace: stores partial results, from which an interrupted run resumes, and publishes previews.
         """
         ...
 
 
 @attrs.frozen(kw_only=True)
 class Role:
-    """A role: how it is named, how its components are offered, and what `ex4d plugins new` writes for it."""
+    """A role: its names, hook, stage and contract, and the example that `ex4d plugins new` creates."""
 
     name: str
-    """The table of its component in a configuration, and the flag that names it."""
+    """Name of the configuration table and of the flag that selects the component."""
 
     title: str
-    """The role in words."""
+    """The role in words, such as `depth estimator`."""
 
     protocol: type
-    """What a component must implement."""
+    """The protocol that components implement."""
 
     hook: str
-    """The function of `ex4d_core.hookspecs` that offers components for it."""
+    """The hook of `ex4d_core.hookspecs` through which plugins offer components."""
+
+    stage: str
+    """The stage of a run that its components take part in."""
 
     contract: str
-    """The class of tests that every component must pass, `"package.module:Class"`; imported by tests only."""
+    """The contract tests that every component must pass, `"package.module:Class"`; imported by tests only."""
 
     in_cam: bool = False
-    """Whether its components are named in `--cam` texts, and not in a table of their own."""
+    """Whether components are selected in `--cam`, not in a configuration table."""
 
     alternative: str = ""
-    """What users can give where no component can be chosen, or ''."""
+    """Flag that replaces a component if none can be selected automatically, or ''."""
 
     noun: str
-    """What the class and the module of a new plugin are called after."""
+    """Suffix of the class, and name of the module, of a new plugin."""
 
     example_summary: str
-    """What the component of a new plugin does, in one line."""
+    """Summary of the component of a new plugin, in one line."""
 
     example_usage: str
-    """Flags of `ex4d run` that use it; `{}` stands for its name."""
+    """Flags of `ex4d run` that use the new component; `{}` stands for its name."""
 
     example_requirements: tuple[str, ...] = ()
-    """What it requires besides the core, as pip writes it."""
+    """Requirements of the new plugin besides the core, as for pip."""
 
 
 ROLES: Mapping[str, Role] = {
@@ -142,10 +145,11 @@ ROLES: Mapping[str, Role] = {
             title="depth estimator",
             protocol=DepthEstimator,
             hook="ex4d_depth_estimators",
+            stage="depth",
             contract="ex4d_core.testing.contracts.depth:DepthEstimatorContract",
             alternative="--depth-file FILE",
             noun="Estimator",
-            example_summary="a level floor and a wall, whatever is in the picture",
+            example_summary="a level floor and a wall for every clip",
             example_usage="--cam 30 --depth {}",
         ),
         Role(
@@ -153,6 +157,7 @@ ROLES: Mapping[str, Role] = {
             title="mesh builder",
             protocol=MeshBuilder,
             hook="ex4d_mesh_builders",
+            stage="guidance",
             contract="ex4d_core.testing.contracts.mesh:MeshBuilderContract",
             noun="Builder",
             example_summary="a sheet of neighboring pixels, torn where the depth jumps",
@@ -163,6 +168,7 @@ ROLES: Mapping[str, Role] = {
             title="trajectory generator",
             protocol=TrajectoryGenerator,
             hook="ex4d_trajectory_generators",
+            stage="guidance",
             contract="ex4d_core.testing.contracts.trajectory:TrajectoryContract",
             in_cam=True,
             noun="Generator",
@@ -174,9 +180,10 @@ ROLES: Mapping[str, Role] = {
             title="renderer",
             protocol=Renderer,
             hook="ex4d_renderers",
+            stage="guidance",
             contract="ex4d_core.testing.contracts.renderer:RendererContract",
             noun="Renderer",
-            example_summary="asks every face at every pixel of its rows: exact, and slow",
+            example_summary="tests every face at every pixel: exact and slow",
             example_usage="--depth-file depth.npz --cam 30 --renderer {}",
         ),
         Role(
@@ -184,12 +191,13 @@ ROLES: Mapping[str, Role] = {
             title="backbone",
             protocol=DiffusionBackbone,
             hook="ex4d_backbones",
+            stage="result",
             contract="ex4d_core.testing.contracts.backbone:BackboneContract",
             noun="Backbone",
-            example_summary="fills each frame on its own by OpenCV's inpainting",
+            example_summary="inpaints each frame separately with OpenCV",
             example_usage="--depth-file depth.npz --cam 30 --backbone {}",
             example_requirements=("numpy>=2", "opencv-python-headless>=4.10"),
         ),
     )
 }
-"""Every role by its name, in the order in which a run uses them."""
+"""All roles by name, in the order in which a run uses them."""

@@ -29,6 +29,7 @@ from ex4d_core.cli.shared import (
     show_usage_error,
     takes_flags,
 )
+from ex4d_core.roles import ROLES
 from ex4d_core.terminal import say, show
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def run(
 
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
-    session = make_session(config, quiet or json_, (*RECON_ROLES, "backbone"))
+    session = make_session(config, quiet or json_, tuple(ROLES))
     outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
@@ -320,9 +321,7 @@ def plugins_check(
 @plugins_app.command("new")
 def plugins_new(
     name: Annotated[str, typer.Argument(help="Name of the new component.")],
-    role: Annotated[
-        Literal["depth", "mesh", "trajectory", "renderer", "backbone"], typer.Option(help="Role of the component.")
-    ],
+    role: Annotated[str, typer.Option(metavar="<role>", help=f"Role of the component: {', '.join(ROLES)}.")],
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Parent folder of the package.")] = Path(),
 ) -> None:
     """Create a working plugin package from a template."""

@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN
 from ex4d_core.cli.kit import takes_config
 from ex4d_core.config.run_config import check_config, make_config
+from ex4d_core.roles import ROLES
 from ex4d_core.terminal import printable, say, say_error, show
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from ex4d_core.pipeline.session import Session
     from ex4d_core.runs.batch import Outcome
 
-RECON_ROLES = ("depth", "mesh", "trajectory", "renderer")
-"""What `recon` uses; `run` adds a backbone."""
+RECON_ROLES = tuple(role.name for role in ROLES.values() if role.stage != "result")
+"""Roles of the stages that `recon` runs."""
 
 LONGEST_USAGE_ERROR = 800
 """Characters; a value on the command line may be longer."""

@@ -14,6 +14,7 @@ from ex4d_core.cli.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
 from ex4d_core.plugins.discovery import Plugins, Problem
 from ex4d_core.plugins.offers import CommandOffer, Offer, Source, commands_by_name
+from ex4d_core.roles import ROLES
 from ex4d_core.terminal import as_text
 
 
@@ -178,6 +179,6 @@ def _options_table(offer: Offer) -> RenderableType:
     table = Table("option", "default", "unit", "description")
     for field in fields:
         default = "required" if field.default is attrs.NOTHING else str(field.default)
-        name = field.name if offer.role == "trajectory" else f"--set {offer.role}.{field.name}=..."
+        name = field.name if ROLES[offer.role].in_cam else f"--set {offer.role}.{field.name}=..."
         table.add_row(*map(as_text, (name, default, field.metadata.get("unit", ""), field.metadata.get("help", ""))))
     return table

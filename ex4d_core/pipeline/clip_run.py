@@ -29,7 +29,7 @@ from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.store import Store, content_key, tensor_hash
-from ex4d_core.roles import TrajectoryGenerator
+from ex4d_core.roles import ROLES, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
 
@@ -42,19 +42,20 @@ class StageDescription:
     makes: type
     needs: tuple[str, ...]
     """Earlier stages whose results it works on."""
-    roles: tuple[str, ...]
-    """Roles of the components that make the result."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles of the components that take part in the stage."""
+        return tuple(role.name for role in ROLES.values() if role.stage == self.name)
 
 
 def describe_stages() -> tuple[StageDescription, ...]:
     """Return the stages of a run, in order."""
     return (
-        StageDescription(name="read", makes=Video, needs=(), roles=()),
-        StageDescription(name="depth", makes=DepthVideo, needs=("read",), roles=("depth",)),
-        StageDescription(
-            name="guidance", makes=Guidance, needs=("read", "depth"), roles=("trajectory", "mesh", "renderer")
-        ),
-        StageDescription(name="result", makes=Video, needs=("read", "depth", "guidance"), roles=("backbone",)),
+        StageDescription(name="read", makes=Video, needs=()),
+        StageDescription(name="depth", makes=DepthVideo, needs=("read",)),
+        StageDescription(name="guidance", makes=Guidance, needs=("read", "depth")),
+        StageDescription(name="result", makes=Video, needs=("read", "depth", "guidance")),
     )
 
 

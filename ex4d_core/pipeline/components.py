@@ -26,7 +26,7 @@ from ex4d_core.hub.local import find_in_cache
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
-from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
+from ex4d_core.roles import ROLES, DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 
 
 @attrs.frozen(kw_only=True)
@@ -178,9 +178,9 @@ class Components:
         """
         _ = self.device
         for role in roles:
-            if role != "trajectory":
+            if not ROLES[role].in_cam:
                 self.choose(role).offer.check_requirements()
-        for cam in self.config.cam if "trajectory" in roles else ():
+        for cam in self.config.cam if any(ROLES[role].in_cam for role in roles) else ():
             try:
                 self.trajectory(cam)
             except Ex4dError:
