@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from typing import TYPE_CHECKING
 
@@ -158,3 +159,9 @@ def numbers(value: object, name: str, *, most: float = LARGEST) -> np.ndarray:
 
 def _fault(value: float, name: str, low: float, high: float, unit: str) -> str:
     return Bounds(at_least=low, at_most=high).fault(name, value, unit)
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """Return width and height of a text WIDTHxHEIGHT, or None if it is not such a text."""
+    match = re.fullmatch(r"([0-9]{1,8})x([0-9]{1,8})", text.lower())
+    return (int(match[1]), int(match[2])) if match else None

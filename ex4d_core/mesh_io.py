@@ -11,13 +11,10 @@ import torch
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import check_file, reading
-from ex4d_core.types import Mesh
+from ex4d_core.types import VISIBLE_ALPHA, Mesh
 
 if TYPE_CHECKING:
     import trimesh
-
-SEEN_ABOVE = 125 / 255
-"""Viewers of a GLB hide surfaces with an interpolated alpha below this, as the renderers do."""
 
 _FORMATS = (".ply", ".glb")
 
@@ -88,7 +85,7 @@ def _show_as_guidance(tree: dict[str, Any]) -> None:
     tree["materials"] = [
         {
             "alphaMode": "MASK",
-            "alphaCutoff": SEEN_ABOVE,
+            "alphaCutoff": VISIBLE_ALPHA,
             "doubleSided": True,
             "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
             "extensions": {"KHR_materials_unlit": {}},

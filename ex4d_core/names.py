@@ -63,3 +63,12 @@ def numbered(stem: str, suffix: str = "", *, first: int = 1) -> Iterator[str]:
     while True:
         yield f"{stem}-{number}{suffix}"
         number += 1
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that compares the numbers in a name as numbers: frame2 comes before frame10."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    digits = [part.lstrip("0") if place % 2 else part for place, part in enumerate(parts)]
+    # A longer number is larger; numbers may have more digits than Python converts.
+    key = [(0, len(part), part) if place % 2 else (1, 0, part) for place, part in enumerate(digits)]
+    return [*key, (2, 0, name)]

@@ -15,8 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ex4d_core.builtin.render_options import SEEN_ABOVE
-from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 _NOTHING = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 _SLACK = tl.constexpr(1e-4)
@@ -70,7 +69,7 @@ def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: f
         colors, shown = mesh.vertex_colors.contiguous(), mask.view(torch.uint8)
         _shade[(triton.cdiv(height * width, 256),)](
             points, faces, view, keys, colors, alphas, color, shown, depth, height * width, width,
-            SEEN_ABOVE=SEEN_ABOVE, LANES=256,
+            VISIBLE_ALPHA=VISIBLE_ALPHA, LANES=256,
         )  # fmt: skip
     return RenderedFrame(color=color, mask=mask, depth=depth)
 
@@ -291,7 +290,7 @@ def _draw_queued(
 @triton.jit
 def _shade(
     points, faces, view, keys, colors, alphas, color, mask, depth, count, width,
-    SEEN_ABOVE: tl.constexpr, LANES: tl.constexpr,
+    VISIBLE_ALPHA: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
     """Color each pixel by the face that its key names."""
     i = tl.program_id(0) * LANES + tl.arange(0, LANES)
@@ -309,7 +308,7 @@ def _shade(
     total = tl.where(hit, ea + eb + ec, 1.0)
     wa, wb, wc = (ea / total).to(tl.float32), (eb / total).to(tl.float32), (ec / total).to(tl.float32)
     alpha = wa * tl.load(alphas + a, mask=hit, other=0) + wb * tl.load(alphas + b, mask=hit, other=0)
-    seen = hit & (alpha + wc * tl.load(alphas + c, mask=hit, other=0) > SEEN_ABOVE)
+    seen = hit & (alpha + wc * tl.load(alphas + c, mask=hit, other=0) > VISIBLE_ALPHA)
     tl.store(mask + i, seen.to(tl.uint8), mask=live)
     bits = (key >> 32).to(tl.int32).to(tl.float32, bitcast=True)
     tl.store(depth + i, tl.where(hit, bits, float("inf")), mask=live)

@@ -1,4 +1,4 @@
-"""Checks that the GPU renderers share."""
+"""Input checks that renderers share."""
 
 from __future__ import annotations
 
@@ -9,34 +9,48 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Mesh, RenderedFrame
 
 
+def check_view(num_vertices: int, faces: Tensor, pose_shape: tuple[int, ...]) -> None:
+    """Refuse a view that cannot be rendered.
+
+    Compiled loops and GPU kernels do not check indices: a wrong one would read other memory, or fail later without
+    a reference to its cause.
+
+    Args:
+        num_vertices: number of vertices of the mesh.
+        faces: int32 [F, 3], indices of vertices.
+        pose_shape: shape of the world-to-camera matrix.
+
+    Raises:
+        InvalidInput: a face has an index that is not a vertex, or the pose is not 4 x 4.
+    """
+    if pose_shape != (4, 4):
+        raise InvalidInput(f"world_to_camera must be [4, 4], the pose of one frame, not {list(pose_shape)}")
+    if len(faces):
+        low, high = (int(index) for index in torch.aminmax(faces))
+        if low < 0 or high >= num_vertices:
+            raise InvalidInput(f"the mesh has {num_vertices} vertices, but its faces have indices from {low} to {high}")
+
+
 class ViewCheck:
-    """Refuses views that cannot be rendered; a list of faces that many frames share is looked at once."""
+    """Refuses views that cannot be rendered. Faces on a GPU that many frames share are checked once."""
 
     def __init__(self) -> None:
-        self._good: tuple[Tensor, int] | None = None
+        self._valid: tuple[Tensor, int] | None = None
 
     def __call__(self, mesh: Mesh, world_to_camera: Tensor) -> None:
         """Check one view.
 
         Raises:
-            InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
+            InvalidInput: a face has an index that is not a vertex, or the pose is not 4 x 4.
         """
-        if tuple(world_to_camera.shape) != (4, 4):
-            shape = list(world_to_camera.shape)
-            raise InvalidInput(f"world_to_camera must be [4, 4], the pose of one frame, not {shape}")
-        vertices = len(mesh.vertices)
-        if self._good is not None and self._good[0] is mesh.faces and self._good[1] == vertices:
-            return
-        if len(mesh.faces):
-            # A wrong index would stop the whole GPU, later and with no hint where it came from.
-            low, high = (int(index) for index in torch.aminmax(mesh.faces))
-            if low < 0 or high >= vertices:
-                raise InvalidInput(f"the mesh has {vertices} vertices but its faces name vertices {low} to {high}")
-        self._good = mesh.faces, vertices
+        vertices, shape = len(mesh.vertices), tuple(world_to_camera.shape)
+        is_known = self._valid is not None and self._valid[0] is mesh.faces and self._valid[1] == vertices
+        check_view(vertices, mesh.faces[:0] if is_known else mesh.faces, shape)
+        self._valid = mesh.faces, vertices
 
 
 def empty_view(height: int, width: int, device: torch.device) -> RenderedFrame:
-    """Return a view in which nothing is."""
+    """Return a view of an empty scene."""
     return RenderedFrame(
         color=torch.zeros(height, width, 3, dtype=torch.uint8, device=device),
         mask=torch.zeros(height, width, dtype=torch.bool, device=device),

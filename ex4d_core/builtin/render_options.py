@@ -14,10 +14,6 @@ def _beyond_near(instance: ViewRange, attribute: attrs.Attribute[Any], value: fl
         raise ValueError(f"far must be more than near: it is {value:g} and near is {instance.near:g}")
 
 
-SEEN_ABOVE = 125 / 255
-"""A pixel is seen when its interpolated alpha (0..1) is above this: 125 of 255, as in EX-4D."""
-
-
 @attrs.frozen
 class ViewRange:
     """What a renderer draws."""

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ex4d_core.builtin.render_checks import check_view
 from ex4d_core.builtin.render_options import RasterOptions
-from ex4d_core.errors import InvalidInput, PluginFailed
-from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_core.errors import PluginFailed
+from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 _ASIDE = 1e-3
 """How far beside the middle of a pixel a ray looks for its face, in pixels: Embree's rays slip between the faces at
@@ -36,13 +37,14 @@ class RaycastRenderer:
         Raises:
             InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
         """
+        check_view(len(mesh.vertices), mesh.faces, tuple(world_to_camera.shape))
         faces = mesh.faces.cpu().numpy()
         face_index, weights, depth = self._cast(_in_camera(mesh, world_to_camera), faces, intrinsics)
         hit = face_index >= 0
         attributes = torch.cat([mesh.vertex_colors.float(), 255 * mesh.vertex_alpha()[:, None]], dim=1).cpu().numpy()
         rgba = np.zeros((*hit.shape, 4))
         rgba[hit] = np.einsum("nk,nkc->nc", weights[hit], attributes[faces[face_index[hit]]])
-        mask = torch.from_numpy(rgba[..., 3] > 125)
+        mask = torch.from_numpy(rgba[..., 3] > 255 * VISIBLE_ALPHA)
         color = torch.from_numpy(rgba[..., :3]).round().to(torch.uint8) * mask[..., None]
         return RenderedFrame(
             color=color.to(mesh.device),
@@ -91,16 +93,9 @@ def _import_open3d() -> Any:
 
 def _in_camera(mesh: Mesh, world_to_camera: Tensor) -> NDArray[np.float32]:
     """Return the vertices in the camera's frame, float32 [V, 3]."""
-    if world_to_camera.shape != (4, 4):
-        raise InvalidInput(f"world_to_camera must be [4, 4], the pose of one frame, not {list(world_to_camera.shape)}")
-    vertices, faces = mesh.vertices.cpu().double(), mesh.faces
-    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-        raise InvalidInput(
-            f"the mesh has {len(vertices)} vertices but its faces name vertices {faces.min()} to {faces.max()}"
-        )
     pose = world_to_camera.cpu().double()
-    moved: NDArray[np.float32] = (vertices @ pose[:3, :3].T + pose[:3, 3]).float().numpy()
-    return moved
+    points: NDArray[np.float32] = (mesh.vertices.cpu().double() @ pose[:3, :3].T + pose[:3, 3]).float().numpy()
+    return points
 
 
 def _pixel_rays(intrinsics: Intrinsics, *, aside: float = 0.0) -> NDArray[np.float64]:

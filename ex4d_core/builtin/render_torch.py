@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ex4d_core.builtin.render_checks import ViewCheck, empty_view
-from ex4d_core.builtin.render_options import SEEN_ABOVE, TorchOptions
-from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_core.builtin.render_options import TorchOptions
+from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 _FACES_AT_ONCE = 1 << 21
 """How many faces are drawn in one go; it bounds the memory that a view takes."""
@@ -211,7 +211,7 @@ def _shade(view: _View, mesh: Mesh, keys: Tensor) -> RenderedFrame:
     weights = edges.at(pixel, view.rays_x(pixel % width), view.rays_y(pixel // width))
     weights = (weights / weights.sum(dim=0)).float()
     alpha = (weights * mesh.vertex_alpha()[faces].T).sum(dim=0)
-    mask = (alpha > SEEN_ABOVE) & ~nothing
+    mask = (alpha > VISIBLE_ALPHA) & ~nothing
     color = (weights.T[..., None] * mesh.vertex_colors[faces]).sum(dim=1)
     color = torch.where(mask[:, None], color + 0.5, 0).to(torch.uint8)
     depth = torch.where(nothing, torch.inf, (keys >> 32).to(torch.int32).view(torch.float32))

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ex4d_core.builtin import _rasterize
-from ex4d_core.builtin.render_options import SEEN_ABOVE, RasterOptions
-from ex4d_core.errors import InvalidInput
-from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_core.builtin.render_checks import check_view
+from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 
 class ZBufferRenderer:
@@ -133,7 +133,7 @@ class Drawing:
         bands: Bands,
     ) -> Drawing:
         """Find the nearest face at each pixel of a camera whose world-to-camera matrix [4, 4] is `pose`."""
-        _check(vertices, faces, pose)
+        check_view(len(vertices), torch.from_numpy(faces), pose.shape)
         lens = (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy)
         rotation, translation = pose[:3, :3].astype(np.float64), pose[:3, 3].astype(np.float64)
         prepared = np.empty((len(vertices), 5))
@@ -174,7 +174,7 @@ class Drawing:
                 self.face_index,
                 colors,
                 alpha,
-                SEEN_ABOVE,
+                VISIBLE_ALPHA,
                 self._lens,
                 first_row,
                 end_row,
@@ -188,13 +188,3 @@ class Drawing:
 
 def _as_numpy(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(tensor.detach().cpu().numpy())
-
-
-def _check(vertices: NDArray[np.floating], faces: NDArray[np.int32], pose: NDArray[np.floating]) -> None:
-    if pose.shape != (4, 4):
-        raise InvalidInput(f"world_to_camera must be [4, 4], the pose of one frame, not {list(pose.shape)}")
-    # The compiled loops do not check indices: a wrong one would read foreign memory.
-    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-        raise InvalidInput(
-            f"the mesh has {len(vertices)} vertices but its faces name vertices {faces.min()} to {faces.max()}"
-        )

@@ -19,6 +19,7 @@ from ex4d_core.depth_io.read import FACTS_FILE, MILLIMETRE, POSES_NAME
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.types import DepthKind, DepthVideo
+from ex4d_core.video_io.images import write_png
 
 DepthFormat = Literal["npz", "png", "exr"]
 
@@ -88,8 +89,6 @@ def _facts(depth: DepthVideo) -> dict[str, np.ndarray]:
 
 
 def _write_folder(depth: DepthVideo, folder: Path, format: DepthFormat) -> None:
-    import cv2
-
     folder.mkdir()
     step = png_step(depth) if format == "png" else 1.0
     facts: dict[str, Any] = {"scale": step, **{name: array.tolist() for name, array in _facts(depth).items()}}
@@ -97,8 +96,8 @@ def _write_folder(depth: DepthVideo, folder: Path, format: DepthFormat) -> None:
         file = folder / f"{index:06d}.{format}"
         if format == "exr":
             write_exr(file, frame)
-        else:  # imwrite does not report errors and does not support all file names
-            file.write_bytes(cv2.imencode(".png", _steps(frame, step))[1].tobytes())
+        else:
+            write_png(file, _steps(frame, step))
     (folder / FACTS_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 

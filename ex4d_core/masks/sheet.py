@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
-import cv2
 import torch
 
 from ex4d_core.files import atomic_write
@@ -20,6 +19,7 @@ from ex4d_core.pipeline.stages import CPU
 from ex4d_core.progress import Progress, silent, track
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import Scene, Video
+from ex4d_core.video_io.images import write_png
 
 
 def write_masks(
@@ -66,8 +66,7 @@ def write_masks(
         facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(made.mask)), "known_by_frame": known})
     files = {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}
     with atomic_write(files["sheet"]) as temporary:
-        sheet = cv2.cvtColor(contact_sheet(rows).numpy(), cv2.COLOR_RGB2BGR)
-        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+        write_png(temporary, contact_sheet(rows).numpy())
     with atomic_write(files["statistics"]) as temporary:
         temporary.write_text(json.dumps(facts, indent=2))
     return files

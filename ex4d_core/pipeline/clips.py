@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from ex4d_core.bounds import parse_size
 from ex4d_core.config.presets import ex4d_size
 from ex4d_core.config.run_config import VideoOptions
 from ex4d_core.errors import InvalidInput
@@ -54,13 +55,12 @@ def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
     if options.size == "ex4d":
         info = probe_video(clip)
         return ex4d_size(info.width, info.height)
-    width, x, height = options.size.lower().partition("x")
-    sides = [int(side) for side in (width, height) if x and side.isascii() and side.isdigit() and len(side) < 9]
-    if len(sides) != 2 or not all(0 < side <= LARGEST_SIDE for side in sides):
+    size = parse_size(options.size)
+    if size is None or not all(0 < side <= LARGEST_SIDE for side in size):
         raise InvalidInput(
             f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, each at most {LARGEST_SIDE}"
         )
-    return sides[0], sides[1]
+    return size
 
 
 def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:

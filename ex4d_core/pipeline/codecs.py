@@ -182,11 +182,7 @@ def _from_table(table: Tensor) -> tuple[Intrinsics, ...]:
 
 
 def _save_npz(path: Path, cameras: CameraPath) -> None:
-    arrays = cameras.to_ex4d_npz()
-    # EX-4D's file holds float32; with all digits of a focal length the same path comes back.
-    matrices = np.stack([camera.matrix() for camera in cameras.intrinsics])
-    arrays["intrinsics"] = matrices.reshape(arrays["intrinsics"].shape)
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, allow_pickle=False, **cameras.to_ex4d_npz(exact=True))
 
 
 def _load_npz(path: Path) -> CameraPath:

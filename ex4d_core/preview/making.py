@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import cv2
 
 from ex4d_core.cameras.intrinsics import given_intrinsics
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
@@ -33,6 +32,7 @@ from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles
 from ex4d_core.preview.sampling import sampled_depth, size_within
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
+from ex4d_core.video_io.images import write_png
 
 CHEAP = {"steps": 2}
 """Options of depth estimators that have them, under the user's own: what is enough to see where a path goes."""
@@ -221,8 +221,7 @@ def _write(
     video = Video(frames=stages.retimed(scene, first.cameras).video.frames, fps=first.fps)
     write_video(Video(frames=tiles(video, guidance), fps=first.fps), files["video"])
     with atomic_write(files["sheet"]) as temporary:
-        sheet = cv2.cvtColor(contact_sheet(sheet_rows(video, guidance)).numpy(), cv2.COLOR_RGB2BGR)
-        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+        write_png(temporary, contact_sheet(sheet_rows(video, guidance)).numpy())
     write_plot(drawn, scene, files["plot"], subject=subject)
     with atomic_write(files["facts"]) as temporary:
         temporary.write_text(json.dumps(preview_facts(preview), indent=2), encoding="utf-8")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-import cv2
 import numpy as np
 import torch
 
@@ -33,6 +32,7 @@ from ex4d_core.progress import Reporter
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
+from ex4d_core.video_io.images import write_png
 
 Goal = Literal["guidance", "result"]
 MeshChoice = Literal["first", "all"]

@@ -232,13 +232,17 @@ class CameraPath:
         """Return the path of world-to-camera matrices [T, 4, 4] with OpenGL's camera axes."""
         return cls(world_to_camera=_OPENCV_TO_OPENGL @ world_to_camera.float(), intrinsics=intrinsics)
 
-    def to_ex4d_npz(self) -> dict[str, np.ndarray]:
+    def to_ex4d_npz(self, *, exact: bool = False) -> dict[str, np.ndarray]:
         """Return the arrays of EX-4D's `camera_*.npz`: `extrinsics` [T, 4, 4] in OpenGL axes, `intrinsics` [3, 3].
 
-        A path whose intrinsics change saves them as [T, 3, 3]. `size` (width, height) is ours, and so is `clip_frames`
-        where time is changed.
+        Intrinsics that change are [T, 3, 3]. `size` (width, height) and, if the path changes time, `clip_frames`, are
+        additions of ex4d.
+
+        Args:
+            exact: write intrinsics as float64, so that they are read back exactly, in place of float32 as EX-4D.
         """
-        matrices = np.stack([camera.matrix() for camera in self.intrinsics]).astype(np.float32)
+        matrices = np.stack([camera.matrix() for camera in self.intrinsics])
+        matrices = matrices if exact else matrices.astype(np.float32)
         arrays = {
             "extrinsics": self.to_opengl().numpy(),
             "intrinsics": matrices[0] if len(matrices) == 1 else matrices,

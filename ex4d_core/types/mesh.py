@@ -8,10 +8,13 @@ from torch import Tensor
 
 from ex4d_core.types._arrays import shaped
 
+VISIBLE_ALPHA = 125 / 255
+"""Threshold of the interpolated alpha (0..1): a pixel is visible above it, as in EX-4D."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Mesh:
-    """A surface that says of each face whether the source camera saw it: {V, F, T, O} of the EX-4D paper.
+    """A colored surface whose faces are visible or occluded in the source view: {V, F, T, O} of the EX-4D paper.
 
     All tensors are on one device.
     """
@@ -26,11 +29,11 @@ class Mesh:
     """uint8 [V, 3], sRGB."""
 
     face_occluded: Tensor = shaped("F", torch.bool)
-    """bool [F], True where the face closes the mesh but nobody saw it."""
+    """bool [F], True for faces that close the mesh and are not visible from the source camera."""
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """The device of all tensors."""
         return self.vertices.device
 
     def vertex_alpha(self) -> Tensor:
@@ -40,8 +43,8 @@ class Mesh:
         if self.device.type == "cpu":
             hidden = self.faces[self.face_occluded]
         else:
-            # Picking faces would wait for the GPU; instead all faces write, the seen ones into a spare slot.
+            # Selecting faces would synchronize with the GPU; instead, visible faces write to a spare slot.
             hidden = torch.where(self.face_occluded[:, None], self.faces, num_vertices)
-        # `alpha[...] = False` would wait for the GPU too, to bring the False there.
+        # `alpha[...] = False` would synchronize too, to copy the False.
         alpha.index_fill_(0, hidden.flatten().long(), False)
         return alpha[:num_vertices]

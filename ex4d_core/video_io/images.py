@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
 
 import numpy as np
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.names import natural_key
 from ex4d_core.reading import check_folder, check_path, read_bytes, reading
 from ex4d_core.video_io.limits import check_image_header
 
@@ -49,12 +49,6 @@ def _is_image(entry: Path, suffixes: frozenset[str]) -> bool:
     return entry.suffix.lower() in suffixes and not entry.name.startswith(".") and entry.is_file()
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Return a sort key that compares the numbers in a name as numbers."""
-    parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, name)]
-
-
 def read_image(path: Path, flags: int | None = None) -> np.ndarray:
     """Return an image as uint8 [H, W, 3], sRGB, turned as its EXIF data says, or as it is stored given cv2 `flags`.
 
@@ -75,3 +69,16 @@ def read_image(path: Path, flags: int | None = None) -> np.ndarray:
     if image is None:
         raise InvalidInput(f"{path} is not an image that can be read")
     return image[..., ::-1] if flags is None else image
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write a color image, uint8 [H, W, 3], sRGB, or a gray image, uint8 or uint16 [H, W].
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import cv2
+
+    pixels = image[..., ::-1] if image.ndim == 3 else image
+    # cv2.imwrite reports no reasons, and does not support all file names.
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

@@ -317,7 +317,7 @@ def test_any_number_of_channels_is_interpolated_and_the_places_of_vertices_give_
 
 def test_a_face_that_names_a_missing_vertex_is_an_error(renderer):
     broken = mesh_of([[0, 0, 1]] * 3, [[0, 1, 7]])
-    with pytest.raises(InvalidInput, match="3 vertices but its faces name vertices 0 to 7"):
+    with pytest.raises(InvalidInput, match="3 vertices.* 0 to 7"):
         renderer.render(broken, FRONT, SMALL)
     with pytest.raises(InvalidInput, match="faces name vertices -1 to 1"):
         renderer.render(mesh_of([[0, 0, 1]] * 3, [[0, 1, -1]]), FRONT, SMALL)

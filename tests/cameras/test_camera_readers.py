@@ -130,7 +130,7 @@ def test_names_are_in_the_order_of_their_numbers(names):
     assert sorted(found) == sorted(names)
     plain = [name for name in found if name.startswith("a") and name[1:].isdigit()]
     assert [int(name[1:]) for name in plain] == sorted(int(name[1:]) for name in plain)
-    assert natural_order([f"a{'9' * 5000}", "a10", "a9", "a010"]) == [2, 1, 3, 0]
+    assert natural_order([f"a{'9' * 5000}", "a10", "a9", "a010"]) == [2, 3, 1, 0]
 
 
 @pytest.mark.slow

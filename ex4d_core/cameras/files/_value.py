@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from ex4d_core.bounds import number, shown, whole
 from ex4d_core.errors import InvalidInput
+from ex4d_core.names import natural_key
 from ex4d_core.reading import read_json, read_text
 from ex4d_core.types import Intrinsics
 from ex4d_core.types.camera import (
@@ -320,15 +320,8 @@ def frames_of(values: object, name: str) -> tuple[int, ...]:
 
 
 def natural_order(names: Sequence[str]) -> list[int]:
-    """Return the order that sorts names as people do: frame_2 before frame_10."""
-
-    def key(index: int) -> list[tuple[int, str]]:
-        parts = re.split(r"([0-9]+)", names[index])
-        # Of numbers without leading zeros the longer one is larger: they need not be read, and may have any length.
-        digits = [part.lstrip("0") if place % 2 else part for place, part in enumerate(parts)]
-        return [(len(part) if place % 2 else -1, part) for place, part in enumerate(digits)]
-
-    return sorted(range(len(names)), key=key)
+    """Return the order that sorts names by the numbers in them: frame_2 before frame_10."""
+    return sorted(range(len(names)), key=lambda index: natural_key(names[index]))
 
 
 def one_or_each(intrinsics: Sequence[Intrinsics], poses: int) -> tuple[Intrinsics, ...]:

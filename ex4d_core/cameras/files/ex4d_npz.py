@@ -45,8 +45,5 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     cameras = CameraPath(
         world_to_camera=torch.from_numpy(file.world_to_camera).float(), intrinsics=file.intrinsics, frames=file.frames
     )
-    arrays = cameras.to_ex4d_npz()
-    matrices = np.stack([camera.matrix() for camera in file.intrinsics])
-    arrays["intrinsics"] = matrices.reshape(arrays["intrinsics"].shape)
     with path.open("wb") as out:
-        np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy types savez's arrays as its flags
+        np.savez(out, **cameras.to_ex4d_npz(exact=True))  # type: ignore[arg-type]  # numpy types savez's arrays as its flags

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ex4d_core.builtin.render_checks import ViewCheck, empty_view
-from ex4d_core.builtin.render_options import SEEN_ABOVE
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.geometry.projective import clip_from_camera
-from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
+from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 from ex4d_render_nvdiffrast.options import NvdiffrastOptions
 
 
@@ -87,7 +86,7 @@ def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: tor
 
 def _frame(rgba: Tensor, depth: Tensor, covered: Tensor, device: torch.device) -> RenderedFrame:
     """Return the view on a device, from color 0..255 and alpha 0..1."""
-    mask = rgba[..., 3] > SEEN_ABOVE
+    mask = rgba[..., 3] > VISIBLE_ALPHA
     color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).to(torch.uint8)
     depth = torch.where(covered, depth, torch.inf)
     return RenderedFrame(color=color.to(device), mask=mask.to(device), depth=depth.to(device))
