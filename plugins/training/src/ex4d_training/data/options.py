@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, get_args
 
 import attrs
 
 from ex4d_backbone_wan.options import LARGEST, PATCH, STRIDE
-from ex4d_core.bounds import shown
+from ex4d_core.bounds import parse_size, shown
 from ex4d_core.options import option
 
 Fit = Literal["crop", "pad", "stretch"]
@@ -95,10 +94,9 @@ def _rate(value: float) -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
-    sides = tuple(map(int, match.groups())) if match else (0, 0)
-    if any(side < PATCH or side % PATCH or side > LARGEST for side in sides):
+    size = parse_size(text)
+    if size is None or any(side < PATCH or side % PATCH or side > LARGEST for side in size):
         raise ValueError(
             f"size must be WIDTHxHEIGHT in multiples of {PATCH} up to {LARGEST}, such as 832x480, not {shown(text)}"
         )
-    return sides[0], sides[1]
+    return size
