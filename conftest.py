@@ -1,5 +1,6 @@
 """What all tests of the repository share."""
 
+import importlib.util
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")  # a machine that is busy is no failure, and the same inputs fail again
+
+pytest_plugins = ["ex4d_backbone_wan.fixtures"] if importlib.util.find_spec("ex4d_backbone_wan") else []
 
 
 def pytest_configure() -> None:
@@ -44,13 +47,3 @@ def ex4d(
         return int(exit_.value.code or 0), out, err
 
     return call
-
-
-@pytest.fixture(scope="session")
-def tiny_wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Wan in diffusers' layout, and in it `ex4d.safetensors`; nobody may change it."""
-    pytest.importorskip("diffusers")
-    pytest.importorskip("transformers")
-    from ex4d_backbone_wan.testing import save_tiny_wan
-
-    return save_tiny_wan(tmp_path_factory.mktemp("wan"))

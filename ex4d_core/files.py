@@ -383,10 +383,16 @@ def weights_hash(folder: Path) -> str:
     """
     with reading(folder, "folder of weights"):
         files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-        if all(file.is_symlink() and file.resolve().parent.name == "blobs" for file in files):
-            return "+".join(file.resolve().name for file in files)
+        blobs = [blob_name(file) for file in files]
+        if all(blobs):
+            return "+".join(filter(None, blobs))
         facts = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
     return _hash_of(facts)
+
+
+def blob_name(file: Path) -> str | None:
+    """Return the content hash by which the cache of the Hugging Face hub names a file; None for a file elsewhere."""
+    return file.resolve().name if file.is_symlink() and file.resolve().parent.name == "blobs" else None
 
 
 @cache

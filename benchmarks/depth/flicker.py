@@ -26,11 +26,11 @@ from ex4d_core.progress import silent
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import read_video
+from ex4d_depth_transformers.depth_kind import OutputKind
 from ex4d_depth_transformers.estimator import TransformersDepth
 from ex4d_depth_transformers.networks import Network
 from ex4d_depth_transformers.options import TransformersOptions
-from ex4d_depth_transformers.reading import Reading
-from ex4d_depth_transformers.steadiness import Steadier
+from ex4d_depth_transformers.temporal_alignment import Steadier
 
 CPU = torch.device("cpu")
 TINY = {
@@ -62,7 +62,7 @@ def main():
     print(f"{'clip':8} {'depth':22} flicker as it comes  steadied  (times less)  noise alone")
     for name in ("still", "movers"):
         scene = make_scene(name, arguments.num_frames, arguments.size)
-        for what, reading in (("inverse, scale + shift", Reading.INVERSE), ("metric, scale", Reading.METRIC)):
+        for what, reading in (("inverse, scale + shift", OutputKind.INVERSE), ("metric, scale", OutputKind.METRIC)):
             report(name, what, guessed(scene, reading), scene, noise_alone=guessed(scene, reading, jitter=0.0))
     still = make_scene("still", arguments.num_frames, arguments.size)
     with tempfile.TemporaryDirectory() as folder:
@@ -101,9 +101,9 @@ class Guesser:
         return SimpleNamespace(predicted_depth=torch.stack(maps))
 
 
-def guessed(scene: Scene, reading: Reading, *, jitter: float = 1.0) -> TransformersDepth:
+def guessed(scene: Scene, reading: OutputKind, *, jitter: float = 1.0) -> TransformersDepth:
     depth = scene.depth.depth
-    inverse = reading is Reading.INVERSE
+    inverse = reading is OutputKind.INVERSE
     guesser = Guesser(1 / depth, 0.2 * jitter, 0.03 * jitter) if inverse else Guesser(depth, 0.05 * jitter, 0.0)
     component = TransformersDepth(TransformersOptions(), device=CPU)
     component.network = Network(

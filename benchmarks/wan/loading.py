@@ -24,8 +24,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ex4d_backbone_wan.compute.engine import CheckpointSource, Engine, Recipe
-from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.compute.engine import CheckpointSource, Engine, EngineConfig
+from ex4d_backbone_wan.weights import WanCheckpoint
 from ex4d_backbone_wan.weights.loading import load_transformer
 
 SIZES = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
@@ -38,7 +38,7 @@ SHARD = 5 << 30
 RANK = 16
 
 
-def write_checkpoint(folder: Path, *, layers: int, stored: torch.dtype) -> Checkpoint:
+def write_checkpoint(folder: Path, *, layers: int, stored: torch.dtype) -> WanCheckpoint:
     """Write a transformer in diffusers' layout and an adapter for it, unless they are there."""
     home = folder / f"{layers}-{str(stored).removeprefix('torch.')}"
     adapter = home / "ex4d.safetensors"
@@ -46,7 +46,7 @@ def write_checkpoint(folder: Path, *, layers: int, stored: torch.dtype) -> Check
         write_transformer(home / "transformer", layers=layers, stored=stored)
         save_file(dict(adapter_tensors(layers)), adapter)
     files = tuple(sorted((home / "transformer").glob("*.safetensors")))
-    return Checkpoint(folder=home, layout="diffusers", files={"transformer": files}, adapter=adapter)
+    return WanCheckpoint(folder=home, layout="diffusers", files={"transformer": files}, adapter=adapter)
 
 
 def write_transformer(folder: Path, *, layers: int, stored: torch.dtype) -> None:
@@ -86,7 +86,7 @@ def adapter_tensors(layers: int) -> Iterator[tuple[str, Tensor]]:
             yield f"blocks.{block}.{name}.lora_B.weight", filled((outputs, RANK), torch.float32)
 
 
-def measure(checkpoint: Checkpoint, device: torch.device, *, merge: bool) -> str:
+def measure(checkpoint: WanCheckpoint, device: torch.device, *, merge: bool) -> str:
     """Load once and return what it took."""
     is_gpu = device.type == "cuda"
     if is_gpu:
@@ -106,10 +106,10 @@ def measure(checkpoint: Checkpoint, device: torch.device, *, merge: bool) -> str
     return f"{seconds:6.2f} s; network {size / 2**30:.1f} GiB, peak {what} {peak / 2**30:.1f} GiB"
 
 
-def measure_budget(checkpoint: Checkpoint, device: torch.device, budget: str) -> str:
+def measure_budget(checkpoint: WanCheckpoint, device: torch.device, budget: str) -> str:
     """Make a transformer ready under a budget once and return how long that took."""
-    recipe = Recipe(source=CheckpointSource(checkpoint, device), dtype=torch.bfloat16, memory=budget)
-    engine = Engine(recipe, device=device)
+    config = EngineConfig(source=CheckpointSource(checkpoint, device), dtype=torch.bfloat16, memory=budget)
+    engine = Engine(config, device=device)
     start = time.perf_counter()
     engine._load()
     loaded = time.perf_counter()

@@ -11,7 +11,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.compute.engine import Recipe
+from ex4d_backbone_wan.compute.engine import EngineConfig
 from ex4d_backbone_wan.denoiser import Conditioning, Denoiser
 from ex4d_backbone_wan.networks import Networks, make_denoiser
 from ex4d_backbone_wan.options import WanOptions
@@ -206,10 +206,11 @@ class RandomNetworks(Networks):
 
     @cached_property
     def denoiser(self) -> Denoiser:
-        recipe = attrs.evolve(
-            Recipe.of(self._options, None, dtype=self.dtype, device=self.device), source=RandomSource(self._setting)
+        config = attrs.evolve(
+            EngineConfig.of(self._options, None, dtype=self.dtype, device=self.device),
+            source=RandomSource(self._setting),
         )
-        return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
+        return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
 
     def texts(self, prompts: Sequence[str], *, folder: Path | None = None) -> list[Tensor]:
         return [prompt(self._setting, seed=seed).cpu() for seed, _ in enumerate(prompts)]

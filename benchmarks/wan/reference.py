@@ -26,7 +26,7 @@ from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.text_embeddings import LENGTH, embed_tokens
-from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.weights import WanCheckpoint
 from ex4d_backbone_wan.weights.loading import load_image_encoder, load_text_encoder, load_transformer, load_vae
 from ex4d_core.errors import InputNotFound
 
@@ -144,7 +144,7 @@ def _steps(run: Path, given: WanOptions, device: torch.device) -> Iterator[tuple
     yield "frames, in levels of 255", _apart(frames.float(), theirs["frames"].float()), LEVELS
 
 
-def _texts(checkpoint: Checkpoint, theirs: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+def _texts(checkpoint: WanCheckpoint, theirs: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     model = load_text_encoder(checkpoint, device=device, dtype=torch.float32).model
     texts = {}
     for name in ("positive", "negative"):

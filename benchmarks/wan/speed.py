@@ -57,7 +57,7 @@ from benchmarks.wan.reference import original_layout
 from ex4d_backbone_wan.backbone import WanBackbone
 from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.attention import flash_attention
-from ex4d_backbone_wan.compute.engine import Engine, Recipe
+from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.denoiser import Conditioning, Denoiser, LocalDenoiser, Schedule
 from ex4d_backbone_wan.options import WanOptions
@@ -151,7 +151,8 @@ def engine(bench: Bench, how: str, *, step_cache: float = 0.0) -> Engine:
     """Return a denoiser that is ready."""
     source = RandomSource(bench.setting)
     made = Engine(
-        Recipe(source=source, dtype=bench.setting.dtype, speed=how, step_cache=step_cache), device=bench.setting.device
+        EngineConfig(source=source, dtype=bench.setting.dtype, speed=how, step_cache=step_cache),
+        device=bench.setting.device,
     )
     made._load()
     free()
@@ -213,7 +214,7 @@ def memory_budgets(bench: Bench) -> None:
     expected = denoised(bench, "memory, all on the GPU", resident)
     needs = memory.needs(resident._transformer, tokens=bench.setting.tokens)
     del resident
-    for place in (memory.Place.CONTEXT_APART, memory.Place.STREAMED):
+    for place in (memory.Placement.CONTEXT_APART, memory.Placement.STREAMED):
         free()
         transformer, cache = prepared(bench, "exact")
         started = time.perf_counter()
@@ -222,7 +223,7 @@ def memory_budgets(bench: Bench) -> None:
         say(place.value, f"there after {time.perf_counter() - started:.1f} s")
         for budget in bench.budgets:
             if memory.choose(needs, budget * GIBI) is place:
-                batched = place is memory.Place.STREAMED
+                batched = place is memory.Placement.STREAMED
                 denoiser = LocalDenoiser(
                     transformer,
                     device=bench.setting.device,
@@ -254,13 +255,13 @@ def call_memory(bench: Bench) -> None:
 
 
 def gpus(bench: Bench) -> None:
-    recipe = Recipe(source=RandomSource(bench.setting), dtype=bench.setting.dtype)
+    config = EngineConfig(source=RandomSource(bench.setting), dtype=bench.setting.dtype)
     alone = engine(bench, "exact")
     expected = denoised(bench, "1 GPU", alone)
     del alone
     free()
     for count in bench.gpus:
-        team = ParallelDenoiser(recipe, gpus=count, guided=True, kind=bench.setting.device.type)
+        team = ParallelDenoiser(config, gpus=count, guided=True, kind=bench.setting.device.type)
         made = denoised(bench, f"{count} GPUs", team)
         say(f"{count} GPUs", f"latents {apart(made, expected)} from those of one")
         team.close()

@@ -28,17 +28,17 @@ from ex4d_core.hub.cache import (
 from ex4d_core.hub.errors import explained
 from ex4d_core.hub.listing import list_files
 from ex4d_core.hub.local import HubRepo, check_repo_id, huggingface_hub
-from ex4d_core.hub.resume import Source, receive
+from ex4d_core.hub.resume import DownloadSource, receive
 from ex4d_core.progress import Progress
 
-__all__ = ["Checkpoint", "Plan", "RemoteFile", "download", "look_up", "plan_of"]
+__all__ = ["HubSnapshot", "Plan", "RemoteFile", "download", "look_up", "plan_of"]
 
 _AT_ONCE = 4
 """Files on their way together: one connection seldom fills a fast line."""
 
 
 @attrs.frozen(kw_only=True)
-class Checkpoint:
+class HubSnapshot:
     """What is needed of one repository."""
 
     files: HubRepo
@@ -66,7 +66,7 @@ class Checkpoint:
 class Plan:
     """What is needed from the hub, as it was when the hub was asked."""
 
-    checkpoints: tuple[Checkpoint, ...]
+    checkpoints: tuple[HubSnapshot, ...]
     cache: Path
     """The folder for everything, laid out as the hub's client does."""
     missing: int
@@ -112,7 +112,7 @@ def look_up(needed: Iterable[HubRepo], cache: Path) -> Plan:
     return plan_of((_look_up(files, cache) for files in needed), cache)
 
 
-def plan_of(checkpoints: Iterable[Checkpoint], cache: Path) -> Plan:
+def plan_of(checkpoints: Iterable[HubSnapshot], cache: Path) -> Plan:
     """Return the plan for what has been looked up, or for a part of it."""
     checkpoints = tuple(checkpoints)
     parent = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
@@ -163,7 +163,7 @@ class _Tally:
             self._total += count
 
 
-def _look_up(files: HubRepo, cache: Path) -> Checkpoint:
+def _look_up(files: HubRepo, cache: Path) -> HubSnapshot:
     listing = list_files(files)
     remote = remote_files(listing, repository_folder(files.repo, files.kind, cache))
     for pattern in files.patterns:
@@ -172,10 +172,10 @@ def _look_up(files: HubRepo, cache: Path) -> Checkpoint:
                 f"{files.repo} ({files.revision}) has no file {pattern} on the hub, so it is not what is meant; "
                 "check the names that were given"
             )
-    return Checkpoint(files=files, commit=listing.commit, remote=remote)
+    return HubSnapshot(files=files, commit=listing.commit, remote=remote)
 
 
-def _fetch(checkpoint: Checkpoint, tally: _Tally, plan: Plan) -> Path:
+def _fetch(checkpoint: HubSnapshot, tally: _Tally, plan: Plan) -> Path:
     files = checkpoint.files
     folder = repository_folder(files.repo, files.kind, plan.cache)
     with explained(files, plan.cache, elsewhere=plan.elsewhere):
@@ -190,7 +190,7 @@ def _fetch(checkpoint: Checkpoint, tally: _Tally, plan: Plan) -> Path:
         return put_in_place(checkpoint.remote, folder, checkpoint.commit, files.revision)
 
 
-def _receive_all(wanted: Sequence[RemoteFile], checkpoint: Checkpoint, tally: _Tally) -> None:
+def _receive_all(wanted: Sequence[RemoteFile], checkpoint: HubSnapshot, tally: _Tally) -> None:
     for file in wanted:
         if not file.is_checked:  # else another process has fetched it meanwhile
             remove(file)
@@ -198,11 +198,11 @@ def _receive_all(wanted: Sequence[RemoteFile], checkpoint: Checkpoint, tally: _T
     _of_each(list(once.values()), lambda file: _receive(file, checkpoint, tally), tally)
 
 
-def _receive(file: RemoteFile, checkpoint: Checkpoint, tally: _Tally) -> bool:
+def _receive(file: RemoteFile, checkpoint: HubSnapshot, tally: _Tally) -> bool:
     file.part.parent.mkdir(parents=True, exist_ok=True)
     files = checkpoint.files
     url = huggingface_hub().hf_hub_url(files.repo, file.path, repo_type=files.kind, revision=checkpoint.commit)
-    source = Source(url=url, size=file.size, name=f"{file.path} of {files.repo}", in_git=not file.sha256)
+    source = DownloadSource(url=url, size=file.size, name=f"{file.path} of {files.repo}", in_git=not file.sha256)
     if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != (file.sha256 or file.git_id):
         file.part.unlink()
         raise DownloadFailed(

@@ -26,7 +26,7 @@ _NO_MORE = 416
 
 
 @attrs.frozen(kw_only=True)
-class Source:
+class DownloadSource:
     """A file on the hub."""
 
     url: str
@@ -56,7 +56,7 @@ def new_hash(size: int, *, in_git: bool) -> Hash:
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
-def receive(source: Source, part: Path, *, tell: Callable[[int], None], stopped: threading.Event) -> str:
+def receive(source: DownloadSource, part: Path, *, tell: Callable[[int], None], stopped: threading.Event) -> str:
     """Write a file's bytes behind those that `part` has, and return the hash of all of them.
 
     A lost connection is taken up again, after longer and longer pauses, until nothing arrives five times in a row.
@@ -112,7 +112,7 @@ def _opened(part: Path) -> BinaryIO:
 class _Written:
     """What has arrived of a file, and its hash."""
 
-    def __init__(self, file: BinaryIO, source: Source) -> None:
+    def __init__(self, file: BinaryIO, source: DownloadSource) -> None:
         self._file, self._source = file, source
         self.hash = self._fresh()
         file.seek(0)
@@ -139,7 +139,7 @@ class _Written:
         return new_hash(self._source.size, in_git=self._source.in_git)
 
 
-def _append(source: Source, written: _Written, tell: Callable[[int], None], stopped: threading.Event) -> None:
+def _append(source: DownloadSource, written: _Written, tell: Callable[[int], None], stopped: threading.Event) -> None:
     """Ask once for what is missing."""
     hub = huggingface_hub()
     headers = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}

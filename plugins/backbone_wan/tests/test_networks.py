@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ex4d_backbone_wan.compute.engine import Engine, Recipe
+from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.networks import make_denoiser
 from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_core.errors import InvalidInput
@@ -12,12 +12,12 @@ CPU = torch.device("cpu")
 
 
 def test_more_gpus_are_more_processes():
-    recipe = Recipe(source=None, dtype=torch.float32)
-    assert isinstance(make_denoiser(recipe, device=CPU, gpus=1, guided=True), Engine)
-    assert isinstance(make_denoiser(recipe, device=CPU, gpus=2, guided=True), ParallelDenoiser)
+    config = EngineConfig(source=None, dtype=torch.float32)
+    assert isinstance(make_denoiser(config, device=CPU, gpus=1, guided=True), Engine)
+    assert isinstance(make_denoiser(config, device=CPU, gpus=2, guided=True), ParallelDenoiser)
 
 
 def test_one_gpu_that_is_named_and_several_contradict_each_other():
-    recipe = Recipe(source=None, dtype=torch.float32)
+    config = EngineConfig(source=None, dtype=torch.float32)
     with pytest.raises(InvalidInput, match=r"--gpus 2 takes the first 2 GPUs and not cuda:1; .*CUDA_VISIBLE_DEVICES"):
-        make_denoiser(recipe, device=torch.device("cuda:1"), gpus=2, guided=True)
+        make_denoiser(config, device=torch.device("cuda:1"), gpus=2, guided=True)

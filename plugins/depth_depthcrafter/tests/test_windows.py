@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ex4d_depth_depthcrafter.windows import Window, cut_windows
+from ex4d_depth_depthcrafter.windows import DepthWindow, cut_windows
 
 
 @st.composite
@@ -41,7 +41,7 @@ def test_all_windows_but_the_last_are_full(cut):
 def test_a_clip_that_fits_is_one_window_without_overlap(cut):
     num_frames, window, overlap = cut
     if num_frames <= window:
-        assert cut_windows(num_frames, window=window, overlap=overlap) == [Window(0, num_frames, 0)]
+        assert cut_windows(num_frames, window=window, overlap=overlap) == [DepthWindow(0, num_frames, 0)]
     else:
         assert len(cut_windows(num_frames, window=window, overlap=overlap)) > 1
 

@@ -14,7 +14,7 @@ import typer_cli
 from ex4d_core.config.run_config import make_options
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.video_io.write import write_video
-from ex4d_depth_transformers.models import DEFAULT, MODELS
+from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS
 from ex4d_depth_transformers.options import TransformersOptions
 from ex4d_depth_transformers.plugin import ex4d_depth_estimators
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_depth_transformers.models import MODELS
+from ex4d_depth_transformers.model_aliases import MODELS
 from ex4d_depth_transformers.options import TransformersOptions
 from ex4d_depth_transformers.weights import hub_files, locate
 

@@ -65,13 +65,13 @@ class WanBackbone:
             raise InvalidInput("the guidance has no frames, so there is nothing to generate; give at least 1 frame")
         height, width = guidance.mask.shape[1:]
         size = working_size(width, height, size=self._options.working_size, fit=self._options.fit)
-        take = _Take(self._options, self.networks, guidance, size=size, seed=seed, workspace=workspace)
+        generation = _ClipGeneration(self._options, self.networks, guidance, size=size, seed=seed, workspace=workspace)
         try:
             with torch.no_grad():
-                frames = take.frames(prompt, progress)
+                frames = generation.frames(prompt, progress)
         except torch.OutOfMemoryError as error:
             raise InvalidInput(
-                f"{self._device} has too little memory for {take.length} frames at {size[0]}x{size[1]}; "
+                f"{self._device} has too little memory for {generation.length} frames at {size[0]}x{size[1]}; "
                 "try --gpu-memory auto, or a smaller --set backbone.size"
             ) from error
         return Video(frames=frames if size == (width, height) else resized(frames, (width, height)), fps=guidance.fps)
@@ -91,7 +91,7 @@ class Encoded:
     """[1, 16, t, h, w], latents of the known part."""
 
 
-class _Take:
+class _ClipGeneration:
     """One clip on its way, at the size that is worked at."""
 
     def __init__(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import attrs
 import torch
@@ -68,6 +68,16 @@ class Schedule:
     def timesteps(self) -> Tensor:
         """float32 [steps] on the CPU: the noise levels as the transformer counts them."""
         return TIME_SCALE * self.sigmas[:-1]
+
+
+class SamplingOptions(TypedDict):
+    """Keyword arguments of `Denoiser.denoise`."""
+
+    schedule: Schedule
+    guidance: float
+    first_step: NotRequired[int]
+    anchor: NotRequired[Tensor | None]
+    after_step: AfterStep
 
 
 class Denoiser(Protocol):

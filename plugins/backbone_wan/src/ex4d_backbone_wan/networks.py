@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.cache_dir import cache_folder
-from ex4d_backbone_wan.compute.engine import Engine, Recipe
+from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.compute.memory import in_pieces
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
 from ex4d_backbone_wan.denoiser import Denoiser
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_backbone_wan.text_embeddings import embeddings, keep_embeddings
-from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Part, locate
+from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint, locate
 from ex4d_backbone_wan.weights.loading import (
     TextEncoder,
     load_camera_encoder,
@@ -50,7 +50,7 @@ class Networks:
         return dtype
 
     @cached_property
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> WanCheckpoint:
         """Where the weights are."""
         return locate(self._options)
 
@@ -77,9 +77,9 @@ class Networks:
     @cached_property
     def denoiser(self) -> Denoiser:
         """The transformer and the sampler, on as many GPUs as are asked for."""
-        recipe = Recipe.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
+        config = EngineConfig.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
         guided = self._options.guidance > 1
-        return make_denoiser(recipe, device=self.device, gpus=self._options.gpus, guided=guided)
+        return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
 
     @contextmanager
     def using(self, network: nn.Module) -> Iterator[None]:
@@ -178,11 +178,11 @@ class Networks:
         return attrs.evolve(self.checkpoint, files=files, adapter=None, loras=()).fingerprint()
 
 
-def make_denoiser(recipe: Recipe, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:
+def make_denoiser(config: EngineConfig, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:
     """Return what denoises on a device, or on several GPUs.
 
     Args:
-        recipe: of the transformer; it is loaded when it is first used.
+        config: of the transformer; it is loaded when it is first used.
         device: for one.
         gpus: how many.
         guided: whether there will be guidance, so that its halves can be shared out.
@@ -191,10 +191,10 @@ def make_denoiser(recipe: Recipe, *, device: torch.device, gpus: int, guided: bo
         InvalidInput: the machine has fewer GPUs, or the work cannot be shared out so.
     """
     if gpus == 1:
-        return Engine(recipe, device=device)
+        return Engine(config, device=device)
     if device.index:
         raise InvalidInput(
             f"--gpus {gpus} takes the first {gpus} GPUs and not {device}; leave --device out, and choose GPUs by "
             "CUDA_VISIBLE_DEVICES=2,3 before the command"
         )
-    return ParallelDenoiser(recipe, gpus=gpus, guided=guided, kind=device.type)
+    return ParallelDenoiser(config, gpus=gpus, guided=guided, kind=device.type)

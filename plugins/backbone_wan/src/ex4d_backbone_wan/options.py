@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from ex4d_backbone_wan.weights import WeightsOptions
+from ex4d_backbone_wan.weights import WanWeightsOptions
+from ex4d_core.bounds import parse_size
 from ex4d_core.options import option
 
 DType = Literal["auto", "float32", "bfloat16"]
@@ -36,7 +37,7 @@ PATCH = 16
 
 
 @attrs.frozen
-class WanOptions(WeightsOptions):
+class WanOptions(WanWeightsOptions):
     """Options of `wan`; numbers that the EX-4D adapter was trained with are the defaults."""
 
     steps: int = option(25, help="Denoising steps.", validator=attrs.validators.ge(1))
@@ -153,13 +154,12 @@ def _overlap(options: Any, value: int) -> None:
 def _size(text: str) -> tuple[int, int] | None:
     if text == "same":
         return None
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    sides = tuple(map(int, match.groups())) if match else (0, 0)
-    if any(side < PATCH or side % PATCH or side > LARGEST for side in sides):
+    size = parse_size(text)
+    if size is None or any(side < PATCH or side % PATCH or side > LARGEST for side in size):
         raise ValueError(
             f"size must be same, or WIDTHxHEIGHT in multiples of {PATCH} up to {LARGEST} such as 832x480, not {text!r}"
         )
-    return sides[0], sides[1]
+    return size
 
 
 def _erode(text: str) -> tuple[int, int] | None:

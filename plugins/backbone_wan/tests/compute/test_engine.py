@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.compute import acceleration, memory
-from ex4d_backbone_wan.compute.engine import Engine, Recipe
-from ex4d_backbone_wan.compute.memory import GIBI, Place
+from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
+from ex4d_backbone_wan.compute.memory import GIBI, Placement
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InvalidInput
@@ -41,8 +41,8 @@ def placed(monkeypatch):
     return places
 
 
-def recipe(source, **given):
-    return Recipe(source=source, dtype=torch.float32, **given)
+def config(source, **given):
+    return EngineConfig(source=source, dtype=torch.float32, **given)
 
 
 def denoised(denoiser, side=8):
@@ -66,7 +66,7 @@ def gib(number):
 
 
 def test_it_loads_once_and_gives_what_diffusers_gives(source, transformer_of, placed):
-    engine = Engine(recipe(source), device=CPU)
+    engine = Engine(config(source), device=CPU)
     assert source.made == ()
     expected = denoised(LocalDenoiser(transformer_of(), device=CPU, dtype=torch.float32))
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_it_loads_once_and_gives_what_diffusers_gives(source, transformer_of, pl
 
 @pytest.mark.parametrize(("batched", "calls"), [("off", 6), ("on", 3)])
 def test_both_halves_of_the_guidance_share_the_start_of_a_step(source, batched, calls):
-    engine = Engine(recipe(source, batch_guidance=batched), device=CPU)
+    engine = Engine(config(source, batch_guidance=batched), device=CPU)
     engine._load()
     heard = {0: [], 1: []}
     for number, each in heard.items():
@@ -89,12 +89,12 @@ def test_both_halves_of_the_guidance_share_the_start_of_a_step(source, batched, 
 
 def test_a_clip_that_needs_more_moves_weights_out(source, transformer_of, placed):
     small, large = (needs(transformer_of, side) for side in (4, 8))
-    budget = small.of(Place.RESIDENT) + 1000
-    assert large.of(Place.CONTEXT_APART) < budget < large.of(Place.RESIDENT)
-    engine = Engine(recipe(source, memory=gib(budget)), device=CPU)
+    budget = small.of(Placement.RESIDENT) + 1000
+    assert large.of(Placement.CONTEXT_APART) < budget < large.of(Placement.RESIDENT)
+    engine = Engine(config(source, memory=gib(budget)), device=CPU)
     first = denoised(engine, side=4)
     denoised(engine)
-    assert placed == [Place.RESIDENT, Place.CONTEXT_APART]
+    assert placed == [Placement.RESIDENT, Placement.CONTEXT_APART]
     torch.testing.assert_close(denoised(engine, side=4), first, atol=1e-4, rtol=1e-4)
     assert len(placed) == 2
 
@@ -102,15 +102,15 @@ def test_a_clip_that_needs_more_moves_weights_out(source, transformer_of, placed
 @pytest.mark.parametrize(
     ("place", "wanted", "batches"),
     [
-        (Place.RESIDENT, "auto", [1, 1]),
-        (Place.STREAMED, "auto", [2]),
-        (Place.RESIDENT, "on", [2]),
-        (Place.STREAMED, "off", [1, 1]),
+        (Placement.RESIDENT, "auto", [1, 1]),
+        (Placement.STREAMED, "auto", [2]),
+        (Placement.RESIDENT, "on", [2]),
+        (Placement.STREAMED, "off", [1, 1]),
     ],
 )
 def test_both_halves_go_at_once_where_weights_travel(source, transformer_of, placed, place, wanted, batches):
     budget = needs(transformer_of, 8).of(place) + 1000
-    engine = Engine(recipe(source, memory=gib(budget), batch_guidance=wanted), device=CPU)
+    engine = Engine(config(source, memory=gib(budget), batch_guidance=wanted), device=CPU)
     engine._load()
     seen = []
     source.made[0].register_forward_pre_hook(lambda _, __, given: seen.append(len(given["timestep"])), with_kwargs=True)
@@ -120,7 +120,7 @@ def test_both_halves_go_at_once_where_weights_travel(source, transformer_of, pla
 
 
 def test_a_budget_that_is_too_small_is_said(source, placed):
-    engine = Engine(recipe(source, memory="0.000001"), device=CPU)
+    engine = Engine(config(source, memory="0.000001"), device=CPU)
     with pytest.raises(InvalidInput, match="are too little for a clip of this size"):
         denoised(engine)
 
@@ -136,9 +136,9 @@ def test_a_gpu_that_is_too_small_is_told_which_budget_fits(source, monkeypatch):
     with pytest.raises(
         InvalidInput, match=r"^the 23.7 GiB that can be had of RTX 4090 .*; try --gpu-memory 23, which lets"
     ):
-        denoised(Engine(recipe(source), device=CPU))
+        denoised(Engine(config(source), device=CPU))
     with pytest.raises(torch.OutOfMemoryError):
-        denoised(Engine(recipe(source, memory="auto"), device=CPU))
+        denoised(Engine(config(source, memory="auto"), device=CPU))
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_steps_are_skipped_only_where_speed_is_fast(source, monkeypatch, given, 
         "skipping_steps",
         lambda made, *, threshold: thresholds.append(threshold) or original(made, threshold=threshold),
     )
-    denoised(Engine(recipe(source, **given), device=CPU))
+    denoised(Engine(config(source, **given), device=CPU))
     assert thresholds == ([] if threshold is None else [threshold])
 
 
 @pytest.mark.parametrize(("gpus", "merged_on"), [(1, "cuda:1"), (2, "cuda")])
 def test_loras_are_merged_on_the_card_that_was_asked_for(gpus, merged_on):
-    recipe = Recipe.of(WanOptions(gpus=gpus), None, dtype=torch.float32, device=torch.device("cuda:1"))
-    assert recipe.source.merge_on == torch.device(merged_on)
+    config = EngineConfig.of(WanOptions(gpus=gpus), None, dtype=torch.float32, device=torch.device("cuda:1"))
+    assert config.source.merge_on == torch.device(merged_on)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ex4d_backbone_wan.compute import acceleration, memory
-from ex4d_backbone_wan.compute.memory import GIBI, Needs, Place
+from ex4d_backbone_wan.compute.memory import GIBI, Needs, Placement
 from ex4d_core.errors import InvalidInput
 
 CPU = torch.device("cpu")
@@ -22,13 +22,13 @@ def test_needs_are_the_same_wherever_the_weights_are(transformer_of):
     assert needs.blocks + needs.context + needs.rest == sum(each.nbytes for each in state) + rope
     acceleration.prepare(transformer)
     assert memory.needs(transformer, tokens=36) == needs
-    memory.place(transformer, Place.STREAMED, device=CPU)
+    memory.place(transformer, Placement.STREAMED, device=CPU)
     assert memory.needs(transformer, tokens=36) == needs
 
 
 @pytest.mark.parametrize(
     ("budget", "place"),
-    [(32, Place.RESIDENT), (31.6, Place.CONTEXT_APART), (24, Place.CONTEXT_APART), (7, Place.STREAMED)],
+    [(32, Placement.RESIDENT), (31.6, Placement.CONTEXT_APART), (24, Placement.CONTEXT_APART), (7, Placement.STREAMED)],
 )
 def test_the_fastest_place_that_keeps_the_budget_is_chosen(budget, place):
     assert memory.choose(NEEDS, budget * GIBI) is place
@@ -39,7 +39,7 @@ def test_a_budget_that_nothing_keeps_is_said_with_the_least_that_is_needed():
         memory.choose(NEEDS, 3 * GIBI)
 
 
-@pytest.mark.parametrize("place", Place)
+@pytest.mark.parametrize("place", Placement)
 def test_it_computes_the_same_wherever_its_weights_are(transformer_of, call, place):
     transformer = transformer_of()
     acceleration.prepare(transformer)
@@ -51,7 +51,7 @@ def test_it_computes_the_same_wherever_its_weights_are(transformer_of, call, pla
 
 def test_what_is_set_apart_stays_where_it_is(transformer_of):
     transformer = transformer_of()
-    memory.place(transformer, Place.CONTEXT_APART, device=torch.device("meta"))
+    memory.place(transformer, Placement.CONTEXT_APART, device=torch.device("meta"))
     attn = transformer.blocks[0].attn2
     assert attn.to_k.weight.device == CPU
     assert attn.to_q.weight.device.type == "meta"
@@ -68,7 +68,7 @@ def test_a_model_in_pieces_computes_the_same():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("how", ["exact", "fast"])
-@pytest.mark.parametrize("place", [Place.CONTEXT_APART, Place.STREAMED])
+@pytest.mark.parametrize("place", [Placement.CONTEXT_APART, Placement.STREAMED])
 def test_weights_that_wait_in_main_memory_come_in_time(transformer_of, call, place, how):
     sizes = {"attention_head_dim": 32, "added_kv_proj_dim": 128, "num_layers": 24, "ffn_dim": 4096}
     device = torch.device("cuda")
@@ -82,6 +82,6 @@ def test_weights_that_wait_in_main_memory_come_in_time(transformer_of, call, pla
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         torch.testing.assert_close(call(transformer), expected)
-    if place is Place.STREAMED:
+    if place is Placement.STREAMED:
         # A few blocks are under way at once, and keys and values of one of two prompts are kept.
         assert torch.cuda.max_memory_allocated() - before < needs.blocks // 2 + needs.kept // 2

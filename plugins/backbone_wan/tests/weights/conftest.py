@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ex4d_backbone_wan.options import WanOptions
-from ex4d_backbone_wan.weights import Checkpoint, locate
+from ex4d_backbone_wan.weights import WanCheckpoint, locate
 
 WIDTH, LAYERS, FFN, TEXT, IMAGE = 24, 3, 32, 16, 20
 CONFIG = {"model_type": "i2v", "num_heads": 2, "clip": {"num_heads": 2}}
@@ -253,7 +253,7 @@ def hub_copy(diffusers_folder, tmp_path) -> Path:
 def find():
     """Locate a folder's checkpoint with the adapter in it, if there is one."""
 
-    def find(folder: Path, **given: Any) -> Checkpoint:
+    def find(folder: Path, **given: Any) -> WanCheckpoint:
         found = next(iter(sorted(folder.glob("ex4d.*"))), "none")
         return locate(WanOptions(**{"model": str(folder), "adapter": str(found), **given}))
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ex4d_core.progress import Progress
 from ex4d_depth_depthcrafter.frames import encoder_picture
-from ex4d_depth_depthcrafter.networks import Networks, per_frame_attention
+from ex4d_depth_depthcrafter.networks import DepthCrafterNetworks, per_frame_attention
 from ex4d_depth_depthcrafter.options import DepthCrafterOptions
-from ex4d_depth_depthcrafter.windows import Window, cut_windows
+from ex4d_depth_depthcrafter.windows import DepthWindow, cut_windows
 
 NOISE_STRENGTH = 0.02
 """Standard deviation of the noise added to frames in [-1, 1]."""
@@ -30,7 +30,7 @@ TIME_IDS = (7.0, 127.0, NOISE_STRENGTH)
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Conditioning:
+class FrameConditioning:
     """What the UNet is told of the clip, on the device."""
 
     embeddings: Tensor
@@ -55,7 +55,7 @@ class Meter:
 class DepthDiffusion:
     """Runs the networks on one clip at a time."""
 
-    def __init__(self, networks: Networks, options: DepthCrafterOptions) -> None:
+    def __init__(self, networks: DepthCrafterNetworks, options: DepthCrafterOptions) -> None:
         self._networks = networks
         self._options = options
 
@@ -74,11 +74,11 @@ class DepthDiffusion:
             latents = self.denoise(conditioning, generator, meter)
             return torch.cat([chunk.mean(dim=1).cpu() for chunk in self.decode(latents, meter)])
 
-    def windows(self, num_frames: int) -> list[Window]:
+    def windows(self, num_frames: int) -> list[DepthWindow]:
         """Return the windows that a clip is cut into."""
         return cut_windows(num_frames, window=self._options.window, overlap=self._options.overlap)
 
-    def encode(self, frames: Tensor, generator: torch.Generator, meter: Meter) -> Conditioning:
+    def encode(self, frames: Tensor, generator: torch.Generator, meter: Meter) -> FrameConditioning:
         """Return what both encoders make of frames [T, H, W, 3]; draws the first noise."""
         networks = self._networks
         with networks.using(networks.image_encoder):
@@ -91,9 +91,9 @@ class DepthDiffusion:
                 for block in blocks
                 for chunk, noise in self._with_noise(block, generator)
             ]
-        return Conditioning(embeddings=embeddings, latents=torch.cat(latents))
+        return FrameConditioning(embeddings=embeddings, latents=torch.cat(latents))
 
-    def denoise(self, conditioning: Conditioning, generator: torch.Generator, meter: Meter) -> Tensor:
+    def denoise(self, conditioning: FrameConditioning, generator: torch.Generator, meter: Meter) -> Tensor:
         """Return the latents of the depth [T, 4, H/8, W/8]; draws the second noise."""
         known, networks = conditioning.latents, self._networks
         windows = self.windows(len(known))
@@ -121,7 +121,7 @@ class DepthDiffusion:
                 meter.advance(len(chunk))
 
     def _denoise_window(
-        self, noise: Tensor, earlier: Tensor, conditioning: Conditioning, window: Window, meter: Meter
+        self, noise: Tensor, earlier: Tensor, conditioning: FrameConditioning, window: DepthWindow, meter: Meter
     ) -> Tensor:
         scheduler = self._networks.scheduler(self._options.steps)
         embeddings = conditioning.embeddings[window.start : window.stop]

@@ -16,13 +16,13 @@ from transformers import CLIPVisionModelWithProjection
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.state_dict_check import from_pretrained_strict
 from ex4d_core.hub.untrusted_weights import check_kinds, check_parameters, loading, numbers, only_weights, read_config
+from ex4d_depth_depthcrafter.optimizations import optimize
 from ex4d_depth_depthcrafter.options import Offload
-from ex4d_depth_depthcrafter.tuning import tune
-from ex4d_depth_depthcrafter.weights import NETWORK_FILES, Checkpoint, weight_files
+from ex4d_depth_depthcrafter.weights import NETWORK_FILES, DepthCrafterCheckpoint, weight_files
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Networks:
+class DepthCrafterNetworks:
     """All that a run needs, ready to compute on `device`."""
 
     unet: Any
@@ -64,7 +64,9 @@ class Networks:
                 module.to("cpu")
 
 
-def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, offload: Offload) -> Networks:
+def load_networks(
+    checkpoint: DepthCrafterCheckpoint, *, device: torch.device, dtype: torch.dtype, offload: Offload
+) -> DepthCrafterNetworks:
     """Load a checkpoint.
 
     Raises:
@@ -79,11 +81,11 @@ def load_networks(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.
         vae.quant_conv.float()
     for module in (unet, vae, image_encoder):
         module.eval().requires_grad_(False)
-        tune(module, device)
+        optimize(module, device)
         _settle(module, device, offload)
     where = checkpoint.folder("feature_extractor") / "preprocessor_config.json"
     preprocessing = read_config(where)
-    networks = Networks(
+    networks = DepthCrafterNetworks(
         unet=unet,
         vae=vae,
         image_encoder=image_encoder,
@@ -146,7 +148,7 @@ def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
         )
 
 
-def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: Checkpoint) -> None:
+def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: DepthCrafterCheckpoint) -> None:
     """Refuse networks that are not made for each other, or not for DepthCrafter's three time embeddings."""
     width, times = unet.cross_attention_dim, 3 * unet.addition_time_embed_dim
     fits = (

@@ -8,7 +8,7 @@ import attrs
 
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option, percentile_option
 from ex4d_core.options import option
-from ex4d_depth_depthcrafter.weights import WeightsOptions
+from ex4d_depth_depthcrafter.weights import DepthCrafterWeightsOptions
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 Offload = Literal["none", "model", "sequential"]
@@ -32,7 +32,7 @@ def _at_least(least: float) -> Any:
 
 
 @attrs.frozen
-class DepthCrafterOptions(WeightsOptions):
+class DepthCrafterOptions(DepthCrafterWeightsOptions):
     """Options of `depthcrafter`; the defaults are those that EX-4D runs it with, but for `far`."""
 
     steps: int = option(5, help="Denoising steps.", validator=_at_least(1))

@@ -26,7 +26,7 @@ _NAMES = ("unet", "unet_revision", "base", "base_revision")
 
 
 @attrs.frozen(kw_only=True)
-class Checkpoint:
+class DepthCrafterCheckpoint:
     """The folders that hold what DepthCrafter needs."""
 
     unet: Path
@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 @attrs.frozen
-class WeightsOptions:
+class DepthCrafterWeightsOptions:
     """Options that choose the weights."""
 
     unet: str = option(
@@ -77,7 +77,7 @@ class WeightsOptions:
         return locate(self).fingerprint()
 
 
-def hub_files(options: WeightsOptions) -> list[HubRepo]:
+def hub_files(options: DepthCrafterWeightsOptions) -> list[HubRepo]:
     """Return what is needed: of the UNet, and of Stable Video Diffusion."""
     unet = ("config.json", "diffusion_pytorch_model*.safetensors")
     # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
@@ -87,7 +87,7 @@ def hub_files(options: WeightsOptions) -> list[HubRepo]:
     ]
 
 
-def locate(options: WeightsOptions) -> Checkpoint:
+def locate(options: DepthCrafterWeightsOptions) -> DepthCrafterCheckpoint:
     """Return the folders that the options name, on this machine.
 
     Raises:
@@ -98,7 +98,9 @@ def locate(options: WeightsOptions) -> Checkpoint:
     unet, base = hub_files(options)
     # Where somebody has brought only the weights of 32 bits, these do as well.
     found = base.folder() or find_in_cache(_base(options, ".safetensors"))
-    checkpoint = Checkpoint(unet=resolve_weights(unet, fetch=fetch), base=found or resolve_weights(base, fetch=fetch))
+    checkpoint = DepthCrafterCheckpoint(
+        unet=resolve_weights(unet, fetch=fetch), base=found or resolve_weights(base, fetch=fetch)
+    )
     for folder, name, need in _needed(checkpoint, options):
         if not (folder.is_dir() and check_files(folder, (need,))):
             raise InputNotFound(
@@ -120,13 +122,13 @@ def weight_files(folder: Path, *, half: bool) -> str | None:
     return "fp16" if has_half and (half or not has_full) else None
 
 
-def _base(options: WeightsOptions, kind: str) -> HubRepo:
+def _base(options: DepthCrafterWeightsOptions, kind: str) -> HubRepo:
     networks = [f"{part}/{file}" for part, name in _NETWORKS.items() for file in ("config.json", f"{name}{kind}")]
     configs = [f"{part}/{file}" for part, file in _CONFIGS.items()]
     return HubRepo(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
 
 
-def _needed(checkpoint: Checkpoint, options: WeightsOptions) -> Iterator[tuple[Path, str, str]]:
+def _needed(checkpoint: DepthCrafterCheckpoint, options: DepthCrafterWeightsOptions) -> Iterator[tuple[Path, str, str]]:
     """Yield folders, the names of what they are part of, and a file that each must have."""
     for part, name in (("unet", options.unet), *((part, options.base) for part in _NETWORKS)):
         yield checkpoint.folder(part), name, "config.json"

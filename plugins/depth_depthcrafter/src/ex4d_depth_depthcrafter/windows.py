@@ -6,7 +6,7 @@ import attrs
 
 
 @attrs.frozen
-class Window:
+class DepthWindow:
     """Frames that are denoised together."""
 
     start: int
@@ -22,7 +22,7 @@ class Window:
         return self.stop - self.start
 
 
-def cut_windows(num_frames: int, *, window: int, overlap: int) -> list[Window]:
+def cut_windows(num_frames: int, *, window: int, overlap: int) -> list[DepthWindow]:
     """Return windows that cover `num_frames` frames in order, each sharing `overlap` frames with what is before it.
 
     All but the last are `window` frames long; the last one brings at least one new frame. A clip that fits into one
@@ -31,6 +31,6 @@ def cut_windows(num_frames: int, *, window: int, overlap: int) -> list[Window]:
     assert num_frames >= 1, num_frames
     assert 0 <= overlap < window, (overlap, window)
     if num_frames <= window:
-        return [Window(0, num_frames, 0)]
+        return [DepthWindow(0, num_frames, 0)]
     starts = range(0, num_frames - overlap, window - overlap)
-    return [Window(start, min(start + window, num_frames), overlap if start else 0) for start in starts]
+    return [DepthWindow(start, min(start + window, num_frames), overlap if start else 0) for start in starts]

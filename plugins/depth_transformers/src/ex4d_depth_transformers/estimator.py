@@ -17,12 +17,12 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.inverse_depth import check_finite, depth_from_relative, relative_inverse_depth
 from ex4d_core.progress import Progress
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Video
-from ex4d_depth_transformers.models import DEFAULT
+from ex4d_depth_transformers.depth_kind import OutputKind
+from ex4d_depth_transformers.model_aliases import DEFAULT
 from ex4d_depth_transformers.networks import Network, load_network
 from ex4d_depth_transformers.options import TransformersOptions
-from ex4d_depth_transformers.pictures import Preparation, preparation
-from ex4d_depth_transformers.reading import Reading
-from ex4d_depth_transformers.steadiness import SIDE, Array, Steadier, slow_part
+from ex4d_depth_transformers.preprocessing import Preparation, preparation
+from ex4d_depth_transformers.temporal_alignment import SIDE, Array, Steadier, slow_part
 
 Frames = TypeVar("Frames", Tensor, Array)
 
@@ -71,13 +71,13 @@ class TransformersDepth:
         )
         seen = self._see(video, how, progress)
         check_finite(seen.values, source=self._options.model)
-        inverse = self.network.reading is Reading.INVERSE
+        inverse = self.network.output_kind is OutputKind.INVERSE
         depth = self._from_inverse(seen) if inverse else self._from_log_depth(seen)
         intrinsics = Intrinsics.from_fov(width=video.width, height=video.height)
         if seen.fovs is not None:
             focal = self._focal(seen.fovs, video.width)
             intrinsics = Intrinsics.from_focal(focal, width=video.width, height=video.height)
-            if self.network.reading is Reading.CANONICAL:
+            if self.network.output_kind is OutputKind.CANONICAL:
                 depth *= focal / video.width
         return DepthVideo(depth=depth, kind=self._kind, intrinsics=intrinsics)
 
@@ -94,12 +94,12 @@ class TransformersDepth:
 
     @property
     def _kind(self) -> DepthKind:
-        reading = self.network.reading
-        if reading is Reading.INVERSE:
+        kind = self.network.output_kind
+        if kind is OutputKind.INVERSE:
             return DepthKind.AFFINE_INVERSE
         # Without a focal length Depth Pro's numbers want a factor.
-        lacks_focal = reading is Reading.CANONICAL and not self.network.gives_fov
-        return DepthKind.RELATIVE if lacks_focal or reading is Reading.RELATIVE else DepthKind.METRIC
+        lacks_focal = kind is OutputKind.CANONICAL and not self.network.gives_fov
+        return DepthKind.RELATIVE if lacks_focal or kind is OutputKind.RELATIVE else DepthKind.METRIC
 
     def _see(self, video: Video, how: Preparation, progress: Progress) -> _Seen:
         options = self._options
@@ -107,7 +107,7 @@ class TransformersDepth:
         fovs: list[Tensor] = []
         steadier = None
         if options.steady:
-            fit_scale = self.network.reading is Reading.INVERSE
+            fit_scale = self.network.output_kind is OutputKind.INVERSE
             steadier = Steadier(unchanged=options.unchanged, cut=options.cut, fit_scale=fit_scale)
         for first, frames in track_batches(video.frames, options.batch, progress):
             on_device = frames.to(self._device)
@@ -127,8 +127,8 @@ class TransformersDepth:
             maps = how.maps(said.maps, width=frames.shape[2], height=frames.shape[1])
         except torch.OutOfMemoryError as error:
             raise InvalidInput(self._too_small(len(frames), how)) from error
-        reading = self.network.reading
-        if reading is Reading.INVERSE:
+        kind = self.network.output_kind
+        if kind is OutputKind.INVERSE:
             return maps, said.fov
         if self.network.model_type == "depth_pro":
             return -maps.clamp(FARTHEST_INVERSE, NEAREST_INVERSE).log(), said.fov
@@ -164,7 +164,7 @@ class TransformersDepth:
     def _from_log_depth(self, seen: _Seen) -> Tensor:
         if seen.steadier is not None:
             shifts = np.array([shift for _, shift in seen.steadier.gauges])
-            keeps_scale = self.network.reading is not Reading.RELATIVE
+            keeps_scale = self.network.output_kind is not OutputKind.RELATIVE
             for clip_run in _shots(shifts, seen.steadier.starts):
                 clip_run -= slow_part(clip_run) if keeps_scale else 0
             seen.values.add_(torch.from_numpy(shifts).float()[:, None, None])

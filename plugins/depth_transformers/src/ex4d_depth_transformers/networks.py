@@ -15,13 +15,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MA
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.state_dict_check import from_pretrained_strict
 from ex4d_core.hub.untrusted_weights import check_parameters, only_weights, read_config
+from ex4d_depth_transformers.depth_kind import OutputKind, output_kind
 from ex4d_depth_transformers.options import DType, TransformersOptions
 from ex4d_depth_transformers.processors import read_processor
-from ex4d_depth_transformers.reading import Reading, reading_of
 from ex4d_depth_transformers.weights import TENSORS, locate
 
 _BEAR_HALF = ("depth_anything", "depth_pro", "dpt")
-"""Model types that are run in float16 by their authors or users; others may overflow."""
+"""ModelAlias types that are run in float16 by their authors or users; others may overflow."""
 
 _UNUSED = {"dpt": ("neck.fusion_stage.layers.0.residual_layer1.",)}
 """Parts that the library's class has and its forward pass never reaches, so that published checkpoints lack them."""
@@ -43,7 +43,7 @@ class Network:
 
     model: Any
     model_type: str
-    reading: Reading
+    output_kind: OutputKind
     processor: Mapping[str, Any]
     """What preprocessor_config.json says."""
     device: torch.device
@@ -77,14 +77,14 @@ def load_network(options: TransformersOptions, *, device: torch.device) -> Netwo
             f"{folder} holds a model of type {ascii(model_type)[:80]}, which gives no depth; transformers has "
             f"{', '.join(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES)}"
         )
-    reading = reading_of(config, kind=options.kind, model=options.model)
+    kind = output_kind(config, kind=options.kind, model=options.model)
     dtype = _dtype(options.dtype, model_type, device)
     processor = read_processor(folder / "preprocessor_config.json")
     model = _load(folder, model_type, dtype).eval().requires_grad_(False).to(device)
     return Network(
         model=model,
         model_type=model_type,
-        reading=reading,
+        output_kind=kind,
         processor=processor,
         device=device,
         dtype=dtype,

@@ -9,15 +9,15 @@ import attrs
 
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option, percentile_option
 from ex4d_core.options import option
-from ex4d_depth_transformers.models import FREE, MODELS
-from ex4d_depth_transformers.weights import WeightsOptions
+from ex4d_depth_transformers.model_aliases import FREE, MODELS
+from ex4d_depth_transformers.weights import TransformersWeightsOptions
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 Kind = Literal["auto", "metric", "relative", "inverse"]
 
 
 @attrs.frozen
-class TransformersOptions(WeightsOptions):
+class TransformersOptions(TransformersWeightsOptions):
     """Options of `transformers`."""
 
     kind: Kind = option(

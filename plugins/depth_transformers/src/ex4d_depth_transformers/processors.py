@@ -18,7 +18,7 @@ _LEAST, _MOST = 32, 2**13
 
 
 def read_processor(path: Path) -> Mapping[str, Any]:
-    """Return what the file says; each entry that `pictures.py` uses is of its type, or absent.
+    """Return what the file says; each entry that `preprocessing.py` uses is of its type, or absent.
 
     Raises:
         InputNotFound: there is no such file.

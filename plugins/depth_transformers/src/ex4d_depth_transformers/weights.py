@@ -11,7 +11,7 @@ from ex4d_core.files import weights_hash
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights
 from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_core.options import option
-from ex4d_depth_transformers.models import DEFAULT, MODELS, repo_of
+from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS, repo_of
 
 TENSORS = ("*.safetensors", "*.safetensors.index.json")
 """Names of the files with a model's tensors."""
@@ -20,7 +20,7 @@ _PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
 
 
 @attrs.frozen
-class WeightsOptions:
+class TransformersWeightsOptions:
     """Options that choose the weights."""
 
     model: str = option(
@@ -42,7 +42,7 @@ class WeightsOptions:
         return weights_hash(locate(self))
 
 
-def hub_files(options: WeightsOptions) -> list[HubRepo]:
+def hub_files(options: TransformersWeightsOptions) -> list[HubRepo]:
     """Return the files that the options ask for.
 
     Raises:
@@ -57,7 +57,7 @@ def hub_files(options: WeightsOptions) -> list[HubRepo]:
     return [files]
 
 
-def locate(options: WeightsOptions) -> Path:
+def locate(options: TransformersWeightsOptions) -> Path:
     """Return the folder with the checkpoint that the options name.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ex4d_backbone_wan.conditioning import decode
 from ex4d_backbone_wan.denoiser import Schedule, integrate
-from ex4d_backbone_wan.weights import Checkpoint
+from ex4d_backbone_wan.weights import WanCheckpoint
 from ex4d_backbone_wan.weights.loading import load_vae
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
@@ -41,7 +41,7 @@ class Validation:
     def __init__(
         self,
         data: LatentDataset,
-        wan: Checkpoint,
+        wan: WanCheckpoint,
         *,
         clips: int,
         steps: int,

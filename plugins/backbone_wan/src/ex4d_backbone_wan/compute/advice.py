@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ex4d_backbone_wan.compute.memory import GIBI, Needs, Place
+from ex4d_backbone_wan.compute.memory import GIBI, Needs, Placement
 
 CLIP = "49 frames of 512x512"
 TOKENS = 13 * 32 * 32
@@ -33,10 +33,10 @@ _BESIDE = 2 * GIBI
 """For the VAE, the image encoder and the driver."""
 
 _SAYS = {
-    Place.RESIDENT: "fit with all weights on the GPU",
-    Place.CONTEXT_APART: "fit with --gpu-memory auto: a quarter of the weights waits in main memory, "
+    Placement.RESIDENT: "fit with all weights on the GPU",
+    Placement.CONTEXT_APART: "fit with --gpu-memory auto: a quarter of the weights waits in main memory, "
     "at no cost in speed",
-    Place.STREAMED: "fit with --gpu-memory auto: weights wait in main memory and come block by block",
+    Placement.STREAMED: "fit with --gpu-memory auto: weights wait in main memory and come block by block",
 }
 
 
@@ -51,7 +51,7 @@ def advice(gpu_bytes: int) -> list[str]:
     free = gpu_bytes - _BESIDE
     exact, fast = _place(EXACT, free), _place(FAST, free)
     if exact is None:
-        least = (EXACT.of(Place.STREAMED) + _BESIDE) / GIBI
+        least = (EXACT.of(Placement.STREAMED) + _BESIDE) / GIBI
         return [f"{CLIP} take {least:.1f} GiB at least; fewer frames may fit: --set backbone.num_frames=25"]
     said = [f"{CLIP} {_SAYS[exact]}"]
     if fast is not exact and fast is not None:
@@ -59,5 +59,5 @@ def advice(gpu_bytes: int) -> list[str]:
     return [*said, TIME]
 
 
-def _place(needs: Needs, free: int) -> Place | None:
-    return next((place for place in Place if needs.of(place) <= free), None)
+def _place(needs: Needs, free: int) -> Placement | None:
+    return next((place for place in Placement if needs.of(place) <= free), None)

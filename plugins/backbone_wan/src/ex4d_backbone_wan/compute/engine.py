@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import attrs
 import torch
 from torch import Tensor
 
 from ex4d_backbone_wan.compute import acceleration, memory
-from ex4d_backbone_wan.compute.memory import Place
+from ex4d_backbone_wan.compute.memory import Placement
 from ex4d_backbone_wan.compute.step_cache import StepCache
-from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, LocalDenoiser, Schedule
+from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, SamplingOptions
 
 if TYPE_CHECKING:
     from ex4d_backbone_wan.options import Speed, Switch, WanOptions
-    from ex4d_backbone_wan.weights.checkpoint import Checkpoint
+    from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
 
 CPU = torch.device("cpu")
 
 
-class Source(Protocol):
+class TransformerSource(Protocol):
     """Where a transformer comes from; it can be sent to another process."""
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
@@ -34,22 +34,22 @@ class Source(Protocol):
 class CheckpointSource:
     """Weights on this machine."""
 
-    checkpoint: Checkpoint
+    checkpoint: WanCheckpoint
     merge_on: torch.device
     """Where LoRAs are merged, also into weights that wait in main memory."""
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
-        """See `Source`."""
+        """See `TransformerSource`."""
         from ex4d_backbone_wan.weights.loading import load_transformer
 
         return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on)
 
 
 @attrs.frozen(kw_only=True)
-class Recipe:
+class EngineConfig:
     """How a transformer is made ready; it can be sent to another process."""
 
-    source: Source
+    source: TransformerSource
     dtype: torch.dtype
     speed: Speed = "exact"
     step_cache: float = 0.0
@@ -57,7 +57,9 @@ class Recipe:
     batch_guidance: Switch = "auto"
 
     @classmethod
-    def of(cls, options: WanOptions, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device) -> Recipe:
+    def of(
+        cls, options: WanOptions, checkpoint: WanCheckpoint, *, dtype: torch.dtype, device: torch.device
+    ) -> EngineConfig:
         """Return what the options say, for a device, or for as many of its kind as they say."""
         return cls(
             source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
@@ -72,24 +74,14 @@ class Recipe:
 class Engine:
     """A denoiser on one device, that loads its transformer at first use and places it as a clip's size wants it."""
 
-    def __init__(self, recipe: Recipe, *, device: torch.device) -> None:
-        self._recipe = recipe
+    def __init__(self, config: EngineConfig, *, device: torch.device) -> None:
+        self._config = config
         self._device = device
         self._transformer: Any = None
         self._cache = StepCache()
-        self._place: Place | None = None
+        self._place: Placement | None = None
 
-    def denoise(
-        self,
-        conditioning: Conditioning,
-        latents: Tensor,
-        *,
-        schedule: Schedule,
-        guidance: float,
-        first_step: int = 0,
-        anchor: Tensor | None = None,
-        after_step: AfterStep,
-    ) -> Tensor:
+    def denoise(self, conditioning: Conditioning, latents: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:
         """See `Denoiser`.
 
         Raises:
@@ -98,17 +90,9 @@ class Engine:
         try:
             self._load()
             self._settle(latents)
-            return self._local().denoise(
-                conditioning,
-                latents,
-                schedule=schedule,
-                guidance=guidance,
-                first_step=first_step,
-                anchor=anchor,
-                after_step=after_step,
-            )
+            return self._local().denoise(conditioning, latents, **options)
         except torch.OutOfMemoryError as error:
-            if self._recipe.memory != "none":
+            if self._config.memory != "none":
                 raise
             self._transformer = None
             raise memory.too_small(self._device) from error
@@ -117,19 +101,19 @@ class Engine:
         """Load the transformer, straight to the device unless its memory may not do."""
         if self._transformer is not None:
             return
-        recipe = self._recipe
-        at_once = recipe.memory == "none"
-        self._transformer = recipe.source.load(device=self._device if at_once else CPU, dtype=recipe.dtype)
-        self._cache = acceleration.prepare(self._transformer, speed=recipe.speed, device=self._device)
-        self._place = Place.RESIDENT if at_once else None
+        config = self._config
+        at_once = config.memory == "none"
+        self._transformer = config.source.load(device=self._device if at_once else CPU, dtype=config.dtype)
+        self._cache = acceleration.prepare(self._transformer, speed=config.speed, device=self._device)
+        self._place = Placement.RESIDENT if at_once else None
 
     def _settle(self, latents: Tensor) -> None:
-        """Place the transformer for latents [1, 16, t, h, w]; a larger clip may need a place that takes less."""
-        if self._recipe.memory == "none" or self._place is Place.STREAMED:
+        """Placement the transformer for latents [1, 16, t, h, w]; a larger clip may need a place that takes less."""
+        if self._config.memory == "none" or self._place is Placement.STREAMED:
             return
         needs = memory.needs(self._transformer, tokens=self._tokens(latents))
         held = 0 if self._place is None else needs.weights(self._place)
-        wanted = memory.choose(needs, memory.budget(self._recipe.memory, self._device, held=held))
+        wanted = memory.choose(needs, memory.budget(self._config.memory, self._device, held=held))
         if self._place is None or wanted.saves_more_than(self._place):
             memory.place(self._transformer, wanted, device=self._device)
             self._place = wanted
@@ -139,18 +123,18 @@ class Engine:
         return math.prod(latents.shape[2:]) // math.prod(patch)
 
     def _local(self) -> LocalDenoiser:
-        wanted = self._recipe.batch_guidance
-        batched = self._place is Place.STREAMED if wanted == "auto" else wanted == "on"
+        wanted = self._config.batch_guidance
+        batched = self._place is Placement.STREAMED if wanted == "auto" else wanted == "on"
         return LocalDenoiser(
             self._transformer,
             device=self._device,
-            dtype=self._recipe.dtype,
+            dtype=self._config.dtype,
             batch_guidance=batched,
             cache=self._cache,
             around=self._skipping,
         )
 
     def _skipping(self) -> AbstractContextManager[None]:
-        if self._recipe.speed == "exact" or not self._recipe.step_cache:
+        if self._config.speed == "exact" or not self._config.step_cache:
             return nullcontext()
-        return acceleration.skipping_steps(self._transformer, threshold=self._recipe.step_cache)
+        return acceleration.skipping_steps(self._transformer, threshold=self._config.step_cache)

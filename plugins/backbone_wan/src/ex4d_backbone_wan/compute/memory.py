@@ -33,16 +33,16 @@ _SPARE = GIBI // 2
 """For the libraries' workspaces."""
 
 
-class Place(Enum):
+class Placement(Enum):
     """Where the transformer's weights are."""
 
     RESIDENT = "all on the GPU"
     CONTEXT_APART = "all on the GPU but what makes keys and values of the prompt"
     STREAMED = "in main memory, one block after the other on the GPU"
 
-    def saves_more_than(self, other: Place) -> bool:
+    def saves_more_than(self, other: Placement) -> bool:
         """Return whether less is on the GPU."""
-        places = list(Place)
+        places = list(Placement)
         return places.index(self) > places.index(other)
 
 
@@ -65,18 +65,18 @@ class Needs:
     start: int
     """What the halves of the guidance share where they go through one after the other."""
 
-    def weights(self, place: Place) -> int:
+    def weights(self, place: Placement) -> int:
         """Return the bytes of the weights that are on the GPU with all of them at a place."""
         blocks = {
-            Place.RESIDENT: self.blocks + self.context,
-            Place.CONTEXT_APART: self.blocks,
-            Place.STREAMED: 2 * self.block,
+            Placement.RESIDENT: self.blocks + self.context,
+            Placement.CONTEXT_APART: self.blocks,
+            Placement.STREAMED: 2 * self.block,
         }
         return blocks[place] + self.rest
 
-    def of(self, place: Place) -> int:
+    def of(self, place: Placement) -> int:
         """Return the bytes that are taken in all with the weights at a place."""
-        batched = place is Place.STREAMED  # so that each weight travels once a step
+        batched = place is Placement.STREAMED  # so that each weight travels once a step
         between = 2 * self.working if batched else self.working + self.start
         return self.weights(place) + self.kept + between + _SPARE
 
@@ -105,16 +105,16 @@ def needs(transformer: Any, *, tokens: int) -> Needs:
     )
 
 
-def choose(needs: Needs, budget: float) -> Place:
+def choose(needs: Needs, budget: float) -> Placement:
     """Return the fastest place that keeps a budget in bytes.
 
     Raises:
         InvalidInput: none does; the message has the least budget.
     """
-    for place in Place:
+    for place in Placement:
         if needs.of(place) <= budget:
             return place
-    least = min(needs.of(place) for place in Place) / GIBI
+    least = min(needs.of(place) for place in Placement) / GIBI
     raise InvalidInput(
         f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size, which takes {least:.1f} GiB "
         "with weights in main memory; take fewer frames or a smaller size, such as --set backbone.num_frames=25"
@@ -151,7 +151,7 @@ def too_small(device: torch.device) -> InvalidInput:
     )
 
 
-def place(transformer: Any, where: Place, *, device: torch.device) -> None:
+def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
     """Put a transformer on a device, or the part of it that is to be there; its blocks' weights may then travel.
 
     Args:
@@ -159,10 +159,10 @@ def place(transformer: Any, where: Place, *, device: torch.device) -> None:
         where: as `choose` says.
         device: that computes.
     """
-    if where is not Place.RESIDENT:
+    if where is not Placement.RESIDENT:
         for block in transformer.blocks:
             _set_apart(block.attn2)
-    if where is Place.STREAMED:
+    if where is Placement.STREAMED:
         _stream(transformer, device)
     else:
         transformer.to(device)

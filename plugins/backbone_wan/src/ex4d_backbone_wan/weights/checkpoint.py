@@ -12,12 +12,13 @@ from typing import Any, Literal
 import attrs
 
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.files import blob_name
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
 from ex4d_core.options import option
 from ex4d_core.reading import check_file, check_folder, reading
 
-Layout = Literal["diffusers", "original"]
+CheckpointLayout = Literal["diffusers", "original"]
 Part = Literal["transformer", "vae", "text_encoder", "image_encoder"]
 
 PARTS: tuple[Part, ...] = ("transformer", "vae", "text_encoder", "image_encoder")
@@ -31,7 +32,7 @@ ORIGINAL_FILES: Mapping[Part, str] = {
 """What the files are called in the folder of the original layout."""
 
 _TENSORS = (".safetensors", ".pth", ".pt", ".ckpt")
-_TOKENIZERS: Mapping[Layout, str] = {"diffusers": "tokenizer", "original": "google/umt5-xxl"}
+_TOKENIZERS: Mapping[CheckpointLayout, str] = {"diffusers": "tokenizer", "original": "google/umt5-xxl"}
 # Text-to-video models have no image encoder, so no pattern asks for one by name.
 _HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
 _ADAPTER_PATTERN = "ex4d.*"
@@ -51,11 +52,11 @@ class Lora:
 
 
 @attrs.frozen(kw_only=True)
-class Checkpoint:
+class WanCheckpoint:
     """The files of Wan, of the EX-4D adapter and of other LoRAs, in their order."""
 
     folder: Path
-    layout: Layout
+    layout: CheckpointLayout
     files: Mapping[Part, tuple[Path, ...]]
     """Of each network; several where it is kept in shards. A text-to-video model has no image encoder."""
     adapter: Path | None = None
@@ -114,7 +115,7 @@ _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "im
 
 
 @attrs.frozen
-class WeightsOptions:
+class WanWeightsOptions:
     """Options that choose the weights."""
 
     model: str = option(
@@ -144,7 +145,7 @@ class WeightsOptions:
         return locate(self).fingerprint()
 
 
-def hub_files(options: WeightsOptions) -> list[HubRepo]:
+def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
     """Return what is needed from the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a file.
 
     Raises:
@@ -155,7 +156,7 @@ def hub_files(options: WeightsOptions) -> list[HubRepo]:
     return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
 
 
-def locate(options: WeightsOptions) -> Checkpoint:
+def locate(options: WanWeightsOptions) -> WanCheckpoint:
     """Return the files that the options name, on this machine.
 
     Raises:
@@ -181,10 +182,10 @@ def locate(options: WeightsOptions) -> Checkpoint:
         return checkpoint
 
 
-def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...]) -> Checkpoint:
-    layout: Layout = "diffusers" if (folder / "transformer").is_dir() else "original"
+def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...]) -> WanCheckpoint:
+    layout: CheckpointLayout = "diffusers" if (folder / "transformer").is_dir() else "original"
     files = {part: found for part in PARTS if (found := _files(folder, layout, part))}
-    return Checkpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
+    return WanCheckpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
 
 
 def parse_loras(text: str) -> tuple[Lora, ...]:
@@ -223,11 +224,11 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _model(options: WeightsOptions) -> HubRepo:
+def _model(options: WanWeightsOptions) -> HubRepo:
     return HubRepo(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
 
 
-def _adapter_file(options: WeightsOptions) -> Path | None:
+def _adapter_file(options: WanWeightsOptions) -> Path | None:
     """Return the file that the adapter's name is, if it is one."""
     # A file's path may read OWNER/NAME, as the hub's names do.
     if Path(options.adapter).suffix in _TENSORS or os.path.isfile(os.path.expanduser(options.adapter)):
@@ -235,7 +236,7 @@ def _adapter_file(options: WeightsOptions) -> Path | None:
     return None
 
 
-def _locate_adapter(options: WeightsOptions, fetch: str) -> Path | None:
+def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
     if options.adapter == "none":
         return None
     if file := _adapter_file(options):
@@ -248,7 +249,7 @@ def _locate_adapter(options: WeightsOptions, fetch: str) -> Path | None:
     return found[0]
 
 
-def _files(folder: Path, layout: Layout, part: Part) -> tuple[Path, ...]:
+def _files(folder: Path, layout: CheckpointLayout, part: Part) -> tuple[Path, ...]:
     """Return the files of a network: those that an index names, else all that look like its."""
     within = folder / part if layout == "diffusers" else folder
     # In the original layout only the transformer comes in shards, and only its index lies in the folder.
@@ -268,7 +269,7 @@ def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
     return found
 
 
-def _required(checkpoint: Checkpoint) -> Iterator[Part]:
+def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
     yield from ("transformer", "vae", "text_encoder")
     if "transformer" in checkpoint.files:
         config = checkpoint.config("transformer")
@@ -278,7 +279,7 @@ def _required(checkpoint: Checkpoint) -> Iterator[Part]:
             yield "image_encoder"
 
 
-def _pattern(layout: Layout, part: Part) -> str:
+def _pattern(layout: CheckpointLayout, part: Part) -> str:
     return f"{part}/*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
 
 
@@ -289,9 +290,9 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _identity(path: Path) -> str:
-    """Return a file's name and what tells its contents; the hub's cache has files named by their contents."""
-    if path.is_symlink() and path.resolve().parent.name == "blobs":
-        return f"{path.name}={path.resolve().name}"
+    """Return the name and a content hash of a file; files in the hub's cache are named by theirs."""
+    if blob := blob_name(path):
+        return f"{path.name}={blob}"
     state = path.stat()
     return f"{path.name}={_sampled(path, state.st_size, state.st_mtime_ns)}"
 

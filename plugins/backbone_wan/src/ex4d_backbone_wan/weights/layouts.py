@@ -8,14 +8,13 @@ from typing import Any
 
 import attrs
 
-from ex4d_backbone_wan.weights.checkpoint import Layout, Part
+from ex4d_backbone_wan.weights.checkpoint import CheckpointLayout, Part
 from ex4d_core.errors import InvalidInput
-
-Shapes = Mapping[str, tuple[int, ...]]
+from ex4d_core.hub.state_dict_check import Shapes
 
 
 @attrs.frozen
-class Source:
+class TensorSource:
     """Where a network's tensor comes from: a tensor of the file, or an equal share of its rows."""
 
     key: str
@@ -23,7 +22,7 @@ class Source:
     parts: int = 1
 
 
-Sources = dict[str, Source]
+TensorSources = dict[str, TensorSource]
 """By the names that the network's class uses."""
 
 HEAD_DIM = 128
@@ -33,7 +32,7 @@ CLIP_HEAD_DIM = 80
 """Channels of an attention head in the image encoder, a ViT-H/14."""
 
 
-def sources(layout: Layout, part: Part, keys: Iterable[str]) -> Sources:
+def tensor_sources(layout: CheckpointLayout, part: Part, keys: Iterable[str]) -> TensorSources:
     """Return where the tensors of a network come from, by the names of a file's tensors."""
     return _SOURCES[layout, part](list(keys))
 
@@ -63,21 +62,24 @@ def original_config(part: Part, shapes: Shapes, told: Mapping[str, Any]) -> dict
         ) from error
 
 
-def _same(keys: list[str]) -> Sources:
-    return {key: Source(key) for key in keys}
+def _same(keys: list[str]) -> TensorSources:
+    return {key: TensorSource(key) for key in keys}
 
 
-def _transformer(keys: list[str]) -> Sources:
+def _transformer(keys: list[str]) -> TensorSources:
     from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
     # It renames and leaves values alone, so that names do in place of tensors.
-    return {name: Source(key) for name, key in convert_wan_transformer_to_diffusers({key: key for key in keys}).items()}
+    return {
+        name: TensorSource(key)
+        for name, key in convert_wan_transformer_to_diffusers({key: key for key in keys}).items()
+    }
 
 
-def _vae(keys: list[str]) -> Sources:
+def _vae(keys: list[str]) -> TensorSources:
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
-    return {name: Source(key) for name, key in convert_wan_vae_to_diffusers({key: key for key in keys}).items()}
+    return {name: TensorSource(key) for name, key in convert_wan_vae_to_diffusers({key: key for key in keys}).items()}
 
 
 _TEXT_RULES = (
@@ -93,11 +95,11 @@ _TEXT_RULES = (
 )
 
 
-def _text(keys: list[str]) -> Sources:
-    return _tied({_renamed(key, _TEXT_RULES): Source(key) for key in keys})
+def _text(keys: list[str]) -> TensorSources:
+    return _tied({_renamed(key, _TEXT_RULES): TensorSource(key) for key in keys})
 
 
-def _tied(found: Sources) -> Sources:
+def _tied(found: TensorSources) -> TensorSources:
     """Give the word embedding, which is one tensor, both names that the network has for it."""
     embedding = [found[name] for name in _EMBEDDINGS if name in found]
     return {**found, **dict.fromkeys(_EMBEDDINGS, embedding[0])} if embedding else found
@@ -122,21 +124,21 @@ _NOT_SEEN = re.compile(r"textual\.|log_scale$|visual\.head$")
 """The half of CLIP that reads text, and what compares the halves: Wan uses neither."""
 
 
-def _image(keys: list[str]) -> Sources:
-    found: Sources = {}
+def _image(keys: list[str]) -> TensorSources:
+    found: TensorSources = {}
     for key in keys:
         if qkv := _QKV.fullmatch(key):
             layer = f"encoder.layers.{qkv[1]}.self_attn"
             names = [f"{layer}.{name}_proj.{qkv[2]}" for name in "qkv"]
-            found |= {name: Source(key, part, 3) for part, name in enumerate(names)}
+            found |= {name: TensorSource(key, part, 3) for part, name in enumerate(names)}
         elif not _NOT_SEEN.match(key):
-            found[_renamed(key, _IMAGE_RULES)] = Source(key)
+            found[_renamed(key, _IMAGE_RULES)] = TensorSource(key)
     return found
 
 
-def _hub_image(keys: list[str]) -> Sources:
+def _hub_image(keys: list[str]) -> TensorSources:
     # Older versions of transformers put this before each name, and kept a table of 0, 1, 2 ... that is no weight.
-    return {key.removeprefix("vision_model."): Source(key) for key in keys if not key.endswith("position_ids")}
+    return {key.removeprefix("vision_model."): TensorSource(key) for key in keys if not key.endswith("position_ids")}
 
 
 def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
@@ -147,7 +149,7 @@ def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
     return key
 
 
-_SOURCES: Mapping[tuple[Layout, Part], Callable[[list[str]], Sources]] = {
+_SOURCES: Mapping[tuple[CheckpointLayout, Part], Callable[[list[str]], TensorSources]] = {
     ("original", "transformer"): _transformer,
     ("original", "vae"): _vae,
     ("original", "text_encoder"): _text,

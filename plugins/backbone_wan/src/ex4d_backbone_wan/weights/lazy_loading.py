@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Part
-from ex4d_backbone_wan.weights.layouts import Source, Sources, original_config, sources
+from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
+from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
 from ex4d_backbone_wan.weights.tensor_files import open_tensors, shapes_of
 from ex4d_core.errors import InputNotFound, InvalidInput
@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 
 
 def load_network(
-    checkpoint: Checkpoint,
+    checkpoint: WanCheckpoint,
     part: Part,
     make: Callable[[Mapping[str, Any]], Any],
     *,
@@ -55,7 +55,7 @@ def load_network(
         config = original_config(part, shapes, config) if checkpoint.layout == "original" else config
         with torch.device("meta"), torch.random.fork_rng(devices=[]):  # whatever sizes it says
             places = make(config).state_dict()
-        wanted = sources(checkpoint.layout, part, shapes)
+        wanted = tensor_sources(checkpoint.layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
         check_state_dict(where, found=given, expected={name: tuple(tensor.shape) for name, tensor in places.items()})
         network = _made(make, config)
@@ -103,7 +103,7 @@ def _without_memory() -> Iterator[None]:
         yield
 
 
-def _shape(source: Source, shape: Shape, place: Tensor | None) -> Shape:
+def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
     """Return the shape that a tensor has in the network, where leading axes of one may be left out."""
     if source.parts > 1:
         shape = (shape[0] // source.parts, *shape[1:])
@@ -112,12 +112,12 @@ def _shape(source: Source, shape: Shape, place: Tensor | None) -> Shape:
     return shape
 
 
-def _read(file: Path, wanted: Sources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
+def _read(file: Path, wanted: TensorSources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
     # A tensor that has two names in the network is one tensor.
     names = {source: name for name, source in wanted.items()}
     with open_tensors(file) as opened:
 
-        def move(source: Source) -> Tensor:
+        def move(source: TensorSource) -> Tensor:
             tensor = opened.read(source.key)
             part = tensor.chunk(source.parts)[source.part] if source.parts > 1 else tensor
             return mover.move(part, dtype=dtype_of(names[source]))

@@ -10,7 +10,7 @@ import attrs
 import torch
 
 from ex4d_backbone_wan.weights.adapter import CameraEncoder, apply_loras, camera_tensors
-from ex4d_backbone_wan.weights.checkpoint import Checkpoint, Lora
+from ex4d_backbone_wan.weights.checkpoint import Lora, WanCheckpoint
 from ex4d_backbone_wan.weights.lazy_loading import load_network
 from ex4d_backbone_wan.weights.tensor_files import shapes_of
 from ex4d_core.errors import InputNotFound, InvalidInput
@@ -49,7 +49,7 @@ class ImageEncoder:
 
 
 def load_transformer(
-    checkpoint: Checkpoint,
+    checkpoint: WanCheckpoint,
     *,
     device: torch.device,
     dtype: torch.dtype,
@@ -84,7 +84,7 @@ def load_transformer(
     return network
 
 
-def load_camera_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> CameraEncoder | None:
+def load_camera_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dtype) -> CameraEncoder | None:
     """Load EX-4D's camera encoder; None where the checkpoint goes without an adapter.
 
     Raises:
@@ -104,7 +104,7 @@ def load_camera_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: 
     return encoder.eval().requires_grad_(False)
 
 
-def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Any:
+def load_vae(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dtype) -> Any:
     """Load the AutoencoderKLWan.
 
     Raises:
@@ -119,7 +119,7 @@ def load_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
     return network
 
 
-def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+def load_text_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dtype) -> TextEncoder:
     """Load umt5 and its tokenizer.
 
     Raises:
@@ -137,7 +137,7 @@ def load_text_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: to
     return TextEncoder(tokenizer=tokenizer, model=network)
 
 
-def load_image_encoder(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
+def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
     """Load the part of CLIP that sees.
 
     Raises:
@@ -168,7 +168,7 @@ def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
     return make
 
 
-def _width(checkpoint: Checkpoint) -> int:
+def _width(checkpoint: WanCheckpoint) -> int:
     """Return the channels of the transformer's tokens."""
     for file in checkpoint.files["transformer"]:
         if shape := shapes_of(file).get("patch_embedding.weight"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ex4d_depth_transformers.pictures import preparation
+from ex4d_depth_transformers.preprocessing import preparation
 
 transformers = pytest.importorskip("transformers")
 

@@ -10,7 +10,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_depth_transformers.options import Kind
 
 
-class Reading(Enum):
+class OutputKind(Enum):
     """What the numbers of a model mean."""
 
     METRIC = "metric"
@@ -31,7 +31,7 @@ _MIDAS_BACKBONES = (None, "vit", "bit", "beit", "swin", "swinv2")
 """Of the DPT models that MiDaS trained, all for inverse depth; others of that type were trained for other things."""
 
 
-def reading_of(config: Mapping[str, Any], *, kind: Kind, model: str) -> Reading:
+def output_kind(config: Mapping[str, Any], *, kind: Kind, model: str) -> OutputKind:
     """Return what the numbers mean.
 
     Args:
@@ -48,9 +48,9 @@ def reading_of(config: Mapping[str, Any], *, kind: Kind, model: str) -> Reading:
             f"{model} refines the depth of a sensor, which a clip does not have; give another depth.model"
         )
     if model_type == "depth_pro" and kind != "inverse":
-        return Reading.RELATIVE if kind == "relative" else Reading.CANONICAL
+        return OutputKind.RELATIVE if kind == "relative" else OutputKind.CANONICAL
     if kind != "auto":
-        return Reading(kind)
+        return OutputKind(kind)
     found = _from_type(model_type, config)
     if found is None:
         raise InvalidInput(
@@ -60,10 +60,10 @@ def reading_of(config: Mapping[str, Any], *, kind: Kind, model: str) -> Reading:
     return found
 
 
-def _from_type(model_type: str | None, config: Mapping[str, Any]) -> Reading | None:
+def _from_type(model_type: str | None, config: Mapping[str, Any]) -> OutputKind | None:
     if model_type == "depth_anything":
-        return Reading.METRIC if config.get("depth_estimation_type") == "metric" else Reading.INVERSE
+        return OutputKind.METRIC if config.get("depth_estimation_type") == "metric" else OutputKind.INVERSE
     if model_type == "dpt":
         backbone = (config.get("backbone_config") or {}).get("model_type")
-        return Reading.INVERSE if backbone in _MIDAS_BACKBONES else None
-    return Reading.METRIC if model_type in ("zoedepth", "glpn", "tipsv2_dpt") else None
+        return OutputKind.INVERSE if backbone in _MIDAS_BACKBONES else None
+    return OutputKind.METRIC if model_type in ("zoedepth", "glpn", "tipsv2_dpt") else None

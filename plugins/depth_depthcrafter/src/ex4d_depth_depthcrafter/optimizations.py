@@ -13,7 +13,7 @@ _TOKENS = 1 << 15
 """How many tokens a feed-forward layer takes at once: its inner values are 8 times as many as what goes in."""
 
 
-def tune(network: nn.Module, device: torch.device) -> None:
+def optimize(network: nn.Module, device: torch.device) -> None:
     """Have a network, in place, take its feed-forward layers in pieces, and work channels last where that pays.
 
     That is on CUDA with Triton: convolutions on tensor cores want channels last, PyTorch's group normalization wants

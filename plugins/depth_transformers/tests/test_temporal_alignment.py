@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ex4d_core.testing.scenes import room_scene
-from ex4d_depth_transformers.steadiness import Steadier, fit, likeness, slow_part, unchanged
+from ex4d_depth_transformers.temporal_alignment import Steadier, fit, likeness, slow_part, unchanged
 
 LEVELS = {"unchanged": 8.0, "cut": 0.5}
 

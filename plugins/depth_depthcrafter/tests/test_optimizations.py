@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ex4d_depth_depthcrafter import tuning
+from ex4d_depth_depthcrafter import optimizations
 from ex4d_depth_depthcrafter.estimator import DepthCrafter
 
 CPU = torch.device("cpu")
@@ -28,8 +28,8 @@ def feed_forward() -> nn.Module:
 def test_feed_forward_layers_give_in_pieces_what_they_give_at_once(monkeypatch):
     layer, tokens = feed_forward(), torch.randn(7, 5, 16)
     at_once = layer(tokens)
-    monkeypatch.setattr(tuning, "_TOKENS", 10)
-    tuning.tune(layer, CPU)
+    monkeypatch.setattr(optimizations, "_TOKENS", 10)
+    optimizations.optimize(layer, CPU)
     sizes = []
     layer.net[0].register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
     torch.testing.assert_close(layer(tokens), at_once)
@@ -38,7 +38,7 @@ def test_feed_forward_layers_give_in_pieces_what_they_give_at_once(monkeypatch):
 
 def test_on_the_cpu_group_normalization_stays_pytorchs():
     norm = nn.GroupNorm(2, 4)
-    tuning.tune(norm, CPU)
+    optimizations.optimize(norm, CPU)
     assert "forward" not in vars(norm)
 
 

@@ -8,7 +8,7 @@ import attrs
 
 
 @attrs.frozen(kw_only=True)
-class Model:
+class ModelAlias:
     """A checkpoint on the Hugging Face hub."""
 
     repo: str
@@ -18,19 +18,19 @@ class Model:
     """Of the weights."""
 
 
-def _depth_anything_v2() -> Iterator[tuple[str, Model]]:
+def _depth_anything_v2() -> Iterator[tuple[str, ModelAlias]]:
     for variant in ("", "Metric-Indoor-", "Metric-Outdoor-"):
         for size in ("Small", "Base", "Large"):
             name = f"Depth-Anything-V2-{variant}{size}"
             terms = "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0"
-            yield name.lower(), Model(repo=f"depth-anything/{name}-hf", license=terms)
+            yield name.lower(), ModelAlias(repo=f"depth-anything/{name}-hf", license=terms)
 
 
-MODELS: Mapping[str, Model] = {
+MODELS: Mapping[str, ModelAlias] = {
     **dict(_depth_anything_v2()),
-    "depth-pro": Model(repo="apple/DepthPro-hf", license="apple-amlr, for research"),
-    "zoedepth": Model(repo="Intel/zoedepth-nyu-kitti", license="MIT"),
-    "dpt-large": Model(repo="Intel/dpt-large", license="Apache-2.0"),
+    "depth-pro": ModelAlias(repo="apple/DepthPro-hf", license="apple-amlr, for research"),
+    "zoedepth": ModelAlias(repo="Intel/zoedepth-nyu-kitti", license="MIT"),
+    "dpt-large": ModelAlias(repo="Intel/dpt-large", license="Apache-2.0"),
 }
 """By short name."""
 
