@@ -182,7 +182,7 @@ def test_any_bytes_are_taken_or_dropped(raw):
 @pytest.mark.slow
 def test_a_client_cannot_ask_for_more_than_the_controls_have(served, client, until):
     page = served.page
-    set_control(client, page._count, 200_000)
+    set_control(client, page._panel.count, 200_000)
     press(client, page, "Begin with the path above")
     until(lambda: page.keyframes, "the keyframes")
     assert len(page.keyframes) == 12
@@ -191,11 +191,11 @@ def test_a_client_cannot_ask_for_more_than_the_controls_have(served, client, unt
     until(lambda: "at most 50 keyframes" in page.alert, "the refusal")
     assert len(page.keyframes) == 50
     for number, nearest in ((10**8, 2), (-5, 0)):
-        set_control(client, page._time, number)
-        until(lambda nearest=nearest: page._time.value == nearest, "the frame in range")
-    set_control(client, page._cam, "../../etc/passwd")
-    until(lambda: page._cam.value == page._cam.options[0], "a path that is there")
-    set_control(client, page._speed, 10**8)
+        set_control(client, page._panel.time, number)
+        until(lambda nearest=nearest: page._panel.time.value == nearest, "the frame in range")
+    set_control(client, page._panel.path, "../../etc/passwd")
+    until(lambda: page._panel.path.value == page._panel.path.options[0], "a path that is there")
+    set_control(client, page._panel.speed, 10**8)
     until(lambda: page.pause == 1 / 30, "the speed in range")
 
 
@@ -204,15 +204,15 @@ def test_a_client_that_sends_anything_is_survived(served, client, until, capfd):
     for message in (
         b"\xff",
         b"\x91" * 1000,
-        encoded("GuiUpdateMessage", uuid=page._time._impl.uuid, updates={"value": "x"}),
+        encoded("GuiUpdateMessage", uuid=page._panel.time._impl.uuid, updates={"value": "x"}),
     ):
         client.send(message)
-    set_control(client, page._name, "x" * 300)
+    set_control(client, page._panel.name, "x" * 300)
     press(client, page, "Begin with the path above")
     press(client, page, "Save the path")
-    until(lambda: "Not saved" in page._said.content, "the refusal")
-    assert "is not a file name" in page._said.content
-    assert page._time.label == "Frame"
+    until(lambda: "Not saved" in page._panel.save_result.content, "the refusal")
+    assert "is not a file name" in page._panel.save_result.content
+    assert page._panel.time.label == "Frame"
     with pytest.raises(ConnectionClosed), opened(served) as other:
         other.send(b"x" * 10**6)
         while True:
@@ -269,8 +269,8 @@ def tunnel(monkeypatch):
 def test_no_client_can_make_the_page_public(served, client, tunnel, until):
     send(client, "ShareUrlRequest")
     assert served.page._server.request_share_url() is None  # what viser calls for the message
-    set_control(client, served.page._time, 1)
-    until(lambda: served.page._time.value == 1, "an answer to what was sent later")
+    set_control(client, served.page._panel.time, 1)
+    until(lambda: served.page._panel.time.value == 1, "an answer to what was sent later")
     time.sleep(0.2)  # it would be made in another thread
     assert tunnel.made == 0
 

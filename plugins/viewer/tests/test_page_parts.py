@@ -20,15 +20,15 @@ from ex4d_core.geometry.projective import look_at
 from ex4d_core.types import CameraPath
 from ex4d_viewer.editor import MOST, Editor
 from ex4d_viewer.meshes import page_mesh, textured_glb
-from ex4d_viewer.page import command_for
+from ex4d_viewer.page_state import command_for
 from ex4d_viewer.poses import path_through, placed
-from ex4d_viewer.scenery import Scenery, shaded
-from ex4d_viewer.watching import RunWatch
+from ex4d_viewer.run_watcher import RunWatcher
+from ex4d_viewer.scene_view import SceneView, shaded
 
 
 @pytest.fixture
 def watch(run):
-    found = RunWatch(run)
+    found = RunWatcher(run)
     found.poll()
     return found
 
@@ -99,7 +99,7 @@ def test_a_path_goes_through_its_keyframes(watch):
 
 
 def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
-    scenery = Scenery(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=2)
+    scenery = SceneView(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=2)
     assert list(scenery.frames) == [0, 2]
     assert list(scenery.fill()) == [1, 2]
     assert scenery.facts() == "Drawn: 2 of 3 frames, 32x24 of 64x48 points, 1,426 of 5,922 faces a frame"
@@ -107,11 +107,11 @@ def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
 
 @pytest.mark.parametrize("colors", ["picture", "depth", "shape"])
 def test_one_mesh_is_shown_at_a_time_in_all_colors(server, watch, colors):
-    scenery = Scenery(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=9)
+    scenery = SceneView(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=9)
     scenery.colors = colors
     list(scenery.fill())
     scenery.show(2)
-    scenery.show_hidden(True)
+    scenery.show_occluded(True)
     visible = {name for name, node in handles(server).items() if node.visible}
     assert visible == {"/scene/00002/seen", "/scene/00002/hidden"}
 

@@ -48,12 +48,12 @@ def test_a_run_without_depth_is_waited_for(run, until):
         (depth,) = run.glob("depth-*")
         depth.rename(run / "artifacts" / depth.name)
         until(lambda: "meshes 2 of 2" in served.page.state, "the scene")
-        assert "path only, so far" in served.page.state
+        assert "path only" in served.page.state
 
 
 def test_the_address_is_said_before_the_run_is_looked_at(run, until, monkeypatch):
     said, said_at_the_look = [], []
-    monkeypatch.setattr(Page, "catch_up", lambda *_: said_at_the_look.append(len(said)))
+    monkeypatch.setattr(Page, "update", lambda *_: said_at_the_look.append(len(said)))
     with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2, greet=said.append) as served:
         until(lambda: said_at_the_look, "a look at the run")
     assert said == [served.url]
@@ -94,7 +94,7 @@ def test_an_address_that_it_cannot_listen_at_is_said(run, host, says):
 
 
 def test_whatever_fails_on_the_page_is_told_there_and_it_looks_again(run, until, monkeypatch):
-    looks, look = [], Page.catch_up
+    looks, look = [], Page.update
 
     def fail_first(page):
         looks.append(page)
@@ -102,7 +102,7 @@ def test_whatever_fails_on_the_page_is_told_there_and_it_looks_again(run, until,
             raise RecursionError("too deep")
         look(page)
 
-    monkeypatch.setattr(Page, "catch_up", fail_first)
+    monkeypatch.setattr(Page, "update", fail_first)
     monkeypatch.setattr("ex4d_viewer.serving.LOOK_EVERY", 0.3)
     with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2) as served:
         until(lambda: "RecursionError: too deep" in served.page.alert, "the word that it failed")

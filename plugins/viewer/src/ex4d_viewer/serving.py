@@ -15,7 +15,7 @@ from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.page_guard import PageGuard, is_everywhere
 from ex4d_viewer.guarding import GuardedServer
 from ex4d_viewer.page import Page
-from ex4d_viewer.watching import RunWatch
+from ex4d_viewer.run_watcher import RunWatcher
 
 FIRST_PORT = 8080
 LOOK_EVERY = 1.5
@@ -75,7 +75,7 @@ def serve(
         OutputFailed: the public address cannot be created.
         PluginFailed: this version of viser cannot be guarded.
     """
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     over = threading.Event()
     with _listening(host, port, share) as door:
         guard, local = _guard_of(door, host)
@@ -88,7 +88,7 @@ def serve(
         public = _public_address(server, guard) if share else None
         if public is not None:
             greet(public)
-        threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_keep_up, _play)]
+        threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_update, _play)]
         for thread in threads:
             thread.start()
         yield Served(url, page, public)
@@ -100,10 +100,10 @@ def serve(
         server.stop()
 
 
-def _keep_up(page: Page, over: threading.Event) -> None:
+def _update(page: Page, over: threading.Event) -> None:
     while not over.is_set():
         with page.showing_errors("looking at the run"):
-            page.catch_up()
+            page.update()
         over.wait(LOOK_EVERY)
 
 

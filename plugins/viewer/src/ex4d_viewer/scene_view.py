@@ -22,7 +22,7 @@ COLORS: tuple[Colors, ...] = get_args(Colors)
 _HIDDEN = (215, 60, 130)
 
 
-class Scenery:
+class SceneView:
     """Meshes of a scene on a page; nothing is there until `fill` has been gone through."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Scenery:
         self._nodes: dict[int, tuple[viser.SceneNodeHandle, viser.SceneNodeHandle]] = {}
         self._shown = 0
         self.colors: Colors = "picture"
-        self.hidden_shown = False
+        self.occluded_shown = False
 
     def fill(self) -> Iterator[int]:
         """Put the meshes on the page in the colors that are wanted, one at a time; yield how many are there."""
@@ -68,9 +68,9 @@ class Scenery:
         if before != index:
             self._set_visible(before)
 
-    def show_hidden(self, wanted: bool) -> None:
+    def show_occluded(self, wanted: bool) -> None:
         """Show or hide what nobody saw."""
-        self.hidden_shown = wanted
+        self.occluded_shown = wanted
         self._set_visible(self._shown)
 
     def facts(self) -> str:
@@ -103,7 +103,7 @@ class Scenery:
 
     def _hidden(self, index: int) -> viser.SceneNodeHandle:
         part, name = self._meshes[index].hidden, f"/scene/{index:05d}/hidden"
-        visible = index == self._shown and self.hidden_shown
+        visible = index == self._shown and self.occluded_shown
         if not len(part.faces):
             return self._server.scene.add_frame(name, show_axes=False, visible=visible)
         return self._server.scene.add_mesh_simple(
@@ -122,7 +122,7 @@ class Scenery:
         if nodes := self._nodes.get(index):
             seen, hidden = nodes
             seen.visible = index == self._shown
-            hidden.visible = index == self._shown and self.hidden_shown
+            hidden.visible = index == self._shown and self.occluded_shown
 
 
 def shaded(depth: DepthVideo, frame: int) -> np.ndarray:

@@ -12,11 +12,11 @@ import pytest
 
 from ex4d_core.errors import InputNotFound
 from ex4d_core.runs.export import open_run
-from ex4d_viewer.watching import RunWatch
+from ex4d_viewer.run_watcher import RunWatcher
 
 
 def test_a_finished_run_is_there_at_the_first_look(run):
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     assert watch.poll()
     assert watch.scene.video.num_frames == 3
     assert (list(watch.paths), list(watch.guidance), list(watch.results)) == (["20"], ["20"], ["20"])
@@ -31,7 +31,7 @@ def test_depth_guidance_and_result_come_one_after_the_other(ex4d, clip, tmp_path
     artifacts = {path.name.partition("-")[0]: path for path in (folder / "artifacts").iterdir()}
     for name, path in artifacts.items():
         path.rename(folder / name)
-    watch = RunWatch(folder)
+    watch = RunWatcher(folder)
     assert not watch.poll()
     assert watch.scene is None
     (folder / "depth").rename(artifacts["depth"])
@@ -47,7 +47,7 @@ def test_depth_guidance_and_result_come_one_after_the_other(ex4d, clip, tmp_path
 
 
 def test_another_path_of_the_same_clip_is_added(run, ex4d, clip):
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     words = ("--renderer", "zbuffer", "--backbone", "inpaint")
     ex4d("run", clip, "--depth-file", clip.with_name("depth.npy"), "--cam", "zoom_in", *words)
@@ -56,7 +56,7 @@ def test_another_path_of_the_same_clip_is_added(run, ex4d, clip):
 
 
 def test_what_keeps_it_from_looking_is_said_and_the_rest_stays(run):
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     (run / "config.toml").write_text("cam = [")
     assert watch.poll()
@@ -73,7 +73,7 @@ def test_a_path_whose_file_is_gone_does_not_hide_the_others(run, ex4d, clip):
     for cam in ("gone.json", "zoom_in"):
         assert ex4d("run", clip, *words, "--cam", cam)[0] == 0
     Path("gone.json").unlink()
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     assert set(watch.results) == {"20", "zoom_in"}
     assert "the camera file gone.json does not exist" in watch.trouble
@@ -81,7 +81,7 @@ def test_a_path_whose_file_is_gone_does_not_hide_the_others(run, ex4d, clip):
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
     with pytest.raises(InputNotFound, match="is not a run folder"):
-        RunWatch(tmp_path)
+        RunWatcher(tmp_path)
 
 
 def tree(folder):
@@ -94,7 +94,7 @@ def test_an_artifact_that_cannot_be_read_now_is_told_of_and_stays(run, monkeypat
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
     before = tree(run)
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     with monkeypatch.context() as broken:
         broken.setattr("ex4d_core.pipeline.store.file_hash", fail)
         assert watch.poll()
@@ -102,7 +102,7 @@ def test_an_artifact_that_cannot_be_read_now_is_told_of_and_stays(run, monkeypat
         assert watch.scene is None
         watch.poll()
         assert "Input/output error" in watch.trouble, "until it is tried again"
-    monkeypatch.setattr("ex4d_viewer.watching.RETRY_AFTER", 0)
+    monkeypatch.setattr("ex4d_viewer.run_watcher.RETRY_AFTER", 0)
     watch._later.clear()
     assert watch.poll()
     assert (watch.trouble, list(watch.results)) == ("", ["20"])
@@ -113,7 +113,7 @@ def test_a_damaged_artifact_is_told_of_and_stays(run):
     (artifact,) = (run / "artifacts").glob("result-*/*.mkv")
     artifact.write_bytes(artifact.read_bytes()[:-5])
     before = tree(run)
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     assert "result" in watch.trouble
     assert "is damaged" in watch.trouble
@@ -122,7 +122,7 @@ def test_a_damaged_artifact_is_told_of_and_stays(run):
 
 
 def test_nothing_is_made_where_the_depth_is_not_there(run):
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     (depth,) = (run / "artifacts").glob("depth-*")
     depth.rename(run / "elsewhere")
@@ -156,7 +156,7 @@ deep = "[" * 10_000 + "]" * 10_000
     ids=lambda record: record[:15],
 )
 def test_a_record_that_is_none_is_told_of_and_survived(run, record):
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     (run / "run.json").write_text(record)
     watch.poll()
     assert (watch.scene is not None, list(watch.results)) == (True, ["20"])
@@ -173,7 +173,7 @@ def test_a_record_that_is_none_is_told_of_and_survived(run, record):
 def test_paths_of_any_name_and_number_are_survived(run, takes):
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"takes": {path_run: {} for path_run in ["20", *takes]}}))
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     assert (watch.scene is not None, list(watch.results)) == (True, ["20"])
     assert len(watch.cams) <= 200
@@ -184,7 +184,7 @@ def test_paths_of_any_name_and_number_are_survived(run, takes):
 
 @pytest.mark.parametrize("config", ["[", deep, f"x = {deep}", "cam = 3", f"seed = {'9' * 5000}", "\x00", "clips = []"])
 def test_any_configuration_is_survived(run, config):
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     (run / "config.toml").write_text(config)
     watch.poll()
@@ -205,7 +205,7 @@ def test_any_camera_file_is_survived(run, ex4d, clip, kind):
         "folder": file.mkdir,
         "empty": file.touch,
     }[kind]()
-    watch = RunWatch(run)
+    watch = RunWatcher(run)
     watch.poll()
     assert "20" in watch.results
     assert "keys.json" in watch.trouble

@@ -36,7 +36,7 @@ class _Listener(SilentReporter):
         self.said.append(text)
 
 
-class RunWatch:
+class RunWatcher:
     """A run folder: each `poll` finds what has come since."""
 
     def __init__(self, folder: Path) -> None:
