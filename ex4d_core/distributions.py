@@ -1,4 +1,4 @@
-"""Find the distribution that a module belongs to, so that messages name the right package."""
+"""Distributions of modules, and the pip command that upgrades a distribution."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from urllib.request import url2pathname
 from ex4d_core.version import __version__
 
 GROUP = "ex4d"
-"""The entry-point group that plugins register in."""
+"""Entry-point group of plugins."""
 
 CORE_DISTRIBUTION = "ex4d-core"
 
 _CORE = frozenset(("ex4d_core", "typer_cli"))
-"""Top-level modules of the core's distribution."""
+"""Top-level modules of the core."""
 
 
 def owners() -> dict[str, str]:
-    """Return the top-level modules of the core and of plugins, each with its plugin and distribution in words."""
+    """Return the top-level modules of the core and of plugins, each with the name of its plugin and distribution."""
     named = dict.fromkeys(_CORE, f"{CORE_DISTRIBUTION} {__version__}")
     for entry in importlib.metadata.entry_points(group=GROUP):
         dist = entry.dist
         origin = "" if dist is None else f" ({dist.name} {dist.version})"
-        files = (dist.files if dist else None) or ()  # of an editable install only the entry point names its modules
+        files = (dist.files if dist else None) or ()  # empty for editable installs; the entry point names a module
         modules = {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
         for module in {entry.value.partition(":")[0].partition(".")[0], *modules} - _CORE:
             named.setdefault(module, f"plugin {entry.name!r}{origin}")
@@ -34,21 +34,22 @@ def owners() -> dict[str, str]:
 
 
 def upgrade_command(*distributions: str) -> str:
-    """Return the pip command that gets distributions again from where they came from.
+    """Return the pip command that upgrades distributions from where they were installed.
 
-    An index is asked only for what came from one: it may have something else of the same name.
+    A distribution that came from a folder or repository is not looked up in an index, which may have another of that
+    name.
     """
     return f"pip install --upgrade {' '.join(map(_requirement, distributions))}"
 
 
 def _requirement(distribution: str) -> str:
-    """Return what pip is to be given, by what it wrote down itself (`direct_url.json`, PEP 610)."""
+    """Return the argument for pip, from the origin that pip recorded (`direct_url.json`, PEP 610)."""
     try:
-        written = importlib.metadata.distribution(distribution).read_text("direct_url.json")
+        origin = importlib.metadata.distribution(distribution).read_text("direct_url.json")
     except (importlib.metadata.PackageNotFoundError, OSError, ValueError):
-        written = None
+        origin = None
     try:
-        return _direct(json.loads(written)) if written else distribution
+        return _direct(json.loads(origin)) if origin else distribution
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # not written by pip
         return distribution
 

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 NAME = r"[a-z][a-z0-9_-]*"
-"""What users type: lower-case letters, digits, `-`, `_`."""
+"""Pattern of names: lower-case letters, digits, `-`, `_`."""
 
 OptionSets = Mapping[str, Mapping[str, Any]]
-"""Values of some options of a component, by a name for them."""
+"""Named sets of option values of a component."""
 
 
 def _is_options_class(instance: object, attribute: attrs.Attribute[type], value: type) -> None:
@@ -50,83 +50,83 @@ def _is_import_path_or_empty(instance: object, attribute: attrs.Attribute[str], 
 
 @attrs.frozen(kw_only=True)
 class Provider:
-    """An offer of a component, light enough to list: nothing is imported until it is used."""
+    """The declaration of a component; its module is imported on first use."""
 
     name: str = attrs.field(validator=attrs.validators.matches_re(NAME))
-    """What users type: lower-case letters, digits, `-`, `_`."""
+    """The name that users type: lower-case letters, digits, `-`, `_`."""
 
     summary: str = attrs.field(validator=attrs.validators.min_len(1))
-    """One line that says what it does."""
+    """One-line description."""
 
     license: str = attrs.field(validator=attrs.validators.min_len(1))
-    """SPDX identifier or a short sentence, of the weights too where there are any."""
+    """SPDX identifier or a short sentence, including the license of the weights."""
 
     usage_terms: str = ""
-    """One sentence about terms that restrict what its results may be used for, said once in a run, or ''."""
+    """One sentence on terms that restrict the use of results, printed once in a run, or ''."""
 
     component: str = attrs.field(validator=_is_import_path)
-    """Where the class is, `"package.module:Class"`; it is made as `Class(options, device=device)`."""
+    """Path of the class, `"package.module:Class"`; instances are created as `Class(options, device=device)`."""
 
     options: type = attrs.field(validator=_is_options_class)
-    """The attrs class of its options; its module must be cheap to import."""
+    """The attrs class of the options; its module must import nothing heavy."""
 
     presets: OptionSets = attrs.field(factory=dict, validator=_has_known_options, hash=False)
-    """Options that `--compat NAME` changes, by that name, such as `{"ex4d": {"far": 10000.0}}`."""
+    """Options that `--compat NAME` sets, by that name, such as `{"ex4d": {"far": 10000.0}}`."""
 
     aliases: OptionSets = attrs.field(factory=dict, validator=[_has_words, _has_known_options], hash=False)
-    """Other words for a trajectory generator in `--cam`, each with the options that it stands for, such as
-    `{"pan_left": {"by": -25}}`; options that the user gives replace them."""
+    """Further names of a trajectory generator in `--cam`, each with the options that it sets, such as
+    `{"pan_left": {"amount": -25}}`; options of the user replace them."""
 
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
-    """Kinds of device that it is worth choosing on without being asked for."""
+    """Kinds of device on which `auto` may select the component."""
 
     auto: int | None = attrs.field(default=None, validator=_is_priority)
-    """Priority when nobody names a component for the role; higher is tried first, and None is never chosen."""
+    """Priority for automatic selection; higher is tried first, None is never selected."""
 
     requires: tuple[str, ...] = ()
-    """Modules that must be importable before it can be used, such as `("open3d",)`."""
+    """Required modules, such as `("open3d",)`."""
 
     install_hint: tuple[str, ...] = ()
-    """Commands that bring what it needs, where `pip install` of the needs' own names would not."""
+    """Commands that install the required modules, if `pip install MODULE` does not."""
 
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
-    """The function that names its weights, `"package.module:function"`, or ''. It takes the options and returns a
-    list of `ex4d_core.hub.local.HubRepo`, folders of the user's included; its module must be cheap to import."""
+    """Path of a function that lists the weights, `"package.module:function"`, or ''. It takes the options and returns a
+    list of `ex4d_core.hub.HubRepo`, local folders included; its module must import nothing heavy."""
 
     gpu_hints: str = attrs.field(default="", validator=_is_import_path_or_empty)
-    """The function that says what a GPU will do for it, `"package.module:function"`, or ''. It takes the bytes of the
-    GPU's memory and returns sentences, such as which options fit and how long it will take; `ex4d doctor` shows them
-    for each GPU. Its module must be cheap to import."""
+    """Path of a function that returns hints for a GPU, `"package.module:function"`, or ''. It takes the GPU memory in
+    bytes and returns sentences, such as which options fit and how long a run takes; `ex4d doctor` prints them for each
+    GPU. Its module must import nothing heavy."""
 
     contract: str = attrs.field(default="", validator=_is_import_path_or_empty)
-    """The class of its contract, `"package.module:Class"`, or '' for that of its role. It derives from that one
-    (`ex4d_core.testing.contracts`), and says what the component claims beyond it; `ex4d plugins check` runs it. Its
-    module is imported by tests only."""
+    """Path of the contract tests, `"package.module:Class"`, or '' for those of the role. The class derives from the
+    contract of the role (`ex4d_core.testing.contracts`) and adds claims of the component; `ex4d plugins check` runs it.
+    Its module is imported by tests only."""
 
     def usage_terms_for(self, options: object) -> str:
-        """Return the terms of use; options with a method `usage_terms() -> str` may depend on their values."""
+        """Return the terms of use; a method `usage_terms() -> str` of the options replaces the field."""
         own: Callable[[], str] | None = getattr(options, "usage_terms", None)
         return self.usage_terms if own is None else own()
 
 
 @attrs.frozen(kw_only=True)
 class Command:
-    """An offer of a sub-command of `ex4d`, light enough to list: nothing is imported until it is called."""
+    """The declaration of a sub-command of `ex4d`; its module is imported when it is called."""
 
     name: str = attrs.field(validator=attrs.validators.matches_re(NAME))
-    """What users type after `ex4d`: lower-case letters, digits, `-`, `_`."""
+    """The name that users type after `ex4d`: lower-case letters, digits, `-`, `_`."""
 
     summary: str = attrs.field(validator=attrs.validators.min_len(1))
-    """One line that says what it does, shown by `ex4d --help`."""
+    """One-line description, shown by `ex4d --help`."""
 
     app: str = attrs.field(validator=_is_import_path)
-    """Where it is, `"package.module:name"`: a Typer app, or a function whose arguments Typer can read."""
+    """Path of a Typer app, or of a function with arguments that Typer can read, `"package.module:name"`."""
 
     license: str = ""
     """SPDX identifier or a short sentence."""
 
     requires: tuple[str, ...] = ()
-    """Modules that must be importable before it can be called, such as `("viser",)`."""
+    """Required modules, such as `("viser",)`."""
 
     install_hint: tuple[str, ...] = ()
-    """Commands that bring what it needs, where `pip install` of the needs' own names would not."""
+    """Commands that install the required modules, if `pip install MODULE` does not."""

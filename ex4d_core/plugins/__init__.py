@@ -1,4 +1,4 @@
-"""Discovery of plugins, and the components that they offer."""
+"""Discovery of plugins and lookup of their components."""
 
 from ex4d_core.plugins.discovery import Plugins, Problem, find_plugins
 from ex4d_core.plugins.offers import Offer

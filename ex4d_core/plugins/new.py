@@ -1,7 +1,7 @@
-"""`ex4d plugins new`: a package that offers a component and works as it is, for its author to go on from.
+"""`ex4d plugins new`: create a working plugin package from a template.
 
-What is written are the files under `templates/common` and `templates/ROLE`, `$words` replaced, PACKAGE in their
-paths too.
+The templates are the files in `templates/common` and `templates/ROLE`. `$words` in their text and PACKAGE in
+their paths are replaced.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from ex4d_core.version import __version__
 
 SUFFIX = ".template"
 LONGEST_NAME = 64
-"""Characters of a name at most: folders and modules are called after it, and words are put before it."""
+"""Maximum number of characters of a name, which becomes a part of folder and module names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
 def new_plugin(name: str, role: str, folder: Path, plugins: Plugins) -> Path:
-    """Write a package that offers a component, all of it or nothing.
+    """Write a package that offers a component, completely or not at all.
 
     Args:
-        name: of the component, what users will type; the distribution is called ex4d-ROLE-NAME.
+        name: name of the component, which users will type; the distribution is named ex4d-ROLE-NAME.
         role: one of `ROLES`.
-        folder: where the package's own folder is made.
-        plugins: what is installed, whose names are taken.
+        folder: parent of the new folder.
+        plugins: the installed plugins, whose names cannot be used.
 
     Returns:
-        The package's folder.
+        The folder of the package.
 
     Raises:
-        InvalidConfig: there is no such role, or the name cannot be had.
+        InvalidConfig: the role is unknown, or the name is invalid or in use.
         OutputFailed: the folder exists, or cannot be written.
     """
     if role not in ROLES:
-        raise InvalidConfig(f"there is no role {role!r}{nearest(role, ROLES)}; --role takes {', '.join(ROLES)}")
+        raise InvalidConfig(f"unknown role {role!r}{nearest(role, ROLES)}; use one of {', '.join(ROLES)}")
     _check_name(name)
     _refuse_taken(name, role, plugins)
     words = _words(name, role)
     path = folder / words["distribution"]
     try:
         if path.exists():
-            raise OutputFailed(f"{path} exists already; choose another name or another --output-dir, or remove it")
+            raise OutputFailed(f"{path} already exists; choose another name or --output-dir, or remove it")
         with temporary_folder(folder) as temporary:
             for inside, text in _texts(role, words):
                 (temporary / "new" / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -66,27 +66,27 @@ def new_plugin(name: str, role: str, folder: Path, plugins: Plugins) -> Path:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what can be no component, distribution and module at once."""
+    """Check that a name is valid for a component, a distribution and a module."""
     if len(name) > LONGEST_NAME:
-        raise InvalidConfig(f"a plugin's name has at most {LONGEST_NAME} characters, and this one has {len(name)}")
+        raise InvalidConfig(f"the name of a plugin has at most {LONGEST_NAME} characters, and this one has {len(name)}")
     if not _NAME.fullmatch(name):
-        rule = "lower-case letters and digits, '-' or '_' between them, a letter first"
+        rule = "use lower-case letters and digits, separated by '-' or '_', beginning with a letter"
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # u for ü
         likely = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-0123456789")
-        raise InvalidConfig(f"{name!r} can be no plugin's name: {rule}; try {likely or 'my-plugin'!r}")
+        raise InvalidConfig(f"invalid plugin name {name!r}: {rule}; try {likely or 'my-plugin'!r}")
     if name == "auto" or name.startswith("ex4d"):
-        why = "means that ex4d chooses" if name == "auto" else "begins like the package that is made for it"
-        raise InvalidConfig(f"{name!r} {why}; give the name that users shall type, such as 'my-plugin'")
+        reason = "selects a component automatically" if name == "auto" else "begins with ex4d, which is added to it"
+        raise InvalidConfig(f"{name!r} {reason}; choose a name such as 'my-plugin'")
 
 
 def _refuse_taken(name: str, role: str, plugins: Plugins) -> None:
-    # A name is one module, one distribution and one word to type, however it is spelt.
+    # '-' and '_' are equal in names of modules and distributions.
     taken = {_plain(offer.name): offer.source.distribution for offer in plugins.offers if offer.role == role}
     taken |= {_plain(problem.source.plugin): problem.source.distribution for problem in plugins.broken}
     if _plain(name) in taken:
         raise InvalidConfig(
-            f"the {role} {name!r} is there already, from {taken[_plain(name)]}; choose another name "
-            "(ex4d plugins list shows all that are taken)"
+            f"the {role} {name!r} already exists, from {taken[_plain(name)]}; choose another name "
+            "(ex4d plugins list shows all names)"
         )
 
 
@@ -95,26 +95,26 @@ def _plain(name: str) -> str:
 
 
 def _words(name: str, role: str) -> dict[str, str]:
-    facts = ROLES[role]
+    record = ROLES[role]
     version = ".".join(__version__.split(".")[:2])
-    requirements = ["attrs>=25", f"ex4d-core>={version}", *facts.example_requirements, "torch>=2.8"]
+    requirements = ["attrs>=25", f"ex4d-core>={version}", *record.example_requirements, "torch>=2.8"]
     return {
         "name": name,
         "distribution": f"ex4d-{role}-{name}".replace("_", "-"),
         "package": _plain(f"ex4d_{role}_{name}"),
         "title": "".join(part.capitalize() for part in _plain(name).split("_")),
-        "kind": facts.noun,
-        "module": facts.noun.lower(),
-        "role": facts.title,
-        "hook": facts.hook,
-        "summary": facts.example_summary,
-        "use": facts.example_usage.format(name),
+        "kind": record.noun,
+        "module": record.noun.lower(),
+        "role": record.title,
+        "hook": record.hook,
+        "summary": record.example_summary,
+        "use": record.example_usage.format(name),
         "requirements": ", ".join(f'"{requirement}"' for requirement in requirements),
     }
 
 
 def _texts(role: str, words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the path inside of the package, and the text, of each file."""
+    """Yield path and text of each file of the package."""
     templates = files("ex4d_core.plugins") / "templates"
     for root in (templates / "common", templates / role):
         for path, file in _walk(root, ""):

@@ -15,16 +15,16 @@ from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
 
 MORE = "see 'Available plugins' in docs/plugins.md for others and how to install them"
-"""What to do where a component is not installed."""
+"""Hint for a component that is not installed."""
 
 
 @attrs.frozen(kw_only=True)
 class Choice:
-    """What `auto` took."""
+    """The component that `auto` selects."""
 
     offer: Offer
     rejected: tuple[str, ...] = ()
-    """What would have been better, each with the reason why it was not taken."""
+    """Components of higher priority, each with the reason why it was not selected."""
 
 
 def _full_names(name: str, offers: Iterable[Offer]) -> str:
@@ -32,14 +32,14 @@ def _full_names(name: str, offers: Iterable[Offer]) -> str:
 
 
 class Registry:
-    """The components that are installed, found once, when first asked for."""
+    """The installed components; plugins are discovered on first use."""
 
     def __init__(self, plugins: Plugins | None = None) -> None:
         self._given = plugins
 
     @cached_property
     def plugins(self) -> Plugins:
-        """What was found."""
+        """The installed plugins."""
         return self._given or find_plugins()
 
     def offers(self, role: str) -> list[Offer]:
@@ -48,57 +48,59 @@ class Registry:
         return [offer for offer in self.plugins.offers if offer.role == role]
 
     def find(self, role: str, name: str) -> Offer:
-        """Return the offer of a name or alias, or of `name@distribution` where two plugins use one name.
+        """Return the component with a name or alias, or with `name@distribution` if two plugins use one name.
 
-        The plain name of a built-in component stays its own, whatever is installed, and names win over aliases.
+        The plain name of a built-in component always refers to it, and names take precedence over aliases.
 
         Raises:
-            ComponentNotFound: nothing of that name is installed.
-            PluginFailed: the plugin of that name is installed and broken.
-            InvalidConfig: several plugins offer the name.
+            ComponentNotFound: no installed component has that name.
+            PluginFailed: the plugin of that name is disabled.
+            InvalidConfig: several plugins use the name.
         """
-        wanted, _, distribution = name.partition("@")
-        found = self._named(role, wanted, distribution)
+        plain_name, _, distribution = name.partition("@")
+        found = self._named(role, plain_name, distribution)
         if len(found) == 1:
             return found[0]
         if found:
-            raise InvalidConfig(f"several plugins offer the {role} {wanted!r}; say {_full_names(wanted, found)}")
-        self._refuse_broken(wanted)
+            names = _full_names(plain_name, found)
+            raise InvalidConfig(f"several plugins offer the {role} {plain_name!r}; use {names}")
+        self._refuse_broken(plain_name)
         names = sorted({o.name for o in self.offers(role)})
         aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]
         raise ComponentNotFound(
-            f"there is no {role} {name!r}{nearest(wanted, [*names, *aliases])}; "
+            f"there is no {role} {name!r}{nearest(plain_name, [*names, *aliases])}; "
             f"installed: {', '.join(names) or 'none'}; {MORE}"
         )
 
     def find_anywhere(self, name: str) -> Offer:
-        """Return the offer of a name whatever its role, or of `role.name` where two roles use one name.
+        """Return the component with a name, whatever its role, or with `role.name` if two roles use one name.
 
         Raises:
-            ComponentNotFound: nothing of that name is installed.
-            PluginFailed: the plugin of that name is installed and broken.
+            ComponentNotFound: no installed component has that name.
+            PluginFailed: the plugin of that name is disabled.
             InvalidConfig: several components have the name.
         """
         role, dot, rest = name.partition(".")
         if dot and role in ROLES:
             return self.find(role, rest)
-        wanted = name.partition("@")[0]
-        roles = sorted({offer.role for offer in self.plugins.offers if offer.name == wanted})
+        plain_name = name.partition("@")[0]
+        roles = sorted({offer.role for offer in self.plugins.offers if offer.name == plain_name})
         if len(roles) == 1:
             return self.find(roles[0], name)
         if roles:
-            raise InvalidConfig(f"several roles have a {wanted!r}; say {' or '.join(f'{r}.{name}' for r in roles)}")
-        self._refuse_broken(wanted)
+            full_names = " or ".join(f"{role}.{name}" for role in roles)
+            raise InvalidConfig(f"several roles have a component {plain_name!r}; use {full_names}")
+        self._refuse_broken(plain_name)
         names = {offer.name for offer in self.plugins.offers}
         raise ComponentNotFound(
-            f"there is no component {name!r}{nearest(wanted, names)}; see ex4d plugins list; {MORE}"
+            f"there is no component {name!r}{nearest(plain_name, names)}; see ex4d plugins list; {MORE}"
         )
 
     def auto_names(self, role: str) -> list[str]:
         """Return the names that `auto` tries, the highest priority first, then in alphabetical order."""
         priorities: dict[str, int] = {}
         for offer in self.offers(role):
-            # Where a name is a built-in component's, the priority of another of that name does not count.
+            # The priority of a plugin component does not count if a built-in component has its name.
             if offer.spec.auto is not None and offer in self._named(role, offer.name):
                 priorities[offer.name] = max(offer.spec.auto, priorities.get(offer.name, offer.spec.auto))
         return sorted(priorities, key=lambda name: (-priorities[name], name))
@@ -106,39 +108,40 @@ class Registry:
     def choose(
         self, role: str, device_type: str, *, lacks_weights: Callable[[Offer], bool] = lambda offer: False
     ) -> Choice:
-        """Return the offer of highest priority that works for a role on a kind of device (`cpu`, `cuda`, `mps`).
+        """Return the component of highest priority that works for a role on a kind of device (`cpu`, `cuda`, `mps`).
 
-        Where all that would do lack their weights, the best of them: using it says how to get them.
+        If all of these lack their weights, return the first: the error on use names the command that downloads them.
 
         Raises:
-            ComponentNotFound: nothing that is installed will do.
+            ComponentNotFound: no installed component works.
         """
         better: list[str] = []
         unfetched: list[Offer] = []
         for name in self.auto_names(role):
             found = self._named(role, name)
             if len(found) > 1:
-                better.append(f"{name} is offered by several plugins (say {_full_names(name, found)})")
+                better.append(f"{name} is offered by several plugins (use {_full_names(name, found)})")
             if len(found) != 1:
                 continue
             offer = found[0]
             if unavailable_reason := offer.unavailable_reason(device_type):
                 better.append(f"{offer.name} {unavailable_reason}")
             elif lacks_weights(offer):
-                better.append(f"{offer.name} has no weights on this machine (ex4d fetch {offer.name})")
+                better.append(f"{offer.name} requires weights (ex4d fetch {offer.name})")
                 unfetched.append(offer)
             else:
                 return Choice(offer=offer, rejected=tuple(better))
         if unfetched:
             return Choice(offer=unfetched[0])
-        names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none is installed"
-        alternative = ROLES[role].alternative and f"give {ROLES[role].alternative}, or "
+        names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none"
+        alternative = ROLES[role].alternative and f"{ROLES[role].alternative} or "
         raise ComponentNotFound(
-            f"no {role} can be chosen on its own here; {alternative}name one with --{role}: {names}"
+            f"no {ROLES[role].title} can be selected automatically; "
+            f"pass {alternative}--{role} NAME (installed: {names})"
         )
 
     def _named(self, role: str, name: str, distribution: str = "") -> list[Offer]:
-        """Return what a name means: a built-in component's plain name is its own, whatever is installed."""
+        """Return the components with a name or alias; only the built-in one if there is one."""
         offers = [o for o in self.offers(role) if distribution in ("", o.source.distribution)]
         found = [o for o in offers if o.name == name]
         if not found and ROLES[role].in_cam:
@@ -151,7 +154,7 @@ class Registry:
                 raise PluginFailed(problem.sentence())
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
-        """Import the component of an offer and make it."""
+        """Import the class of a component and create an instance."""
         component = offer.load()
         with redirect_stdout_to_stderr():
             return component(options, device=device)

@@ -1,4 +1,4 @@
-"""The weights that a component needs, and what is missing of them on this machine."""
+"""Weights of components: required, cached and missing files."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from ex4d_core.plugins.registry import Registry
 
 @attrs.frozen(kw_only=True)
 class WeightsPlan(Plan):
-    """What a component needs, in the hub's own cache."""
+    """The weights of a component in the cache of the hub."""
 
     offer: Offer
     usage_terms: str
-    """Terms that restrict what results of these weights may be used for, or ''."""
+    """Terms that restrict the use of results of these weights, or ''."""
 
     @property
     def elsewhere(self) -> str:
-        """What to do where the disk is full, besides making room."""
+        """The command that downloads to another disk."""
         return f"{ANOTHER_DISK}=/another/disk ex4d fetch {self.offer.name}"
 
 
 def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | None = None) -> WeightsPlan:
-    """Ask the hub what a component needs, and look for it on this machine.
+    """Compare the weights that a component requires with the cache.
 
     Args:
-        name: of a component of any role.
+        name: name of a component of any role.
         settings: `--set` texts, such as `depth.unet=OWNER/NAME`.
-        registry: where it is looked up; by default everything that is installed.
+        registry: the components; by default all that are installed.
 
     Raises:
-        ComponentNotFound: nothing of that name is installed.
-        InvalidConfig: a setting is wrong, or several components have the name.
+        ComponentNotFound: no installed component has that name.
+        InvalidConfig: a setting is invalid, or several components have the name.
         InvalidInput: the component has no weights.
-        InputNotFound: a name is neither a folder nor one on the hub.
-        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
-        PluginFailed: the plugin is broken, or the package huggingface_hub is not installed.
+        InputNotFound: a repository is neither a local folder nor on the hub.
+        DownloadFailed: the hub cannot be reached, or its answer is invalid.
+        PluginFailed: the plugin is disabled, or the package huggingface_hub is not installed.
     """
     offer = (registry or Registry()).find_anywhere(name)
     _check_has_weights(offer)  # before its options: one of them may have no default
@@ -55,12 +55,12 @@ def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | No
 
 
 def make_plan(offer: Offer, options: object) -> WeightsPlan:
-    """Ask the hub what a component needs with these options, and look for it on this machine.
+    """Compare the weights that a component requires with these options with the cache.
 
     Raises:
         InvalidInput: the component has no weights.
-        InputNotFound: a name is neither a folder nor one on the hub.
-        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        InputNotFound: a repository is neither a local folder nor on the hub.
+        DownloadFailed: the hub cannot be reached, or its answer is invalid.
         PluginFailed: the package huggingface_hub is not installed.
     """
     _check_has_weights(offer)
@@ -73,4 +73,4 @@ def make_plan(offer: Offer, options: object) -> WeightsPlan:
 
 def _check_has_weights(offer: Offer) -> None:
     if not offer.spec.weights:
-        raise InvalidInput(f"the {offer.role} {offer.name!r} has no weights, so there is nothing to download")
+        raise InvalidInput(f"the {offer.role} {offer.name!r} has no weights to download")

@@ -241,7 +241,7 @@ def test_a_file_that_fails_stops_those_that_are_on_their_way(cache, server):
 
 @pytest.mark.parametrize(("role", "name"), [("renderer", "zbuffer"), ("depth", "file")])
 def test_a_component_without_weights_says_so(role, name):
-    with pytest.raises(InvalidInput, match=f"the {role} '{name}' has no weights, so there is nothing to download"):
+    with pytest.raises(InvalidInput, match=f"the {role} '{name}' has no weights to download"):
         plan_for(name)
 
 
@@ -268,7 +268,7 @@ def test_an_unknown_component_names_the_nearest():
 
 def test_a_name_that_two_roles_have_is_told_apart(cache):
     registry = Registry(Plugins(offers=(offer("depth"), offer("backbone")), problems=()))
-    with pytest.raises(InvalidConfig, match=r"several roles have a 'mine'; say backbone\.mine or depth\.mine"):
+    with pytest.raises(InvalidConfig, match=r"several roles have a component 'mine'; use backbone\.mine or depth\.mine"):
         plan_for("mine", registry=registry)
     assert plan_for("backbone.mine", registry=registry).offer.role == "backbone"
 

@@ -131,7 +131,7 @@ def test_two_components_of_one_name_must_be_told_apart(install):
     install("good", GOOD)
     install("twin", GOOD)
     registry = Registry(find_plugins())
-    with pytest.raises(InvalidConfig, match="say mine@good-dist or mine@twin-dist"):
+    with pytest.raises(InvalidConfig, match="use mine@good-dist or mine@twin-dist"):
         registry.find("depth", "mine")
     assert registry.find("depth", "mine@twin-dist").source.distribution == "twin-dist"
 
@@ -163,7 +163,7 @@ def test_auto_does_not_guess_which_of_two_plugins_is_meant(install):
     choice = Registry(find_plugins(disabled=["wan"])).choose("backbone", "cuda")
     assert (choice.offer.name, choice.rejected) == (
         "inpaint",
-        ("wan is offered by several plugins (say wan@one-dist or wan@other-dist)",),
+        ("wan is offered by several plugins (use wan@one-dist or wan@other-dist)",),
     )
 
 
@@ -245,7 +245,7 @@ def test_auto_takes_the_best_that_works_here():
 
 
 def test_auto_without_a_candidate_lists_what_can_be_named():
-    with pytest.raises(ComponentNotFound, match="give --depth-file FILE, or name one with --depth: file"):
+    with pytest.raises(ComponentNotFound, match="pass --depth-file FILE or --depth NAME .installed: .*file"):
         Registry(find_plugins(disabled=["depthcrafter"])).choose("depth", "cpu")
 
 

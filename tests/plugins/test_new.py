@@ -51,9 +51,9 @@ def test_what_is_written_is_formatted_and_has_no_lint(tmp_path, role):
         ("tiefe_für", "try 'tiefe-fur'"),
         ("../up", "try 'up'"),
         ("", "try 'my-plugin'"),
-        ("a" * 300, "a plugin's name has at most 64 characters, and this one has 300"),
-        ("auto", "means that ex4d chooses"),
-        ("ex4d-depth-mine", "begins like the package"),
+        ("a" * 300, "at most 64 characters, and this one has 300"),
+        ("auto", "selects a component automatically"),
+        ("ex4d-depth-mine", "begins with ex4d"),
     ],
 )
 def test_names_that_nothing_can_have_are_refused(ex4d, tmp_path, name, said):
@@ -65,7 +65,7 @@ def test_names_that_nothing_can_have_are_refused(ex4d, tmp_path, name, said):
 def test_a_name_that_is_taken_in_its_role_is_refused_however_it_is_spelt(ex4d):
     code, _, err = ex4d("plugins", "new", "zoom-in", "--role", "trajectory")
     assert code == 2
-    assert "the trajectory 'zoom-in' is there already, from ex4d-trajectories" in err
+    assert "the trajectory 'zoom-in' already exists, from ex4d-trajectories" in err
     assert ex4d("plugins", "new", "zoom-in", "--role", "depth")[0] == 0
 
 
@@ -86,7 +86,7 @@ def test_a_role_that_does_not_exist_is_refused(ex4d):
 def test_a_folder_that_exists_is_left_as_it_is(ex4d, tmp_path):
     (tmp_path / "out" / "ex4d-depth-mine").mkdir(parents=True)
     code, _, err = ex4d("plugins", "new", "mine", "--role", "depth", "-o", "out")
-    assert (code, "exists already" in err) == (2, True)
+    assert (code, "already exists" in err) == (2, True)
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "ex4d-depth-mine"]
 
 
