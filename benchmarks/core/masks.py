@@ -31,7 +31,7 @@ from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.cameras.generators import path_of_eyes
-from ex4d_core.geometry.paths import arc_eye, frame_shares
+from ex4d_core.geometry.paths import arc_eye, normalized_times
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import FlowTracker, MaskOptions, MaskStatistics, measure, simulate_masks
@@ -82,7 +82,7 @@ def real(scene: Scene, angle: float) -> MaskStatistics:
     renderer = ZBufferRenderer(RasterOptions(), device=CPU)
     rows = []
     for seed, end in enumerate((angle, -angle)):
-        eyes = [arc_eye(share * end, radius) for share in frame_shares(scene.video.num_frames)]
+        eyes = [arc_eye(share * end, radius) for share in normalized_times(scene.video.num_frames)]
         path = path_of_eyes(eyes, center=(0.0, 0.0, radius), intrinsics=scene.depth.intrinsics_at(0))
         mask = render_guidance(scene, path, builder, renderer).mask
         rows.append(measure(erode(mask, sample_erosion_sizes(len(mask), EROSION, seed=seed))))

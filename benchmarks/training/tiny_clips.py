@@ -21,7 +21,7 @@ from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.cameras.generators import path_of_eyes
-from ex4d_core.geometry.paths import arc_eye, frame_shares
+from ex4d_core.geometry.paths import arc_eye, normalized_times
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import MaskOptions, simulate_masks
@@ -83,7 +83,7 @@ def new_view(size: Size, case: tuple[int, float]) -> View:
     world = random_scene(seed=HELD_OUT + number)
     scene = world.clip(num_frames=size.frames, width=size.side, height=size.side, fps=FPS)
     path = path_of_eyes(
-        [arc_eye(share * angle, subject_distance(scene.depth)) for share in frame_shares(size.frames)],
+        [arc_eye(share * angle, subject_distance(scene.depth)) for share in normalized_times(size.frames)],
         center=(0.0, 0.0, subject_distance(scene.depth)),
         intrinsics=size.lens,
     )

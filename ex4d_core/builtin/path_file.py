@@ -11,76 +11,76 @@ import torch
 
 from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.cameras.files import CameraFile, ReadOptions, naming, read_camera_path
-from ex4d_core.cameras.generators import poses_of, refuse_no_frames, sampled
+from ex4d_core.cameras.generators import check_num_frames, poses_of, sampled
 from ex4d_core.errors import InvalidInput
-from ex4d_core.geometry.keyframes import smoothly_through, straight_through
+from ex4d_core.geometry.keyframes import interpolate_linear, interpolate_smooth
 from ex4d_core.geometry.motion import Clock, Motion, Timing
-from ex4d_core.geometry.paths import frame_shares
-from ex4d_core.geometry.rigid import Pose, length
+from ex4d_core.geometry.paths import normalized_times
+from ex4d_core.geometry.rigid import Pose
 from ex4d_core.geometry.subject import subject_point
 from ex4d_core.types import CameraPath, Intrinsics, Scene
 
 SAME_SHAPE = 0.01
-"""Ratios of width to height that differ by less than this are the same: sizes are rounded to whole pixels."""
+"""Relative difference up to which aspect ratios are equal, since sizes are rounded to pixels."""
 
-AWAY = 0.02
-"""Share of the scene's points that a camera that looks at it sees at least."""
+MIN_VISIBLE = 0.02
+"""Fraction of the points of the scene below which a camera looks away from it."""
 
-BETTER = 0.3
-"""How much more of the scene a path must see the other way round before that is said."""
+MIN_GAIN = 0.3
+"""Increase of the visible fraction by inverting the poses from which a warning is given."""
 
 POINTS = 24
-"""Points of the scene along each side of the picture that are looked for."""
+"""Tested points of the scene along each side of the image."""
 
-MOST_LOOKS = 500
-"""Cameras of a path that are asked how much of the scene they see."""
+MAX_CAMERAS = 500
+"""Largest number of tested cameras of a path."""
 
 
 class PathFile:
-    """Gives the path of a file: as it is, or along its keyframes.
+    """Reads a camera path or interpolates the keyframes of a file.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it holds no path.
+        InputNotFound: the file does not exist.
+        InvalidInput: it does not contain a path.
     """
 
     def __init__(self, options: PathFileOptions, *, device: torch.device) -> None:
         self._options = options
-        self._load(distance=1.0)  # what cannot be read is said before a scene is made, which takes long
+        self._load(distance=1.0)  # report unreadable files before depth is estimated, which takes long
 
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
         """Return a pose for each of `num_frames` frames.
 
         Raises:
             InvalidConfig: `num_frames` is less than 1.
-            InvalidInput: the file holds a path of another length, or for another shape of picture.
+            InvalidInput: the path has another length or aspect ratio.
         """
-        refuse_no_frames(num_frames)
+        check_num_frames(num_frames)
         file, lenses = self._read(scene)
         if file.shares is None and file.num_poses == num_frames:
             return _path(file, lenses)
         return sampled(self._motion(file, lenses, num_frames, scene), num_frames, scene, lens=lenses[0])
 
     def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
-        """Return the path as a move, to be joined with others: relative to where those have brought the camera."""
+        """Return the path as a move, relative to the pose at which it starts."""
         file, lenses = self._read(scene)
         motion, longer = self._motion(file, lenses, num_frames, scene), lenses[0].fx / scene.depth.intrinsics_at(0).fx
 
-        def pose(share: float) -> Pose:
-            where = motion.pose(share)
-            return attrs.evolve(where, zoom=where.zoom * longer)
+        def pose(t: float) -> Pose:
+            camera = motion.pose(t)
+            return attrs.evolve(camera, zoom=camera.zoom * longer)
 
         return attrs.evolve(motion, pose=pose)
 
     def warnings(self, scene: Scene) -> list[str]:
-        """Return what may be wrong with the path, a sentence each."""
+        """Return possible problems of the path, one sentence each."""
         file, lenses = self._read(scene)
         return [*file.warnings, *_looks_away(_path(file, lenses), scene, self._options)]
 
     def _read(self, scene: Scene) -> tuple[CameraFile, tuple[Intrinsics, ...]]:
-        """Return the file in units of the scene, and its lenses for pictures of the clip's size."""
+        """Return the file in units of the scene, and its intrinsics for the size of the clip."""
         options = self._options
-        distance = length(subject_point(scene, options.look_at))
+        distance = float(np.linalg.norm(subject_point(scene, options.look_at)))
         file = self._load(distance=distance)
         poses = file.world_to_camera.copy()
         poses[:, :3, 3] *= options.scale * (distance if options.unit == "subject" else 1.0)
@@ -89,7 +89,7 @@ class PathFile:
         if file.frames is not None and max(file.frames) >= scene.video.num_frames:
             raise InvalidInput(
                 f"{options.path} shows frame {max(file.frames)} of the clip, which has {scene.video.num_frames}, "
-                "counted from 0; give the clip that it was made for"
+                "counted from 0; use the clip for which the path was made"
             )
         with naming(options.path):
             file = attrs.evolve(file, world_to_camera=poses)
@@ -111,8 +111,8 @@ class PathFile:
         first = file.intrinsics[0]
         if abs(first.width / first.height * clip.height / clip.width - 1) > SAME_SHAPE:
             raise InvalidInput(
-                f"the lens in {self._options.path} is for pictures of {first.width}x{first.height} but the clip is "
-                f"{clip.width}x{clip.height}; add :lens=clip to look through the clip's own"
+                f"the intrinsics in {self._options.path} are for images of {first.width}x{first.height}, "
+                f"but the clip is {clip.width}x{clip.height}; add :lens=clip to use the intrinsics of the clip"
             )
         with naming(self._options.path):
             return tuple(lens.scaled_to(width=clip.width, height=clip.height) for lens in file.intrinsics)
@@ -120,14 +120,14 @@ class PathFile:
     def _motion(self, file: CameraFile, lenses: Sequence[Intrinsics], num_frames: int, scene: Scene) -> Motion:
         poses = poses_of(_path(file, lenses, frames=False))
         if file.shares is not None:
-            return Motion(pose=smoothly_through(poses, file.shares), timing=_timing(file, file.shares))
+            return Motion(pose=interpolate_smooth(poses, file.shares), timing=_timing(file, file.shares))
         if not self._options.resample and file.num_poses != num_frames:
             raise InvalidInput(
-                f"{self._options.path} has {file.num_poses} poses but {num_frames} frames are wanted; "
-                f"add :resample to spread them, or give --output-frames {file.num_poses}"
+                f"{self._options.path} has {file.num_poses} poses but {num_frames} frames are requested; "
+                f"add :resample to interpolate them, or pass --output-frames {file.num_poses}"
             )
-        shares = frame_shares(file.num_poses)
-        return Motion(pose=straight_through(poses, shares), timing=_timing(file, shares))
+        shares = normalized_times(file.num_poses)
+        return Motion(pose=interpolate_linear(poses, shares), timing=_timing(file, shares))
 
 
 def _path(file: CameraFile, lenses: Sequence[Intrinsics], *, frames: bool = True) -> CameraPath:
@@ -143,26 +143,26 @@ def _timing(file: CameraFile, shares: Sequence[float]) -> Timing | None:
     if shown is None:
         return None
 
-    def time(share: float, clock: Clock) -> float:
-        return float(np.interp(share, shares, shown)) / max(clock.frames - 1, 1)
+    def time(t: float, clock: Clock) -> float:
+        return float(np.interp(t, shares, shown)) / max(clock.frames - 1, 1)
 
     return time
 
 
 def _looks_away(path: CameraPath, scene: Scene, options: PathFileOptions) -> list[str]:
-    """Return in what way a path does not look at the scene, if it does not."""
+    """Return a warning if a path does not look at the scene."""
     points = _points(scene)
-    poses = path.world_to_camera[:: -(-path.num_frames // MOST_LOOKS)]
+    poses = path.world_to_camera[:: -(-path.num_frames // MAX_CAMERAS)]
     seen = _seen(poses, path.intrinsics_at(0), points)
-    turned_round = _seen(torch.linalg.inv(poses.double()).float(), path.intrinsics_at(0), points)
-    if turned_round.mean() > seen.mean() + BETTER:
+    inverted = _seen(torch.linalg.inv(poses.double()).float(), path.intrinsics_at(0), points)
+    if inverted.mean() > seen.mean() + MIN_GAIN:
         return [
-            f"{options.path} sees {seen.mean():.0%} of the scene, and would see {turned_round.mean():.0%} the other "
-            "way round; are its matrices camera to world where world to camera is meant, or the reverse?"
+            f"{options.path} sees {seen.mean():.0%} of the scene, and would see {inverted.mean():.0%} with inverted "
+            "matrices; check whether they are camera to world or world to camera"
         ]
-    if seen[0] < AWAY:
+    if seen[0] < MIN_VISIBLE:
         return [
-            f"{options.path} starts looking away from the scene; if its world is not that of the source camera of "
+            f"{options.path} does not look at the scene at its start; if its world is not the source camera of "
             "frame 0, add :start=source"
         ]
     return []
@@ -180,7 +180,7 @@ def _points(scene: Scene) -> torch.Tensor:
 
 
 def _seen(world_to_camera: torch.Tensor, lens: Intrinsics, points: torch.Tensor) -> torch.Tensor:
-    """Return which share of the points is in the picture of each camera, float32 [T]."""
+    """Return the fraction of the points that is in the image of each camera, float32 [T]."""
     x, y, z, _ = (points @ world_to_camera.mT).unbind(dim=2)
     u, v = x / z * lens.fx + lens.cx, y / z * lens.fy + lens.cy
     inside = (z > 0) & (u >= 0) & (u <= lens.width) & (v >= 0) & (v <= lens.height)

@@ -20,7 +20,7 @@ from rich.cells import cell_len
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import parse_value
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, nearest
-from ex4d_core.geometry.motion import EASES
+from ex4d_core.geometry.eases import EASES
 from ex4d_core.names import shortened, text_hash
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
@@ -98,7 +98,7 @@ def parse_path(text: str) -> list[list[MoveSpec]]:
     return steps
 
 
-def shares_of(steps: Sequence[Sequence[MoveSpec]], text: str) -> list[float]:
+def weights_of(steps: Sequence[Sequence[MoveSpec]], text: str) -> list[float]:
     """Return the share of the path that each step takes; what is not said is divided evenly.
 
     Raises:

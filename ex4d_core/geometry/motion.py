@@ -1,7 +1,7 @@
 """Camera moves as functions of normalized time, and their composition.
 
-A move says where the camera is, as the camera that it started from sees it, at any share from 0 to 1. So moves follow
-each other without a jump, go on at the same time, and are the same at any number of frames.
+A move returns the camera pose at any t from 0 (its start) to 1 (its end), relative to the pose where it starts.
+Therefore moves can be concatenated without a jump, run at the same time, and be sampled at any number of frames.
 """
 
 from __future__ import annotations
@@ -10,139 +10,134 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import attrs
+import numpy as np
 
 from ex4d_core.errors import InvalidConfig
-from ex4d_core.geometry.rigid import HERE, UPWARDS, Pose, Vector, length, transpose, turned
-
-EASES: dict[str, Callable[[float], float]] = {
-    "linear": lambda share: share,
-    "in": lambda share: share * share,
-    "out": lambda share: share * (2 - share),
-    "smooth": lambda share: share * share * (3 - 2 * share),
-}
-"""How the speed goes: even; from a stand; to a stand; from a stand to a stand. Each at most doubles the speed."""
+from ex4d_core.geometry.eases import EASES
+from ex4d_core.geometry.rigid import UP, Pose, Vector, vector
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Start:
-    """What a move knows of where it starts, in the axes of the camera there."""
+    """The surroundings of the camera where a move starts, in the axes of that camera."""
 
-    subject: Vector
-    """What the camera moves around, in units of the scene."""
-    up: Vector = UPWARDS
-    """Of length 1, away from the ground as the source camera of frame 0 stands on it."""
+    subject: Vector = attrs.field(converter=vector)
+    """The point that the camera moves around, in units of the scene."""
+    up: Vector = attrs.field(default=UP, converter=vector)
+    """Upward direction of the world, of length 1: that of the source camera in frame 0."""
 
     @property
     def distance(self) -> float:
-        """To the subject: the unit of moves that go somewhere."""
-        return length(self.subject)
+        """Distance to the subject, the unit of length of moves."""
+        return float(np.linalg.norm(self.subject))
 
     @classmethod
-    def at(cls, camera: Pose, *, subject: Vector, up: Vector = UPWARDS) -> Start:
-        """Return what a move that starts at a camera knows, of a subject in the axes of the world."""
-        return cls(subject=camera.inverse().to_outer(subject), up=turned(transpose(camera.rotation), up))
+    def at(cls, camera: Pose, *, subject: Vector, up: Vector | tuple[float, float, float] = UP) -> Start:
+        """Return the surroundings of a camera pose in the world; subject and up are in world axes."""
+        return cls(subject=camera.inverse().transform(subject), up=camera.rotation.T @ vector(up))
 
 
 @attrs.frozen(kw_only=True)
 class Clock:
-    """What time control knows of where it starts; times are shares of the clip, 0 to 1."""
+    """The clip time where a time control starts; times are fractions of the clip, 0 to 1."""
 
     start: float
-    """The time that is shown where it starts: 0 is the first frame, 1 the last."""
+    """Clip time at the start: 0 is the first frame, 1 the last."""
     span: float
-    """How much time passes until it ends when the clip is shown as it was filmed."""
+    """Clip time that passes until the end at the original speed."""
     frames: int
-    """Of the clip."""
+    """Number of frames of the clip."""
     first: bool
-    """Whether nothing of the path comes before."""
+    """Whether this is the first segment of the path."""
 
 
 Timing = Callable[[float, Clock], float]
-"""Returns the time that is shown when a share is done."""
+"""Maps normalized time to the clip time that is shown."""
 
 
 @attrs.frozen(kw_only=True)
 class Motion:
-    """Where the camera is, and what time it shows, when a share is done."""
+    """Camera pose and clip time as functions of normalized time."""
 
     pose: Callable[[float], Pose]
-    """As the camera that it starts from sees it; of the first move of a path, as the source camera does."""
+    """Relative to the camera where the move starts; for the first move of a path, to the source camera."""
     timing: Timing | None = None
-    """None: time goes on as it was filmed."""
+    """None: the clip is shown at its original speed."""
 
 
-def as_filmed(share: float, clock: Clock) -> float:
-    """Return the time that is shown where nothing changes it."""
-    return clock.start + share * clock.span
+def original_speed(t: float, clock: Clock) -> float:
+    """Return the clip time at the original speed."""
+    return clock.start + t * clock.span
 
 
 def eased(motion: Motion, ease: str) -> Motion:
-    """Return the same move at another speed; time that nothing changes goes on evenly."""
+    """Apply an ease to a move and its time control; the original speed of the clip is kept."""
     bend, timing = EASES[ease], motion.timing
     return Motion(
-        pose=lambda share: motion.pose(bend(share)),
-        timing=None if timing is None else lambda share, clock: timing(bend(share), clock),
+        pose=lambda t: motion.pose(bend(t)),
+        timing=None if timing is None else lambda t, clock: timing(bend(t), clock),
     )
 
 
-def together(motions: Sequence[Motion]) -> Motion:
-    """Return moves at the same time, each in the axes of the camera that those before it move.
+def compose(motions: Sequence[Motion]) -> Motion:
+    """Combine simultaneous moves; each uses the camera axes that result from the moves before it.
 
     Raises:
-        InvalidConfig: several of them change time.
+        InvalidConfig: more than one of them is a time control.
     """
     timings = [motion.timing for motion in motions if motion.timing is not None]
     if len(timings) > 1:
-        raise InvalidConfig("two moves at the same time change what time is shown; join them by then")
+        raise InvalidConfig("two time controls cannot run at the same time; join them with 'then' instead of 'with'")
 
-    def pose(share: float) -> Pose:
-        where = HERE
+    def pose(t: float) -> Pose:
+        camera = Pose.identity()
         for motion in motions:
-            where = where @ motion.pose(share)
-        return where
+            camera = camera @ motion.pose(t)
+        return camera
 
     return Motion(pose=pose, timing=timings[0] if timings else None)
 
 
-def joined(steps: Sequence[Callable[[Pose], Motion]], spans: Sequence[float]) -> Motion:
-    """Return moves one after the other, each from where the one before it ends.
+def concatenate(segments: Sequence[Callable[[Pose], Motion]], weights: Sequence[float]) -> Motion:
+    """Join moves one after the other; each starts at the pose where the previous one ends.
 
     Args:
-        steps: each is told where the camera is that it starts from, in the world, and returns the move.
-        spans: the share of the whole that each takes; their sum is 1.
+        segments: functions that return the move from a camera pose, relative to the start of the path.
+        weights: fraction of the path for each segment; they add up to 1.
     """
-    starts = [0.0, *accumulate(spans)]
-    bases: list[Pose] = [HERE]
+    starts = [0.0, *accumulate(weights)]
+    bases: list[Pose] = [Pose.identity()]
     motions: list[Motion] = []
-    for index, step in enumerate(steps):
-        motion = step(bases[-1])
-        if index:  # a move that does not begin where it starts goes on from there: no jump
+    for index, segment in enumerate(segments):
+        motion = segment(bases[-1])
+        if index:  # a move whose first pose is not the identity continues without a jump
             bases[-1] = bases[-1] @ motion.pose(0.0).inverse()
         motions.append(motion)
         bases.append(bases[-1] @ motion.pose(1.0))
 
-    def place(share: float) -> tuple[int, float]:
-        index = next((k for k in range(len(spans) - 1) if share < starts[k + 1]), len(spans) - 1)
-        return index, (share - starts[index]) / spans[index]
+    def locate(t: float) -> tuple[int, float]:
+        index = next((k for k in range(len(weights) - 1) if t < starts[k + 1]), len(weights) - 1)
+        return index, (t - starts[index]) / weights[index]
 
-    def pose(share: float) -> Pose:
-        index, part = place(share)
-        return bases[index] @ motions[index].pose(part)
+    def pose(t: float) -> Pose:
+        index, local_t = locate(t)
+        return bases[index] @ motions[index].pose(local_t)
 
-    def timing(share: float, clock: Clock) -> float:
-        index, part = place(share)
-        now = clock.start
+    def timing(t: float, clock: Clock) -> float:
+        index, local_t = locate(t)
+        time = clock.start
         for k in range(index + 1):
-            own = Clock(start=now, span=clock.span * spans[k], frames=clock.frames, first=clock.first and k == 0)
-            now = min(1.0, max(0.0, (motions[k].timing or as_filmed)(part if k == index else 1.0, own)))
-        return now
+            local = Clock(start=time, span=clock.span * weights[k], frames=clock.frames, first=clock.first and k == 0)
+            time = (motions[k].timing or original_speed)(local_t if k == index else 1.0, local)
+            time = min(1.0, max(0.0, time))
+        return time
 
-    changed = any(motion.timing is not None for motion in motions)
-    return Motion(pose=pose, timing=timing if changed else None)
+    timed = any(motion.timing is not None for motion in motions)
+    return Motion(pose=pose, timing=timing if timed else None)
 
 
-def frames_shown(motion: Motion, shares: Sequence[float], num_frames: int) -> list[int]:
-    """Return which frame of a clip is shown at each share of a path: the nearest to the time."""
+def frames_shown(motion: Motion, times: Sequence[float], num_frames: int) -> list[int]:
+    """Return the frame of the clip that is shown at each normalized time, rounded to the nearest."""
     clock = Clock(start=0.0, span=1.0, frames=num_frames, first=True)
-    times = [min(1.0, max(0.0, (motion.timing or as_filmed)(share, clock))) for share in shares]
-    return [int(time * (num_frames - 1) + 0.5 + 1e-9) for time in times]
+    clip_times = [min(1.0, max(0.0, (motion.timing or original_speed)(t, clock))) for t in times]
+    return [int(time * (num_frames - 1) + 0.5 + 1e-9) for time in clip_times]

@@ -1,116 +1,97 @@
-"""Elementary camera moves, in plain floats.
+"""Elementary camera poses of moves.
 
-Poses are as the camera where a move starts sees them; angles are degrees, positive to the right and up.
+Poses are relative to the camera where a move starts. Angles are in degrees, positive to the right and up.
 """
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.geometry.motion import Start
-from ex4d_core.geometry.rigid import (
-    Pose,
-    Rotation,
-    Vector,
-    added,
-    cross,
-    dot,
-    length,
-    looking_along,
-    product,
-    rotated,
-    rotation_about,
-    scaled,
-    transpose,
-    turned,
-    unit,
-)
+from ex4d_core.geometry.rigid import Pose, Vector, look_rotation, rotation, rotation_about, unit
 
-Eye = Vector
-"""x, y, z of a camera in world coordinates, in units of the scene."""
+Eye = tuple[float, float, float]
+"""x, y, z of a camera center, in units of the scene."""
 
 
 def arc_eye(angle: float, radius: float) -> Eye:
     """Return the eye at `angle` degrees on EX-4D's arc: right for a positive angle, slightly up, and inwards.
 
-    The subject is at (0, 0, radius). With t = |angle|: x = r sin t, y = 0.2 r (|cos t| - 1), z = r (1 - |cos t|);
+    The subject is at (0, 0, radius). With a = |angle|: x = r sin a, y = 0.2 r (|cos a| - 1), z = r (1 - |cos a|);
     a negative angle mirrors x (EX-4D, arXiv 2506.05554, the paths of its `--cam 30 | 60 | 90`).
     """
-    turn = math.radians(angle)
-    lift = 1 - abs(math.cos(turn))
-    return radius * math.sin(turn), -0.2 * radius * lift, radius * lift
+    a = np.radians(angle)
+    lift = 1 - abs(np.cos(a))
+    return float(radius * np.sin(a)), float(-0.2 * radius * lift), float(radius * lift)
 
 
 def loop_eye(angle: float, radius: float) -> Eye:
-    """Return the eye at `angle` degrees on EX-4D's loop, which 360 degrees close.
+    """Return the eye at `angle` degrees on EX-4D's loop, which is closed at 360 degrees.
 
-    x = r sin t, y = 0.2 r (cos t - 1), z = 0 (EX-4D, the path of its `--cam 180`): it goes right, up
+    x = r sin a, y = 0.2 r (cos a - 1), z = 0 (EX-4D, the path of its `--cam 180`): it moves right, up
     through the middle, left and back, and sees the subject from 45 degrees at either side.
     """
-    turn = math.radians(angle)
-    return radius * math.sin(turn), 0.2 * radius * (math.cos(turn) - 1), 0.0
+    a = np.radians(angle)
+    return float(radius * np.sin(a)), float(0.2 * radius * (np.cos(a) - 1)), 0.0
 
 
 def orbit_eye(yaw: float, pitch: float, radius: float) -> Eye:
     """Return the eye on the sphere around a subject at (0, 0, radius)."""
-    right, up = math.radians(yaw), math.radians(pitch)
+    right, up = np.radians(yaw), np.radians(pitch)
     return (
-        radius * math.sin(right) * math.cos(up),
-        -radius * math.sin(up),
-        radius * (1 - math.cos(right) * math.cos(up)),
+        float(radius * np.sin(right) * np.cos(up)),
+        float(-radius * np.sin(up)),
+        float(radius * (1 - np.cos(right) * np.cos(up))),
     )
 
 
-def aimed_from(eye: Eye, start: Start) -> Pose:
-    """Return the camera at an eye, turned so that the subject stays where it is in the picture.
+def aimed_from(eye: Vector | Eye, start: Start) -> Pose:
+    """Return the camera at an eye, rotated so that the subject stays at its image position.
 
     Args:
-        eye: in axes whose z goes to the subject and whose x is level; (0, 0, 0) is where the move starts.
-        start: where that is.
+        eye: in axes at the start of the move whose z points to the subject and whose x is level.
+        start: of the move.
 
     Raises:
-        InvalidConfig: the subject is where the move starts.
+        InvalidConfig: the subject is at the start of the move.
     """
     if start.distance < 1e-9:
-        raise InvalidConfig("the camera stands where what it should look at is; stop before it, or look at another")
-    to_subject = looking_along(start.subject, up=start.up)
-    gaze = looking_along(added((0.0, 0.0, start.distance), scaled(eye, -1)))
-    rotation = product(product(to_subject, gaze), transpose(to_subject))
-    return Pose(rotation=rotation, position=turned(to_subject, eye))
+        raise InvalidConfig("the camera is at the subject, so it cannot look at it; move less far or set look_at")
+    to_subject = look_rotation(start.subject, up=start.up)
+    gaze = look_rotation(np.array([0.0, 0.0, start.distance]) - eye)
+    return Pose(rotation=to_subject @ gaze @ to_subject.T, position=to_subject @ eye)
 
 
-def level_turn(yaw: float, pitch: float, start: Start) -> Rotation:
-    """Return the rotation of a camera that goes `pitch` up and then `yaw` to the right around something, kept level.
+def level_turn(yaw: float, pitch: float, start: Start) -> np.ndarray:
+    """Return the rotation matrix of `pitch` about the level x axis, then of `yaw` about the vertical.
 
-    It is about the camera's level right and about up, which both stay what they are where the move starts.
+    Both axes are those at the start of the move, so the camera stays level.
     """
-    right = level_right(start)
-    about_up = rotation_about(scaled(start.up, -1), -yaw)
-    return product(about_up, rotation_about(right, -pitch))
+    return rotation_about(-start.up, -yaw) @ rotation_about(level_right(start), -pitch)
 
 
 def orbited(yaw: float, pitch: float, start: Start) -> Pose:
-    """Return the camera, turned rigidly about the subject, which so stays where it is in the picture."""
-    return rotated(level_turn(yaw, pitch, start), about=start.subject)
+    """Return the camera rotated rigidly about the subject, which stays at its image position."""
+    return rotation(level_turn(yaw, pitch, start), about=start.subject)
 
 
 def level_right(start: Start) -> Vector:
-    """Return the camera's right, of length 1, made level; its own where it looks straight up or down."""
-    across = cross((0.0, 0.0, 1.0), start.up)
-    return unit(across) if length(across) > 1e-6 else (1.0, 0.0, 0.0)
+    """Return the horizontal right of the camera, of length 1; its x axis if it looks straight up or down."""
+    across = np.cross([0.0, 0.0, 1.0], start.up)
+    return unit(across) if np.linalg.norm(across) > 1e-6 else np.array([1.0, 0.0, 0.0])
 
 
-def before(start: Start) -> float:
-    """Return how far before the camera, along z, the subject is; not above 0 where it is behind."""
-    return dot(start.subject, (0.0, 0.0, 1.0))
+def subject_depth(start: Start) -> float:
+    """Return the depth of the subject along z; negative behind the camera."""
+    return float(start.subject[2])
 
 
-def frame_shares(num_frames: int) -> list[float]:
-    """Return how much of a move is done at each frame: from 0 to 1 in equal steps; one frame is at 0."""
+def normalized_times(num_frames: int) -> list[float]:
+    """Return the normalized time of each frame: equal steps from 0 to 1; a single frame is at 0."""
     return [frame / max(num_frames - 1, 1) for frame in range(num_frames)]
 
 
-def reference_pace(num_frames: int) -> float:
-    """Return k = max(49 / n, n / 49), by which EX-4D multiplies its angles: 1 at 49 frames and more at any other."""
+def reference_angle_scale(num_frames: int) -> float:
+    """Return max(49 / n, n / 49), the factor of EX-4D for angles: 1 at 49 frames, larger at any other number."""
     return max(49 / num_frames, num_frames / 49)

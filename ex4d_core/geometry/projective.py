@@ -19,7 +19,7 @@ _PARALLEL = 1e-9
 
 
 def look_at(eye: Tensor, center: Tensor) -> Tensor:
-    """Return the poses of cameras that look from `eye` at `center`, with world +y (down) as the image's down.
+    """Return the poses of level cameras that look from `eye` at `center`; world +y is down.
 
     The rows of the rotation are right = down x forward, down' = forward x right and forward; the translation is
     minus the rotation times the eye.
@@ -32,18 +32,18 @@ def look_at(eye: Tensor, center: Tensor) -> Tensor:
         world_to_camera float32 [T, 4, 4], OpenCV axes.
 
     Raises:
-        InvalidInput: an eye is at its center, or looks straight up or down, so that the image has no upright.
+        InvalidInput: an eye is at its center, or the camera looks straight up or down, so that its roll is undefined.
     """
     eye64 = eye.double()
     forward = center.to(eye64).expand_as(eye64) - eye64
     distance = torch.linalg.vector_norm(forward, dim=-1, keepdim=True)
     if not (distance > 0).all() or not torch.isfinite(distance).all():
-        raise InvalidInput("a camera stands at the point that it looks at; move the eye or the center")
+        raise InvalidInput("a camera is at the point that it looks at; move the eye or the center")
     forward = forward / distance
     right = torch.linalg.cross(forward.new_tensor([0.0, 1.0, 0.0]).expand_as(forward), forward)
     sine = torch.linalg.vector_norm(right, dim=-1, keepdim=True)
     if not (sine > _PARALLEL).all():
-        raise InvalidInput("a camera looks straight up or down, where an image has no upright; tilt it a little less")
+        raise InvalidInput("a camera looks straight up or down, where its roll is undefined; tilt it a little less")
     right = right / sine
     rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], dim=-2)
     pose = torch.eye(4, dtype=torch.float64, device=eye.device).repeat(*eye.shape[:-1], 1, 1)
@@ -53,7 +53,7 @@ def look_at(eye: Tensor, center: Tensor) -> Tensor:
 
 
 def transform_points(world_to_camera: Tensor, points: Tensor) -> Tensor:
-    """Return `points` [N, 3] of the world in the frame of a camera, float32 [N, 3].
+    """Transform world points to camera coordinates, float32 [N, 3].
 
     Args:
         world_to_camera: [4, 4], any rigid or affine matrix.
@@ -65,18 +65,18 @@ def transform_points(world_to_camera: Tensor, points: Tensor) -> Tensor:
 
 
 def unproject_depth(depth: Tensor, intrinsics: Intrinsics, *, pixel_center: float = 0.5) -> Tensor:
-    """Return the points that the pixels of a depth map see: x = (u - cx) z / fx, y = (v - cy) z / fy, z = depth.
+    """Unproject the pixels of a depth map: x = (u - cx) z / fx, y = (v - cy) z / fy, z = depth.
 
     Args:
         depth: [H, W] along +z of the camera.
-        intrinsics: for an image of W x H.
-        pixel_center: where in pixel (row i, column j) its depth was seen: (u, v) = (j, i) + pixel_center.
+        intrinsics: for an image of W x H pixels.
+        pixel_center: position of the sample in pixel (row i, column j): (u, v) = (j, i) + pixel_center.
 
     Returns:
         float32 [H, W, 3] in the camera's frame (x right, y down, z forward).
 
     Raises:
-        InvalidInput: the intrinsics are for another size.
+        InvalidInput: the intrinsics are for another image size.
     """
     height, width = depth.shape
     if (intrinsics.width, intrinsics.height) != (width, height):
@@ -96,12 +96,12 @@ def unproject_depth(depth: Tensor, intrinsics: Intrinsics, *, pixel_center: floa
 def ray_slopes(intrinsics: Intrinsics, pixel_center: float, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return x / z of each column, float32 [W], and y / z of each row, float32 [H], of a camera's rays.
 
-    They are kept for the next call with the same camera: do not write into them.
+    The result is cached: do not modify it.
 
     Args:
         intrinsics: of the camera.
-        pixel_center: (u, v) = (column, row) + pixel_center is where a ray goes through its pixel.
-        device: where the result is.
+        pixel_center: position of the ray in its pixel: (u, v) = (column, row) + pixel_center.
+        device: of the result.
     """
     columns = torch.arange(intrinsics.width, dtype=torch.float64)
     rows = torch.arange(intrinsics.height, dtype=torch.float64)
@@ -129,7 +129,7 @@ def clip_from_camera(intrinsics: Intrinsics, *, near: float, far: float) -> Tens
         InvalidInput: not 0 < near < far.
     """
     if not 0 < near < far:
-        raise InvalidInput(f"near {near:g} and far {far:g} make no view; give 0 < near < far")
+        raise InvalidInput(f"near {near:g} and far {far:g} are not valid clipping planes; give 0 < near < far")
     width, height = intrinsics.width, intrinsics.height
     depth_scale, depth_shift = (far + near) / (far - near), -2 * far * near / (far - near)
     matrix = [

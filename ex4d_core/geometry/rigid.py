@@ -1,141 +1,95 @@
-"""Rigid transforms in plain floats, so that describing a camera move imports nothing heavy.
+"""Rigid camera poses in float64.
 
-Axes are OpenCV's (x right, y down, z forward). A pose maps points of the camera to the axes of another camera.
+Camera axes are those of OpenCV: x right, y down, z forward. A pose maps points from the axes of one camera to those of
+a reference camera.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from typing import Any
 
 import attrs
+import numpy as np
+from scipy.spatial.transform import Rotation
 
-Vector = tuple[float, float, float]
-Rotation = tuple[Vector, Vector, Vector]
-"""Rows of a rotation matrix."""
+Vector = np.ndarray
+"""float64 [3]."""
 
-UPWARDS: Vector = (0.0, -1.0, 0.0)
-"""Up, for a camera that is level."""
-
-UPRIGHT: Rotation = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+UP = (0.0, -1.0, 0.0)
+"""The upward direction of a level camera."""
 
 
-@attrs.frozen
+def vector(values: Any) -> Vector:
+    """Return three numbers as a float64 array [3]."""
+    return np.asarray(values, dtype=np.float64).reshape(3)
+
+
+def _matrix(values: Any) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64).reshape(3, 3)
+
+
+@attrs.frozen(eq=False)
 class Pose:
-    """A camera as another sees it; `a @ b` is b as whatever a is told of sees it."""
+    """A camera pose relative to a reference camera. If `a` is relative to r and `b` to a, `a @ b` is relative to r."""
 
-    rotation: Rotation = UPRIGHT
-    """Its columns are the camera's x, y and z axis."""
-    position: Vector = (0.0, 0.0, 0.0)
-    """Of the camera's center, in units of the scene."""
+    rotation: np.ndarray = attrs.field(factory=lambda: np.eye(3), converter=_matrix)
+    """float64 [3, 3]; its columns are the x, y and z axes of the camera."""
+    position: Vector = attrs.field(factory=lambda: np.zeros(3), converter=vector)
+    """Camera center, float64 [3], in units of the scene."""
     zoom: float = 1.0
-    """How many times as long as the other camera's the focal length is."""
+    """Focal length relative to that of the reference camera."""
+
+    @classmethod
+    def identity(cls) -> Pose:
+        """Return the pose of the reference camera itself."""
+        return cls()
 
     def __matmul__(self, other: Pose) -> Pose:
         return Pose(
-            rotation=product(self.rotation, other.rotation),
-            position=self.to_outer(other.position),
+            rotation=self.rotation @ other.rotation,
+            position=self.transform(other.position),
             zoom=self.zoom * other.zoom,
         )
 
     def inverse(self) -> Pose:
-        """Return the other camera as this one sees it."""
-        back = transpose(self.rotation)
-        return Pose(rotation=back, position=scaled(turned(back, self.position), -1), zoom=1 / self.zoom)
+        """Return the pose of the reference camera relative to this one."""
+        return Pose(rotation=self.rotation.T, position=-(self.rotation.T @ self.position), zoom=1 / self.zoom)
 
-    def to_outer(self, point: Vector) -> Vector:
-        """Return a point of this camera in the axes of the other."""
-        return added(turned(self.rotation, point), self.position)
+    def transform(self, point: Vector) -> Vector:
+        """Map a point from the axes of this camera to those of the reference camera."""
+        return self.rotation @ point + self.position
 
-    def matrix(self) -> list[list[float]]:
-        """Return the matrix [4, 4] from this camera to the other."""
-        rows = zip(self.rotation, self.position, strict=True)
-        return [*([*row, shift] for row, shift in rows), [0.0, 0.0, 0.0, 1.0]]
-
-
-HERE = Pose()
-"""A camera as it sees itself."""
+    def matrix(self) -> np.ndarray:
+        """Return the camera-to-reference matrix, float64 [4, 4]."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.rotation, self.position
+        return matrix
 
 
-def moved(vector: Vector) -> Pose:
-    """Return a camera that is elsewhere and not turned."""
-    return Pose(position=vector)
+def translation(offset: Any) -> Pose:
+    """Return the pose of a camera moved by an offset, without rotation."""
+    return Pose(position=offset)
 
 
-def rotated(rotation: Rotation, *, about: Vector = (0.0, 0.0, 0.0)) -> Pose:
-    """Return a camera that was turned rigidly about a point."""
-    return Pose(rotation=rotation, position=added(about, scaled(turned(rotation, about), -1)))
+def rotation(matrix: np.ndarray, *, about: Any = (0.0, 0.0, 0.0)) -> Pose:
+    """Return the pose of a camera rotated rigidly about a point."""
+    return Pose(rotation=matrix, position=about - matrix @ about)
 
 
-def rotation_about(axis: Vector, degrees: float) -> Rotation:
-    """Return the rotation by an angle about an axis, counter-clockwise as seen from its tip in right-handed axes.
-
-    R v = v cos t + (k x v) sin t + k (k . v) (1 - cos t), Rodrigues' formula.
-    """
-    x, y, z = unit(axis)
-    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-    rest = 1 - cosine
-    return (
-        (cosine + x * x * rest, x * y * rest - z * sine, x * z * rest + y * sine),
-        (y * x * rest + z * sine, cosine + y * y * rest, y * z * rest - x * sine),
-        (z * x * rest - y * sine, z * y * rest + x * sine, cosine + z * z * rest),
-    )
+def rotation_about(axis: Any, degrees: float) -> np.ndarray:
+    """Return the matrix of a rotation about an axis, by the right-hand rule."""
+    return Rotation.from_rotvec(np.radians(degrees) * unit(axis)).as_matrix()
 
 
-def looking_along(direction: Vector, *, up: Vector = UPWARDS) -> Rotation:
-    """Return the rotation of a level camera that looks along a direction; x stays where that is straight up or down."""
-    forward = unit(direction)
-    across = cross(forward, up)
-    right = unit(across) if length(across) > 1e-9 * length(up) else (1.0, 0.0, 0.0)
-    down = cross(forward, right)
-    return transpose((right, down, forward))
+def look_rotation(direction: Any, *, up: Any = UP) -> np.ndarray:
+    """Return the rotation of a level camera that looks along a direction; x is kept if that is straight up or down."""
+    forward, up = unit(direction), vector(up)
+    across = np.cross(forward, up)
+    level = np.linalg.norm(across) > 1e-9 * np.linalg.norm(up)
+    right = unit(across) if level else np.array([1.0, 0.0, 0.0])
+    return np.stack([right, np.cross(forward, right), forward], axis=1)
 
 
-def turned(rotation: Rotation, vector: Vector) -> Vector:
-    """Return a rotated vector."""
-    x, y, z = (dot(row, vector) for row in rotation)
-    return x, y, z
-
-
-def product(one: Rotation, other: Rotation) -> Rotation:
-    """Return the matrix product."""
-    columns = transpose(other)
-    first, second, third = (turned(columns, row) for row in one)
-    return first, second, third
-
-
-def transpose(rotation: Sequence[Vector]) -> Rotation:
-    """Return the rotation back."""
-    first, second, third = zip(*rotation, strict=True)
-    return first, second, third
-
-
-def added(one: Vector, other: Vector) -> Vector:
-    """Return the sum."""
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
-
-
-def scaled(vector: Vector, factor: float) -> Vector:
-    """Return a vector times a number."""
-    return vector[0] * factor, vector[1] * factor, vector[2] * factor
-
-
-def dot(one: Vector, other: Vector) -> float:
-    """Return the scalar product."""
-    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
-
-
-def cross(one: Vector, other: Vector) -> Vector:
-    """Return the vector product."""
-    (a, b, c), (x, y, z) = one, other
-    return b * z - c * y, c * x - a * z, a * y - b * x
-
-
-def length(vector: Vector) -> float:
-    """Return the Euclidean length."""
-    return math.hypot(*vector)
-
-
-def unit(vector: Vector) -> Vector:
-    """Return the vector of length 1 with the same direction."""
-    return scaled(vector, 1 / length(vector))
+def unit(values: Any) -> Vector:
+    """Return the vector of length 1 in the same direction."""
+    return vector(values) / np.linalg.norm(values)

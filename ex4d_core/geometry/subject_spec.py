@@ -1,4 +1,4 @@
-"""Parse the `look_at` option, in plain floats; imports nothing heavy."""
+"""Parse the `look_at` option; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ RULES = ("auto", "nearest")
 
 
 def pixel_or_depth(look_at: str) -> tuple[float, ...]:
-    """Return the two numbers of a pixel, or the one of a depth.
+    """Return the two coordinates of a pixel, or a depth.
 
     Raises:
-        InvalidConfig: the text says neither.
+        InvalidConfig: the text is neither.
     """
     try:
         numbers = tuple(float(text) for text in look_at.strip("()[] ").split(","))
@@ -28,10 +28,10 @@ def pixel_or_depth(look_at: str) -> tuple[float, ...]:
 
 
 def check_look_at(look_at: str) -> None:
-    """Refuse a text that says nothing of what to move around.
+    """Validate the `look_at` option.
 
     Raises:
-        InvalidConfig: it does not.
+        InvalidConfig: it is not a rule, a pixel or a depth.
     """
     if look_at not in RULES:
         pixel_or_depth(look_at)

@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.cameras.generators import JoinedPath, Piece, Step
-from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, shares_of
+from ex4d_core.cameras.generators import JoinedPath, Move, Segment
+from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, weights_of
 from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
     ComponentConfig,
@@ -55,7 +55,7 @@ class ChosenPath:
 
     steps: tuple[tuple[tuple[Chosen, str], ...], ...]
     """In their order; each is what happens at the same time, with the ease of each."""
-    shares: tuple[float, ...]
+    weights: tuple[float, ...]
     """Of the path that each step takes."""
 
     @property
@@ -74,7 +74,7 @@ class ChosenPath:
         if self.only is not None:
             return self.only.identity()
         steps = [[{**chosen.identity(), "ease": ease} for chosen, ease in step] for step in self.steps]
-        return {"steps": steps, "shares": list(self.shares)}
+        return {"steps": steps, "shares": list(self.weights)}
 
 
 class Components:
@@ -139,9 +139,9 @@ class Components:
             PluginFailed: the plugin that does is broken.
         """
         steps = parse_path(cam)
-        shares = shares_of(steps, cam)
+        weights = weights_of(steps, cam)
         chosen = tuple(tuple((self._choose_move(piece, cam), piece.ease) for piece in step) for step in steps)
-        return ChosenPath(steps=chosen, shares=tuple(shares))
+        return ChosenPath(steps=chosen, weights=tuple(weights))
 
     def _choose_move(self, move: MoveSpec, text: str) -> Chosen:
         end_of_name = move.start + len(move.name)
@@ -215,11 +215,11 @@ class Components:
             return self._move(path.only)
         return JoinedPath(
             [
-                Step(
-                    pieces=tuple(Piece(generator=self._move(chosen), ease=ease) for chosen, ease in step),
-                    share=share,
+                Segment(
+                    moves=tuple(Move(generator=self._move(chosen), ease=ease) for chosen, ease in step),
+                    weight=weight,
                 )
-                for step, share in zip(path.steps, path.shares, strict=True)
+                for step, weight in zip(path.steps, path.weights, strict=True)
             ]
         )
 

@@ -37,7 +37,7 @@ def good(tmp_path_factory):
     """A path of three poses as each format has it."""
     folder = tmp_path_factory.mktemp("good")
     poses = [orbited(20.0 * k, 0.0, SUBJECT).inverse().matrix() for k in range(3)]
-    path = CameraPath(world_to_camera=torch.tensor(poses).float(), intrinsics=LENS)
+    path = CameraPath(world_to_camera=torch.from_numpy(np.stack(poses)).float(), intrinsics=LENS)
     for name, kind in FORMATS.items():
         says_time = "time" in kind.says
         write_camera_path(
@@ -188,12 +188,12 @@ def test_a_table_says_what_it_lacks(text, says, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({(0, 0): float("nan")}, "its axes are not at right angles and 1 long"),
+        ({(0, 0): float("nan")}, "its axes are not orthonormal"),
         ({(3, 0): 1.0}, "its last row is not 0 0 0 1"),
         ({(3, 3): float("inf")}, "its last row is not 0 0 0 1"),
         ({(0, 3): float("inf")}, "its translation is not within 1e\\+09"),
         ({(0, 3): float("nan")}, "its translation is not within 1e\\+09"),
-        ({(0, 0): -1.0}, "it mirrors"),
+        ({(0, 0): -1.0}, "it is a reflection"),
     ],
 )
 def test_a_path_has_poses_only(change, says):

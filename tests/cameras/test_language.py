@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import ex4d_core as ex4d
-from ex4d_core.cameras.generators import JoinedPath, Piece, Step, path_of_eyes
-from ex4d_core.cameras.language import CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, shares_of
+from ex4d_core.cameras.generators import JoinedPath, Move, Segment, path_of_eyes
+from ex4d_core.cameras.language import CamError, UnknownMove, cam_file_part, cam_of_file, parse_path, weights_of
 from ex4d_core.errors import InvalidConfig, InvalidInput
-from ex4d_core.geometry.motion import EASES
+from ex4d_core.geometry.eases import EASES
 from ex4d_core.geometry.subject import subject_point
 from ex4d_core.types import CameraPath, Origin
 from tests.helpers.spoken_paths import LENS, REGISTRY, SCENE, eyes, generator, said, scene
@@ -37,7 +37,7 @@ def test_an_orbit_after_a_climb_goes_around_what_is_upright():
 
 def test_moves_at_the_same_time_add_up():
     both = said("orbit:yaw=30 with zoom_in:by=0.5")
-    subject = torch.tensor([*subject_point(SCENE, "auto"), 1.0])
+    subject = torch.tensor([*subject_point(SCENE, "auto").tolist(), 1.0])
     seen = both.world_to_camera @ subject
     torch.testing.assert_close(seen[-1, :3], subject[:3] / 2)
 
@@ -83,11 +83,11 @@ def test_a_lens_changes_so_that_the_subject_keeps_its_size():
     path = said("dolly_zoom:by=0.5")
     x, y, z = subject_point(SCENE, "auto")
     for frame in range(9):
-        seen = path.world_to_camera[frame] @ torch.tensor([x, y, z, 1])
+        seen = path.world_to_camera[frame] @ torch.tensor([x, y, z, 1], dtype=torch.float32)
         lens = path.intrinsics_at(frame)
         assert lens.fx / seen[2] == pytest.approx(LENS.fx / z, rel=1e-5)
         assert lens.fx * seen[0] / seen[2] == pytest.approx(LENS.fx * x / z, rel=1e-4)
-    with pytest.raises(InvalidConfig, match="dolly_zoom needs the subject before the camera"):
+    with pytest.raises(InvalidConfig, match="dolly_zoom needs the subject in front of the camera"):
         said("pan:by=170 then dolly_zoom")
 
 
@@ -127,8 +127,8 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
 
     joined = JoinedPath(
         [
-            Step(pieces=(Piece(generator=generator("dolly:by=0.5")),), share=0.5),
-            Step(pieces=(Piece(generator=Plain(), ease="smooth"),), share=0.5),
+            Segment(moves=(Move(generator=generator("dolly:by=0.5")),), weight=0.5),
+            Segment(moves=(Move(generator=Plain(), ease="smooth"),), weight=0.5),
         ]
     )
     path = joined.path(9, SCENE)
@@ -217,7 +217,7 @@ def test_an_error_shows_what_of_a_long_text_is_around_its_place(text, place):
 def test_any_text_is_a_path_or_an_error_that_points_at_a_place(text):
     try:
         steps = parse_path(text)
-        shares_of(steps, text)
+        weights_of(steps, text)
     except CamError as refused:
         _, shown, marks = str(refused).split("\n")
         assert marks.strip(" ^") == ""
@@ -227,14 +227,14 @@ def test_any_text_is_a_path_or_an_error_that_points_at_a_place(text):
 
 
 def test_from_where_the_subject_is_nothing_can_be_aimed():
-    with pytest.raises(InvalidConfig, match="the camera stands where what it should look at is"):
+    with pytest.raises(InvalidConfig, match="the camera is at the subject"):
         said("dolly:by=1,look_at=2 then 30:look_at=2")
     assert said("dolly:by=1,look_at=2 then pan").num_frames == 9
 
 
 def test_a_pixel_may_stand_in_brackets():
     assert torch.equal(said("30:look_at=[19,13]").world_to_camera, said("30:look_at='19,13'").world_to_camera)
-    with pytest.raises(InvalidConfig, match="change what time is shown; join them by then"):
+    with pytest.raises(InvalidConfig, match="two time controls"):
         said("freeze with slow")
 
 
@@ -296,13 +296,13 @@ def test_files_are_named_by_their_own_name():
 
 def test_what_moves_doubt_is_said_of_the_whole():
     assert generator("pan:by=1.5708 then dolly with roll").warnings(SCENE) == [
-        "pan: by is 1.5708 degrees; if that is meant in radians, say 90"
+        "pan: by is 1.5708 degrees; if it is meant in radians, use 90"
     ]
 
 
 def test_shares_that_are_left_are_divided_evenly():
     text = "dolly:share=0.5 then pan then tilt"
-    assert shares_of(parse_path(text), text) == [0.5, 0.25, 0.25]
+    assert weights_of(parse_path(text), text) == [0.5, 0.25, 0.25]
 
 
 # The subject
@@ -348,17 +348,17 @@ def test_a_pixel_is_one_of_the_clip_as_it_was_filmed():
     )  # fmt: skip
     x, _, z = subject_point(scene(origin=origin), "70,26")
     assert x / z * LENS.fx + LENS.cx == pytest.approx(19.5)
-    with pytest.raises(InvalidInput, match=r"10,10 to look at is not in .*, x goes from 32 to 96 and y from 0 to 48"):
+    with pytest.raises(InvalidInput, match=r"10,10 is outside .*, x is from 32 to 96 and y from 0 to 48"):
         subject_point(scene(origin=origin), "10,10")
 
 
 def test_a_pixel_without_depth_is_refused():
     unknown = attrs.evolve(SCENE.depth, valid=torch.zeros(9, 24, 32, dtype=torch.bool))
-    with pytest.raises(InvalidInput, match="nothing at the pixel 3,3 to look at has a depth"):
+    with pytest.raises(InvalidInput, match="no valid depth at the look_at pixel 3,3"):
         subject_point(attrs.evolve(SCENE, depth=unknown), "3,3")
 
 
 def test_an_orbit_keeps_a_subject_beside_the_axis_where_it_is():
     path = said("orbit:yaw=70,pitch=-20")
-    subject = torch.tensor([*subject_point(SCENE, "auto"), 1.0])
+    subject = torch.tensor([*subject_point(SCENE, "auto").tolist(), 1.0])
     torch.testing.assert_close(path.world_to_camera @ subject, subject.expand(9, 4), atol=1e-5, rtol=0)

@@ -51,13 +51,13 @@ def test_what_is_looked_at_is_in_the_middle_and_down_stays_down(eyes, turn):
 
 
 def test_a_camera_at_what_it_looks_at_is_refused():
-    with pytest.raises(InvalidInput, match="a camera stands at the point that it looks at; move the eye"):
+    with pytest.raises(InvalidInput, match="at the point that it looks at"):
         look_at(torch.zeros(2, 3), torch.tensor([[0.0, 0, 1], [0, 0, 0]]))
 
 
 @pytest.mark.parametrize("up", [-1.0, 1.0])
 def test_a_camera_that_looks_straight_up_or_down_is_refused(up):
-    with pytest.raises(InvalidInput, match="looks straight up or down, where an image has no upright"):
+    with pytest.raises(InvalidInput, match="looks straight up or down"):
         look_at(torch.zeros(1, 3), torch.tensor([0.0, up, 0.0]))
 
 
@@ -88,5 +88,5 @@ def test_clip_space_spans_the_image_with_its_first_row_at_the_top(u, v, z):
 
 @pytest.mark.parametrize(("near", "far"), [(0, 1), (-1, 1), (2, 2), (3, 1)])
 def test_planes_in_the_wrong_order_are_refused(near, far):
-    with pytest.raises(InvalidInput, match="make no view; give 0 < near < far"):
+    with pytest.raises(InvalidInput, match="give 0 < near < far"):
         clip_from_camera(CAMERA, near=near, far=far)

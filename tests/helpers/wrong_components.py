@@ -16,7 +16,7 @@ from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.builtin.telea_options import TeleaOptions
 from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import InvalidConfig, InvalidInput
-from ex4d_core.geometry.rigid import HERE
+from ex4d_core.geometry.rigid import Pose
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.options import option
@@ -226,7 +226,7 @@ class PathUnlikeItsMotion(Rightward):
     """Stays where it is when it is joined with other moves."""
 
     def motion(self, num_frames, scene, start):
-        return SimpleNamespace(pose=lambda share: HERE)
+        return SimpleNamespace(pose=lambda t: Pose.identity())
 
 
 class PathOfAnotherLens(Rightward):

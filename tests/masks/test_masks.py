@@ -19,7 +19,7 @@ from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
-from ex4d_core.geometry.paths import arc_eye, frame_shares
+from ex4d_core.geometry.paths import arc_eye, normalized_times
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import FlowTracker, MaskOptions, Tracks, kind_of, measure, simulate_masks
@@ -230,7 +230,7 @@ def test_a_clip_without_depth_has_tracking_masks_only():
 def test_depth_that_knows_nothing_is_refused(kind):
     frames = panning().video.frames
     scene = flat(frames, torch.full(frames.shape[:3], torch.nan))
-    with pytest.raises(InvalidInput, match="no pixel of the first frame has a depth"):
+    with pytest.raises(InvalidInput, match="no pixel of the first frame has a valid depth"):
         simulate_masks(scene, options=MaskOptions(kind=kind))
 
 
@@ -265,7 +265,7 @@ def test_what_is_known_shrinks_once_by_what_the_options_say():
     [{"angles": (60, 30)}, {"angles": (0, 200)}, {"pitch": (0, 90)}, {"blobs": (-0.1, 0.5)}, {"erosion": (0, 3)}],
 )
 def test_options_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(InvalidConfig, match="must be two rising numbers from"):
+    with pytest.raises(InvalidConfig, match="must be two ascending numbers between"):
         MaskOptions(**wrong)
 
 
@@ -273,7 +273,7 @@ def real_masks(scene: Scene, angle: float) -> list[torch.Tensor]:
     radius = subject_distance(scene.depth)
     masks = []
     for end in (angle, -angle):
-        eyes = [arc_eye(share * end, radius) for share in frame_shares(scene.video.num_frames)]
+        eyes = [arc_eye(share * end, radius) for share in normalized_times(scene.video.num_frames)]
         path = path_of_eyes(eyes, center=(0.0, 0.0, radius), intrinsics=scene.depth.intrinsics_at(0))
         builder, renderer = (
             WatertightMesh(WatertightOptions(), device=CPU),

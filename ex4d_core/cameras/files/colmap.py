@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ex4d_core.bounds import number, shown, spelled
 from ex4d_core.cameras.files._value import (
@@ -21,7 +22,6 @@ from ex4d_core.cameras.files._value import (
     one_or_each,
 )
 from ex4d_core.errors import InvalidInput
-from ex4d_core.geometry.keyframes import quaternion_of, rotation_of
 from ex4d_core.reading import check_file
 from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import Intrinsics
@@ -94,8 +94,7 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     ]
     images = []
     for index, matrix in enumerate(file.world_to_camera):
-        rows = matrix[:3, :3].tolist()
-        quaternion = quaternion_of((tuple(rows[0]), tuple(rows[1]), tuple(rows[2])))
+        quaternion = Rotation.from_matrix(matrix[:3, :3]).as_quat(scalar_first=True).tolist()
         camera = file.intrinsics[index if len(file.intrinsics) > 1 else 0]
         words = " ".join(map(repr, [*quaternion, *matrix[:3, 3].tolist()]))
         images += [f"{index + 1} {words} {numbers[camera]} frame_{index:05d}.png", ""]
@@ -111,11 +110,10 @@ def _matrix(words: list[str]) -> np.ndarray:
     w, x, y, z, *shift = (
         number(spelled(word, name), f"{name} in {IMAGES}") for name, word in zip(names, words[1:8], strict=True)
     )
-    size = float(np.linalg.norm([w, x, y, z]))
-    if not size > 1e-9:
-        raise InvalidInput(f"{IMAGES} has an image whose quaternion is 0 0 0 0, which turns nowhere")
+    if not np.linalg.norm([w, x, y, z]) > 1e-9:
+        raise InvalidInput(f"{IMAGES} has an image whose quaternion is 0 0 0 0, which is not a rotation")
     matrix = np.eye(4)
-    matrix[:3, :3] = rotation_of((w / size, x / size, y / size, z / size))
+    matrix[:3, :3] = Rotation.from_quat([w, x, y, z], scalar_first=True).as_matrix()
     matrix[:3, 3] = shift
     return matrix
 

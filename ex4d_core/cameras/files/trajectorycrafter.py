@@ -106,8 +106,8 @@ def _spread(row: list[float], count: int) -> list[float]:
     if len(row) == count:
         return row
     at = [index / max(len(row) - 1, 1) for index in range(len(row))]
-    wanted = [index / (count - 1) for index in range(count)]
+    times = [index / (count - 1) for index in range(count)]
     if len(row) <= 3:
-        return [float(value) for value in np.interp(wanted, at, row)]
+        return [float(value) for value in np.interp(times, at, row)]
     curve = smooth_curve(at, row)
-    return [curve(share) for share in wanted]
+    return [curve(t) for t in times]

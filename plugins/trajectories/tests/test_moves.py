@@ -17,7 +17,8 @@ from ex4d_core.geometry.subject import nearest_distance, subject_distance
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 from ex4d_trajectories import options as o
 from ex4d_trajectories.generator import MoveGenerator
-from ex4d_trajectories.moves import MOVES
+from ex4d_trajectories.moves import IMPLEMENTATIONS
+from ex4d_trajectories.options import MOVES
 
 DISTANCE = 2.0
 IDENTITY = torch.eye(4)
@@ -78,7 +79,7 @@ EXAMPLES = [*AROUND, *ASIDE]
 
 
 def test_there_is_an_example_of_every_move():
-    assert {type(options) for options in EXAMPLES} | {o.SweepOptions} == set(MOVES)
+    assert {type(options) for options in EXAMPLES} | {o.SweepOptions} == set(MOVES.values()) == set(IMPLEMENTATIONS)
 
 
 @pytest.mark.parametrize("options", EXAMPLES, ids=lambda options: type(options).__name__)
@@ -200,7 +201,7 @@ def test_a_sweep_needs_no_scene_as_a_function():
         ),
         (
             lambda: path(o.FreezeOptions(frame=1)),
-            "there is no frame 1: the clip has 1, counted from 0; give at most 0",
+            "frame 1 does not exist; the clip has 1 frames, so give 0 to 0",
         ),
         (lambda: o.LoopOptions(pace="fast"), "pace must be angle or frames, not 'fast'"),
         (lambda: path(o.LoopOptions(), 0), "a camera path needs at least 1 frame, not 0"),
@@ -224,13 +225,13 @@ def test_angles_that_look_like_radians_are_named():
         return MoveGenerator(options, device=torch.device("cpu")).warnings(scene())
 
     assert warnings(o.OrbitOptions(yaw=-0.7854, pitch=3)) == [
-        "orbit: yaw is -0.7854 degrees; if that is meant in radians, say -45"
+        "orbit: yaw is -0.7854 degrees; if it is meant in radians, use -45"
     ]
     assert [warnings(options) for options in EXAMPLES] == [[]] * len(EXAMPLES)
 
 
 def test_options_have_a_help_text():
-    for options in MOVES:
+    for options in MOVES.values():
         assert all(field.metadata["help"] for field in attrs.fields(options))
 
 
@@ -279,5 +280,5 @@ def test_the_nearest_rule_takes_the_outermost_ring_as_100():
 
 @pytest.mark.parametrize("look_at", ["auto", "nearest"])
 def test_a_frame_without_depth_is_refused(look_at):
-    with pytest.raises(InvalidInput, match="no pixel of the first frame has a depth"):
+    with pytest.raises(InvalidInput, match="no pixel of the first frame has a valid depth"):
         path(o.ArcOptions(look_at=look_at), 3, scene(torch.full((1, 8, 8), torch.nan)))

@@ -36,8 +36,8 @@ MOVES = [
 def test_every_move_is_offered_by_name_with_a_summary():
     providers = ex4d_trajectory_generators()
     assert [provider.name for provider in providers] == MOVES
-    assert providers[MOVES.index("static")].summary == "stay where the camera is"
-    assert providers[MOVES.index("freeze")].summary == "let time stand still (bullet time)"
+    assert providers[MOVES.index("static")].summary == "stay at the current pose"
+    assert providers[MOVES.index("freeze")].summary == "freeze time (bullet time)"
 
 
 def test_every_component_can_be_made_with_its_default_options():

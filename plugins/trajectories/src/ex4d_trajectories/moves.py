@@ -1,20 +1,20 @@
-"""The camera moves and what can be done with time. A new one is one function here, and its options class.
+"""Camera moves and time controls as functions of normalized time. Their options and summaries are in `options.py`.
 
-A move says where the camera is when a share of it is done, 0 at its start and 1 at its end, as the camera where it
-starts sees it. `Start` says where the subject is and which way is up, so a move can begin anywhere.
-With `pace="frames"` the share ends beyond 1, so that every angle grows with it.
+A move returns the camera pose at t, 0 at its start and 1 at its end, relative to the camera where it starts. `Start`
+has the subject and the upward direction there, so a move can start anywhere. With `pace="frames"`, t ends
+beyond 1, so that every angle is scaled.
 
-Time control says which time of the clip is shown when a share of it is done.
+A time control returns the clip time that is shown at t.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
 
 import attrs
+import numpy as np
 
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.geometry.keyframes import smooth_curve
@@ -22,26 +22,16 @@ from ex4d_core.geometry.motion import Clock, Start
 from ex4d_core.geometry.paths import (
     aimed_from,
     arc_eye,
-    before,
-    frame_shares,
     level_right,
     level_turn,
     loop_eye,
+    normalized_times,
     orbited,
+    subject_depth,
 )
-from ex4d_core.geometry.rigid import (
-    HERE,
-    Pose,
-    Vector,
-    looking_along,
-    moved,
-    rotated,
-    rotation_about,
-    scaled,
-    transpose,
-    turned,
-)
+from ex4d_core.geometry.rigid import Pose, Vector, look_rotation, rotation, rotation_about, translation
 from ex4d_trajectories.options import (
+    MOVES,
     ArcOptions,
     DollyOptions,
     DollyZoomOptions,
@@ -64,221 +54,199 @@ from ex4d_trajectories.options import (
     ZoomOutOptions,
 )
 
-Says = TypeVar("Says", bound=Callable[..., Any])
+FORWARD = (0.0, 0.0, 1.0)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @attrs.frozen(kw_only=True)
 class Move:
-    """A named way for the camera, or for time, to go."""
+    """The implementation of a camera move or time control."""
 
     name: str
-    summary: str
-    options: type
     pose: Callable[[float, Start, Any], Pose] | None = None
-    """Called as `pose(share, start, options)`; None: the camera stays."""
+    """Called as `pose(t, start, options)`; None: the camera stays."""
     time: Callable[[float, Clock, Any], float] | None = None
-    """Called as `time(share, clock, options)`; None: time goes on as it was filmed."""
-    turns: bool = False
-    """Whether it has angles, which `pace="frames"` multiplies."""
+    """Called as `time(t, clock, options)`; None: the clip is shown at its original speed."""
+    scales: bool = False
+    """Whether its angles follow the option `pace`."""
 
 
-MOVES: dict[type, Move] = {}
-"""Every move by its options class, in the order in which they are declared."""
+IMPLEMENTATIONS: dict[type, Move] = {}
+"""Every move by its options class."""
 
 
-def move(options: type, *, turns: bool = False) -> Callable[[Says], Says]:
-    """Make a function a camera move: its name is what users type, its docstring's first line is the summary."""
+def move(options: type, *, scales: bool = False) -> Callable[[Function], Function]:
+    """Register a function as the implementation of a camera move; it has the name of the move."""
 
-    def declare(pose: Says) -> Says:
-        _declare(pose, options=options, pose=pose, turns=turns)
+    def register(pose: Function) -> Function:
+        _register(options, Move(name=pose.__name__, pose=pose, scales=scales))
         return pose
 
-    return declare
+    return register
 
 
-def time_control(options: type) -> Callable[[Says], Says]:
-    """Make a function a way for time to go, likewise."""
+def time_control(options: type) -> Callable[[Function], Function]:
+    """Register a function as the implementation of a time control; it has the name of the control."""
 
-    def declare(time: Says) -> Says:
-        _declare(time, options=options, time=time)
+    def register(time: Function) -> Function:
+        _register(options, Move(name=time.__name__, time=time))
         return time
 
-    return declare
+    return register
 
 
-def _declare(function: Callable[..., Any], *, options: type, **facts: Any) -> None:
-    assert options not in MOVES, f"{options.__name__} already belongs to {MOVES[options].name}"
-    sentence = (function.__doc__ or "").splitlines()[0].rstrip(".")
-    summary = sentence[:1].lower() + sentence[1:]
-    MOVES[options] = Move(name=function.__name__, summary=summary, options=options, **facts)
+def _register(options: type, implementation: Move) -> None:
+    assert MOVES.get(implementation.name) is options, f"{options.__name__} is not named {implementation.name}"
+    IMPLEMENTATIONS[options] = implementation
 
 
-@move(ArcOptions, turns=True)
-def arc(share: float, start: Start, options: ArcOptions) -> Pose:
-    """Go to one side on EX-4D's arc: right, or left for a negative angle."""
-    return aimed_from(arc_eye(share * options.angle, start.distance), start)
+@move(ArcOptions, scales=True)
+def arc(t: float, start: Start, options: ArcOptions) -> Pose:
+    return aimed_from(arc_eye(t * options.angle, start.distance), start)
 
 
-@move(LoopOptions, turns=True)
-def loop(share: float, start: Start, options: LoopOptions) -> Pose:
-    """Look around, 45 degrees right and left, and come back (EX-4D's 180)."""
-    return aimed_from(loop_eye(share * 360, start.distance), start)
+@move(LoopOptions, scales=True)
+def loop(t: float, start: Start, options: LoopOptions) -> Pose:
+    return aimed_from(loop_eye(t * 360, start.distance), start)
 
 
-@move(SweepOptions, turns=True)
-def sweep(share: float, start: Start, options: SweepOptions) -> Pose:
-    """Go along the arc from one angle to another."""
-    return aimed_from(arc_eye(options.start + share * (options.end - options.start), start.distance), start)
+@move(SweepOptions, scales=True)
+def sweep(t: float, start: Start, options: SweepOptions) -> Pose:
+    return aimed_from(arc_eye(options.start + t * (options.end - options.start), start.distance), start)
 
 
-@move(OrbitOptions, turns=True)
-def orbit(share: float, start: Start, options: OrbitOptions) -> Pose:
-    """Go around the subject at a constant distance."""
-    yaw, pitch = share * options.yaw, share * options.pitch
+@move(OrbitOptions, scales=True)
+def orbit(t: float, start: Start, options: OrbitOptions) -> Pose:
+    yaw, pitch = t * options.yaw, t * options.pitch
     if not -90 < pitch < 90:
-        raise InvalidConfig(f"pitch becomes {pitch:g} degrees at pace=frames, past the pole; give less, or pace=angle")
+        raise InvalidConfig(
+            f"pitch becomes {pitch:g} degrees at pace=frames, past the pole; reduce it or set pace=angle"
+        )
     return orbited(yaw, pitch, start)
 
 
 @move(SpiralOptions)
-def spiral(share: float, start: Start, options: SpiralOptions) -> Pose:
-    """Wind outwards around where it started, and look at the subject."""
-    turn, reach = math.radians(360 * options.turns * share), share * options.radius
-    eye = (reach * math.sin(turn), -reach * math.cos(turn), share * options.by)
-    return aimed_from(scaled(eye, start.distance), start)
+def spiral(t: float, start: Start, options: SpiralOptions) -> Pose:
+    angle, radius = 2 * np.pi * options.turns * t, t * options.radius
+    eye = np.array([radius * np.sin(angle), -radius * np.cos(angle), t * options.by])
+    return aimed_from(eye * start.distance, start)
 
 
 @move(ZoomInOptions)
-def zoom_in(share: float, start: Start, options: ZoomInOptions) -> Pose:
-    """Go towards the subject."""
-    return moved(scaled(start.subject, share * options.by))
+def zoom_in(t: float, start: Start, options: ZoomInOptions) -> Pose:
+    return translation(t * options.by * start.subject)
 
 
 @move(ZoomOutOptions)
-def zoom_out(share: float, start: Start, options: ZoomOutOptions) -> Pose:
-    """Go back from the subject."""
-    return moved(scaled(start.subject, -share * options.by))
+def zoom_out(t: float, start: Start, options: ZoomOutOptions) -> Pose:
+    return translation(-t * options.by * start.subject)
 
 
 @move(DollyOptions)
-def dolly(share: float, start: Start, options: DollyOptions) -> Pose:
-    """Go forward the way the camera looks, or back."""
-    return moved((0.0, 0.0, share * options.by * start.distance))
+def dolly(t: float, start: Start, options: DollyOptions) -> Pose:
+    return translation((0.0, 0.0, t * options.by * start.distance))
 
 
 @move(TruckOptions)
-def truck(share: float, start: Start, options: TruckOptions) -> Pose:
-    """Go to the right, or left for a negative number."""
-    return _gone(scaled(level_right(start), share * options.by * start.distance), start, options.aim)
+def truck(t: float, start: Start, options: TruckOptions) -> Pose:
+    return _shifted(t * options.by * start.distance * level_right(start), start, options.aim)
 
 
 @move(PedestalOptions)
-def pedestal(share: float, start: Start, options: PedestalOptions) -> Pose:
-    """Go up, or down for a negative number."""
-    return _gone(scaled(start.up, share * options.by * start.distance), start, options.aim)
+def pedestal(t: float, start: Start, options: PedestalOptions) -> Pose:
+    return _shifted(t * options.by * start.distance * start.up, start, options.aim)
 
 
-def _gone(way: Vector, start: Start, aim: bool) -> Pose:
+def _shifted(offset: Vector, start: Start, aim: bool) -> Pose:
     if not aim:
-        return moved(way)
-    to_subject = looking_along(start.subject, up=start.up)
-    return aimed_from(turned(transpose(to_subject), way), start)
+        return translation(offset)
+    to_subject = look_rotation(start.subject, up=start.up)
+    return aimed_from(to_subject.T @ offset, start)
 
 
 @move(PanOptions)
-def pan(share: float, start: Start, options: PanOptions) -> Pose:
-    """Turn to the right on the spot, or left for a negative angle."""
-    return rotated(level_turn(-share * options.by, 0.0, start))
+def pan(t: float, start: Start, options: PanOptions) -> Pose:
+    return rotation(level_turn(-t * options.by, 0.0, start))
 
 
 @move(TiltOptions)
-def tilt(share: float, start: Start, options: TiltOptions) -> Pose:
-    """Turn up on the spot, or down for a negative angle."""
-    return rotated(level_turn(0.0, -share * options.by, start))
+def tilt(t: float, start: Start, options: TiltOptions) -> Pose:
+    return rotation(level_turn(0.0, -t * options.by, start))
 
 
 @move(RollOptions)
-def roll(share: float, start: Start, options: RollOptions) -> Pose:
-    """Turn clockwise around the view, so that the picture turns the other way."""
-    return rotated(rotation_about((0.0, 0.0, 1.0), share * options.by))
+def roll(t: float, start: Start, options: RollOptions) -> Pose:
+    return rotation(rotation_about(FORWARD, t * options.by))
 
 
 @move(DollyZoomOptions)
-def dolly_zoom(share: float, start: Start, options: DollyZoomOptions) -> Pose:
-    """Go forward while the lens widens, so that the subject keeps its size."""
-    depth = before(start)
+def dolly_zoom(t: float, start: Start, options: DollyZoomOptions) -> Pose:
+    depth = subject_depth(start)
     if depth <= 0:
-        raise InvalidConfig("dolly_zoom needs the subject before the camera, which has turned away from it by then")
-    left = 1 - share * options.by
-    return attrs.evolve(moved((0.0, 0.0, share * options.by * depth)), zoom=left)
+        raise InvalidConfig("dolly_zoom needs the subject in front of the camera, but it is behind it at that point")
+    return Pose(position=(0.0, 0.0, t * options.by * depth), zoom=1 - t * options.by)
 
 
 @move(StaticOptions)
-def static(share: float, start: Start, options: StaticOptions) -> Pose:
-    """Stay where the camera is."""
-    return HERE
+def static(t: float, start: Start, options: StaticOptions) -> Pose:
+    return Pose.identity()
 
 
 @move(HandheldOptions)
-def handheld(share: float, start: Start, options: HandheldOptions) -> Pose:
-    """Shake a little, as a camera does that somebody holds."""
+def handheld(t: float, start: Start, options: HandheldOptions) -> Pose:
     random = Random(options.seed)
-    right, up, roll, x, y, z = (_sway(random, share, options.swings) * options.amount for _ in range(6))
-    turn = rotated(level_turn(0.6 * right, 0.6 * up, start)) @ rotated(rotation_about((0.0, 0.0, 1.0), 0.4 * roll))
-    return moved(scaled((x, y, z), 0.008 * start.distance)) @ turn
+    right, up, roll, x, y, z = (_sway(random, t, options.swings) * options.amount for _ in range(6))
+    rotated = rotation(level_turn(0.6 * right, 0.6 * up, start)) @ rotation(rotation_about(FORWARD, 0.4 * roll))
+    return translation(0.008 * start.distance * np.array([x, y, z])) @ rotated
 
 
-def _sway(random: Random, share: float, swings: float) -> float:
-    """Return a sum of slow waves, about -1 to 1, that is 0 at the start."""
-    waves = [(swings * pace * random.uniform(0.7, 1.3), random.uniform(0, 1)) for pace in (0.5, 1.0, 1.7)]
-    now, then = (
-        sum(math.sin(2 * math.pi * (often * at + phase)) / (1 + index) for index, (often, phase) in enumerate(waves))
-        for at in (share, 0.0)
-    )
-    return (now - then) / 1.8
+def _sway(random: Random, t: float, swings: float) -> float:
+    """Return a sum of slow sine waves, about -1 to 1, that is 0 at t = 0."""
+    total = 0.0
+    for index, octave in enumerate((0.5, 1.0, 1.7)):
+        frequency, phase = swings * octave * random.uniform(0.7, 1.3), random.uniform(0, 1)
+        wave = np.sin(2 * np.pi * (frequency * t + phase)) - np.sin(2 * np.pi * phase)
+        total += float(wave) / (1 + index)
+    return total / 1.8
 
 
 @move(KeyframesOptions)
-def keyframes(share: float, start: Start, options: KeyframesOptions) -> Pose:
-    """Go smoothly through numbers that are given for several moments."""
+def keyframes(t: float, start: Start, options: KeyframesOptions) -> Pose:
 
-    def now(name: str) -> float:
+    def at_t(name: str) -> float:
         values = getattr(options, name)
-        return smooth_curve(options.at or frame_shares(len(values)), values)(share) if values else 0.0
+        return smooth_curve(options.at or normalized_times(len(values)), values)(t) if values else 0.0
 
-    around = orbited(now("yaw"), now("pitch"), start)
-    aside = moved(scaled(level_right(start), now("truck") * start.distance))
-    upwards = moved(scaled(start.up, now("pedestal") * start.distance))
-    look = rotated(level_turn(-now("pan"), -now("tilt"), start))
-    tipped = rotated(rotation_about((0.0, 0.0, 1.0), now("roll")))
-    return around @ moved(scaled(start.subject, now("zoom_in"))) @ aside @ upwards @ look @ tipped
+    orbit_pose = orbited(at_t("yaw"), at_t("pitch"), start)
+    shift = at_t("truck") * level_right(start) + at_t("pedestal") * start.up
+    offset = at_t("zoom_in") * start.subject + start.distance * shift
+    look = level_turn(-at_t("pan"), -at_t("tilt"), start) @ rotation_about(FORWARD, at_t("roll"))
+    return orbit_pose @ translation(offset) @ rotation(look)
 
 
 @time_control(FreezeOptions)
-def freeze(share: float, clock: Clock, options: FreezeOptions) -> float:
-    """Let time stand still (bullet time)."""
+def freeze(t: float, clock: Clock, options: FreezeOptions) -> float:
     return _begin(clock, options.frame)
 
 
 @time_control(SlowOptions)
-def slow(share: float, clock: Clock, options: SlowOptions) -> float:
-    """Let time pass slower, or faster for a number below 1."""
-    return _begin(clock, options.frame) + share * clock.span / options.by
+def slow(t: float, clock: Clock, options: SlowOptions) -> float:
+    return _begin(clock, options.frame) + t * clock.span / options.by
 
 
 @time_control(ReverseOptions)
-def reverse(share: float, clock: Clock, options: ReverseOptions) -> float:
-    """Let time run back, from the end of the clip where nothing comes before."""
+def reverse(t: float, clock: Clock, options: ReverseOptions) -> float:
     begin = 1.0 if options.frame is None and clock.first else _begin(clock, options.frame)
-    return begin - share * clock.span / options.by
+    return begin - t * clock.span / options.by
 
 
 def _begin(clock: Clock, frame: int | None) -> float:
-    """Return the time of a frame of the clip, by default the one that is reached."""
+    """Return the clip time of a frame, by default the current one."""
     if frame is None:
         return clock.start
     if frame >= clock.frames:
         raise InvalidConfig(
-            f"there is no frame {frame}: the clip has {clock.frames}, counted from 0; give at most {clock.frames - 1}"
+            f"frame {frame} does not exist; the clip has {clock.frames} frames, so give 0 to {clock.frames - 1}"
         )
     return frame / max(clock.frames - 1, 1)

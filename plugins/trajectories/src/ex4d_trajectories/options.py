@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 
@@ -14,7 +14,28 @@ from ex4d_core.options import option
 
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
+Options = TypeVar("Options", bound=type)
+
 DISTANCES = "distances to the subject"
+
+MOVES: dict[str, type] = {}
+"""Options class of each move by the name of the move, in the order of declaration."""
+
+
+def named(name: str) -> Callable[[Options], Options]:
+    """Register the options class of a move. The first line of its docstring is the summary of the move."""
+
+    def register(options: Options) -> Options:
+        MOVES[name] = options
+        return options
+
+    return register
+
+
+def summary(options: type) -> str:
+    """Return the summary of a move."""
+    sentence = (options.__doc__ or "").splitlines()[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
 
 
 def one_of(*words: str) -> Check:
@@ -70,116 +91,132 @@ class MoveOptions:
     )
 
 
+@named("arc")
 @attrs.frozen
 class ArcOptions(MoveOptions):
-    """Options of `arc`."""
+    """Move along the arc of EX-4D, to the right, or left for a negative angle."""
 
     angle: float = degrees(60, -90, 90, help="Where the arc ends; positive is to the right.")
 
 
+@named("loop")
 @attrs.frozen
 class LoopOptions(MoveOptions):
-    """Options of `loop`."""
+    """Look around, 45 degrees right and left, and come back (EX-4D's 180)."""
 
 
+@named("sweep")
 @attrs.frozen
 class SweepOptions(MoveOptions):
-    """Options of `sweep`."""
+    """Move along the arc from one angle to another."""
 
     start: float = degrees(-90, -90, 90, help="Where the first frame is on the arc, also 'from'; positive is right.")
     end: float = degrees(90, -90, 90, help="Where the last frame is on the arc, also 'to'; positive is right.")
 
 
+@named("orbit")
 @attrs.frozen
 class OrbitOptions(MoveOptions):
-    """Options of `orbit`."""
+    """Move around the subject at a constant distance."""
 
     yaw: float = degrees(0, -360, 360, help="How far to go around; positive is to the right.")
     pitch: float = degrees(0, -89, 89, help="How far to go up; negative is down.")
 
 
+@named("spiral")
 @attrs.frozen
 class SpiralOptions(MoveOptions):
-    """Options of `spiral`."""
+    """Move outwards in a spiral, looking at the subject."""
 
     turns: float = option(1.0, help="How often to go around, clockwise.", at_least=-10, at_most=10)
     radius: float = amount(0.2, 0, 2, help="How far outwards it ends.")
     by: float = amount(0.0, -10, 0.9, help="How far towards the subject it goes meanwhile; negative is back.")
 
 
+@named("zoom_in")
 @attrs.frozen
 class ZoomInOptions(MoveOptions):
-    """Options of `zoom_in`."""
+    """Move towards the subject."""
 
     by: float = option(0.5, help="Share of the distance to the subject to go.", above=0, below=1)
 
 
+@named("zoom_out")
 @attrs.frozen
 class ZoomOutOptions(MoveOptions):
-    """Options of `zoom_out`."""
+    """Move away from the subject."""
 
     by: float = amount(0.5, 0, help="How far to go back.")
 
 
+@named("dolly")
 @attrs.frozen
 class DollyOptions(MoveOptions):
-    """Options of `dolly`."""
+    """Move forward along the viewing direction, or back."""
 
     by: float = amount(0.3, help="How far to go forward; negative is back.")
 
 
+@named("truck")
 @attrs.frozen
 class TruckOptions(MoveOptions):
-    """Options of `truck`."""
+    """Move to the right, or left for a negative amount."""
 
     by: float = amount(0.3, help="How far to go to the right; negative is left.")
     aim: bool = option(False, help="Keep the subject where it is in the picture.")
 
 
+@named("pedestal")
 @attrs.frozen
 class PedestalOptions(MoveOptions):
-    """Options of `pedestal`."""
+    """Move up, or down for a negative amount."""
 
     by: float = amount(0.2, help="How far to go up; negative is down.")
     aim: bool = option(False, help="Keep the subject where it is in the picture.")
 
 
+@named("pan")
 @attrs.frozen
 class PanOptions(MoveOptions):
-    """Options of `pan`."""
+    """Turn to the right in place, or left for a negative angle."""
 
     by: float = degrees(15, -180, 180, help="How far to turn; positive is to the right.")
 
 
+@named("tilt")
 @attrs.frozen
 class TiltOptions(MoveOptions):
-    """Options of `tilt`."""
+    """Turn up in place, or down for a negative angle."""
 
     by: float = degrees(10, -89, 89, help="How far to turn; positive is up.")
 
 
+@named("roll")
 @attrs.frozen
 class RollOptions(MoveOptions):
-    """Options of `roll`."""
+    """Turn clockwise around the viewing direction."""
 
     by: float = degrees(10, -360, 360, help="How far to turn; positive is clockwise.")
 
 
+@named("dolly_zoom")
 @attrs.frozen
 class DollyZoomOptions(MoveOptions):
-    """Options of `dolly_zoom`."""
+    """Move forward while the field of view widens, so that the subject keeps its size."""
 
     by: float = amount(0.4, -10, 0.9, help="How far to go towards the subject; negative is back.")
 
 
+@named("static")
 @attrs.frozen
 class StaticOptions(MoveOptions):
-    """Options of `static`."""
+    """Stay at the current pose."""
 
 
+@named("handheld")
 @attrs.frozen
 class HandheldOptions(MoveOptions):
-    """Options of `handheld`."""
+    """Shake slightly, like a handheld camera."""
 
     seed: int = option(0, help="Another number shakes in another way.", at_least=0)
     amount: float = option(
@@ -188,9 +225,10 @@ class HandheldOptions(MoveOptions):
     swings: float = option(6.0, help="How often over the whole move.", at_least=0, at_most=100)
 
 
+@named("keyframes")
 @attrs.frozen
 class KeyframesOptions(MoveOptions):
-    """Options of `keyframes`; lists such as `yaw=[0,40,-20]`, all of one length."""
+    """Interpolate smoothly between values at several times."""
 
     at: tuple[float, ...] = option(
         (), help="Share of the move at which each is reached, rising from 0 to 1; evenly spread if left out."
@@ -221,24 +259,27 @@ def first_frame(help: str) -> Any:
     return option(None, help=help, at_least=0)
 
 
+@named("freeze")
 @attrs.frozen
 class FreezeOptions:
-    """Options of `freeze`."""
+    """Freeze time (bullet time)."""
 
     frame: int | None = first_frame("Which frame is shown, counted from 0; the one that is reached if left out.")
 
 
+@named("slow")
 @attrs.frozen
 class SlowOptions:
-    """Options of `slow`."""
+    """Slow the clip down, or speed it up for a number below 1."""
 
     by: float = option(2.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100)
     frame: int | None = first_frame("Where to begin, counted from 0; at the frame that is reached if left out.")
 
 
+@named("reverse")
 @attrs.frozen
 class ReverseOptions:
-    """Options of `reverse`."""
+    """Play the clip backwards, from its end if it is the first step of the path."""
 
     by: float = option(1.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100)
     frame: int | None = first_frame(

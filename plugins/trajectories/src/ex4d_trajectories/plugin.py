@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import OptionSets, Provider
-from ex4d_trajectories.moves import MOVES
-from ex4d_trajectories.options import MoveOptions
+from ex4d_trajectories.options import MOVES, MoveOptions, summary
 
 STARTS_ELSEWHERE = ("sweep",)
 """Moves whose first pose need not be the source camera's."""
@@ -27,17 +26,17 @@ EX4D = {"look_at": "nearest", "pace": "frames"}
 
 @hookimpl
 def ex4d_trajectory_generators() -> list[Provider]:
-    """Offer every move of `moves.py`."""
+    """Offer every move."""
     return [
         Provider(
-            name=move.name,
-            summary=move.summary,
+            name=name,
+            summary=summary(options),
             license="Apache-2.0",
             component="ex4d_trajectories.generator:MoveGenerator",
-            options=move.options,
-            presets={"ex4d": EX4D} if issubclass(move.options, MoveOptions) else {},
-            aliases=ALIASES.get(move.name, {}),
-            contract="" if move.name in STARTS_ELSEWHERE else "ex4d_trajectories.contract:FromSourceContract",
+            options=options,
+            presets={"ex4d": EX4D} if issubclass(options, MoveOptions) else {},
+            aliases=ALIASES.get(name, {}),
+            contract="" if name in STARTS_ELSEWHERE else "ex4d_trajectories.contract:FromSourceContract",
         )
-        for move in MOVES.values()
+        for name, options in MOVES.items()
     ]

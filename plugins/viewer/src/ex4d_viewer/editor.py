@@ -13,7 +13,7 @@ import viser
 from ex4d_core.cameras.files import write_keyframes
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import temporary_folder
-from ex4d_core.geometry.paths import frame_shares
+from ex4d_core.geometry.paths import normalized_times
 from ex4d_core.types import CameraPath, Scene
 from ex4d_viewer.poses import Placed, path_through, placed
 
@@ -67,7 +67,7 @@ class Editor:
         """Put keyframes along a path, evenly in time."""
         assert FEWEST <= count <= MOST
         self._num_frames = path.num_frames
-        picks = [round(share * (path.num_frames - 1)) for share in frame_shares(count)]
+        picks = [round(share * (path.num_frames - 1)) for share in normalized_times(count)]
         self._place([placed(path.world_to_camera[pick]) for pick in picks])
 
     def add(self, camera: Placed) -> None:
@@ -108,7 +108,7 @@ class Editor:
                 f"{name!r} is not a file name; use letters, digits, - and _, at most {MOST_LETTERS} of them"
             )
         file = folder / f"{name.removesuffix('.json')}.json"
-        shares = tuple(frame_shares(len(self._handles)))
+        shares = tuple(normalized_times(len(self._handles)))
         path = path_through(self.keyframes, len(shares), self._scene)
         try:
             with temporary_folder(folder) as staging:

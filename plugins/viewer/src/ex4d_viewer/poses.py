@@ -11,9 +11,9 @@ import viser.transforms as vtf
 from torch import Tensor, linalg
 
 from ex4d_core.cameras.generators import sampled
-from ex4d_core.geometry.keyframes import smoothly_through
+from ex4d_core.geometry.keyframes import interpolate_smooth
 from ex4d_core.geometry.motion import Motion
-from ex4d_core.geometry.paths import frame_shares
+from ex4d_core.geometry.paths import normalized_times
 from ex4d_core.geometry.rigid import Pose
 from ex4d_core.types import CameraPath, Intrinsics, Scene
 
@@ -29,9 +29,7 @@ class Placed:
 
     def pose(self) -> Pose:
         """Return the camera as the world sees it."""
-        rows = [tuple(row) for row in vtf.SO3(np.asarray(self.wxyz, np.float64)).as_matrix().tolist()]
-        x, y, z = np.asarray(self.position, np.float64).tolist()
-        return Pose(rotation=(rows[0], rows[1], rows[2]), position=(x, y, z))
+        return Pose(rotation=vtf.SO3(np.asarray(self.wxyz, np.float64)).as_matrix(), position=self.position)
 
 
 def placed(world_to_camera: Tensor) -> Placed:
@@ -48,4 +46,4 @@ def vertical_fov(lens: Intrinsics) -> float:
 def path_through(keyframes: Sequence[Placed], num_frames: int, scene: Scene) -> CameraPath:
     """Return the smooth path through keyframes at equal times, as `--cam FILE` makes it of the saved ones."""
     poses = [keyframe.pose() for keyframe in keyframes]
-    return sampled(Motion(pose=smoothly_through(poses, frame_shares(len(poses)))), num_frames, scene)
+    return sampled(Motion(pose=interpolate_smooth(poses, normalized_times(len(poses)))), num_frames, scene)
