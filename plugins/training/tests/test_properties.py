@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_core.errors import InvalidInput
-from ex4d_training.checkpoints import Origin, State, latest_checkpoint
+from ex4d_training.checkpoints import InputFingerprints, TrainState, latest_checkpoint
 from ex4d_training.metrics import METRICS, Metrics, read_metrics
 
 few = settings(derandomize=True, max_examples=150, deadline=None, database=None)
@@ -24,9 +24,9 @@ JSON = st.recursive(
     max_leaves=8,
 )
 
-STATE = State(
+STATE = TrainState(
     steps=2,
-    origin=Origin(model="m", data="d", rank=4, camera_hidden=16),
+    origin=InputFingerprints(model="m", data="d", rank=4, camera_hidden=16),
     sampler={"length": 6, "seed": 0, "seen": 4},
     batches={"batch_size": 2, "accumulate": 1, "processes": 1},
 )
@@ -40,7 +40,9 @@ def place(tmp_path_factory) -> Path:
 
 @few
 @given(
-    changes=st.dictionaries(st.sampled_from([field.name for field in attrs.fields(State)]) | TEXTS, JSON, max_size=2),
+    changes=st.dictionaries(
+        st.sampled_from([field.name for field in attrs.fields(TrainState)]) | TEXTS, JSON, max_size=2
+    ),
     inner=st.dictionaries(st.sampled_from(["rank", "model", "length", "seen", "processes"]) | TEXTS, JSON, max_size=2),
 )
 @pytest.mark.slow

@@ -29,11 +29,11 @@ from ex4d_training.config import TrainConfig
 from ex4d_training.data import EpochSampler, read_manifest
 from ex4d_training.data.shards import OpenShard
 from ex4d_training.distributed import Team
+from ex4d_training.inputs import find_inputs
 from ex4d_training.memory import OutOfMemory
 from ex4d_training.metrics import read_metrics
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.run import train
-from ex4d_training.sources import find_sources
 from ex4d_training.trainer import Trainer, TrainingStopped
 from ex4d_training.velocity import WanVelocity, attach_adapter, trained_parameters
 from plugins.training.tests.conftest import HIDDEN, RANK, save_latents, tensors_of
@@ -96,7 +96,7 @@ def elsewhere(tmp_path):
 def test_the_adapter_that_is_saved_computes_in_wan_what_it_did_in_training(config, batch):
     asked = config()
     adapter = train(asked)
-    sources = find_sources(asked)
+    sources = find_inputs(asked)
     trained = attach_adapter(
         load_transformer(sources.wan, device=CPU, dtype=torch.float32, adapters=()),
         rank=RANK,

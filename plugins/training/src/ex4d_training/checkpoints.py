@@ -22,7 +22,7 @@ from ex4d_core.files import atomic_write, file_hash, remove_stale_temp
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.reading import check_file, check_folder, reading
 from ex4d_training.optimizer import Optimizer
-from ex4d_training.records import DamagedRecord, Validator, damage, made, of_texts, read_object, text, whole
+from ex4d_training.records import DamagedRunFile, Validator, damage, made, of_texts, read_object, text, whole
 from ex4d_training.velocity import adapter_tensors, reference_name
 
 FORMAT = 1
@@ -35,7 +35,7 @@ _REMEDY = "delete the folder, and the same command resumes from the checkpoint b
 
 
 @attrs.frozen(kw_only=True)
-class Origin:
+class InputFingerprints:
     """What a run learns from; another one's checkpoints are of no use to it."""
 
     model: str = attrs.field(validator=text)
@@ -71,12 +71,12 @@ def _numbers(*names: str) -> Validator:
 
 
 @attrs.frozen(kw_only=True)
-class State:
+class TrainState:
     """Where a run is, but for its tensors."""
 
     steps: int = attrs.field(validator=whole(at_least=1))
     """How many are done."""
-    origin: Origin
+    origin: InputFingerprints
     sampler: Mapping[str, int] = attrs.field(validator=_numbers("length", "seed", "seen"))
     """Where in the data it is; see `EpochSampler.state_dict`."""
     batches: Mapping[str, int] = attrs.field(validator=_numbers("batch_size", "accumulate", "processes"))
@@ -86,11 +86,11 @@ class State:
 
 
 @attrs.frozen(kw_only=True)
-class Checkpoint:
+class TrainCheckpoint:
     """One that is there."""
 
     folder: Path
-    state: State
+    state: TrainState
 
     @property
     def adapter(self) -> Path:
@@ -98,7 +98,7 @@ class Checkpoint:
         return self.folder / ADAPTER
 
 
-def save_checkpoint(root: Path, optimizer: Optimizer, state: State, *, keep: int) -> None:
+def save_checkpoint(root: Path, optimizer: Optimizer, state: TrainState, *, keep: int) -> None:
     """Write a checkpoint, whole or not at all, and remove the oldest beyond `keep`.
 
     Raises:
@@ -119,7 +119,7 @@ def save_checkpoint(root: Path, optimizer: Optimizer, state: State, *, keep: int
         shutil.rmtree(old, ignore_errors=True)
 
 
-def latest_checkpoint(root: Path, *, origin: Origin) -> Checkpoint | None:
+def latest_checkpoint(root: Path, *, origin: InputFingerprints) -> TrainCheckpoint | None:
     """Return the last checkpoint of a folder, if there is one.
 
     Args:
@@ -139,10 +139,10 @@ def latest_checkpoint(root: Path, *, origin: Origin) -> Checkpoint | None:
             f"{folders[-1]} was trained with another {' and '.join(other)} than is given now; give the same, or "
             "another --output-dir to start anew"
         )
-    return Checkpoint(folder=folders[-1], state=state)
+    return TrainCheckpoint(folder=folders[-1], state=state)
 
 
-def load_checkpoint(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
+def load_checkpoint(checkpoint: TrainCheckpoint, optimizer: Optimizer) -> None:
     """Have an optimizer, of a model that was just made, go on from a checkpoint; it is changed in place.
 
     Raises:
@@ -163,7 +163,7 @@ def load_checkpoint(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
     )
 
 
-def publish_adapter(checkpoint: Checkpoint, folder: Path) -> Path:
+def publish_adapter(checkpoint: TrainCheckpoint, folder: Path) -> Path:
     """Copy a checkpoint's adapter into a folder; return the copy.
 
     Raises:
@@ -216,10 +216,10 @@ def _moments(optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _read_state(folder: Path) -> State:
+def _read_state(folder: Path) -> TrainState:
     path = folder / _STATE
     if not os.path.lexists(path):
-        raise DamagedRecord(f"{folder} is damaged (it has no {_STATE}); {_REMEDY}")
+        raise DamagedRunFile(f"{folder} is damaged (it has no {_STATE}); {_REMEDY}")
     with damage(folder, _REMEDY):
         tree = read_object(path, "state of a checkpoint")
         if (found := tree.pop("format")) != FORMAT:
@@ -227,7 +227,7 @@ def _read_state(folder: Path) -> State:
                 f"{folder} is of format {shown(found)} and this version reads {FORMAT}; start anew with another "
                 "--output-dir"
             )
-        state = made(State, {**tree, "origin": made(Origin, tree["origin"], "origin")}, "the state")
+        state = made(TrainState, {**tree, "origin": made(InputFingerprints, tree["origin"], "origin")}, "the state")
         if folder.name != _folder_name(state.steps):
             raise ValueError(f"its state is of step {state.steps}")
         if not {_VALUES, _MOMENTS, ADAPTER} >= set(of_texts(state.files, "files")):
@@ -244,7 +244,7 @@ def _compare_hash(path: Path, recorded: str) -> None:
     with reading(path, "file of a checkpoint"):
         found = file_hash(path)
     if found != recorded:
-        raise DamagedRecord(f"{path} is damaged (its checksum differs); {_REMEDY}")
+        raise DamagedRunFile(f"{path} is damaged (its checksum differs); {_REMEDY}")
 
 
 def _read(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

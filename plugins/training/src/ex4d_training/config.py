@@ -46,7 +46,7 @@ class ModelOptions:
 
 
 @attrs.frozen(kw_only=True)
-class DataOptions:
+class TrainDataOptions:
     """What is learned from."""
 
     path: str = option(help="Folder that `ex4d data prepare` made.")
@@ -136,7 +136,7 @@ class OutputOptions:
 class TrainConfig:
     """Everything that decides what a training run makes."""
 
-    data: DataOptions
+    data: TrainDataOptions
     model: ModelOptions = ModelOptions()
     learning: LearningOptions = LearningOptions()
     machine: MachineOptions = MachineOptions()
@@ -145,7 +145,7 @@ class TrainConfig:
 
 SECTIONS: dict[str, Any] = {
     "model": ModelOptions,
-    "data": DataOptions,
+    "data": TrainDataOptions,
     "learning": LearningOptions,
     "machine": MachineOptions,
     "output": OutputOptions,

@@ -20,7 +20,7 @@ MOST = 2**62
 """The largest whole number in a record: sums of two fit into 64 bits."""
 
 
-class DamagedRecord(InvalidInput):
+class DamagedRunFile(InvalidInput):
     """A file of a run does not hold what was written: proved by its content."""
 
 
@@ -116,7 +116,7 @@ def damage(path: Path, remedy: str) -> Iterator[None]:
     """Turn an error over the content of a file into one sentence that names the file and the remedy.
 
     Raises:
-        DamagedRecord: the content is not what was written.
+        DamagedRunFile: the content is not what was written.
     """
     try:
         yield
@@ -124,4 +124,4 @@ def damage(path: Path, remedy: str) -> Iterator[None]:
         raise
     except (ValueError, LookupError, TypeError) as error:
         reason = str(error) if type(error) is ValueError else one_line(error)
-        raise DamagedRecord(f"{path} is damaged ({reason}); {remedy}") from error
+        raise DamagedRunFile(f"{path} is damaged ({reason}); {remedy}") from error

@@ -1,4 +1,4 @@
-"""A training run from its configuration to the adapter: read `train`, then `_Run.to_the_end`."""
+"""A training run from its configuration to the adapter: read `train`, then `_TrainRun.to_the_end`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,24 @@ from ex4d_core.errors import InvalidConfig
 from ex4d_core.files import atomic_write
 from ex4d_core.progress import Progress, Reporter, SilentReporter
 from ex4d_training import checkpoints
-from ex4d_training.checkpoints import ADAPTER, Checkpoint, State, latest_checkpoint, load_checkpoint, publish_adapter
+from ex4d_training.checkpoints import (
+    ADAPTER,
+    TrainCheckpoint,
+    TrainState,
+    latest_checkpoint,
+    load_checkpoint,
+    publish_adapter,
+)
 from ex4d_training.config import TrainConfig, write_train_config
 from ex4d_training.data import EpochSampler
 from ex4d_training.distributed import Team, share_out
+from ex4d_training.inputs import TrainInputs, find_inputs
 from ex4d_training.launch import is_launched, launch
 from ex4d_training.locking import only_run
 from ex4d_training.memory import saying_what_to_change
 from ex4d_training.metrics import Metrics
 from ex4d_training.optimizer import Pace
 from ex4d_training.prefetch import read_ahead
-from ex4d_training.sources import Sources, find_sources
 from ex4d_training.step import prepare
 from ex4d_training.trainer import Recipe, Report, Trainer
 from ex4d_training.validation import Validation
@@ -67,9 +74,9 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
     several = config.machine.num_gpus > 1 and not is_launched()
     if several:
         _check_gpus(config)
-    sources = find_sources(config)
+    inputs = find_inputs(config)
     if several:
-        latest_checkpoint(folder / "checkpoints", origin=sources.origin)  # refused now, not once all have started
+        latest_checkpoint(folder / "checkpoints", origin=inputs.origin)  # refused now, not once all have started
         # In a file of its own: that in the output folder may be of a run that is on its way there.
         with tempfile.TemporaryDirectory(prefix="ex4d-train-") as own:
             launch(_write_config(config, Path(own)), processes=config.machine.num_gpus, quiet=quiet)
@@ -78,25 +85,27 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
     try:
         with only_run(folder / _LOCK, folder, does="trains in") if team.is_first else nullcontext():
             team.wait()
-            there = latest_checkpoint(folder / "checkpoints", origin=sources.origin)
+            there = latest_checkpoint(folder / "checkpoints", origin=inputs.origin)
             team.wait()  # nobody changes the folder before all have looked
             if team.is_first:
                 _write_config(config, folder)
-                if not sources.data.has_checksums:
+                if not inputs.data.has_checksums:
                     reporter.note(f"{config.data.path} was prepared by an earlier version, {_NO_CHECKSUMS}")
-            return _Run(config, folder, sources=sources, team=team, reporter=reporter).to_the_end(there)
+            return _TrainRun(config, folder, inputs=inputs, team=team, reporter=reporter).to_the_end(there)
     finally:
         team.end()
 
 
-class _Run:
+class _TrainRun:
     """One process's part of a run."""
 
-    def __init__(self, config: TrainConfig, folder: Path, *, sources: Sources, team: Team, reporter: Reporter) -> None:
-        self._config, self._folder, self._sources = config, folder, sources
+    def __init__(
+        self, config: TrainConfig, folder: Path, *, inputs: TrainInputs, team: Team, reporter: Reporter
+    ) -> None:
+        self._config, self._folder, self._inputs = config, folder, inputs
         self._team, self._reporter = team, reporter
         self._dtype = _dtype(config, team.device)
-        self._sampler = EpochSampler(len(sources.data), config.learning.seed, rank=team.rank, world=team.size)
+        self._sampler = EpochSampler(len(inputs.data), config.learning.seed, rank=team.rank, world=team.size)
         self._batches = {
             "batch_size": config.data.batch_size,
             "accumulate": config.data.accumulate,
@@ -107,12 +116,12 @@ class _Run:
     def _checkpoints(self) -> Path:
         return self._folder / "checkpoints"
 
-    def to_the_end(self, there: Checkpoint | None) -> Path:
+    def to_the_end(self, there: TrainCheckpoint | None) -> Path:
         """Take all steps that are missing after a checkpoint; return the adapter's file."""
         wanted, done = self._config.learning.steps, there.state.steps if there else 0
         if done < wanted:
             self._learn(there)
-            there = latest_checkpoint(self._checkpoints, origin=self._sources.origin)
+            there = latest_checkpoint(self._checkpoints, origin=self._inputs.origin)
         else:
             self._reporter.note(f"{self._folder} has taken {done} steps already; more with a larger --steps")
         if self._team.is_first:
@@ -121,7 +130,7 @@ class _Run:
         self._team.wait()
         return self._folder / ADAPTER
 
-    def _learn(self, there: Checkpoint | None) -> None:
+    def _learn(self, there: TrainCheckpoint | None) -> None:
         config, done = self._config, there.state.steps if there else 0
         tracker = config.output.tracker if self._team.is_first else "none"
         with (
@@ -139,7 +148,7 @@ class _Run:
                 self._sampler.advance((trainer.steps - before) * config.data.batch_size * config.data.accumulate)
                 self._write_what_is_due(trainer)
 
-    def _go_on_from(self, there: Checkpoint, trainer: Trainer) -> None:
+    def _go_on_from(self, there: TrainCheckpoint, trainer: Trainer) -> None:
         load_checkpoint(there, trainer.optimizer)
         self._sampler.load_state_dict(there.state.sampler)
         self._reporter.note(f"going on from step {there.state.steps}")
@@ -188,7 +197,7 @@ class _Run:
         shared = team.size > 1 and self._is_shared()
         home = torch.device("cpu") if shared else team.device
         with saying_what_to_change("loading the model", ways=("--set machine.share=always with more --num-gpus",)):
-            transformer = load_transformer(self._sources.wan, device=home, dtype=self._dtype, adapters=())
+            transformer = load_transformer(self._inputs.wan, device=home, dtype=self._dtype, adapters=())
             model = attach_adapter(
                 transformer,
                 rank=config.model.rank,
@@ -204,7 +213,7 @@ class _Run:
     def _is_shared(self) -> bool:
         if self._config.machine.share != "auto" or self._team.device.type != "cuda":
             return self._config.machine.share == "always"
-        shapes = [shape for file in self._sources.wan.files["transformer"] for shape in shapes_of(file).values()]
+        shapes = [shape for file in self._inputs.wan.files["transformer"] for shape in shapes_of(file).values()]
         weights = sum(map(math.prod, shapes)) * self._dtype.itemsize
         whole: int = torch.cuda.get_device_properties(self._team.device).total_memory
         return weights > whole / 2
@@ -213,7 +222,7 @@ class _Run:
         """Yield this process's batches; the order is asked for at the first one, after a checkpoint was loaded."""
         data = self._config.data
         loader = DataLoader(
-            self._sources.data,
+            self._inputs.data,
             batch_size=data.batch_size,
             sampler=self._sampler,
             pin_memory=self._team.device.type == "cuda",
@@ -229,7 +238,7 @@ class _Run:
         return min([self._config.learning.steps, *((done // period + 1) * period for period in periods)])
 
     def _step_to(self, trainer: Trainer, until: int) -> None:
-        manifest = self._sources.data.manifest
+        manifest = self._inputs.data.manifest
         size = "x".join(map(str, manifest.size))
         what = f"a step of {self._config.data.batch_size} x {manifest.frames} frames of {size}"
         with saying_what_to_change(what, ways=self._smaller()):
@@ -250,9 +259,9 @@ class _Run:
     def _write_what_is_due(self, trainer: Trainer) -> None:
         output, last = self._config.output, trainer.steps == self._config.learning.steps
         if self._team.is_first and (last or trainer.steps % output.save_every == 0):
-            state = State(
+            state = TrainState(
                 steps=trainer.steps,
-                origin=self._sources.origin,
+                origin=self._inputs.origin,
                 sampler=self._sampler.state_dict(),
                 batches=self._batches,
             )
@@ -273,8 +282,8 @@ class _Run:
     def _validation(self) -> Validation:
         output = self._config.output
         return Validation(
-            self._sources.data,
-            self._sources.wan,
+            self._inputs.data,
+            self._inputs.wan,
             clips=output.validation_clips,
             steps=output.validation_steps,
             shift=self._config.learning.shift,

@@ -13,7 +13,7 @@ import torch
 
 from ex4d_backbone_wan.networks import Networks
 from ex4d_training.data import Sample, encode, make_job, prepare
-from ex4d_training.data.encode import Piece, VideoEncoder, seed_of
+from ex4d_training.data.encode import EncodeTask, VideoEncoder, seed_of
 from ex4d_training.data.scan import Refusal
 
 
@@ -31,7 +31,7 @@ def stand_in(set_attribute=setattr) -> None:
     set_attribute(Networks, "keep_texts", lambda *_, **__: None)
 
 
-def make_worker(number: int, **given: Any) -> Callable[[Piece], int | Refusal]:
+def make_worker(number: int, **given: Any) -> Callable[[EncodeTask], int | Refusal]:
     """Return what prepares a video in another process, with this in the place of the networks there too."""
     stand_in()
     return encode.make_worker(number, **given)

@@ -18,13 +18,13 @@ from ex4d_core.video_io import read_video, write_video
 from ex4d_training.data.encode import VideoEncoder, clips_of, seed_of
 from ex4d_training.data.options import DataOptions
 from ex4d_training.data.scan import Refusal
-from ex4d_training.data.sources import Source, find_sources
+from ex4d_training.data.sources import VideoSource, find_videos
 
 CPU = torch.device("cpu")
 
 
-def source_of(videos) -> Source:
-    return find_sources(videos).videos[0]
+def source_of(videos) -> VideoSource:
+    return find_videos(videos).videos[0]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_model_that_takes_no_picture_gets_none(samples, monkeypatch):
 def test_a_video_that_is_cut_off_is_refused(samples, some_videos, job, tmp_path):
     whole = (some_videos / "a.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    refusal = VideoEncoder(job(), texts=tmp_path).samples(Source(name="cut.mp4", path=tmp_path / "cut.mp4"))
+    refusal = VideoEncoder(job(), texts=tmp_path).samples(VideoSource(name="cut.mp4", path=tmp_path / "cut.mp4"))
     assert isinstance(refusal, Refusal)
     assert refusal.filter == "unreadable"
 
@@ -160,7 +160,7 @@ def two_shots(some_videos, tmp_path_factory):
     a, b = (read_video(some_videos / name) for name in ("a.mp4", "b.mp4"))
     path = tmp_path_factory.mktemp("shots") / "shots.mp4"
     write_video(Video(frames=torch.cat([a.frames, b.frames.flip(2)]), fps=a.fps), path)
-    return Source(name="shots.mp4", path=path)
+    return VideoSource(name="shots.mp4", path=path)
 
 
 def starts(source, **given):

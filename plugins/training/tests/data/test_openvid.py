@@ -17,7 +17,7 @@ from ex4d_core.errors import Cancelled, DownloadFailed, InvalidConfig, InvalidIn
 from ex4d_core.progress import silent
 from ex4d_training.data import openvid
 from ex4d_training.data.openvid import TABLE, bring, look_up_parts, parse_parts, plan_json, plan_tables
-from ex4d_training.data.sources import find_sources
+from ex4d_training.data.sources import find_videos
 from ex4d_training.data.zips import unpack
 from tests.helpers.hub_server import COMMIT, REPO, HubServer
 
@@ -103,7 +103,7 @@ def test_parts_arrive_unpacked_with_their_captions_and_leave_no_zip(server, tmp_
     bring(look_up_parts((0, 2), tmp_path, repo=REPO))
     assert videos_in(tmp_path) == wanted(0, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".parts.json", "OpenVid-1M.csv", "videos"]
-    found = find_sources(tmp_path / "OpenVid-1M.csv")
+    found = find_videos(tmp_path / "OpenVid-1M.csv")
     assert found.absent == 2
     assert [(v.name, v.caption) for v in found.videos][:2] == [("v0_0.mp4", "a ball 0 0"), ("v0_1.mp4", "a ball 0 1")]
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from ex4d_core.errors import InvalidInput
 from ex4d_training.data import LatentDataset, Manifest, Sample, read_manifest, write_manifest, write_shard
-from ex4d_training.data.rejected_log import Journal, Refused
+from ex4d_training.data.rejected_log import RejectedLog, RejectedVideo
 from ex4d_training.data.scan import Refusal
 from ex4d_training.data.shards import MANIFEST, OpenShard, read_shard
-from ex4d_training.data.sources import find_sources
+from ex4d_training.data.sources import find_videos
 
 few = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 
@@ -154,10 +154,10 @@ def test_any_bytes_are_a_manifest_or_refused(data):
 @given(lines=st.lists(st.binary(max_size=60) | JSON.map(lambda tree: json.dumps(tree).encode()), max_size=4))
 def test_whatever_is_in_a_list_of_refused_videos_its_entries_are_found(lines):
     path = written(b"\n".join(lines), "refused.jsonl")
-    entry = Refused(video="a\x1b.mp4", early=True, refusal=Refusal(filter="cuts", reason="é"))
-    Journal(path).add(entry)
-    assert entry in Journal(path).entries
-    assert all(isinstance(each.video, str) and isinstance(each.early, bool) for each in Journal(path).entries)
+    entry = RejectedVideo(video="a\x1b.mp4", early=True, refusal=Refusal(filter="cuts", reason="é"))
+    RejectedLog(path).add(entry)
+    assert entry in RejectedLog(path).entries
+    assert all(isinstance(each.video, str) and isinstance(each.early, bool) for each in RejectedLog(path).entries)
 
 
 @few
@@ -168,7 +168,7 @@ def test_whatever_is_in_a_list_of_refused_videos_its_entries_are_found(lines):
 def test_any_entry_of_a_list_of_refused_videos_is_read_or_left_out(changes, refusal):
     good = {"video": "a", "early": True, "refusal": {"filter": "cuts", "reason": "b"}}
     for tree in ({**good, **changes}, {**good, "refusal": {**good["refusal"], **refusal}}):
-        journal = Journal(written(json.dumps(tree).encode(), "refused.jsonl"))
+        journal = RejectedLog(written(json.dumps(tree).encode(), "refused.jsonl"))
         for entry in journal.entries:
             assert all(isinstance(text, str) for text in (entry.video, entry.refusal.filter, entry.refusal.reason))
 
@@ -180,7 +180,7 @@ def test_any_table_of_videos_is_read_or_refused(data):
         table = written(head + data, "list.csv")
         (table.parent / "a.mp4").touch()
         with refusals_name(table):
-            for video in find_sources(table).videos:
+            for video in find_videos(table).videos:
                 assert isinstance(video.caption, str)
                 assert video.path.is_file()
 
@@ -191,5 +191,5 @@ def test_any_caption_is_read_or_refused(data):
     path = written(data, "a.txt")
     path.with_suffix(".mp4").touch()
     with refusals_name(path):
-        (video,) = find_sources(path.parent).videos
+        (video,) = find_videos(path.parent).videos
         assert video.caption == data.decode("utf-8-sig").strip()

@@ -16,7 +16,7 @@ from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
 from ex4d_training.data.options import DataOptions
 from ex4d_training.data.scan import look_at, span, stride
-from ex4d_training.data.sources import Source, find_sources
+from ex4d_training.data.sources import VideoSource, find_videos
 
 OPENVID = "video,caption,aesthetic score,motion score,temporal consistency score,camera motion,frame,fps,seconds\n"
 
@@ -29,14 +29,14 @@ def touch(folder, *names):
 
 def test_a_folder_gives_the_videos_in_it_and_below_in_order(tmp_path):
     touch(tmp_path, "b.mp4", "a.MKV", "more/c.webm", "notes.txt", "picture.png")
-    found = find_sources(tmp_path)
+    found = find_videos(tmp_path)
     assert [video.name for video in found.videos] == ["a.MKV", "b.mp4", "more/c.webm"]
     assert all(video.path.is_file() and not video.caption for video in found.videos)
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path):
     touch(tmp_path, "a b.mp4", "._a b.mp4", ".part-host-1-x/b.mp4", "more/.trash/c.mp4")
-    assert [video.name for video in find_sources(tmp_path).videos] == ["a b.mp4"]
+    assert [video.name for video in find_videos(tmp_path).videos] == ["a b.mp4"]
 
 
 def test_a_name_that_is_no_text_can_be_printed(tmp_path):
@@ -45,45 +45,45 @@ def test_a_name_that_is_no_text_can_be_printed(tmp_path):
         path.touch()
     except OSError:
         pytest.skip("names are text on this disk")
-    (video,) = find_sources(tmp_path).videos
+    (video,) = find_videos(tmp_path).videos
     assert (video.name, video.path) == ("a\\xff.mp4", path)
 
 
 def test_a_name_that_no_file_can_have_is_absent(tmp_path):
     touch(tmp_path, "x.mp4")
     (tmp_path / "list.csv").write_text(f"video\nx.mp4\n{'a caption where the name should be ' * 20}\n")
-    found = find_sources(tmp_path / "list.csv")
+    found = find_videos(tmp_path / "list.csv")
     assert ([video.name for video in found.videos], found.absent) == (["x.mp4"], 1)
 
 
 def test_captions_are_read_from_texts_beside_videos(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     (tmp_path / "b.txt").write_text(" a red ball\n", encoding="utf-8-sig")
-    assert [video.caption for video in find_sources(tmp_path).videos] == ["", "a red ball"]
+    assert [video.caption for video in find_videos(tmp_path).videos] == ["", "a red ball"]
 
 
 def test_a_caption_that_is_not_a_text_is_named(tmp_path):
     touch(tmp_path, "a.mp4")
     os.mkfifo(tmp_path / "a.txt")
     with pytest.raises(InvalidInput, match=r"the caption .*a.txt is a named pipe; give a regular file"):
-        find_sources(tmp_path)
+        find_videos(tmp_path)
     (tmp_path / "a.txt").unlink()
     (tmp_path / "a.txt").write_bytes(bytes(2**20 + 1))
     with pytest.raises(InvalidInput, match=r"the caption .*a.txt has 1,048,577 bytes; at most 1,048,576 are read"):
-        find_sources(tmp_path)
+        find_videos(tmp_path)
 
 
 def test_a_table_that_is_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "list.csv")
     with pytest.raises(InvalidInput, match=r"the table of videos .*list.csv is a named pipe"):
-        find_sources(tmp_path / "list.csv")
+        find_videos(tmp_path / "list.csv")
 
 
 def test_a_table_of_one_endless_line_is_refused(tmp_path):
     with (tmp_path / "list.csv").open("wb") as file:
         file.truncate(2**32)  # it takes no room on the disk
     with pytest.raises(InvalidInput, match=r"list.csv is not a table of videos: a line has 16,777,216 characters"):
-        find_sources(tmp_path / "list.csv")
+        find_videos(tmp_path / "list.csv")
 
 
 def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    found = find_sources(tmp_path)
+    found = find_videos(tmp_path)
     assert [video.name for video in found.videos] == ["a.mp4"]
     assert found.unreadable == (str(tmp_path / "lost+found"),)
 
@@ -110,7 +110,7 @@ def test_a_table_in_the_form_of_openvid(tmp_path):
         "elsewhere.mp4,Not here.,5,2,0.9,static,96,24,4\ny_1.mp4,Sea.,5,2,0.9,static,96,24,4\nx_0.mp4,Twice.,,,,,,,\n"
     )
     table.write_text(OPENVID + rows, encoding="utf-8-sig")
-    found = find_sources(table)
+    found = find_videos(table)
     assert [(v.name, v.caption) for v in found.videos] == [
         ("x_0.mp4", 'A man, a "dog"\nand a tree.'),
         ("y_1.mp4", "Sea."),
@@ -122,46 +122,46 @@ def test_a_table_in_the_form_of_openvid(tmp_path):
 def test_other_names_of_columns(tmp_path, header):
     touch(tmp_path, "x.mp4")
     (tmp_path / "list.csv").write_text(f"{header}\nx.mp4,a ball\n")
-    assert [(v.name, v.caption) for v in find_sources(tmp_path / "list.csv").videos] == [("x.mp4", "a ball")]
+    assert [(v.name, v.caption) for v in find_videos(tmp_path / "list.csv").videos] == [("x.mp4", "a ball")]
 
 
 def test_a_table_without_captions_takes_those_beside_the_videos(tmp_path):
     touch(tmp_path, "x.mp4")
     (tmp_path / "x.txt").write_text("a ball")
     (tmp_path / "list.csv").write_text("video\nx.mp4\n\n")
-    assert [v.caption for v in find_sources(tmp_path / "list.csv").videos] == ["a ball"]
+    assert [v.caption for v in find_videos(tmp_path / "list.csv").videos] == ["a ball"]
 
 
 def test_a_table_without_a_column_of_videos_says_which_it_has(tmp_path):
     (tmp_path / "list.csv").write_text("clip,caption\nx.mp4,a ball\n")
     with pytest.raises(InvalidInput, match=r"no column of videos \(one of video, .*\); it has: clip, caption"):
-        find_sources(tmp_path / "list.csv")
+        find_videos(tmp_path / "list.csv")
 
 
 @pytest.mark.parametrize(("name", "data"), [("list.csv", b"\xff\xfevideo"), ("list.csv", b"video\n\x00\xff.mp4\n")])
 def test_a_table_that_is_no_text_is_refused(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InvalidInput, match="cannot be read as CSV in UTF-8"):
-        find_sources(tmp_path / name)
+        find_videos(tmp_path / name)
 
 
 def test_a_table_of_videos_that_are_elsewhere_says_where_it_looked(tmp_path):
     (tmp_path / "list.csv").write_text("video\nx.mp4\ny.mp4\n")
     with pytest.raises(InvalidInput, match=r"none of the 2 videos that .*list.csv names is here \(looked in .*videos"):
-        find_sources(tmp_path / "list.csv")
+        find_videos(tmp_path / "list.csv")
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match=r"has no videos, nor have the folders in it; looked for .*mp4"):
-        find_sources(tmp_path)
+        find_videos(tmp_path)
 
 
 def test_what_does_not_exist_or_is_no_table_is_refused(tmp_path):
     with pytest.raises(InputNotFound, match="does not exist; give a folder of videos, or a CSV"):
-        find_sources(tmp_path / "nowhere")
+        find_videos(tmp_path / "nowhere")
     touch(tmp_path, "list.json")
     with pytest.raises(InvalidInput, match=r"neither a folder nor a .csv file"):
-        find_sources(tmp_path / "list.json")
+        find_videos(tmp_path / "list.json")
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def video(tmp_path_factory):
     """32 frames of 64x32 at 16 a second."""
     path = tmp_path_factory.mktemp("videos") / "a.mp4"
     write_video(Video(frames=torch.full((32, 32, 64, 3), 90, dtype=torch.uint8), fps=Fraction(16)), path)
-    return Source(name="a.mp4", path=path)
+    return VideoSource(name="a.mp4", path=path)
 
 
 def taken(video, **given):
@@ -202,15 +202,15 @@ def test_each_filter_says_what_it_took(video, option, reason):
 
 def test_videos_without_a_caption_are_skipped_where_that_is_asked_for(video):
     assert taken(video, missing_caption="skip").filter == "caption"
-    assert taken(Source(name="a", path=video.path, caption="a ball"), missing_caption="skip") is None
+    assert taken(VideoSource(name="a", path=video.path, caption="a ball"), missing_caption="skip") is None
 
 
 def test_what_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
-    refusal = taken(Source(name="a.mp4", path=tmp_path / "a.mp4"))
+    refusal = taken(VideoSource(name="a.mp4", path=tmp_path / "a.mp4"))
     assert refusal.filter == "unreadable"
     assert "is not a video that can be read" in refusal.reason
-    assert taken(Source(name="b.mp4", path=tmp_path / "b.mp4")).filter == "unreadable"
+    assert taken(VideoSource(name="b.mp4", path=tmp_path / "b.mp4")).filter == "unreadable"
 
 
 def test_frames_are_left_out_for_a_lower_rate():

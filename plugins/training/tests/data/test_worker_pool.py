@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
-from ex4d_training.data.worker_pool import work_through
+from ex4d_training.data.worker_pool import process_items
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
 
 def outcomes(items, **given):
     """Return what became of each item, errors without the advice that follows them."""
-    made = work_through(items, **{"make": make, **given})
+    made = process_items(items, **{"make": make, **given})
     return {
         done.item: done.result or re.sub(r" at \S+:\d+: a bug in .*", ", with its place", done.error) for done in made
     }
@@ -76,7 +76,7 @@ def test_work_in_this_process():
 def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path):
     items = ["a", "die", "once x", "b", "raise c", "d"]
     found = outcomes(items, make=partial(make, folder=tmp_path), workers=2)
-    assert found.pop("die").startswith("the process that worked on it was killed by SIGKILL")
+    assert found.pop("die").startswith("its process was killed by SIGKILL")
     assert found == {
         "a": "A",
         "once x": "ONCE X",
@@ -141,7 +141,7 @@ def test_nothing_to_do_starts_nothing():
 
 def go_on() -> None:
     """Work for a long time, and say so."""
-    for done in work_through([f"slow {number}" for number in range(1000)], make, workers=1):
+    for done in process_items([f"slow {number}" for number in range(1000)], make, workers=1):
         sys.stdout.write(f"{done.item}\n")
         sys.stdout.flush()
 
@@ -170,7 +170,7 @@ def interrupted() -> None:
 
 def work_on(item: str) -> None:
     """Work on one item."""
-    list(work_through([item], make, workers=1))
+    list(process_items([item], make, workers=1))
 
 
 def test_a_process_ends_in_the_middle_of_an_item_with_the_one_that_asks(tmp_path):

@@ -23,22 +23,22 @@ from ex4d_training.data.options import DataOptions
 from ex4d_training.data.scan import Refusal, span, stride
 from ex4d_training.data.shards import Sample, write_shard
 from ex4d_training.data.shot_detection import find_cuts
-from ex4d_training.data.sources import Source
+from ex4d_training.data.sources import VideoSource
 from ex4d_training.data.worker_pool import share_cores
 
 
 @attrs.frozen(kw_only=True)
-class Piece:
+class EncodeTask:
     """A video to prepare, and the file for its samples."""
 
-    source: Source
+    source: VideoSource
     shard: str
     """The file that its samples will be in with those of other videos."""
     file: Path
     """For its samples alone."""
 
 
-def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable[[Piece], int | Refusal]:
+def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable[[EncodeTask], int | Refusal]:
     """Return what prepares a video and says how many samples it gave, or why none; the networks are loaded once.
 
     Args:
@@ -55,7 +55,7 @@ def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable
     encoder = VideoEncoder(job, texts=texts)
     encoder.load()
 
-    def prepare(piece: Piece) -> int | Refusal:
+    def prepare(piece: EncodeTask) -> int | Refusal:
         samples = encoder.samples(piece.source)
         if isinstance(samples, Refusal):
             return samples
@@ -93,7 +93,7 @@ class VideoEncoder:
         if self._job.run.depth.name != NO_DEPTH:
             self._session.depth_estimator()
 
-    def samples(self, source: Source) -> list[Sample] | Refusal:
+    def samples(self, source: VideoSource) -> list[Sample] | Refusal:
         """Return the samples of a video, `masks_per_clip` of each clip, or why there are none.
 
         Raises:
@@ -117,7 +117,7 @@ class VideoEncoder:
         except InvalidInput as error:
             return Refusal(filter="masks", reason=str(error))
 
-    def _of_clip(self, source: Source, start: int, clip: Video) -> Iterator[Sample]:
+    def _of_clip(self, source: VideoSource, start: int, clip: Video) -> Iterator[Sample]:
         scene = self._scene(clip)
         frames = clip.frames.movedim(-1, 1).float() / 255
         latents, text = self.latents(frames * 2 - 1), self._text(source.caption)
@@ -168,7 +168,7 @@ class VideoEncoder:
         return tensor[0].to("cpu", dtype)
 
 
-def clips_of(source: Source, options: DataOptions) -> Iterator[tuple[int, Video]]:
+def clips_of(source: VideoSource, options: DataOptions) -> Iterator[tuple[int, Video]]:
     """Yield the clips of a video, each with its first frame, one after the other and none over a cut.
 
     Raises:

@@ -24,7 +24,7 @@ from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.files import atomic_write, remove_stale_temp, resumable_dir
 from ex4d_core.hub import HubRepo
-from ex4d_core.hub.download import Checkpoint, RemoteFile, download, look_up, plan_of
+from ex4d_core.hub.download import HubSnapshot, RemoteFile, download, look_up, plan_of
 from ex4d_core.progress import Progress, silent
 from ex4d_core.terminal import plain_markup
 from ex4d_training.data.zips import unpack
@@ -48,7 +48,7 @@ class DataPlan:
 
     folder: Path
     """For the videos and the table."""
-    listed: Checkpoint
+    listed: HubSnapshot
     """The table unless it is here, and the parts that are still to come."""
     parts: tuple[int, ...]
     """That are still to come."""

@@ -19,7 +19,7 @@ _LONGEST = 2**20
 
 
 @attrs.frozen(kw_only=True)
-class Refused:
+class RejectedVideo:
     """A video that gave no samples."""
 
     video: str = attrs.field(validator=text)
@@ -28,7 +28,7 @@ class Refused:
     refusal: Refusal
 
 
-class Journal:
+class RejectedLog:
     """What the file says, and what is added to it."""
 
     def __init__(self, path: Path) -> None:
@@ -38,17 +38,17 @@ class Journal:
             InvalidInput: the file cannot be read.
         """
         self._path = path
-        self._entries: dict[str, Refused] = {}
+        self._entries: dict[str, RejectedVideo] = {}
         for line in _lines(path):
             try:
                 tree = of_texts(parse_json(line), "an entry")
                 refusal = made(Refusal, tree.get("refusal"), "refusal")
-                entry = made(Refused, {**tree, "refusal": refusal}, "an entry")
+                entry = made(RejectedVideo, {**tree, "refusal": refusal}, "an entry")
             except ValueError:
                 continue  # the run was killed while it wrote this line: the video is tried again
             self._entries[entry.video] = entry
 
-    def add(self, entry: Refused) -> None:
+    def add(self, entry: RejectedVideo) -> None:
         """Write an entry behind the others.
 
         Raises:
@@ -65,12 +65,12 @@ class Journal:
     def __contains__(self, video: str) -> bool:
         return video in self._entries
 
-    def refused_early(self, video: str) -> bool:
+    def early(self, video: str) -> bool:
         """Return whether a video was refused at the first look."""
         return video in self._entries and self._entries[video].early
 
     @property
-    def entries(self) -> tuple[Refused, ...]:
+    def entries(self) -> tuple[RejectedVideo, ...]:
         """All that were refused, in the order of their names."""
         return tuple(self._entries[video] for video in sorted(self._entries))
 

@@ -1,4 +1,4 @@
-"""What became of the videos, for people and as a file."""
+"""The report of a preparation: a file, and tables for the terminal."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from rich.table import Table
 
 from ex4d_core.files import atomic_write
 from ex4d_core.terminal import as_text, plain_markup
-from ex4d_training.data.rejected_log import Refused
+from ex4d_training.data.rejected_log import RejectedVideo
 
 REPORT = "report.json"
 
 _SHOWN = 10
-"""Videos that are named on the screen; the file names all."""
+"""Rejected videos shown on the terminal; the file lists all."""
 
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """What became of the videos."""
+    """Numbers of a preparation, and the rejected videos."""
 
     folder: Path
-    """With the shards."""
+    """Output folder."""
     videos: int
-    """That were found."""
+    """Found in the input."""
     samples: int
     shards: int
     bytes: int
-    """Of all shards."""
+    """Size of all shards."""
     absent: int = 0
-    """Named in a CSV and not on this machine."""
+    """Rows of the CSV file whose video does not exist."""
     without_caption: tuple[str, ...] = ()
-    """Videos that nobody describes."""
-    refused: tuple[Refused, ...] = ()
-    """Videos that gave no samples."""
+    """Videos without a caption."""
+    refused: tuple[RejectedVideo, ...] = ()
+    """Videos without samples."""
 
     @property
     def prepared(self) -> int:
-        """Videos that gave samples."""
+        """Number of videos with samples."""
         return self.videos - len(self.refused)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many videos each filter took, most first."""
+        """Number of videos rejected by each filter, largest first."""
         return dict(Counter(entry.refusal.filter for entry in self.refused).most_common())
 
 
@@ -56,14 +56,14 @@ def write_report(report: Report) -> None:
     """Write `report.json` into the folder of the shards.
 
     Raises:
-        OutputFailed: it cannot be written.
+        OutputFailed: the file cannot be written.
     """
     with atomic_write(report.folder / REPORT) as temporary:
         temporary.write_text(report_json(report) + "\n", encoding="utf-8")
 
 
 def report_json(report: Report) -> str:
-    """Return the report as JSON: the counts, and each video that gave no samples with the reason."""
+    """Return the report as JSON: the counts, and each rejected video with the reason."""
     refused = [
         {"video": entry.video, "filter": entry.refusal.filter, "reason": entry.refusal.reason}
         for entry in report.refused
@@ -74,21 +74,21 @@ def report_json(report: Report) -> str:
 
 
 def report_tables(report: Report) -> Iterator[RenderableType]:
-    """Yield what people see at the end."""
-    table = Table("videos", title="prepared", title_justify="left")
+    """Yield tables and lines for the terminal."""
+    table = Table("videos", title="preparation", title_justify="left")
     table.add_column("number", justify="right")
     table.add_row("found", str(report.videos))
     for name, count in report.counts.items():
-        table.add_row(as_text(f"taken by {name}"), f"-{count}")
-    table.add_row("gave samples", str(report.prepared))
+        table.add_row(as_text(f"rejected by {name}"), f"-{count}")
+    table.add_row("prepared", str(report.prepared))
     yield table
-    # Filters do what they were told to; what could not be read is worth a look.
+    # Filters work as configured; unreadable and failed videos need attention.
     failed = [entry for entry in report.refused if not entry.early or entry.refusal.filter == "unreadable"]
     for entry in failed[:_SHOWN]:
-        yield plain_markup(f"left out: {entry.video}: {entry.refusal.reason}")
+        yield plain_markup(f"rejected: {entry.video}: {entry.refusal.reason}")
     if len(failed) > _SHOWN:
         yield f"and {len(failed) - _SHOWN} more, in {plain_markup(report.folder / REPORT)}"
     if report.absent:
-        yield f"{report.absent} more are named in the table and not on this machine"
+        yield f"{report.absent} videos of the table do not exist on this machine"
     size = filesize.decimal(report.bytes)
     yield f"{report.samples} samples, {size}, shards: {report.shards}, in {plain_markup(report.folder)}"

@@ -11,7 +11,7 @@ import attrs
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.video_io import probe_video
 from ex4d_training.data.options import DataOptions
-from ex4d_training.data.sources import Source
+from ex4d_training.data.sources import VideoSource
 from ex4d_training.records import text
 
 
@@ -25,7 +25,7 @@ class Refusal:
     """One sentence."""
 
 
-def look_at(source: Source, options: DataOptions) -> Refusal | None:
+def look_at(source: VideoSource, options: DataOptions) -> Refusal | None:
     """Return why a video is not taken, or None where it is."""
     if not source.caption and options.missing_caption == "skip":
         return Refusal(filter="caption", reason="nobody says what it shows")
@@ -48,7 +48,7 @@ def look_at(source: Source, options: DataOptions) -> Refusal | None:
     return next((Refusal(filter=name, reason=reason) for name, wrong, reason in checks if wrong), None)
 
 
-def make_look(number: int, *, options: DataOptions) -> Callable[[Source], Refusal | None]:
+def make_look(number: int, *, options: DataOptions) -> Callable[[VideoSource], Refusal | None]:
     """Return `look_at` with these options, for one of several processes."""
     return partial(look_at, options=options)
 

@@ -25,7 +25,7 @@ from ex4d_core.errors import InputNotFound, InvalidInput, one_line
 from ex4d_core.files import atomic_write
 from ex4d_core.names import safe_name
 from ex4d_core.reading import check_file, parse_json, reading
-from ex4d_training.records import DamagedRecord, damage, flag, made, of_texts, one_of, read_object, text, whole
+from ex4d_training.records import DamagedRunFile, damage, flag, made, of_texts, one_of, read_object, text, whole
 
 FORMAT = 1
 """Of the files; another number cannot be read."""
@@ -42,7 +42,7 @@ _MADE_BY = "give a folder that `ex4d data prepare` made"
 _REMEDY = "delete it, and the same `ex4d data prepare` makes it again"
 
 
-class DamagedShard(DamagedRecord):
+class DamagedShard(DamagedRunFile):
     """A shard does not hold what was written: proved by its content."""
 
 

@@ -32,7 +32,7 @@ VIDEO_FOLDERS = (".", "videos", "video")
 
 
 @attrs.frozen(kw_only=True)
-class Source:
+class VideoSource:
     """A video of the data set."""
 
     name: str
@@ -43,17 +43,17 @@ class Source:
 
 
 @attrs.frozen(kw_only=True)
-class Sources:
+class VideoList:
     """The videos of a data set."""
 
-    videos: tuple[Source, ...]
+    videos: tuple[VideoSource, ...]
     absent: int = 0
     """Rows of a CSV whose video is not on this machine; with OpenVid these are the parts that were not downloaded."""
     unreadable: tuple[str, ...] = ()
     """Folders within the folder of videos that cannot be listed, such as `lost+found` of a disk."""
 
 
-def find_sources(data_path: Path) -> Sources:
+def find_videos(data_path: Path) -> VideoList:
     """Return the videos of a folder, with those of the folders in it but for hidden ones, or of a CSV.
 
     A caption comes from the CSV, else from a file of the video's name that ends in `.txt`.
@@ -76,7 +76,7 @@ def find_sources(data_path: Path) -> Sources:
     return _in_csv(data_path)
 
 
-def _in_folder(folder: Path) -> Sources:
+def _in_folder(folder: Path) -> VideoList:
     check_folder(folder, "folder of videos")
     unreadable: list[str] = []
     videos = []
@@ -84,12 +84,12 @@ def _in_folder(folder: Path) -> Sources:
         if path.suffix.lower() in VIDEO_SUFFIXES and _is_file(path):
             # Names on disk may be any bytes, and these here are hashed and printed.
             name = os.fsencode(path.relative_to(folder).as_posix()).decode(errors="backslashreplace")
-            videos.append(Source(name=name, path=path, caption=_beside(path)))
+            videos.append(VideoSource(name=name, path=path, caption=_beside(path)))
     if not videos:
         raise InvalidInput(
             f"{folder} has no videos, nor have the folders in it; looked for " + " ".join(sorted(VIDEO_SUFFIXES))
         )
-    return Sources(videos=tuple(videos), unreadable=tuple(unreadable))
+    return VideoList(videos=tuple(videos), unreadable=tuple(unreadable))
 
 
 def _files(folder: Path, unreadable: list[str]) -> Iterator[Path]:
@@ -104,22 +104,22 @@ def _files(folder: Path, unreadable: list[str]) -> Iterator[Path]:
         yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
-def _in_csv(table: Path) -> Sources:
-    found: dict[str, Source] = {}
+def _in_csv(table: Path) -> VideoList:
+    found: dict[str, VideoSource] = {}
     absent = 0
     for name, caption in _rows(table):
         path = _place(table.parent, name)
         if path is None:
             absent += 1
         elif name not in found:
-            found[name] = Source(name=name, path=path, caption=caption or _beside(path))
+            found[name] = VideoSource(name=name, path=path, caption=caption or _beside(path))
     if not found:
         looked = ", ".join(str(table.parent / folder) for folder in VIDEO_FOLDERS)
         raise InvalidInput(
             f"none of the {absent} videos that {table} names is here (looked in {looked}); "
             "put the videos there, or give a folder of videos"
         )
-    return Sources(videos=tuple(found.values()), absent=absent)
+    return VideoList(videos=tuple(found.values()), absent=absent)
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str]]:

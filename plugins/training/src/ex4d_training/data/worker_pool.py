@@ -1,44 +1,26 @@
-"""Processes that work through a list, and what happens when one of them is killed.
+"""Worker processes that share a list of items; a process that fails or is killed is replaced.
 
-`concurrent.futures` gives all of its work up when one process dies, and does not say at which item it was.
+`concurrent.futures` abandons all work when one process dies. `pebble.ProcessPool` replaces dead processes, but hides
+errors of the initializer, keeps using a process after an error, and gives processes no number to select a GPU.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Generic
 
 import attrs
 
-from ex4d_core.errors import Ex4dError, PluginFailed, tracing, unexpected
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_SAFE_PATH = "PYTHONSAFEPATH"
+from ex4d_core.errors import PluginFailed
+from ex4d_training.data.worker_process import Done, Item, Result, exit_reason, process_item, start_process
 
 ATTEMPTS = 2
-"""Times that an item may be at work in a process that dies."""
-
-
-@attrs.frozen(kw_only=True)
-class Done(Generic[Item, Result]):
-    """An item and what became of it."""
-
-    item: Item
-    result: Result | None = None
-    error: str = ""
-    """One sentence, or '' where it went well."""
+"""Number of processes that an item may kill before it is given up."""
 
 
 @attrs.define(eq=False)
@@ -48,30 +30,30 @@ class _Worker(Generic[Item]):
     item: Item | None = None
 
 
-def work_through(
+def process_items(
     items: Iterable[Item],
     make: Callable[[int], Callable[[Item], Result]],
     *,
     workers: int,
 ) -> Iterator[Done[Item, Result]]:
-    """Yield what becomes of each item, in the order in which they are finished.
+    """Yield each item with its result or error, in the order of completion.
 
-    An error of ours ends all of it. Any other is told and the others go on, in a fresh process: what a GPU says after
-    an error may be wrong, or nothing but that error again. An item whose process died twice is told too.
+    An `Ex4dError` stops all work. Any other error is the error of its item, and its process is replaced, since the
+    state of a GPU is undefined after an error. An item whose process died is retried once.
 
     Args:
-        items: hashable values that can be sent to a process.
-        make: called in each process with its number, from 0; returns the function of an item. It must be importable.
-        workers: number of processes; 0 works in this one.
+        items: hashable, picklable values.
+        make: called in each process with its number, from 0; returns the function that processes an item. Importable.
+        workers: number of processes; 0 processes the items in this process.
 
     Raises:
-        Ex4dError: what a process raised.
-        PluginFailed: processes die before they take an item.
+        Ex4dError: raised by `make` or its function.
+        PluginFailed: a process died while it started.
     """
     waiting = deque(items)
     if workers == 0 and waiting:
         act = make(0)
-        yield from (_acted(act, item) for item in waiting)
+        yield from (process_item(act, item) for item in waiting)
         return
     pool = _Pool(waiting, make)
     try:
@@ -81,66 +63,54 @@ def work_through(
         pool.stop()
 
 
-def _acted(act: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
-    try:
-        return Done(item=item, result=act(item))
-    except Ex4dError:
-        raise
-    except Exception as error:
-        return Done(item=item, error=_told(error))
-
-
-def _told(error: Exception) -> str:
-    """Return one sentence on an error that nobody foresaw; its traceback stays in this process."""
-    if tracing():
-        traceback.print_exception(error)
-    return unexpected(error)
-
-
 class _Pool(Generic[Item, Result]):
+    """The processes and the items that wait for one."""
+
     def __init__(self, waiting: deque[Item], make: Callable[[int], Callable[[Item], Result]]) -> None:
         self._waiting = waiting
         self._make = make
         self._deaths: dict[Item, int] = {}
         self._workers: dict[int, _Worker[Item]] = {}
-        self._context = multiprocessing.get_context("spawn")
 
     def start(self, count: int) -> None:
         for number in range(min(count, len(self._waiting))):
             self._start(number)
-
-    def _start(self, number: int) -> None:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, number), daemon=True)
-        with _without_current_folder(), _interrupts_wait():
-            process.start()
-        theirs.close()
-        with suppress(BrokenPipeError, ConnectionResetError):  # it was killed, which is noticed like any end
-            ours.send(self._make)
-        self._workers[number] = _Worker(process, ours)
 
     def results(self) -> Iterator[Done[Item, Result]]:
         while self._workers:
             ready = wait([worker.connection for worker in self._workers.values()])
             for number, worker in list(self._workers.items()):
                 if worker.connection in ready:
-                    yield from self._heard(number, worker)
+                    yield from self._receive(number, worker)
 
-    def _heard(self, number: int, worker: _Worker[Item]) -> Iterator[Done[Item, Result]]:
-        try:
-            told = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
-            yield from self._died(number, worker)
-            return
-        if isinstance(told, Exception):
-            raise told
-        if told is not None and told.error:
+    def stop(self) -> None:
+        for worker in self._workers.values():
+            worker.process.kill()
+        for number in list(self._workers):
             self._end(number)
-            self._go_on(number)
-            yield told
+
+    def _start(self, number: int) -> None:
+        process, connection = start_process(number)
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died already; reading notices it
+            connection.send(self._make)
+        self._workers[number] = _Worker(process, connection)
+
+    def _receive(self, number: int, worker: _Worker[Item]) -> Iterator[Done[Item, Result]]:
+        """Handle a message of a process: it is ready (None), an item is done, or an error stops all work."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            yield from self._handle_death(number, worker)
             return
-        if told is not None:
-            yield told
+        if isinstance(message, Exception):
+            raise message
+        if message is not None and message.error:
+            self._end(number)
+            self._replace(number)
+            yield message
+            return
+        if message is not None:
+            yield message
         worker.item = self._waiting.popleft() if self._waiting else None
         if worker.item is None:
             self._end(number)
@@ -148,25 +118,23 @@ class _Pool(Generic[Item, Result]):
         try:
             worker.connection.send(worker.item)
         except (BrokenPipeError, ConnectionResetError):
-            yield from self._died(number, worker)
+            yield from self._handle_death(number, worker)
 
-    def _died(self, number: int, worker: _Worker[Item]) -> Iterator[Done[Item, Result]]:
+    def _handle_death(self, number: int, worker: _Worker[Item]) -> Iterator[Done[Item, Result]]:
         self._end(number)
-        how = _ending(worker.process)
-        item = worker.item
+        reason, item = exit_reason(worker.process), worker.item
         if item is None:
             raise PluginFailed(
-                f"a process that was to prepare videos {how} while it started; free memory, or use fewer"
+                f"a process for the preparation of videos {reason} while it started; free memory, or reduce --workers"
             )
         self._deaths[item] = self._deaths.get(item, 0) + 1
         if self._deaths[item] < ATTEMPTS:
             self._waiting.append(item)
         else:
-            yield Done(item=item, error=f"the process that worked on it {how}, twice")
-        self._go_on(number)
+            yield Done(item=item, error=f"its process {reason}, twice")
+        self._replace(number)
 
-    def _go_on(self, number: int) -> None:
-        """Start another process in the place of one that ended."""
+    def _replace(self, number: int) -> None:
         if self._waiting:
             self._start(number)
 
@@ -178,90 +146,16 @@ class _Pool(Generic[Item, Result]):
             worker.process.kill()
             worker.process.join()
 
-    def stop(self) -> None:
-        for worker in self._workers.values():
-            worker.process.kill()
-        for number in list(self._workers):
-            self._end(number)
-
-
-def _serve(connection: Connection, number: int) -> None:
-    """Receive what to do and answer items until the other end hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        act = connection.recv()(number)  # the imports for it may take long
-        connection.send(None)
-        healthy = True
-        while healthy:
-            done = _acted(act, connection.recv())
-            connection.send(done)
-            healthy = not done.error
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except Exception as error:
-        ours = isinstance(error, Ex4dError)
-        connection.send(error if ours else PluginFailed(f"videos cannot be prepared: {_told(error)}"))
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as the one that asks is killed, and not once an item is done."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-@contextmanager
-def _without_current_folder() -> Iterator[None]:
-    """Keep processes that are started in the block from importing modules of the current folder.
-
-    Python is started with a command there, for which it searches the current folder first, whatever this process does.
-    """
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_SAFE_PATH]
-        else:
-            os.environ[_SAFE_PATH] = before
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Let Ctrl-C wait in processes that are started in the block, until they ignore it, and in this one meanwhile."""
-    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    resource_tracker.ensure_running()  # a start that has to do it lets Ctrl-C through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _ending(process: BaseProcess) -> str:
-    code = process.exitcode
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
-        return f"was killed by {name}" + (" (is the memory full?)" if -code == signal.SIGKILL else "")
-    return f"ended with exit code {code}"
-
 
 def default_workers() -> int:
-    """Return how many processes suit this machine: one for each GPU, one without any."""
+    """Return the default number of processes: one for each GPU, or one without GPUs."""
     import torch
 
     return max(1, torch.cuda.device_count())
 
 
 def share_cores(workers: int) -> None:
-    """Let torch, in one of several processes on one machine, use its share of the cores."""
+    """Limit the threads of torch in this process to an equal part of the cores."""
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // max(1, workers)))
