@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 Needs = TypeVar("Needs")
 
 Scratch = Callable[[str, str], AbstractContextManager[Path | None]]
-"""Opens, for a stage and its key, the folder where the stage may keep partial results, or None."""
+"""Opens, for a stage and its key, the folder for partial results of the stage, or None."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,9 +57,9 @@ class StageCache:
         """Create the cache of one run.
 
         Args:
-            reporter: told of each stage and its progress.
+            reporter: receives the progress of each stage.
             store: the artifacts of the run folder; without one, every stage runs.
-            scratch: partial results of an interrupted stage; by default those of the store.
+            scratch: opens the folders for partial results; by default those of the store.
             read_only: refuse to run a stage whose artifact is missing.
         """
         self._reporter = reporter
@@ -78,14 +78,14 @@ class StageCache:
         needs: Callable[[], Needs],
         work: Callable[[Needs, Progress, Path | None], Value],
     ) -> Value:
-        """Return the result of a stage: its artifact if the store has it, else what `work` makes.
+        """Return the result of a stage: its artifact if the store has it, otherwise the result of `work`.
 
         Args:
             stage: name of the stage.
             inputs: everything that determines the result; its hash is the key of the artifact.
             codec: reads and writes the artifact.
             needs: returns the values that the stage works on, from earlier stages; called only if the stage runs.
-            work: makes the result from these values; is given the progress to report and a folder for partial results.
+            work: computes the result from these values; gets the progress to report and a folder for partial results.
 
         Raises:
             InputNotFound: the cache is read-only and has no such artifact.

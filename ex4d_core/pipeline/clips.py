@@ -19,36 +19,36 @@ from ex4d_core.video_io import probe_video, read_video
 from ex4d_core.video_io.images import list_images
 
 LARGEST_SIDE = 8192
-"""Pixels; a larger frame is more likely a slip of the finger than a wish."""
+"""Pixels; a larger size is more likely a typing error."""
 
 
 def clip_hash(clip: Path) -> str:
-    """Hash a video, or the images of a folder and nothing else that lies there.
+    """Hash a video, or the images of a folder; other files in the folder are ignored.
 
     Raises:
-        InputNotFound: there is no such clip.
-        InvalidInput: it cannot be read, or the folder has no images.
+        InputNotFound: the clip does not exist.
+        InvalidInput: the clip cannot be read, or the folder has no images.
     """
     return files_hash(list_images(clip), "clip") if clip.is_dir() else tree_hash(clip, "clip")
 
 
 def path_key(path: CameraPath) -> str:
-    """Return a hash of the poses, the lens and the time of a path."""
+    """Return a hash of the poses, intrinsics and frames of a path."""
     facts = {"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))}
     return content_key(facts if path.frames is None else {**facts, "frames": path.frames})
 
 
 def usual_rate(fps: float) -> Fraction:
-    """Return the rate that a decimal number stands for: 29.97 is 30000/1001."""
+    """Return the exact rate of a rounded one: 29.97 is 30000/1001."""
     near = [rate for rate in (Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)) if abs(rate - fps) < 0.005]
     return near[0] if near else Fraction(fps).limit_denominator(1000)
 
 
 def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
-    """Return the width and height that the options ask for, or None where frames keep the clip's own.
+    """Return the working size in pixels, width and height, or None for the size of the clip.
 
     Raises:
-        InvalidInput: the size cannot be read.
+        InvalidInput: the size is invalid.
     """
     if options.size is None:
         return None
@@ -64,11 +64,11 @@ def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
 
 
 def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:
-    """Return the frames of a video or a folder of images that the options name.
+    """Read the frames of a video or a folder of images that the options select.
 
     Raises:
-        InputNotFound: there is no such clip.
-        InvalidInput: it is none, or has no such frames.
+        InputNotFound: the clip does not exist.
+        InvalidInput: the clip cannot be read, or has no such frames.
     """
     video = read_video(
         clip,

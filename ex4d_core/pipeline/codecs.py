@@ -1,7 +1,7 @@
 """Read and write the lossless artifacts of a run folder.
 
-Each `save_*` writes into an existing folder, which the store renames when it is complete; each `load_*` refuses what
-is damaged: FFV1 and safetensors would show a flipped byte as a picture, so checksums are kept. Nothing is pickled.
+Each `save_*` writes into an existing folder, which the store renames when it is complete. Each `load_*` compares
+checksums, since FFV1 and safetensors decode damaged data without an error. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def save_video(folder: Path, value: Video) -> None:
 
 
 def load_video(folder: Path) -> Video:
-    """Return what `save_video` wrote.
+    """Read a video that `save_video` wrote.
 
     Raises:
         Damaged: a file is missing or damaged.
-        InvalidInput: the system refuses to read a file.
+        InvalidInput: a file cannot be read because of the system.
     """
     with _loading(folder):
         meta = _load_meta(folder)
@@ -82,11 +82,11 @@ def save_guidance(folder: Path, value: Guidance) -> None:
 
 
 def load_guidance(folder: Path) -> Guidance:
-    """Return what `save_guidance` wrote.
+    """Read guidance that `save_guidance` wrote.
 
     Raises:
         Damaged: a file is missing or damaged.
-        InvalidInput: the system refuses to read a file.
+        InvalidInput: a file cannot be read because of the system.
     """
     with _loading(folder):
         meta = _load_meta(folder)
@@ -99,7 +99,7 @@ def load_guidance(folder: Path) -> Guidance:
 
 
 def save_depth(folder: Path, value: DepthVideo) -> None:
-    """Write `depth.safetensors`: `depth`, `intrinsics` [N, 6] and, where there are any, `valid` and source cameras.
+    """Write `depth.safetensors`: `depth`, `intrinsics` [N, 6] and, if present, `valid` and source cameras.
 
     Raises:
         OutputFailed: the folder cannot be written.
@@ -117,21 +117,21 @@ def save_depth(folder: Path, value: DepthVideo) -> None:
 
 
 def load_depth(folder: Path) -> DepthVideo:
-    """Return what `save_depth` wrote.
+    """Read depth that `save_depth` wrote.
 
     Raises:
         Damaged: a file is missing or damaged.
-        InvalidInput: the system refuses to read a file.
+        InvalidInput: a file cannot be read because of the system.
     """
     from safetensors import safe_open
 
     path = folder / "depth.safetensors"
     with _loading(folder):
-        path.open("rb").close()  # whatever the reason why it cannot be opened, `safe_open` says that it does not exist
+        path.open("rb").close()  # `safe_open` reports every failure as a missing file
     with _loading(folder), safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         if _checksum_all(tensors) != file.metadata()["crc32"]:
-            raise InvalidInput("the checksum of depth.safetensors is wrong")
+            raise InvalidInput("the checksum of depth.safetensors differs")
         cameras = None
         if "cameras_world_to_camera" in tensors:
             cameras = CameraPath(
@@ -148,7 +148,7 @@ def load_depth(folder: Path) -> DepthVideo:
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file that has the permissions of any new file and is the same for the same tensors."""
+    """Write a safetensors file with default permissions; equal tensors make equal files."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -158,13 +158,13 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         save_file(tensors, path, metadata=metadata)
     except SafetensorError as error:
         raise OSError(str(error)) from error
-    os.chmod(path, mode)  # it is renamed from a temporary file that nobody else may read
-    with path.open("r+b") as file:  # the metadata is in another order each time
+    os.chmod(path, mode)  # `save_file` renames a private temporary file
+    with path.open("r+b") as file:  # the order of the metadata varies
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
         text = json.dumps(header, separators=(",", ":")).encode().ljust(length)
-        assert len(text) == length, "the header is another one"
+        assert len(text) == length, "the length of the header changed"
         file.seek(8)
         file.write(text)
 
@@ -199,13 +199,13 @@ def _load_meta(folder: Path) -> dict[str, Any]:
 
 
 def _describe(frames: Tensor) -> dict[str, int]:
-    """Return what `_load_frames` checks."""
+    """Return the facts that `_load_frames` checks."""
     return {"num_frames": len(frames), "crc32": _checksum(frames)}
 
 
 def _checksum(tensor: Tensor) -> int:
     array = tensor.contiguous().numpy()
-    # A mask is checked as the shades that its file holds.
+    # A mask is stored as gray levels.
     return zlib.crc32((array.astype(np.uint8) * 255 if array.dtype == bool else array).data)
 
 
@@ -214,7 +214,7 @@ def _checksum_all(tensors: dict[str, Tensor]) -> str:
 
 
 def _load_frames(path: Path, described: dict[str, int], pixel_format: str) -> Tensor:
-    """Return the frames of an FFV1 file, uint8 [T, H, W, 3] or [T, H, W], if they are those that were saved."""
+    """Return the frames of an FFV1 file, uint8 [T, H, W, 3] or [T, H, W], after comparing them with their checksum."""
     from av.video.reformatter import VideoReformatter
 
     out = np.empty(0, np.uint8)

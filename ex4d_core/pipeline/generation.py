@@ -30,15 +30,15 @@ def generate_stage(
     show: Callable[[str, Video], None],
     finish: Callable[[Video], None] = lambda video: None,
 ) -> Video:
-    """Return the result: the whole video from the new camera.
+    """Return the result: the video from the target camera.
 
     Args:
-        cache: where the result is looked up and kept.
+        cache: stores the result.
         components: the backbone, and the prompt and seed of its configuration.
         inputs: everything that determines the result.
-        needs: returns the guidance, and the scene that it shows if that is known.
-        show: is given a name and the video of each preview that the backbone makes.
-        finish: is given the result before the partial results of the stage are removed.
+        needs: returns the guidance, and its scene if available.
+        show: called with name and video of each preview of the backbone.
+        finish: called with the result before the partial results of the stage are removed.
     """
     config = components.config
 

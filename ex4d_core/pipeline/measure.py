@@ -17,7 +17,7 @@ _LINUX_RESET = Path("/proc/self/clear_refs")
 
 @attrs.define(kw_only=True)
 class Usage:
-    """What a piece of work took; filled in when it ends."""
+    """Time and peak memory of a block; set when the block ends."""
 
     seconds: float = 0.0
     """Wall-clock time."""

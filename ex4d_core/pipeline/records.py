@@ -1,6 +1,6 @@
 """Records that several processes update, such as `run.json`.
 
-There is one way to change a record: take its lock, read it, change what was read, write it beside, rename it.
+A record is changed under a lock: read, changed in memory, written to a temporary file, renamed.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ RUN_RECORD = "run.json"
 
 
 class DamagedRecord(InvalidInput):
-    """A record is not JSON, or its values are of other types than they should be."""
+    """A record is not JSON, or its values have wrong types."""
 
 
 @attrs.frozen
 class Record:
-    """A JSON object in a file, which several runs change at once."""
+    """A JSON object in a file that several runs may change at the same time."""
 
     path: Path
     warn: Callable[[str], None] = lambda text: None
-    """Told where a damaged record is set aside."""
+    """Called with a message when a damaged record is renamed."""
 
     def read(self) -> Facts:
-        """Return what the record says, or an empty object where there is none.
+        """Return the content, or an empty object if the file does not exist.
 
         Raises:
-            DamagedRecord: it is not what a run writes.
-            InvalidInput: it cannot be read.
+            DamagedRecord: the content is invalid.
+            InvalidInput: the file cannot be read.
         """
         if not os.path.lexists(self.path):
             return {}
@@ -53,9 +53,9 @@ class Record:
 
     @contextmanager
     def changing(self) -> Iterator[Change]:
-        """Give what the record says, to be changed in place; it is written when the block succeeds.
+        """Yield the content, to be changed in place; it is written when the block succeeds.
 
-        No other run changes the record meanwhile. A damaged one is renamed, and said, and starts empty.
+        The record is locked meanwhile. A damaged one is renamed, with a warning, and starts empty.
 
         Raises:
             OutputFailed: the folder cannot be written to, or the record is locked for too long.
@@ -72,28 +72,28 @@ class Record:
 
     def _set_aside(self, error: DamagedRecord) -> None:
         try:
-            kept = set_aside(self.path, numbered(f"{self.path.stem}-damaged", self.path.suffix))
-        except OSError as refused:
-            raise OutputFailed(f"{error}; and it cannot be renamed: {refused.strerror or refused}") from refused
-        self.warn(f"{error}; it is kept as {kept.name}, and a new one is started")
+            renamed = set_aside(self.path, numbered(f"{self.path.stem}-damaged", self.path.suffix))
+        except OSError as cause:
+            raise OutputFailed(f"{error}; and it cannot be renamed: {cause.strerror or cause}") from cause
+        self.warn(f"{error}; it was renamed to {renamed.name}, and a new one is started")
 
 
 class Change:
-    """A record while its lock is held."""
+    """The content of a locked record."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
-        """Take what is there now."""
+        """Start with the current content."""
         self.facts = facts
         self._path = path
         self._written = dumped(facts) if path.exists() else ""
 
     def table(self, name: str) -> Facts:
-        """Return a table of the record, made where it lacks one."""
+        """Return a table of the record; create it if it is missing."""
         table: Facts = self.facts.setdefault(name, {})
         return table
 
     def write(self) -> None:
-        """Write the record as it is now, if it differs from the file.
+        """Write the record if it differs from the file.
 
         Raises:
             OutputFailed: it cannot be written.
@@ -106,10 +106,10 @@ class Change:
 
 
 def _checked(facts: Any) -> Facts:
-    """Return a record whose values are of the types that this version reads.
+    """Return a record after checking the types of its values.
 
     Raises:
-        ValueError: they are not.
+        ValueError: a type is wrong.
     """
     if not isinstance(facts, dict):
         raise ValueError("it is not an object")
@@ -121,12 +121,12 @@ def _checked(facts: Any) -> Facts:
         raise ValueError("'clip' is not a text")
     source = facts.get("source", {"path": "", "blake2b": ""})
     if not isinstance(source, dict) or not all(isinstance(source.get(name), str) for name in ("path", "blake2b")):
-        raise ValueError("'source' does not say a path and a hash")
+        raise ValueError("'source' has no path and hash")
     return facts
 
 
 def dumped(facts: Mapping[str, Any]) -> str:
-    """Return JSON that `read` takes: a number that is not finite becomes a text, as an object of another class does."""
+    """Return JSON that `read` accepts: non-finite numbers and objects of other classes become texts."""
     try:
         return json.dumps(facts, indent=2, default=str, allow_nan=False)
     except ValueError:

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ex4d_core.config.run_config import (
-    RunConfig,
-    Tree,
-    make_config,
-)
+from ex4d_core.config.run_config import RunConfig, Tree, make_config
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.plugins.registry import Registry
@@ -20,7 +16,7 @@ from ex4d_core.types import CameraPath, Video
 
 
 class Session(Components):
-    """Runs clips along camera paths without loading anything twice.
+    """Runs clips along camera paths and loads each component once.
 
     Example:
         session = Session(depth={"name": "file", "path": "depth.npz"})
@@ -35,21 +31,20 @@ class Session(Components):
         reporter: Reporter | None = None,
         **settings: Any,
     ) -> None:
-        """Choose components; nothing is loaded yet.
+        """Create a session; nothing is loaded yet.
 
         Args:
-            config: a whole configuration; `settings` are then not allowed.
-            registry: where components are looked up; by default everything that is installed.
-            reporter: told of stages and choices; by default nobody.
-            settings: fields of `RunConfig`: a role is given as a name (`depth="file"`) or as a table of its name and
-                options (`depth={"name": "file", "path": "depth.npz"}`).
+            config: a complete configuration; excludes `settings`.
+            registry: the components; by default all that are installed.
+            reporter: receives progress and messages; silent by default.
+            settings: fields of `RunConfig`; that of a role is a name (`depth="file"`) or a table of name and options
+                (`depth={"name": "file", "path": "depth.npz"}`).
 
         Raises:
-            InvalidConfig: a setting is unknown or has a value that it cannot take.
-            ComponentNotFound: a component that was named is not installed.
+            InvalidConfig: a setting is unknown or has an invalid value.
         """
         if config is not None and settings:
-            raise TypeError("give a config or settings, not both")
+            raise TypeError("pass a config or settings, not both")
         super().__init__(
             config or make_config(tables(settings)),
             registry=registry or Registry(),
@@ -60,20 +55,20 @@ class Session(Components):
     def open_clip(
         self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False
     ) -> ClipRun:
-        """Return a clip in this session; with a run folder its artifacts are kept there and found again.
+        """Open a clip; with a run folder, its artifacts are stored there and reused.
 
         Args:
             clip: frames, or a path to a video or a folder of images.
-            folder: the run folder, or None to keep artifacts in memory only.
-            read_only: take stages from the run folder only; nothing is made, written or removed.
+            folder: run folder; if None, artifacts are kept in memory only.
+            read_only: only load stages from the run folder; nothing is computed, written or removed.
 
         Raises:
-            InputNotFound: there is no such clip.
-            InvalidInput: it cannot be read.
+            InputNotFound: the clip does not exist.
+            InvalidInput: the clip cannot be read.
         """
         clip_run = ClipRun(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
-        identity = clip_run.identity  # raises for a clip that cannot be read, before it is kept
-        # Another path along the same clip starts with the depth that is already there.
+        identity = clip_run.identity  # raises an error if the clip cannot be read
+        # Further paths along the same clip share its depth.
         if self._last_clip is None or self._last_clip.identity != identity:
             self._last_clip = clip_run
         return self._last_clip
@@ -81,16 +76,16 @@ class Session(Components):
     def run(
         self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
     ) -> PathRun:
-        """Return the clip seen along a camera path, by default the first of the configuration.
+        """Run a clip along a camera path, by default the first one of the configuration.
 
         Args:
             clip: frames, or a path to a video or a folder of images.
-            cam: as `--cam` writes it, or a path with a pose for each frame: in units of the depth, seen through its
-                own lens. One that says which frame of the clip each pose shows may have any length.
-            folder: the run folder that keeps the artifacts, or None to keep them in memory only.
+            cam: a `--cam` text, or a path with a pose for each frame and its own intrinsics, in units of the depth. A
+                path with `frames` may have any length.
+            folder: run folder; if None, artifacts are kept in memory only.
 
         Raises:
-            Ex4dError: the input, an option or an output cannot be used.
+            Ex4dError: the input, an option or an output is invalid.
         """
         path_run = self.open_clip(clip, folder=folder).along(cam or self.config.cam[0])
         _ = path_run.video
@@ -106,7 +101,7 @@ def tables(settings: Mapping[str, Any]) -> Tree:
 
 
 def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> PathRun:
-    """Return a clip seen along a camera path: in a session of its own.
+    """Run a clip along a camera path in a new session.
 
     Args:
         clip: frames, or a path to a video or a folder of images.
@@ -114,6 +109,6 @@ def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: A
         settings: as for `Session`.
 
     Raises:
-        Ex4dError: the input or a setting cannot be used.
+        Ex4dError: the input or a setting is invalid.
     """
     return Session(**settings).run(clip, cam=cam)

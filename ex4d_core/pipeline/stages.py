@@ -17,6 +17,8 @@ from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 CPU = torch.device("cpu")
 
+REPORT = "report this to the author of the plugin"
+
 STILL = Motion(pose=lambda t: Pose.identity())
 
 FRAMES_AT_ONCE = 8
@@ -38,7 +40,7 @@ def estimate_depth(video: Video, estimator: DepthEstimator, *, progress: Progres
     if depth.depth.shape != video.frames.shape[:3]:
         raise WrongComponent(
             f"{type(estimator).__name__} returned depth of shape {list(depth.depth.shape)} for frames of shape "
-            f"{list(video.frames.shape[:3])}; report this to its author"
+            f"{list(video.frames.shape[:3])}; {REPORT}"
         )
     if not any(bool(depth.valid_at(frame).any()) for frame in range(depth.num_frames)):
         raise InvalidInput("the depth has no valid value in any frame (all are NaN, infinite, zero or negative)")
@@ -69,14 +71,14 @@ def plan_path(
     path = generator.path(num_frames, still)
     if path.num_frames != num_frames:
         raise WrongComponent(
-            f"{type(generator).__name__} returned {path.num_frames} poses for {num_frames} frames; report this to its author"
+            f"{type(generator).__name__} returned {path.num_frames} poses for {num_frames} frames; {REPORT}"
         )
     if path.frames is None and num_frames != clip_frames:
         path = attrs.evolve(path, frames=frames_shown(STILL, normalized_times(num_frames), clip_frames))
     if path.frames is not None and max(path.frames) >= clip_frames:
         raise WrongComponent(
-            f"{type(generator).__name__} shows frame {max(path.frames)} of a clip of {clip_frames} frames, counted from 0; "
-            "report this to its author"
+            f"{type(generator).__name__} shows frame {max(path.frames)} of a clip of {clip_frames} frames, "
+            f"counted from 0; {REPORT}"
         )
     if source is None:
         return path
@@ -224,7 +226,7 @@ def generate_video(
     if video.frames.shape != guidance.color.shape:
         raise WrongComponent(
             f"{type(backbone).__name__} returned frames of shape {list(video.frames.shape)} for guidance of shape "
-            f"{list(guidance.color.shape)}; report this to its author"
+            f"{list(guidance.color.shape)}; {REPORT}"
         )
     return video
 
@@ -258,6 +260,6 @@ def is_source_view(source_to_target: Tensor, target: Intrinsics, source: Intrins
 def _check_view(view: RenderedFrame, height: int, width: int, renderer: Renderer) -> None:
     if view.mask.shape != (height, width):
         raise WrongComponent(
-            f"{type(renderer).__name__} returned a view of shape {list(view.mask.shape)} instead of [{height}, {width}]; "
-            "report this to its author"
+            f"{type(renderer).__name__} returned a view of shape {list(view.mask.shape)} "
+            f"instead of [{height}, {width}]; {REPORT}"
         )

@@ -1,11 +1,11 @@
 """Store the artifacts of a run folder: looked up by key, written atomically.
 
-An artifact is a folder `artifacts/STAGE-KEY/` with files and a manifest of their sizes and checksums. The key is a
-hash of everything that decides the content, so that equal keys mean equal artifacts, and two runs that make the same
-one at the same time may both continue: the first to rename wins.
+An artifact is a folder `artifacts/STAGE-KEY/` with files and a manifest of their sizes and checksums. The key is a hash
+of everything that determines the content. Equal keys mean equal artifacts, so two runs may make the same one at the
+same time: the first to rename wins.
 
-Only an artifact that is proved damaged makes way for a new one, renamed to `artifacts/damaged-STAGE-KEY-1`. One that
-cannot be read at the moment, for lack of permission or memory or because of the disk, is an error and stays.
+An artifact that is damaged is renamed to `artifacts/damaged-STAGE-KEY-1` and computed again. One that cannot be read
+because of permissions, memory or the disk is an error and stays.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Value = TypeVar("Value")
 MANIFEST = "artifact.json"
 
 _NOT_A_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
-"""What the system says where a file is gone or replaced by something else; all else is said of the system."""
+"""Errors that mean that a file is missing or of another kind; all others are errors of the system."""
 
 
 class Damaged(InvalidInput):
-    """An artifact is not what was written: proved by its manifest, a size, a checksum, or what its files hold."""
+    """The manifest, a size, a checksum or the content of a file shows that an artifact is damaged."""
 
 
 def content_key(inputs: Mapping[str, Any]) -> str:
@@ -63,23 +63,23 @@ class Store:
 
         Args:
             folder: the run folder, which need not exist yet.
-            warn: told of damaged artifacts.
-            read_only: only look: nothing is written, renamed or removed.
+            warn: called with messages on damaged artifacts.
+            read_only: write, rename and remove nothing.
         """
         self.folder = folder
         self._folder = folder / "artifacts"
         self._warn = warn
         self.read_only = read_only
-        for place in () if read_only else (folder, self._folder):
-            remove_stale_temp(place)
+        for parent in () if read_only else (folder, self._folder):
+            remove_stale_temp(parent)
 
     def load(self, stage: str, key: str, read: Callable[[Path], Value]) -> Value | None:
-        """Return what `read` makes of the artifact, or None where there is none that is whole.
+        """Read an artifact; return None if it does not exist or is damaged.
 
-        A damaged one is renamed, unless the store is read-only.
+        A damaged artifact is renamed, unless the store is read-only.
 
         Raises:
-            InvalidInput: the artifact cannot be read at the moment.
+            InvalidInput: the artifact cannot be read because of the system.
             OutputFailed: a damaged artifact cannot be renamed.
         """
         folder = self._path(stage, key)
@@ -94,13 +94,15 @@ class Store:
         except Damaged as error:
             damage = error
         if self.read_only:
-            self._warn(f"{stage} in {folder} is damaged ({damage}); the next run makes it again")
-        elif kept := self._make_way(folder, before):
-            self._warn(f"{stage} in {folder} is damaged ({damage}); it is kept as {kept.name}, and it is made again")
+            self._warn(f"{stage} in {folder} is damaged ({damage}); the next run computes it again")
+        elif renamed := self._make_way(folder, before):
+            self._warn(
+                f"{stage} in {folder} is damaged ({damage}); it was renamed to {renamed.name} and is computed again"
+            )
         return None
 
     def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
-        """Let `write` fill a temporary folder and give it its final name.
+        """Write an artifact: `write` fills a temporary folder, which is then renamed.
 
         Raises:
             OutputFailed: the folder cannot be written to, or the disk is full.
@@ -117,16 +119,16 @@ class Store:
                 (temporary / MANIFEST).write_text(dumped(manifest), encoding="utf-8")
                 self._put(temporary, final, key)
         except OSError as error:
-            # A codec has wrapped it already, under a temporary name that tells nobody anything.
+            # A codec may have wrapped it, with the temporary name in its message.
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
 
     def unfinished(self, stage: str, key: str, *, tell: Callable[[str], None]) -> AbstractContextManager[Path | None]:
-        """Give a folder for what is done so far of an artifact, as `files.resumable_dir` does."""
+        """Open the folder for partial results of an artifact, as `files.resumable_dir` does."""
         return resumable_dir(self._folder / f".partial-{stage}-{key}", tell=tell)
 
     def _put(self, temporary: Path, final: Path, key: str) -> None:
-        """Rename, unless another run has put the same artifact there meanwhile; a damaged one makes way."""
+        """Rename, unless another run has stored the same artifact; rename a damaged one first."""
         while True:
             try:
                 os.rename(temporary, final)
@@ -142,7 +144,7 @@ class Store:
                 self._make_way(final, before)
 
     def _make_way(self, folder: Path, damaged: os.stat_result) -> Path | None:
-        """Rename a damaged artifact and return its new name, or None where another run has done so already."""
+        """Rename a damaged artifact and return its new path, or None if another run has renamed it."""
         try:
             with locked(self._folder / "damaged"):
                 now = _status(folder)
@@ -159,7 +161,7 @@ class Store:
 
 
 def is_of_the_system(error: BaseException) -> bool:
-    """Return whether an error, or one that caused it, is of the system: it proves nothing about a file's content."""
+    """Return whether the system caused an error, which then says nothing about the content of a file."""
     return any(
         isinstance(link, MemoryError) or (isinstance(link, OSError) and link.errno not in (None, *_NOT_A_FILE))
         for link in _chain(error)
@@ -174,7 +176,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status(folder: Path) -> os.stat_result | None:
-    """Return the status of an artifact, whatever is there under its name, or None where nothing is."""
+    """Return the status of an artifact, or None if nothing has its name."""
     try:
         return os.lstat(folder)
     except FileNotFoundError:
@@ -182,7 +184,7 @@ def _status(folder: Path) -> os.stat_result | None:
 
 
 def _check(folder: Path, key: str) -> None:
-    """See that an artifact is the one of `key` and whole.
+    """Check that an artifact has a key and is complete.
 
     Raises:
         Damaged: it is not.
@@ -200,7 +202,7 @@ def _check(folder: Path, key: str) -> None:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest with a key and files, each with its size and checksum, that lie in the folder itself."""
+    """Read a manifest: the key, and size and checksum of each file of the folder."""
     with _file_of_artifact(path) as size:
         if size > MOST_TEXT:
             raise Damaged(f"{MANIFEST} is too large")
@@ -211,7 +213,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         for name, facts in manifest["files"].items():
             _, _ = facts["bytes"], facts["blake2b"]
             if safe_name(name) != name:
-                raise ValueError(f"{name!r} is not the name of a file")
+                raise ValueError(f"{name!r} is not a file name")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise Damaged(f"{MANIFEST}: {error}") from error
     return manifest
@@ -219,7 +221,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _file_of_artifact(path: Path) -> Iterator[int]:
-    """Give the size of a file; that it is gone, or is something else, is damage."""
+    """Yield the size of a file; a missing file, or another kind of file, is damage."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -161,7 +161,7 @@ def test_a_truncated_artifact_is_told_and_made_again(settings, small_clip, tmp_p
     session.reporter.warn = notes.append
     again = session.run(small_clip.video, cam="30", folder=tmp_path)
     assert torch.equal(again.video.frames, first.video.frames)
-    assert any("is damaged" in note and "it is made again" in note for note in notes)
+    assert any("is damaged" in note and "computed again" in note for note in notes)
 
 
 def test_two_runs_into_one_folder_at_once_do_not_corrupt_it(settings, small_clip, tmp_path):

@@ -59,7 +59,7 @@ def test_a_look_at_a_damaged_run_changes_nothing(ex4d, small_clip, tmp_path, dam
     assert clip_run.stored_depth() is None
     assert clip_run.along("20").stored_guidance() is None
     assert [text.partition(" in ")[0] for text in said] == ["depth", "guidance"]
-    assert all(text.endswith("the next run makes it again") for text in said)
+    assert all(text.endswith("the next run computes it again") for text in said)
     with pytest.raises(InputNotFound, match="out has no valid guidance for these settings"):
         _ = clip_run.along("20").guidance
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
