@@ -137,7 +137,7 @@ def measure(clip: tuple[int, int, int], options: DepthCrafterOptions, runs: int,
         return figures
     tuned = inverse_depth(estimator, video)
     del estimator
-    with mock.patch("ex4d_depth_depthcrafter.networks.tune"):
+    with mock.patch("ex4d_depth_depthcrafter.networks.optimize"):
         plain = inverse_depth(DepthCrafter(options, device=torch.device("cuda")), video)
     off = (tuned - plain).abs()
     return attrs.evolve(figures, largest_difference=off.max().item(), mean_difference=off.mean().item())

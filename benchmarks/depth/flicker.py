@@ -30,7 +30,7 @@ from ex4d_depth_transformers.depth_kind import OutputKind
 from ex4d_depth_transformers.estimator import TransformersDepth
 from ex4d_depth_transformers.networks import Network
 from ex4d_depth_transformers.options import TransformersOptions
-from ex4d_depth_transformers.temporal_alignment import Steadier
+from ex4d_depth_transformers.temporal_alignment import FrameAligner
 
 CPU = torch.device("cpu")
 TINY = {
@@ -161,10 +161,10 @@ def seconds_a_frame(scene: Scene) -> float:
     small = torch.nn.functional.adaptive_avg_pool2d
     values = small(1 / scene.depth.depth[:1], (64, 64))[0].double().numpy()
     picture = np.moveaxis(small(scene.video.frames[0].movedim(-1, 0).double(), (64, 64)).numpy(), 0, -1)
-    steadier = Steadier(unchanged=8.0, cut=0.5, fit_scale=True)
+    aligner = FrameAligner(unchanged=8.0, cut=0.5, fit_scale=True)
     started = time.perf_counter()
     for frame in range(100):
-        steadier.add(values * (1 + 0.01 * (frame % 7)), picture)
+        aligner.add(values * (1 + 0.01 * (frame % 7)), picture)
     return (time.perf_counter() - started) / 100
 
 

@@ -99,9 +99,11 @@ def forward(bench: Bench) -> None:
     for how in ("exact", "fast"):
         free()
         transformer, cache = prepared(bench, how)
-        made = bench.measure(f"forward, {how}", calls(transformer, bench, cache=cache))
+        with cache.run():
+            made = bench.measure(f"forward, {how}", calls(transformer, bench, cache=cache))
         say(f"forward, {how}", f"{apart(made, expected)} from diffusers'")
-        bench.measure(f"forward, {how}, batch of two", calls(transformer, bench, batch=2, cache=cache))
+        with cache.run():
+            bench.measure(f"forward, {how}, batch of two", calls(transformer, bench, batch=2, cache=cache))
         del transformer, cache
 
 

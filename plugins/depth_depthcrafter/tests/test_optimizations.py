@@ -71,7 +71,7 @@ def test_the_tuned_networks_see_the_depth_that_the_stock_ones_see(options, clip,
     tuned = DepthCrafter(options(dtype="float32"), device=device)
     fast = tuned.diffusion.inverse_depth(video.frames, progress=silent)
     assert "forward" in vars(tuned.diffusion._networks.vae.decoder.conv_norm_out)
-    monkeypatch.setattr("ex4d_depth_depthcrafter.networks.tune", lambda *_: None)
+    monkeypatch.setattr("ex4d_depth_depthcrafter.networks.optimize", lambda *_: None)
     stock = DepthCrafter(options(dtype="float32"), device=device)
     plain = stock.diffusion.inverse_depth(video.frames, progress=silent)
     # Convolutions round to TF32, in another order.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ex4d_core.testing.scenes import room_scene
-from ex4d_depth_transformers.temporal_alignment import Steadier, fit, likeness, slow_part, unchanged
+from ex4d_depth_transformers.temporal_alignment import FrameAligner, fit, likeness, slow_part, unchanged
 
 LEVELS = {"unchanged": 8.0, "cut": 0.5}
 
@@ -34,12 +34,12 @@ def guesses(truth, *, noise=0.02, seed=0):
 
 
 def steadied(values, pictures, **given):
-    steadier = Steadier(**{**LEVELS, "fit_scale": True, **given})
+    aligner = FrameAligner(**{**LEVELS, "fit_scale": True, **given})
     aligned = []
     for frame, picture in zip(values, pictures, strict=True):
-        scale, shift = steadier.add(frame, picture)
+        scale, shift = aligner.add(frame, picture)
         aligned.append(scale * frame + shift)
-    return np.stack(aligned), steadier
+    return np.stack(aligned), aligner
 
 
 def flicker(values):
@@ -49,22 +49,22 @@ def flicker(values):
 def test_a_static_clip_flickers_no_more_than_its_noise_and_does_not_drift(static):
     truth, picture = static
     raw = list(guesses([truth] * 60))
-    aligned, steadier = steadied(raw, [picture] * 60)
+    aligned, aligner = steadied(raw, [picture] * 60)
     noise_alone = np.stack(list(guesses([truth] * 60)))
     noise_alone = np.stack([(frame - frame.mean()) / frame.std() for frame in noise_alone])
     assert flicker(aligned) < 0.05 * flicker(np.stack(raw))
     assert flicker(aligned) < 1.1 * flicker(noise_alone)
     assert abs(aligned[-1].std() / aligned[0].std() - 1) < 0.01
     assert abs(aligned[-1].mean() - aligned[0].mean()) < 0.01 * aligned[0].std()
-    assert steadier.starts == [0]
+    assert aligner.starts == [0]
 
 
 @pytest.mark.slow
 def test_the_contrast_does_not_shrink_over_a_thousand_frames(static):
     truth, picture = static
-    steadier = Steadier(**LEVELS, fit_scale=True)
+    aligner = FrameAligner(**LEVELS, fit_scale=True)
     for raw in guesses([truth] * 1000, noise=0.1):
-        scale, shift = steadier.add(raw, picture)
+        scale, shift = aligner.add(raw, picture)
     last = scale * raw + shift
     first = next(guesses([truth], noise=0.1))
     assert abs(last.std() / first.std() - 1) < 0.02
@@ -78,11 +78,11 @@ def test_a_clean_prediction_is_found_back_exactly(static):
 
 def test_things_that_move_do_not_count(moving):
     truth, pictures = moving
-    aligned, steadier = steadied(list(guesses(truth, noise=0)), pictures)
+    aligned, aligner = steadied(list(guesses(truth, noise=0)), pictures)
     target = truth * (aligned[0].std() / truth[0].std())
     target += aligned[0].mean() - target[0].mean()
     assert np.abs(aligned - target).max() < 0.01 * target.std()
-    assert steadier.starts == [0]
+    assert aligner.starts == [0]
 
 
 def test_a_third_of_wrong_places_does_not_bend_the_fit():
@@ -100,9 +100,9 @@ def test_a_camera_that_moves_takes_the_frame_before_as_reference(moving):
     truth, pictures = truth[0], pictures[0]
     slides = [(np.roll(truth, n, axis=1), np.roll(pictures, n, axis=1)) for n in range(0, 40, 2)]
     raw = list(guesses([values for values, _ in slides], noise=0))
-    aligned, steadier = steadied(raw, [picture for _, picture in slides])
+    aligned, aligner = steadied(raw, [picture for _, picture in slides])
     spreads = aligned.std(axis=(1, 2))
-    assert steadier.starts == [0]
+    assert aligner.starts == [0]
     assert (
         spreads.max() / spreads.min()
         < 1.1
@@ -114,9 +114,9 @@ def test_a_cut_begins_a_new_shot_with_its_own_scale(static):
     truth, picture = static
     other = room_scene(seed=3).clip(num_frames=1, width=64, height=48).video.frames[0].double().numpy()[::-1, ::-1]
     values = [truth, truth * 2, truth * 5, truth * 10]
-    aligned, steadier = steadied(values, [picture, picture, other, other])
-    assert steadier.starts == [0, 2]
-    assert steadier.gauges[2] == (1, 0)
+    aligned, aligner = steadied(values, [picture, picture, other, other])
+    assert aligner.starts == [0, 2]
+    assert aligner.alignments[2] == (1, 0)
     np.testing.assert_allclose(aligned[3], values[2], rtol=1e-9)
     assert steadied(values, [picture, picture, other, other], cut=0.0)[1].starts == [0]
 
@@ -138,28 +138,28 @@ def test_black_pictures_are_alike_and_unlike_others(static):
 @pytest.mark.parametrize("strange", [lambda v: np.full_like(v, 3.0), lambda v: np.zeros_like(v)])
 def test_a_frame_without_relief_goes_on_as_before_and_spoils_nothing(static, strange):
     truth, picture = static
-    aligned, steadier = steadied([truth, truth * 2 + 1, strange(truth), truth * 4], [picture] * 4)
-    assert steadier.gauges[2] == steadier.gauges[1]
+    aligned, aligner = steadied([truth, truth * 2 + 1, strange(truth), truth * 4], [picture] * 4)
+    assert aligner.alignments[2] == aligner.alignments[1]
     np.testing.assert_allclose(aligned[3], truth, rtol=1e-9)
 
 
 def test_a_first_frame_without_relief_leaves_the_others_as_they_are(static):
     truth, picture = static
-    _, steadier = steadied([np.zeros_like(truth), truth], [picture] * 2)
-    assert steadier.gauges == [(1, 0), (1, 0)]
+    _, aligner = steadied([np.zeros_like(truth), truth], [picture] * 2)
+    assert aligner.alignments == [(1, 0), (1, 0)]
 
 
 def test_depth_that_has_nothing_to_do_with_the_frame_before_is_left_alone(static):
     truth, picture = static
     noise = np.random.default_rng(0).normal(size=truth.shape)
-    assert steadied([truth, noise], [picture] * 2)[1].gauges[1] == (1, 0)
-    assert steadied([truth, -truth], [picture] * 2)[1].gauges[1] == (1, 0)
+    assert steadied([truth, noise], [picture] * 2)[1].alignments[1] == (1, 0)
+    assert steadied([truth, -truth], [picture] * 2)[1].alignments[1] == (1, 0)
 
 
 def test_of_log_depth_only_the_shift_is_fitted(static):
     truth, picture = static
-    aligned, steadier = steadied([truth, truth + 0.7, truth * 2], [picture] * 3, fit_scale=False)
-    assert [scale for scale, _ in steadier.gauges] == [1, 1, 1]
+    aligned, aligner = steadied([truth, truth + 0.7, truth * 2], [picture] * 3, fit_scale=False)
+    assert [scale for scale, _ in aligner.alignments] == [1, 1, 1]
     np.testing.assert_allclose(aligned[1], truth, rtol=1e-9)
 
 

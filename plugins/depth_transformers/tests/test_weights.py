@@ -75,7 +75,7 @@ def test_weights_are_found_in_the_cache_of_the_hub(empty_cache, checkpoint):
 
 
 def test_what_is_neither_a_folder_nor_a_name_is_named():
-    with pytest.raises(InputNotFound, match="there is no depth model and no folder 'depth-anything-v3'"):
+    with pytest.raises(InputNotFound, match="'depth-anything-v3' is not a depth model"):
         locate(TransformersOptions(model="depth-anything-v3"))
 
 
@@ -84,7 +84,7 @@ def test_a_folder_that_is_no_checkpoint_says_what_it_lacks(copy, gone):
     folder = copy()
     (folder / gone).unlink()
     with pytest.raises(
-        InputNotFound, match=r"copy has no .*, so it is no checkpoint of a depth model; check the folder"
+        InputNotFound, match=r"copy has no .*; check the folder"
     ):
         load(folder)
 
@@ -129,7 +129,7 @@ def test_a_model_for_something_else_is_refused_with_those_that_would_do(copy):
     folder = copy()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
-    with pytest.raises(InvalidInput, match=r"of type 'bert', which gives no depth; transformers has .*depth_anything"):
+    with pytest.raises(InvalidInput, match=r"of type 'bert', .*depth_anything"):
         load(folder)
 
 

@@ -1,9 +1,9 @@
 """Group normalization of channels-last tensors as Triton kernels.
 
-PyTorch's kernel takes channels first only, so that each convolution before and after it turns the tensor around, and
-it gives each group one block: over a window of frames these are 32, on a GPU with over a hundred multiprocessors. Here
-a tensor is read once for its moments and once to be normalized, by as many programs as it has room for. Moments
-are kept in float32, per channel and block of rows, and merged as by Chan, Golub and LeVeque (1983).
+PyTorch's kernel supports channels first only, so that the convolutions before and after it transpose the tensor, and
+uses one block per group: 32 for a window of frames, on a GPU with more than a hundred multiprocessors. Here a tensor is
+read once for its moments and once for normalization, by as many programs as fit. Moments are float32, per channel and
+block of rows, and merged by the method of Chan, Golub and LeVeque (1983).
 """
 
 from functools import lru_cache
@@ -14,17 +14,17 @@ import triton.language as tl
 from torch import Tensor, nn
 
 _ROWS, _CHANNELS = 32, 64
-"""What a program has in its registers at once."""
+"""Tile of a program, in registers."""
 _TURNS = 16
-"""How many times a program loads."""
+"""Tiles per program."""
 _BLOCK = _ROWS * _TURNS
 _MERGED = 64
-"""Blocks of rows whose moments are merged at once."""
+"""Blocks of rows merged in one iteration."""
 
 
 @lru_cache(maxsize=8)
 def works(device: torch.device) -> bool:
-    """Return whether Triton can compile and launch these kernels here; it needs a C compiler and Python's headers."""
+    """Return whether Triton can compile and launch these kernels; it requires a C compiler and Python's headers."""
     try:
         normalize(torch.zeros(1, 4, 2, 2, device=device), nn.GroupNorm(2, 4, device=device))
     except Exception:  # whatever the compiler, the linker or the driver raise
@@ -33,7 +33,7 @@ def works(device: torch.device) -> bool:
 
 
 def normalize(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Return what `norm` makes of a CUDA tensor [N, C, ...], channels last in memory."""
+    """Apply `norm` to a CUDA tensor [N, C, ...], channels last in memory."""
     last = x.movedim(1, -1).contiguous()
     number, channels = last.shape[0], last.shape[-1]
     rows = last[0, ..., 0].numel()
@@ -60,7 +60,7 @@ def _measure(x, means, squares, rows, channels, ROWS: tl.constexpr, CHANNELS: tl
     column = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     start = block * ROWS * TURNS
     x += number.to(tl.int64) * rows * channels
-    # Deviations from one of the values, so that the sum of squares keeps its digits where the mean is far from 0.
+    # Deviations from one of the values: the sum of squares stays precise if the mean is far from 0.
     near = tl.load(x + start.to(tl.int64) * channels + column, mask=column < channels, other=0).to(tl.float32)
     total = tl.zeros([ROWS, CHANNELS], tl.float32)
     square = tl.zeros([ROWS, CHANNELS], tl.float32)
@@ -83,7 +83,7 @@ def _merge(
     means, squares, weight, bias, scales, shifts, rows, channels, members, eps,
     BLOCK: tl.constexpr, BLOCKS: tl.constexpr, MEMBERS: tl.constexpr,
 ):  # fmt: skip
-    """Write what each channel of a group is multiplied by, and what is then added to it."""
+    """Write the scale and shift of each channel of a group."""
     group, number = tl.program_id(0), tl.program_id(1)
     blocks = tl.cdiv(rows, BLOCK)
     member = tl.arange(0, MEMBERS)
@@ -115,7 +115,7 @@ def _merge(
 
 @triton.jit(do_not_specialize=["rows"])
 def _apply(x, scales, shifts, made, rows, channels, ROWS: tl.constexpr, CHANNELS: tl.constexpr, TURNS: tl.constexpr):
-    """Write a block of rows, multiplied and added to."""
+    """Apply scale and shift to a block of rows."""
     number = tl.program_id(2)
     column = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     scale = tl.load(scales + number * channels + column, mask=column < channels, other=0)

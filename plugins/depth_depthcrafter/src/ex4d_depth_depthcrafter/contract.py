@@ -1,10 +1,10 @@
-"""What the component claims beyond what its role asks."""
+"""Contract of `depthcrafter`."""
 
 from ex4d_core.testing.contracts import DepthEstimatorContract
 
 
 class DepthCrafterContract(DepthEstimatorContract):
-    """Clips of any length and size have depth."""
+    """Claims depth for clips of any length and size."""
 
     name = "depthcrafter"
     any_clip = True

@@ -1,7 +1,7 @@
-"""DepthCrafter's way from frames to inverse depth: encode, denoise window by window, decode.
+"""The diffusion process of DepthCrafter: encode frames, denoise window by window, decode inverse depth.
 
-Noise is drawn from the seed on the device, in this order: what is added to the frames before the VAE sees them
-[T, 3, H, W], then the start of the latents of a window [window, 4, H/8, W/8].
+Noise is drawn from the seed on the device, in this order: the noise added to the frames before the VAE encoder
+[T, 3, H, W], then the initial latents of a window [window, 4, H/8, W/8].
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ NOISE_STRENGTH = 0.02
 """Standard deviation of the noise added to frames in [-1, 1]."""
 
 ENCODED_PIXELS = 2 * 1024 * 576
-"""Pixels that an encoder takes at once, in whole frames; more are no faster."""
+"""Pixels per call of an encoder, in whole frames; more are not faster."""
 
 TIME_IDS = (7.0, 127.0, NOISE_STRENGTH)
-"""Frames per second, motion bucket and noise strength that DepthCrafter was trained with, whatever the clip's are."""
+"""Frame rate, motion bucket and noise strength of DepthCrafter's training; used for every clip."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class FrameConditioning:
-    """What the UNet is told of the clip, on the device."""
+    """Conditioning of the UNet on the clip, on the device."""
 
     embeddings: Tensor
     """[T, C] of the image encoder."""
@@ -40,14 +40,14 @@ class FrameConditioning:
 
 
 class Meter:
-    """Counts frames that went through a network."""
+    """Reports progress in frames processed by a network."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
         progress(0, total)
 
     def advance(self, frames: int) -> None:
-        """Tell of some more frames."""
+        """Report more processed frames."""
         self._done += frames
         self._progress(self._done, self._total)
 
@@ -64,7 +64,7 @@ class DepthDiffusion:
 
         Args:
             frames: uint8 [T, H, W, 3], or float32 in [0, 1]; H and W multiples of 8 times what the UNet halves.
-            progress: told how many of all frames have gone through all networks.
+            progress: reports the fraction of the work of all networks.
         """
         with torch.no_grad():
             windows = self.windows(len(frames))
@@ -75,17 +75,17 @@ class DepthDiffusion:
             return torch.cat([chunk.mean(dim=1).cpu() for chunk in self.decode(latents, meter)])
 
     def windows(self, num_frames: int) -> list[DepthWindow]:
-        """Return the windows that a clip is cut into."""
+        """Return the windows of a clip."""
         return cut_windows(num_frames, window=self._options.window, overlap=self._options.overlap)
 
     def encode(self, frames: Tensor, generator: torch.Generator, meter: Meter) -> FrameConditioning:
-        """Return what both encoders make of frames [T, H, W, 3]; draws the first noise."""
+        """Encode frames [T, H, W, 3] with both encoders; draws the first noise."""
         networks = self._networks
         with networks.using(networks.image_encoder):
             blocks = torch.split(frames, self._options.window)
             embeddings = torch.cat([self._embed(block, meter) for block in blocks])
         with networks.using(networks.vae.encoder, networks.vae.quant_conv):
-            # A window's noise at a time: long clips need no more memory than short ones.
+            # Noise is drawn per window, so that memory does not grow with the length of the clip.
             latents = [
                 self._latents(chunk, noise, meter)
                 for block in blocks
@@ -102,7 +102,7 @@ class DepthDiffusion:
         latents = torch.empty_like(known)
         with networks.using(networks.unet):
             for index, window in enumerate(windows):
-                # Frames that two windows share get the noise in the second that they had in the first.
+                # Frames shared by two windows start from the same noise in both.
                 rolled = noise.roll(index * self._options.overlap, dims=0)[: window.length]
                 earlier = latents[window.start : window.start + window.overlap]
                 made = self._denoise_window(rolled, earlier, conditioning, window, meter)
@@ -111,12 +111,12 @@ class DepthDiffusion:
         return latents
 
     def decode(self, latents: Tensor, meter: Meter) -> Iterator[Tensor]:
-        """Yield pictures of the depth, float32 [n, 3, H, W] in [0, 1], some frames at a time."""
+        """Yield depth images in chunks of frames, float32 [n, 3, H, W] in [0, 1]."""
         vae = self._networks.vae
         with self._networks.using(vae.decoder):
             for chunk in torch.split(latents, self._options.decode_chunk):
                 decoded = vae.decode(chunk / vae.config.scaling_factor, num_frames=len(chunk), return_dict=False)[0]
-                # NaN stays NaN in clamp, for whoever looks for it.
+                # clamp keeps NaN, which is checked later.
                 yield (decoded.float() / 2 + 0.5).clamp(0, 1)
                 meter.advance(len(chunk))
 
@@ -127,14 +127,14 @@ class DepthDiffusion:
         embeddings = conditioning.embeddings[window.start : window.stop]
         known = conditioning.latents[window.start : window.stop]
         latents: Tensor = noise * scheduler.init_noise_sigma
-        # What the window before made is where the shared frames start from, under noise of the first level.
+        # The shared frames start from the result of the previous window, with noise of the first level.
         latents[: window.overlap] = earlier + noise[: window.overlap] * scheduler.sigmas[0]
         for time in scheduler.timesteps:
             seen = scheduler.scale_model_input(latents, time)
             predicted = self._predict(seen, known, embeddings, time)
             if self._options.guidance > 1:
-                blind = self._predict(seen, torch.zeros_like(known), torch.zeros_like(embeddings), time)
-                predicted = blind + self._options.guidance * (predicted - blind)
+                unconditional = self._predict(seen, torch.zeros_like(known), torch.zeros_like(embeddings), time)
+                predicted = unconditional + self._options.guidance * (predicted - unconditional)
             latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
             meter.advance(window.length)
         return latents
@@ -184,13 +184,13 @@ class DepthDiffusion:
 
 
 def _encoded_at_once(frames: Tensor) -> Sequence[Tensor]:
-    """Return frames [T, H, W, 3] in pieces that an encoder needs little memory for; each frame is on its own."""
+    """Split frames [T, H, W, 3] to limit the memory of an encoder, which processes frames independently."""
     _, height, width, _ = frames.shape
     return torch.split(frames, max(1, ENCODED_PIXELS // (height * width)))
 
 
 def crossfade(earlier: Tensor, later: Tensor) -> Tensor:
-    """Return the first argument fading into the second over their frames (dim 0), from 0 to 1 with both ends."""
+    """Blend from `earlier` to `later` along dim 0, with linear weights from 0 to 1 inclusive."""
     shape = (-1, *(1 for _ in earlier.shape[1:]))
     weights = torch.linspace(0, 1, len(later), device=later.device).view(shape)
     return (later * weights + earlier * (1 - weights)).to(later.dtype)

@@ -1,4 +1,4 @@
-"""DepthCrafter as a depth estimator."""
+"""The depth estimator `depthcrafter`."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from ex4d_depth_depthcrafter.weights import locate
 
 
 class DepthCrafter:
-    """Estimates the depth of a whole clip at once; the networks are loaded at the first clip and kept."""
+    """Estimates depth for a whole clip; the networks are loaded for the first clip and reused."""
 
     def __init__(self, options: DepthCrafterOptions, *, device: torch.device) -> None:
         self._options = options
         self._device = device
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
-        """Return affine-inverse depth for each frame, seen through a lens of the default field of view.
+        """Return affine-inverse depth for each frame, with intrinsics of the default field of view.
 
-        Inverse depth is brought to 0..1 over the whole clip (`rel`, 1 = nearest), grown to the clip's size where it
-        was worked at another, and becomes `near / max(rel, near / far)`.
+        Inverse depth is normalized to 0..1 over the whole clip (`rel`, 1 = nearest), resized to the clip's size and
+        converted to `near / max(rel, near / far)`.
 
         Raises:
             InputNotFound: the weights are not on this machine.
-            InvalidInput: the clip has no frames, the weights do not fit, the GPU is too small, or the result has
-                no meaning.
+            InvalidInput: the clip has no frames, the weights do not fit, the GPU has too little memory, or the
+                result is not finite or constant.
         """
         if video.num_frames == 0:
-            raise InvalidInput("the clip has no frames, so it has no depth; give a clip of at least 1 frame")
+            raise InvalidInput("the clip has no frames; use a clip with at least 1 frame")
         size = working_size(video.width, video.height, max_side=self._options.max_side)
         inverse = self._inverse_depth(resized(video.frames, size), progress)
         relative = relative_inverse_depth(inverse, percentile=self._options.percentile, source="DepthCrafter")
-        relative = grown(relative, width=video.width, height=video.height)
+        relative = resize_maps(relative, width=video.width, height=video.height)
         return DepthVideo(
             depth=depth_from_relative(relative, near=self._options.near, far=self._options.far),
             kind=DepthKind.AFFINE_INVERSE,
@@ -51,7 +51,7 @@ class DepthCrafter:
 
     @cached_property
     def diffusion(self) -> DepthDiffusion:
-        """The networks, loaded at the first use."""
+        """The networks, loaded at first use."""
         dtype = _dtype(self._options, self._device)
         checkpoint = locate(self._options)
         networks = load_networks(checkpoint, device=self._device, dtype=dtype, offload=self._options.offload)
@@ -70,8 +70,8 @@ class DepthCrafter:
             ) from error
 
 
-def grown(relative: Tensor, *, width: int, height: int) -> Tensor:
-    """Return maps [T, H, W] in another size, values between neighbors interpolated."""
+def resize_maps(relative: Tensor, *, width: int, height: int) -> Tensor:
+    """Resize maps [T, H, W] with bilinear interpolation."""
     if relative.shape[1:] == (height, width):
         return relative
     return torch.cat(

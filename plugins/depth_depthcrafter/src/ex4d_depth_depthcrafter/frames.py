@@ -1,4 +1,4 @@
-"""The size that DepthCrafter works at, and the picture that its image encoder sees."""
+"""Working size of DepthCrafter, and preprocessing for its image encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ex4d_depth_depthcrafter.options import STEP
 
 
 def working_size(width: int, height: int, *, max_side: int) -> tuple[int, int]:
-    """Return width and height as multiples of 64, shrunk where the longer one is more than `max_side`."""
+    """Return width and height as multiples of 64, downscaled if the longer one is more than `max_side`."""
     shrink = 1.0
     if max(round(side / STEP) * STEP for side in (width, height)) > max_side:
         shrink = max_side / max(width, height)
@@ -20,7 +20,7 @@ def working_size(width: int, height: int, *, max_side: int) -> tuple[int, int]:
 
 
 def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return frames uint8 [T, H, W, 3] in another size (width, height), whatever their aspect ratio."""
+    """Resize frames uint8 [T, H, W, 3] to (width, height), ignoring the aspect ratio."""
     height, width = frames.shape[1:3]
     if (width, height) == size:
         return frames
@@ -29,10 +29,10 @@ def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def encoder_picture(pictures: Tensor, side: int) -> Tensor:
-    """Return pictures float32 [T, 3, H, W] blurred and resized to a square, as Stable Video Diffusion does.
+    """Blur images float32 [T, 3, H, W] and resize them to a square, as Stable Video Diffusion does.
 
-    A Gaussian of (factor - 1) / 2 pixels, cut off at about 2 sigma, takes away what the smaller picture cannot show;
-    then bicubic interpolation, corner pixels on corner pixels.
+    A Gaussian of (factor - 1) / 2 pixels, cut off at about 2 sigma, prevents aliasing; then bicubic interpolation with
+    aligned corners.
     """
     blurred = pictures
     for axis in (-1, -2):

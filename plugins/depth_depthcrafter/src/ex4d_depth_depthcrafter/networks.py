@@ -1,4 +1,4 @@
-"""The networks of DepthCrafter, loaded into diffusers' and transformers' own classes."""
+"""The networks of DepthCrafter in the classes of diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ex4d_depth_depthcrafter.weights import NETWORK_FILES, DepthCrafterCheckpoin
 
 @attrs.frozen(eq=False, kw_only=True)
 class DepthCrafterNetworks:
-    """All that a run needs, ready to compute on `device`."""
+    """All networks of a run, ready to compute on `device`."""
 
     unet: Any
     vae: Any
     image_encoder: Any
     scheduler_config: Mapping[str, Any]
     image_mean: tuple[float, ...]
-    """Of the pictures that the image encoder was trained with, in [0, 1], for red, green and blue."""
+    """Mean color of the image encoder's training data, in [0, 1]."""
     image_std: tuple[float, ...]
     device: torch.device
     dtype: torch.dtype
@@ -38,20 +38,20 @@ class DepthCrafterNetworks:
 
     @property
     def encode_dtype(self) -> torch.dtype:
-        """Precision of the VAE's encoder, which overflows in float16."""
+        """Precision of the VAE encoder, which overflows in float16."""
         dtype: torch.dtype = next(iter(self.vae.encoder.parameters())).dtype
         return dtype
 
     def scheduler(self, steps: int) -> Any:
-        """Return a fresh Euler sampler for a number of steps."""
+        """Return a new Euler sampler for a number of steps."""
         scheduler = EulerDiscreteScheduler.from_config(self.scheduler_config)
         scheduler.set_timesteps(steps, device=self.device)
-        scheduler.set_begin_index(0)  # or it would look for it on the device, and wait
+        scheduler.set_begin_index(0)  # avoids a lookup that waits for the device
         return scheduler
 
     @contextmanager
     def using(self, *modules: nn.Module) -> Iterator[None]:
-        """Have modules on the device for the length of a block, where they are not there anyway."""
+        """Move modules to the device for the duration of a block, if they are offloaded."""
         if self.offload != "model":
             yield
             return
@@ -70,7 +70,7 @@ def load_networks(
     """Load a checkpoint.
 
     Raises:
-        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
+        InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
     """
     unet = _load(UNetSpatioTemporalConditionModel, checkpoint.folder("unet"), dtype)
     vae = _load(AutoencoderKLTemporalDecoder, checkpoint.folder("vae"), dtype)
@@ -82,7 +82,7 @@ def load_networks(
     for module in (unet, vae, image_encoder):
         module.eval().requires_grad_(False)
         optimize(module, device)
-        _settle(module, device, offload)
+        _place(module, device, offload)
     where = checkpoint.folder("feature_extractor") / "preprocessor_config.json"
     preprocessing = read_config(where)
     networks = DepthCrafterNetworks(
@@ -104,10 +104,10 @@ def load_networks(
 
 @contextmanager
 def per_frame_attention(unet: Any, embeddings: Tensor) -> Iterator[None]:
-    """Have each frame attend to its own embedding [T, C] during a block.
+    """Make each frame attend to its own embedding [T, C] within a `with` block.
 
-    The stock UNet repeats one embedding for all frames; DepthCrafter was trained with one for each. Its blocks take
-    either, so what they are given is replaced on the way in.
+    The UNet of diffusers repeats one embedding for all frames; DepthCrafter was trained with one per frame. The UNet's
+    blocks support both, so a hook replaces their argument.
     """
     context = embeddings[:, None]
 
@@ -123,7 +123,7 @@ def per_frame_attention(unet: Any, embeddings: Tensor) -> Iterator[None]:
             handle.remove()
 
 
-def _settle(module: nn.Module, device: torch.device, offload: Offload) -> None:
+def _place(module: nn.Module, device: torch.device, offload: Offload) -> None:
     if offload == "none":
         module.to(device)
     elif offload == "sequential":
@@ -136,7 +136,7 @@ def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Load one network and check that the files have exactly its tensors."""
     variant = weight_files(folder, half=dtype != torch.float32)
     with only_weights(folder, NETWORK_FILES, what=cls.__name__) as clean:
-        check_parameters(lambda: _made(cls, clean), clean.glob("*.safetensors"), where=folder)
+        check_parameters(lambda: _build(cls, clean), clean.glob("*.safetensors"), where=folder)
         # Checkpoints of older versions of transformers contain this table of 0, 1, 2 ..., which is not a weight.
         return from_pretrained_strict(
             cls,
@@ -149,7 +149,7 @@ def _load(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
 
 
 def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: DepthCrafterCheckpoint) -> None:
-    """Refuse networks that are not made for each other, or not for DepthCrafter's three time embeddings."""
+    """Refuse networks whose sizes do not match each other or DepthCrafter's three time embeddings."""
     width, times = unet.cross_attention_dim, 3 * unet.addition_time_embed_dim
     fits = (
         unet.in_channels == 2 * vae.latent_channels == 2 * unet.out_channels
@@ -158,13 +158,13 @@ def _check_fit(unet: Any, vae: Any, image_encoder: Any, checkpoint: DepthCrafter
     )
     if not fits:
         raise InvalidInput(
-            f"the networks in {checkpoint.unet} and {checkpoint.base} do not belong together; check depth.unet and "
+            f"the networks in {checkpoint.unet} and {checkpoint.base} do not match each other; check depth.unet and "
             "depth.base"
         )
 
 
-def _made(cls: Any, folder: Path) -> Any:
-    """Make a network by its configuration, without its weights."""
+def _build(cls: Any, folder: Path) -> Any:
+    """Create a network from its configuration, without weights."""
     if cls is CLIPVisionModelWithProjection:
         return cls(cls.config_class.from_pretrained(str(folder), local_files_only=True))
     config = cls.load_config(str(folder), local_files_only=True)

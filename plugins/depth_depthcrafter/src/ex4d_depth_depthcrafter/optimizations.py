@@ -1,4 +1,4 @@
-"""What makes the networks faster and smaller without changing what they compute, but for rounding."""
+"""Optimizations of the networks for speed and memory; results change by rounding only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 _TOKENS = 1 << 15
-"""How many tokens a feed-forward layer takes at once: its inner values are 8 times as many as what goes in."""
+"""Tokens per call of a feed-forward layer, whose hidden activations are 8 times as large as its input."""
 
 
 def optimize(network: nn.Module, device: torch.device) -> None:
-    """Have a network, in place, take its feed-forward layers in pieces, and work channels last where that pays.
+    """Optimize a network in place: feed-forward layers in chunks, and channels last on CUDA with Triton.
 
-    That is on CUDA with Triton: convolutions on tensor cores want channels last, PyTorch's group normalization wants
-    them first, and all that is gained would be lost on turning tensors around between the two.
+    Convolutions on tensor cores are faster with channels last. PyTorch's group normalization requires channels first,
+    and transposing in between would cost all of the gain, so it is replaced by our own kernel.
     """
     from diffusers.models.attention import FeedForward
 
@@ -40,7 +40,7 @@ def optimize(network: nn.Module, device: torch.device) -> None:
 
 
 def _in_pieces(forward: Any, tokens: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Return what a layer makes of tokens [B, N, C], some of the batch at a time."""
+    """Apply a layer to tokens [B, N, C] in chunks of the batch."""
     size = max(1, _TOKENS // tokens.shape[1])
     pieces = torch.split(tokens, size)
     if len(pieces) == 1:

@@ -1,4 +1,4 @@
-"""What users can say of DepthCrafter: `--set depth.steps=8`."""
+"""Options of DepthCrafter, such as `--set depth.steps=8`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DType = Literal["auto", "float32", "float16", "bfloat16"]
 Offload = Literal["none", "model", "sequential"]
 
 STEP = 64
-"""Sides that the UNet works on are multiples of this: 8 from the VAE times 8 from the UNet's own levels."""
+"""Width and height are multiples of this: 8 of the VAE times 8 of the UNet's levels."""
 
 
 def _below_window(instance: Any, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -33,20 +33,20 @@ def _at_least(least: float) -> Any:
 
 @attrs.frozen
 class DepthCrafterOptions(DepthCrafterWeightsOptions):
-    """Options of `depthcrafter`; the defaults are those that EX-4D runs it with, but for `far`."""
+    """Options of `depthcrafter`; the defaults are those of EX-4D, except `far`."""
 
     steps: int = option(5, help="Denoising steps.", validator=_at_least(1))
     guidance: float = option(
-        1.0, help="Scale of classifier-free guidance; 1 is none, more takes twice the time.", validator=_at_least(1)
+        1.0,
+        help="Scale of classifier-free guidance; 1 disables it, more doubles the time.",
+        validator=_at_least(1),
     )
-    window: int = option(110, help="Frames that are denoised together.", unit="frames", validator=_at_least(1))
-    overlap: int = option(
-        25, help="Frames that a window shares with the one before.", unit="frames", validator=_below_window
-    )
-    seed: int = option(42, help="Fixes the noise.", validator=_at_least(0))
+    window: int = option(110, help="Frames denoised together.", unit="frames", validator=_at_least(1))
+    overlap: int = option(25, help="Frames shared with the previous window.", unit="frames", validator=_below_window)
+    seed: int = option(42, help="Seed of the noise.", validator=_at_least(0))
     max_side: int = option(
         1024,
-        help="Longest side that is worked at, a multiple of 64; clips that are larger are shrunk, and the depth grown.",
+        help="Longest side of the working size, a multiple of 64; larger clips are downscaled, their depth upscaled.",
         unit="pixels",
         validator=_in_steps,
     )
@@ -57,13 +57,13 @@ class DepthCrafterOptions(DepthCrafterWeightsOptions):
     )
     offload: Offload = option(
         "none",
-        help="What waits in main memory for its turn: none; model, each network; sequential, each layer.",
+        help="Weights kept in main memory until used: none, model (each network) or sequential (each layer; slow).",
         affects_output=False,
         validator=attrs.validators.in_(get_args(Offload)),
     )
     decode_chunk: int = option(
         8,
-        help="Frames that the VAE takes at once; fewer take less memory and are a little less steady.",
+        help="Frames decoded at once; fewer need less memory and flicker slightly more.",
         unit="frames",
         validator=_at_least(1),
     )

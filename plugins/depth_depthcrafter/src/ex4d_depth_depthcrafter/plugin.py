@@ -1,4 +1,4 @@
-"""What the plugin offers: DepthCrafter."""
+"""Entry point of the plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the weights are on this machine. Nothing is downloaded and nothing heavy is imported here."""
+"""Locate the weights on this machine, without downloads or heavy imports."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_core.options import option
 
 BASE_PARTS = ("image_encoder", "vae", "feature_extractor", "scheduler")
-"""Subfolders of Stable Video Diffusion that are used; its own UNet is not."""
+"""Subfolders of Stable Video Diffusion that are used, all but its UNet."""
 
 NETWORK_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.safetensors.index.fp16.json")
-"""Names of the files that a network is loaded from."""
+"""Name patterns of the files of a network."""
 
 _NETWORKS = {"image_encoder": "model", "vae": "diffusion_pytorch_model"}
 _CONFIGS = {"feature_extractor": "preprocessor_config.json", "scheduler": "scheduler_config.json"}
@@ -27,19 +27,19 @@ _NAMES = ("unet", "unet_revision", "base", "base_revision")
 
 @attrs.frozen(kw_only=True)
 class DepthCrafterCheckpoint:
-    """The folders that hold what DepthCrafter needs."""
+    """The folders with the weights of DepthCrafter."""
 
     unet: Path
-    """Has config.json and the weights of the UNet."""
+    """Contains config.json and the weights of the UNet."""
     base: Path
-    """Has a subfolder for each of `BASE_PARTS`."""
+    """Contains a subfolder for each of `BASE_PARTS`."""
 
     def folder(self, part: str) -> Path:
         """Return the folder of `unet` or of one of `BASE_PARTS`."""
         return self.unet if part == "unet" else self.base / part
 
     def fingerprint(self) -> str:
-        """Return a text that changes when the weights do."""
+        """Return a hash of the weights."""
         return " ".join(weights_hash(self.folder(part)) for part in ("unet", *BASE_PARTS))
 
 
@@ -49,27 +49,27 @@ class DepthCrafterWeightsOptions:
 
     unet: str = option(
         "tencent/DepthCrafter",
-        help="DepthCrafter's UNet: a name on the Hugging Face hub, or a folder with config.json and weights.",
-        affects_output=False,  # what it stands for does: the fingerprint
+        help="DepthCrafter's UNet: OWNER/NAME on the Hugging Face hub, or a folder with config.json and weights.",
+        affects_output=False,  # the fingerprint does
     )
     unet_revision: str = option(
         "c1a22b53f8abf80cd0b025adf29e637773229eca",
-        help="Commit, tag or branch of the UNet on the hub; a folder has none.",
+        help="Commit, tag or branch of the UNet on the hub; ignored for a folder.",
         affects_output=False,
     )
     base: str = option(
         "stabilityai/stable-video-diffusion-img2vid",
-        help="Stable Video Diffusion, for all but the UNet: a name on the hub, or a folder in that layout.",
+        help="Stable Video Diffusion, for all but the UNet: OWNER/NAME on the hub, or a folder in its layout.",
         affects_output=False,
     )
     base_revision: str = option(
         "9cf024d5bfa8f56622af86c884f26a52f6676f2e",
-        help="Commit, tag or branch of Stable Video Diffusion on the hub; a folder has none.",
+        help="Commit, tag or branch of Stable Video Diffusion on the hub; ignored for a folder.",
         affects_output=False,
     )
 
     def fingerprint(self) -> str:
-        """Return what tells these weights from others: the commits on the hub, or hashes of the folders' files.
+        """Return a hash of the weights: blob names in the cache of the hub, or hashes of the files in a folder.
 
         Raises:
             InputNotFound: the weights are not on this machine.
@@ -78,9 +78,9 @@ class DepthCrafterWeightsOptions:
 
 
 def hub_files(options: DepthCrafterWeightsOptions) -> list[HubRepo]:
-    """Return what is needed: of the UNet, and of Stable Video Diffusion."""
+    """Return the required files of the UNet and of Stable Video Diffusion."""
     unet = ("config.json", "diffusion_pytorch_model*.safetensors")
-    # The hub has each network twice; the half that is enough for 16 bits is widened where 32 are asked for.
+    # The hub has each network in 16 and 32 bits; the 16-bit weights are downloaded, and converted for float32.
     return [
         HubRepo(repo=options.unet, revision=options.unet_revision, patterns=unet),
         _base(options, ".fp16.safetensors"),
@@ -88,7 +88,7 @@ def hub_files(options: DepthCrafterWeightsOptions) -> list[HubRepo]:
 
 
 def locate(options: DepthCrafterWeightsOptions) -> DepthCrafterCheckpoint:
-    """Return the folders that the options name, on this machine.
+    """Return the folders selected by the options, on this machine.
 
     Raises:
         InputNotFound: a folder is not a checkpoint, or the hub's cache does not have it; the message has the command.
@@ -96,25 +96,23 @@ def locate(options: DepthCrafterWeightsOptions) -> DepthCrafterCheckpoint:
     """
     fetch = fetch_command("depthcrafter", options, role="depth", of=_NAMES)
     unet, base = hub_files(options)
-    # Where somebody has brought only the weights of 32 bits, these do as well.
+    # Use the 32-bit weights if only they are in the cache.
     found = base.folder() or find_in_cache(_base(options, ".safetensors"))
     checkpoint = DepthCrafterCheckpoint(
         unet=resolve_weights(unet, fetch=fetch), base=found or resolve_weights(base, fetch=fetch)
     )
     for folder, name, need in _needed(checkpoint, options):
         if not (folder.is_dir() and check_files(folder, (need,))):
-            raise InputNotFound(
-                f"{folder} has no {need}, so it is not a part of the checkpoint {name}; check the folder that was given"
-            )
+            raise InputNotFound(f"{folder} has no {need}, so it is not part of the checkpoint {name}; check the folder")
     return checkpoint
 
 
 def weight_files(folder: Path, *, half: bool) -> str | None:
-    """Return which weights of a folder to load: "fp16", or None for those without a variant.
+    """Return the variant of the weights to load: "fp16", or None for weights without a variant.
 
     Args:
         folder: of one network.
-        half: whether it will run in 16 bits, so that the smaller files lose nothing.
+        half: whether the network runs in 16 bits.
     """
     files = [file.name for file in folder.glob("*.safetensors")]
     has_half = any(_HALF in name for name in files)
@@ -129,7 +127,7 @@ def _base(options: DepthCrafterWeightsOptions, kind: str) -> HubRepo:
 
 
 def _needed(checkpoint: DepthCrafterCheckpoint, options: DepthCrafterWeightsOptions) -> Iterator[tuple[Path, str, str]]:
-    """Yield folders, the names of what they are part of, and a file that each must have."""
+    """Yield folders, the names of their checkpoints, and a required file of each."""
     for part, name in (("unet", options.unet), *((part, options.base) for part in _NETWORKS)):
         yield checkpoint.folder(part), name, "config.json"
         yield checkpoint.folder(part), name, "*.safetensors"

@@ -1,4 +1,4 @@
-"""How a clip of any length is cut into windows that overlap."""
+"""Split a clip of any length into overlapping windows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import attrs
 
 @attrs.frozen
 class DepthWindow:
-    """Frames that are denoised together."""
+    """Frames denoised together."""
 
     start: int
     """First frame."""
     stop: int
     """One after the last frame."""
     overlap: int
-    """How many of its first frames the windows before it have already made."""
+    """Number of its first frames that earlier windows have computed."""
 
     @property
     def length(self) -> int:
@@ -23,10 +23,10 @@ class DepthWindow:
 
 
 def cut_windows(num_frames: int, *, window: int, overlap: int) -> list[DepthWindow]:
-    """Return windows that cover `num_frames` frames in order, each sharing `overlap` frames with what is before it.
+    """Return windows that cover `num_frames` frames in order, each sharing `overlap` frames with the previous one.
 
-    All but the last are `window` frames long; the last one brings at least one new frame. A clip that fits into one
-    window is one window.
+    All but the last have `window` frames; the last one has at least one new frame. A clip of up to `window` frames is
+    one window.
     """
     assert num_frames >= 1, num_frames
     assert 0 <= overlap < window, (overlap, window)

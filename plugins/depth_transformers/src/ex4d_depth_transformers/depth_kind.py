@@ -1,4 +1,4 @@
-"""What the numbers of a model mean, as its configuration says."""
+"""The kind of output of a model, from its configuration."""
 
 from __future__ import annotations
 
@@ -11,42 +11,40 @@ from ex4d_depth_transformers.options import Kind
 
 
 class OutputKind(Enum):
-    """What the numbers of a model mean."""
+    """Kind of the output of a model."""
 
     METRIC = "metric"
     """Meters."""
 
     RELATIVE = "relative"
-    """Depth up to one scale."""
+    """Depth up to scale."""
 
     INVERSE = "inverse"
     """Inverse depth up to scale and shift."""
 
     CANONICAL = "canonical"
-    """Inverse depth in 1/meters for a picture as wide as its focal length is long (Depth Pro, arXiv 2410.02073):
-    depth = focal / (width * number)."""
+    """Inverse depth in 1/meters for a focal length equal to the width (Depth Pro, arXiv 2410.02073):
+    depth = focal / (width * output)."""
 
 
 _MIDAS_BACKBONES = (None, "vit", "bit", "beit", "swin", "swinv2")
-"""Of the DPT models that MiDaS trained, all for inverse depth; others of that type were trained for other things."""
+"""Backbones of the DPT models of MiDaS, all for inverse depth; the output of other DPT models varies."""
 
 
 def output_kind(config: Mapping[str, Any], *, kind: Kind, model: str) -> OutputKind:
-    """Return what the numbers mean.
+    """Return the kind of output of a model.
 
     Args:
-        config: of the checkpoint, as its config.json has it.
-        kind: what the user says of it.
-        model: what the user calls it.
+        config: config.json of the checkpoint.
+        kind: option of the user.
+        model: its name, for messages.
 
     Raises:
-        InvalidInput: the configuration does not tell and the user did not say, or the model cannot be used.
+        InvalidInput: the kind is not known and `kind` is auto, or the model is not supported.
     """
     model_type = config.get("model_type")
     if model_type == "prompt_depth_anything":
-        raise InvalidInput(
-            f"{model} refines the depth of a sensor, which a clip does not have; give another depth.model"
-        )
+        raise InvalidInput(f"{model} requires depth from a sensor, which a clip does not have; use another depth.model")
     if model_type == "depth_pro" and kind != "inverse":
         return OutputKind.RELATIVE if kind == "relative" else OutputKind.CANONICAL
     if kind != "auto":
@@ -54,8 +52,8 @@ def output_kind(config: Mapping[str, Any], *, kind: Kind, model: str) -> OutputK
     found = _from_type(model_type, config)
     if found is None:
         raise InvalidInput(
-            f"the configuration of {model} (model type {model_type!r}) does not tell what its numbers mean; "
-            "say --set depth.kind=metric, relative or inverse, as its authors do"
+            f"the configuration of {model} (model type {model_type!r}) does not state the kind of its output; "
+            "use --set depth.kind=metric, relative or inverse, according to its authors"
         )
     return found
 

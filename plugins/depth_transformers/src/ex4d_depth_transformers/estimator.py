@@ -1,4 +1,4 @@
-"""Depth by a frame-wise model of transformers."""
+"""The depth estimator `transformers`."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from ex4d_depth_transformers.model_aliases import DEFAULT
 from ex4d_depth_transformers.networks import Network, load_network
 from ex4d_depth_transformers.options import TransformersOptions
 from ex4d_depth_transformers.preprocessing import Preparation, preparation
-from ex4d_depth_transformers.temporal_alignment import SIDE, Array, Steadier, slow_part
+from ex4d_depth_transformers.temporal_alignment import SIDE, Array, FrameAligner, slow_part
 
 Frames = TypeVar("Frames", Tensor, Array)
 
 NEAREST_INVERSE, FARTHEST_INVERSE = 1e4, 1e-4
-"""Depth Pro's inverse depth is cut off there, as its authors do."""
+"""Range to which Depth Pro's inverse depth is clamped, as by its authors."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class _Seen:
-    """What a model said of a clip, before the scales of the frames are made one."""
+class _Predictions:
+    """Predictions for a clip, before temporal alignment."""
 
     values: Tensor
-    """float32 [T, H, W]: inverse depth, else log depth."""
+    """float32 [T, H, W]: inverse depth, or log depth for other models."""
     fovs: Tensor | None
-    """[T], degrees across the width."""
-    steadier: Steadier | None
+    """[T], horizontal field of view in degrees."""
+    aligner: FrameAligner | None
 
 
 class TransformersDepth:
-    """Estimates depth frame by frame; the model is loaded at the first clip and kept."""
+    """Estimates depth frame by frame; the model is loaded for the first clip and reused."""
 
     def __init__(self, options: TransformersOptions, *, device: torch.device) -> None:
         self._options = options
@@ -51,17 +51,17 @@ class TransformersDepth:
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of each frame, of the clip's length and size.
 
-        Metric models give meters, those for inverse depth affine-inverse depth: brought to 0..1 over each shot (`rel`,
-        1 = nearest) it becomes `near / max(rel, near / far)`. A model that tells the field of view sets the intrinsics
-        and its own scale by the median over the clip, as a clip has one lens.
+        Metric models return meters. Inverse depth is normalized to 0..1 over each shot (`rel`, 1 = nearest) and
+        converted to `near / max(rel, near / far)`. If the model predicts the field of view, its median over the clip
+        sets the intrinsics and the scale.
 
         Raises:
             InputNotFound: the weights are not on this machine.
-            InvalidInput: the clip has no frames, the weights do not fit, the GPU is too small, or the result has
-                no meaning.
+            InvalidInput: the clip has no frames, the weights do not fit, the GPU has too little memory, or the
+                result is not finite or constant.
         """
         if video.num_frames == 0:
-            raise InvalidInput("the clip has no frames, so it has no depth; give a clip of at least 1 frame")
+            raise InvalidInput("the clip has no frames; use a clip with at least 1 frame")
         how = preparation(
             self.network.processor,
             model_type=self.network.model_type,
@@ -69,13 +69,13 @@ class TransformersDepth:
             height=video.height,
             max_side=self._options.max_side,
         )
-        seen = self._see(video, how, progress)
-        check_finite(seen.values, source=self._options.model)
+        predictions = self._predict_all(video, how, progress)
+        check_finite(predictions.values, source=self._options.model)
         inverse = self.network.output_kind is OutputKind.INVERSE
-        depth = self._from_inverse(seen) if inverse else self._from_log_depth(seen)
+        depth = self._from_inverse(predictions) if inverse else self._from_log_depth(predictions)
         intrinsics = Intrinsics.from_fov(width=video.width, height=video.height)
-        if seen.fovs is not None:
-            focal = self._focal(seen.fovs, video.width)
+        if predictions.fovs is not None:
+            focal = self._focal(predictions.fovs, video.width)
             intrinsics = Intrinsics.from_focal(focal, width=video.width, height=video.height)
             if self.network.output_kind is OutputKind.CANONICAL:
                 depth *= focal / video.width
@@ -83,12 +83,12 @@ class TransformersDepth:
 
     @cached_property
     def network(self) -> Network:
-        """The model, loaded at the first use."""
+        """The model, loaded at first use."""
         try:
             return load_network(self._options, device=self._device)
         except torch.OutOfMemoryError as error:
             raise InvalidInput(
-                f"{self._device} has too little memory to hold {self._options.model}; "
+                f"{self._device} has too little memory for the weights of {self._options.model}; "
                 f"try --set depth.model={DEFAULT} or --device cpu"
             ) from error
 
@@ -97,42 +97,42 @@ class TransformersDepth:
         kind = self.network.output_kind
         if kind is OutputKind.INVERSE:
             return DepthKind.AFFINE_INVERSE
-        # Without a focal length Depth Pro's numbers want a factor.
+        # Without a focal length, Depth Pro's output is known up to scale.
         lacks_focal = kind is OutputKind.CANONICAL and not self.network.gives_fov
         return DepthKind.RELATIVE if lacks_focal or kind is OutputKind.RELATIVE else DepthKind.METRIC
 
-    def _see(self, video: Video, how: Preparation, progress: Progress) -> _Seen:
+    def _predict_all(self, video: Video, how: Preparation, progress: Progress) -> _Predictions:
         options = self._options
         values = torch.empty(video.frames.shape[:3])
         fovs: list[Tensor] = []
-        steadier = None
+        aligner = None
         if options.steady:
             fit_scale = self.network.output_kind is OutputKind.INVERSE
-            steadier = Steadier(unchanged=options.unchanged, cut=options.cut, fit_scale=fit_scale)
+            aligner = FrameAligner(unchanged=options.unchanged, cut=options.cut, fit_scale=fit_scale)
         for first, frames in track_batches(video.frames, options.batch, progress):
             on_device = frames.to(self._device)
             maps, fov = self._predicted(on_device, how)
             values[first : first + len(frames)] = maps.cpu()
             if fov is not None:
                 fovs.append(fov.float().cpu())
-            if steadier is not None:
+            if aligner is not None:
                 for small, picture in zip(_small(maps[:, None]), _small(on_device.movedim(-1, 1)), strict=True):
-                    steadier.add(small[0], np.moveaxis(picture, 0, -1))
-        return _Seen(values=values, fovs=torch.cat(fovs) if fovs else None, steadier=steadier)
+                    aligner.add(small[0], np.moveaxis(picture, 0, -1))
+        return _Predictions(values=values, fovs=torch.cat(fovs) if fovs else None, aligner=aligner)
 
     def _predicted(self, frames: Tensor, how: Preparation) -> tuple[Tensor, Tensor | None]:
-        """Return maps float32 [N, H, W], inverse or log depth, and the fields of view [N], of a model that has them."""
+        """Return inverse or log depth, float32 [N, H, W], and the fields of view [N] if the model predicts them."""
         try:
-            said = self.network.predict(how.pictures(frames))
-            maps = how.maps(said.maps, width=frames.shape[2], height=frames.shape[1])
+            output = self.network.predict(how.pictures(frames))
+            maps = how.maps(output.maps, width=frames.shape[2], height=frames.shape[1])
         except torch.OutOfMemoryError as error:
             raise InvalidInput(self._too_small(len(frames), how)) from error
         kind = self.network.output_kind
         if kind is OutputKind.INVERSE:
-            return maps, said.fov
+            return maps, output.fov
         if self.network.model_type == "depth_pro":
-            return -maps.clamp(FARTHEST_INVERSE, NEAREST_INVERSE).log(), said.fov
-        return maps.clamp(min=1 / NEAREST_INVERSE).log(), said.fov
+            return -maps.clamp(FARTHEST_INVERSE, NEAREST_INVERSE).log(), output.fov
+        return maps.clamp(min=1 / NEAREST_INVERSE).log(), output.fov
 
     def _too_small(self, count: int, how: Preparation) -> str:
         fits = ["--set depth.batch=1"] if count > 1 else []
@@ -144,44 +144,44 @@ class TransformersDepth:
             f"{self._options.model}; try {', or '.join(fits)}"
         )
 
-    def _from_inverse(self, seen: _Seen) -> Tensor:
-        options, values = self._options, seen.values
+    def _from_inverse(self, predictions: _Predictions) -> Tensor:
+        options, values = self._options, predictions.values
         starts = [0]
-        if seen.steadier is not None:
-            for frame, (scale, shift) in enumerate(seen.steadier.gauges):
+        if predictions.aligner is not None:
+            for frame, (scale, shift) in enumerate(predictions.aligner.alignments):
                 values[frame].mul_(scale).add_(shift)
-            starts = seen.steadier.starts
-        clip_runs = list(_shots(values, starts))
-        flat = [bool(clip_run.amin() == clip_run.amax()) for clip_run in clip_runs]
-        for clip_run, is_flat in zip(clip_runs, flat, strict=True):
+            starts = predictions.aligner.starts
+        shots = list(_shots(values, starts))
+        flat = [bool(shot.amin() == shot.amax()) for shot in shots]
+        for shot, is_flat in zip(shots, flat, strict=True):
             if is_flat and not all(flat):
-                clip_run.fill_(options.far)  # black between two shots
+                shot.fill_(options.far)  # such as black frames between two shots
                 continue
-            relative = relative_inverse_depth(clip_run, percentile=options.percentile, source=options.model)
-            clip_run.copy_(depth_from_relative(relative, near=options.near, far=options.far))
+            relative = relative_inverse_depth(shot, percentile=options.percentile, source=options.model)
+            shot.copy_(depth_from_relative(relative, near=options.near, far=options.far))
         return values
 
-    def _from_log_depth(self, seen: _Seen) -> Tensor:
-        if seen.steadier is not None:
-            shifts = np.array([shift for _, shift in seen.steadier.gauges])
+    def _from_log_depth(self, predictions: _Predictions) -> Tensor:
+        if predictions.aligner is not None:
+            shifts = np.array([shift for _, shift in predictions.aligner.alignments])
             keeps_scale = self.network.output_kind is not OutputKind.RELATIVE
-            for clip_run in _shots(shifts, seen.steadier.starts):
-                clip_run -= slow_part(clip_run) if keeps_scale else 0
-            seen.values.add_(torch.from_numpy(shifts).float()[:, None, None])
-        return seen.values.exp_()
+            for shot in _shots(shifts, predictions.aligner.starts):
+                shot -= slow_part(shot) if keeps_scale else 0
+            predictions.values.add_(torch.from_numpy(shifts).float()[:, None, None])
+        return predictions.values.exp_()
 
     def _focal(self, fovs: Tensor, width: int) -> float:
-        """Return the focal length in pixels that goes with the median field of view across the width."""
+        """Return the focal length in pixels of the median horizontal field of view."""
         fov = float(fovs.nanmedian())
         if not 1 < fov < 179:
             raise InvalidInput(
-                f"{self._options.model} sees a field of view of {fov:g} degrees, which no lens has; check its weights"
+                f"{self._options.model} predicts an impossible field of view of {fov:g} degrees; check its weights"
             )
         return width / (2 * math.tan(math.radians(fov) / 2))
 
 
 def track_batches(frames: Tensor, size: int, progress: Progress) -> Iterator[tuple[int, Tensor]]:
-    """Yield the number of the first frame of each batch, and the batch; tell progress in frames."""
+    """Yield the index of the first frame of each batch, and the batch; report progress in frames."""
     progress(0, len(frames))
     for first in range(0, len(frames), size):
         batch = frames[first : first + size]
@@ -196,7 +196,7 @@ def _shots(values: Frames, starts: Sequence[int]) -> Iterator[Frames]:
 
 
 def _small(maps: Tensor) -> Array:
-    """Return maps [N, C, H, W] averaged down to a longest side of SIDE, float64 on the CPU."""
+    """Downscale maps [N, C, H, W] to a longest side of SIDE by averaging, float64 on the CPU."""
     shrink = min(1.0, SIDE / max(maps.shape[2:]))
     height, width = (max(1, round(side * shrink)) for side in maps.shape[2:])
     small: Array = (

@@ -1,4 +1,4 @@
-"""The models that have a short name."""
+"""Short names of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ModelAlias:
     """OWNER/NAME."""
 
     license: str
-    """Of the weights."""
+    """License of the weights."""
 
 
 def _depth_anything_v2() -> Iterator[tuple[str, ModelAlias]]:
@@ -32,15 +32,15 @@ MODELS: Mapping[str, ModelAlias] = {
     "zoedepth": ModelAlias(repo="Intel/zoedepth-nyu-kitti", license="MIT"),
     "dpt-large": ModelAlias(repo="Intel/dpt-large", license="Apache-2.0"),
 }
-"""By short name."""
+"""Models by short name."""
 
 FREE = ("Apache-2.0", "MIT")
-"""Licenses that leave open what the results are used for."""
+"""Licenses that do not restrict the use of results."""
 
 DEFAULT = "depth-anything-v2-small"
 
 
 def repo_of(name: str) -> str:
-    """Return the hub's name that a short name stands for, or the text itself."""
+    """Return the repository of a short name, or the name itself."""
     known = MODELS.get(name)
     return name if known is None else known.repo

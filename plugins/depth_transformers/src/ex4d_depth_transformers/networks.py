@@ -1,4 +1,4 @@
-"""A checkpoint, loaded into the class of transformers that its configuration names."""
+"""Load a checkpoint into the class of transformers that its configuration names."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ex4d_depth_transformers.options import DType, TransformersOptions
 from ex4d_depth_transformers.processors import read_processor
 from ex4d_depth_transformers.weights import TENSORS, locate
 
-_BEAR_HALF = ("depth_anything", "depth_pro", "dpt")
-"""ModelAlias types that are run in float16 by their authors or users; others may overflow."""
+_SUPPORT_HALF = ("depth_anything", "depth_pro", "dpt")
+"""Model types that are known to work in float16; others may overflow."""
 
 _UNUSED = {"dpt": ("neck.fusion_stage.layers.0.residual_layer1.",)}
-"""Parts that the library's class has and its forward pass never reaches, so that published checkpoints lack them."""
+"""Parts of the class in transformers that its forward pass does not use; published checkpoints lack them."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Prediction:
-    """What a model says of some pictures."""
+    """Output of a model for a batch of images."""
 
     maps: Tensor
-    """[N, h, w], in the model's own numbers."""
+    """[N, h, w], see `OutputKind`."""
     fov: Tensor | None
-    """[N], field of view across the width in degrees, of a model that gives one."""
+    """[N], horizontal field of view in degrees, if the model predicts it."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -45,36 +45,36 @@ class Network:
     model_type: str
     output_kind: OutputKind
     processor: Mapping[str, Any]
-    """What preprocessor_config.json says."""
+    """Content of preprocessor_config.json."""
     device: torch.device
     dtype: torch.dtype
 
     @property
     def gives_fov(self) -> bool:
-        """Whether it tells the field of view."""
+        """Whether the model predicts the field of view."""
         return bool(getattr(self.model.config, "use_fov_model", False))
 
     @torch.inference_mode()
     def predict(self, pictures: Tensor) -> Prediction:
-        """Return what the model says of pictures float32 [N, 3, h, w] that are prepared for it."""
-        said = self.model(pixel_values=pictures.to(self.dtype))
-        return Prediction(maps=said.predicted_depth, fov=getattr(said, "field_of_view", None))
+        """Run the model on preprocessed images float32 [N, 3, h, w]."""
+        output = self.model(pixel_values=pictures.to(self.dtype))
+        return Prediction(maps=output.predicted_depth, fov=getattr(output, "field_of_view", None))
 
 
 def load_network(options: TransformersOptions, *, device: torch.device) -> Network:
-    """Load the checkpoint that the options name.
+    """Load the checkpoint selected by the options.
 
     Raises:
         InputNotFound: it is not on this machine.
-        InvalidInput: it holds no depth model, a file is damaged, its tensors are not those of the network (they are
-            listed), or the meaning of its numbers is not known.
+        InvalidInput: it is not a depth model, a file is damaged, its tensors do not match the network (they are
+            listed), or the kind of its output is not known.
     """
     folder = locate(options)
     config = read_config(folder / "config.json")
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES:
         raise InvalidInput(
-            f"{folder} holds a model of type {ascii(model_type)[:80]}, which gives no depth; transformers has "
+            f"{folder} contains a model of type {ascii(model_type)[:80]}, which is not a depth model; supported: "
             f"{', '.join(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES)}"
         )
     kind = output_kind(config, kind=options.kind, model=options.model)
@@ -114,6 +114,6 @@ def _load(folder: Path, model_type: str, dtype: torch.dtype) -> Any:
 
 def _dtype(name: DType, model_type: str, device: torch.device) -> torch.dtype:
     if name == "auto":
-        name = "float16" if device.type != "cpu" and model_type in _BEAR_HALF else "float32"
+        name = "float16" if device.type != "cpu" and model_type in _SUPPORT_HALF else "float32"
     dtype: torch.dtype = getattr(torch, name)
     return dtype

@@ -1,4 +1,4 @@
-"""What users can say of the depth models of transformers: `--set depth.model=depth-pro`."""
+"""Options of the depth models of transformers, such as `--set depth.model=depth-pro`."""
 
 from __future__ import annotations
 
@@ -23,46 +23,44 @@ class TransformersOptions(TransformersWeightsOptions):
     kind: Kind = option(
         "auto",
         help=(
-            "What the model's numbers mean: metric (meters), relative (depth right up to scale), inverse (near is "
-            "large, known up to scale and shift), or auto, as its configuration says."
+            "Kind of the model's output: metric (meters), relative (depth up to scale), inverse (inverse depth up to "
+            "scale and shift), or auto, from its configuration."
         ),
         validator=attrs.validators.in_(get_args(Kind)),
     )
     batch: int = option(
         4,
-        help="Frames that the model takes at once.",
+        help="Frames per batch.",
         unit="frames",
         affects_output=False,
         validator=attrs.validators.ge(1),
     )
     dtype: DType = option(
         "auto",
-        help="Precision; auto is float16 on a GPU where the model is known to bear it, else float32.",
+        help="Precision; auto is float16 on a GPU for models that are known to support it, else float32.",
         validator=attrs.validators.in_(get_args(DType)),
     )
     max_side: int | None = option(
         None,
-        help=(
-            "Longest side that the model sees; automatic: as the model was made for. Depth Pro has one size of its own."
-        ),
+        help=("Longest side of the model input; by default the size of its training. Ignored by Depth Pro."),
         unit="pixels",
         validator=attrs.validators.optional(attrs.validators.ge(32)),
     )
     steady: bool = option(
         True,
-        help="Bring frames to one scale (and shift), by what does not change between them, so that depth holds still.",
+        help="Align the scale (and shift) of frames on their unchanged regions, so that depth does not flicker.",
     )
     unchanged: float = option(
         8.0,
-        help="How far the color of a place may move for it to count as unchanged.",
+        help="Largest change of color at which a pixel counts as unchanged.",
         unit="levels of 255",
         validator=attrs.validators.gt(0),
     )
     cut: float = option(
         0.5,
         help=(
-            "A frame less like the one before than this, 0 to 1, begins a new shot, which is steadied and scaled on "
-            "its own; 0 sees no cuts."
+            "Similarity to the previous frame, 0 to 1, below which a new shot begins, which is aligned and scaled "
+            "separately; 0 disables shot detection."
         ),
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
@@ -71,7 +69,7 @@ class TransformersOptions(TransformersWeightsOptions):
     percentile: float = percentile_option()
 
     def usage_terms(self) -> str:
-        """Return terms of the model's license that restrict what the result may be used for, or ''."""
+        """Return the terms of the model's license that restrict the use of results, or ''."""
         known = MODELS.get(self.model)
         if known is not None:
             return "" if known.license in FREE else f"read the license of {self.model} first: {known.license}"

@@ -1,4 +1,4 @@
-"""What the plugin offers: the depth models of the transformers library."""
+"""Entry point of the plugin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ex4d_depth_transformers.options import TransformersOptions
 
 @hookimpl
 def ex4d_depth_estimators() -> list[Provider]:
-    """Offer any depth model of transformers."""
+    """Offer the depth models of transformers."""
     return [
         Provider(
             name="transformers",

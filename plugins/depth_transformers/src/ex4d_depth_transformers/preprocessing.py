@@ -1,7 +1,7 @@
-"""Frames as a model wants to see them, and its maps as the clip is, on the device and in batches.
+"""Prepare frames for a model and resize its output to the clip, in batches on the device.
 
-The library's own processors work picture by picture on the CPU or need torchvision, and Depth Pro has no other. These
-are the same operations, from the same preprocessor_config.json.
+The processors of transformers work image by image on the CPU or require torchvision. This module does the same
+operations, configured by the same preprocessor_config.json.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _HALF = (0.5, 0.5, 0.5)
 
 @attrs.frozen(kw_only=True)
 class Preparation:
-    """How frames of one size become pictures for a model."""
+    """Preprocessing parameters for frames of one size."""
 
     width: int
-    """Of what the model sees, in pixels."""
+    """Of the model input, in pixels."""
     height: int
     mean: tuple[float, ...]
     """Of colors in [0, 1]."""
@@ -31,12 +31,12 @@ class Preparation:
     mode: Literal["bilinear", "bicubic"]
     antialias: bool
     corners: bool
-    """Whether corner pixels stay corner pixels when a picture is resized."""
+    """Whether resizing aligns corners."""
     pad: tuple[int, int]
-    """Columns and rows of reflection added on each side before all else."""
+    """Columns and rows of reflection padding on each side, added first."""
 
     def pictures(self, frames: Tensor) -> Tensor:
-        """Return frames uint8 [N, H, W, 3] as pictures float32 [N, 3, h, w]."""
+        """Convert frames uint8 [N, H, W, 3] to model input float32 [N, 3, h, w]."""
         pictures = frames.movedim(-1, 1).float() / 255
         if any(self.pad):
             across, down = self.pad
@@ -50,12 +50,12 @@ class Preparation:
                 align_corners=True if self.corners else None,
             )
         if self.antialias:
-            pictures = pictures.clamp(0, 1)  # bicubic runs over, and what is in 8 bits in between does not
+            pictures = pictures.clamp(0, 1)  # bicubic overshoots; transformers rounds to 8 bits here
         mean, std = (torch.tensor(value, device=frames.device)[:, None, None] for value in (self.mean, self.std))
         return (pictures - mean) / std
 
     def maps(self, raw: Tensor, *, width: int, height: int) -> Tensor:
-        """Return a model's maps [N, h, w] as float32 [N, H, W] in the size of the clip, without the padding."""
+        """Resize the model output [N, h, w] to the clip, float32 [N, H, W], and remove the padding."""
         across, down = self.pad
         size = (height + 2 * down, width + 2 * across)
         maps = raw.float()[:, None]
@@ -67,19 +67,19 @@ class Preparation:
 def preparation(
     processor: Mapping[str, Any], *, model_type: str, width: int, height: int, max_side: int | None
 ) -> Preparation:
-    """Return how frames of `width` x `height` are prepared.
+    """Return the preprocessing of frames of `width` x `height`.
 
     Args:
-        processor: what preprocessor_config.json says; what it leaves out is as in the library's class.
-        model_type: of the checkpoint, as transformers names it.
+        processor: preprocessor_config.json; missing entries have the defaults of transformers.
+        model_type: of the checkpoint, in the naming of transformers.
         width: of the clip in pixels.
         height: of the clip in pixels.
-        max_side: longest side that the model may see, or None for what it was made for.
+        max_side: longest side of the model input, or None for the size of its training.
     """
     pad = (0, 0)
     if model_type == "zoedepth" and processor.get("do_pad", True):
         pad = (int(3 * math.sqrt(width / 2)), int(3 * math.sqrt(height / 2)))
-    across, down = _seen(processor, model_type, width + 2 * pad[0], height + 2 * pad[1], max_side)
+    across, down = _input_size(processor, model_type, width + 2 * pad[0], height + 2 * pad[1], max_side)
     normalize = processor.get("do_normalize", model_type != "glpn")
     bilinear = model_type in ("depth_pro", "zoedepth", "glpn")
     return Preparation(
@@ -94,10 +94,10 @@ def preparation(
     )
 
 
-def _seen(
+def _input_size(
     processor: Mapping[str, Any], model_type: str, width: int, height: int, max_side: int | None
 ) -> tuple[int, int]:
-    """Return the width and height that the model sees."""
+    """Return the width and height of the model input."""
     if model_type == "depth_pro":
         return _size(processor, (1536, 1536))
     if model_type == "glpn" or not processor.get("do_resize", True):
@@ -115,7 +115,7 @@ def _seen(
 
 
 def _fitted(width: int, height: int, size: tuple[int, int], *, keep_aspect: bool) -> tuple[float, float]:
-    """Return width and height brought to a size; with the aspect kept, by the one factor that changes them least."""
+    """Scale width and height to a size; with the aspect kept, by the factor that changes them least."""
     factors = size[0] / width, size[1] / height
     if keep_aspect:
         least = min(reversed(factors), key=lambda factor: abs(1 - factor))
@@ -124,7 +124,7 @@ def _fitted(width: int, height: int, size: tuple[int, int], *, keep_aspect: bool
 
 
 def _size(processor: Mapping[str, Any], default: tuple[int, int]) -> tuple[int, int]:
-    """Return the width and height that a processor is set to; older ones have one number for both."""
+    """Return the width and height of a processor; older ones have one number for both."""
     size = processor.get("size") or {}
     if isinstance(size, int):
         return size, size

@@ -1,4 +1,4 @@
-"""How a checkpoint asks for pictures to be prepared: its preprocessor_config.json, checked."""
+"""Read and check preprocessor_config.json of a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FLAGS = ("do_pad", "do_resize", "do_normalize", "keep_aspect_ratio")
 _STEPS = ("size_divisor", "ensure_multiple_of")
 
 _LEAST, _MOST = 32, 2**13
-"""Pixels of a side that a model may be made for; Depth Pro, the largest, has 1536."""
+"""Accepted sizes of a side of the model input, in pixels; Depth Pro, the largest model, has 1536."""
 
 
 def read_processor(path: Path) -> Mapping[str, Any]:
-    """Return what the file says; each entry that `preprocessing.py` uses is of its type, or absent.
+    """Read the file; each entry that `preprocessing.py` uses is of the right type, or missing.
 
     Raises:
         InputNotFound: there is no such file.
@@ -34,7 +34,7 @@ def read_processor(path: Path) -> Mapping[str, Any]:
         *(() if isinstance(processor.get("resample"), int | None) else ("resample",)),
     ]
     if wrong:
-        raise InvalidInput(f"{path} gives {wrong[0]} as {ascii(processor[wrong[0]])[:80]}, which it cannot be")
+        raise InvalidInput(f"{path} gives {wrong[0]} as {ascii(processor[wrong[0]])[:80]}, which is not valid")
     for key in ("image_mean", "image_std"):
         found = numbers(processor, key, 3, _HALF, where=path)
         if key == "image_std" and min(found) <= 0:

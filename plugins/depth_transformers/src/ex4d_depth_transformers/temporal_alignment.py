@@ -1,8 +1,8 @@
-"""One scale (and shift) for frames whose depth was estimated one by one.
+"""Align the scale (and shift) of depth that was estimated frame by frame.
 
-A frame-wise model leaves the scale of each frame to chance, and the shift too where it gives inverse depth. Each frame
-is brought to a reference by what looks unchanged there: the first frame for as long as enough of it is still seen, then
-the frame before. So a static clip has one reference and cannot drift, and memory does not grow with the clip.
+The output of a frame-wise model has an arbitrary scale per frame, and for inverse depth an arbitrary shift. Each frame
+is fitted to a reference on the pixels whose color is unchanged. The reference is the first frame as long as enough of
+it is visible, then the previous frame. So a static clip does not drift, and memory does not grow with the clip.
 """
 
 from __future__ import annotations
@@ -13,69 +13,69 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SIDE = 64
-"""Longest side of the small maps and pictures that frames are compared by."""
+"""Longest side of the downscaled maps and images that are compared."""
 
 _ENOUGH = 0.25
-"""Share of the reference that must look unchanged; else the frame before is the reference."""
+"""Smallest fraction of unchanged pixels; below it, the previous frame becomes the reference."""
 
 _LEAST = 32
-"""Places that a fit needs."""
+"""Smallest number of pixels for a fit."""
 
 _ROUNDS = 10
 _RELATED = 0.3
-"""Correlation of what is nearer than the middle in two frames, under which neither tells anything of the other."""
+"""Smallest correlation of being nearer than the median in both frames; below it, no fit is made."""
 
 _CONTRAST = 1.0
-"""Variance of a picture, in squared levels, that is nothing but noise."""
+"""Variance of an image of noise only, in squared levels."""
 
 _SPAN = 8.0
-"""Standard deviation, in frames, of the window over which a metric model's scale is averaged."""
+"""Standard deviation, in frames, of the Gaussian that smooths the scale of a metric model."""
 
-Gauge = tuple[float, float]
-"""Scale and shift that bring a frame to the reference: `scale * values + shift`."""
+Alignment = tuple[float, float]
+"""Scale and shift that align a frame: `scale * values + shift`."""
 
 
-class Steadier:
-    """Finds the scale and shift of each frame, in the order of the clip."""
+class FrameAligner:
+    """Computes the scale and shift of each frame, in the order of the clip."""
 
     def __init__(self, *, unchanged: float, cut: float, fit_scale: bool) -> None:
-        """Begin a clip.
+        """Start a clip.
 
         Args:
-            unchanged: levels by which the color of a place may move.
-            cut: likeness of frames, 0 to 1, under which a new shot begins.
-            fit_scale: whether scale and shift are free, as of inverse depth, or only the shift, as of log depth.
+            unchanged: largest change of color of an unchanged pixel, in levels.
+            cut: similarity of frames, 0 to 1, below which a new shot begins.
+            fit_scale: whether to fit scale and shift, for inverse depth, or only the shift, for log depth.
         """
         self._unchanged = unchanged
         self._cut = cut
         self._fit_scale = fit_scale
         self._reference: tuple[Array, Array] | None = None
         self._before: tuple[Array, Array] | None = None
-        self._gauge: Gauge = (1.0, 0.0)
-        self.gauges: list[Gauge] = []
+        self._alignment: Alignment = (1.0, 0.0)
+        self.alignments: list[Alignment] = []
         self.starts: list[int] = []
         """First frame of each shot."""
 
-    def add(self, values: Array, picture: Array) -> Gauge:
+    def add(self, values: Array, picture: Array) -> Alignment:
         """Return the scale and shift of the next frame.
 
         Args:
-            values: [h, w], inverse depth, or log depth where the scale is not free.
-            picture: [h, w, 3], the frame's colors in levels.
+            values: [h, w], inverse depth, or log depth without `fit_scale`.
+            picture: [h, w, 3], colors of the frame in levels.
         """
         if self._before is None or likeness(self._before[1], picture) < self._cut:
-            self.starts.append(len(self.gauges))
-            self._gauge = (1.0, 0.0)
+            self.starts.append(len(self.alignments))
+            self._alignment = (1.0, 0.0)
             self._reference = self._before = (values, picture)
         else:
-            self._gauge = self._fitted(values, picture) or self._gauge  # a frame that tells nothing goes on as before
-            aligned = self._gauge[0] * values + self._gauge[1]
-            # A frame without relief is no reference for others.
+            self._alignment = self._fitted(values, picture) or self._alignment  # without a fit, the previous alignment
+            aligned = self._alignment[0] * values + self._alignment[1]
+            # A frame of constant depth is not used as a reference.
             self._before = (aligned if np.ptp(values) > 0 else self._before[0], picture)
-        self.gauges.append(self._gauge)
-        return self._gauge
+        self.alignments.append(self._alignment)
+        return self._alignment
 
-    def _fitted(self, values: Array, picture: Array) -> Gauge | None:
+    def _fitted(self, values: Array, picture: Array) -> Alignment | None:
         assert self._reference is not None
         assert self._before is not None
         same = unchanged(self._reference[1], picture, levels=self._unchanged)
@@ -88,12 +88,12 @@ class Steadier:
         return fit(here, there) if self._fit_scale else (1.0, float(np.median(there - here)))
 
 
-def fit(values: Array, target: Array) -> Gauge | None:
-    """Return scale > 0 and shift with `scale * values + shift` close to most of `target`, or None where nothing is.
+def fit(values: Array, target: Array) -> Alignment | None:
+    """Return scale > 0 and shift with `scale * values + shift` close to most of `target`; None if unrelated.
 
-    The line is the geometric mean regression, slope = spread of target / spread of values: both have errors of the same
-    size, and least squares would take contrast away from every frame. Weights 1 / (1 + (r / s)^2), s the median
-    residual, keep what moved from counting (iteratively reweighted; P. Holland, R. Welsch, 1977).
+    Geometric mean regression, slope = spread of target / spread of values: both have errors of the same size, and least
+    squares would reduce the contrast of every frame. Weights 1 / (1 + (r / s)^2), with the median residual s, suppress
+    moving regions (iteratively reweighted; P. Holland, R. Welsch, 1977).
     """
     if not _related(values, target) > _RELATED:
         return None
@@ -115,7 +115,7 @@ def fit(values: Array, target: Array) -> Gauge | None:
 
 
 def unchanged(before: Array, after: Array, *, levels: float) -> NDArray[np.bool_]:
-    """Return bool [h, w], True where two pictures [h, w, 3] have the same color, a change of all colors apart."""
+    """Return bool [h, w], True where two images [h, w, 3] have the same color up to a change of exposure."""
     moved = after - before
     moved = moved - np.median(moved, axis=(0, 1))  # the exposure
     same: NDArray[np.bool_] = np.abs(moved).max(axis=-1) <= levels
@@ -123,16 +123,16 @@ def unchanged(before: Array, after: Array, *, levels: float) -> NDArray[np.bool_
 
 
 def likeness(before: Array, after: Array) -> float:
-    """Return how alike two pictures are, 0 to 1: 2 covariance / sum of variances, as SSIM has it."""
+    """Return the similarity of two images, 0 to 1: 2 covariance / sum of variances, as in SSIM."""
     first, second = (picture - picture.mean(axis=(0, 1)) for picture in (before, after))
     both = float((first**2).mean() + (second**2).mean())
     return max(0.0, 2 * float((first * second).mean()) + _CONTRAST) / (both + _CONTRAST)
 
 
 def slow_part(shifts: Array) -> Array:
-    """Return what is left of log scales [T] of one shot when they are averaged over some frames to both sides.
+    """Smooth the log scales [T] of one shot over time.
 
-    So a metric model keeps its meters, and a camera that goes nearer may make them fewer, but not from frame to frame.
+    Subtracting the result keeps the metric scale of a model and removes only its flicker.
     """
     frames = np.arange(len(shifts))
     weights = np.exp(-0.5 * ((frames[:, None] - frames) / _SPAN) ** 2)
@@ -141,7 +141,7 @@ def slow_part(shifts: Array) -> Array:
 
 
 def _related(values: Array, target: Array) -> float:
-    """Return the correlation, -1 to 1, of being above the median; outliers weigh no more than others."""
+    """Return the correlation, -1 to 1, of being above the median, which is robust to outliers."""
     above, above_target = np.sign(values - np.median(values)), np.sign(target - np.median(target))
     ups = float(np.abs(above).sum() * np.abs(above_target).sum())
     return float(above @ above_target) / ups**0.5 if ups else 0.0

@@ -1,4 +1,4 @@
-"""Where the weights are on this machine. Nothing is downloaded and nothing heavy is imported here."""
+"""Locate the weights on this machine, without downloads or heavy imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ex4d_core.options import option
 from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS, repo_of
 
 TENSORS = ("*.safetensors", "*.safetensors.index.json")
-"""Names of the files with a model's tensors."""
+"""Name patterns of the files with tensors."""
 
 _PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors*")
 
@@ -26,15 +26,15 @@ class TransformersWeightsOptions:
     model: str = option(
         DEFAULT,
         help=(
-            "A name on the Hugging Face hub, a folder with a checkpoint, or one of "
+            "OWNER/NAME on the Hugging Face hub, a folder with a checkpoint, or one of "
             f"{', '.join(f'{name} ({model.license})' for name, model in MODELS.items())}."
         ),
-        affects_output=False,  # what it stands for does: the fingerprint
+        affects_output=False,  # the fingerprint does
     )
-    revision: str = option("main", help="Commit, tag or branch on the hub; a folder has none.", affects_output=False)
+    revision: str = option("main", help="Commit, tag or branch on the hub; ignored for a folder.", affects_output=False)
 
     def fingerprint(self) -> str:
-        """Return what tells these weights from others: the hub's names of the files, or hashes of a folder's.
+        """Return a hash of the weights: blob names in the cache of the hub, or hashes of the files in a folder.
 
         Raises:
             InputNotFound: the weights are not on this machine.
@@ -43,22 +43,22 @@ class TransformersWeightsOptions:
 
 
 def hub_files(options: TransformersWeightsOptions) -> list[HubRepo]:
-    """Return the files that the options ask for.
+    """Return the files selected by the options.
 
     Raises:
-        InputNotFound: the model is no short name, no name on the hub and no folder.
+        InputNotFound: the model is not a short name, a name on the hub or a folder.
     """
     files = HubRepo(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)
     if "/" not in files.repo and files.folder() is None:
         raise InputNotFound(
-            f"there is no depth model and no folder {options.model!r}{nearest(options.model, MODELS)}; "
-            f"known: {', '.join(MODELS)}; any other by OWNER/NAME on the hub"
+            f"{options.model!r} is not a depth model or a folder{nearest(options.model, MODELS)}; "
+            f"known: {', '.join(MODELS)}; others by OWNER/NAME on the hub"
         )
     return [files]
 
 
 def locate(options: TransformersWeightsOptions) -> Path:
-    """Return the folder with the checkpoint that the options name.
+    """Return the folder with the checkpoint selected by the options.
 
     Raises:
         InputNotFound: the folder is not a checkpoint, or the hub's cache does not have it; the message has the command.
@@ -70,8 +70,8 @@ def locate(options: TransformersWeightsOptions) -> Path:
     found = check_files(folder, files.patterns)
     for pattern in files.patterns:
         if not any(path.match(pattern) for path in found):
-            mend = "check the folder that was given" if files.folder() else f"type: {fetch}"
+            fix = "check the folder" if files.folder() else f"run: {fetch}"
             raise InputNotFound(
-                f"{folder} has no {pattern.rstrip('*')}, so it is no checkpoint of a depth model; {mend}"
+                f"{folder} has no {pattern.rstrip('*')}, so it is not a checkpoint of a depth model; {fix}"
             )
     return folder

@@ -10,12 +10,12 @@ from ex4d_core.options import option
 
 @attrs.frozen
 class NvdiffrastOptions(ViewRange):
-    """What is drawn, and how its edges look."""
+    """Options of `nvdiffrast`."""
 
     near: float = option(
         1e-3,
-        help="Surfaces nearer than this along the camera's axis are cut away; the larger, the better are far ones told "
-        "apart, because nvdiffrast keeps 1 / depth with few digits.",
+        help="Near plane: nearer surfaces are clipped. Larger values separate far surfaces better, because nvdiffrast "
+        "stores 1 / depth with limited precision.",
         unit="units of depth",
         validator=attrs.validators.gt(0),
     )

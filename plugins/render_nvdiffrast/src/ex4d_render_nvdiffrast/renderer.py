@@ -1,4 +1,4 @@
-"""A mesh, rasterized by nvdiffrast."""
+"""Rasterize meshes with nvdiffrast."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from ex4d_render_nvdiffrast.options import NvdiffrastOptions
 
 
 class NvdiffrastRenderer:
-    """Draws meshes with a CUDA context of its own.
+    """Renders meshes in its own CUDA context.
 
-    Nothing here waits for the GPU; nvdiffrast itself does once in each `rasterize`, to see whether its buffers
-    were large enough.
+    It does not wait for the GPU, except once in `rasterize`, where nvdiffrast checks the size of its buffers.
     """
 
     def __init__(self, options: NvdiffrastOptions, *, device: torch.device) -> None:
-        """Make the context.
+        """Create the context.
 
         Raises:
-            InvalidConfig: the device is no CUDA device.
+            InvalidConfig: the device is not a CUDA device.
         """
         if device.type != "cuda":
             raise InvalidConfig(
-                f"the renderer nvdiffrast needs an NVIDIA GPU, not {device}; use torch or zbuffer there"
+                f"the renderer nvdiffrast requires an NVIDIA GPU, not {device}; use the renderer torch or zbuffer"
             )
         self._options = options
         self._device = device
@@ -40,7 +39,7 @@ class NvdiffrastRenderer:
         self._topology: tuple[Tensor, Any] | None = None
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what the camera sees, as `ex4d_core.roles.Renderer` says.
+        """Render the mesh; see `ex4d_core.roles.Renderer`.
 
         Raises:
             InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
@@ -54,7 +53,7 @@ class NvdiffrastRenderer:
         matrix = (to_clip @ world_to_camera.double()).to(self._device, non_blocking=True)
         projected = torch.addmm(matrix[:, 3], mesh.vertices.to(self._device, torch.float64), matrix[:, :3].T)
         clip = projected[None, :, :4].float()
-        # Depth comes along as an attribute: the rasterizer's own, z / w, has no digits left far from the near plane.
+        # Depth is interpolated as an attribute: z / w of the rasterizer is imprecise far from the near plane.
         values = torch.empty(1, len(mesh.vertices), 5, device=self._device)
         values[0, :, :3] = mesh.vertex_colors
         values[0, :, 3] = mesh.vertex_alpha()
@@ -67,7 +66,7 @@ class NvdiffrastRenderer:
         return _frame(rgba[0], depth, raster[0, ..., 3] > 0, mesh.device)
 
     def _topology_of(self, faces: Tensor) -> Any:
-        """Return the hash of edges that antialiasing needs; frames of one size share their list of faces."""
+        """Return the topology hash for antialiasing; frames of one size share their faces."""
         known = self._topology
         if known is None or known[0] is not faces:
             known = self._topology = faces, dr.antialias_construct_topology_hash(faces)
@@ -76,7 +75,7 @@ class NvdiffrastRenderer:
 
 @lru_cache(maxsize=8)
 def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: torch.device) -> Tensor:
-    """Return float64 [5, 4]: from a camera's frame to clip coordinates, first row at the bottom, and to depth."""
+    """Return float64 [5, 4]: camera to clip coordinates, first row at the bottom, and to depth."""
     to_clip = clip_from_camera(intrinsics, near=near, far=far).double()
     # nvdiffrast's first row is the bottom of OpenGL's image; ours is the top.
     upside_down = torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64)[:, None]
@@ -85,7 +84,7 @@ def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: tor
 
 
 def _frame(rgba: Tensor, depth: Tensor, covered: Tensor, device: torch.device) -> RenderedFrame:
-    """Return the view on a device, from color 0..255 and alpha 0..1."""
+    """Build the result on a device, from color 0..255 and alpha 0..1."""
     mask = rgba[..., 3] > VISIBLE_ALPHA
     color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).to(torch.uint8)
     depth = torch.where(covered, depth, torch.inf)
