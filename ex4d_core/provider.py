@@ -28,8 +28,14 @@ def _has_known_options(instance: Provider, attribute: attrs.Attribute[OptionSets
 
 
 def _has_words(instance: object, attribute: attrs.Attribute[OptionSets], value: OptionSets) -> None:
-    if wrong := [word for word in value if not re.fullmatch(NAME, word)]:
+    if wrong := [word for word in value if not re.fullmatch(rf"{NAME}|-?\d+", word)]:
         raise ValueError(f"{attribute.name}: {wrong[0]!r} must be lower-case letters, digits, '-' and '_'")
+
+
+def _are_known_options(instance: Provider, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    known = {field.name for field in attrs.fields(instance.options)}
+    if unknown := [name for name in value if name not in known]:
+        raise ValueError(f"{attribute.name}: {unknown[0]!r} is not one of its options")
 
 
 def _is_import_path(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -76,6 +82,10 @@ class Provider:
     aliases: OptionSets = attrs.field(factory=dict, validator=[_has_words, _has_known_options], hash=False)
     """Further names of a trajectory generator in `--cam`, each with the options that it sets, such as
     `{"pan_left": {"amount": -25}}`; options of the user replace them."""
+
+    angle_options: tuple[str, ...] = attrs.field(default=(), validator=_are_known_options)
+    """Options of a trajectory generator that plain angles in `--cam` set: one for `30`, two for `-90..90`. A whole
+    number in `aliases`, such as `"180"`, takes precedence."""
 
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
     """Kinds of device on which `auto` may select the component."""

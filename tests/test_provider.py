@@ -38,3 +38,9 @@ def test_an_alias_is_a_word_and_sets_options_that_there_are():
         provider(aliases={"Far away": {}})
     with pytest.raises(ValueError, match="aliases: 'away' sets 'fra', which is not one of its options"):
         provider(aliases={"away": {"fra": 1.0}})
+
+
+def test_plain_angles_set_options_that_there_are():
+    assert provider(angle_options=("far",), aliases={"180": {}}).angle_options == ("far",)
+    with pytest.raises(ValueError, match="angle_options: 'angle' is not one of its options"):
+        provider(angle_options=("angle",))

@@ -1,10 +1,10 @@
 """Parse `--cam`: sequential moves (`then`), simultaneous moves (`with`), angles and files.
 
-    path   = step, "then" step ...       step = piece, "with" piece ...
-    piece  = ANGLE | FROM..TO | NAME[:option,...] | FILE[:option,...]
-    option = key=value | key             value = TOML or plain text; quotes and brackets hold commas
+    path    = segment, "then" segment ...    segment = move, "with" move ...
+    move    = ANGLE | FROM..TO | NAME[:option,...] | FILE[:option,...]
+    option  = key=value | key                value = TOML or plain text; commas are allowed in quotes and brackets
 
-Each piece keeps where in the text it stands, so that an error can point there.
+Each move records its position in the text, so that an error can point there.
 """
 
 from __future__ import annotations
@@ -26,24 +26,21 @@ from ex4d_core.names import shortened, text_hash
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _NAME = r"[a-z][a-z0-9_-]{0,99}(@[\w.-]{1,100})?"
 FILE = "from_file"
-"""The trajectory generator of paths that were saved."""
+"""The trajectory generator of camera files."""
 
 FILE_SUFFIXES = (".npz", ".json", ".csv", ".txt")
 
-ARC, SWEEP, LOOP = "arc", "sweep", "loop"
-"""The trajectory generators of plain angles: `30`, `-90..90`, and EX-4D's `180`."""
-
 SYNONYMS = {"from": "start", "to": "end"}
-"""Words of the language for options whose names would be hard to type in code."""
+"""Further names of options; `from` is a keyword of Python."""
 
 LONGEST_FILE_PART = 80
 
 MOST_SHOWN = 160
-"""Characters of a text that an error shows: those around the place."""
+"""Characters of the text, around the position of the error, that a message shows."""
 
 
 class CamError(InvalidConfig):
-    """A `--cam` text is wrong at some place; the message shows it."""
+    """An error in a `--cam` text; the message marks its position."""
 
     def __init__(self, sentence: str, text: str, start: int, stop: int) -> None:
         line = re.sub(r"\s", " ", text)  # a configuration may write a path on several lines
@@ -53,7 +50,7 @@ class CamError(InvalidConfig):
 
 
 def _around(line: str, start: int, stop: int) -> tuple[str, int, int]:
-    """Return the part of a long line around a place, and where the place is in it."""
+    """Return the part of a long line around a position, and the position in that part."""
     if len(line) <= MOST_SHOWN:
         return line, start, stop
     first = max(0, start - MOST_SHOWN // 4)
@@ -64,72 +61,83 @@ def _around(line: str, start: int, stop: int) -> tuple[str, int, int]:
 
 
 class UnknownMove(CamError, ComponentNotFound):
-    """A `--cam` text names a move that no plugin offers."""
+    """A `--cam` text names a move that is not installed."""
 
 
 @attrs.frozen(kw_only=True)
 class MoveSpec:
-    """A move as it was said."""
+    """One move of a path as parsed."""
 
     name: str
-    """Of a trajectory generator."""
+    """Name or alias of a trajectory generator; plain angles in a normalized form, such as `180` or `-90..90`."""
     options: Mapping[str, Any]
     start: int
-    """Where it begins in the text."""
+    """Position of its first character in the text."""
     stop: int
     places: Mapping[str, tuple[int, int]]
-    """Where each option stands."""
+    """Position of each option."""
+    angles: tuple[float, ...] = ()
+    """The plain angles that stand in place of a name; the trajectory generator determines their options."""
+    angle_places: tuple[tuple[int, int], ...] = ()
     ease: str = "linear"
-    share: float | None = None
-    """Of the path; None: an equal part of what others leave."""
+    weight: float | None = None
+    """Fraction of the path, from the option `share`; None: an equal part of the rest."""
+
+    def with_angles(self, names: Sequence[str]) -> MoveSpec:
+        """Return the move with its plain angles as options of these names."""
+        options = {**dict(zip(names, self.angles, strict=False)), **self.options}
+        places = {**dict(zip(names, self.angle_places, strict=False)), **self.places}
+        return attrs.evolve(self, options=options, places=places)
 
 
 def parse_path(text: str) -> list[list[MoveSpec]]:
-    """Return the steps of a path in their order, each with the pieces that happen at the same time.
+    """Return the segments of a path in order, each as its simultaneous moves.
 
     Raises:
-        CamError: the text cannot be read; the message points at the place.
+        CamError: the text is not valid; the message marks the position.
     """
     if not text.strip():
-        raise CamError("there is no camera path; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1)
-    steps: list[list[MoveSpec]] = []
+        raise CamError(
+            "the camera path is empty; give an angle such as 30, or a move such as orbit:yaw=-75", text, 0, 1
+        )
+    segments: list[list[MoveSpec]] = []
     for start, stop in _split(text, 0, len(text), "then"):
-        steps.append([_piece(text, *span) for span in _split(text, start, stop, "with")])
-    return steps
+        segments.append([_move(text, *span) for span in _split(text, start, stop, "with")])
+    return segments
 
 
-def weights_of(steps: Sequence[Sequence[MoveSpec]], text: str) -> list[float]:
-    """Return the share of the path that each step takes; what is not said is divided evenly.
+def weights_of(segments: Sequence[Sequence[MoveSpec]], text: str) -> list[float]:
+    """Return the fraction of the path for each segment; segments without `share` divide the rest equally.
 
     Raises:
-        CamError: a step says two shares, or they do not add up to 1.
+        CamError: the moves of a segment have different shares, or the shares do not add up to 1.
     """
     given: list[float | None] = []
-    for step in steps:
-        said = [piece for piece in step if piece.share is not None]
-        if len({piece.share for piece in said}) > 1:
-            raise CamError("moves at the same time take the same share; say it once", text, *said[1].places["share"])
-        given.append(said[0].share if said else None)
-    total = sum(share for share in given if share is not None)
-    left, open_steps = 1 - total, given.count(None)
-    if left < -1e-9 or (not open_steps and abs(left) > 1e-6) or (open_steps and left < 1e-6):
-        place = next(piece.places["share"] for step in steps for piece in step if piece.share is not None)
-        more = "and leave nothing for the rest" if open_steps else "and must add up to 1"
+    for segment in segments:
+        weighted = [move for move in segment if move.weight is not None]
+        if len({move.weight for move in weighted}) > 1:
+            raise CamError("simultaneous moves have one share; give it once", text, *weighted[1].places["share"])
+        given.append(weighted[0].weight if weighted else None)
+    total = sum(weight for weight in given if weight is not None)
+    rest, num_open = 1 - total, given.count(None)
+    if rest < -1e-9 or (not num_open and abs(rest) > 1e-6) or (num_open and rest < 1e-6):
+        place = next(move.places["share"] for segment in segments for move in segment if move.weight is not None)
+        more = "and leave nothing for the rest" if num_open else "and must add up to 1"
         raise CamError(f"the shares add up to {total:g} {more}", text, *place)
-    return [left / open_steps if share is None else share / (total if not open_steps else 1) for share in given]
+    return [rest / num_open if weight is None else weight / (1 if num_open else total) for weight in given]
 
 
 def cam_file_part(text: str) -> str:
-    """Return `text` as a part of file names: `60` stays, `orbit:yaw=-75` becomes `orbit_yaw-75`.
+    """Return a `--cam` text as a part of file names: `60` is unchanged, `orbit:yaw=-75` becomes `orbit_yaw-75`.
 
-    A hash tells apart paths that would have one name: files in folders, of which the name is left, files whose names
-    hold other characters than letters, digits and `._+-`, files with options, and long texts.
+    A hash is appended where different paths could have the same name: files in folders, files whose names
+    contain characters other than letters, digits and `._+-`, files with options, and long texts.
     """
     text = text.strip()
     in_folder = re.fullmatch(r"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:npz|json|csv|txt)", text)
     part = re.sub(r"[^\w.+-]+", "_", (in_folder[1] if in_folder else text).replace("=", "")).strip("_")
     short = shortened(part[:LONGEST_FILE_PART], 2 * LONGEST_FILE_PART)
-    # Moves and numbers are read by their words, whatever stands between them; names of files are not.
+    # In moves and numbers, the removed characters do not matter; in file names they do.
     may_be_file = re.search(rf"[\"'/\\]|{FILE}|\.(?:npz|json|csv|txt)\b", text, re.IGNORECASE) is not None
     if part and part == short and (part == text or not may_be_file):
         return part
@@ -137,7 +145,7 @@ def cam_file_part(text: str) -> str:
 
 
 def cam_of_file(path: Path) -> str:
-    """Return how `--cam` says a file: in quotes where its name would read as something else."""
+    """Return a file as a `--cam` text, in quotes where its name would be parsed as something else."""
     text = str(path)
     if not re.search(r"[\s:,'\"\[\](]", text) and parse_path(text)[0][0].name == FILE:
         return text
@@ -145,47 +153,48 @@ def cam_of_file(path: Path) -> str:
     return f"{quote}{text}{quote}"
 
 
-def _piece(text: str, start: int, stop: int) -> MoveSpec:
-    """Read one move: an angle, a sweep, a name or a file, and its options."""
+def _move(text: str, start: int, stop: int) -> MoveSpec:
+    """Parse one move: an angle, a sweep, a name or a file, and its options."""
     if start == stop:
         raise CamError("a move is missing here", text, start, start + 1)
-    colon = next((at for at, _ in _marks(text, start, stop, r":(?![/\\])")), stop)  # C:\ begins no options
-    name, options, places = _named(text, start, colon)
-    given, said_at = _options(text, colon + 1, stop) if colon < stop else ({}, {})
-    ease = _ease(given.pop("ease", "linear"), text, said_at)
-    share = _share(given.pop("share", None), text, said_at)
-    return MoveSpec(
-        name=name,
-        options={**options, **given},
-        start=start,
+    colon = next((at for at, _ in _marks(text, start, stop, r":(?![/\\])")), stop)  # C:\ is not followed by options
+    options, places = _options(text, colon + 1, stop) if colon < stop else ({}, {})
+    ease = _ease(options.pop("ease", "linear"), text, places)
+    weight = _weight(options.pop("share", None), text, places)
+    move = _head(text, start, colon)
+    return attrs.evolve(
+        move,
+        options={**move.options, **options},
+        places={**move.places, **places},
         stop=stop,
-        places={**places, **said_at},
         ease=ease,
-        share=share,
+        weight=weight,
     )
 
 
-def _named(text: str, start: int, stop: int) -> tuple[str, dict[str, Any], dict[str, tuple[int, int]]]:
-    """Return the generator that the part before the options means, the options that it says, and where."""
-    name = text[start:stop].strip()
-    if name[:1] in ("'", '"'):
-        return FILE, {"path": name[1:-1]}, {"path": (start, stop)}
-    if re.fullmatch(_NUMBER, name):
-        return (LOOP, {}, {}) if float(name) == 180 else (ARC, {"angle": float(name)}, {"angle": (start, stop)})
-    if ends := re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", name):
-        places = {"start": (start, start + ends.end(1)), "end": (start + ends.start(2), stop)}
-        return SWEEP, {"start": float(ends[1]), "end": float(ends[2])}, places
-    if name.lower().endswith(FILE_SUFFIXES) or "/" in name or "\\" in name:
-        return FILE, {"path": name}, {"path": (start, stop)}
-    if not re.fullmatch(_NAME, name):
+def _head(text: str, start: int, stop: int) -> MoveSpec:
+    """Parse the part of a move before its options."""
+    head = text[start:stop].strip()
+    move = MoveSpec(name=head, options={}, start=start, stop=stop, places={})
+    if head[:1] in ("'", '"'):
+        return attrs.evolve(move, name=FILE, options={"path": head[1:-1]}, places={"path": (start, stop)})
+    if re.fullmatch(_NUMBER, head):
+        return attrs.evolve(move, name=f"{float(head):g}", angles=(float(head),), angle_places=((start, stop),))
+    if ends := re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", head):
+        first, last = float(ends[1]), float(ends[2])
+        places = ((start, start + ends.end(1)), (start + ends.start(2), stop))
+        return attrs.evolve(move, name=f"{first:g}..{last:g}", angles=(first, last), angle_places=places)
+    if head.lower().endswith(FILE_SUFFIXES) or "/" in head or "\\" in head:
+        return attrs.evolve(move, name=FILE, options={"path": head}, places={"path": (start, stop)})
+    if not re.fullmatch(_NAME, head):
         raise CamError(
-            f"{shown(name)} is not a camera path; give an angle such as 30, a sweep such as -90..90, "
-            "a move such as orbit:yaw=-75,pitch=10, or a file, in quotes where blanks are in its name",
+            f"{shown(head)} is not a camera path; give an angle such as 30, a sweep such as -90..90, "
+            "a move such as orbit:yaw=-75,pitch=10, or a file; put a file name with blanks in quotes",
             text,
             start,
             max(stop, start + 1),
         )
-    return name, {}, {}
+    return move
 
 
 def _options(text: str, start: int, stop: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
@@ -195,18 +204,18 @@ def _options(text: str, start: int, stop: int) -> tuple[dict[str, Any], dict[str
         key, equals, value = text[first:last].partition("=")
         name = SYNONYMS.get(key.strip(), key.strip())
         if re.fullmatch(_NUMBER, name) and not equals:
-            raise CamError("a value with commas stands in brackets, as in look_at=[320,180]", text, first, last)
+            raise CamError("put a value with commas in brackets, as in look_at=[320,180]", text, first, last)
         if not re.fullmatch(r"\w+", name) or (equals and not value.strip()):
-            raise CamError("this must read key=value, as in orbit:yaw=-75,pitch=10", text, first, max(last, first + 1))
+            raise CamError("an option must read key=value, as in orbit:yaw=-75", text, first, max(last, first + 1))
         if name in options:
-            raise CamError(f"{key.strip()[:MOST_SHOWN]} is said twice", text, first, last)
+            raise CamError(f"{key.strip()[:MOST_SHOWN]} is given twice", text, first, last)
         options[name] = _value(value.strip()) if equals else True
         places[name] = first, last
     return options, places
 
 
 def _value(text: str) -> Any:
-    """Return what a value says; people write .3 and 5. where TOML wants 0.3 and 5.0."""
+    """Parse a value as TOML; .3 and 5. are accepted for 0.3 and 5.0."""
     if re.fullmatch(r"[\d\s.,+\-\[\]]+", text):
         text = re.sub(r"(?<!\d)\.(?=\d)", "0.", re.sub(r"(?<=\d)\.(?!\d)", ".0", text))
     return parse_value(text)
@@ -216,11 +225,11 @@ def _ease(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> str:
     if not isinstance(value, str) or value not in EASES:
         known = ", ".join(EASES)
         guess = nearest(value, EASES) if isinstance(value, str) else ""
-        raise CamError(f"there is no ease {shown(value)}{guess}; known: {known}", text, *places["ease"])
+        raise CamError(f"unknown ease {shown(value)}{guess}; use one of {known}", text, *places["ease"])
     return value
 
 
-def _share(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> float | None:
+def _weight(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> float | None:
     if value is None:
         return None
     number = value
@@ -232,7 +241,7 @@ def _share(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> floa
 
 
 def _split(text: str, start: int, stop: int, mark: str) -> list[tuple[int, int]]:
-    """Return the places, without blanks at their ends, of the parts between marks; quotes and brackets hold marks.
+    """Return the positions of the parts between marks outside of quotes and brackets, without surrounding blanks.
 
     Raises:
         CamError: a quote or bracket is not closed.
@@ -245,7 +254,7 @@ def _split(text: str, start: int, stop: int, mark: str) -> list[tuple[int, int]]
 
 
 def _marks(text: str, start: int, stop: int, pattern: str) -> Iterator[tuple[int, int]]:
-    """Yield where a pattern stands outside of quotes and brackets, and how long it is there."""
+    """Yield position and length of each match of a pattern outside of quotes and brackets."""
     closing, opened, at = "", start, start
     found = re.compile(pattern)
     while at < stop:
@@ -259,7 +268,9 @@ def _marks(text: str, start: int, stop: int, pattern: str) -> Iterator[tuple[int
             continue
         at += 1
     if closing:
-        raise CamError(f"{text[opened]} is not closed by {closing}; close it, or quote it", text, opened, opened + 1)
+        raise CamError(
+            f"{text[opened]} is not closed by {closing}; close it or quote the text", text, opened, opened + 1
+        )
 
 
 def _trimmed(text: str, start: int, stop: int) -> tuple[int, int]:

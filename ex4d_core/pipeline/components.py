@@ -23,6 +23,7 @@ from ex4d_core.config.run_config import (
 )
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
 from ex4d_core.hub.local import find_in_cache
+from ex4d_core.options import with_current_names
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
@@ -144,14 +145,15 @@ class Components:
         return ChosenPath(steps=chosen, weights=tuple(weights))
 
     def _choose_move(self, move: MoveSpec, text: str) -> Chosen:
-        end_of_name = move.start + len(move.name)
+        end_of_name = min(move.start + len(move.name), move.stop)
         try:
-            offer = self.registry.find("trajectory", move.name)
+            offer = self.registry.find("trajectory", move.name, angles=len(move.angles))
         except ComponentNotFound as error:
             hint = f"; the folder is ./{move.name}" if Path(move.name).is_dir() else ""
             raise UnknownMove(f"{error}{hint}", text, move.start, end_of_name) from error
         except InvalidConfig as error:
             raise CamError(str(error), text, move.start, end_of_name) from error
+        move = move.with_angles(() if move.name in offer.spec.aliases else offer.spec.angle_options)
         shared = self._shared_by_paths(offer)
         given = merge(offer.alias_options(move.name), move.options)
         for field in attrs.fields(offer.spec.options):
@@ -265,7 +267,7 @@ class Components:
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:
         """Return the options of a component: those of the preset, replaced by those of the user."""
         cls = offer.spec.options
-        known = [field.name for field in attrs.fields(cls)]
+        given, known = with_current_names(cls, given), [field.name for field in attrs.fields(cls)]
         refuse_unknown(given, known, role, component=offer.name)
         values = merge(preset_options(self.config.compat, offer.spec), given)
         return make_options(cls, values, role if prefix is None else prefix)

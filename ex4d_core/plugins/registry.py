@@ -31,6 +31,10 @@ def _full_names(name: str, offers: Iterable[Offer]) -> str:
     return " or ".join(f"{name}@{offer.source.distribution}" for offer in offers)
 
 
+def _builtin_first(offers: list[Offer]) -> list[Offer]:
+    return [offer for offer in offers if offer.builtin] or offers
+
+
 class Registry:
     """The installed components; plugins are discovered on first use."""
 
@@ -47,10 +51,16 @@ class Registry:
         assert role in ROLES, role
         return [offer for offer in self.plugins.offers if offer.role == role]
 
-    def find(self, role: str, name: str) -> Offer:
+    def find(self, role: str, name: str, *, angles: int = 0) -> Offer:
         """Return the component with a name or alias, or with `name@distribution` if two plugins use one name.
 
         The plain name of a built-in component always refers to it, and names take precedence over aliases.
+
+        Args:
+            role: of the component.
+            name: as the user typed it.
+            angles: number of plain angles that `name` consists of; without such an alias, the component that accepts
+                as many is returned.
 
         Raises:
             ComponentNotFound: no installed component has that name.
@@ -59,10 +69,13 @@ class Registry:
         """
         plain_name, _, distribution = name.partition("@")
         found = self._named(role, plain_name, distribution)
+        by_angles = angles > 0 and not found
+        if by_angles:
+            found = _builtin_first([o for o in self.offers(role) if len(o.spec.angle_options) == angles])
         if len(found) == 1:
             return found[0]
         if found:
-            names = _full_names(plain_name, found)
+            names = _full_names(found[0].name if by_angles else plain_name, found)
             raise InvalidConfig(f"several plugins offer the {role} {plain_name!r}; use {names}")
         self._refuse_broken(plain_name)
         names = sorted({o.name for o in self.offers(role)})
@@ -146,7 +159,7 @@ class Registry:
         found = [o for o in offers if o.name == name]
         if not found and ROLES[role].in_cam:
             found = [o for o in offers if name in o.spec.aliases]
-        return [o for o in found if o.builtin] or found
+        return _builtin_first(found)
 
     def _refuse_broken(self, name: str) -> None:
         for problem in self.plugins.broken:

@@ -288,7 +288,7 @@ def test_a_saved_path_is_the_same_path(tmp_path):
 
 def test_another_number_of_poses_is_refused_or_spread(tmp_path):
     write_camera_path(to_the_right(5), tmp_path / "path.npz")
-    with pytest.raises(InvalidInput, match="has 5 poses but 9 frames .*; add :resample"):
+    with pytest.raises(InvalidInput, match=r"has 5 poses but 9 frames .*; add :resample"):
         from_file(tmp_path / "path.npz", 9)
     spread = from_file(tmp_path / "path.npz", 9, resample=True)
     torch.testing.assert_close(spread.world_to_camera[::2], to_the_right(5).world_to_camera)

@@ -206,5 +206,5 @@ def test_a_path_has_poses_only(change, says):
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), "x", None, [25]])
 def test_a_rate_is_a_number_of_frames_per_second(fps):
-    with pytest.raises(InvalidInput, match="fps must be a number of frames per second, more than 0, not"):
+    with pytest.raises(InvalidInput, match="fps must be a number of frames per second"):
         Video(frames=torch.zeros(1, 2, 2, 3, dtype=torch.uint8), fps=fps)

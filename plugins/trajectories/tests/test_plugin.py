@@ -50,6 +50,7 @@ def test_every_component_can_be_made_with_its_default_options():
 def test_the_camera_types_of_recammaster_are_words_of_their_own():
     words = [alias for provider in ex4d_trajectory_generators() for alias in provider.aliases]
     assert words == [
+        "180",
         "arc_left",
         "arc_right",
         "translate_up",

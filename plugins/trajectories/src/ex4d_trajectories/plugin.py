@@ -1,4 +1,4 @@
-"""What the plugin offers: one trajectory generator for each move."""
+"""The hook of the plugin: one trajectory generator for each move."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from ex4d_core.provider import OptionSets, Provider
 from ex4d_trajectories.options import MOVES, MoveOptions, summary
 
 STARTS_ELSEWHERE = ("sweep",)
-"""Moves whose first pose need not be the source camera's."""
+"""Moves whose first pose is not that of the source camera."""
 
 ALIASES: Mapping[str, OptionSets] = {
-    # ReCamMaster's camera types, besides zoom_in and zoom_out; its data set has ranges, and these lie within them.
+    # Camera types of ReCamMaster besides zoom_in and zoom_out, with amounts within the ranges of its data set.
     "pan": {"pan_right": {"by": 25}, "pan_left": {"by": -25}},
     "tilt": {"tilt_up": {"by": 15}, "tilt_down": {"by": -15}},
     "pedestal": {"translate_up": {"by": 0.4, "aim": True}, "translate_down": {"by": -0.4, "aim": True}},
+    "loop": {"180": {}},
     "orbit": {"arc_left": {"yaw": -45}, "arc_right": {"yaw": 45}},
 }
-"""Other words in `--cam` for some moves, each with the options that it stands for."""
+"""Further names of some moves in `--cam`, each with the options that it sets."""
+
+ANGLE_OPTIONS = {"arc": ("angle",), "sweep": ("start", "end")}
+"""Options that plain angles in `--cam` set: `30` is an arc, `-90..90` a sweep, as in EX-4D."""
 
 EX4D = {"look_at": "nearest", "pace": "frames"}
-"""How EX-4D's own paths find the subject and take the number of frames into account."""
+"""Subject and angle scaling of the released EX-4D code."""
 
 
 @hookimpl
@@ -36,6 +40,7 @@ def ex4d_trajectory_generators() -> list[Provider]:
             options=options,
             presets={"ex4d": EX4D} if issubclass(options, MoveOptions) else {},
             aliases=ALIASES.get(name, {}),
+            angle_options=ANGLE_OPTIONS.get(name, ()),
             contract="" if name in STARTS_ELSEWHERE else "ex4d_trajectories.contract:FromSourceContract",
         )
         for name, options in MOVES.items()
