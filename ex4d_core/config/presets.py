@@ -1,4 +1,4 @@
-"""Presets that reproduce another system, quirks included: defaults below the user's own options."""
+"""Presets that reproduce another system; options of the user take precedence."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from ex4d_core.provider import Provider
 Preset = Mapping[str, Mapping[str, Any]]
 
 PRESETS: Mapping[str, Preset] = {
-    # The numbers are those of EX-4D's released code, which its weights were trained with.
+    # Values of the released EX-4D code.
     "ex4d": {
         "video": {"num_frames": 49, "size": "ex4d", "fit": "stretch", "fps": 30},
         "lens": {"focal_px": 500.0, "of": "frame"},
     },
 }
-"""The tables of a configuration that each changes; what it changes of components, their providers say."""
+"""Configuration tables of each preset; options of components are in `Provider.presets`."""
 
 
 def preset(name: str | None) -> Preset:
     """Return a preset, or an empty one for None.
 
     Raises:
-        InvalidConfig: there is no preset of that name.
+        InvalidConfig: the preset is unknown.
     """
     if name is None:
         return {}
     if not isinstance(name, str) or name not in PRESETS:
         guess = nearest(str(name)[:100], PRESETS)
-        raise InvalidConfig(f"there is no preset {shown(name)}{guess}; known: {', '.join(PRESETS)}")
+        raise InvalidConfig(f"unknown preset {shown(name)}{guess}; use one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def preset_options(name: str | None, provider: Provider) -> Mapping[str, Any]:
-    """Return the options of a component that a preset changes; none for None.
+    """Return the options of a component that a preset sets; none for None.
 
     Raises:
-        InvalidConfig: there is no preset of that name.
+        InvalidConfig: the preset is unknown.
     """
     preset(name)
     return {} if name is None else provider.presets.get(name, {})
 
 
 def ex4d_size(width: int, height: int) -> tuple[int, int]:
-    """Return EX-4D's working size: both sides to multiples of 64, the longer one at most 1024."""
+    """Return the working size of EX-4D: both sides rounded to multiples of 64, the longer one at most 1024."""
     rounded = [max(64, round(side / 64) * 64) for side in (width, height)]
     shrink = min(1.0, 1024 / max(rounded))
     return max(64, round(rounded[0] * shrink)), max(64, round(rounded[1] * shrink))

@@ -14,7 +14,7 @@ from cattrs.cols import list_structure_factory
 from ex4d_core.bounds import shown
 from ex4d_core.config.presets import preset
 from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
-from ex4d_core.options import option
+from ex4d_core.options import option, with_current_names
 from ex4d_core.reading import parse_toml, read_toml
 from ex4d_core.roles import ROLES
 
@@ -23,16 +23,16 @@ Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
 
 GREATEST_INT = 10**20
-"""Of an option, in absolute terms: longer numbers are slips, and options have bounds of their own."""
+"""Largest absolute value of an integer option; larger values are typing errors."""
 
 GREATEST_FLOAT = 1e30
-"""Of an option, in absolute terms: float32 can tell it from infinity."""
+"""Largest absolute value of a float option; finite in float32."""
 
 MOST_REASONS = 4
-"""That one error lists: each of thousands of entries may be wrong."""
+"""Maximum number of reasons in one error."""
 
 LONGEST_KEY = 80
-"""Characters of a key that an error shows."""
+"""Maximum number of characters of a key in an error."""
 
 SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
@@ -40,7 +40,7 @@ SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 
 @attrs.frozen(kw_only=True)
 class VideoOptions:
-    """Which frames of a clip are used, and how large."""
+    """Selection of frames, working size and frame rate."""
 
     start: int = option(0, help="First frame, counted from 0.", at_least=0)
     stride: int = option(1, help="Use every n-th frame.", at_least=1)
@@ -57,7 +57,7 @@ class VideoOptions:
 
 @attrs.frozen(kw_only=True)
 class LensOptions:
-    """The source camera's intrinsics, where the user knows them better than the depth estimator."""
+    """Intrinsics of the source camera, which replace those of the depth estimator."""
 
     fov: float | None = option(None, help="Field of view of the clip along its longer side.", unit="degrees")
     focal_px: float | None = option(None, help="Focal length of the clip.", unit="pixels")
@@ -69,12 +69,12 @@ class LensOptions:
     def __attrs_post_init__(self) -> None:
         given = [name for name in ("fov", "focal_px", "intrinsics") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise InvalidConfig(f"{given[0]} and {given[1]} say the same thing twice; give one of them")
+            raise InvalidConfig(f"{given[0]} and {given[1]} both set the focal length; pass one of them")
 
 
 @attrs.frozen(kw_only=True)
 class PathOptions:
-    """What holds for every camera path."""
+    """Options of all camera paths."""
 
     frames: int | None = option(
         None,
@@ -93,25 +93,25 @@ class PathOptions:
 
 @attrs.frozen(kw_only=True)
 class ComponentConfig:
-    """A component by name and the options given for it, not checked yet: only its plugin knows them."""
+    """Name of a component, and its options, not yet checked: its plugin declares them."""
 
     name: str = "auto"
     options: Tree = attrs.field(factory=dict)
 
 
 def _seed(instance: Any, attribute: Any, value: int) -> None:
-    if not 0 <= value < 2**64:  # what torch's generators take
+    if not 0 <= value < 2**64:  # range of torch generators
         raise ValueError(f"seed must be from 0 to 2**64 - 1, not {value}")
 
 
 @attrs.frozen(kw_only=True)
 class RunConfig:
-    """Everything that decides what a run makes."""
+    """Everything that determines the results of a run."""
 
     clips: tuple[str, ...] = ()
-    """Videos, folders and patterns to run where none are given on the command line."""
+    """Videos, folders and patterns to run if the command line has none."""
     compat: str | None = option(None, help="Reproduce another system, quirks included: ex4d.")
-    """Name of a preset whose options are the defaults below the user's."""
+    """Name of a preset; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
     prompt: str = option("", help="Text that describes the video, for backbones that read it.")
@@ -125,11 +125,11 @@ class RunConfig:
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()
     masks: Tree = attrs.field(factory=dict)
-    """Options of simulated masks, not checked yet: `ex4d masks` and training read them."""
+    """Options of simulated masks, not yet checked; for `ex4d masks` and training."""
     depth: ComponentConfig = ComponentConfig()
     mesh: ComponentConfig = ComponentConfig()
     trajectory: ComponentConfig = ComponentConfig()
-    """Options for every camera path; the name is in `cam`."""
+    """Options of all camera moves; their names are in `cam`."""
     renderer: ComponentConfig = ComponentConfig()
     backbone: ComponentConfig = ComponentConfig()
 
@@ -138,8 +138,8 @@ def read_config(path: Path) -> Tree:
     """Return the tables of a TOML file.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidConfig: it cannot be read, or is not TOML.
+        InputNotFound: the file does not exist.
+        InvalidConfig: the file cannot be read, or is not TOML.
     """
     try:
         return read_toml(path, "configuration file")
@@ -148,10 +148,10 @@ def read_config(path: Path) -> Tree:
 
 
 def check_config(tree: Mapping[str, Any], path: Path) -> None:
-    """Refuse the tables of a file that make no configuration on their own, before others are laid over them.
+    """Check the tables of a file, before others replace some of them.
 
     Raises:
-        InvalidConfig: a key is unknown or has a value that does not fit; the message names the file.
+        InvalidConfig: a key is unknown or has an invalid value; the message names the file.
     """
     try:
         make_config(tree)
@@ -160,9 +160,9 @@ def check_config(tree: Mapping[str, Any], path: Path) -> None:
 
 
 def write_config(config: RunConfig) -> str:
-    """Return a configuration as TOML that `read_config` and `make_config` turn into the same one.
+    """Return a configuration as TOML, from which `read_config` and `make_config` restore it.
 
-    What is as it is by default is left out, so that a preset named later finds room for its own.
+    Defaults are omitted, so that a preset that is added later applies.
     """
     tree: Tree = {}
     for field in attrs.fields(RunConfig):
@@ -178,10 +178,10 @@ def write_config(config: RunConfig) -> str:
 
 
 def parse_settings(settings: Iterable[str]) -> Tree:
-    """Return the tables that `--set` texts such as `depth.steps=8` describe; values are TOML or plain text.
+    """Return the tables of `--set` texts such as `depth.steps=8`; values are TOML or plain text.
 
     Raises:
-        InvalidConfig: a text is not KEY=VALUE or KEY has no section.
+        InvalidConfig: a text is not SECTION.OPTION=VALUE.
     """
     tree: Tree = {}
     for text in settings:
@@ -194,16 +194,16 @@ def parse_settings(settings: Iterable[str]) -> Tree:
 
 
 def parse_value(text: str) -> Any:
-    """Return a TOML value, or the text itself where it is none."""
+    """Return a TOML value, or the text itself if it is not one."""
     try:
         tables = parse_toml(f"value = {text}")
     except ValueError:
         return text
-    return tables["value"] if len(tables) == 1 else text  # lines that follow could be more entries
+    return tables["value"] if len(tables) == 1 else text  # further lines may be more entries
 
 
 def merge(*trees: Mapping[str, Any]) -> Tree:
-    """Return the tables laid over each other; later ones win, entry by entry."""
+    """Merge tables; entries of later ones take precedence."""
     merged: Tree = {}
     for tree in trees:
         for key, value in tree.items():
@@ -213,10 +213,10 @@ def merge(*trees: Mapping[str, Any]) -> Tree:
 
 
 def make_config(tree: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration that tables describe.
+    """Return the configuration of tables.
 
     Raises:
-        InvalidConfig: a key is unknown (the nearest known one is named) or a value does not fit.
+        InvalidConfig: a key is unknown (the message suggests one) or a value is invalid.
     """
     refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
     for section in SECTIONS:
@@ -224,7 +224,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
             raise InvalidConfig(f"{section} must be a table of options, not {shown(tree[section])}")
     under = preset(tree.get("compat"))
     video = merge(under.get("video", {}), tree.get("video", {}))
-    # A lens of the user's replaces the preset's whole: two focal lengths would contradict each other.
+    # Intrinsics of the user replace all of those of the preset: two focal lengths contradict each other.
     own_lens = any(key in tree.get("lens", {}) for key in ("fov", "focal_px", "intrinsics"))
     lens = merge({} if own_lens else under.get("lens", {}), tree.get("lens", {}))
     plain = {key: value for key, value in tree.items() if key not in SECTIONS}
@@ -240,7 +240,7 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
 
 
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
-    if ROLES[role].in_cam:  # its name is in `cam`; a name given here is an option that no path has
+    if ROLES[role].in_cam:  # the name is in `cam`
         return ComponentConfig(options=dict(table))
     name = table.get("name", "auto")
     if not isinstance(name, str):
@@ -248,20 +248,21 @@ def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:
     return ComponentConfig(name=name, options={key: value for key, value in table.items() if key != "name"})
 
 
-def make_options(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
+def make_options(cls: type[Options], values: Mapping[str, Any], section: str) -> Options:
     """Return an options object from plain values.
 
     Args:
         cls: the attrs class.
         values: by field name.
-        where: what the options belong to, for messages, such as `depth`.
+        section: section of the options, for messages, such as `depth`.
 
     Raises:
-        InvalidConfig: a key is unknown, missing, or has a value that it cannot take.
+        InvalidConfig: an option is unknown, missing or invalid.
     """
     fields = attrs.fields(cls)  # type: ignore[arg-type]  # cls is an attrs class, which type[] cannot say
-    refuse_unknown(values, [field.name for field in fields], where)
-    prefix = f"{where}." if where else ""
+    values = with_current_names(cls, values)
+    refuse_unknown(values, [field.name for field in fields], section)
+    prefix = f"{section}." if section else ""
     for field in fields:
         if field.default is attrs.NOTHING and field.name not in values:
             text = field.metadata.get("help", "")
@@ -287,23 +288,23 @@ def _first_option(group: cattrs.BaseValidationError) -> str:
 
 
 def _as_text(value: Any) -> Any:
-    """Return the numbers of a pixel, [320, 180], or of a depth, as the text that their option is."""
+    """Return the numbers of a pixel, [320, 180], or of a depth, as text."""
     is_pixel = isinstance(value, list | tuple) and 0 < len(value) < 3 and all(type(n) in (int, float) for n in value)
     return ",".join(map(str, value)) if is_pixel else value
 
 
-def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str, *, component: str = "") -> None:
-    """Raise for a key that is not known, naming the nearest, and the component that does not know it if there is one.
+def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], section: str, *, component: str = "") -> None:
+    """Refuse unknown options; the message suggests a known one.
 
     Raises:
-        InvalidConfig: there is one.
+        InvalidConfig: an option is unknown.
     """
     for key in values:
         if key not in known:
-            name, prefix = str(key)[:LONGEST_KEY], f"{where}." if where else ""
+            name, prefix = str(key)[:LONGEST_KEY], f"{section}." if section else ""
             choices = f"known: {', '.join(known)}" if known else "it takes no options"
             unknown = (
-                f"the {where} {component!r} has no option {name}" if component else f"there is no option {prefix}{name}"
+                f"the {section} {component!r} has no option {name}" if component else f"unknown option {prefix}{name}"
             )
             raise InvalidConfig(f"{unknown}{nearest(name, known)}; {choices}", option=key)
 
@@ -325,7 +326,7 @@ def _located(reason: str) -> str:
 
 
 def _without_none(tree: Tree) -> Tree:
-    """Leave out what is None, which TOML cannot say and which is the default everywhere."""
+    """Omit None, which TOML cannot express and which is the default of all such options."""
     return {
         key: _without_none(value) if isinstance(value, dict) else value
         for key, value in tree.items()
@@ -334,7 +335,7 @@ def _without_none(tree: Tree) -> Tree:
 
 
 def _is_list(kind: Any) -> bool:
-    """Return whether a type is that of a list of any length, which texts and tables are not."""
+    """Return whether a type is a tuple of any length."""
     return get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis
 
 

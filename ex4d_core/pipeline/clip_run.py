@@ -70,13 +70,13 @@ class ClipRun:
         folder: Path | None = None,
         read_only: bool = False,
     ) -> None:
-        """Name a clip; nothing is decoded yet.
+        """Set the clip; nothing is decoded yet.
 
         Args:
             components: the components and their options.
             clip: frames in memory, or a path to a video or a folder of images.
-            folder: the run folder that keeps the artifacts, or None to keep them in memory only.
-            read_only: take stages from the run folder only; nothing is made, written or removed.
+            folder: run folder; if None, artifacts are kept in memory only.
+            read_only: only load stages from the run folder; nothing is computed, written or removed.
         """
         self.components = components
         self.clip = clip if isinstance(clip, Video) else Path(clip)
@@ -86,12 +86,12 @@ class ClipRun:
 
     @cached_property
     def store(self) -> Store | None:
-        """The artifacts, where there is a run folder."""
+        """The artifacts of the run folder, if there is one."""
         return self._open_store(read_only=self._read_only)
 
     @cached_property
     def stored(self) -> Store | None:
-        """The same, to look at."""
+        """The artifacts, read-only."""
         return self._open_store(read_only=True)
 
     def _open_store(self, *, read_only: bool) -> Store | None:
@@ -101,27 +101,27 @@ class ClipRun:
 
     @cached_property
     def cache(self) -> StageCache:
-        """Its stages, looked up in the run folder before they run."""
+        """The stages, looked up in the run folder before they run."""
         return StageCache(self.components.reporter, store=self.store, read_only=self._read_only)
 
     @property
     def records(self) -> list[StageRecord]:
-        """What the stages so far used, in order."""
+        """Time and memory of the stages so far, in order."""
         return self.cache.records
 
     @property
     def record(self) -> Record:
-        """The run folder's `run.json`."""
+        """`run.json` of the run folder."""
         assert self.folder is not None, "records need a run folder"
         return Record(self.folder / RUN_RECORD, warn=self.components.reporter.warn)
 
     @property
     def title(self) -> str:
-        """The clip as it was named."""
+        """The clip as the user wrote it."""
         return FRAMES_IN_MEMORY if isinstance(self.clip, Video) else str(self.clip)
 
     def claim(self) -> None:
-        """Say in the run folder that it belongs to this clip; warn where it belonged to another one.
+        """Record that the run folder belongs to this clip; warn if it belonged to another one.
 
         Raises:
             OutputFailed: the folder cannot be written to.
@@ -140,18 +140,18 @@ class ClipRun:
 
     @cached_property
     def identity(self) -> str:
-        """What decides everything that belongs to the clip, as one text."""
+        """Hash of everything that determines the frames, and of the folder."""
         return content_key({"clip": self.clip_inputs, "folder": str(self.folder)})
 
     @cached_property
     def clip_inputs(self) -> Tree:
-        """What decides the frames."""
+        """Everything that determines the frames."""
         if isinstance(self.clip, Video):
             origin = self.clip.origin and attrs.asdict(self.clip.origin)
             return {"frames": tensor_hash(self.clip.frames), "origin": origin}
-        probe_video(self.clip)  # for its errors: a missing file or no video is said before anything else
+        probe_video(self.clip)  # raises errors of missing and invalid files first
         options = attrs.asdict(self.components.config.video)
-        options.pop("fps")  # it changes no frame
+        options.pop("fps")  # does not change frames
         return {"file": clip_hash(self.clip), "options": options}
 
     @cached_property
@@ -166,17 +166,17 @@ class ClipRun:
 
     @property
     def fps(self) -> Fraction | float | None:
-        """The rate of the outputs where it is known before the clip is read."""
+        """The frame rate of the outputs, if it is known before the clip is read."""
         return self.clip.fps if isinstance(self.clip, Video) else self.components.config.video.fps
 
     @cached_property
     def depth_inputs(self) -> Tree:
-        """What decides the depth."""
+        """Everything that determines the depth."""
         return {"clip": self.clip_inputs, "component": self.components.choose("depth").identity()}
 
     @cached_property
     def estimated_depth(self) -> DepthVideo:
-        """The depth as the estimator gave it."""
+        """The result of the depth estimator."""
         return self.cache.cached_stage(
             "depth",
             self.depth_inputs,
@@ -186,12 +186,12 @@ class ClipRun:
         )
 
     def stored_depth(self) -> DepthVideo | None:
-        """Return the estimator's depth if a run has left it in the run folder."""
+        """Return the estimated depth if the run folder has it."""
         return self.stored.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.stored else None
 
     @cached_property
     def scene(self) -> Scene:
-        """The frames and their depth, with the intrinsics that the user gave, if any."""
+        """The frames and their depth, with the intrinsics and source cameras of the user, if any."""
         video, depth = self.video, self.estimated_depth
         intrinsics = given_intrinsics(self.components.config.lens, (video.width, video.height), video.origin)
         depth = stages.with_intrinsics(depth, intrinsics)
@@ -201,21 +201,21 @@ class ClipRun:
 
     @cached_property
     def lens_inputs(self) -> Tree:
-        """What decides the intrinsics."""
+        """Everything that determines the intrinsics."""
         lens = self.components.config.lens
         file = intrinsics_file(lens)
-        # What is in the file decides, not what it is called.
+        # The content of the file counts, not its name.
         return {**attrs.asdict(lens), "intrinsics": None if file is None else tree_hash(file)}
 
     @cached_property
     def motion_inputs(self) -> Tree:
-        """What decides how long paths are, what they are relative to, and how the source camera moves."""
+        """Everything that determines the length of paths and the motion of the source camera."""
         options = self.components.config.path
         file = source_cameras_file(options)
         return {"frames": options.frames, "source_cameras": None if file is None else tree_hash(file)}
 
     def along(self, cam: str | CameraPath) -> PathRun:
-        """Return the clip along a camera path: as `--cam` writes it, or given, with the lens and size it has."""
+        """Return the clip along a camera path: a `--cam` text, or a path with its own intrinsics and size."""
         return PathRun(self, cam)
 
     def mesh(self, frame: int) -> Mesh:
@@ -227,11 +227,11 @@ class PathRun:
     """A clip along one camera path."""
 
     def __init__(self, clip_run: ClipRun, cam: str | CameraPath) -> None:
-        """Name a path; nothing is made yet.
+        """Set the path; nothing is computed yet.
 
         Raises:
-            InvalidConfig: the path cannot be read or has an option out of range.
-            ComponentNotFound: there is no such move.
+            InvalidConfig: the path cannot be parsed, or an option is invalid.
+            ComponentNotFound: a move is unknown.
         """
         self.clip_run = clip_run
         options = clip_run.components.config.path
@@ -252,7 +252,7 @@ class PathRun:
 
     @cached_property
     def path(self) -> CameraPath:
-        """The poses of the new camera, in the world: the source camera of frame 0."""
+        """The poses of the target camera; the world is the source camera of frame 0."""
         scene, generator = self.clip_run.scene, self._generator()
         path = stages.plan_path(scene, generator, num_frames=self._num_frames, follow=self._follow)
         warnings: Callable[[Scene], list[str]] = getattr(generator, "warnings", lambda scene: [])
@@ -262,12 +262,12 @@ class PathRun:
 
     @property
     def scene(self) -> Scene:
-        """The frames of the clip that the output shows, one for each of its own, and their depth."""
+        """The scene with one frame for each frame of the output."""
         return stages.retimed(self.clip_run.scene, self.guidance.cameras)
 
     @cached_property
     def guidance_inputs(self) -> Tree:
-        """What decides the guidance."""
+        """Everything that determines the guidance."""
         components = self.clip_run.components
         return {
             "depth": self.clip_run.depth_inputs,
@@ -281,7 +281,7 @@ class PathRun:
 
     @cached_property
     def guidance(self) -> Guidance:
-        """Color and mask of what is known along the path."""
+        """Rendered color and mask along the path."""
         components = self.clip_run.components
         return self.clip_run.cache.cached_stage(
             "guidance",
@@ -292,23 +292,23 @@ class PathRun:
         )
 
     def stored_guidance(self) -> Guidance | None:
-        """Return the guidance if a run has left it in the run folder."""
+        """Return the guidance if the run folder has it."""
         store = self.clip_run.stored
         return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
 
     def stored_video(self) -> Video | None:
-        """Return the result if a run has left it in the run folder."""
+        """Return the result if the run folder has it."""
         store = self.clip_run.stored
         return store.load("result", content_key(self.video_inputs), VIDEO.load) if store else None
 
     @cached_property
     def video_inputs(self) -> Tree:
-        """What decides the result."""
+        """Everything that determines the result."""
         return {"guidance": self.guidance_inputs, **generation_inputs(self.clip_run.components)}
 
     @cached_property
     def video(self) -> Video:
-        """The result: the whole video from the new camera."""
+        """The result: the video from the target camera."""
         return generate_stage(
             self.clip_run.cache,
             self.clip_run.components,
@@ -318,6 +318,6 @@ class PathRun:
         )
 
     def _show(self, name: str, video: Video) -> None:
-        """Write a video on its way to the result into the run folder."""
+        """Write a preview of the result into the run folder."""
         if self.clip_run.folder is not None:
             write_video(video, self.clip_run.folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4")

@@ -31,51 +31,51 @@ from ex4d_core.terminal import say
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
 )
-"""What counts as a video in a folder; a file that is named outright is tried whatever its suffix."""
+"""Suffixes of videos in folders; a file that is given by name may have any suffix."""
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """How one clip along one path ended, or its depth."""
+    """The result of one clip along one path, or of its depth."""
 
     clip: Path
     folder: Path
     cam: str | None = None
-    """The path, or None where no camera moves."""
+    """The path, or None if the command has none."""
     error: str | None = None
-    """One sentence, or None where it went well."""
+    """One sentence, or None if the run succeeded."""
     files: dict[str, Path] = attrs.field(factory=dict)
     records: tuple[StageRecord, ...] = ()
 
     @property
     def title(self) -> str:
-        """The clip and the path in words."""
+        """Clip and path, for messages."""
         return str(self.clip) if self.cam is None else f"{self.clip} --cam {self.cam}"
 
 
 def find_clips(inputs: Iterable[str]) -> list[Path]:
-    """Return the clips that paths, folders of videos and patterns such as `clips/*.mp4` name, in order.
+    """Return the clips of paths, folders of videos and patterns such as `clips/*.mp4`, in order.
 
-    A folder without videos is one clip, of images. What does not exist stays in the list: running it says so.
+    A folder without videos is one clip, of images. Missing files stay in the list, and fail when they are run.
     """
     paths = [Path(match) for text in inputs for match in ([] if os.path.exists(text) else _matches(text)) or [text]]
     return list(dict.fromkeys(clip for path in paths for clip in (_clips_in(path) if os.path.isdir(path) else [path])))
 
 
-def _say_on_terminal(text: str) -> None:
+def _print_note(text: str) -> None:
     say(text, err=True)
 
 
-def run_folders(clips: Sequence[Path], parent: Path, *, tell: Callable[[str], None] = _say_on_terminal) -> list[Path]:
+def run_folders(clips: Sequence[Path], parent: Path, *, note: Callable[[str], None] = _print_note) -> list[Path]:
     """Return a run folder for each clip, named after it.
 
-    Clips of one name get their folder's name too, or a number; so does a clip whose name is that of a run folder of
-    another clip. A name that is none for a folder is changed: no clip is written outside of `parent`.
+    If the name is in use by another clip, the folder of the clip or a number is added. Names that are invalid for
+    folders are changed, so that all run folders are inside `parent`.
 
     Args:
         clips: videos or folders of images, which need not exist.
-        parent: where the run folders are.
-        tell: told where a clip's outputs are not in the folder of its name because that belongs to another clip.
+        parent: parent of the run folders.
+        note: called with a message if the folder with the name of a clip belongs to another clip.
     """
     taken: set[str] = set()
     folders = []
@@ -91,24 +91,24 @@ def run_folders(clips: Sequence[Path], parent: Path, *, tell: Callable[[str], No
         taken.add(name_key(name))
         folders.append(parent / name)
         if others:
-            tell(f"{others[0]}; the outputs of {clip} are in {parent / name}")
+            note(f"{others[0]}; the outputs of {clip} are in {parent / name}")
     return folders
 
 
 def _folder_names(clip: Path) -> Iterator[str]:
-    """Yield names for a clip's run folder, best first."""
+    """Yield names for the run folder of a clip, preferred ones first."""
     above, name = os.path.split(real_path(clip))
-    is_named = clip.name not in ("", "..")  # else by where it leads
+    is_named = clip.name not in ("", "..")  # otherwise the resolved path has the name
     stem = (clip.name if is_named else name) if os.path.isdir(clip) else clip.stem
     longer = f"{os.path.basename(above)}-{stem}"
     return map(safe_name, itertools.chain([stem, longer], numbered(stem, first=2)))
 
 
 def _other_owner(folder: Path, clip: Path) -> str | None:
-    """Return the clip that a folder belongs to if it is another one."""
+    """Return the clip that a folder belongs to, or None if it belongs to no other clip."""
     try:
         facts = Record(folder / RUN_RECORD).read()
-    except Ex4dError:  # the run says what is wrong with it
+    except Ex4dError:  # the run reports it
         return None
     return owner_of(facts, real_path(clip), partial(_hash_of, clip))
 
@@ -129,7 +129,7 @@ def run_batch(
     save_mesh: MeshChoice | None = None,
     mesh_format: MeshFormat = "ply",
 ) -> list[Outcome]:
-    """Run every clip along every path of the session's configuration and say how each ended."""
+    """Run every clip along every path of the configuration; return the outcome of each."""
 
     def write(clip_run: ClipRun, cam: str) -> Exported:
         return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
@@ -149,7 +149,7 @@ def depth_batch(
     formats: Sequence[DepthFormat] = (),
     preview: bool = True,
 ) -> list[Outcome]:
-    """Write the depth of every clip and say how each ended."""
+    """Write the depth of every clip; return the outcome of each."""
     write = partial(export_depth, formats=formats, preview=preview)
     return [
         _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
@@ -159,12 +159,12 @@ def depth_batch(
 def mask_batch(
     session: Session, clips: Sequence[Path], folders: Sequence[Path], *, options: MaskOptions, count: int, depth: bool
 ) -> list[Outcome]:
-    """Write simulated masks of every clip, with or without its depth, to look at, and say how each ended."""
+    """Write simulated masks of every clip, with or without its depth; return the outcome of each."""
 
     def write(clip_run: ClipRun) -> Exported:
         assert clip_run.folder is not None, "masks need a run folder"
         scene = clip_run.scene if depth else clip_run.video
-        seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # what torch's generators take
+        seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # range of torch generators
         with session.reporter.stage("masks") as progress:
             files = write_masks(
                 scene,
@@ -192,9 +192,9 @@ def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Expo
             exported = write(clip_run)
     except Ex4dError as error:
         return _failed(outcome, str(error))
-    # A plugin may fail in ways that nobody foresaw; the other clips still run.
+    # Errors of plugins do not stop the other clips.
     except Exception as error:
-        if stop := interrupt_behind(error):  # a library has made another error of Ctrl-C
+        if stop := interrupt_behind(error):  # a library has converted Ctrl-C to another error
             raise stop from error
         return _failed(outcome, unexpected(error))
     return attrs.evolve(outcome, files=exported.files, records=exported.records)
@@ -214,7 +214,7 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    """Return the videos in a folder, or the folder itself, as a clip of images or for its error."""
+    """Return the videos in a folder; the folder itself if it has none or cannot be read."""
     try:
         files = sorted(folder.iterdir())
     except OSError:

@@ -21,17 +21,17 @@ from ex4d_core.types import CameraPath, Scene, Video
 from ex4d_core.video_io import write_video
 
 NAME = "ex4d-base"
-"""The model that is not a folder: EX-4D as it was released."""
+"""Name of the released EX-4D model."""
 
 PRESET = "ex4d"
 """The preset of components that reproduce EX-4D."""
 
 MODEL_ROLES = ("depth", "backbone")
-"""The roles whose components are models, which `auto` would replace where their weights are missing."""
+"""Roles with weights, for which `auto` could select another component if they are missing."""
 
 
 class Ex4dModel:
-    """A video in, the same scene along a camera path out; nothing is loaded or estimated twice.
+    """Re-renders videos along camera paths; components and depth are reused between calls.
 
     Example:
         model = Ex4dModel.from_pretrained("ex4d-base")
@@ -52,21 +52,21 @@ class Ex4dModel:
         reporter: Reporter | None = None,
         **settings: Any,
     ) -> Ex4dModel:
-        """Return the model of a name.
+        """Return a model by name.
 
         Args:
-            name: "ex4d-base", EX-4D as it was released (DepthCrafter, Wan2.1 with the adapter, `--compat ex4d`); or a
-                folder with another Wan checkpoint to use in its place.
+            name: "ex4d-base", the released EX-4D (DepthCrafter, Wan2.1 with the adapter, `--compat ex4d`); or a folder
+                with another Wan checkpoint.
             registry: as for `Session`.
-            reporter: as for `Session`: told of stages, choices and terms of use; by default nobody.
-            settings: fields of `RunConfig` that replace its own, as for `Session`: `depth="transformers"`,
+            reporter: as for `Session`.
+            settings: fields of `RunConfig` that replace those of the model, as for `Session`: `depth="transformers"`,
                 `backbone={"memory": "24"}`, `device="cuda:1"`.
 
         Raises:
-            InvalidInput: there is no such model.
-            InputNotFound: weights are not on this machine; the message has the command that brings them.
-            InvalidConfig: a setting is unknown or has a value that it cannot take.
-            ComponentNotFound: a component that was named, or one that reproduces EX-4D, is not installed.
+            InvalidInput: the model is unknown.
+            InputNotFound: weights are missing; the message has the command that downloads them.
+            InvalidConfig: a setting is unknown or has an invalid value.
+            ComponentNotFound: a component is not installed.
         """
         registry, given = registry or Registry(), tables(settings)
         weights = {} if str(name) == NAME else _weights(Path(name))
@@ -76,7 +76,7 @@ class Ex4dModel:
         roles = [role.name for role in ROLES.values() if not role.in_cam]
         session.check(*roles)
         for role in roles:
-            session.choose(role).identity()  # asks for its weights: better now than after the first video is read
+            session.choose(role).identity()  # raises an error for missing weights before a video is read
         return cls(session)
 
     def generate(
@@ -86,20 +86,20 @@ class Ex4dModel:
         camera_trajectory: CameraPath | str,
         output_resolution: tuple[int, int] | None = None,
     ) -> Video:
-        """Return the scene of a video, seen along a camera path.
+        """Re-render a video along a camera path.
 
         Args:
             input_video: a video, a folder of images, or frames in memory.
-            camera_trajectory: as `--cam` writes it; or poses around a subject at distance 1, as
-                `generate_camera_trajectory` makes them, one for each frame. They are brought to the distance of the
-                scene's nearest point, EX-4D's rule, and seen through the clip's lens. A path in units of the scene,
-                with a lens of its own: `Session.run`.
-            output_resolution: width and height in pixels; by default EX-4D's rule, both in multiples of 64, or the
-                size of frames in memory.
+            camera_trajectory: a `--cam` text; or poses around a subject at distance 1, one for each frame, as
+                `generate_camera_trajectory` returns them. As in EX-4D, they are scaled to the distance of the nearest
+                point of the scene and use the intrinsics of the clip. For a path in units of the scene with intrinsics
+                of its own, see `Session.run`.
+            output_resolution: width and height in pixels; by default as in EX-4D, both multiples of 64, or the size of
+                frames in memory.
 
         Raises:
-            InvalidInput: the path has another length than the clip, or frames in memory another size.
-            Ex4dError: the video or a setting cannot be used.
+            InvalidInput: the path has another length than the clip, or frames in memory have another size.
+            Ex4dError: the video or a setting is invalid.
         """
         frames = camera_trajectory.num_frames if isinstance(camera_trajectory, CameraPath) else None
         clip_run = self.session.open_clip(self._clip(input_video, frames, output_resolution))
@@ -107,12 +107,12 @@ class Ex4dModel:
         return clip_run.along(path if isinstance(path, str) else _in_scene(path, clip_run.scene)).video
 
     def _clip(self, clip: Video | str | Path, frames: int | None, size: tuple[int, int] | None) -> Video:
-        """Return the first frames of a clip, all that the configuration names if None, at a size."""
+        """Read the first frames of a clip, or those of the configuration if `frames` is None."""
         if isinstance(clip, Video):
             if size not in (None, (clip.width, clip.height)):
                 raise InvalidInput(
-                    f"the frames in memory are {clip.width}x{clip.height} and the output is to be "
-                    f"{size[0]}x{size[1]}; read the video at that size, or give its path"
+                    f"the frames in memory are {clip.width}x{clip.height} and the output is "
+                    f"{size[0]}x{size[1]}; read the video at that size, or pass its path"
                 )
             return clip
         options = self.session.config.video
@@ -133,7 +133,7 @@ def save_video(video: Video, path: str | Path) -> None:
 
 def _weights(folder: Path) -> Tree:
     if not folder.is_dir():
-        raise InvalidInput(f"there is no model {str(folder)!r}; give {NAME}, or a folder with weights")
+        raise InvalidInput(f"unknown model {str(folder)!r}; use {NAME} or a folder with weights")
     return {"backbone": {"model": str(folder)}}
 
 
@@ -143,19 +143,19 @@ def _is_named(role: str, given: Tree) -> bool:
 
 
 def _model_of(role: str, registry: Registry) -> str:
-    """Return the name of the component that reproduces EX-4D, the first that `auto` tries if there are several."""
+    """Return the name of the component of highest priority that reproduces EX-4D."""
     for name in registry.auto_names(role):
         if PRESET in registry.find(role, name).spec.presets:
             return name
-    raise ComponentNotFound(f"no {role} that reproduces EX-4D is installed; {MORE}")
+    raise ComponentNotFound(f"no {ROLES[role].title} that reproduces EX-4D is installed; {MORE}")
 
 
 def _in_scene(path: CameraPath, scene: Scene) -> CameraPath:
-    """Return a path around a subject at distance 1 as one around the subject of the scene, with the scene's lens."""
+    """Scale a path around a subject at distance 1 to the scene, and set the intrinsics of the clip."""
     poses = torch.clone(path.world_to_camera)
     poses[:, :3, 3] *= nearest_distance(scene.depth)
     return attrs.evolve(path, world_to_camera=poses, intrinsics=scene.depth.intrinsics_at(0))
 
 
 EX4DModel = Ex4dModel
-"""The name that the README of EX-4D uses."""
+"""The name in the README of EX-4D."""

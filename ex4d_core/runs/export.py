@@ -43,39 +43,38 @@ DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
     "png": ("png", "depth_png"),
     "exr": ("exr", "depth_exr"),
 }
-"""For each format, what its file or folder is and what it is called."""
+"""Label and file or folder name of each format."""
 
 CONFIG = "config.toml"
-"""What runs the same again."""
+"""Configuration of the run, for `--config`."""
 
 COARSE = 0.01
-"""Share of its depth that a point may be off in a 16-bit PNG before that is said."""
+"""Relative depth error of a 16-bit PNG above which a warning is printed."""
 
 
 @attrs.frozen(kw_only=True)
 class Exported:
-    """What a take, or a shot's depth, left and what it took."""
+    """The files of a run, and the stages behind them."""
 
     files: dict[str, Path]
-    """By what they are: `result`, `color`, `mask`, `camera`, `sheet`, `mesh`; `depth`, `png`, `exr`, `preview`."""
+    """By label: `result`, `color`, `mask`, `camera`, `sheet`, `mesh`; `depth`, `png`, `exr`, `preview`."""
     records: tuple[StageRecord, ...]
-    """The stages that were run or found for it."""
+    """The stages that were run or reused."""
 
 
 def export(
     path_run: PathRun, *, goal: Goal = "result", save_mesh: MeshChoice | None = None, mesh_format: MeshFormat = "ply"
 ) -> Exported:
-    """Bring a take's files up to date in its run folder.
+    """Update the files of a path in the run folder.
 
-    Files that an earlier run left are kept when they were made from the same artifacts; one that was changed since
-    is renamed.
+    Files that were made from the same artifacts are kept. An edited file is renamed, not overwritten.
 
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
     groups = _groups(path_run, goal, save_mesh, mesh_format)
     path_run.clip_run.claim()
-    _write_config(path_run.clip_run)  # first, so that a run can be looked at while it lasts
+    _write_config(path_run.clip_run)  # first, so that a run can be viewed while it runs
     exported = _update(path_run.clip_run, groups)
     inputs = path_run.video_inputs if goal == "result" else path_run.guidance_inputs
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
@@ -86,9 +85,9 @@ def export(
 
 
 def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), preview: bool = True) -> Exported:
-    """Bring a clip's depth in its run folder up to date: `depth.npz`, other formats on request, a preview.
+    """Update the depth of a clip in the run folder: `depth.npz`, further formats and a preview.
 
-    Depth that was edited since it was written stays as it is; where it is of other options it makes way, renamed.
+    Edited depth is kept; if the options change, it is renamed.
 
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
@@ -104,35 +103,36 @@ def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), prev
 
 
 def open_run(folder: Path, *, reporter: Reporter | None = None) -> ClipRun:
-    """Return the clip of a run folder with the settings of its last run, to see what that run has made so far.
+    """Open a run folder, read-only, with the clip and the settings of its last run.
 
-    `ClipRun.stored_depth`, `PathRun.stored_guidance` and `PathRun.stored_video` return what exists. The folder is only
-    read: nothing is created, written, renamed or removed.
+    `ClipRun.stored_depth`, `PathRun.stored_guidance` and `PathRun.stored_video` return existing artifacts.
 
     Raises:
-        InputNotFound: there is no such folder, it is not a run folder, or the clip is not where it was.
+        InputNotFound: the folder does not exist or is not a run folder, or the clip was moved.
         InvalidConfig: its configuration cannot be read.
         InvalidInput: its clip cannot be read.
     """
     if not os.path.isdir(folder):
-        raise InputNotFound(f"there is no run folder {folder}; a run makes it: ex4d run CLIP -o {folder.parent}")
+        raise InputNotFound(f"the run folder {folder} does not exist; create it with: ex4d run CLIP -o {folder.parent}")
     if not os.path.isfile(folder / CONFIG):
-        raise InputNotFound(f"{folder} is not a run folder: it has no {CONFIG}; name the folder that a run has made")
+        raise InputNotFound(f"{folder} is not a run folder, since it has no {CONFIG}; pass the folder of a run")
     config = make_config(read_config(folder / CONFIG))
     clips = [*_recorded_clip(folder), *config.clips[:1]]
     if not clips:
-        raise InputNotFound(f"the run {folder} was made of frames in memory, which are gone; run it on a file")
-    for clip in clips:  # the configuration may name it from another folder, and has no name that is not UTF-8
+        raise InputNotFound(f"{folder} is a run of frames in memory, which cannot be opened; run a file instead")
+    for clip in clips:  # the path in the configuration may be relative, and is UTF-8
         if os.path.exists(clip):
             return Session(config, reporter=reporter).open_clip(clip, folder=folder, read_only=True)
-    raise InputNotFound(f"the clip {clips[0]} of the run {folder} is not here; start this where the run was started")
+    raise InputNotFound(
+        f"the clip {clips[0]} of the run {folder} does not exist; use the folder from which the run was started"
+    )
 
 
 def _recorded_clip(folder: Path) -> list[str]:
-    """Return where the clip of a run was, if the run's record says so."""
+    """Return the recorded path of the clip of a run, if any."""
     try:
         path = Record(folder / RUN_RECORD).read().get("source", {}).get("path")
-    except Ex4dError:  # it is not needed where the configuration names the clip
+    except Ex4dError:  # the configuration may name the clip too
         return []
     return [path] if path else []
 
@@ -176,7 +176,7 @@ def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path
         assert clip_run.folder is not None
         path = clip_run.folder / name
         reporter.warn(
-            f"16 bits are coarse for this depth: {path} is up to {error:.0%} off at its nearest point; EXR is exact"
+            f"16 bits are too few for this depth: errors in {path} reach {error:.0%} at the nearest point; EXR is exact"
         )
 
 
@@ -219,7 +219,7 @@ def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> N
     write_mask(guidance.mask, folder / names["mask"], fps=guidance.fps)
     assert guidance.cameras is not None
     with atomic_write(folder / names["camera"]) as temporary:
-        np.savez(temporary, **guidance.cameras.to_ex4d_npz())  # type: ignore[arg-type]  # numpy types savez's arrays as its flags
+        np.savez(temporary, **guidance.cameras.to_ex4d_npz())  # type: ignore[arg-type]  # numpy declares **kwargs of savez as flags
 
 
 def _write_result(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
@@ -228,7 +228,7 @@ def _write_result(path_run: PathRun, names: dict[str, str], folder: Path) -> Non
 
 
 def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: MeshFormat) -> OutputGroup:
-    """Frame 0 is `DW-Mesh.ply`, the reference's name; all of them are `DW-Mesh_00000.ply` and on."""
+    """Return the meshes: `DW-Mesh.ply` of frame 0, as in EX-4D, or `DW-Mesh_00000.ply` and so on of all frames."""
     stems = [f"DW-Mesh_{frame:05d}" for frame in range(clip_run.video.num_frames)] if choice == "all" else ["DW-Mesh"]
     names = [f"{stem}.{suffix}" for stem in stems]
 
@@ -261,7 +261,7 @@ def _write_sheet(path_run: PathRun, path: Path) -> None:
 
 
 def _facts(clip_run: ClipRun) -> Facts:
-    """Return what `run.json` says of the latest run."""
+    """Return the facts of the latest run for `run.json`."""
     return {
         "versions": {
             "ex4d": __version__,
@@ -280,9 +280,9 @@ def _write_config(clip_run: ClipRun) -> None:
     clips = () if isinstance(clip_run.clip, Video) else (clip_run.title,)
     text = write_config(attrs.evolve(clip_run.components.config, clips=clips))
     try:
-        # Python reads bytes that its locale has no characters for as halves of characters; most often they are UTF-8.
+        # Python decodes bytes that are invalid in the locale to surrogates; most often they are UTF-8.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8")
-    except UnicodeError:  # TOML has no way to write them
+    except UnicodeError:  # cannot be written as TOML
         clip_run.components.reporter.warn(
             f"{clip_run.folder / CONFIG} has '?' in place of bytes that are not UTF-8 in names; "
             "rename those files to run it again"

@@ -22,32 +22,32 @@ from ex4d_core.video_io import check_video_suffix, read_mask, read_video, write_
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
-    """Return the guidance in a color and a mask video, and the path in EX-4D's `.npz` where there is one.
+    """Read guidance from a color and a mask video, and optionally a camera path in the `.npz` format of EX-4D.
 
     Raises:
         InputNotFound: a file does not exist.
-        InvalidInput: a file is not a video or no camera path, or lengths or sizes differ.
+        InvalidInput: a file has another format, or lengths or sizes differ.
     """
     video = read_video(color)
-    known, _ = read_mask(mask)
-    if known.shape != video.frames.shape[:3]:
+    visible, _ = read_mask(mask)
+    if visible.shape != video.frames.shape[:3]:
         raise InvalidInput(
-            f"{mask} has {_facts(*known.shape)} but {color} has {_facts(*video.frames.shape[:3])}; "
-            "give the mask that belongs to the color video"
+            f"{mask} has {_facts(*visible.shape)} but {color} has {_facts(*video.frames.shape[:3])}; "
+            "pass the mask of this color video"
         )
-    # Lossy color leaves a rim of not quite black around what is hidden.
-    frames = video.frames * known[..., None]
-    return Guidance(color=frames, mask=known, fps=video.fps, cameras=None if camera is None else _read_path(camera))
+    # Lossy compression leaves pixels in holes that are not quite black.
+    frames = video.frames * visible[..., None]
+    return Guidance(color=frames, mask=visible, fps=video.fps, cameras=None if camera is None else _read_path(camera))
 
 
 def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
-    """Fill in what the guidance does not know and write the video.
+    """Generate the hidden regions of the guidance and write the video.
 
     Raises:
-        InvalidInput: the output's name is none of a video that can be written.
+        InvalidInput: the suffix of the output is not that of a video.
         OutputFailed: the output cannot be written.
     """
-    check_video_suffix(output)  # better said now than after minutes of work
+    check_video_suffix(output)  # before minutes of work
     inputs = _inputs(session, guidance)
 
     def show(name: str, video: Video) -> None:
@@ -68,7 +68,7 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
 
 
 def _inputs(session: Session, guidance: Guidance) -> Tree:
-    """Return what determines the result, so that only the same work is resumed."""
+    """Return everything that determines the result; partial results are resumed only if it is equal."""
     return {
         "color": tensor_hash(guidance.color),
         "mask": tensor_hash(guidance.mask),
@@ -80,7 +80,7 @@ def _inputs(session: Session, guidance: Guidance) -> Tree:
 
 def _read_path(path: Path) -> CameraPath:
     file = read_camera_path(path, format="ex4d")
-    assert file.intrinsics is not None, "the format has them"
+    assert file.intrinsics is not None, "the format stores them"
     return CameraPath(
         world_to_camera=torch.from_numpy(file.world_to_camera).float(), intrinsics=file.intrinsics, frames=file.frames
     )

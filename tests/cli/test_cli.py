@@ -59,7 +59,7 @@ def test_the_references_recon_command_runs_as_it_is(ex4d, small_clip, tmp_path):
         p.name for p in (tmp_path / "out").iterdir()
     }
     with np.load(tmp_path / "out" / "camera_180.npz") as cameras:
-        assert np.array_equal(cameras["extrinsics"][0], np.diag([1, -1, -1, 1]))
+        assert np.allclose(cameras["extrinsics"][0], np.diag([1, -1, -1, 1]), atol=1e-12)
 
 
 def test_the_references_generate_command_runs_as_it_is(ex4d, small_clip, tmp_path):
@@ -143,7 +143,7 @@ def test_masks_of_a_clip_without_depth_follow_regions(ex4d, small_clip):
     code, out, _ = ex4d("masks", small_clip.video, "--no-depth", "--count", "1", "--json")
     assert (code, json.loads(out)[0]["masks"][0]["kind"]) == (0, "tracking")
     code, _, err = ex4d("masks", small_clip.video, "--no-depth", "--kind", "rendering")
-    assert (code, "needs the clip's depth" in err) == (2, True)
+    assert (code, "depth" in err) == (2, True)
 
 
 def test_every_option_of_masks_can_be_set_in_a_file_and_on_the_command_line(ex4d, small_clip, tmp_path):
@@ -154,7 +154,7 @@ def test_every_option_of_masks_can_be_set_in_a_file_and_on_the_command_line(ex4d
         (mask,) = json.loads(out)[0]["masks"]
         assert (code, mask["kind"], min(mask["known_by_frame"]) < 1) == (0, "tracking", hides)
     code, _, err = ex4d(*call, "--set", "masks.angle=3")
-    assert (code, "there is no option masks.angle; did you mean 'angles'?" in err) == (2, True)
+    assert (code, "unknown option masks.angle; did you mean 'angles'?" in err) == (2, True)
 
 
 WRONG = {
@@ -183,9 +183,9 @@ WRONG = {
     "wrong kind": (["run", "VIDEO", "--depth-file", "DEPTH", "--depth-kind", "nearness"], "depth.kind: must be one of"),
     "lens twice": (
         ["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "50", "--focal-px", "9"],
-        "say the same thing twice",
+        "both set the focal length",
     ),
-    "wrong lens": (["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "190"], "not possible"),
+    "wrong lens": (["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "190"], "field of view must be"),
     "no device": (["run", "VIDEO", "--depth-file", "DEPTH", "--device", "warp9"], "there is no device 'warp9' here"),
     "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "6 frames"),
     "empty folder": (["run", "empty", "--depth-file", "DEPTH"], "has no images"),
@@ -204,7 +204,7 @@ WRONG = {
         ["run", "VIDEO", "--depth-file", "DEPTH", "--set", "trajectory.yow=3"],
         "did you mean 'yaw'",
     ),
-    "preset of a wrong type": (["run", "VIDEO", "--config", "compat.toml"], "there is no preset 3"),
+    "preset of a wrong type": (["run", "VIDEO", "--config", "compat.toml"], "unknown preset 3"),
     "no path": (["run", "VIDEO", "--config", "nocam.toml"], "cam"),
     "backbone of recon": (["recon", "VIDEO", "--depth-file", "DEPTH", "--backbone", "x"], "No such option"),
     "no clip": (["run"], "no clip given"),

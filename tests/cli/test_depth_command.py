@@ -169,7 +169,7 @@ def test_a_png_too_coarse_for_the_depth_is_said(ex4d, small_clip, tmp_path):
     values[:, :10] = 1
     np.save(tmp_path / "deep.npy", values)
     _, _, err = ex4d("depth", small_clip.video, "--depth-file", "deep.npy", "--format", "png")
-    assert "warning: 16 bits are coarse for this depth: outputs/clip/depth_png is up to 3% off at its nearest" in err
+    assert "warning: 16 bits are too few for this depth: errors in outputs/clip/depth_png reach 3%" in err
 
 
 def test_several_clips_have_a_folder_each_and_a_bad_one_stops_no_other(ex4d, small_clip, tmp_path):

@@ -15,7 +15,7 @@ from ex4d_core.plugins.registry import Registry
         ("depth", "depthcrafter", {"far": 10000.0}),
         ("renderer", "torch", {"near": 1e-3, "far": 1e3}),
         ("renderer", "nvdiffrast", {"near": 1e-3, "far": 1e3, "antialias": True}),
-        ("trajectory", "arc", {"look_at": "nearest", "pace": "frames"}),
+        ("trajectory", "arc", {"look_at": "nearest", "angle_scaling": "reference"}),
         ("trajectory", "freeze", {}),
         ("trajectory", "from_file", {"look_at": "nearest"}),
         ("backbone", "wan", {"size": "512x512", "fit": "stretch"}),
@@ -29,7 +29,7 @@ def test_a_component_says_what_ex4d_changes_of_its_options(role, name, options):
 def test_a_component_may_know_presets_that_the_core_does_not():
     provider = attrs.evolve(Registry().find("depth", "file").spec, presets={"other": {"far": 7.0}})
     assert preset_options(None, provider) == preset_options("ex4d", provider) == {}
-    with pytest.raises(InvalidConfig, match="there is no preset 'other'; known: ex4d"):
+    with pytest.raises(InvalidConfig, match="unknown preset 'other'; use one of ex4d"):
         preset_options("other", provider)
 
 

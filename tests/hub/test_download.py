@@ -247,7 +247,7 @@ def test_a_component_without_weights_says_so(role, name):
 
 def test_an_option_of_another_role_is_refused(cache):
     registry = Registry(Plugins(offers=(offer(),), problems=()))
-    with pytest.raises(InvalidConfig, match="there is no option backbone; known: depth"):
+    with pytest.raises(InvalidConfig, match="unknown option backbone; known: depth"):
         plan_for("mine", ["backbone.repo=lab/other"], registry=registry)
 
 

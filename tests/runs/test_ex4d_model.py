@@ -40,7 +40,7 @@ def test_the_calls_of_the_references_readme_work(model, small_clip, tmp_path):
 
 def test_a_path_around_a_subject_at_distance_1_turns_around_the_scenes(settings, small_clip, tmp_path):
     """It is then the sweep that `--cam` knows, which takes the distance from the scene itself."""
-    model = ex4d.Ex4dModel.from_pretrained(tmp_path, **settings, trajectory={"pace": "angle"})
+    model = ex4d.Ex4dModel.from_pretrained(tmp_path, **settings, trajectory={"angle_scaling": "none"})
     path = ex4d.generate_camera_trajectory(start_angle=-40, end_angle=40, num_frames=6)
     given, named = (model.generate(small_clip.video, camera_trajectory=cam) for cam in (path, "-40..40"))
     assert (given.frames != named.frames).float().mean() < 0.001
@@ -67,14 +67,14 @@ def test_a_path_shorter_than_the_clip_takes_its_first_frames(model, small_clip):
 
 def test_a_path_longer_than_the_clip_is_one_sentence(model, small_clip):
     path = ex4d.generate_camera_trajectory(start_angle=0, end_angle=30)
-    with pytest.raises(InvalidInput, match="the camera path has 49 poses but the clip has 6 frames; make the path"):
+    with pytest.raises(InvalidInput, match="the camera path has 49 poses but the clip has 6 frames"):
         model.generate(small_clip.video, camera_trajectory=path)
 
 
 def test_frames_in_memory_are_taken_at_their_own_size_only(model, small_clip):
     clip = ex4d.read_video(small_clip.video)
     assert model.generate(clip, camera_trajectory="30").frames.shape == clip.frames.shape
-    with pytest.raises(InvalidInput, match="the frames in memory are 64x48 and the output is to be 512x512; read"):
+    with pytest.raises(InvalidInput, match="the frames in memory are 64x48 and the output is 512x512; read"):
         model.generate(clip, camera_trajectory="30", output_resolution=(512, 512))
 
 
@@ -107,7 +107,7 @@ def test_without_a_model_that_reproduces_ex4d_there_is_no_preview_in_its_place(s
 
 
 def test_a_model_that_there_is_not_is_one_sentence(settings):
-    with pytest.raises(InvalidInput, match="there is no model 'ex4d-large'; give ex4d-base, or a folder with weights"):
+    with pytest.raises(InvalidInput, match="unknown model 'ex4d-large'; use ex4d-base or a folder with weights"):
         ex4d.Ex4dModel.from_pretrained("ex4d-large", **settings)
 
 

@@ -89,11 +89,11 @@ def test_the_depth_command_leaves_the_settings_of_a_run_alone(ex4d, small_clip, 
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (None, "there is no run folder"),
-        ({}, "is not a run folder: it has no config.toml"),
+        (None, "the run folder .* does not exist"),
+        ({}, "is not a run folder, since it has no config.toml"),
         ({"config.toml": "cam = ["}, "is not valid TOML"),
-        ({"config.toml": ""}, "was made of frames in memory"),
-        ({"config.toml": 'clips = ["gone.mp4"]'}, "the clip gone.mp4 of the run .* is not here"),
+        ({"config.toml": ""}, "is a run of frames in memory"),
+        ({"config.toml": 'clips = ["gone.mp4"]'}, "the clip gone.mp4 of the run .* does not exist"),
     ],
 )
 def test_what_is_no_run_folder_says_so(tmp_path, files, says):

@@ -81,8 +81,8 @@ def test_flags_win_over_settings_and_those_over_the_file(ex4d, asked, tmp_path):
     [
         ((), "data.path must be given (Folder that `ex4d data prepare` made.)"),
         (("--config", "absent.toml"), "the configuration file absent.toml does not exist"),
-        (("--data-path", "x", "--set", "learning.step=3"), "no option learning.step; did you mean 'steps'?"),
-        (("--data-path", "x", "--set", "learn.steps=3"), "there is no option learn; did you mean 'learning'?"),
+        (("--data-path", "x", "--set", "learning.step=3"), "unknown option learning.step; did you mean 'steps'?"),
+        (("--data-path", "x", "--set", "learn.steps=3"), "unknown option learn; did you mean 'learning'?"),
         (("--data-path", "x", "--set", "learning=3"), "must read SECTION.OPTION=VALUE"),
         (("--data-path", "x", "--steps", 0), "learning.steps must be between 1 and 1000000000, not 0"),
         (("--data-path", "x", "--learning-rate", -1), "learning.rate must be more than 0 and at most 1000, not -1"),

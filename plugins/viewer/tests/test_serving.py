@@ -112,7 +112,7 @@ def test_whatever_fails_on_the_page_is_told_there_and_it_looks_again(run, until,
 def test_a_folder_that_is_no_run_is_one_sentence_and_exit_code_2(ex4d, tmp_path):
     code, _, err = ex4d("view", tmp_path)
     assert code == 2
-    assert err == f"error: {tmp_path} is not a run folder: it has no config.toml; name the folder that a run has made\n"
+    assert err == f"error: {tmp_path} is not a run folder, since it has no config.toml; pass the folder of a run\n"
 
 
 @pytest.mark.slow

@@ -64,8 +64,8 @@ def test_flags_win_over_settings_and_those_over_the_file(ex4d, here, flags, tmp_
     [
         (("--frames", 10), "data.frames must be 4k+1 between 5 and 10001, such as 17 or 49, not 10"),
         (("--size", "50x32"), "size must be WIDTHxHEIGHT in multiples of 16"),
-        (("--set", "data.masks=3"), "there is no option data.masks; did you mean 'masks_per_clip'?"),
-        (("--set", "mask.kind=x"), "there is no option mask; did you mean 'masks'?"),
+        (("--set", "data.masks=3"), "unknown option data.masks; did you mean 'masks_per_clip'?"),
+        (("--set", "mask.kind=x"), "unknown option mask; did you mean 'masks'?"),
         (("--set", "masks.kind=rendering"), "masks of renderings need a depth"),
         (("--depth", "nothing"), "there is no depth 'nothing'"),
         (("--model", "lab/absent"), "lab/absent"),
