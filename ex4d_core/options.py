@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -26,6 +26,8 @@ def option(
     at_most: float | None = None,
     below: float | None = None,
     pixel: bool = False,
+    former: str = "",
+    former_values: Mapping[str, str] | None = None,
 ) -> Any:
     """Declare a field of an options class.
 
@@ -40,15 +42,42 @@ def option(
         at_most: the largest that it may be.
         below: what it must be less than.
         pixel: whether a text may be given as the two numbers of a pixel, [320, 180].
+        former: former name of the option, still accepted in `--cam`, `--set` and configuration files.
+        former_values: former values, still accepted under the former name, and their current equivalents.
     """
     bounds = Bounds(at_least=at_least, above=above, at_most=at_most, below=below)
     checks = [check for check in (_within(bounds, unit) if str(bounds) else None, validator) if check is not None]
     return attrs.field(
         default=default,
         validator=_all(checks) if checks else None,
-        metadata={"help": _with_bounds(help, bounds), "unit": unit, "affects_output": affects_output, "pixel": pixel},
+        metadata={
+            "help": _with_bounds(help, bounds),
+            "unit": unit,
+            "affects_output": affects_output,
+            "pixel": pixel,
+            "former": former,
+            "former_values": former_values or {},
+        },
         kw_only=True,
     )
+
+
+def with_current_names(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of options with former names and values replaced by the current ones.
+
+    Raises:
+        InvalidConfig: an option is set under both names.
+    """
+    current = dict(values)
+    for field in attrs.fields(cls):
+        former = field.metadata.get("former")
+        if not former or former not in values:
+            continue
+        if field.name in values:
+            raise InvalidConfig(f"{former} is the former name of {field.name}; set only {field.name}", option=former)
+        value, equivalents = current.pop(former), field.metadata["former_values"]
+        current[field.name] = equivalents.get(value, value) if isinstance(value, str) else value
+    return current
 
 
 def _all(checks: Sequence[Validator]) -> Validator:

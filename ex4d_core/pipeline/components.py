@@ -155,7 +155,11 @@ class Components:
             raise CamError(str(error), text, move.start, end_of_name) from error
         move = move.with_angles(() if move.name in offer.spec.aliases else offer.spec.angle_options)
         shared = self._shared_by_paths(offer)
-        given = merge(offer.alias_options(move.name), move.options)
+        try:
+            given = merge(offer.alias_options(move.name), with_current_names(offer.spec.options, move.options))
+            places = with_current_names(offer.spec.options, move.places)
+        except InvalidConfig as error:
+            raise CamError(str(error), text, *move.places[error.option]) from error
         for field in attrs.fields(offer.spec.options):
             if field.default is attrs.NOTHING and field.name not in given:
                 example = f"{move.name}:{field.name}=..."
@@ -165,7 +169,7 @@ class Components:
         except InvalidConfig as error:
             if error.option in shared and error.option not in given:
                 raise InvalidConfig(f"trajectory.{error}", option=error.option) from error
-            span = move.places.get(error.option, (move.start, move.stop))
+            span = places.get(error.option, (move.start, move.stop))
             raise CamError(str(error), text, *span) from error
 
     def check(self, *roles: str) -> None:
@@ -231,10 +235,14 @@ class Components:
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
         """Return the options for every path that this one has; refuse what no path has."""
-        known = [{field.name for field in attrs.fields(o.spec.options)} for o in self.registry.offers("trajectory")]
-        refuse_unknown(self.config.trajectory.options, sorted(set().union(*known)), "trajectory")
+        given = self.config.trajectory.options
+        known = set()
+        for each in self.registry.offers("trajectory"):
+            given = with_current_names(each.spec.options, given)
+            known |= {field.name for field in attrs.fields(each.spec.options)}
+        refuse_unknown(given, sorted(known), "trajectory")
         own = {field.name for field in attrs.fields(offer.spec.options)}
-        return {key: value for key, value in self.config.trajectory.options.items() if key in own}
+        return {key: value for key, value in given.items() if key in own}
 
     def _best(self, role: str) -> Choice:
         """Return what `auto` means for a role, the same all through the session."""

@@ -23,7 +23,7 @@ from tests.helpers.spoken_paths import LENS, REGISTRY, SCENE, eyes, generator, s
 
 
 def test_moves_follow_each_other_from_where_the_camera_is():
-    path = said("orbit:yaw=90 then dolly:by=0.5", 9, scene(depth=torch.full((9, 24, 32), 2.0)))
+    path = said("orbit:yaw=90 then dolly:amount=0.5", 9, scene(depth=torch.full((9, 24, 32), 2.0)))
     torch.testing.assert_close(eyes(path)[4].float(), torch.tensor([2.0, 0, 2]), atol=1e-5, rtol=0)
     torch.testing.assert_close(eyes(path)[8].float(), torch.tensor([1.0, 0, 2]), atol=1e-5, rtol=0)
 
@@ -36,14 +36,14 @@ def test_an_orbit_after_a_climb_goes_around_what_is_upright():
 
 
 def test_moves_at_the_same_time_add_up():
-    both = said("orbit:yaw=30 with zoom_in:by=0.5")
+    both = said("orbit:yaw=30 with zoom_in:amount=0.5")
     subject = torch.tensor([*subject_point(SCENE, "auto").tolist(), 1.0])
     seen = both.world_to_camera @ subject
     torch.testing.assert_close(seen[-1, :3], subject[:3] / 2)
 
 
 def test_shares_divide_the_path():
-    path = said("truck:by=1,share=25% then static", 9)
+    path = said("truck:amount=1,share=25% then static", 9)
     x = eyes(path)[:, 0].tolist()
     assert x[2:] == pytest.approx([x[2]] * 7)
     assert x[1] == pytest.approx(x[2] / 2)
@@ -51,7 +51,7 @@ def test_shares_divide_the_path():
 
 @pytest.mark.parametrize(("ease", "halfway"), [("linear", 0.5), ("in", 0.25), ("out", 0.75), ("smooth", 0.5)])
 def test_eases(ease, halfway):
-    path = said(f"truck:by=1,ease={ease}", 9)
+    path = said(f"truck:amount=1,ease={ease}", 9)
     assert eyes(path)[4, 0] == pytest.approx(halfway * float(eyes(path)[8, 0]))
     assert eyes(path)[1, 0] / eyes(path)[8, 0] == pytest.approx(EASES[ease](1 / 8))
 
@@ -62,11 +62,11 @@ def test_eases(ease, halfway):
         ("static", None),
         ("orbit:yaw=20 with freeze:frame=5", [5] * 9),
         ("reverse", [8, 7, 6, 5, 4, 3, 2, 1, 0]),
-        ("slow:by=2", [0, 1, 1, 2, 2, 3, 3, 4, 4]),
-        ("slow:by=0.5", [0, 2, 4, 6, 8, 8, 8, 8, 8]),
+        ("slow:factor=2", [0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        ("slow:factor=0.5", [0, 2, 4, 6, 8, 8, 8, 8, 8]),
         ("static then orbit:yaw=20 with freeze", [0, 1, 2, 3, 4, 4, 4, 4, 4]),
         ("static then reverse", [0, 1, 2, 3, 4, 3, 2, 1, 0]),
-        ("reverse:by=0.5 then reverse", [8, 6, 4, 2, 0, 0, 0, 0, 0]),
+        ("reverse:factor=0.5 then reverse", [8, 6, 4, 2, 0, 0, 0, 0, 0]),
         ("orbit:yaw=20 with freeze:frame=4,share=0.5 then static", [4, 4, 4, 4, 4, 5, 6, 7, 8]),
     ],
 )
@@ -80,7 +80,7 @@ def test_another_number_of_frames_shows_the_clip_slower():
 
 
 def test_a_lens_changes_so_that_the_subject_keeps_its_size():
-    path = said("dolly_zoom:by=0.5")
+    path = said("dolly_zoom:amount=0.5")
     x, y, z = subject_point(SCENE, "auto")
     for frame in range(9):
         seen = path.world_to_camera[frame] @ torch.tensor([x, y, z, 1], dtype=torch.float32)
@@ -88,7 +88,7 @@ def test_a_lens_changes_so_that_the_subject_keeps_its_size():
         assert lens.fx / seen[2] == pytest.approx(LENS.fx / z, rel=1e-5)
         assert lens.fx * seen[0] / seen[2] == pytest.approx(LENS.fx * x / z, rel=1e-4)
     with pytest.raises(InvalidConfig, match="dolly_zoom needs the subject in front of the camera"):
-        said("pan:by=170 then dolly_zoom")
+        said("pan:amount=170 then dolly_zoom")
 
 
 def test_handheld_shakes_by_its_seed():
@@ -109,10 +109,10 @@ def test_aliases_are_moves(name):
     ("alias", "move"),
     [
         ("180", "loop"),
-        ("pan_left", "pan:by=-25"),
-        ("translate_up:by=0.1", "pedestal:by=0.1,aim=true"),
-        ("arc_right with tilt_down:ease=smooth", "orbit:yaw=45 with tilt:by=-15,ease=smooth"),
-        ("pan_right@ex4d-trajectories", "pan:by=25"),
+        ("pan_left", "pan:amount=-25"),
+        ("translate_up:amount=0.1", "pedestal:amount=0.1,track_subject=true"),
+        ("arc_right with tilt_down:ease=smooth", "orbit:yaw=45 with tilt:amount=-15,ease=smooth"),
+        ("pan_right@ex4d-trajectories", "pan:amount=25"),
     ],
 )
 def test_an_alias_stands_for_options_that_those_of_the_user_replace(alias, move):
@@ -127,7 +127,7 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
 
     joined = JoinedPath(
         [
-            Segment(moves=(Move(generator=generator("dolly:by=0.5")),), weight=0.5),
+            Segment(moves=(Move(generator=generator("dolly:amount=0.5")),), weight=0.5),
             Segment(moves=(Move(generator=Plain(), ease="smooth"),), weight=0.5),
         ]
     )
@@ -159,13 +159,13 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
         ("truck:look_at=sky", "look_at must be auto, nearest, a pixel", "look_at=sky"),
         ("keyframes:yaw=[0,inf]", "yaw[1]: must be a finite number", "yaw=[0,inf]"),
         ("orbit:ease=[1]", "unknown ease [1]; use one of linear, in, out, smooth", "ease=[1]"),
-        ("30 then pan_lef:by=3", "did you mean 'pan_left'?", "pan_lef"),
-        ("tilt_up:by=100", "by must be between -89 and 89 degrees, not 100", "by=100"),
+        ("30 then pan_lef:amount=3", "did you mean 'pan_left'?", "pan_lef"),
+        ("tilt_up:amount=100", "amount must be between -89 and 89 degrees, not 100", "amount=100"),
         ("keyframes:yaw=40", "yaw: must be a list, as in [0, 40]", "yaw=40"),
         ("orbit:look_at=320,180", "in brackets, as in look_at=[320,180]", "180"),
         ("my path with me.json", "put a file name with blanks in quotes", "my path"),
         ("30 then from_file:resample", "from_file needs path, as in from_file:path=...", "from_file:resample"),
-        ("keyframes:yaw=[0,1],pitch=[0]", "as many numbers in each list", "keyframes:yaw=[0,1],pitch=[0]"),
+        ("keyframes:yaw=[0,1],pitch=[0]", "must have the same length", "keyframes:yaw=[0,1],pitch=[0]"),
     ],
 )
 def test_an_error_points_at_its_place(text, sentence, marked):
@@ -228,8 +228,8 @@ def test_any_text_is_a_path_or_an_error_that_points_at_a_place(text):
 
 def test_from_where_the_subject_is_nothing_can_be_aimed():
     with pytest.raises(InvalidConfig, match="the camera is at the subject"):
-        said("dolly:by=1,look_at=2 then 30:look_at=2")
-    assert said("dolly:by=1,look_at=2 then pan").num_frames == 9
+        said("dolly:amount=1,look_at=2 then 30:look_at=2")
+    assert said("dolly:amount=1,look_at=2 then pan").num_frames == 9
 
 
 def test_a_pixel_may_stand_in_brackets():
@@ -295,8 +295,8 @@ def test_files_are_named_by_their_own_name():
 
 
 def test_what_moves_doubt_is_said_of_the_whole():
-    assert generator("pan:by=1.5708 then dolly with roll").warnings(SCENE) == [
-        "pan: by is 1.5708 degrees; if it is meant in radians, use 90"
+    assert generator("pan:amount=1.5708 then dolly with roll").warnings(SCENE) == [
+        "pan: amount is 1.5708 degrees; if it is meant in radians, use 90"
     ]
 
 
@@ -362,3 +362,41 @@ def test_an_orbit_keeps_a_subject_beside_the_axis_where_it_is():
     path = said("orbit:yaw=70,pitch=-20")
     subject = torch.tensor([*subject_point(SCENE, "auto").tolist(), 1.0])
     torch.testing.assert_close(path.world_to_camera @ subject, subject.expand(9, 4), atol=1e-5, rtol=0)
+
+
+# Former names of options
+
+
+@pytest.mark.parametrize(
+    ("former", "current"),
+    [
+        ("dolly:by=0.2", "dolly:amount=0.2"),
+        ("truck:by=0.2,aim=true", "truck:amount=0.2,track_subject=true"),
+        ("pan_left:by=5", "pan_left:amount=5"),
+        ("30:pace=frames", "30:angle_scaling=reference"),
+    ],
+)
+def test_former_names_of_options_are_accepted(former, current):
+    assert torch.equal(said(former).world_to_camera, said(current).world_to_camera)
+
+
+def test_former_names_of_options_for_every_path_are_accepted():
+    session = ex4d.Session(registry=REGISTRY, device="cpu", trajectory={"pace": "frames"})
+    assert session.choose_trajectory("30").only.options.angle_scaling == "reference"
+    assert session.choose_trajectory("freeze").only is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "marked"),
+    [
+        ("dolly:by=99", "amount must be between -10 and 10", "by=99"),
+        ("dolly:by=1,amount=2", "by is the former name of amount", "by=1"),
+        ("30:pace=fast", "angle_scaling: must be one of none, reference", "pace=fast"),
+    ],
+)
+def test_errors_point_at_former_names(text, sentence, marked):
+    with pytest.raises(CamError) as refused:
+        generator(text)
+    first, shown, marks = str(refused.value).splitlines()
+    assert sentence in first
+    assert shown[marks.index("^") :].startswith(marked)

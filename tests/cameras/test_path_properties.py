@@ -28,11 +28,11 @@ MOVES = st.one_of(
     st.sampled_from(["180", "static", "zoom_in", "zoom_out", "pan_left", "translate_up", "arc_right"]),
     st.builds("orbit:yaw={},pitch={}".format, numbers(-360, 360), numbers(-89, 89)),
     st.builds("orbit:yaw={},look_at={}".format, ANGLE, st.sampled_from(["nearest", "2.5", "[3,20]"])),
-    st.builds("{}:by={}".format, st.sampled_from(["dolly", "truck", "pedestal"]), DISTANCE),
-    st.builds("{}:by={}".format, st.sampled_from(["pan", "tilt", "roll"]), ANGLE),
-    st.builds("{}:by={}".format, st.sampled_from(["pan", "roll"]), numbers(-180, 180)),
-    st.builds("{}:by={},aim=true".format, st.sampled_from(["truck", "pedestal"]), DISTANCE),
-    st.builds("spiral:turns={},radius={},by={}".format, numbers(-2, 2), numbers(0, 1), numbers(-1, 0.9)),
+    st.builds("{}:amount={}".format, st.sampled_from(["dolly", "truck", "pedestal"]), DISTANCE),
+    st.builds("{}:amount={}".format, st.sampled_from(["pan", "tilt", "roll"]), ANGLE),
+    st.builds("{}:amount={}".format, st.sampled_from(["pan", "roll"]), numbers(-180, 180)),
+    st.builds("{}:amount={},track_subject=true".format, st.sampled_from(["truck", "pedestal"]), DISTANCE),
+    st.builds("spiral:turns={},radius={},amount={}".format, numbers(-2, 2), numbers(0, 1), numbers(-1, 0.9)),
     st.builds("handheld:seed={},amount={}".format, st.integers(0, 99), numbers(0, 4)),
     st.builds(
         KEYFRAMES.format,
@@ -44,7 +44,7 @@ MOVES = st.one_of(
         numbers(-1, 0.8),
     ),
     st.builds("freeze:frame={}".format, st.integers(0, 8)),
-    st.builds("slow:by={}".format, numbers(0.3, 5)),
+    st.builds("slow:factor={}".format, numbers(0.3, 5)),
     st.just("reverse"),
 )
 
@@ -63,7 +63,7 @@ def path_of(steps, share, zooms) -> str:
         one = with_option(one, share) if share and index == 0 and len(steps) > 1 else one
         both_time = one.startswith(TIMED) and (other or "").startswith(TIMED)
         texts.append(one if other is None or both_time else f"{one} with {other}")
-    return " then ".join([f"dolly_zoom:by=0.5 with {texts[0]}" if zooms else texts[0], *texts[1:]])
+    return " then ".join([f"dolly_zoom:amount=0.5 with {texts[0]}" if zooms else texts[0], *texts[1:]])
 
 
 STEPS = st.lists(st.tuples(EASED, st.none() | EASED), min_size=1, max_size=3)

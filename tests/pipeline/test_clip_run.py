@@ -344,13 +344,13 @@ def test_compat_ex4d_is_a_set_of_options(small_clip, settings):
     mesh = clip_run.components.choose("mesh").options
     assert (mesh.border_depth, mesh.cap, mesh.pixel_center, mesh.hidden_colors) == (100, "corners", 0, "black")
     path = clip_run.components.choose_trajectory("30").only.options
-    assert (path.look_at, path.pace) == ("nearest", "frames")
+    assert (path.look_at, path.angle_scaling) == ("nearest", "reference")
 
 
 def test_the_users_options_stand_over_the_presets(settings):
-    session = ex4d.Session(**settings, compat="ex4d", mesh={"border_depth": 50.0}, trajectory={"pace": "angle"})
+    session = ex4d.Session(**settings, compat="ex4d", mesh={"border_depth": 50.0}, trajectory={"angle_scaling": "none"})
     assert session.choose("mesh").options.border_depth == 50
-    assert session.choose_trajectory("30").only.options.pace == "angle"
+    assert session.choose_trajectory("30").only.options.angle_scaling == "none"
 
 
 def test_settings_of_a_path_are_said_in_its_text(session):

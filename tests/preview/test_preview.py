@@ -118,7 +118,7 @@ def test_warnings_are_said_and_in_the_json(preview):
 def test_a_path_through_the_box_is_noticed(preview):
     _, out, _ = preview("--cam", "orbit:pitch=0", "--json")
     assert json.loads(out)["paths"][0]["warnings"] == []
-    _, out, _ = preview("--cam", "zoom_in:by=0.99", "--json")
+    _, out, _ = preview("--cam", "zoom_in:amount=0.99", "--json")
     assert "geometry" in [warning["kind"] for warning in json.loads(out)["paths"][0]["warnings"]]
 
 

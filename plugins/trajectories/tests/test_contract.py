@@ -70,7 +70,7 @@ class TestPedestal(TrajectoryContract):
 
     @pytest.fixture
     def settings(self):
-        return {"aim": True}
+        return {"track_subject": True}
 
 
 class TestPan(TrajectoryContract):

@@ -53,13 +53,13 @@ AROUND = [
     o.LoopOptions(),
     o.OrbitOptions(yaw=-150, pitch=80),
     o.SpiralOptions(),
-    o.ZoomInOptions(by=0.9),
-    o.ZoomOutOptions(by=3),
-    o.DollyOptions(by=0.9),
-    o.TruckOptions(by=-2, aim=True),
-    o.PedestalOptions(by=2, aim=True),
+    o.ZoomInOptions(amount=0.9),
+    o.ZoomOutOptions(amount=3),
+    o.DollyOptions(amount=0.9),
+    o.TruckOptions(amount=-2, track_subject=True),
+    o.PedestalOptions(amount=2, track_subject=True),
     o.StaticOptions(),
-    o.RollOptions(by=30),
+    o.RollOptions(amount=30),
 ]
 """Moves that keep the subject where it is."""
 
@@ -68,7 +68,7 @@ ASIDE = [
     o.PedestalOptions(),
     o.PanOptions(),
     o.TiltOptions(),
-    o.DollyZoomOptions(by=-0.5),
+    o.DollyZoomOptions(amount=-0.5),
     o.HandheldOptions(seed=3),
     o.KeyframesOptions(yaw=(0, 40, -20), tilt=(0, 5, 5)),
     o.FreezeOptions(),
@@ -119,19 +119,21 @@ def test_an_angle_means_that_angle_at_any_length(num_frames):
 
 
 @pytest.mark.parametrize(("num_frames", "angle"), [(49, 30), (98, 60), (25, 30 * 49 / 25)])
-def test_with_pace_frames_the_angle_grows_as_in_the_reference(num_frames, angle):
-    x = eyes(path(o.ArcOptions(angle=30, pace="frames"), num_frames))[-1, 0]
+def test_reference_scaling_increases_the_angle_as_in_the_reference(num_frames, angle):
+    x = eyes(path(o.ArcOptions(angle=30, angle_scaling="reference"), num_frames))[-1, 0]
     assert x == pytest.approx(DISTANCE * math.sin(math.radians(angle)), abs=1e-5)
 
 
-def test_pace_frames_leaves_moves_without_an_angle_alone():
-    of_angle, of_frames = (path(o.ZoomInOptions(by=0.9, pace=pace), 98) for pace in ("angle", "frames"))
+def test_reference_scaling_leaves_moves_without_an_angle_alone():
+    of_angle, of_frames = (
+        path(o.ZoomInOptions(amount=0.9, angle_scaling=scaling), 98) for scaling in ("none", "reference")
+    )
     assert torch.equal(of_angle.world_to_camera, of_frames.world_to_camera)
 
 
-def test_pace_frames_may_not_carry_an_orbit_over_the_pole():
-    with pytest.raises(InvalidConfig, match=r"pitch becomes 90\.\d+ degrees at pace=frames"):
-        path(o.OrbitOptions(pitch=60, pace="frames"), 81)
+def test_reference_scaling_may_not_carry_an_orbit_over_the_pole():
+    with pytest.raises(InvalidConfig, match=r"pitch is 90\.\d+ degrees after angle_scaling=reference"):
+        path(o.OrbitOptions(pitch=60, angle_scaling="reference"), 81)
 
 
 def test_positive_angles_go_right_and_up_and_negative_ones_mirror_them():
@@ -157,8 +159,8 @@ def test_a_sweep_goes_from_its_start_to_its_end():
 
 
 def test_zooms_go_by_a_share_of_the_distance():
-    assert eyes(path(o.ZoomInOptions(by=0.25)))[-1].tolist() == pytest.approx([0, 0, 0.25 * DISTANCE])
-    assert eyes(path(o.ZoomOutOptions(by=2)))[-1].tolist() == pytest.approx([0, 0, -2 * DISTANCE])
+    assert eyes(path(o.ZoomInOptions(amount=0.25)))[-1].tolist() == pytest.approx([0, 0, 0.25 * DISTANCE])
+    assert eyes(path(o.ZoomOutOptions(amount=2)))[-1].tolist() == pytest.approx([0, 0, -2 * DISTANCE])
 
 
 def test_static_does_not_move():
@@ -184,8 +186,8 @@ def test_a_sweep_needs_no_scene_as_a_function():
         (lambda: o.SweepOptions(start=-91), "start must be between -90 and 90 degrees, not -91"),
         (lambda: o.OrbitOptions(yaw=361), "yaw must be between -360 and 360 degrees, not 361"),
         (lambda: o.OrbitOptions(pitch=90), "pitch must be between -89 and 89 degrees, not 90"),
-        (lambda: o.ZoomInOptions(by=1), "by must be more than 0 and less than 1, not 1"),
-        (lambda: o.ZoomOutOptions(by=-1), "by must be between 0 and 10 distances to the subject, not -1"),
+        (lambda: o.ZoomInOptions(amount=1), "amount must be more than 0 and less than 1, not 1"),
+        (lambda: o.ZoomOutOptions(amount=-1), "amount must be between 0 and 10 distances to the subject, not -1"),
         (lambda: o.KeyframesOptions(yaw=(0, math.inf)), "yaw must be between -36000 and 36000 degrees, not inf"),
         (
             lambda: o.LoopOptions(look_at="sky"),
@@ -193,17 +195,17 @@ def test_a_sweep_needs_no_scene_as_a_function():
         ),
         (
             lambda: o.KeyframesOptions(yaw=(0, 1), pitch=(0, 1, 2)),
-            "keyframes need as many numbers in each list, but yaw has 2, pitch has 3",
+            "the lists of keyframes must have the same length, but yaw has 2, pitch has 3",
         ),
         (
             lambda: o.KeyframesOptions(at=(0, 0.5), yaw=(0, 1)),
-            "at must rise from 0 to 1, one share for each keyframe, as in at=[0,0.3,1]",
+            "at must increase from 0 to 1, as in at=[0,0.3,1]",
         ),
         (
             lambda: path(o.FreezeOptions(frame=1)),
             "frame 1 does not exist; the clip has 1 frames, so give 0 to 0",
         ),
-        (lambda: o.LoopOptions(pace="fast"), "pace must be angle or frames, not 'fast'"),
+        (lambda: o.LoopOptions(angle_scaling="fast"), "angle_scaling must be none or reference, not 'fast'"),
         (lambda: path(o.LoopOptions(), 0), "a camera path needs at least 1 frame, not 0"),
         (lambda: generate_camera_trajectory(end_angle=91), "end_angle must be between -90 and 90 degrees, not 91"),
         (lambda: generate_camera_trajectory(num_frames=0), "num_frames must be at least 1, not 0"),

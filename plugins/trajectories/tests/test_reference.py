@@ -16,7 +16,7 @@ from ex4d_trajectories.generator import MoveGenerator
 from ex4d_trajectories.options import ArcOptions, LoopOptions
 
 DATA = Path(os.environ.get("EX4D_REFERENCE_DATA", "absent"))
-RULES = {"look_at": "nearest", "pace": "frames"}
+RULES = {"look_at": "nearest", "angle_scaling": "reference"}
 
 needs_data = pytest.mark.skipif(
     not (DATA / "golden").is_dir(), reason="EX4D_REFERENCE_DATA names no folder with `golden`"

@@ -40,7 +40,7 @@ class MoveGenerator:
         """Return the move that starts at a camera pose.
 
         Args:
-            num_frames: length of the whole path, for `pace="frames"`.
+            num_frames: length of the whole path, for `angle_scaling="reference"`.
             scene: the clip and its depth.
             start: the pose in world coordinates.
 
@@ -54,7 +54,7 @@ class MoveGenerator:
         if pose is None:
             return Motion(pose=lambda t: Pose.identity(), timing=timing)
         at_start = Start.at(start, subject=subject_point(scene, options.look_at))
-        scale = reference_angle_scale(num_frames) if self._move.scales and options.pace == "frames" else 1.0
+        scale = reference_angle_scale(num_frames) if self._move.scales and options.angle_scaling == "reference" else 1.0
         return Motion(pose=lambda t: pose(t * scale, at_start, options), timing=timing)
 
     def warnings(self, scene: Scene) -> list[str]:

@@ -1,8 +1,8 @@
 """Camera moves and time controls as functions of normalized time. Their options and summaries are in `options.py`.
 
 A move returns the camera pose at t, 0 at its start and 1 at its end, relative to the camera where it starts. `Start`
-has the subject and the upward direction there, so a move can start anywhere. With `pace="frames"`, t ends
-beyond 1, so that every angle is scaled.
+has the subject and the upward direction there, so a move can start anywhere. With
+`angle_scaling="reference"`, t ends beyond 1, so that every angle is scaled.
 
 A time control returns the clip time that is shown at t.
 """
@@ -69,7 +69,7 @@ class Move:
     time: Callable[[float, Clock, Any], float] | None = None
     """Called as `time(t, clock, options)`; None: the clip is shown at its original speed."""
     scales: bool = False
-    """Whether its angles follow the option `pace`."""
+    """Whether its angles follow the option `angle_scaling`."""
 
 
 IMPLEMENTATIONS: dict[type, Move] = {}
@@ -120,46 +120,44 @@ def sweep(t: float, start: Start, options: SweepOptions) -> Pose:
 def orbit(t: float, start: Start, options: OrbitOptions) -> Pose:
     yaw, pitch = t * options.yaw, t * options.pitch
     if not -90 < pitch < 90:
-        raise InvalidConfig(
-            f"pitch becomes {pitch:g} degrees at pace=frames, past the pole; reduce it or set pace=angle"
-        )
+        raise InvalidConfig(f"pitch is {pitch:g} degrees after angle_scaling=reference, past the pole; reduce it")
     return orbited(yaw, pitch, start)
 
 
 @move(SpiralOptions)
 def spiral(t: float, start: Start, options: SpiralOptions) -> Pose:
     angle, radius = 2 * np.pi * options.turns * t, t * options.radius
-    eye = np.array([radius * np.sin(angle), -radius * np.cos(angle), t * options.by])
+    eye = np.array([radius * np.sin(angle), -radius * np.cos(angle), t * options.amount])
     return aimed_from(eye * start.distance, start)
 
 
 @move(ZoomInOptions)
 def zoom_in(t: float, start: Start, options: ZoomInOptions) -> Pose:
-    return translation(t * options.by * start.subject)
+    return translation(t * options.amount * start.subject)
 
 
 @move(ZoomOutOptions)
 def zoom_out(t: float, start: Start, options: ZoomOutOptions) -> Pose:
-    return translation(-t * options.by * start.subject)
+    return translation(-t * options.amount * start.subject)
 
 
 @move(DollyOptions)
 def dolly(t: float, start: Start, options: DollyOptions) -> Pose:
-    return translation((0.0, 0.0, t * options.by * start.distance))
+    return translation((0.0, 0.0, t * options.amount * start.distance))
 
 
 @move(TruckOptions)
 def truck(t: float, start: Start, options: TruckOptions) -> Pose:
-    return _shifted(t * options.by * start.distance * level_right(start), start, options.aim)
+    return _shifted(t * options.amount * start.distance * level_right(start), start, options.track_subject)
 
 
 @move(PedestalOptions)
 def pedestal(t: float, start: Start, options: PedestalOptions) -> Pose:
-    return _shifted(t * options.by * start.distance * start.up, start, options.aim)
+    return _shifted(t * options.amount * start.distance * start.up, start, options.track_subject)
 
 
-def _shifted(offset: Vector, start: Start, aim: bool) -> Pose:
-    if not aim:
+def _shifted(offset: Vector, start: Start, track_subject: bool) -> Pose:
+    if not track_subject:
         return translation(offset)
     to_subject = look_rotation(start.subject, up=start.up)
     return aimed_from(to_subject.T @ offset, start)
@@ -167,17 +165,17 @@ def _shifted(offset: Vector, start: Start, aim: bool) -> Pose:
 
 @move(PanOptions)
 def pan(t: float, start: Start, options: PanOptions) -> Pose:
-    return rotation(level_turn(-t * options.by, 0.0, start))
+    return rotation(level_turn(-t * options.amount, 0.0, start))
 
 
 @move(TiltOptions)
 def tilt(t: float, start: Start, options: TiltOptions) -> Pose:
-    return rotation(level_turn(0.0, -t * options.by, start))
+    return rotation(level_turn(0.0, -t * options.amount, start))
 
 
 @move(RollOptions)
 def roll(t: float, start: Start, options: RollOptions) -> Pose:
-    return rotation(rotation_about(FORWARD, t * options.by))
+    return rotation(rotation_about(FORWARD, t * options.amount))
 
 
 @move(DollyZoomOptions)
@@ -185,7 +183,7 @@ def dolly_zoom(t: float, start: Start, options: DollyZoomOptions) -> Pose:
     depth = subject_depth(start)
     if depth <= 0:
         raise InvalidConfig("dolly_zoom needs the subject in front of the camera, but it is behind it at that point")
-    return Pose(position=(0.0, 0.0, t * options.by * depth), zoom=1 - t * options.by)
+    return Pose(position=(0.0, 0.0, t * options.amount * depth), zoom=1 - t * options.amount)
 
 
 @move(StaticOptions)
@@ -232,13 +230,13 @@ def freeze(t: float, clock: Clock, options: FreezeOptions) -> float:
 
 @time_control(SlowOptions)
 def slow(t: float, clock: Clock, options: SlowOptions) -> float:
-    return _begin(clock, options.frame) + t * clock.span / options.by
+    return _begin(clock, options.frame) + t * clock.span / options.factor
 
 
 @time_control(ReverseOptions)
 def reverse(t: float, clock: Clock, options: ReverseOptions) -> float:
     begin = 1.0 if options.frame is None and clock.first else _begin(clock, options.frame)
-    return begin - t * clock.span / options.by
+    return begin - t * clock.span / options.factor
 
 
 def _begin(clock: Clock, frame: int | None) -> float:

@@ -1,4 +1,4 @@
-"""What users can say of each camera move: `--cam NAME:key=value,key=value`."""
+"""Names, summaries and options of the camera moves; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def summary(options: type) -> str:
 
 
 def one_of(*words: str) -> Check:
-    """Return a validator that refuses all but these words."""
+    """Return a validator that accepts only these words."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
         if value not in words:
@@ -48,23 +48,23 @@ def one_of(*words: str) -> Check:
     return check
 
 
-def degrees(default: float, low: float, high: float, *, help: str) -> Any:
-    """Declare an option that is an angle in low..high degrees."""
-    return option(default, help=help, unit="degrees", at_least=low, at_most=high)
+def degrees(default: float, low: float, high: float, *, help: str, former: str = "") -> Any:
+    """Declare an angle in degrees."""
+    return option(default, help=help, unit="degrees", at_least=low, at_most=high, former=former)
 
 
-def amount(default: float, low: float = -10, high: float = 10, *, help: str) -> Any:
-    """Declare an option that counts in distances to the subject."""
-    return option(default, help=help, unit=DISTANCES, at_least=low, at_most=high)
+def distance(default: float, low: float = -10, high: float = 10, *, help: str, former: str = "") -> Any:
+    """Declare a length in distances to the subject."""
+    return option(default, help=help, unit=DISTANCES, at_least=low, at_most=high, former=former)
 
 
 def angles(help: str) -> Any:
-    """Declare an option with an angle for each keyframe."""
+    """Declare a list of angles, one for each keyframe."""
     return option((), help=help, unit="degrees", at_least=-36000, at_most=36000)
 
 
-def amounts(help: str) -> Any:
-    """Declare an option with a number of distances to the subject for each keyframe."""
+def distances(help: str) -> Any:
+    """Declare a list of lengths in distances to the subject, one for each keyframe."""
     return option((), help=help, unit=DISTANCES, at_least=-1000, at_most=1000)
 
 
@@ -74,20 +74,22 @@ def _look_at(instance: object, attribute: attrs.Attribute[Any], value: str) -> N
 
 @attrs.frozen
 class MoveOptions:
-    """What all moves have in common."""
+    """Options of all camera moves."""
 
     look_at: str = option(
         "auto",
         pixel=True,
-        help="What to turn around: 'auto', the middle of the foreground; a pixel of the clip such as '320,180'; a "
-        "distance ahead such as 2.5; or 'nearest', EX-4D's rule, 0.15 behind the nearest point of frame 0.",
+        help="Subject: 'auto', the center of the foreground; a pixel of the original clip such as '320,180'; a "
+        "depth such as 2.5; or 'nearest', the rule of EX-4D, 0.15 behind the nearest point of frame 0.",
         validator=_look_at,
     )
-    pace: Literal["angle", "frames"] = option(
-        "angle",
-        help="'angle': an angle is reached whatever the number of frames; 'frames': it is multiplied by "
-        "max(49/n, n/49) for n frames, as in EX-4D. Moves other than arc, loop, sweep and orbit ignore it.",
-        validator=one_of("angle", "frames"),
+    angle_scaling: Literal["none", "reference"] = option(
+        "none",
+        help="'none': angles do not depend on the number of frames; 'reference': the angles of arc, loop, sweep and "
+        "orbit are multiplied by max(49/n, n/49) for n frames, as in EX-4D.",
+        validator=one_of("none", "reference"),
+        former="pace",
+        former_values={"angle": "none", "frames": "reference"},
     )
 
 
@@ -96,7 +98,7 @@ class MoveOptions:
 class ArcOptions(MoveOptions):
     """Move along the arc of EX-4D, to the right, or left for a negative angle."""
 
-    angle: float = degrees(60, -90, 90, help="Where the arc ends; positive is to the right.")
+    angle: float = degrees(60, -90, 90, help="Angle at the end of the arc; positive is to the right.")
 
 
 @named("loop")
@@ -110,8 +112,8 @@ class LoopOptions(MoveOptions):
 class SweepOptions(MoveOptions):
     """Move along the arc from one angle to another."""
 
-    start: float = degrees(-90, -90, 90, help="Where the first frame is on the arc, also 'from'; positive is right.")
-    end: float = degrees(90, -90, 90, help="Where the last frame is on the arc, also 'to'; positive is right.")
+    start: float = degrees(-90, -90, 90, help="Angle on the arc at the start, also 'from'; positive is right.")
+    end: float = degrees(90, -90, 90, help="Angle on the arc at the end, also 'to'; positive is right.")
 
 
 @named("orbit")
@@ -119,8 +121,8 @@ class SweepOptions(MoveOptions):
 class OrbitOptions(MoveOptions):
     """Move around the subject at a constant distance."""
 
-    yaw: float = degrees(0, -360, 360, help="How far to go around; positive is to the right.")
-    pitch: float = degrees(0, -89, 89, help="How far to go up; negative is down.")
+    yaw: float = degrees(0, -360, 360, help="Horizontal angle; positive is to the right.")
+    pitch: float = degrees(0, -89, 89, help="Vertical angle; negative is down.")
 
 
 @named("spiral")
@@ -128,9 +130,9 @@ class OrbitOptions(MoveOptions):
 class SpiralOptions(MoveOptions):
     """Move outwards in a spiral, looking at the subject."""
 
-    turns: float = option(1.0, help="How often to go around, clockwise.", at_least=-10, at_most=10)
-    radius: float = amount(0.2, 0, 2, help="How far outwards it ends.")
-    by: float = amount(0.0, -10, 0.9, help="How far towards the subject it goes meanwhile; negative is back.")
+    turns: float = option(1.0, help="Number of turns, clockwise.", at_least=-10, at_most=10)
+    radius: float = distance(0.2, 0, 2, help="Radius at the end.")
+    amount: float = distance(0.0, -10, 0.9, help="Distance towards the subject; negative is back.", former="by")
 
 
 @named("zoom_in")
@@ -138,7 +140,7 @@ class SpiralOptions(MoveOptions):
 class ZoomInOptions(MoveOptions):
     """Move towards the subject."""
 
-    by: float = option(0.5, help="Share of the distance to the subject to go.", above=0, below=1)
+    amount: float = option(0.5, help="Fraction of the distance to the subject.", above=0, below=1, former="by")
 
 
 @named("zoom_out")
@@ -146,7 +148,7 @@ class ZoomInOptions(MoveOptions):
 class ZoomOutOptions(MoveOptions):
     """Move away from the subject."""
 
-    by: float = amount(0.5, 0, help="How far to go back.")
+    amount: float = distance(0.5, 0, help="Distance.", former="by")
 
 
 @named("dolly")
@@ -154,7 +156,7 @@ class ZoomOutOptions(MoveOptions):
 class DollyOptions(MoveOptions):
     """Move forward along the viewing direction, or back."""
 
-    by: float = amount(0.3, help="How far to go forward; negative is back.")
+    amount: float = distance(0.3, help="Distance; negative is back.", former="by")
 
 
 @named("truck")
@@ -162,8 +164,8 @@ class DollyOptions(MoveOptions):
 class TruckOptions(MoveOptions):
     """Move to the right, or left for a negative amount."""
 
-    by: float = amount(0.3, help="How far to go to the right; negative is left.")
-    aim: bool = option(False, help="Keep the subject where it is in the picture.")
+    amount: float = distance(0.3, help="Distance; negative is left.", former="by")
+    track_subject: bool = option(False, help="Rotate so that the subject stays at its image position.", former="aim")
 
 
 @named("pedestal")
@@ -171,8 +173,8 @@ class TruckOptions(MoveOptions):
 class PedestalOptions(MoveOptions):
     """Move up, or down for a negative amount."""
 
-    by: float = amount(0.2, help="How far to go up; negative is down.")
-    aim: bool = option(False, help="Keep the subject where it is in the picture.")
+    amount: float = distance(0.2, help="Distance; negative is down.", former="by")
+    track_subject: bool = option(False, help="Rotate so that the subject stays at its image position.", former="aim")
 
 
 @named("pan")
@@ -180,7 +182,7 @@ class PedestalOptions(MoveOptions):
 class PanOptions(MoveOptions):
     """Turn to the right in place, or left for a negative angle."""
 
-    by: float = degrees(15, -180, 180, help="How far to turn; positive is to the right.")
+    amount: float = degrees(15, -180, 180, help="Angle; positive is to the right.", former="by")
 
 
 @named("tilt")
@@ -188,7 +190,7 @@ class PanOptions(MoveOptions):
 class TiltOptions(MoveOptions):
     """Turn up in place, or down for a negative angle."""
 
-    by: float = degrees(10, -89, 89, help="How far to turn; positive is up.")
+    amount: float = degrees(10, -89, 89, help="Angle; positive is up.", former="by")
 
 
 @named("roll")
@@ -196,7 +198,7 @@ class TiltOptions(MoveOptions):
 class RollOptions(MoveOptions):
     """Turn clockwise around the viewing direction."""
 
-    by: float = degrees(10, -360, 360, help="How far to turn; positive is clockwise.")
+    amount: float = degrees(10, -360, 360, help="Angle; positive is clockwise.", former="by")
 
 
 @named("dolly_zoom")
@@ -204,7 +206,7 @@ class RollOptions(MoveOptions):
 class DollyZoomOptions(MoveOptions):
     """Move forward while the field of view widens, so that the subject keeps its size."""
 
-    by: float = amount(0.4, -10, 0.9, help="How far to go towards the subject; negative is back.")
+    amount: float = distance(0.4, -10, 0.9, help="Distance towards the subject; negative is back.", former="by")
 
 
 @named("static")
@@ -218,11 +220,11 @@ class StaticOptions(MoveOptions):
 class HandheldOptions(MoveOptions):
     """Shake slightly, like a handheld camera."""
 
-    seed: int = option(0, help="Another number shakes in another way.", at_least=0)
+    seed: int = option(0, help="Seed of the random motion.", at_least=0)
     amount: float = option(
-        1.0, help="How much; 1 is about half a degree and 1 % of the distance.", at_least=0, at_most=10
+        1.0, help="Strength; 1 is about half a degree and 1 % of the distance to the subject.", at_least=0, at_most=10
     )
-    swings: float = option(6.0, help="How often over the whole move.", at_least=0, at_most=100)
+    swings: float = option(6.0, help="Number of oscillations over the whole move.", at_least=0, at_most=100)
 
 
 @named("keyframes")
@@ -231,31 +233,31 @@ class KeyframesOptions(MoveOptions):
     """Interpolate smoothly between values at several times."""
 
     at: tuple[float, ...] = option(
-        (), help="Share of the move at which each is reached, rising from 0 to 1; evenly spread if left out."
+        (), help="Normalized time of each keyframe, increasing from 0 to 1; equal steps by default."
     )
-    yaw: tuple[float, ...] = angles("Around the subject; positive is to the right.")
-    pitch: tuple[float, ...] = angles("Up around the subject.")
-    zoom_in: tuple[float, ...] = amounts("Towards the subject; negative is back.")
-    truck: tuple[float, ...] = amounts("To the right.")
-    pedestal: tuple[float, ...] = amounts("Up.")
-    pan: tuple[float, ...] = angles("To the right on the spot.")
-    tilt: tuple[float, ...] = angles("Up on the spot.")
-    roll: tuple[float, ...] = angles("Clockwise.")
+    yaw: tuple[float, ...] = angles("Horizontal angle around the subject; positive is to the right.")
+    pitch: tuple[float, ...] = angles("Vertical angle around the subject; positive is up.")
+    zoom_in: tuple[float, ...] = distances("Fraction of the distance to the subject; negative is back.")
+    truck: tuple[float, ...] = distances("Distance to the right.")
+    pedestal: tuple[float, ...] = distances("Distance up.")
+    pan: tuple[float, ...] = angles("Rotation in place to the right.")
+    tilt: tuple[float, ...] = angles("Rotation in place upwards.")
+    roll: tuple[float, ...] = angles("Clockwise rotation around the viewing direction.")
 
     def __attrs_post_init__(self) -> None:
-        own = [field.name for field in attrs.fields(KeyframesOptions) if field.name not in ("look_at", "pace")]
+        own = [field.name for field in attrs.fields(KeyframesOptions) if field.name not in ("look_at", "angle_scaling")]
         given = {name: len(getattr(self, name)) for name in own if getattr(self, name)}
         if len(set(given.values())) > 1:
-            said = ", ".join(f"{name} has {count}" for name, count in given.items())
-            raise InvalidConfig(f"keyframes need as many numbers in each list, but {said}")
+            lengths = ", ".join(f"{name} has {count}" for name, count in given.items())
+            raise InvalidConfig(f"the lists of keyframes must have the same length, but {lengths}")
         if any(not one < other for one, other in zip(self.at, self.at[1:], strict=False)) or (
             self.at and (self.at[0] != 0 or self.at[-1] != 1)
         ):
-            raise InvalidConfig("at must rise from 0 to 1, one share for each keyframe, as in at=[0,0.3,1]")
+            raise InvalidConfig("at must increase from 0 to 1, as in at=[0,0.3,1]")
 
 
 def first_frame(help: str) -> Any:
-    """Declare an option that is a frame of the clip."""
+    """Declare a frame number of the clip."""
     return option(None, help=help, at_least=0)
 
 
@@ -264,7 +266,7 @@ def first_frame(help: str) -> Any:
 class FreezeOptions:
     """Freeze time (bullet time)."""
 
-    frame: int | None = first_frame("Which frame is shown, counted from 0; the one that is reached if left out.")
+    frame: int | None = first_frame("Frame that is shown, counted from 0; the current one by default.")
 
 
 @named("slow")
@@ -272,8 +274,10 @@ class FreezeOptions:
 class SlowOptions:
     """Slow the clip down, or speed it up for a number below 1."""
 
-    by: float = option(2.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100)
-    frame: int | None = first_frame("Where to begin, counted from 0; at the frame that is reached if left out.")
+    factor: float = option(
+        2.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100, former="by"
+    )
+    frame: int | None = first_frame("First frame, counted from 0; the current one by default.")
 
 
 @named("reverse")
@@ -281,7 +285,9 @@ class SlowOptions:
 class ReverseOptions:
     """Play the clip backwards, from its end if it is the first step of the path."""
 
-    by: float = option(1.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100)
+    factor: float = option(
+        1.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100, former="by"
+    )
     frame: int | None = first_frame(
-        "Where to begin, counted from 0; if left out the last frame where it comes first, else the one that is reached."
+        "First frame, counted from 0; by default the last one in the first step of a path, otherwise the current one."
     )

@@ -13,9 +13,12 @@ STARTS_ELSEWHERE = ("sweep",)
 
 ALIASES: Mapping[str, OptionSets] = {
     # Camera types of ReCamMaster besides zoom_in and zoom_out, with amounts within the ranges of its data set.
-    "pan": {"pan_right": {"by": 25}, "pan_left": {"by": -25}},
-    "tilt": {"tilt_up": {"by": 15}, "tilt_down": {"by": -15}},
-    "pedestal": {"translate_up": {"by": 0.4, "aim": True}, "translate_down": {"by": -0.4, "aim": True}},
+    "pan": {"pan_right": {"amount": 25}, "pan_left": {"amount": -25}},
+    "tilt": {"tilt_up": {"amount": 15}, "tilt_down": {"amount": -15}},
+    "pedestal": {
+        "translate_up": {"amount": 0.4, "track_subject": True},
+        "translate_down": {"amount": -0.4, "track_subject": True},
+    },
     "loop": {"180": {}},
     "orbit": {"arc_left": {"yaw": -45}, "arc_right": {"yaw": 45}},
 }
@@ -24,7 +27,7 @@ ALIASES: Mapping[str, OptionSets] = {
 ANGLE_OPTIONS = {"arc": ("angle",), "sweep": ("start", "end")}
 """Options that plain angles in `--cam` set: `30` is an arc, `-90..90` a sweep, as in EX-4D."""
 
-EX4D = {"look_at": "nearest", "pace": "frames"}
+EX4D = {"look_at": "nearest", "angle_scaling": "reference"}
 """Subject and angle scaling of the released EX-4D code."""
 
 
