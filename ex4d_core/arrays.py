@@ -24,7 +24,7 @@ def read_npy(path: Path, what: str) -> np.ndarray:
 
     Raises:
         InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, holds objects, or is shorter than its head says.
+        InvalidInput: it cannot be read, contains objects, or is truncated.
     """
     size = check_file(path, what).st_size
     with reading(path, what), path.open("rb") as file:
@@ -33,22 +33,22 @@ def read_npy(path: Path, what: str) -> np.ndarray:
 
 
 def open_npz(path: Path, what: str) -> Arrays:
-    """Return the arrays of a `.npz` file by name; each is decoded when it is asked for.
+    """Return the arrays of a `.npz` file by name; each is decoded on first access.
 
     Raises:
         InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or an array in it holds objects, is damaged or does not fit into memory.
+        InvalidInput: it cannot be read, or an array contains objects, is damaged or does not fit into memory.
     """
     check_file(path, what)
     with reading(path, what), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) > _MOST_ARRAYS:
-            raise InvalidInput(f"{path} holds {len(members)} arrays; at most {_MOST_ARRAYS} are read")
+            raise InvalidInput(f"{path} contains {len(members)} arrays; at most {_MOST_ARRAYS} are supported")
     return Arrays(path, what, members)
 
 
 class Arrays(Mapping[str, np.ndarray]):
-    """The arrays of a `.npz` file by name, each decoded at its first use; no file stays open."""
+    """The arrays of a `.npz` file by name, each decoded on first access; the file is not kept open."""
 
     def __init__(self, path: Path, what: str, members: Mapping[str, zipfile.ZipInfo]) -> None:
         self._path, self._what, self._members = path, what, members
@@ -66,13 +66,13 @@ class Arrays(Mapping[str, np.ndarray]):
         return len(self._members)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members  # Mapping's own would decode it
+        return name in self._members  # that of Mapping would decode it
 
     def head(self, name: str) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-        """Return the shape and the type of an array without decoding it.
+        """Return shape and type of an array without decoding it.
 
         Raises:
-            InvalidInput: it cannot be read, holds objects, or is shorter than its head says.
+            InvalidInput: it cannot be read, contains objects, or is truncated.
         """
         with self._opened(self._members[name]) as file:
             return self._checked_head(file, self._members[name])
@@ -97,19 +97,19 @@ class Arrays(Mapping[str, np.ndarray]):
 
 
 def _head(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Return the shape and the type that an array's head says, the file being behind it."""
+    """Read the header of an array; return its shape and type."""
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.hasobject:
-        raise InvalidInput(f"{path} holds Python objects, which are not read; save numbers")
+        raise InvalidInput(f"{path} contains Python objects, which are not supported; save numbers")
     if any(side < 0 for side in shape):
         raise InvalidInput(f"{path} is damaged: an array has the shape {list(shape)}")
     return shape, dtype
 
 
-def _check_length(head: tuple[tuple[int, ...], np.dtype[np.generic]], there: int, path: Path) -> None:
-    """Compare what an array needs with what the file has, before memory is asked for."""
+def _check_length(head: tuple[tuple[int, ...], np.dtype[np.generic]], available: int, path: Path) -> None:
+    """Check that the file contains all bytes of an array, before memory is allocated."""
     shape, dtype = head
-    if (needed := math.prod(shape) * dtype.itemsize) > there:
-        raise InvalidInput(f"{path} is damaged: an array of {needed:,} bytes has only {max(there, 0):,} of them")
+    if (needed := math.prod(shape) * dtype.itemsize) > available:
+        raise InvalidInput(f"{path} is damaged: it has only {max(available, 0):,} of the {needed:,} bytes of an array")

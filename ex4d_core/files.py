@@ -29,56 +29,56 @@ _UNFINISHED = ".partial-"
 _LOCK = ".lock"
 
 _OWNER = re.compile(r"\.part-(?P<place>[0-9a-f]{16})-(?P<boot>[0-9a-f]*)-(?P<pid>\d{1,10})-(?P<start>\d+)-[0-9a-f]+")
-"""What the name of a temporary folder says of the process that made it."""
+"""Name of a temporary folder, with the identity of the process that created it."""
 
 _PATIENCE = 600.0
-"""Seconds to wait for a lock: others hold it for as long as hashing the outputs of a run takes, seconds at most."""
+"""Timeout of a lock in seconds; locks are normally held for seconds, while outputs are hashed."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what is written there takes the final name if the block succeeds.
+    """Yield a temporary path; the file or folder written there is moved to `path` if the block succeeds.
 
-    It may be a folder, which takes the place of another folder; a folder never takes the place of a file.
+    A folder replaces a folder, but never a file.
 
     Raises:
-        OutputFailed: the folder cannot be made or written to, or the disk is full.
+        OutputFailed: the folder cannot be created or written to, or the disk is full.
     """
     try:
         with temporary_folder(path.parent) as folder:
-            # In a folder of its own the file keeps its name, and with it the suffix that writers go by.
+            # In a separate folder, the file has its final name, with the suffix that selects its format.
             yield folder / path.name
             put(folder / path.name, path)
-    except OutputFailed as error:  # what is inside a folder: its temporary name tells nobody anything
+    except OutputFailed as error:  # of a file in the folder: show the final name, not the temporary one
         raise OutputFailed(str(error).replace(str(folder), str(path.parent))) from error.__cause__
-    except Ex4dError:  # of an input
+    except Ex4dError:  # an error of the input
         raise
     except OSError as error:
         raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def put(new: Path, path: Path) -> None:
-    """Give a file or folder, alone in a temporary folder or with others, the name and place of `path`.
+    """Move a file or folder to `path`, replacing an existing one.
 
     Raises:
-        OSError: the system refuses; what was there is still there.
+        OSError: it cannot be moved; `path` is unchanged.
     """
     if not (new.is_dir() and path.is_dir()):
         os.replace(new, path)
         return
-    # `os.replace` would ask for an empty folder.
-    kept = new.with_name(f".replaced-{secrets.token_hex(4)}")
-    os.rename(path, kept)
+    # `os.replace` requires an empty target folder.
+    old = new.with_name(f".replaced-{secrets.token_hex(4)}")
+    os.rename(path, old)
     try:
         os.rename(new, path)
     except OSError:
-        os.rename(kept, path)
+        os.rename(old, path)
         raise
 
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """Give an empty folder in `parent` whose name says whose it is; what is left of it at the end is removed."""
+    """Yield an empty folder in `parent`, named by this process; it is removed at the end."""
     parent.mkdir(parents=True, exist_ok=True)
     if not parent.name.startswith(_TEMPORARY):
         _remove_leftovers_once(os.path.abspath(parent))
@@ -90,7 +90,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 def _make_own(parent: Path) -> Path:
-    """Make a folder with the permissions that the umask leaves, unlike `tempfile`: it may take a final name."""
+    """Create a folder with the permissions of the umask, unlike `tempfile`, since it may become an output."""
     owner = f"{_TEMPORARY}{_place()}-{_boot()}-{os.getpid()}-{_start_of(os.getpid()) or 0}"
     while True:
         folder = parent / f"{owner}-{secrets.token_hex(4)}"
@@ -101,13 +101,13 @@ def _make_own(parent: Path) -> Path:
 
 @contextmanager
 def resumable_dir(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path | None]:
-    """Give a folder for unfinished work: kept as it is where the block fails or is killed, removed where it succeeds.
+    """Yield a folder for partial results: kept if the block fails or the process is killed, removed on success.
 
-    None where another run has it at this moment: two must not write into one. `tell` hears of that, and of what is
+    Yield None if another process uses it. `tell` is called with a message in that case, and if partial results are
     kept.
 
     Raises:
-        OutputFailed: the folder cannot be made.
+        OutputFailed: the folder cannot be created.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def resumable_dir(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path |
         yield None
         return
     except OSError as error:
-        raise OutputFailed(f"{path} cannot be made: {error.strerror or error}") from error
+        raise OutputFailed(f"{path} cannot be created: {error.strerror or error}") from error
     try:
         yield path
         shutil.rmtree(path, ignore_errors=True)
@@ -128,18 +128,19 @@ def resumable_dir(path: Path, *, tell: Callable[[str], None]) -> Iterator[Path |
         raise
     finally:
         with suppress(OSError):
-            path.rmdir()  # unless something is kept in it
+            path.rmdir()  # only if it is empty
         _release(lock)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder that several runs change, which need not exist; wait for it if need be.
+    """Acquire the lock of a file or folder that several runs change; the file need not exist.
 
-    The lock is a file beside it, `.NAME.lock`, that is gone afterwards. One that a killed run left is free.
+    The lock is a file beside it, `.NAME.lock`, removed afterwards. Locks of killed processes are released by the
+    system.
 
     Raises:
-        OutputFailed: the folder cannot be written to, or another run holds the lock for too long.
+        OutputFailed: the folder cannot be written to, or the lock is not released in time.
     """
     file = path.with_name(f".{path.name}{_LOCK}")
     try:
@@ -148,7 +149,7 @@ def locked(path: Path) -> Iterator[None]:
     except Timeout as error:
         raise OutputFailed(
             f"{path} cannot be changed: another run has held {file.name} for {_PATIENCE / 60:.0f} minutes; "
-            "end that run, or wait for it"
+            "stop that run, or wait for it"
         ) from error
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -160,11 +161,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _acquire(file: Path, *, patience: float) -> FileLock | None:
-    """Return the lock of a file, held; `_release` removes the file. None where the file system has no locks.
+    """Acquire the lock of a file, which `_release` removes; None if the file system does not support locks.
 
     Raises:
         Timeout: another process holds it.
-        OSError: the file cannot be made or opened.
+        OSError: the file cannot be created or opened.
     """
     end = time.monotonic() + patience
     while True:
@@ -176,14 +177,14 @@ def _acquire(file: Path, *, patience: float) -> FileLock | None:
             return None
         try:
             lock = FileLock(file, mode=stat.S_IMODE(os.fstat(own).st_mode))
-            # A release between its look at the file and its opening of it: the next round makes another.
+            # If the file is removed before it is opened, the next iteration creates another.
             with suppress(FileNotFoundError):
                 if patience:
                     lock.acquire(timeout=max(0.0, end - time.monotonic()), poll_interval=0.02)
                 else:
                     lock.acquire(blocking=False)
-                # While `own` is open no other file can have its number: under this name was the same file all along,
-                # so that it is the one that is locked, and not one that its last holder has removed.
+                # The inode is not reused while `own` is open. If it is still the file of this name, the lock is on it,
+                # and not on a file that the previous owner has removed.
                 if _is_file(own, file):
                     return lock
                 lock.release()
@@ -192,7 +193,7 @@ def _acquire(file: Path, *, patience: float) -> FileLock | None:
 
 
 def _is_file(descriptor: int, path: Path) -> bool:
-    """Return whether an open file is the one of this name."""
+    """Return whether an open file is the one at this path."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
@@ -200,10 +201,10 @@ def _is_file(descriptor: int, path: Path) -> bool:
 
 
 def _can_lock(descriptor: int) -> bool:
-    """Return whether the file system has locks; some of clusters have none, and there a run goes without."""
+    """Return whether the file system supports locks; some cluster file systems do not, and are used without."""
     try:
         import fcntl
-    except ImportError:  # Windows, which has locks of its own
+    except ImportError:  # Windows has other locks
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -222,18 +223,18 @@ def _release(lock: FileLock | None) -> None:
 
 
 def set_aside(path: Path, names: Iterable[str]) -> Path:
-    """Rename a file or folder, whose lock the caller holds, to the first of `names` that is free.
+    """Rename a locked file or folder to the first unused name of `names`.
 
     Raises:
-        OSError: the system refuses.
+        OSError: it cannot be renamed.
     """
-    kept = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
-    os.rename(path, kept)
-    return kept
+    target = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
+    os.rename(path, target)
+    return target
 
 
 def remove_stale_temp(folder: Path) -> None:
-    """Remove what runs that have ended left half-written, and empty folders of unfinished work."""
+    """Remove temporary folders of processes that have ended, and empty folders of partial results."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
@@ -249,12 +250,12 @@ def remove_stale_temp(folder: Path) -> None:
 
 @lru_cache(maxsize=1024)
 def _remove_leftovers_once(folder: str) -> None:
-    """Remove leftovers where something is written, at the first time only: the folder may hold thousands of files."""
+    """Remove stale files before the first write into a folder, only once, since it may contain thousands of files."""
     remove_stale_temp(Path(folder))
 
 
 def _remove_empty(unfinished: Path) -> None:
-    """Remove a folder of unfinished work that is empty and that nobody works in, and its lock."""
+    """Remove an empty and unused folder of partial results, and its lock."""
     with suppress(OSError, Timeout, NotImplementedError):
         if unfinished.is_dir() and any(unfinished.iterdir()):
             return
@@ -265,11 +266,11 @@ def _remove_empty(unfinished: Path) -> None:
 
 
 def _is_left(folder: Path) -> bool:
-    """Return whether the process that made a temporary folder has surely ended."""
+    """Return whether the process that created a temporary folder has certainly ended."""
     owner = _OWNER.fullmatch(folder.name)
     if owner is None:
         return False
-    if owner["place"] != _place():  # another machine or container, which may be at work on the same disk
+    if owner["place"] != _place():  # another machine or container that shares the disk
         return False
     if owner["boot"] != _boot():
         return True
@@ -279,7 +280,7 @@ def _is_left(folder: Path) -> bool:
 
 @cache
 def _place() -> str:
-    """Return where numbers tell processes apart: on this machine, and in this container of it."""
+    """Return an identifier of the process namespace: this machine and this container."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -289,7 +290,7 @@ def _place() -> str:
 
 @cache
 def _boot() -> str:
-    """Return digits that differ after the machine was restarted, '' where nothing says that."""
+    """Return an identifier of the boot of this machine, or '' if unknown."""
     return _first_line("/proc/sys/kernel/random/boot_id").replace("-", "")[:12]
 
 
@@ -308,15 +309,15 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it belongs to somebody else
+    except (OSError, OverflowError):  # it belongs to another user
         return True
     return True
 
 
 def _start_of(pid: int) -> str:
-    """Return digits that tell a process from later ones of its number, '' where they cannot be known, '0' if it ended.
+    """Return the start time of a process, which tells it from later ones of its id; '' if unknown, '0' if ended.
 
-    On Linux these are clock ticks since the machine was started, which setting the clock does not change.
+    On Linux, it is in clock ticks since boot, which does not depend on the system clock.
     """
     if sys.platform != "linux":
         try:
@@ -324,7 +325,7 @@ def _start_of(pid: int) -> str:
         except psutil.Error:
             return ""
     try:
-        if os.readlink("/proc/self") != str(os.getpid()):  # it shows the processes of another namespace
+        if os.readlink("/proc/self") != str(os.getpid()):  # it lists processes of another namespace
             return ""
         with open(f"/proc/{pid}/stat", "rb") as file:
             state, *facts = file.read().rpartition(b")")[2].split()
@@ -334,7 +335,7 @@ def _start_of(pid: int) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """Return a hash of a file's bytes.
+    """Return a hash of the content of a file.
 
     Raises:
         OSError: it cannot be read.
@@ -344,7 +345,7 @@ def file_hash(path: Path) -> str:
 
 
 def tree_hash(path: Path, what: str = "file") -> str:
-    """Return a hash of a file's bytes, or of the names and bytes of the files in a folder.
+    """Return a hash of the content of a file, or of the names and contents of the files in a folder.
 
     Raises:
         InputNotFound: it does not exist.
@@ -361,7 +362,7 @@ def tree_hash(path: Path, what: str = "file") -> str:
 
 
 def files_hash(files: Iterable[Path], what: str = "file") -> str:
-    """Return a hash of the names and bytes of files, in their order.
+    """Return a hash of the names and contents of files, in the given order.
 
     Raises:
         InvalidInput: one cannot be read.
@@ -374,9 +375,9 @@ def files_hash(files: Iterable[Path], what: str = "file") -> str:
 
 
 def weights_hash(folder: Path) -> str:
-    """Return a text that changes when the configurations and weights in a folder do; the folder's place is no matter.
+    """Return a hash of the configurations and weights in a folder, independent of its location.
 
-    Files in the hub's cache are links to files in `blobs`, named by their contents, which need not be read.
+    Files in the cache of the Hugging Face hub are links to `blobs` named by their hashes, so they are not read.
 
     Raises:
         InvalidInput: the folder or a file in it cannot be read.
@@ -397,5 +398,5 @@ def blob_name(file: Path) -> str | None:
 
 @cache
 def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
-    # Gigabytes: read once for each state of the files.
+    # Files of gigabytes are read once while they do not change.
     return files_hash((file for file, _, _ in files), "file of weights")

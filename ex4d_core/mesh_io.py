@@ -20,31 +20,32 @@ _FORMATS = (".ply", ".glb")
 
 
 def write_mesh(mesh: Mesh, path: str | Path) -> None:
-    """Write a mesh as binary PLY or as GLB, by the name's ending.
+    """Write a mesh as binary PLY or as GLB, by its suffix.
 
-    Colors are RGBA with alpha 0 at the vertices of occluded faces. A PLY has OpenCV axes (x right, y down,
-    z forward) and says of each face whether it is `occluded`; a GLB has glTF's (y up, z backward) and is unlit.
+    Colors are RGBA with alpha 0 at the vertices of occluded faces. PLY has OpenCV axes (x right, y down, z forward) and
+    a face property `occluded`; GLB has glTF axes (y up, z backward) and is unlit.
 
     Raises:
-        InvalidInput: the ending is neither .ply nor .glb.
+        InvalidInput: the suffix is neither .ply nor .glb.
         OutputFailed: the file cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
-        raise InvalidInput(f"{path} has no ending of a mesh file; name it .ply or .glb")
+        raise InvalidInput(f"{path} has no suffix of a mesh file; use .ply or .glb")
     data = _ply_bytes(mesh) if suffix == ".ply" else _glb_bytes(mesh)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def read_mesh(path: str | Path) -> Mesh:
-    """Return the mesh of a PLY that `write_mesh` wrote, on the CPU.
+    """Return the mesh of a PLY file, on the CPU.
 
-    A PLY of another program is read too: without colors it is white, without `occluded` all of it was seen.
+    PLY files of other programs are supported: without colors the mesh is white, without `occluded` all faces are
+    visible.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it is not a PLY of triangles with finite vertices.
     """
     path = Path(path)

@@ -76,7 +76,7 @@ def test_nothing_but_the_file_is_left_in_the_folder(mesh, tmp_path):
 
 @pytest.mark.parametrize("name", ["mesh.obj", "mesh"])
 def test_other_endings_are_refused(mesh, tmp_path, name):
-    with pytest.raises(InvalidInput, match=r"has no ending of a mesh file; name it \.ply or \.glb"):
+    with pytest.raises(InvalidInput, match=r"has no suffix of a mesh file; use \.ply or \.glb"):
         write_mesh(mesh, tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""Inner loops of the GPU renderer as Triton kernels; they follow the rules of `render_torch.py`.
+"""Inner loops of the GPU renderer as Triton kernels; with the rules of `render_torch.py`.
 
 Small faces are drawn by one lane each, pixel after pixel. The others are put into a queue on the GPU, from which
 programs take them and draw blocks of rows between the face's edges. Nothing waits for the host. Faces arrive in any
@@ -20,12 +20,12 @@ from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 _NOTHING = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 _SLACK = tl.constexpr(1e-4)
 _SMALL = 64
-"""Faces with at most so many pixels in their bounds are drawn by one lane."""
+"""Largest number of pixels in the bounds of a face that one lane draws."""
 _LANES = 128
 _ROWS, _COLUMNS = 8, 4
-"""What a program draws at once of a face in the queue: a warp of pixels, upright as the walls' slivers are."""
+"""Pixels of a queued face that a program draws at once: one warp, tall since thin faces are mostly vertical."""
 _TAKERS = 4096
-"""Programs that share the queue."""
+"""Number of programs that process the queue."""
 
 
 @lru_cache(maxsize=8)
@@ -35,13 +35,13 @@ def works(device: torch.device) -> bool:
     try:
         with torch.cuda.device(device):
             _project[(1,)](numbers, numbers, numbers, numbers, 0, LANES=256)
-    except Exception:  # whatever the compiler, the linker or the driver raise
+    except Exception:  # errors of the compiler, the linker or the driver
         return False
     return True
 
 
 def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: float) -> RenderedFrame:
-    """Return what a camera sees of a mesh on a CUDA device; `pose` is [4, 4], world to camera."""
+    """Render a mesh on a CUDA device; `pose` is [4, 4], world to camera."""
     device, height, width = mesh.device, intrinsics.height, intrinsics.width
     num_vertices, num_faces = len(mesh.vertices), len(mesh.faces)
     view = _view(intrinsics, near, far, device)
@@ -82,7 +82,7 @@ def _view(intrinsics: Intrinsics, near: float, far: float, device: torch.device)
 
 @triton.jit
 def _project(vertices, view, pose, points, count, LANES: tl.constexpr):
-    """Bring vertices into the camera's frame and into the image."""
+    """Transform vertices into the frame of the camera and project them."""
     i = tl.program_id(0) * LANES + tl.arange(0, LANES)
     live = i < count
     vx = tl.load(vertices + 3 * i, mask=live, other=0).to(tl.float64)
@@ -113,7 +113,7 @@ def _corner(points, index, live):
 
 @triton.jit
 def _cut(xa, ya, za, xb, yb, zb, near, fx, fy, cx, cy):
-    """Return where an edge goes through the near plane in the image, and whether it does."""
+    """Return the image point at which an edge crosses the near plane, and whether it does."""
     crosses = (za >= near) != (zb >= near)
     share = (near - za) / tl.where(crosses, zb - za, 1.0)
     u = fx * (xa + share * (xb - xa)) / near + cx
@@ -123,7 +123,7 @@ def _cut(xa, ya, za, xb, yb, zb, near, fx, fy, cx, cy):
 
 @triton.jit
 def _widened(low, high, value, there, margin):
-    """Return bounds that hold another value where it is there."""
+    """Return bounds extended by a value where it is valid."""
     return tl.where(there, tl.minimum(low, value - margin), low), tl.where(
         there, tl.maximum(high, value + margin), high
     )
@@ -131,13 +131,13 @@ def _widened(low, high, value, there, margin):
 
 @triton.jit
 def _window(points, a, b, c, view, live, height, width):
-    """Return first and last column and row of the part of faces beyond the near plane; empty ones end before 0."""
+    """Return first and last column and row of the part of faces beyond the near plane; empty bounds end before 0."""
     near = tl.load(view)
     fx, fy, cx, cy = tl.load(view + 2), tl.load(view + 3), tl.load(view + 4), tl.load(view + 5)
     xa, ya, za, ua, va = _corner(points, a, live)
     xb, yb, zb, ub, vb = _corner(points, b, live)
     xc, yc, zc, uc, vc = _corner(points, c, live)
-    # A corner at the near plane makes the bounds of a face that crosses it loose, hence a pixel to spare there.
+    # Bounds of faces that cross the near plane are inexact, hence the margin of a pixel.
     whole = (za >= near) & (zb >= near) & (zc >= near)
     margin = tl.where(whole, 0.0, 1.0)
     far_away = 1e30
@@ -188,7 +188,7 @@ def _cross(ip, xp, yp, zp, iq, xq, yq, zq):
 
 @triton.jit
 def _edges(points, a, b, c, live):
-    """Return the edge functions' normals, inside positive, zeros for no area, and the depths of the corners."""
+    """Return normals of the edge functions, positive inside or 0 for degenerate faces, and depths of the corners."""
     xa, ya, za, _, _ = _corner(points, a, live)
     xb, yb, zb, _, _ = _corner(points, b, live)
     xc, yc, zc, _, _ = _corner(points, c, live)
@@ -206,7 +206,7 @@ def _touch(keys, face, row, column, live, width, ea, eb, ec, za, zb, zc, near, f
     total = ea + eb + ec
     z = (ea * za + eb * zb + ec * zc) / tl.where(total > 0, total, 1.0)
     hit = live & (ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0) & (z >= near) & (z <= far)
-    # The bits of positive floats are in the order of the floats.
+    # The bits of positive floats sort as the floats.
     bits = z.to(tl.float32).to(tl.int32, bitcast=True).to(tl.int64)
     tl.atomic_min(keys + row * width + column, (bits << 32) | face.to(tl.int64), mask=hit, sem="relaxed")
 
@@ -216,7 +216,7 @@ def _draw_small(
     points, faces, view, occluded, keys, alphas, queue, queued, count, height, width,
     SMALL: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Draw faces of few pixels, one a lane, and queue the others; clear the alpha of occluded faces' vertices."""
+    """Draw small faces, one per lane, and queue the others; clear the alpha of vertices of occluded faces."""
     f = tl.program_id(0) * LANES + tl.arange(0, LANES)
     live = f < count
     a = tl.load(faces + 3 * f, mask=live, other=0)
@@ -256,7 +256,7 @@ def _draw_queued(
     points, faces, view, keys, queue, queued, height, width,
     TAKERS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Draw every TAKERS-th face of the queue, some rows after the other."""
+    """Draw every TAKERS-th face of the queue, a block of rows at a time."""
     near, far = tl.load(view), tl.load(view + 1)
     fx, fy, cx, cy = tl.load(view + 2), tl.load(view + 3), tl.load(view + 4), tl.load(view + 5)
     for q in range(tl.program_id(0), tl.load(queued), TAKERS):
@@ -274,7 +274,7 @@ def _draw_queued(
             low, high = _trimmed(low, high, nbx, row_b)
             low, high = _trimmed(low, high, ncx, row_c)
             inside = (rows <= bottom) & (low <= high + 1 / fx)
-            # A pixel to spare on either side; the edge functions decide.
+            # A margin of a pixel on either side; the edge functions decide.
             start = tl.maximum(tl.floor(low * fx + cx - 1.5), left + 0.0)
             stop = tl.minimum(tl.ceil(high * fx + cx + 0.5), right + 0.0)
             first = tl.min(tl.where(inside, start, width + 0.0), axis=0).to(tl.int32)
@@ -292,7 +292,7 @@ def _shade(
     points, faces, view, keys, colors, alphas, color, mask, depth, count, width,
     VISIBLE_ALPHA: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Color each pixel by the face that its key names."""
+    """Color each pixel by the face in its key."""
     i = tl.program_id(0) * LANES + tl.arange(0, LANES)
     live = i < count
     key = tl.load(keys + i, mask=live, other=_NOTHING)

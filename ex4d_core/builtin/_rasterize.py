@@ -1,17 +1,17 @@
 """Inner loops of the z-buffer renderer, compiled with numba.
 
-Rasterizing happens in homogeneous coordinates (Olano & Greer, "Triangle Scan Conversion using 2D
+Rasterization in homogeneous coordinates (Olano & Greer, "Triangle Scan Conversion using 2D
 Homogeneous Coordinates", 1997). With camera-frame vertices a, b, c and the ray r = ((u - cx) / fx,
 (v - cy) / fy, 1) of a pixel, the three edge functions
 
     r . (b x c),    r . (c x a),    r . (a x b)
 
-have one sign inside the face, and divided by their sum they ARE the perspective-correct weights of a, b, c.
-No vertex is divided by its depth, so a face that crosses the near plane is cut exactly by asking each pixel
-whether its depth is beyond the plane; a projected vertex serves to bound the search and for nothing else.
-Two faces that share an edge compute edge functions that are exact negatives, so no crack opens between them.
+have the same sign inside the face. Divided by their sum, they are the perspective-correct weights of a, b, c.
+Vertices are not divided by their depth, so a face that crosses the near plane is clipped exactly by a depth test
+per pixel; projected vertices only bound the search. Two faces that share an edge compute edge functions that are
+exact negatives, so there are no cracks between them.
 
-Everything runs in float64. A `prepared` vertex is (x, y, z, u, v): its place in the camera's frame and, where
+Everything runs in float64. A `prepared` vertex is (x, y, z, u, v): its position in the frame of the camera and, if
 z > 0, in the image.
 """
 
@@ -39,7 +39,7 @@ _SPAN_FROM = 8
 
 
 def _compiled(function: _Function) -> _Function:
-    """Compile without the GIL, kept on disk where there is a place to write to."""
+    """Compile without the GIL, cached on disk if a cache folder is writable."""
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         compiled: Any = numba.njit(cache=True, **settings)(function)
@@ -68,7 +68,7 @@ def prepare_vertices(
 
 @_compiled
 def _bounds_beyond_near(prepared: Array, face: Face, near: float, lens: Lens) -> tuple[float, float, float, float]:
-    """Return left, right, top, bottom in pixels of the part of a face beyond the near plane, a pixel to spare."""
+    """Return left, right, top, bottom in pixels of the part of a face beyond the near plane, with a margin."""
     fx, fy, cx, cy = lens
     left, right, top, bottom = math.inf, -math.inf, math.inf, -math.inf
     for k in range(3):
@@ -87,7 +87,7 @@ def _bounds_beyond_near(prepared: Array, face: Face, near: float, lens: Lens) ->
 
 @_compiled
 def _edges(prepared: Array, a: int, b: int, c: int) -> tuple[float, ...]:
-    """Return the edge functions' three normals, each facing so that inside is positive, or zeros for no area."""
+    """Return the normals of the edge functions, positive inside, or zeros for a degenerate face."""
     ax, ay, az = prepared[a, 0], prepared[a, 1], prepared[a, 2]
     bx, by, bz = prepared[b, 0], prepared[b, 1], prepared[b, 2]
     cx, cy, cz = prepared[c, 0], prepared[c, 1], prepared[c, 2]
@@ -137,7 +137,7 @@ def _fill(
             low, high = _trim(nax, row_a, low, high)
             low, high = _trim(nbx, row_b, low, high)
             low, high = _trim(ncx, row_c, low, high)
-            if low > high + 1 / fx:  # by a pixel, so that a face thinner than rounding is not lost
+            if low > high + 1 / fx:  # with a tolerance of a pixel for very thin faces
                 continue
             start = max(start, math.floor(low * fx + cx - 1.0))
             stop = min(stop, math.ceil(high * fx + cx))
@@ -165,12 +165,12 @@ def raster_rows(
 ) -> None:
     """Draw all faces into the rows from `first_row` up to `end_row` of `depth` and `face_index`.
 
-    The nearest face wins, and of two at the same depth the one that comes first.
+    The nearest face is drawn; at equal depth, the one with the lower index.
     """
     depth[first_row:end_row] = math.inf
     face_index[first_row:end_row] = -1
     top_row, bottom_row, last_column = np.float64(first_row), np.float64(end_row - 1), np.float64(depth.shape[1] - 1)
-    half = 0.5 - 1e-6  # a pixel center that falls on a vertex must not be lost to rounding
+    half = 0.5 - 1e-6  # do not lose pixel centers on a vertex to rounding
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         za, zb, zc = prepared[a, 2], prepared[b, 2], prepared[c, 2]
@@ -182,7 +182,7 @@ def raster_rows(
             left, right, top, bottom = _bounds_beyond_near(prepared, (a, b, c), near, lens)
         else:
             continue
-        # Cut to the screen before they become integers: far off it they may be too big for one.
+        # Clip to the image before the conversion to integers, which could overflow.
         top, bottom = max(top - 1 + half, top_row), min(bottom - half, bottom_row)
         left, right = max(left - 1 + half, 0.0), min(right - half, last_column)
         if not (top <= bottom and left <= right):
@@ -199,7 +199,7 @@ def _weights(prepared: Array, a: int, b: int, c: int, i: int, j: int, lens: Lens
     fx, fy, cx, cy = lens
     rx, ry = (j + 0.5 - cx) / fx, (i + 0.5 - cy) / fy
     nax, nay, naz, nbx, nby, nbz, ncx, ncy, ncz = _edges(prepared, a, b, c)
-    # Summed in the order of `_fill`: a pixel on an edge must not turn out to be outside.
+    # Summed in the order of `_fill`, so that a pixel on an edge is inside here too.
     ea, eb, ec = nax * rx + (nay * ry + naz), nbx * rx + (nby * ry + nbz), ncx * rx + (ncy * ry + ncz)
     total = ea + eb + ec
     return ea / total, eb / total, ec / total
@@ -216,7 +216,7 @@ def interpolate_rows(
     end_row: int,
     values: Array,
 ) -> None:
-    """Fill rows of `values` float32 [H, W, C] from the vertices' `attributes` [V, C]; 0 where no face is."""
+    """Fill rows of `values` float32 [H, W, C] from `attributes` [V, C] of the vertices; 0 in the background."""
     for i in range(first_row, end_row):
         for j in range(face_index.shape[1]):
             f = face_index[i, j]
@@ -243,9 +243,9 @@ def shade_rows(
     color: Array,
     mask: Array,
 ) -> None:
-    """Fill rows of `color` uint8 [H, W, 3] and `mask` bool [H, W] from the vertices' uint8 `colors` and bool `alpha`.
+    """Fill rows of `color` uint8 [H, W, 3] and `mask` bool [H, W] from uint8 `colors` and bool `alpha` of the vertices.
 
-    Seen are pixels whose interpolated alpha, 0..1, is above `alpha_above`.
+    A pixel is visible if its interpolated alpha, 0..1, is above `alpha_above`.
     """
     for i in range(first_row, end_row):
         for j in range(face_index.shape[1]):

@@ -16,29 +16,29 @@ from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Origi
 from ex4d_core.video_io.framing import frame_to, sample_nearest
 
 SAME_ASPECT = 0.01
-"""Aspect ratios that differ by less than this are the same: sizes are rounded to whole pixels, or to 8 or 14."""
+"""Relative difference up to which aspect ratios are equal: sizes are rounded to pixels, or to multiples of 8 or 14."""
 
 
 class DepthFile:
-    """Reads depth and brings it to the frames, the window and the size of the video."""
+    """Reads depth and fits it to the frames, crop and size of the video."""
 
     def __init__(self, options: DepthFileOptions, *, device: torch.device) -> None:
         self._options = options
         self._path = Path(options.path)
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
-        """Return the depth of the video's frames, of its length and size.
+        """Return depth with the length and size of the video.
 
-        A file with as many maps as the video's source follows the frames and the window that were taken of it; one
-        with as many as the video is taken as it is. Each pixel takes the nearest value of the file: averages
-        of a near and a far surface would float between them. Padding, NaN, infinity and, other than for inverse
-        depth, 0 are not valid.
+        If the file has as many maps as the source of the video, frame selection and crop of the video are applied to
+        it. If it has as many maps as the video, they are used in order. Pixels are sampled by nearest neighbor, since
+        averages of a near and a far surface belong to neither. Padding, NaN, infinity and, except for inverse depth,
+        0 are not valid.
 
-        Inverse depth is brought to 0..1 over the whole file (`rel`, 1 = nearest) and becomes
+        Inverse depth is normalized to 0..1 over the whole file (`rel`, 1 = nearest) and converted to
         `near / max(rel, near / far)`.
 
         Raises:
-            InputNotFound: there is no such file.
+            InputNotFound: the file does not exist.
             InvalidInput: its length, size or values do not fit.
         """
         frames = open_depth(self._path)
@@ -74,7 +74,7 @@ class DepthFile:
         )
 
     def _frame_indices(self, count: int, video: Video) -> Sequence[int]:
-        """Return which depth map belongs to each frame of the video."""
+        """Return the index of the depth map of each frame of the video."""
         origin = video.origin
         if origin is not None:
             follows = count > max(origin.frame_indices) if origin.source_frames == 0 else count == origin.source_frames
@@ -85,13 +85,13 @@ class DepthFile:
         source = f", from a source of {origin.source_frames}" if origin is not None and origin.source_frames else ""
         raise InvalidInput(
             f"{self._path} has {count} depth maps but the video has {video.num_frames} frames{source}; "
-            "give one map for each frame of either"
+            "pass one map for each frame of the video or of its source"
         )
 
     def _window(self, size: tuple[int, int], video: Video) -> Origin:
-        """Return which window of the depth maps the video shows."""
+        """Return the window of the depth maps that corresponds to the video."""
         filmed, shown = video.origin, (video.width, video.height)
-        # Maps of the very size of the frames were made for them, even where the source has nearly the same shape.
+        # Maps with exactly the size of the frames belong to them, even if the source has a similar shape.
         if filmed and size != shown and _same_aspect(size, (filmed.source_width, filmed.source_height)):
             return filmed
         if _same_aspect(size, shown):
@@ -99,30 +99,29 @@ class DepthFile:
         source = f" and its source {filmed.source_width}x{filmed.source_height}" if filmed else ""
         raise InvalidInput(
             f"{self._path} is {size[0]}x{size[1]} but the video is {shown[0]}x{shown[1]}{source}; "
-            "the depth must have the shape of either"
+            "depth must have the aspect ratio of the video or of its source"
         )
 
     def _is_inverse(self, frames: DepthFrames) -> bool:
         kind = self._options.kind
         if frames.is_inverse and kind not in ("auto", "inverse"):
-            raise InvalidInput(f"{self._path} names its array inverse depth, so its kind cannot be {kind}")
+            raise InvalidInput(f"{self._path} contains an array of inverse depth, so its kind cannot be {kind}")
         if frames.kind is not None and not frames.is_inverse and kind == "inverse":
             raise InvalidInput(
-                f"{self._path} says that it holds depth ({frames.kind.value}), so its kind cannot be inverse; "
-                "leave the kind out"
+                f"{self._path} contains depth of kind {frames.kind.value}, so its kind cannot be inverse; omit the kind"
             )
         return frames.is_inverse or kind == "inverse"
 
     def _sampled(
         self, frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video, progress: Progress
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the file's numbers float32 [T, H, W], 0 where unknown, and where they are known, bool [T, H, W]."""
+        """Return the values of the file, float32 [T, H, W], 0 where invalid, and their validity, bool [T, H, W]."""
         numbers = np.zeros(video.frames.shape[:3], np.float32)
         valid = np.zeros(numbers.shape, bool)
         maps = zip(indices, frames.read(indices), strict=True)
         for index, (source, values) in enumerate(track(maps, progress, total=len(indices))):
             sampled, inside = sample_nearest(values, origin, (video.width, video.height))
-            with np.errstate(over="ignore"):  # what float32 has no number for is as good as infinite
+            with np.errstate(over="ignore"):  # values beyond float32 count as infinite
                 sampled = sampled.astype(np.float32)
             valid[index] = inside & np.isfinite(sampled)
             if frames.valid_at is not None:
@@ -135,16 +134,16 @@ class DepthFile:
         known = numbers[valid]
         if (known < 0).any():
             raise InvalidInput(
-                f"{self._path} has values below 0, so it is not depth; set depth kind to inverse if near is large in it"
+                f"{self._path} has negative values, so it is not depth; set the depth kind to inverse for disparity"
             )
         found = frames.kind if kind == "auto" else DepthKind(kind)
         if found is None and frames.unit != "integer" and 0 < known.max() <= 1:
             raise InvalidInput(
-                f"{self._path} lies between 0 and 1, which may be meters or normalized; "
-                "set depth kind to metric, relative or inverse"
+                f"all values of {self._path} lie between 0 and 1, which may be meters or normalized depth; "
+                "set the depth kind to metric, relative or inverse"
             )
-        usual = MILLIMETRE if frames.unit == "integer" else 1.0
-        scale = next(unit for unit in (self._options.scale, frames.scale, usual) if unit is not None)
+        default = MILLIMETRE if frames.unit == "integer" else 1.0
+        scale = next(unit for unit in (self._options.scale, frames.scale, default) if unit is not None)
         with np.errstate(over="ignore"):
             depth = numbers * np.float32(scale)
         return np.where(np.isfinite(depth), depth, 0), found or DepthKind.METRIC
@@ -156,7 +155,7 @@ class DepthFile:
         return (near / np.maximum(relative, near / far)).astype(np.float32)
 
     def _extremes(self, frames: DepthFrames) -> tuple[float, float]:
-        """Return the least and the greatest known number of the whole file."""
+        """Return the smallest and the largest valid value of the whole file."""
         least, greatest = np.inf, -np.inf
         for index, values in enumerate(frames.read(range(frames.count))):
             with np.errstate(over="ignore"):
@@ -167,7 +166,7 @@ class DepthFile:
                 least = min(least, float(values[known].min()))
                 greatest = max(greatest, float(values[known].max()))
         if not least < greatest:
-            raise InvalidInput(f"{self._path} is the same everywhere, so it cannot be inverse depth")
+            raise InvalidInput(f"all values of {self._path} are equal, so it cannot be inverse depth")
         return least, greatest
 
 
@@ -176,7 +175,7 @@ def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 
 def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video) -> tuple[Intrinsics, ...]:
-    """Return the file's intrinsics as the video's, or the default field of view."""
+    """Return the intrinsics of the file, adapted to the video, or the default field of view."""
     if frames.intrinsics is None:
         return (Intrinsics.from_fov(width=video.width, height=video.height),)
     width, height = frames.size
@@ -186,7 +185,7 @@ def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, vid
 
 
 def _cameras(frames: DepthFrames, indices: Sequence[int], intrinsics: tuple[Intrinsics, ...]) -> CameraPath | None:
-    """Return the file's poses of the source camera for the video's frames, in the world of the first of them."""
+    """Return the source camera poses of the file for the frames of the video; the world is the first of them."""
     if frames.world_to_camera is None:
         return None
     poses = frames.world_to_camera[list(indices)]

@@ -16,29 +16,29 @@ Kind = Literal["auto", "metric", "relative", "inverse"]
 
 @attrs.frozen
 class DepthFileOptions:
-    """Depth that another program made."""
+    """Options of precomputed depth."""
 
     path: str = option(
         help=(
             "A .npy or .npz array [T, H, W], a folder of 16-bit PNG, EXR or .npy files, or a lossless 16-bit depth "
             "video."
         ),
-        affects_output=False,  # what is in it does: the fingerprint
+        affects_output=False,  # its content does, see fingerprint()
     )
     kind: Kind = option(
         "auto",
         help=(
-            "What the numbers mean: metric (meters), relative (right up to scale), inverse (near is large, known up to "
-            "scale and shift), or auto: what the file says or its array is called, else metric, unless all lie "
-            "between 0 and 1."
+            "Meaning of the values: metric (meters), relative (depth up to scale), inverse (disparity up to scale and "
+            "shift), or auto: as stated in the file or by the name of its array, else metric; an error if all values "
+            "lie between 0 and 1."
         ),
         validator=attrs.validators.in_(("auto", "metric", "relative", "inverse")),
     )
     scale: float | None = option(
         None,
         help=(
-            "What one unit of the file is; unless given or said by the file, whole numbers are millimeters and "
-            "fractions are meters."
+            "Size of one unit of the file. Default: as stated in the file, else a millimeter for integers and a meter "
+            "for floats."
         ),
         unit="meters",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
@@ -47,10 +47,10 @@ class DepthFileOptions:
     far: float = far_option()
 
     def fingerprint(self) -> str:
-        """Return a hash of the file's contents, or of the names and contents in the folder.
+        """Return a hash of the content of the file, or of the names and contents in the folder.
 
         Raises:
-            InputNotFound: there is no such file.
+            InputNotFound: the file does not exist.
             InvalidInput: it cannot be read, or is neither a folder nor a regular file.
         """
         return tree_hash(Path(self.path), "depth file")

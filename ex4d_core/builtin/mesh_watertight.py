@@ -18,6 +18,6 @@ class WatertightMesh:
         self._device = device
 
     def build(self, frame: Tensor, depth: Tensor, intrinsics: Intrinsics, *, valid: Tensor | None = None) -> Mesh:
-        """Return the mesh in the frame of the source camera; see `build_watertight`, whose errors it raises."""
+        """Return the mesh in the frame of the source camera; see `build_watertight`."""
         depth = depth.to(self._device, non_blocking=True)
         return build_watertight(frame, depth, intrinsics, self._options, valid=valid)

@@ -18,38 +18,38 @@ def _look_at(instance: object, attribute: attrs.Attribute[str], value: str) -> N
 
 @attrs.frozen
 class PathFileOptions:
-    """A camera path that another program, or this one, has saved."""
+    """Options of a camera path from a file."""
 
-    path: str = option(help="The file, or a folder of COLMAP's.", affects_output=False)  # what is in it does
+    path: str = option(help="The file, or a COLMAP folder.", affects_output=False)  # its content does
     format: str | None = option(
         None,
-        help="ex4d, json, csv, nerfstudio, blender, colmap, trajectorycrafter or recammaster; by default it is seen.",
+        help="ex4d, json, csv, nerfstudio, blender, colmap, trajectorycrafter or recammaster; detected by default.",
     )
-    camera: str | None = option(None, help="Which camera, where ReCamMaster's file has several: 1 to 10, or its type.")
+    camera: str | None = option(None, help="Camera of a ReCamMaster file that has several: 1 to 10, or its type.")
     convention: str | None = option(
-        None, help="What bare matrices mean: c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl."
+        None, help="Convention of plain matrices: c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl."
     )
     start: Literal["file", "source"] = option(
-        "file", help="'file': the world of the file is ours; 'source': its first camera becomes the source camera."
+        "file", help="'file': the file uses the world of the scene; 'source': its first camera is the source camera."
     )
     unit: Literal["scene", "subject"] = option(
-        "scene", help="What its lengths count: units of the depth, or distances to the subject."
+        "scene", help="Unit of lengths: that of the depth, or the distance to the subject."
     )
-    scale: float = option(1.0, help="Multiplies its lengths.", above=0, at_most=1e9)
-    lens: Literal["file", "clip"] = option("file", help="Which lens to look through, where the file has one.")
-    resample: bool = option(False, help="Spread its poses over the clip where there are more or fewer of them.")
+    scale: float = option(1.0, help="Factor of lengths.", above=0, at_most=1e9)
+    lens: Literal["file", "clip"] = option("file", help="Source of the intrinsics, if the file has some.")
+    resample: bool = option(False, help="Resample the poses to the number of frames.")
     look_at: str = option(
         "auto",
         pixel=True,
-        help="What the subject is, for lengths that count in its distance; as for moves.",
+        help="The subject, for lengths in its distance; as for camera moves.",
         validator=_look_at,
     )
 
     def fingerprint(self) -> str:
-        """Return a hash of the file's contents, or of the names and contents in the folder.
+        """Return a hash of the content of the file, or of the names and contents in the folder.
 
         Raises:
-            InputNotFound: there is no such file.
+            InputNotFound: the file does not exist.
             InvalidInput: it cannot be read.
         """
         path = Path(self.path)

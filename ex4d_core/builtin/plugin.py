@@ -11,7 +11,7 @@ from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
 
 EX4D_RANGE = {"near": 1e-3, "far": 1e3}
-"""Depths that EX-4D's renderer shows, in scene units."""
+"""Depth range of the EX-4D renderer, in scene units."""
 
 
 @hookimpl
@@ -25,7 +25,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
             presets={"ex4d": {"far": 10000.0}},
-            contract="ex4d_core.testing.builtins:FileContract",
+            contract="ex4d_core.testing.builtin_contracts:FileContract",
         )
     ]
 
@@ -42,7 +42,7 @@ def ex4d_mesh_builders() -> list[Provider]:
             options=WatertightOptions,
             presets={"ex4d": {"border_depth": 100.0, "cap": "corners", "pixel_center": 0.0, "hidden_colors": "black"}},
             auto=10,
-            contract="ex4d_core.testing.builtins:WatertightContract",
+            contract="ex4d_core.testing.builtin_contracts:WatertightContract",
         )
     ]
 
@@ -58,14 +58,14 @@ def ex4d_trajectory_generators() -> list[Provider]:
             component="ex4d_core.builtin.path_file:PathFile",
             options=PathFileOptions,
             presets={"ex4d": {"look_at": "nearest"}},
-            contract="ex4d_core.testing.builtins:FromFileContract",
+            contract="ex4d_core.testing.builtin_contracts:FromFileContract",
         )
     ]
 
 
 @hookimpl
 def ex4d_renderers() -> list[Provider]:
-    """Offer the renderers that need nothing installed."""
+    """Offer the renderers."""
     return [
         Provider(
             name="torch",
@@ -85,7 +85,7 @@ def ex4d_renderers() -> list[Provider]:
             options=RasterOptions,
             presets={"ex4d": EX4D_RANGE},
             auto=10,
-            contract="ex4d_core.testing.builtins:ZBufferContract",
+            contract="ex4d_core.testing.builtin_contracts:ZBufferContract",
         ),
         Provider(
             name="raycast",
@@ -111,6 +111,6 @@ def ex4d_backbones() -> list[Provider]:
             component="ex4d_core.builtin.backbone_telea:TeleaBackbone",
             options=TeleaOptions,
             auto=0,
-            contract="ex4d_core.testing.builtins:TeleaContract",
+            contract="ex4d_core.testing.builtin_contracts:TeleaContract",
         )
     ]

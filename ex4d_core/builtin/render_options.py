@@ -11,22 +11,22 @@ from ex4d_core.options import option
 
 def _beyond_near(instance: ViewRange, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value > instance.near:
-        raise ValueError(f"far must be more than near: it is {value:g} and near is {instance.near:g}")
+        raise ValueError(f"far must be greater than near: far is {value:g} and near is {instance.near:g}")
 
 
 @attrs.frozen
 class ViewRange:
-    """What a renderer draws."""
+    """Options of the depth range."""
 
     near: float = option(
         1e-6,
-        help="Surfaces nearer than this along the camera's axis are cut away.",
+        help="Near plane: nearer surfaces are clipped.",
         unit="units of depth",
         validator=attrs.validators.gt(0),
     )
     far: float = option(
         1e9,
-        help="Surfaces farther than this along the camera's axis are cut away.",
+        help="Far plane: farther surfaces are clipped.",
         unit="units of depth",
         validator=_beyond_near,
     )
@@ -34,11 +34,11 @@ class ViewRange:
 
 @attrs.frozen
 class RasterOptions(ViewRange):
-    """What a renderer draws, and with how many threads."""
+    """Options of CPU renderers."""
 
     threads: int = option(
         0,
-        help="CPU threads; 0 uses every core. The picture does not depend on it.",
+        help="CPU threads; 0 uses every core. The image does not depend on it.",
         affects_output=False,
         validator=attrs.validators.ge(0),
     )
@@ -46,8 +46,8 @@ class RasterOptions(ViewRange):
 
 @attrs.frozen
 class TorchOptions(ViewRange):
-    """What a renderer draws, and by what means."""
+    """Options of the `torch` renderer."""
 
     triton: bool = option(
-        True, help="On CUDA, draw with Triton kernels where Triton and a C compiler are there: faster, same picture."
+        True, help="On CUDA, use Triton kernels if Triton and a C compiler are installed: faster, same image."
     )

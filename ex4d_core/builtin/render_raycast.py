@@ -15,13 +15,13 @@ from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.errors import PluginFailed
 from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
-_ASIDE = 1e-3
-"""How far beside the middle of a pixel a ray looks for its face, in pixels: Embree's rays slip between the faces at
-a vertex now and then, and seen from the source camera each pixel's middle is a vertex."""
+_OFFSET = 1e-3
+"""Offset in pixels from the pixel center of the ray that finds the face. Embree sometimes misses the faces at a
+vertex, and from the source camera each pixel center is a vertex."""
 
 
 class RaycastRenderer:
-    """Casts one ray for each pixel to find its face, and computes where its middle is on it.
+    """Casts one ray for each pixel to find its face, and computes the point of the pixel center on it.
 
     Raises:
         PluginFailed: Open3D cannot be imported.
@@ -32,10 +32,10 @@ class RaycastRenderer:
         self._open3d = _import_open3d()
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what the camera sees, as `ex4d_core.roles.Renderer` says.
+        """Render one view; see `ex4d_core.roles.Renderer`.
 
         Raises:
-            InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
+            InvalidInput: a face has an index that is not a vertex, or the pose is not 4 x 4.
         """
         check_view(len(mesh.vertices), mesh.faces, tuple(world_to_camera.shape))
         faces = mesh.faces.cpu().numpy()
@@ -55,11 +55,11 @@ class RaycastRenderer:
     def _cast(
         self, vertices_camera: NDArray[np.float32], faces: NDArray[np.int32], intrinsics: Intrinsics
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return per pixel the index of the face or -1, the weights of its vertices [H, W, 3], and z or inf."""
+        """Return for each pixel the face index or -1, the vertex weights [H, W, 3], and z or inf."""
         size = (intrinsics.height, intrinsics.width)
         face_index, weights, depth = np.full(size, -1), np.zeros((*size, 3)), np.full(size, np.inf)
         if len(faces):
-            found = self._first_faces(vertices_camera, faces, _pixel_rays(intrinsics, aside=_ASIDE))
+            found = self._first_faces(vertices_camera, faces, _pixel_rays(intrinsics, offset=_OFFSET))
             hit = found >= 0
             corners = vertices_camera.astype(np.float64)[faces[found[hit]]]
             weights[hit], depth[hit] = _intersect(_pixel_rays(intrinsics)[hit], corners)
@@ -85,23 +85,23 @@ def _import_open3d() -> Any:
         return importlib.import_module("open3d")
     except (ImportError, OSError) as error:
         raise PluginFailed(
-            f"the raycast renderer needs Open3D, which cannot be imported ({error}); "
+            f"the raycast renderer requires Open3D, which cannot be imported ({error}); "
             "run `pip install open3d-cpu` and, on Debian or Ubuntu, "
             "`apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6`"
         ) from error
 
 
 def _in_camera(mesh: Mesh, world_to_camera: Tensor) -> NDArray[np.float32]:
-    """Return the vertices in the camera's frame, float32 [V, 3]."""
+    """Return the vertices in the frame of the camera, float32 [V, 3]."""
     pose = world_to_camera.cpu().double()
     points: NDArray[np.float32] = (mesh.vertices.cpu().double() @ pose[:3, :3].T + pose[:3, 3]).float().numpy()
     return points
 
 
-def _pixel_rays(intrinsics: Intrinsics, *, aside: float = 0.0) -> NDArray[np.float64]:
-    """Return rays float64 [H, W, 3] with z = 1 in the camera's frame, `aside` pixels beside the pixels' middles."""
-    x = (np.arange(intrinsics.width) + 0.5 + aside - intrinsics.cx) / intrinsics.fx
-    y = (np.arange(intrinsics.height) + 0.5 + 2 * aside - intrinsics.cy) / intrinsics.fy
+def _pixel_rays(intrinsics: Intrinsics, *, offset: float = 0.0) -> NDArray[np.float64]:
+    """Return rays float64 [H, W, 3] with z = 1 in the frame of the camera, `offset` pixels beside the pixel centers."""
+    x = (np.arange(intrinsics.width) + 0.5 + offset - intrinsics.cx) / intrinsics.fx
+    y = (np.arange(intrinsics.height) + 0.5 + 2 * offset - intrinsics.cy) / intrinsics.fy
     grid = np.meshgrid(x, y)
     return np.stack([*grid, np.ones_like(grid[0])], axis=-1)
 
@@ -109,12 +109,12 @@ def _pixel_rays(intrinsics: Intrinsics, *, aside: float = 0.0) -> NDArray[np.flo
 def _intersect(
     rays: NDArray[np.float64], corners: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where rays [N, 3] with z = 1 meet the planes of faces [N, 3 corners, 3]: weights [N, 3] and z [N]."""
+    """Intersect rays [N, 3] with z = 1 and planes of faces [N, 3 corners, 3]; return weights [N, 3] and z [N]."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     normal = np.cross(b - a, c - a)
     depth = (a * normal).sum(-1) / (rays * normal).sum(-1)
     point = rays * depth[:, None]
-    # A corner's weight is the area of the triangle between the point and the other two corners.
+    # The weight of a corner is the area of the triangle between the point and the other two corners.
     parts = [np.cross(c - b, point - b), np.cross(a - c, point - c), np.cross(b - a, point - a)]
     weights = np.stack([(part * normal).sum(-1) for part in parts], axis=-1).clip(min=0)
     return weights / weights.sum(-1, keepdims=True), depth

@@ -13,22 +13,22 @@ from ex4d_core.builtin.render_options import TorchOptions
 from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 _FACES_AT_ONCE = 1 << 21
-"""How many faces are drawn in one go; it bounds the memory that a view takes."""
+"""Number of faces drawn at once, which bounds memory."""
 
 _NOTHING = torch.iinfo(torch.int64).max
 _SLACK = 1e-4
-"""Pixels by which a face's bounds are widened, so that rounding loses no pixel whose center is on an edge."""
+"""Margin in pixels of the bounds of a face, so that pixel centers on an edge are not lost to rounding."""
 
 
 class TorchRenderer:
-    """Draws a mesh with operations that PyTorch has on every device, or with Triton kernels of the same rules.
+    """Draws a mesh with PyTorch operations that every device supports, or with equivalent Triton kernels.
 
-    A face becomes the rows that it covers, a row the pixels between the face's edges, and each pixel keeps the
-    smallest key of depth and face. Work follows the pixels that are covered, so a long sliver costs its length and not
-    its bounding box, and the smallest key is the same in whatever order pixels arrive.
+    A face is split into the rows that it covers, and a row into the pixels between the edges of the face. Each pixel
+    gets the smallest key of depth and face, in any order of drawing. The cost is proportional to the covered pixels,
+    not to the bounding box, so long thin faces are cheap.
 
-    The rules are those of `_rasterize.py`: homogeneous edge functions, so that faces crossing the near plane are cut
-    exactly; both sides of a face are seen.
+    The rules are those of `_rasterize.py`: homogeneous edge functions, so that faces that cross the near plane are
+    clipped exactly, and two-sided faces.
     """
 
     def __init__(self, options: TorchOptions, *, device: torch.device) -> None:
@@ -37,10 +37,10 @@ class TorchRenderer:
         self._triton = options.triton and importlib.util.find_spec("triton") is not None
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what the camera sees, as `ex4d_core.roles.Renderer` says.
+        """Render one view; see `ex4d_core.roles.Renderer`.
 
         Raises:
-            InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
+            InvalidInput: a face has an index that is not a vertex, or the pose is not 4 x 4.
         """
         self._check(mesh, world_to_camera)
         if not len(mesh.faces):
@@ -51,7 +51,7 @@ class TorchRenderer:
 
             if _raster_kernels.works(mesh.device):
                 return _raster_kernels.render(mesh, world_to_camera, intrinsics, near, far)
-        # Apple's GPUs have no float64; elsewhere it is exact enough for walls that reach far off the screen.
+        # Apple GPUs have no float64; elsewhere it is needed for faces that extend far beyond the image.
         dtype = torch.float32 if mesh.device.type == "mps" else torch.float64
         pose = world_to_camera.to(mesh.device, dtype)
         points = mesh.vertices.to(dtype) @ pose[:3, :3].T + pose[:3, 3]
@@ -83,7 +83,7 @@ class _View:
 
 @attrs.frozen(eq=False, kw_only=True)
 class _Edges:
-    """The edge functions of faces: inside where r . normal >= 0 for all three."""
+    """The edge functions of faces: a ray r is inside where r . normal >= 0 for all three."""
 
     normals: Tensor
     """[3, 3, N]: edge opposite to vertex a, b, c; its x, y, z; face."""
@@ -108,8 +108,8 @@ class _Edges:
 def _cross(corners: Tensor, faces: Tensor, p: int, q: int) -> Tensor:
     """Return the cross products p x q of two corners, [3, N].
 
-    As p x (q - p), which loses nothing to cancellation, and from the vertex with the lower index to the other, so that
-    two faces at one edge get exact opposites and no crack opens between them.
+    Computed as p x (q - p), which avoids cancellation, and from the vertex with the lower index to the other, so that
+    two faces at an edge get exact negatives and there is no crack between them.
     """
     swap = (faces[:, p] > faces[:, q])[:, None]
     first = torch.where(swap, corners[:, q], corners[:, p])
@@ -119,7 +119,7 @@ def _cross(corners: Tensor, faces: Tensor, p: int, q: int) -> Tensor:
 
 
 def _draw(view: _View, faces: Tensor, first_face: int, keys: Tensor) -> None:
-    """Lower `keys` int64 [H * W] to the nearest of these faces [N, 3]; `first_face` is the number of the first."""
+    """Lower `keys` int64 [H * W] to the nearest of these faces [N, 3]; `first_face` is the index of the first."""
     windows, seen = _windows(view, faces)
     kept = seen.nonzero().squeeze(1)
     left, right, top, bottom = windows[:, kept]
@@ -131,16 +131,16 @@ def _draw(view: _View, faces: Tensor, first_face: int, keys: Tensor) -> None:
     inside = edges.at(face, view.rays_x(column), view.rays_y(row))
     z = (inside * edges.depths[:, face]).sum(dim=0) / inside.sum(dim=0)
     hit = (inside >= 0).all(dim=0) & (z >= view.near) & (z <= view.far)
-    # The bits of positive floats are in the order of the floats.
+    # The bits of positive floats sort as the floats.
     key = (z.float().view(torch.int32).long() << 32) | (kept[face] + first_face)
     pixel = row * view.intrinsics.width + column
     keys.scatter_reduce_(0, pixel, torch.where(hit, key, _NOTHING), "amin")
 
 
 def _windows(view: _View, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """Return first and last column, first and last row [4, N] of the part of each face beyond the near plane.
+    """Return bounds of the part of each face beyond the near plane: first and last column, first and last row [4, N].
 
-    And bool [N]: whether any pixel of the screen is in there.
+    Also return bool [N]: whether the bounds contain a pixel of the image.
     """
     camera = view.intrinsics
     points = view.points
@@ -155,32 +155,32 @@ def _windows(view: _View, faces: Tensor) -> tuple[Tensor, Tensor]:
     last = torch.tensor([camera.width, camera.width, camera.height, camera.height], device=points.device) - 1
     low, high = (bounds[::2] - (0.5 + _SLACK)).ceil(), (bounds[1::2] - (0.5 - _SLACK)).floor()
     low, high = low.clamp_min(0), torch.minimum(high, last[::2, None])
-    # NaN, from vertices that are not finite, fails both comparisons.
+    # NaN from vertices that are not finite fails both comparisons.
     seen &= (low <= high).all(dim=0) & (low >= 0).all(dim=0)
     windows = torch.stack([low[0], high[0], low[1], high[1]]).nan_to_num(0, 0, 0)
     return windows.clamp(-1, 1 << 30).long(), seen
 
 
 def _bounds_beyond_near(view: _View, faces: Tensor, beyond: Tensor) -> Tensor:
-    """Return left, right, top, bottom [4, N] in pixels of the part of faces beyond the near plane, a pixel to spare."""
+    """Return left, right, top, bottom [4, N] in pixels of the part of faces beyond the near plane, with a margin."""
     camera, corners = view.intrinsics, view.points[faces]
     following = corners.roll(-1, dims=1)
-    share = (view.near - corners[..., 2]) / (following[..., 2] - corners[..., 2])
-    cuts = corners + share[..., None] * (following - corners)
+    t = (view.near - corners[..., 2]) / (following[..., 2] - corners[..., 2])
+    cuts = corners + t[..., None] * (following - corners)
     cut = beyond != beyond.roll(-1, dims=1)
-    spots = torch.cat([corners, cuts], dim=1)
-    there = torch.cat([beyond, cut], dim=1)
-    z = torch.where(there, spots[..., 2], 1).clamp_min(view.near)
-    u = camera.fx * spots[..., 0] / z + camera.cx
-    v = camera.fy * spots[..., 1] / z + camera.cy
+    points = torch.cat([corners, cuts], dim=1)
+    valid = torch.cat([beyond, cut], dim=1)
+    z = torch.where(valid, points[..., 2], 1).clamp_min(view.near)
+    u = camera.fx * points[..., 0] / z + camera.cx
+    v = camera.fy * points[..., 1] / z + camera.cy
     infinity = torch.inf
-    low = [torch.where(there, x, infinity).amin(1) - 1 for x in (u, v)]
-    high = [torch.where(there, x, -infinity).amax(1) + 1 for x in (u, v)]
+    low = [torch.where(valid, x, infinity).amin(1) - 1 for x in (u, v)]
+    high = [torch.where(valid, x, -infinity).amax(1) + 1 for x in (u, v)]
     return torch.stack([low[0], high[0], low[1], high[1]])
 
 
 def _spread(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each whole number in the ranges first..last [N] its range and itself, two int64 [sum of lengths]."""
+    """Expand ranges first..last [N]; return the range and the value of each element, int64 [sum of lengths]."""
     lengths = (last - first + 1).clamp_min(0)
     which = torch.repeat_interleave(lengths)
     starts = first - (lengths.cumsum(0) - lengths)
@@ -188,7 +188,7 @@ def _spread(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _spans(view: _View, edges: _Edges, face: Tensor, row: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first and last column [N] that a face may cover in a row, within left..right, a pixel to spare."""
+    """Return the first and last column [N] that a face may cover in a row, within left..right, with a margin."""
     camera = view.intrinsics
     normals = edges.normals[:, :, face]
     slope = normals[:, 0]

@@ -20,10 +20,10 @@ from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 
 class ZBufferRenderer:
-    """Draws a mesh into a z-buffer, each thread its own band of rows.
+    """Draws a mesh into a z-buffer; each thread draws a band of rows.
 
-    Faces are seen from both sides and cut at the near and far planes. The picture does not depend on the number
-    of threads. One renderer may be called from several threads at once.
+    Faces are two-sided and clipped at the near and far planes. The image does not depend on the number of threads. A
+    renderer may be called from several threads at once.
     """
 
     def __init__(self, options: RasterOptions, *, device: torch.device) -> None:
@@ -31,10 +31,10 @@ class ZBufferRenderer:
         self._bands = Bands(options.threads or available_cores())
 
     def render(self, mesh: Mesh, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what the camera sees, as `ex4d_core.roles.Renderer` says.
+        """Render one view; see `ex4d_core.roles.Renderer`.
 
         Raises:
-            InvalidInput: a face names a vertex that does not exist, or the pose is not 4 x 4.
+            InvalidInput: a face has an index that is not a vertex, or the pose is not 4 x 4.
         """
         drawing = Drawing.of(
             _as_numpy(mesh.vertices),
@@ -59,23 +59,22 @@ def rasterize(
     near: float = 1e-3,
     far: float = 1e9,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    """Return any vertex attributes as a camera sees them, with one thread.
+    """Render arbitrary vertex attributes, with one thread.
 
     Args:
-        vertices_camera: [V, 3], in the camera's frame (x right, y down, z forward).
+        vertices_camera: [V, 3], in the frame of the camera (x right, y down, z forward).
         faces: int32 [F, 3], indices of vertices.
         attributes: [V, C].
         intrinsics: of the camera; pixel (row i, column j) is sampled at (j + 0.5, i + 0.5).
-        near: surfaces nearer than this along z are cut away.
-        far: surfaces farther than this along z are cut away.
+        near: z of the near plane.
+        far: z of the far plane.
 
     Returns:
-        Perspective-correct attributes float32 [H, W, C], 0 where nothing is; depth along z float32 [H, W], inf
-        where nothing is; index of the face int32 [H, W], -1 where nothing is. The nearest face wins, and of two
-        at the same depth the one that comes first.
+        Perspective-correct attributes float32 [H, W, C], depth along z float32 [H, W] and face index int32 [H, W]; 0,
+        inf and -1 in the background. At equal depth, the face with the lower index is drawn.
 
     Raises:
-        InvalidInput: a face names a vertex that does not exist.
+        InvalidInput: a face has an index that is not a vertex.
     """
     drawing = Drawing.of(
         vertices_camera, faces, pose=np.eye(4), intrinsics=intrinsics, near=near, far=far, bands=Bands(1)
@@ -84,36 +83,36 @@ def rasterize(
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Bands:
-    """Does work in as many equal parts as there are threads."""
+    """Splits work into equal parts, one for each thread."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="zbuffer") if threads > 1 else None
 
     def each(self, work: Callable[[int, int], None], size: int) -> None:
-        """Call `work(start, stop)` for the parts of 0..size and wait for all of them."""
+        """Call `work(start, stop)` for each part of 0..size, and wait for all."""
         if self._pool is None:
             work(0, size)
             return
         edges = [size * part // self._threads for part in range(self._threads + 1)]
-        # list() waits for every part, and lets an error out.
+        # list() waits for every part and raises errors.
         list(self._pool.map(work, edges[:-1], edges[1:]))
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Drawing:
-    """Which face each pixel of a view shows, ready to be colored."""
+    """The visible face of each pixel of a view."""
 
     depth: NDArray[np.float64]
-    """float64 [H, W], inf where nothing is."""
+    """float64 [H, W], inf in the background."""
 
     face_index: NDArray[np.int32]
-    """int32 [H, W], -1 where nothing is."""
+    """int32 [H, W], -1 in the background."""
 
     _faces: NDArray[np.int32]
     _prepared: NDArray[np.float64]
@@ -151,7 +150,7 @@ class Drawing:
         return cls(depth=depth, face_index=face_index, faces=faces, prepared=prepared, lens=lens, bands=bands)
 
     def interpolate(self, attributes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the vertices' attributes [V, C] at the pixels, float32 [H, W, C]; 0 where nothing is."""
+        """Return vertex attributes [V, C] at the pixels, float32 [H, W, C]; 0 in the background."""
         values = np.empty((*self.depth.shape, attributes.shape[1]), np.float32)
 
         def fill(first_row: int, end_row: int) -> None:
@@ -163,7 +162,7 @@ class Drawing:
         return values
 
     def shade(self, colors: NDArray[np.uint8], alpha: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return color uint8 [H, W, 3] and mask bool [H, W] from the vertices' colors [V, 3] and alpha [V]."""
+        """Return color uint8 [H, W, 3] and mask bool [H, W] from vertex colors [V, 3] and alpha [V]."""
         color = np.empty((*self.depth.shape, 3), np.uint8)
         mask = np.empty(self.depth.shape, np.bool_)
 

@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     import av
 
 Unit = Literal["integer", "float", "normalized"]
-"""Whole numbers of a small unit, numbers with a fraction, or 8-bit shades mapped to 0..1."""
+"""Type of the values: integers of a small unit, floats, or 8-bit values normalized to 0..1."""
 
 MILLIMETRE = 0.001
-"""Unit of whole-number depth in meters, unless the file or the user says otherwise."""
+"""Default unit of integer depth, in meters."""
 
 FRAME_SUFFIXES = frozenset({".png", ".exr", ".npy", ".tif", ".tiff"})
-"""Of the files in a folder of depth maps."""
+"""Suffixes of depth maps in a folder."""
 
 DEPTH_NAMES = ("depth", "depths")
 INVERSE_NAMES = ("inverse_depth", "disparity")
 INTRINSICS_NAMES = ("intrinsics", "K")
 POSES_NAME = "world_to_camera"
 FACTS_NAMES = ("valid", "kind", *INTRINSICS_NAMES, POSES_NAME)
-"""Of what an archive says beside the depth."""
+"""Names of metadata in an archive."""
 
-_MOST_FACTS = 2**26
-"""Bytes of each: poses of an hour of video have a tenth of it."""
+_MAX_FACT_BYTES = 2**26
+"""Largest metadata array in bytes; poses of an hour of video have a tenth of it."""
 
 FACTS_FILE = "depth.json"
-"""What a folder of depth maps says beside them: `kind`, `scale`, and intrinsics and poses as an archive has them."""
+"""Metadata in a folder of depth maps: `kind`, `scale`, and intrinsics and poses as in an archive."""
 
 Read = Callable[[Sequence[int]], Iterator[np.ndarray]]
-"""Yields the frames [h, w] of ascending indices, which may repeat."""
+"""Yields the depth maps [h, w] of ascending indices, which may repeat."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -62,36 +62,36 @@ class DepthFrames:
     """Their width and height in pixels."""
 
     read: Read
-    """Reads some of them, in the file's own numbers."""
+    """Reads depth maps, in the unit of the file."""
 
     unit: Unit
-    """What kind of numbers they are."""
+    """Type of the values."""
 
     is_inverse: bool = False
-    """True where the file itself says that near is large."""
+    """Whether the file states that it contains inverse depth."""
 
     valid_at: Callable[[int], np.ndarray] | None = None
-    """Returns bool [h, w] of an index, True where depth is known, if the file says so."""
+    """Returns the validity of a depth map, bool [h, w], if stated in the file."""
 
     intrinsics: np.ndarray | None = None
     """float64 [1 or count, 3, 3], K in pixels of the depth maps."""
 
     kind: DepthKind | None = None
-    """What the numbers mean, if the file says so."""
+    """Meaning of the values, if stated in the file."""
 
     scale: float | None = None
-    """Depth of one unit of the file, if it says so."""
+    """Depth of one unit of the file, if stated in it."""
 
     world_to_camera: np.ndarray | None = None
-    """float64 [count, 4, 4], poses of the source camera (OpenCV axes), if the file says that it moves."""
+    """float64 [count, 4, 4], poses of the source camera (OpenCV axes), if the file contains them."""
 
 
 def open_depth(path: Path) -> DepthFrames:
     """Return the depth maps of a file or folder.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it holds no depth.
+        InputNotFound: the path does not exist.
+        InvalidInput: it does not contain depth.
     """
     if stat.S_ISDIR(check_path(path, "depth file").st_mode):
         return _open_folder(path)
@@ -120,18 +120,18 @@ def _open_npz(path: Path) -> DepthFrames:
 
 
 def _small_facts(arrays: Arrays, path: Path) -> Iterator[str]:
-    """Yield the names of what an archive says beside the depth; it is decoded whole, so it must not be large."""
+    """Yield the names of metadata arrays in an archive, after a check of their size."""
     for name in ("kind", *INTRINSICS_NAMES, POSES_NAME):
         if name not in arrays:
             continue
         shape, dtype = arrays.head(name)
-        if math.prod(shape) * dtype.itemsize > _MOST_FACTS:
+        if math.prod(shape) * dtype.itemsize > _MAX_FACT_BYTES:
             raise InvalidInput(f"{path}: {name} has the shape {list(shape)}, which is too large")
         yield name
 
 
 def _with_facts(frames: DepthFrames, facts: Mapping[str, Any], path: Path) -> DepthFrames:
-    """Return the frames with the kind, the lens and the poses that a file says they have."""
+    """Return the frames with the kind, intrinsics and poses of the metadata."""
     kinds = [kind.value for kind in DepthKind]
     if "kind" in facts and str(facts["kind"]) not in kinds:
         raise InvalidInput(f"{path}: the kind is {str(facts['kind'])[:40]!r}; it must be one of {', '.join(kinds)}")
@@ -150,9 +150,9 @@ def _depth_name(arrays: Mapping[str, np.ndarray], path: Path) -> str:
             return name
     others = [name for name in arrays if name not in FACTS_NAMES]
     if len(others) != 1:
-        wanted = ", ".join((*DEPTH_NAMES, *INVERSE_NAMES))
-        named = textwrap.shorten(", ".join(arrays), 200, placeholder=" ...") or "none"
-        raise InvalidInput(f"{path} has the arrays {named}; name the depth one of {wanted}")
+        valid_names = ", ".join((*DEPTH_NAMES, *INVERSE_NAMES))
+        found = textwrap.shorten(", ".join(arrays), 200, placeholder=" ...") or "none"
+        raise InvalidInput(f"{path} has the arrays {found}; name the array of depth one of {valid_names}")
     return others[0]
 
 
@@ -164,16 +164,16 @@ def _maps(array: np.ndarray, path: Path) -> np.ndarray:
     elif array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or 0 in array.shape:
-        raise InvalidInput(f"{path} holds an array of shape {list(shape)}; depth must be [T, H, W]")
+        raise InvalidInput(f"{path} contains an array of shape {list(shape)}; depth must be [T, H, W]")
     return array
 
 
 def _from_head(
     shape: tuple[int, ...], dtype: np.dtype[np.generic], array: Callable[[], np.ndarray], path: Path
 ) -> DepthFrames:
-    """Return the maps of an array that is decoded when the first map is read: its size may not fit the video."""
+    """Return the maps of an array that is decoded on the first read, after its size has been checked."""
     if dtype.kind not in "uif":
-        raise InvalidInput(f"{path} holds {dtype} values; depth must be numbers")
+        raise InvalidInput(f"{path} contains {dtype} values; depth must be numbers")
     count, height, width = _maps(np.broadcast_to(np.zeros((), bool), shape), path).shape
     check_pixels(width, height, path)
 
@@ -188,7 +188,7 @@ def _from_head(
 def _valid_maps(arrays: Arrays, depth: tuple[int, ...], path: Path) -> Callable[[int], np.ndarray]:
     shape, dtype = arrays.head("valid")
     if dtype.kind not in "buif":
-        raise InvalidInput(f"{path}: valid holds {dtype} values; it must be true or false for each pixel")
+        raise InvalidInput(f"{path}: valid contains {dtype} values; it must be true or false for each pixel")
     if shape != depth:
         raise InvalidInput(f"{path}: valid is {list(shape)} but the depth is {list(depth)}")
     return lambda index: _maps(arrays["valid"], path)[index].astype(bool)
@@ -215,8 +215,10 @@ def _poses(poses: np.ndarray, count: int, path: Path) -> np.ndarray:
 
 def _check_numbers(array: np.ndarray, name: str, path: Path, *, most: float) -> None:
     if array.dtype.kind not in "uif":
-        raise InvalidInput(f"{path}: {name} holds {array.dtype} values; they must be numbers")
-    if not (np.abs(array.astype(np.float64)) <= most).all():  # NaN too; the least int64 has no other magnitude
+        raise InvalidInput(f"{path}: {name} contains {array.dtype} values; they must be numbers")
+    if not (
+        np.abs(array.astype(np.float64)) <= most
+    ).all():  # also refuses NaN; float64 avoids the overflow of the smallest int64
         raise InvalidInput(f"{path}: {name} has a value that is not finite or is beyond {most:g}")
 
 
@@ -224,26 +226,26 @@ def _open_folder(path: Path) -> DepthFrames:
     files = list_images(path, FRAME_SUFFIXES)
     suffixes = sorted({file.suffix.lower() for file in files})
     if len(suffixes) > 1:
-        raise InvalidInput(f"the folder {path} mixes {' and '.join(suffixes)} files; keep one depth map a frame")
-    frames, said = _open_images(files), path / FACTS_FILE
-    return _with_folder_facts(frames, said) if said.is_file() else frames
+        raise InvalidInput(f"the folder {path} mixes {' and '.join(suffixes)} files; keep one depth map for each frame")
+    frames, facts = _open_images(files), path / FACTS_FILE
+    return _with_folder_facts(frames, facts) if facts.is_file() else frames
 
 
 def _with_folder_facts(frames: DepthFrames, path: Path) -> DepthFrames:
     facts = read_json(path, "description of depth maps")
     if not isinstance(facts, dict):
-        raise InvalidInput(f"{path} is not a JSON object; delete it, and give the same by flags")
+        raise InvalidInput(f"{path} is not a JSON object; delete it, and use options instead")
     with reading(path, "description of depth maps"):
         arrays = {key: np.asarray(facts[key]) for key in (*INTRINSICS_NAMES, POSES_NAME) if key in facts}
     scale = _scale(facts["scale"], path) if "scale" in facts else None
     if scale is not None and frames.unit == "normalized":
-        raise InvalidInput(f"{path}: the images beside it have 8 bits now; save them with 16 bits, as they were")
+        raise InvalidInput(f"{path}: the images beside it have 8 bits; save them with 16 bits")
     return attrs.evolve(_with_facts(frames, {**facts, **arrays}, path), scale=scale)
 
 
 def _scale(scale: Any, path: Path) -> float:
     if isinstance(scale, bool) or not isinstance(scale, int | float):
-        raise InvalidInput(f"{path}: the scale must be a number; delete it, and give the same by flags")
+        raise InvalidInput(f"{path}: the scale must be a number; delete it, and use --set depth.scale instead")
     with reading(path, "description of depth maps"):
         factor = float(scale)
     if not 0 < factor < np.inf:
@@ -258,17 +260,17 @@ def _open_images(files: Sequence[Path]) -> DepthFrames:
         for index in indices:
             depth, found = read_map(files[index])
             if depth.shape != first.shape or found != unit:
-                raise InvalidInput(f"{files[index]} has another size or type than {files[0].name}; all must be equal")
+                raise InvalidInput(f"{files[index]} has another size or type than {files[0].name}; they must be equal")
             yield depth
 
     return DepthFrames(count=len(files), size=(first.shape[1], first.shape[0]), read=read, unit=unit)
 
 
 def read_map(path: Path) -> tuple[np.ndarray, Unit]:
-    """Return one depth map [h, w] and the kind of its numbers.
+    """Return one depth map [h, w] and the type of its values.
 
     Raises:
-        InvalidInput: it cannot be read, or is a color picture.
+        InvalidInput: it cannot be read, or is a color image.
     """
     import cv2
 
@@ -280,10 +282,10 @@ def read_map(path: Path) -> tuple[np.ndarray, Unit]:
         depth = read_image(path, cv2.IMREAD_UNCHANGED)
     depth = np.squeeze(depth)
     if depth.dtype.kind not in "uif":
-        raise InvalidInput(f"{path} holds {depth.dtype} values; depth must be numbers")
+        raise InvalidInput(f"{path} contains {depth.dtype} values; depth must be numbers")
     if depth.ndim != 2 or 0 in depth.shape:
-        what = "a color picture" if depth.ndim == 3 else f"an array of shape {list(depth.shape)}"
-        raise InvalidInput(f"{path} is {what}, not a depth map")
+        content = "a color image" if depth.ndim == 3 else f"an array of shape {list(depth.shape)}"
+        raise InvalidInput(f"{path} is {content}, not a depth map")
     if depth.dtype == np.uint8:
         return depth.astype(np.float32) / 255, "normalized"
     return depth, "float" if depth.dtype.kind == "f" else "integer"
@@ -298,15 +300,15 @@ def _open_video(path: Path) -> DepthFrames:
         unit, (height, width) = _frame_unit(first), oriented(_plane(first), first).shape
 
     def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
-        wanted = list(indices)
+        remaining = list(indices)
         with open_video(path) as (container, stream):
             for index, frame in enumerate(raw_frames(container, stream, path)):
-                while wanted and wanted[0] == index:
+                while remaining and remaining[0] == index:
                     yield oriented(_plane(frame), frame)
-                    wanted.pop(0)
-                if not wanted:
+                    remaining.pop(0)
+                if not remaining:
                     return
-        raise InvalidInput(f"{path} ends before frame {wanted[0]}")
+        raise InvalidInput(f"{path} ends before frame {remaining[0]}")
 
     return DepthFrames(count=timing.source_frames, size=(width, height), read=read, unit=unit)
 
@@ -319,7 +321,7 @@ def _frame_unit(frame: av.VideoFrame) -> Unit:
 
 
 def _plane(frame: av.VideoFrame) -> np.ndarray:
-    """Return the one plane of a gray frame as it is, or the luma of others as float32 0..1."""
+    """Return the plane of a gray frame unchanged, or the luma of other formats as float32 0..1."""
     unit = _frame_unit(frame)
     plane: Any = frame
     if unit == "normalized":

@@ -1,1 +1,1 @@
-"""Draw images and videos for people to look at."""
+"""Draw images and videos for inspection."""

@@ -12,16 +12,16 @@ from torch import Tensor
 _LABEL_WIDTH = 96
 _FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
 _GAP = 4
-_BACKGROUND = 200  # so that neither black nor white frames melt into it
+_BACKGROUND = 200  # distinct from black and white frames
 
 
 def contact_sheet(rows: Mapping[str, Tensor], *, columns: int = 6, cell_width: int = 192) -> Tensor:
-    """Return the sheet, uint8 [H, W, 3] sRGB.
+    """Draw rows of frames with labels; return uint8 [H, W, 3], sRGB.
 
     Args:
-        rows: for each label, frames uint8 [T, H, W, 3] or a mask bool [T, H, W]; all of one length and size.
-        columns: how many frames, spread evenly from first to last.
-        cell_width: of one frame in pixels.
+        rows: frames uint8 [T, H, W, 3] or a mask bool [T, H, W] for each label, of equal length and size.
+        columns: number of frames, evenly spaced from the first to the last.
+        cell_width: width of a frame in pixels.
     """
     num_frames, height, width = next(iter(rows.values())).shape[:3]
     picks = frames_on_sheet(num_frames, columns=columns)
@@ -34,7 +34,7 @@ def contact_sheet(rows: Mapping[str, Tensor], *, columns: int = 6, cell_width: i
 
 
 def frames_on_sheet(num_frames: int, *, columns: int = 6) -> Tensor:
-    """Return which frames a sheet shows, int64: a sheet of these alone is the same, and they take less memory."""
+    """Return the indices of the frames on a sheet, int64, to select them beforehand and save memory."""
     return torch.from_numpy(np.linspace(0, num_frames - 1, min(columns, num_frames)).round().astype(np.int64))
 
 

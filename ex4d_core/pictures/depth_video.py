@@ -15,13 +15,13 @@ from ex4d_core.types import DepthKind, DepthVideo, Scene
 from ex4d_core.video_io import write_frames
 
 UNKNOWN = np.uint8(128)
-"""Gray, which the color map has not."""
+"""Gray, which is not in the color map."""
 
 LONGEST = 1280
-"""Pixels of a picture's longer side; larger ones are shrunk, so that two of them play anywhere."""
+"""Longer side in pixels to which larger frames are reduced, so that all players support two of them."""
 
 SHORTEST = 256
-"""Pixels that the longer side is enlarged towards, in whole steps, where a clip is tiny."""
+"""Longer side in pixels towards which smaller frames are enlarged by an integer factor."""
 
 _BACKGROUND, _INK = 24, (235, 235, 235)
 _GAP = 4
@@ -31,17 +31,17 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def write_preview(scene: Scene, path: str | os.PathLike[str], *, progress: Progress = silent) -> None:
-    """Write a video of the frames, their depth in colors and a legend, one frame in memory at a time.
+    """Write a video of the frames, color-coded depth and a legend, frame by frame.
 
-    Frame and depth lie side by side, or one above the other where the clip is wider than high.
+    Frame and depth are side by side, or above each other if the clip is wider than high.
 
     Args:
         scene: the clip and its depth.
-        path: of the video, as `write_video` takes it.
-        progress: told how many frames are done.
+        path: output file, as for `write_video`.
+        progress: called after each frame.
 
     Raises:
-        InvalidInput: no depth is known.
+        InvalidInput: there is no valid depth.
         OutputFailed: the file cannot be written.
     """
     near, far = depth_range(scene.depth)
@@ -50,30 +50,29 @@ def write_preview(scene: Scene, path: str | os.PathLike[str], *, progress: Progr
     height = max(size[1] if beside else 2 * size[1] + _GAP, 128)
     legend = draw_legend(scene.depth.kind, near, far, height=height, with_unknown=_has_unknown(scene.depth))
 
-    def pictures() -> Iterator[np.ndarray]:
+    def draw_frames() -> Iterator[np.ndarray]:
         for index in range(scene.video.num_frames):
             frame = scene.video.frames[index].numpy()
             colors = color_depth(scene.depth, index, near, far)
             pair = (_resized(frame, size, cv2.INTER_AREA), _resized(colors, size, cv2.INTER_NEAREST))
             yield np.concatenate([_padded(_joined(pair, axis=beside), height), legend], axis=1)
 
-    write_frames(track(pictures(), progress, total=scene.video.num_frames), path, fps=scene.video.fps)
+    write_frames(track(draw_frames(), progress, total=scene.video.num_frames), path, fps=scene.video.fps)
 
 
 def depth_range(depth: DepthVideo) -> tuple[float, float]:
-    """Return the nearest and the farthest depth that the colors tell apart, one range for the whole clip.
+    """Return the depth range of the color map for the whole clip, nearest first.
 
-    They are the percentiles 99 and 1 of inverse depth, so that a few stray pixels do not decide. A clip whose depth is
-    all the same gets a range around it.
+    It spans the percentiles 99 to 1 of inverse depth, to ignore outliers. Constant depth gets a range around it.
 
     Raises:
-        InvalidInput: no depth is known.
+        InvalidInput: there is no valid depth.
     """
     step = max(1, depth.depth.numel() // _SAMPLES)
     known = [depth.depth[frame][depth.valid_at(frame)][::step] for frame in range(depth.num_frames)]
     inverse = 1 / np.concatenate([values.double().numpy() for values in known])
     if not inverse.size:
-        raise InvalidInput("the depth cannot be shown: none is known")
+        raise InvalidInput("the depth cannot be shown: no pixel is valid")
     low, high = np.percentile(inverse, (1, 99))
     if high - low < 1e-4 * high:
         low, high = low / 1.1, high * 1.1
@@ -81,15 +80,15 @@ def depth_range(depth: DepthVideo) -> tuple[float, float]:
 
 
 def color_depth(depth: DepthVideo, frame: int, near: float, far: float) -> np.ndarray:
-    """Return the depth of a frame in colors, uint8 [H, W, 3] sRGB: even in inverse depth, near is red, far is blue."""
+    """Return color-coded depth of a frame, uint8 [H, W, 3] sRGB: uniform in inverse depth, from red (near) to blue."""
     valid = depth.valid_at(frame).numpy()
-    share = _share(np.where(valid, depth.depth[frame].numpy(), near), near, far)
-    colors = _turbo((share.clip(0, 1) * 255).round().astype(np.uint8))
+    position = _position(np.where(valid, depth.depth[frame].numpy(), near), near, far)
+    colors = _turbo((position.clip(0, 1) * 255).round().astype(np.uint8))
     return np.where(valid[..., None], colors, UNKNOWN)
 
 
 def draw_legend(kind: DepthKind, near: float, far: float, *, height: int, with_unknown: bool) -> np.ndarray:
-    """Return a bar of the colors with depths at its side, uint8 [height, W, 3] sRGB; letters grow with the height."""
+    """Return a color bar with depth labels, uint8 [height, W, 3] sRGB; the text scales with the height."""
     scale = 0.45 * min(max(height / 400, 1), 2.5)
     line = 2 * _text_size("0", scale)[1]
     unit = "meters" if kind is DepthKind.METRIC else "relative"
@@ -102,8 +101,8 @@ def draw_legend(kind: DepthKind, near: float, far: float, *, height: int, with_u
     _write(legend, unit, left, line, scale)
     legend[top:bottom, left:right] = _turbo(np.linspace(255, 0, bottom - top).round().astype(np.uint8)[:, None])
     for tick in ticks:
-        share = min(max(_share(tick, near, far), 0), 1)
-        y = round(bottom - 1 - share * (bottom - 1 - top))
+        position = min(max(_position(tick, near, far), 0), 1)
+        y = round(bottom - 1 - position * (bottom - 1 - top))
         legend[y, right : right + line // 3] = _INK
         _write(legend, f"{tick:g}", text, y, scale)
     if with_unknown:
@@ -112,13 +111,13 @@ def draw_legend(kind: DepthKind, near: float, far: float, *, height: int, with_u
     return legend
 
 
-def _share(depth: Any, near: float, far: float) -> Any:
-    """Return where a depth, or an array of them, lies between far (0) and near (1), even in inverse depth."""
+def _position(depth: Any, near: float, far: float) -> Any:
+    """Return the position of depth in the color map, from 0 (far) to 1 (near), linear in inverse depth."""
     return (1 / depth - 1 / far) / (1 / near - 1 / far)
 
 
 def tick_depths(near: float, far: float, *, most: int) -> list[float]:
-    """Return up to `most` depths to mark, evenly spread in inverse depth, of as few digits as tell them apart."""
+    """Return up to `most` depths for labels, evenly spaced in inverse depth, rounded to few digits."""
     exact = 1 / np.linspace(1 / near, 1 / far, most)
     for digits in range(2, 8):
         rounded = list(dict.fromkeys(float(f"{value:.{digits}g}") for value in exact))
@@ -131,9 +130,9 @@ def _has_unknown(depth: DepthVideo) -> bool:
     return not all(bool(depth.valid_at(frame).all()) for frame in range(depth.num_frames))
 
 
-def _turbo(shares: np.ndarray) -> np.ndarray:
-    """Return the color map's colors for 0..255, uint8 [h, w, 3] sRGB."""
-    return cv2.applyColorMap(np.ascontiguousarray(shares), cv2.COLORMAP_TURBO)[..., ::-1]
+def _turbo(values: np.ndarray) -> np.ndarray:
+    """Return colors of values 0..255, uint8 [h, w, 3] sRGB."""
+    return cv2.applyColorMap(np.ascontiguousarray(values), cv2.COLORMAP_TURBO)[..., ::-1]
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:
@@ -143,7 +142,7 @@ def _shown_size(width: int, height: int) -> tuple[int, int]:
 
 
 def _resized(image: np.ndarray, size: tuple[int, int], shrinking: int) -> np.ndarray:
-    """Return an image at another size; what is enlarged shows its pixels."""
+    """Resize an image; enlarged images show their pixels."""
     if (image.shape[1], image.shape[0]) == size:
         return image
     return cv2.resize(image, size, interpolation=shrinking if size[0] < image.shape[1] else cv2.INTER_NEAREST)
@@ -157,7 +156,7 @@ def _joined(images: tuple[np.ndarray, ...], *, axis: int) -> np.ndarray:
 
 
 def _padded(image: np.ndarray, height: int) -> np.ndarray:
-    """Return an image in the middle of as many rows."""
+    """Center an image vertically in a larger height."""
     missing = height - image.shape[0]
     return np.pad(image, ((missing // 2, missing - missing // 2), (0, 0), (0, 0)), constant_values=_BACKGROUND)
 

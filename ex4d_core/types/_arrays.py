@@ -1,4 +1,4 @@
-"""Shared checks of array fields."""
+"""Validators of array fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ex4d_core.errors import InvalidInput
 
 
 def shaped(shape: str, dtype: torch.dtype) -> Any:
-    """Declare a tensor field of a shape such as `"T H W 3"` (names match any size) and a dtype."""
+    """Declare a tensor field with a dtype and a shape such as `"T H W 3"`, where names match any size."""
     return attrs.field(validator=_checker(shape, dtype), repr=tensor_summary)
 
 
@@ -23,7 +23,7 @@ def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
 
 
 def rate() -> Any:
-    """Declare a field that is a number of frames per second."""
+    """Declare a field of frames per second."""
     return attrs.field(converter=_rate)
 
 
@@ -33,12 +33,12 @@ def _rate(value: Any) -> Fraction:
     except (TypeError, ValueError, ArithmeticError):  # not a number, NaN, infinity
         fps = Fraction(0)
     if fps <= 0:
-        raise InvalidInput(f"fps must be a number of frames per second, more than 0, not {shown(value)}")
+        raise InvalidInput(f"fps must be a number of frames per second above 0, not {shown(value)}")
     return fps
 
 
 def tensor_summary(value: object) -> str:
-    """Return a short text for a tensor: dtype, shape, and its device when that is not the CPU."""
+    """Return dtype and shape of a tensor, and its device unless it is the CPU."""
     if not isinstance(value, torch.Tensor):
         return repr(value)
     place = "" if value.device.type == "cpu" else f" on {value.device}"
@@ -53,11 +53,11 @@ def _checker(shape: str, dtype: torch.dtype) -> Any:
             isinstance(value, torch.Tensor)
             and value.dtype == dtype
             and value.ndim == len(sizes)
-            and all(not want.isdigit() or int(want) == got for want, got in zip(sizes, value.shape, strict=True))
+            and all(not name.isdigit() or int(name) == size for name, size in zip(sizes, value.shape, strict=True))
         )
         if not fits:
-            wanted = f"{str(dtype).removeprefix('torch.')} [{', '.join(sizes)}]"
+            expected = f"{str(dtype).removeprefix('torch.')} [{', '.join(sizes)}]"
             got = tensor_summary(value) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise InvalidInput(f"{type(instance).__name__}.{attribute.name} must be a {wanted} tensor, not {got}")
+            raise InvalidInput(f"{type(instance).__name__}.{attribute.name} must be a {expected} tensor, not {got}")
 
     return check

@@ -1,7 +1,7 @@
 """Camera intrinsics and poses; the axis conventions are defined here.
 
-Our axes are OpenCV's: x right, y down, z forward. World = the source camera of frame 0.
-Image coordinates are in pixels with (0, 0) at the image's upper left CORNER, so cx = W / 2 is the middle.
+Axes are those of OpenCV: x right, y down, z forward. The world is the source camera of frame 0.
+Image coordinates are in pixels with (0, 0) at the upper left CORNER of the image, so cx = W / 2 is the center.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import shaped
 
 DEFAULT_FOV = math.degrees(2 * math.atan(0.512))
-"""Field of view along the longer side, degrees: 54.2, EX-4D's 500 px focal length at 512 px."""
+"""Field of view along the longer side in degrees: 54.2, from the focal length of EX-4D, 500 px at 512 px."""
 
 NARROWEST_FOV, WIDEST_FOV = 0.01, 179.9
-"""Degrees along the longer side: from a telescope to a lens that is next to flat."""
+"""Limits of the field of view along the longer side, in degrees."""
 
 SMALLEST_FOCAL, LARGEST_FOCAL = 1e-3, 1e8
-"""Pixels; a longer lens cannot be told from a parallel view in float32."""
+"""Limits of focal lengths in pixels; longer ones are a parallel projection in float32."""
 
 LARGEST_SIDE = 2**20
-"""Pixels of an image that a camera can be for."""
+"""Largest image side in pixels."""
 
 LARGEST_SHIFT = 1e9
-"""How far a pose may be from the source camera, in units of the scene: what is added to it still counts in float64."""
+"""Largest distance of a pose from the source camera in scene units, limited by the precision of float64."""
 
 
 def _whole(value: Any) -> Any:
-    """Return a whole number as an int, whatever type it has; leave the rest to the validator."""
+    """Convert an integer of any type to int; leave other values to the validator."""
     if isinstance(value, bool | float):
         return value
     try:
@@ -82,7 +82,7 @@ class Intrinsics:
 
     @classmethod
     def from_focal(cls, focal: float, *, width: int, height: int) -> Intrinsics:
-        """Return intrinsics with one focal length in pixels and the principal point in the middle."""
+        """Return intrinsics with equal focal lengths in pixels and a centered principal point."""
         return cls(fx=focal, fy=focal, cx=width / 2, cy=height / 2, width=width, height=height)
 
     @classmethod
@@ -94,19 +94,19 @@ class Intrinsics:
         """
         if not NARROWEST_FOV <= fov <= WIDEST_FOV:
             raise InvalidInput(
-                f"a field of view of {fov:g} degrees is not possible; give {NARROWEST_FOV:g} to {WIDEST_FOV:g}"
+                f"the field of view must be between {NARROWEST_FOV:g} and {WIDEST_FOV:g} degrees, not {fov:g}"
             )
         focal = max(width, height) / (2 * math.tan(math.radians(fov) / 2))
         return cls.from_focal(focal, width=width, height=height)
 
     def scaled_to(self, *, width: int, height: int) -> Intrinsics:
-        """Return the intrinsics of the same view resized to another size."""
+        """Return the intrinsics of the resized image."""
         return self.windowed(left=0, top=0, width=self.width, height=self.height, to_width=width, to_height=height)
 
     def windowed(
         self, *, left: float, top: float, width: float, height: float, to_width: int, to_height: int
     ) -> Intrinsics:
-        """Return the intrinsics of a window of the view (pixels; negative edges pad it) resized to another size."""
+        """Return the intrinsics of a window of the image (in pixels; may exceed the image) resized to another size."""
         x, y = to_width / width, to_height / height
         return Intrinsics(
             fx=self.fx * x,
@@ -123,26 +123,26 @@ class Intrinsics:
 
 
 _OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-"""Flips y and z of the camera's axes; its own inverse."""
+"""Flips the y and z axes of the camera; its own inverse."""
 
 CAMERA_AXES: Mapping[str, np.ndarray] = {
     "opencv": np.diag([1.0, 1.0, 1.0]),  # x right, y down, z forward
     "opengl": np.diag([1.0, -1.0, -1.0]),  # x right, y up, z backward
     "unreal": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]),  # x forward, y right, z up; left-handed
 }
-"""For each system of axes of a camera its x, y and z axis, as columns, in OpenCV's."""
+"""The x, y and z axes of each camera axis system, as columns in OpenCV axes."""
 
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-"""From the axes of a world that looks as OpenCV's camera does (y down, z forward) to x right, y forward, z up."""
+"""From world axes x right, y down, z forward to x right, y forward, z up."""
 
 
 def to_camera_axes(camera_to_world: np.ndarray, axes: str, *, world: np.ndarray | None = None) -> np.ndarray:
-    """Return camera-to-world float64 [T, 4, 4], given in OpenCV's axes, with other axes of the camera.
+    """Convert camera-to-world float64 [T, 4, 4] from OpenCV axes to other camera axes.
 
     Args:
         camera_to_world: float64 [T, 4, 4].
         axes: a name in `CAMERA_AXES`.
-        world: [3, 3], to the axes of another world; None keeps the world as it is.
+        world: [3, 3], rotation to other world axes; None keeps the world.
     """
     outer = _homogeneous(np.eye(3) if world is None else world)
     result: np.ndarray = outer @ camera_to_world @ _homogeneous(CAMERA_AXES[axes])
@@ -150,7 +150,7 @@ def to_camera_axes(camera_to_world: np.ndarray, axes: str, *, world: np.ndarray 
 
 
 def from_camera_axes(camera_to_world: np.ndarray, axes: str, *, world: np.ndarray | None = None) -> np.ndarray:
-    """Return camera-to-world float64 [T, 4, 4] in OpenCV's axes; the inverse of `to_camera_axes`."""
+    """Convert camera-to-world float64 [T, 4, 4] to OpenCV axes; the inverse of `to_camera_axes`."""
     outer = _homogeneous(np.eye(3) if world is None else world)
     result: np.ndarray = outer.T @ camera_to_world @ _homogeneous(CAMERA_AXES[axes]).T
     return result
@@ -163,7 +163,7 @@ def _homogeneous(rotation: np.ndarray) -> np.ndarray:
 
 
 RIGID_TOLERANCE = 1e-3
-"""How far a rotation may be from orthonormal before a pose is refused."""
+"""Largest deviation of a rotation from orthonormal."""
 
 
 def intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
@@ -176,7 +176,7 @@ def _tuple_of(frames: Sequence[int] | None) -> tuple[int, ...] | None:
 
 
 def _shortly(frames: tuple[int, ...] | None) -> str:
-    return "None" if frames is None else f"<{len(frames)} of them>"
+    return "None" if frames is None else f"<{len(frames)} frames>"
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -190,17 +190,17 @@ class CameraPath:
     """One for the path, or one for each frame, so that a path can zoom."""
 
     frames: tuple[int, ...] | None = attrs.field(default=None, converter=_tuple_of, repr=_shortly)
-    """Which frame of the clip each pose shows, counted from 0, where time is changed; None: each its own."""
+    """Index of the clip frame that each pose shows, from 0, if the path changes time; None: in order."""
 
     def __attrs_post_init__(self) -> None:
         if self.frames is not None and (len(self.frames) != self.num_frames or min(self.frames, default=0) < 0):
             raise InvalidInput(
-                f"CameraPath has {self.num_frames} poses and names {len(self.frames)} frames of the clip; "
-                "give one for each pose, from 0"
+                f"CameraPath has {self.num_frames} poses and {len(self.frames)} frames of the clip; "
+                "pass one index from 0 for each pose"
             )
         if len(self.intrinsics) not in (1, self.num_frames):
             raise InvalidInput(
-                f"CameraPath has {self.num_frames} poses and {len(self.intrinsics)} intrinsics; give 1 or one a pose"
+                f"CameraPath has {self.num_frames} poses and {len(self.intrinsics)} intrinsics; pass 1 or one per pose"
             )
         if fault := _not_rigid(self.world_to_camera):
             raise InvalidInput(f"CameraPath.world_to_camera has a pose that is not a rotation and translation: {fault}")
@@ -215,21 +215,21 @@ class CameraPath:
         return self.intrinsics[frame if len(self.intrinsics) > 1 else 0]
 
     def frame_shown(self, frame: int) -> int:
-        """Return which frame of the clip a pose shows."""
+        """Return the index of the clip frame that a pose shows."""
         return frame if self.frames is None else self.frames[frame]
 
     def taken_at(self, frames: Sequence[int]) -> CameraPath:
-        """Return the poses of some frames, in their order."""
+        """Return the poses of some frames, in the given order."""
         lenses = self.intrinsics if len(self.intrinsics) == 1 else tuple(self.intrinsics[frame] for frame in frames)
         return CameraPath(world_to_camera=self.world_to_camera[list(frames)], intrinsics=lenses)
 
     def to_opengl(self) -> Tensor:
-        """Return world-to-camera float32 [T, 4, 4] with OpenGL's camera axes (x right, y up, z backward)."""
+        """Return world-to-camera float32 [T, 4, 4] with OpenGL camera axes (x right, y up, z backward)."""
         return _OPENCV_TO_OPENGL @ self.world_to_camera
 
     @classmethod
     def from_opengl(cls, world_to_camera: Tensor, intrinsics: Intrinsics | tuple[Intrinsics, ...]) -> CameraPath:
-        """Return the path of world-to-camera matrices [T, 4, 4] with OpenGL's camera axes."""
+        """Return the path of world-to-camera matrices [T, 4, 4] with OpenGL camera axes."""
         return cls(world_to_camera=_OPENCV_TO_OPENGL @ world_to_camera.float(), intrinsics=intrinsics)
 
     def to_ex4d_npz(self, *, exact: bool = False) -> dict[str, np.ndarray]:
@@ -252,15 +252,15 @@ class CameraPath:
 
     @classmethod
     def from_ex4d_npz(cls, arrays: Mapping[str, Any]) -> CameraPath:
-        """Return the path saved in EX-4D's `camera_*.npz`, ours or the reference's.
+        """Return the path of a `camera_*.npz` of EX-4D or ex4d.
 
-        Without `size` the image is taken to be twice the principal point, as in the reference.
+        Without `size`, the image size is twice the principal point, as in EX-4D.
 
         Raises:
             InvalidInput: an array is missing or is not a camera.
         """
         if missing := {"extrinsics", "intrinsics"} - set(arrays):
-            raise InvalidInput(f"the camera file has no {' and no '.join(sorted(missing))}; it needs both arrays")
+            raise InvalidInput(f"the camera file lacks the arrays {' and '.join(sorted(missing))}")
         matrices, poses = (numbers(arrays[name], name) for name in ("intrinsics", "extrinsics"))
         if matrices.shape[-2:] != (3, 3) or matrices.ndim > 3 or poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise InvalidInput(
@@ -283,15 +283,15 @@ class CameraPath:
 
 
 def _not_rigid(world_to_camera: Tensor) -> str:
-    """Return what is wrong with the first pose that is not a rotation and translation, and '' if none is."""
+    """Return why a pose is not a rotation and translation, or '' if all are."""
     rotation, shift = world_to_camera[:, :3, :3], world_to_camera[:, :3, 3]
     bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=world_to_camera.device)
     # Each comparison is False for NaN too.
     checks = {
-        "its axes are not at right angles and 1 long": (
+        "its axes are not orthonormal": (
             (rotation @ rotation.mT - torch.eye(3, device=rotation.device)).abs().amax(dim=(1, 2)) < RIGID_TOLERANCE
         ),
-        "it mirrors": torch.linalg.det(rotation) >= 0,
+        "it is a reflection": torch.linalg.det(rotation) >= 0,
         "its last row is not 0 0 0 1": (world_to_camera[:, 3] - bottom).abs().amax(dim=1) < RIGID_TOLERANCE,
         f"its translation is not within {LARGEST_SHIFT:g}": shift.abs().amax(dim=1) <= LARGEST_SHIFT,
     }

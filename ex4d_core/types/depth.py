@@ -15,16 +15,16 @@ from ex4d_core.types.video import Video
 
 
 class DepthKind(Enum):
-    """What the numbers of a depth map mean."""
+    """The meaning of depth values."""
 
     METRIC = "metric"
     """Meters."""
 
     RELATIVE = "relative"
-    """Right up to one unknown scale for the whole clip."""
+    """Known up to one scale for the whole clip."""
 
     AFFINE_INVERSE = "affine-inverse"
-    """Made from inverse depth known up to scale and shift, so far things are only in the right order."""
+    """Converted from disparity that is known up to scale and shift; only the order of near and far is valid."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -32,24 +32,24 @@ class DepthVideo:
     """Depth for each frame of a video."""
 
     depth: Tensor = shaped("T H W", torch.float32)
-    """float32 [T, H, W] along +z of the source camera, > 0 where valid, in units named by `kind`."""
+    """float32 [T, H, W] along +z of the source camera, > 0 where valid, in the unit given by `kind`."""
 
     kind: DepthKind = attrs.field(converter=DepthKind)
-    """What the numbers mean."""
+    """The meaning of the values."""
 
     intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
     """Of the source camera: one for the clip, or one for each frame."""
 
     valid: Tensor | None = optional_shaped("T H W", torch.bool)
-    """bool [T, H, W], True where depth is known; None means everywhere it is finite and positive."""
+    """bool [T, H, W], True where depth is known; None: wherever it is finite and positive."""
 
     cameras: CameraPath | None = None
-    """Poses of the source camera (world = camera of frame 0); None means that it does not move."""
+    """Poses of the source camera (world = camera of frame 0); None: a static camera."""
 
     def __attrs_post_init__(self) -> None:
         if len(self.intrinsics) not in (1, self.num_frames):
             raise InvalidInput(
-                f"DepthVideo has {self.num_frames} frames and {len(self.intrinsics)} intrinsics; give 1 or one a frame"
+                f"DepthVideo has {self.num_frames} frames and {len(self.intrinsics)} intrinsics; pass 1 or one each"
             )
         if self.valid is not None and self.valid.shape != self.depth.shape:
             raise InvalidInput(f"DepthVideo.valid is {list(self.valid.shape)} but depth is {list(self.depth.shape)}")
@@ -66,7 +66,7 @@ class DepthVideo:
         return self.intrinsics[frame if len(self.intrinsics) > 1 else 0]
 
     def valid_at(self, frame: int) -> Tensor:
-        """Return bool [H, W]: where the depth of a frame is known, finite and positive."""
+        """Return where the depth of a frame is known, finite and positive, bool [H, W]."""
         depth = self.depth[frame]
         usable = torch.isfinite(depth) & (depth > 0)
         return usable if self.valid is None else usable & self.valid[frame]
@@ -74,7 +74,7 @@ class DepthVideo:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Scene:
-    """What was filmed: the clip and its depth, equal in length and size."""
+    """A clip and its depth, equal in length and size."""
 
     video: Video
     depth: DepthVideo
@@ -84,5 +84,5 @@ class Scene:
         if frames != depth:
             raise InvalidInput(
                 f"the video has {frames[0]} frames of {frames[2]}x{frames[1]} "
-                f"but its depth has {depth[0]} of {depth[2]}x{depth[1]}; both must be equal"
+                f"but its depth has {depth[0]} of {depth[2]}x{depth[1]}; they must be equal"
             )

@@ -21,27 +21,27 @@ class RenderedFrame:
     """uint8 [H, W, 3], sRGB, 0 where the mask is False."""
 
     mask: Tensor = shaped("H W", torch.bool)
-    """bool [H, W], True where a surface that the source camera saw is in front."""
+    """bool [H, W], True where the front surface was visible to the source camera."""
 
     depth: Tensor = shaped("H W", torch.float32)
-    """float32 [H, W] along +z of the viewing camera, of seen and occluded faces alike; inf where nothing is."""
+    """float32 [H, W] along +z of the viewing camera, of visible and occluded faces; inf in the background."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Guidance:
-    """The video as far as it is known along a camera path."""
+    """Rendered color and visibility mask along a camera path: the input of a backbone."""
 
     color: Tensor = shaped("T H W 3", torch.uint8)
     """uint8 [T, H, W, 3], sRGB, 0 where hidden, on the CPU."""
 
     mask: Tensor = shaped("T H W", torch.bool)
-    """bool [T, H, W], True = known, on the CPU."""
+    """bool [T, H, W], True in the visible region, on the CPU."""
 
     fps: Fraction = rate()
     """Frames per second."""
 
     cameras: CameraPath | None = None
-    """The path that it was rendered along; None where only the pictures were kept."""
+    """The path of the rendering; None if unknown, as for videos from files."""
 
     def __attrs_post_init__(self) -> None:
         if self.color.shape[:3] != self.mask.shape:

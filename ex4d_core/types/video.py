@@ -15,13 +15,13 @@ from ex4d_core.types.camera import Intrinsics
 
 @attrs.frozen(kw_only=True)
 class Origin:
-    """Which frames, and which window of them, a video was made from; what comes along (depth, K) follows it."""
+    """The frames and the window of a source from which a video was made; used to align depth and intrinsics."""
 
-    frame_indices: tuple[int, ...] = attrs.field(repr=lambda indices: f"<{len(indices)} of them>")
-    """For each frame, its index in the source, counted from 0."""
+    frame_indices: tuple[int, ...] = attrs.field(repr=lambda indices: f"<{len(indices)} indices>")
+    """Index of each frame in the source, from 0."""
 
     source_frames: int
-    """Number of frames in the source; 0 when it was not read to its end."""
+    """Number of frames of the source; 0 if it was not read to its end."""
 
     source_width: int
     """Width of the source in pixels, as shown (after rotation)."""
@@ -36,14 +36,14 @@ class Origin:
     """Upper edge of the window in source pixels; negative where the source was padded."""
 
     width: float
-    """Width of the window in source pixels; it was resized to the video's width."""
+    """Width of the window in source pixels, resized to the width of the video."""
 
     height: float
-    """Height of the window in source pixels; it was resized to the video's height."""
+    """Height of the window in source pixels, resized to the height of the video."""
 
-    def windowed(self, filmed: Intrinsics, *, width: int, height: int) -> Intrinsics:
-        """Return the intrinsics of the video's frames (width x height) from those of the source (any size)."""
-        return filmed.scaled_to(width=self.source_width, height=self.source_height).windowed(
+    def windowed(self, source: Intrinsics, *, width: int, height: int) -> Intrinsics:
+        """Return the intrinsics of the video (width x height) from those of the source, for any image size."""
+        return source.scaled_to(width=self.source_width, height=self.source_height).windowed(
             left=self.left, top=self.top, width=self.width, height=self.height, to_width=width, to_height=height
         )
 
@@ -59,12 +59,12 @@ class Video:
     """Frames per second."""
 
     origin: Origin | None = None
-    """Where the frames come from; None for frames made in memory."""
+    """Source of the frames; None for frames created in memory."""
 
     def __attrs_post_init__(self) -> None:
         if self.origin is not None and len(self.origin.frame_indices) != self.num_frames:
             raise InvalidInput(
-                f"Video has {self.num_frames} frames but its origin names {len(self.origin.frame_indices)}"
+                f"Video has {self.num_frames} frames but its origin has {len(self.origin.frame_indices)}"
             )
 
     @property

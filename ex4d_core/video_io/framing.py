@@ -11,13 +11,13 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.types.video import Origin
 
 Fit = Literal["crop", "pad", "stretch"]
-"""How a source is brought to another aspect ratio."""
+"""How a source is fitted to another aspect ratio."""
 
 MIN_SIDE = 16
-"""The smallest width and height of a frame in pixels."""
+"""Smallest width and height of a frame in pixels."""
 
 MOST_PIXELS = 2**27
-"""Pixels of one frame or image, 134 million: a frame of 16K video has as many."""
+"""Largest number of pixels of a frame or image: 134 million, as a frame of 16K video."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width, height in pixels."""
@@ -34,34 +34,36 @@ class Framing:
     """Width and height of the output in pixels."""
 
     source_box: Box
-    """What is taken of the source."""
+    """The crop of the source."""
 
     box: Box
-    """Where it goes in the output."""
+    """Its place in the output."""
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
-        """Return a source frame [h, w, C] as output frame [H, W, C]: area averages when shrinking, else bicubic."""
+        """Convert a source frame [h, w, C] to [H, W, C]: area averaging when shrinking, otherwise bicubic."""
         import cv2
 
         left, top, width, height = self.source_box
         to_left, to_top, to_width, to_height = self.box
-        taken = frame[top : top + height, left : left + width]
+        cropped = frame[top : top + height, left : left + width]
         if (to_width, to_height) != (width, height):
             shrinks = to_width * to_height < width * height
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-            taken = cv2.resize(taken, (to_width, to_height), interpolation=how).reshape(to_height, to_width, -1)
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+            cropped = cv2.resize(cropped, (to_width, to_height), interpolation=interpolation).reshape(
+                to_height, to_width, -1
+            )
         if (to_width, to_height) == self.size:
-            return taken
+            return cropped
         out = np.zeros((self.size[1], self.size[0], frame.shape[2]), frame.dtype)
-        out[to_top : to_top + to_height, to_left : to_left + to_width] = taken
+        out[to_top : to_top + to_height, to_left : to_left + to_width] = cropped
         return out
 
     def origin(self, frame_indices: tuple[int, ...], source_frames: int) -> Origin:
-        """Return what a video made by this framing says of its source.
+        """Return the origin of a video with this framing.
 
         Args:
-            frame_indices: for each frame, its index in the source.
-            source_frames: number of frames in the source, or 0 where that is not known.
+            frame_indices: index of each frame in the source.
+            source_frames: number of frames of the source, or 0 if unknown.
         """
         left, top, width, height = self.source_box
         to_left, to_top, to_width, to_height = self.box
@@ -79,13 +81,13 @@ class Framing:
 
 
 def frame_to(source_size: tuple[int, int], size: tuple[int, int] | None, fit: Fit = "crop") -> Framing:
-    """Return how frames of one size (width, height) become frames of another; `size=None` keeps them.
+    """Return the conversion of frames from one size (width, height) to another; `size=None` keeps the size.
 
-    `crop` takes the largest centerd box of the wanted aspect, `pad` puts black bars around the whole source,
-    `stretch` squashes it. Boxes have whole pixels; `Framing.origin` says exactly what was taken.
+    `crop` uses the largest centered box of the output aspect ratio, `pad` adds black bars, `stretch` changes the aspect
+    ratio. Boxes have whole pixels; `Framing.origin` is exact.
 
     Raises:
-        InvalidInput: a size is not one that `check_size` returns, or `fit` is not one of the three.
+        InvalidInput: a size is not valid for `check_size`, or `fit` is unknown.
     """
     if fit not in get_args(Fit):
         raise InvalidInput(f"fit must be one of {', '.join(get_args(Fit))}, not {fit!r}")
@@ -100,49 +102,49 @@ def frame_to(source_size: tuple[int, int], size: tuple[int, int] | None, fit: Fi
 
 
 def _largest_box(aspect_of: tuple[int, int], inside: tuple[int, int]) -> Box:
-    """Return the largest centerd box with the aspect of one size that fits into another."""
+    """Return the largest centered box with the aspect ratio of one size that fits into another."""
     scale = min(inside[0] / aspect_of[0], inside[1] / aspect_of[1])
     width, height = (max(1, min(limit, round(side * scale))) for side, limit in zip(aspect_of, inside, strict=True))
     return (inside[0] - width) // 2, (inside[1] - height) // 2, width, height
 
 
 def check_size(size: Any) -> tuple[int, int]:
-    """Return (width, height) if it is a pair of whole numbers of at least 16, with at most `MOST_PIXELS` pixels.
+    """Return a valid size (width, height) as integers.
 
     Raises:
-        InvalidInput: it is not.
+        InvalidInput: it is not a pair of whole numbers of at least 16 with at most `MOST_PIXELS` pixels.
     """
     pair = tuple(size) if isinstance(size, tuple | list) else ()
     if len(pair) != 2 or not all(_is_int(side) and side > 0 for side in pair):
         raise InvalidInput(f"a size must be a width and a height in whole pixels, both above 0, not {size!r}")
     if min(pair) < MIN_SIDE:
         raise InvalidInput(
-            f"{pair[0]}x{pair[1]} is too small; the smallest is {MIN_SIDE}x{MIN_SIDE}: give a larger clip or --size"
+            f"{pair[0]}x{pair[1]} is too small; the minimum is {MIN_SIDE}x{MIN_SIDE}: use a larger clip or --size"
         )
     if int(pair[0]) * int(pair[1]) > MOST_PIXELS:
         raise InvalidInput(
-            f"the size has more than {MOST_PIXELS:,} pixels, which is too large; give a smaller clip or --size"
+            f"the size has more than {MOST_PIXELS:,} pixels, which is too large; use a smaller clip or --size"
         )
     return int(pair[0]), int(pair[1])
 
 
 def check_selection(*, num_frames: int | None, start: int, stride: int) -> None:
-    """Refuse a frame selection that has no meaning.
+    """Check a frame selection.
 
     Raises:
-        InvalidInput: `num_frames` or `stride` is no whole number above 0, or `start` none of at least 0.
+        InvalidInput: `num_frames` or `stride` is not a whole number above 0, or `start` not one of at least 0.
     """
-    wanted = 1 if num_frames is None else num_frames
-    for name, value, least in (("num_frames", wanted, 1), ("start", start, 0), ("stride", stride, 1)):
+    count = 1 if num_frames is None else num_frames
+    for name, value, least in (("num_frames", count, 1), ("start", start, 0), ("stride", stride, 1)):
         if not _is_int(value) or value < least:
             raise InvalidInput(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
 def selected(count: int, *, num_frames: int | None, start: int, stride: int) -> range:
-    """Return which of `count` frames are taken: every `stride`-th from `start`, `num_frames` at most.
+    """Return the selected indices of `count` frames: every `stride`-th from `start`, at most `num_frames`.
 
     Raises:
-        InvalidInput: a value has no meaning, or `start` lies beyond the last frame.
+        InvalidInput: a value is not valid, or `start` is beyond the last frame.
     """
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if start >= count:
@@ -152,18 +154,18 @@ def selected(count: int, *, num_frames: int | None, start: int, stride: int) -> 
 
 
 def sample_nearest(maps: np.ndarray, origin: Origin, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return maps [..., h, w] of the whole source as seen through a video's window, and where that is inside.
+    """Sample maps [..., h, w] of the source at the pixels of a video, by nearest neighbor.
 
-    Each output pixel takes the one input pixel that its center falls into, so no value is invented between a near
-    and a far surface. The maps may have another resolution than the source.
+    There is no interpolation, so no values between a near and a far surface. The maps may have another resolution than
+    the source.
 
     Args:
         maps: any dtype, [..., h, w], covering the whole source.
-        origin: of the video.
+        origin: origin of the video.
         size: (width, height) of the video.
 
     Returns:
-        Maps [..., H, W] and bool [H, W], False where the video was padded.
+        Maps [..., H, W], and bool [H, W], False in the padding of the video.
     """
     height, width = maps.shape[-2:]
     x = (origin.left + (np.arange(size[0]) + 0.5) * origin.width / size[0]) * width / origin.source_width

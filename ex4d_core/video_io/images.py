@@ -14,28 +14,28 @@ from ex4d_core.reading import check_folder, check_path, read_bytes, reading
 from ex4d_core.video_io.limits import check_image_header
 
 MOST_BYTES = 2**30
-"""Of one image file: 16 bits, three channels and no compression at the largest size take less."""
+"""Largest image file in bytes; uncompressed 16-bit color of the largest size is smaller."""
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-"""File names that are taken as frames."""
+"""Suffixes of frames in a folder."""
 
 
 def is_image_folder(path: str | os.PathLike[str]) -> bool:
     """Return whether the path is a folder.
 
     Raises:
-        InputNotFound: there is no such file or folder.
-        InvalidInput: the path cannot be looked at.
+        InputNotFound: the path does not exist.
+        InvalidInput: the path cannot be accessed.
     """
     return stat.S_ISDIR(check_path(path, "clip").st_mode)
 
 
 def list_images(path: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the images of a folder in natural order: frame2 comes before frame10.
+    """Return the images of a folder, sorted by the numbers in their names.
 
     Raises:
-        InputNotFound: there is no such folder.
-        InvalidInput: there are none, or the folder cannot be listed.
+        InputNotFound: the folder does not exist.
+        InvalidInput: it has no images, or cannot be listed.
     """
     check_folder(path, "folder")
     with reading(path, "folder"):
@@ -50,15 +50,15 @@ def _is_image(entry: Path, suffixes: frozenset[str]) -> bool:
 
 
 def read_image(path: Path, flags: int | None = None) -> np.ndarray:
-    """Return an image as uint8 [H, W, 3], sRGB, turned as its EXIF data says, or as it is stored given cv2 `flags`.
+    """Return an image as uint8 [H, W, 3], sRGB, with its EXIF rotation applied; with cv2 `flags`, decoded by them.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it cannot be read, or has too many pixels.
     """
     import cv2
 
-    data = read_bytes(path, "image", most=MOST_BYTES)  # cv2.imread misses names that are not ASCII on some systems
+    data = read_bytes(path, "image", most=MOST_BYTES)  # cv2.imread does not support all file names
     check_image_header(data, path)
     with reading(path, "image"):
         try:

@@ -1,6 +1,6 @@
-"""Read the size of an image from its header, and compare it with a limit before decoding.
+"""Read the size of an image from its header, and check it before decoding.
 
-A file of kilobytes can announce billions of pixels, which would take gigabytes of memory and minutes to decode.
+A file of kilobytes can declare billions of pixels, whose decoding takes gigabytes of memory and minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Size = tuple[int, int]
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of a JPEG's frame header (ITU-T T.81, table B.1)."""
+"""Markers of the frame header of a JPEG (ITU-T T.81, table B.1)."""
 
 _JPEG_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xDA)))
 """Markers without a length."""
@@ -29,10 +29,10 @@ _TIFF_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 def check_pixels(width: int, height: int, path: str | os.PathLike[str]) -> None:
-    """Refuse images and frames that are too large to be decoded.
+    """Check the size of an image or frame.
 
     Raises:
-        InvalidInput: there are more than `MOST_PIXELS`.
+        InvalidInput: it has more than `MOST_PIXELS` pixels.
     """
     if width * height > MOST_PIXELS:
         raise InvalidInput(
@@ -41,14 +41,14 @@ def check_pixels(width: int, height: int, path: str | os.PathLike[str]) -> None:
 
 
 def check_image_header(data: bytes, path: str | os.PathLike[str], *, is_whole: bool = True) -> None:
-    """Refuse an image that is too large by its header: PNG, JPEG, WebP, TIFF, BMP or GIF.
+    """Check the size in the header of a PNG, JPEG, WebP, TIFF, BMP or GIF image.
 
-    Other formats, which a wrong file name can hide, are limited by OpenCV to 2**30 pixels.
+    OpenCV limits other formats to 2**30 pixels.
 
     Args:
-        data: of the file.
-        path: of the file, for the error.
-        is_whole: whether this is all of the file; the start of one need not have the size.
+        data: content of the file.
+        path: path of the file, for errors.
+        is_whole: whether `data` is complete; its beginning may lack the size.
 
     Raises:
         InvalidInput: it has more than `MOST_PIXELS`, or is one of these formats and its header is damaged.
@@ -58,7 +58,7 @@ def check_image_header(data: bytes, path: str | os.PathLike[str], *, is_whole: b
         return
     try:
         width, height = read(data)
-    except (struct.error, LookupError, ValueError) as error:  # it ends early, or announces no size
+    except (struct.error, LookupError, ValueError) as error:  # it is truncated, or lacks the size
         if not is_whole:
             return
         raise InvalidInput(f"{path} is not an image that can be read: its header is damaged") from error

@@ -23,7 +23,7 @@ from ex4d_core.video_io.source import open_video, pictures, raw_frames, read_tim
 from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
 
 LOWEST_RATE = Fraction(1, 10_000)
-"""Frames per second; MP4 files of a much lower rate cannot be written."""
+"""Lowest frame rate in Hz; MP4 does not support much lower ones."""
 
 
 def read_video(
@@ -39,26 +39,26 @@ def read_video(
 ) -> Video:
     """Read a video file or a folder of images.
 
-    Rotation, mirroring, pixel aspect, color matrix and range are applied as the file says; video without color
-    tags counts as BT.709 above 1024x576 and as BT.601 up to that. Alpha is dropped. A variable rate becomes the
-    constant one that keeps the duration; frames are counted on it. Only the frames that are asked for are held.
+    Rotation, mirroring, pixel aspect ratio, color matrix and range of the file are applied. Video without color tags
+    is treated as BT.709 above 1024x576 and as BT.601 otherwise. Alpha is ignored. A variable rate is converted to a
+    constant one of the same duration, to which frame numbers refer. Only the selected frames are held in memory.
 
     Args:
-        path: of the file or folder; the images of a folder are sorted as people count.
-        num_frames: at most so many frames; a shorter source gives what it has.
-        start: first frame, from 0.
-        stride: take every so many-th frame; the rate is divided by it.
-        size: (width, height) in pixels to bring the frames to; None keeps them.
-        fit: what to do when the aspect differs: cut the sides off, pad with black, or stretch.
-        fps: rate of a folder of images (30 unless given); a file knows its own.
-        progress: told how far the work is.
+        path: the file or folder; images of a folder are sorted by the numbers in their names.
+        num_frames: largest number of frames.
+        start: index of the first frame.
+        stride: use every stride-th frame; the rate is divided by it.
+        size: (width, height) of the frames in pixels; None keeps their size.
+        fit: how to fit another aspect ratio: crop, pad with black, or stretch.
+        fps: rate of a folder of images, 30 by default.
+        progress: called after each frame.
 
     Returns:
-        The video; its `origin` says which frames of the source and which window of them it shows.
+        The video, with its `origin` in the source.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is not a video, is damaged before the last frame asked for, or a number has no meaning.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is not a video, it is damaged before the last selected frame, or a value is not valid.
     """
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if size is not None:
@@ -69,7 +69,7 @@ def read_video(
         if timing.is_cut_off and (num_frames is None or len(ticks) < num_frames):
             raise InvalidInput(
                 f"the file is cut off after {timing.source_frames} frames; copy it again, "
-                f"or ask for the {len(ticks)} that are there with num_frames={len(ticks)}"
+                f"or read the {len(ticks)} existing ones with num_frames={len(ticks)}"
             )
         rate = _strided(timing.fps, stride, len(ticks))
         wanted = [timing.source_index[tick] for tick in ticks]
@@ -82,14 +82,14 @@ def read_video(
 
 
 def _strided(fps: Fraction, stride: int, count: int) -> Fraction:
-    """Return the rate of every `stride`-th frame, which is known before any is decoded."""
+    """Return the rate of every `stride`-th frame."""
     if stride == 1 or fps / stride >= LOWEST_RATE:
         return fps / stride
     if count == 1:
         return fps
     raise InvalidInput(
-        f"a stride of {stride} leaves {float(fps / stride):.2g} frames per second, which videos cannot have; "
-        f"give a stride of at most {max(1, int(fps / LOWEST_RATE))}"
+        f"a stride of {stride} leaves {float(fps / stride):.2g} frames per second, which is too low for videos; "
+        f"use a stride of at most {max(1, int(fps / LOWEST_RATE))}"
     )
 
 
@@ -101,7 +101,7 @@ def _open(
         rate = DEFAULT_FPS if fps is None else _rate(fps)
         return Timing(fps=rate, source_index=range(len(images)), source_frames=len(images)), _image_frames(images)
     if fps is not None:
-        raise InvalidInput(f"{path} has its own rate; fps is for folders of images")
+        raise InvalidInput(f"{path} has a frame rate; fps is for folders of images")
     return read_timing(path), _video_frames(path)
 
 
@@ -128,7 +128,7 @@ def _gather(
     fit: Fit,
     progress: Progress,
 ) -> tuple[np.ndarray, Framing, int]:
-    """Return the wanted frames uint8 [T, H, W, 3], how they were framed, and how many frames were looked at."""
+    """Return the selected frames uint8 [T, H, W, 3], their framing, and the number of frames read."""
     progress(0, len(wanted))
     framing: Framing | None = None
     out = np.empty(0, np.uint8)
@@ -160,10 +160,10 @@ def _gather(
 
 
 def _room(count: int, size: tuple[int, int]) -> np.ndarray:
-    """Return an array for frames; the system might end the program later, rather than refuse one that is too large."""
+    """Allocate frames; checked first, since the system may kill the process later instead of refusing the memory."""
     if count * size[0] * size[1] * 3 > psutil.virtual_memory().total:
         raise InvalidInput(
-            f"{count} frames of {size[0]}x{size[1]} pixels do not fit into memory; ask for fewer or smaller ones"
+            f"{count} frames of {size[0]}x{size[1]} pixels do not fit into memory; select fewer or smaller ones"
         )
     return np.empty((count, size[1], size[0], 3), np.uint8)
 
@@ -172,7 +172,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
     """Read a mask video: bool [T, H, W], True where it is brighter than half, and its rate.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it is not a video, or is damaged.
     """
     from av.video.reformatter import ColorRange, VideoReformatter
@@ -187,7 +187,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
             for frame in raw_frames(container, stream, path)
         ]
     if not shades:
-        raise InvalidInput(f"{path} has no frames; give a video with at least one")
+        raise InvalidInput(f"{path} has no frames; use a video with at least one")
     if len({shade.shape for shade in shades}) > 1:
-        raise InvalidInput(f"{path} has frames of several sizes; give a mask of one size")
+        raise InvalidInput(f"{path} has frames of several sizes; use a mask of one size")
     return torch.from_numpy(np.stack(shades)), timing.fps

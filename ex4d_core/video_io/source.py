@@ -27,49 +27,49 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 UNTAGGED = 2
-"""The color matrix code that says nothing (ITU-T H.273, table 4)."""
+"""Code of an unspecified color matrix (ITU-T H.273, table 4)."""
 
 _NOT_A_VIDEO = frozenset({"ansi", "bintext", "xbin", "idf"})
-"""Decoders that draw text; FFmpeg takes them for any text file."""
+"""Decoders that render text; FFmpeg uses them for any text file."""
 
 _LISTS = frozenset(
     ("applehttp", "avisynth", "concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sdp", "vapoursynth", "vobsub")
 )
-"""Formats of FFmpeg that open other files or addresses: all of a clip must be in the clip itself."""
+"""Formats of FFmpeg that open other files or addresses, which is not allowed."""
 
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<MPD", b"v=0")
 
 _XML_LISTS = (b"<MPD", b"<CompositionPlaylist")
 
 _HEADER = 2**16
-"""Bytes that are looked at before FFmpeg opens a file."""
+"""Number of bytes that are checked before FFmpeg opens a file."""
 
 _DURATION_SLACK = 0.2
-"""Seconds by which a file may announce more than it holds; muxers round."""
+"""Tolerance of the declared duration in seconds, since muxers round."""
 
 
 @attrs.frozen(kw_only=True)
 class VideoInfo:
-    """What a file says of itself."""
+    """Properties of a video file."""
 
     width: int
-    """In pixels as shown, after rotation."""
+    """In pixels, after rotation."""
 
     height: int
-    """In pixels as shown, after rotation."""
+    """In pixels, after rotation."""
 
     fps: Fraction
-    """Frames per second of the video that `read_video` makes of it."""
+    """Frames per second, as returned by `read_video`."""
 
     num_frames: int
     """Number of frames at that rate."""
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
-    """Return size, rate and length of a video file or image folder without decoding more than its first frame.
+    """Return size, rate and length of a video file or image folder; decodes only the first frame.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it is not a video.
     """
     if is_image_folder(path):
@@ -84,11 +84,11 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
 
 @contextmanager
 def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first moving picture.
+    """Open a file and its first video stream.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is not a video, or holds only sound.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is not a video, or has only audio.
     """
     import av
 
@@ -99,7 +99,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
             container = av.open(_unambiguous(path), options=_options(path), **_lenient(av.__version__))
         except (av.FFmpegError, UnicodeError) as error:
             raise InvalidInput(
-                f"{path} is not a video that can be read ({_reason(error)}); give another file, or a folder of images"
+                f"{path} is not a video that can be read ({_reason(error)}); use another file, or a folder of images"
             ) from error
         with container:
             stream = _moving_picture(container, path)
@@ -108,32 +108,32 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
 
 
 def _check_start(path: str | os.PathLike[str]) -> None:
-    """Refuse by its first bytes what FFmpeg would refuse without a reason, or would decode whatever its size."""
+    """Refuse files by their first bytes that FFmpeg refuses without a reason, or decodes regardless of their size."""
     with open(path, "rb") as file:
         start = file.read(_HEADER)
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(_LIST_STARTS) or (text.startswith(b"<?xml") and any(name in text for name in _XML_LISTS)):
         raise InvalidInput(
-            f"{path} is a list of other files, which is not followed; give the video itself, joined by: "
+            f"{path} is a list of other files, which is not supported; join them into one video with: "
             "ffmpeg -i LIST -c copy clip.mp4"
         )
     if is_animated_webp(start):
         raise InvalidInput(
-            f"{path} is an animated WebP image, which is not supported; convert it to a video, or give a folder with "
+            f"{path} is an animated WebP image, which is not supported; convert it to a video, or to a folder with "
             "an image for each frame"
         )
     check_image_header(start, path, is_whole=False)
 
 
 def _unambiguous(path: str | os.PathLike[str]) -> str:
-    """Return a name that FFmpeg does not take for a protocol such as "concat:": an absolute one."""
+    """Return an absolute path, which FFmpeg does not interpret as a protocol such as "concat:"."""
     return os.path.abspath(path)
 
 
 def _options(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return what keeps FFmpeg from opening other files: by format, by name and by protocol."""
+    """Return options that prevent FFmpeg from opening other files by format, name or protocol."""
     formats = _single_file_formats()
-    if Path(path).suffix.lower() == ".y":  # as an image, it is one plane of three files
+    if Path(path).suffix.lower() == ".y":  # as an image, it consists of three files
         formats -= {"image2"}
     return {"format_whitelist": ",".join(sorted(formats)), "pattern_type": "none", "protocol_whitelist": "file"}
 
@@ -146,7 +146,7 @@ def _single_file_formats() -> frozenset[str]:
 
 
 def _lenient(version: str) -> dict[str, Any]:
-    """Return what keeps odd bytes in a title from being an error; PyAV 19 is so by itself."""
+    """Return options to ignore invalid bytes in metadata; the default since PyAV 19."""
     return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
 
 
@@ -156,20 +156,20 @@ def _moving_picture(container: InputContainer, path: str | os.PathLike[str]) -> 
     covers = Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not streams:
-        what = "holds sound but no picture" if container.streams.audio else "holds no video"
-        raise InvalidInput(f"{path} {what}; give a file with a video stream")
+        content = "has audio but no video" if container.streams.audio else "has no video"
+        raise InvalidInput(f"{path} {content}; use a file with a video stream")
     stream = streams[0]
     if stream.codec_context is None or stream.codec_context.name in _NOT_A_VIDEO:
-        raise InvalidInput(f"{path} is not a video that can be read; give another file, or a folder of images")
+        raise InvalidInput(f"{path} is not a video that can be read; use another file, or a folder of images")
     stream.thread_type = "AUTO"
     return stream
 
 
 def read_timing(path: str | os.PathLike[str]) -> Timing:
-    """Return the constant rate of a video and the frame shown at each of its ticks, without decoding.
+    """Return the constant rate of a video and the frame shown at each tick, without decoding.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it is not a video, or has no frames.
     """
     with open_video(path) as (container, stream):
@@ -204,25 +204,25 @@ def _packets(container: InputContainer, stream: VideoStream, path: str | os.Path
     except av.FFmpegError as error:
         raise _damaged(path, len(packets), error) from error
     if not packets:
-        raise InvalidInput(f"{path} has no frames; give a video with at least one")
+        raise InvalidInput(f"{path} has no frames; use a video with at least one")
     return packets
 
 
 def _is_cut_off(stream: VideoStream, packets: list[_Packet], path: Path) -> bool:
-    """Return whether the file ends too early, by its last packet, its index (MP4) or its duration (Matroska)."""
+    """Return whether the file is truncated, by its last packet, its index (MP4) or its duration (Matroska)."""
     size = path.stat().st_size
     if packets[-1].is_corrupt or any(entry.pos + entry.size > size for entry in getattr(stream, "index_entries", ())):
         return True
-    announced = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
-    if not announced or packets[-1].pts is None or stream.time_base is None:
+    declared = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+    if not declared or packets[-1].pts is None or stream.time_base is None:
         return False
-    seconds = sum(float(part) * unit for part, unit in zip(announced.groups(), (3600, 60, 1), strict=True))
+    seconds = sum(float(part) * unit for part, unit in zip(declared.groups(), (3600, 60, 1), strict=True))
     end = max((packet.pts or 0) + 2 * packet.duration for packet in packets) * stream.time_base
     return seconds > end + _DURATION_SLACK
 
 
 def _nominal_rates(stream: VideoStream) -> list[Fraction]:
-    """Return the rates that a stream claims, best first."""
+    """Return the rates stated by a stream, best first."""
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return [Fraction(rate) for rate in dict.fromkeys(rates) if rate and rate > 0]
 
@@ -230,14 +230,14 @@ def _nominal_rates(stream: VideoStream) -> list[Fraction]:
 def pictures(
     container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]
 ) -> Iterator[Callable[[], np.ndarray]]:
-    """Yield for each frame a function that gives it as uint8 [H, W, 3], sRGB, turned the way it is shown.
+    """Yield for each frame a function that returns it as uint8 [H, W, 3], sRGB, with rotation applied.
 
     Raises:
         InvalidInput: a frame cannot be decoded.
     """
     from av.video.reformatter import VideoReformatter
 
-    reformatter = VideoReformatter()  # one for all: each makes tables and threads of its own
+    reformatter = VideoReformatter()  # shared, since each allocates tables and threads
     size: tuple[int, int] | None = None
     for frame in raw_frames(container, stream, path):
         size = size or _shown_size(frame, stream)
@@ -246,7 +246,7 @@ def pictures(
 
 
 def raw_frames(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> Iterator[av.VideoFrame]:
-    """Yield the frames as they were coded.
+    """Yield the decoded frames, before conversion.
 
     Raises:
         InvalidInput: a frame cannot be decoded.
@@ -266,11 +266,11 @@ def first_of(frames: Iterator[Any], path: str | os.PathLike[str]) -> Any:
     """Return the first frame.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there are no frames.
     """
     for frame in frames:
         return frame
-    raise InvalidInput(f"{path} has no frames; give a video with at least one")
+    raise InvalidInput(f"{path} has no frames; use a video with at least one")
 
 
 def _shown_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
@@ -284,9 +284,9 @@ def _picture(
 ) -> np.ndarray:
     from av.video.reformatter import Colorspace, Interpolation
 
-    # Players take untagged video for BT.709 when it is larger than standard definition.
+    # Players treat untagged video as BT.709 if it is larger than standard definition.
     untagged_hd = frame.colorspace == UNTAGGED and (frame.width > 1024 or frame.height > 576)
-    how = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+    interpolation = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
     with reading(path, "clip"):
         rgb = reformatter.reformat(
             frame,
@@ -294,19 +294,19 @@ def _picture(
             height=size[1],
             format="rgb24",
             src_colorspace=Colorspace.ITU709 if untagged_hd else None,
-            interpolation=how,
+            interpolation=interpolation,
         )
         return oriented(rgb.to_ndarray(), frame)
 
 
 def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
-    """Return an image [H, W, ...] turned and mirrored as the frame's display matrix says.
+    """Rotate and mirror an image [H, W, ...] by the display matrix of its frame.
 
     The matrix maps (x, y) to (a x + c y, b x + d y); see FFmpeg's libavutil/display.h.
     """
     try:
         side_data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV lists no side data where one is of a kind that it does not know, such as EXIF
+    except ValueError:  # PyAV fails if any side data is of an unknown kind, such as EXIF
         return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
     if side_data is None:
         return image
@@ -318,7 +318,7 @@ def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
 
 
 def _damaged(path: str | os.PathLike[str], count: int, error: BaseException) -> InvalidInput:
-    return InvalidInput(f"{path} is damaged: after {count} frames comes something else ({_reason(error)})")
+    return InvalidInput(f"{path} is damaged after {count} frames ({_reason(error)})")
 
 
 def _reason(error: BaseException) -> str:

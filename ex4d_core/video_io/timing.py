@@ -9,21 +9,21 @@ import attrs
 import numpy as np
 
 DEFAULT_FPS = Fraction(30)
-"""Assumed where a source says nothing."""
+"""Rate of sources without one."""
 
 USUAL_FPS = (
     *(Fraction(fps * 1000, 1001) for fps in (24, 30, 60, 120)),
     *(Fraction(fps) for fps in (10, 12, 15, 24, 25, 30, 48, 50, 60, 100, 120, 240)),
 )
-"""Rates that cameras and editors use."""
+"""Common rates of cameras and editors."""
 
 HALF_FRAME = 0.5
-"""Times that differ less than this from a constant rate are on it: the nearest frame of each tick is its own."""
+"""Largest deviation of frame times from a constant rate, in frames."""
 
 
 @attrs.frozen(kw_only=True)
 class Timing:
-    """A constant rate and, for each of its frames, the frame of the source that is shown."""
+    """A constant rate, and the source frame shown at each of its ticks."""
 
     fps: Fraction
     source_index: Sequence[int]
@@ -31,7 +31,7 @@ class Timing:
     """Number of frames in the source."""
 
     is_cut_off: bool = False
-    """True where the file ends before the frames that it announces."""
+    """Whether the file ends before the number of frames in its header."""
 
     @property
     def num_frames(self) -> int:
@@ -47,17 +47,17 @@ def constant_timing(
     last_duration: int = 0,
     nominal: Sequence[Fraction] = (),
 ) -> Timing:
-    """Return the constant rate that keeps a source's duration.
+    """Return a constant rate of the same duration.
 
-    Frames that are on a constant rate within half a frame are passed through one to one. Others are resampled by
-    nearest time, at the rate of most of them where that is at most twice the average, else at the average.
+    Frames within half a frame of a constant rate are used one to one. Others are resampled by nearest time, at the most
+    common rate if it is at most twice the average, otherwise at the average.
 
     Args:
-        times: of the frames in order of display, in units of `time_base`; empty where the source has none.
+        times: frame times in display order, in units of `time_base`; empty if unknown.
         count: number of frames.
-        time_base: seconds in a unit of time.
-        last_duration: how long the last frame is shown; 0 where unknown.
-        nominal: rates that the source claims, best first.
+        time_base: unit of time in seconds.
+        last_duration: duration of the last frame; 0 if unknown.
+        nominal: rates stated by the source, best first.
     """
     elapsed = np.asarray([time - times[0] for time in times], np.int64)
     if not elapsed.size or elapsed[-1] <= 0:
@@ -67,7 +67,7 @@ def constant_timing(
     drifts = [np.abs(elapsed * float(time_base * fps) - np.arange(count)).max() for fps in rates]
     best = min(drifts)
     if best < HALF_FRAME:
-        # Times are rounded to the time base, which must not decide between 30000/1001 and a ratio of long counts.
+        # Times are rounded to the time base; prefer 30000/1001 to a ratio of large numbers within that rounding.
         rounding = float(time_base * fitted)
         fps = next(fps for fps, drift in zip(rates, drifts, strict=True) if drift <= best + rounding)
         return Timing(fps=_simple(fps), source_index=range(count), source_frames=count)
@@ -90,12 +90,12 @@ def _rate_of_most(elapsed: np.ndarray, time_base: Fraction) -> Fraction:
     gaps = np.diff(elapsed)
     middle = np.median(gaps)
     near = gaps[np.abs(gaps - middle) <= 1 + 0.1 * middle]
-    gap = near.mean() if near.size else middle  # the middle of an even number of gaps need not be near any
+    gap = near.mean() if near.size else middle  # the median of an even number of gaps may not be near any of them
     rate = Fraction(1 / max(gap, 1.0)) / time_base
     usual = min(USUAL_FPS, key=lambda fps: abs(fps - rate))
     return usual if abs(usual - rate) < rate / 200 else _simple(rate)
 
 
 def _simple(fps: Fraction) -> Fraction:
-    """Return a rate as players write them: 30000/1001 rather than the ratio of two long counts."""
+    """Return a rate with a small denominator, such as 30000/1001."""
     return fps.limit_denominator(1001) or fps

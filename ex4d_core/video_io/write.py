@@ -25,28 +25,28 @@ H264_SUFFIXES = (".mp4", ".m4v", ".mov")
 FFV1_SUFFIX = ".mkv"
 
 X264_OPTIONS = {"preset": "medium", "profile": "high", "x264-params": "cpu-independent=1"}
-"""Without the last, x264 now and then makes another file of the same small frames."""
+"""Without `cpu-independent`, x264 output of small frames sometimes varies."""
 
 MASK_OPTIONS = {"crf": "4", "qmax": "16", **X264_OPTIONS}
-"""Quantizer 16 is a step of 4 of 255 levels: black and white stay far from the threshold half-way between them."""
+"""Quantizer 16 is a step of 4 of 255 levels, so black and white stay far from the threshold at 127."""
 
 FFV1_OPTIONS = {"level": "3", "slices": "4", "slicecrc": "1", "coder": "1", "g": "1"}
-"""Version 3 of the format, four slices that threads share, each with a checksum; every frame stands alone."""
+"""Version 3, four slices for multithreading with checksums, intra frames only."""
 
 
 def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) -> None:
-    """Write a video: H.264 for `.mp4`, `.m4v`, `.mov`; lossless FFV1 for `.mkv`. Folders are made as needed.
+    """Write a video: H.264 for `.mp4`, `.m4v`, `.mov`; lossless FFV1 for `.mkv`. Creates folders.
 
-    H.264 is written as every browser and phone plays it: High profile, 4:2:0, tagged and converted as BT.709 of
-    limited range, index first. 4:2:0 needs even sides, so an odd last column or row is repeated once.
+    H.264 is compatible with browsers and phones: High profile, 4:2:0, BT.709 with limited range, index at the start.
+    4:2:0 requires even sides, so an odd last column or row is repeated.
 
     Args:
-        video: what to write.
-        path: of the file; it appears under this name only when it is complete.
-        crf: x264's quality, 1 (best) to 51; `.mkv` does not use it.
+        video: the video.
+        path: output file, written atomically.
+        crf: quality of x264, 1 (best) to 51; ignored for `.mkv`.
 
     Raises:
-        InvalidInput: the name's suffix or `crf` is none of these, or the video has no frames.
+        InvalidInput: the suffix is unknown, `crf` is out of range, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
     _refuse_empty(video.frames, path)
@@ -54,10 +54,10 @@ def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) ->
 
 
 def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, fps: Fraction, crf: int = 18) -> None:
-    """Write frames uint8 [H, W, 3] as `write_video` does, one at a time: they need not all be in memory.
+    """Write frames uint8 [H, W, 3] as `write_video`, one at a time.
 
     Raises:
-        InvalidInput: the name's suffix or `crf` is none of those that `write_video` takes.
+        InvalidInput: the suffix is unknown, or `crf` is out of range.
         OutputFailed: the file cannot be written.
     """
     if not 1 <= crf <= 51:
@@ -69,13 +69,13 @@ def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, 
 
 
 def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> None:
-    """Write a mask bool [T, H, W] as white (True) on black, so that `read_mask` gives it back exactly.
+    """Write a mask bool [T, H, W] as white (True) on black, which `read_mask` reads back exactly.
 
-    `.mkv` is gray FFV1. `.mp4`, `.m4v`, `.mov` are H.264 that browsers play: not lossless in shades, but exact at
-    the threshold; an odd last column or row is repeated once, as `write_video` does.
+    `.mkv` is gray FFV1. `.mp4`, `.m4v`, `.mov` are H.264, lossy but exact at the threshold; an odd last column or row
+    is repeated, as by `write_video`.
 
     Raises:
-        InvalidInput: the name's suffix is none of these, or the mask has no frames.
+        InvalidInput: the suffix is unknown, or the mask has no frames.
         OutputFailed: the file cannot be written.
     """
     _refuse_empty(mask, path)
@@ -92,10 +92,10 @@ def _refuse_empty(frames: Tensor, path: str | os.PathLike[str]) -> None:
 
 
 def check_video_suffix(path: str | os.PathLike[str]) -> None:
-    """See that `write_video` can write a file of this name, before there is anything to write.
+    """Check that `write_video` supports the suffix of a file name.
 
     Raises:
-        InvalidInput: it cannot, by its suffix.
+        InvalidInput: it does not.
     """
     _is_lossless(path)
 
@@ -104,14 +104,14 @@ def _is_lossless(path: str | os.PathLike[str]) -> bool:
     suffix = Path(path).suffix.lower()
     if suffix != FFV1_SUFFIX and suffix not in H264_SUFFIXES:
         known = ", ".join((*H264_SUFFIXES, FFV1_SUFFIX))
-        raise InvalidInput(f"{path} cannot be written: its name must end in one of {known}")
+        raise InvalidInput(f"{path} cannot be written: its name must end with one of {known}")
     return suffix == FFV1_SUFFIX
 
 
 def _rgb_exact(frame: np.ndarray, reformatter: VideoReformatter) -> av.VideoFrame:
     import av
 
-    # FFV1 has no 24-bit RGB; of bgr0 it stores three bytes. This conversion only moves bytes.
+    # FFV1 has no 24-bit RGB; it stores three bytes of bgr0. The conversion is exact.
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     return reformatter.reformat(rgb, format="bgr0")
 
@@ -140,7 +140,7 @@ def _gray_420(shade: np.ndarray, reformatter: VideoReformatter) -> av.VideoFrame
 
 
 def _even(frame: np.ndarray) -> np.ndarray:
-    """Return a frame whose sides are even: an odd last row or column is repeated."""
+    """Return a frame with even sides: an odd last row or column is repeated."""
     odd_height, odd_width = frame.shape[0] % 2, frame.shape[1] % 2
     if not (odd_height or odd_width):
         return frame
@@ -170,7 +170,7 @@ def _encode(path: Path, frames: Iterable[av.VideoFrame], fps: Fraction, codec: s
     import av
 
     lossless = codec == "ffv1"
-    # An artifact has the same bytes each time: without that, Matroska gets random identifiers.
+    # Reproducible files: otherwise, Matroska contains random identifiers.
     container_options = {"fflags": "+bitexact"} if lossless else {"movflags": "+faststart"}
     with av.open(str(path), "w", container_options=container_options) as container:
         stream: Any = None

@@ -124,7 +124,10 @@ def described(tmp_path, text):
         ('{"scale": 1e999}', "too large a number"),
         (f'{{"scale": 1{"0" * 400}}}', "is not a readable description of depth maps"),
         ('{"K": [["a"]]}', r"intrinsics are \[1, 1\]"),
-        ('{"K": [["30", "0", "12"], ["0", "30", "8"], ["0", "0", "1"]]}', "intrinsics holds .* they must be numbers"),
+        (
+            '{"K": [["30", "0", "12"], ["0", "30", "8"], ["0", "0", "1"]]}',
+            "intrinsics contains .* they must be numbers",
+        ),
         ("[" * 5000 + "]" * 5000, "deep"),
     ],
 )
@@ -167,7 +170,7 @@ def test_depth_is_numbers(tmp_path, name, values):
     else:
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "0.npy", values[0])
-    with pytest.raises(InvalidInput, match=r"(d|0)\.np[yz] holds .* values"):
+    with pytest.raises(InvalidInput, match=r"(d|0)\.np[yz] contains .* values"):
         open_depth(tmp_path / name)
 
 
@@ -207,7 +210,7 @@ def test_an_archive_that_does_not_fit_the_video_is_not_decoded(tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", ["K", "kind", "world_to_camera"])
 def test_facts_of_gigabytes_are_not_decoded(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("ex4d_core.depth_io.read._MOST_FACTS", 256)
+    monkeypatch.setattr("ex4d_core.depth_io.read._MAX_FACT_BYTES", 256)
     np.savez(tmp_path / "d.npz", depth=DEPTH, **{name: np.ones((2, 4, 5))})
     with pytest.raises(InvalidInput, match=rf"d\.npz: {name} has the shape \[2, 4, 5\], which is too large"):
         open_depth(tmp_path / "d.npz")

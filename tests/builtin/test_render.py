@@ -317,7 +317,7 @@ def test_any_number_of_channels_is_interpolated_and_the_places_of_vertices_give_
 
 def test_a_face_that_names_a_missing_vertex_is_an_error(renderer):
     broken = mesh_of([[0, 0, 1]] * 3, [[0, 1, 7]])
-    with pytest.raises(InvalidInput, match="3 vertices.* 0 to 7"):
+    with pytest.raises(InvalidInput, match=r"3 vertices.* 0 to 7"):
         renderer.render(broken, FRONT, SMALL)
     with pytest.raises(InvalidInput, match="-1 to 1"):
         renderer.render(mesh_of([[0, 0, 1]] * 3, [[0, 1, -1]]), FRONT, SMALL)
@@ -329,7 +329,7 @@ def test_more_than_one_pose_is_an_error(renderer):
 
 
 def test_a_far_plane_before_the_near_plane_is_an_error():
-    with pytest.raises(ValueError, match=r"far must be more than near: it is 1 and near is 2"):
+    with pytest.raises(ValueError, match=r"far must be greater than near"):
         RasterOptions(near=2.0, far=1.0)
 
 

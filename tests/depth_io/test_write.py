@@ -160,7 +160,9 @@ def test_flags_win_over_what_the_file_says(tmp_path):
 
 
 def test_depth_is_not_taken_for_inverse_depth(tmp_path):
-    with pytest.raises(InvalidInput, match=r"holds depth \(affine-inverse\), so its kind cannot be inverse; leave"):
+    with pytest.raises(
+        InvalidInput, match=r"contains depth of kind affine-inverse, so its kind cannot be inverse; omit"
+    ):
         there_and_back(depth_of(1, 9, "affine-inverse"), tmp_path, "npz", kind="inverse")
 
 
@@ -199,7 +201,7 @@ def test_what_cannot_be_written_is_said(tmp_path):
     with pytest.raises(InvalidInput, match="depth can be written as npz, png, exr, not 'tiff'"):
         write_depth(depth_of(1, 9), tmp_path / "d", format="tiff")
     unknown = attrs.evolve(depth_of(1, 9), valid=torch.zeros(COUNT, HEIGHT, WIDTH, dtype=torch.bool))
-    with pytest.raises(InvalidInput, match="cannot be written: none is known"):
+    with pytest.raises(InvalidInput, match="cannot be written: no pixel is valid"):
         write_depth(unknown, tmp_path / "d", format="png")
 
 
@@ -207,7 +209,7 @@ def test_images_that_a_program_saved_with_8_bits_are_refused(tmp_path):
     write_depth(depth_of(1, 9), tmp_path / "d", format="png")
     for file in (tmp_path / "d").glob("*.png"):
         cv2.imwrite(str(file), np.full((HEIGHT, WIDTH), 9, np.uint8))
-    with pytest.raises(InvalidInput, match=r"depth.json: the images beside it have 8 bits now; save them with 16"):
+    with pytest.raises(InvalidInput, match=r"depth.json: the images beside it have 8 bits; save them with 16"):
         back(tmp_path / "d")
 
 

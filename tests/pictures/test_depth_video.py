@@ -65,7 +65,7 @@ def test_a_wall_that_is_all_the_same_is_in_the_middle_of_its_range():
 
 
 def test_depth_that_is_nowhere_known_cannot_be_shown():
-    with pytest.raises(InvalidInput, match="cannot be shown: none is known"):
+    with pytest.raises(InvalidInput, match="cannot be shown: no pixel is valid"):
         depth_range(depth_of(np.zeros((1, 8, 8))))
 
 

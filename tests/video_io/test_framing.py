@@ -55,8 +55,8 @@ def test_nothing_is_resampled_without_a_size():
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((4, 4), "4x4 is too small; the smallest is 16x16"),
-        ((512, 15), "512x15 is too small; the smallest is 16x16"),
+        ((4, 4), "4x4 is too small; the minimum is 16x16"),
+        ((512, 15), "512x15 is too small; the minimum is 16x16"),
         ((16384, 8193), "the size has more than 134,217,728 pixels, which is too large"),
         ((10**5000, 16), "more than 134,217,728 pixels"),
         ((0, 512), "a size must be a width and a height in whole pixels, both above 0, not"),

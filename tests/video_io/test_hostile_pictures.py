@@ -249,7 +249,7 @@ def test_frames_that_do_not_fit_into_memory_are_refused_first(small_clip, monkey
 def test_a_mask_has_one_size(tmp_path):
     shades = [np.full((side, side, 3), 255, np.uint8) for side in (32, 48)]
     (tmp_path / "m.mjpeg").write_bytes(b"".join(encoded("JPEG", shade) for shade in shades))
-    with pytest.raises(InvalidInput, match=r"m\.mjpeg has frames of several sizes; give a mask of one size"):
+    with pytest.raises(InvalidInput, match=r"m\.mjpeg has frames of several sizes"):
         read_mask(tmp_path / "m.mjpeg")
 
 
@@ -265,7 +265,7 @@ def test_a_stride_that_leaves_no_rate_is_said_before_the_work(small_clip, monkey
     monkeypatch.setattr("ex4d_core.video_io.read.LOWEST_RATE", 10)
     told = []
     with pytest.raises(
-        InvalidInput, match=r"clip\.mp4: a stride of 2 leaves 6 frames per second, .* give a stride of at most 1"
+        InvalidInput, match=r"clip\.mp4: a stride of 2 leaves 6 frames per second, .* use a stride of at most 1"
     ):
         read_video(small_clip.video, stride=2, progress=lambda *now: told.append(now))
     assert told == []

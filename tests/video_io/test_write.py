@@ -81,7 +81,7 @@ def test_a_mask_in_mp4_is_what_browsers_play(tmp_path):
 def test_outputs_that_cannot_be_are_refused(tmp_path):
     video = Video(frames=torch.zeros(1, 16, 16, 3, dtype=torch.uint8), fps=30)
     with pytest.raises(
-        InvalidInput, match=r"a.webm cannot be written: its name must end in one of .mp4, .m4v, .mov, .mkv"
+        InvalidInput, match=r"a.webm cannot be written: its name must end with one of .mp4, .m4v, .mov, .mkv"
     ):
         video_io.write_video(video, tmp_path / "a.webm")
     with pytest.raises(InvalidInput, match=r"crf must be between 1 \(best\) and 51, not 0"):
