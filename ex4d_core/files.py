@@ -8,20 +8,18 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from ex4d_core.errors import Ex4dError, OutputFailed
 from ex4d_core.names import text_hash
+from ex4d_core.process_identity import boot_id, namespace_id, process_exists, start_time
 from ex4d_core.reading import check_file, check_folder, check_path, reading
 
 _TEMPORARY = ".part-"
@@ -91,7 +89,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 def _make_own(parent: Path) -> Path:
     """Create a folder with the permissions of the umask, unlike `tempfile`, since it may become an output."""
-    owner = f"{_TEMPORARY}{_place()}-{_boot()}-{os.getpid()}-{_start_of(os.getpid()) or 0}"
+    owner = f"{_TEMPORARY}{_place()}-{boot_id()}-{os.getpid()}-{start_time(os.getpid()) or 0}"
     while True:
         folder = parent / f"{owner}-{secrets.token_hex(4)}"
         with suppress(FileExistsError):
@@ -272,66 +270,15 @@ def _is_left(folder: Path) -> bool:
         return False
     if owner["place"] != _place():  # another machine or container that shares the disk
         return False
-    if owner["boot"] != _boot():
+    if owner["boot"] != boot_id():
         return True
     pid = int(owner["pid"])
-    return not _exists(pid) or _start_of(pid) not in ("", owner["start"])
+    return not process_exists(pid) or start_time(pid) not in ("", owner["start"])
 
 
 @cache
 def _place() -> str:
-    """Return an identifier of the process namespace: this machine and this container."""
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    return text_hash("\0".join((socket.gethostname(), _first_line("/etc/machine-id"), namespace)))
-
-
-@cache
-def _boot() -> str:
-    """Return an identifier of the boot of this machine, or '' if unknown."""
-    return _first_line("/proc/sys/kernel/random/boot_id").replace("-", "")[:12]
-
-
-def _first_line(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.readline(200).strip()
-    except OSError:
-        return ""
-
-
-def _exists(pid: int) -> bool:
-    if os.name == "nt":
-        return bool(psutil.pid_exists(pid))
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # it belongs to another user
-        return True
-    return True
-
-
-def _start_of(pid: int) -> str:
-    """Return the start time of a process, which tells it from later ones of its id; '' if unknown, '0' if ended.
-
-    On Linux, it is in clock ticks since boot, which does not depend on the system clock.
-    """
-    if sys.platform != "linux":
-        try:
-            return f"{psutil.Process(pid).create_time() * 1000:.0f}"
-        except psutil.Error:
-            return ""
-    try:
-        if os.readlink("/proc/self") != str(os.getpid()):  # it lists processes of another namespace
-            return ""
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            state, *facts = file.read().rpartition(b")")[2].split()
-    except (OSError, ValueError):
-        return ""
-    return "0" if state in (b"Z", b"X") else facts[18].decode()
+    return text_hash(namespace_id())
 
 
 def file_hash(path: Path) -> str:

@@ -80,8 +80,8 @@ def test_what_others_work_in_is_left_alone(tmp_path):
     ],
 )
 def test_a_process_is_told_by_its_place_its_number_and_its_start(tmp_path, change, left):
-    owner = {"place": files._place(), "boot": files._boot(), "pid": "999999999", "start": "1", **change}
-    owner["start"] = owner["start"] or files._start_of(os.getpid())
+    owner = {"place": files._place(), "boot": files.boot_id(), "pid": "999999999", "start": "1", **change}
+    owner["start"] = owner["start"] or files.start_time(os.getpid())
     folder = tmp_path / f".part-{owner['place']}-{owner['boot']}-{owner['pid']}-{owner['start']}-ab"
     folder.mkdir()
     remove_stale_temp(tmp_path)
