@@ -57,7 +57,7 @@ class PathFile:
         """
         check_num_frames(num_frames)
         file, lenses = self._read(scene)
-        if file.shares is None and file.num_poses == num_frames:
+        if file.times is None and file.num_poses == num_frames:
             return _path(file, lenses)
         return sampled(self._motion(file, lenses, num_frames, scene), num_frames, scene, lens=lenses[0])
 
@@ -119,15 +119,15 @@ class PathFile:
 
     def _motion(self, file: CameraFile, lenses: Sequence[Intrinsics], num_frames: int, scene: Scene) -> Motion:
         poses = poses_of(_path(file, lenses, frames=False))
-        if file.shares is not None:
-            return Motion(pose=interpolate_smooth(poses, file.shares), timing=_timing(file, file.shares))
+        if file.times is not None:
+            return Motion(pose=interpolate_smooth(poses, file.times), timing=_timing(file, file.times))
         if not self._options.resample and file.num_poses != num_frames:
             raise InvalidInput(
                 f"{self._options.path} has {file.num_poses} poses but {num_frames} frames are requested; "
                 f"add :resample to interpolate them, or pass --output-frames {file.num_poses}"
             )
-        shares = normalized_times(file.num_poses)
-        return Motion(pose=interpolate_linear(poses, shares), timing=_timing(file, shares))
+        times = normalized_times(file.num_poses)
+        return Motion(pose=interpolate_linear(poses, times), timing=_timing(file, times))
 
 
 def _path(file: CameraFile, lenses: Sequence[Intrinsics], *, frames: bool = True) -> CameraPath:
@@ -138,13 +138,13 @@ def _path(file: CameraFile, lenses: Sequence[Intrinsics], *, frames: bool = True
     )
 
 
-def _timing(file: CameraFile, shares: Sequence[float]) -> Timing | None:
+def _timing(file: CameraFile, times: Sequence[float]) -> Timing | None:
     shown = file.frames
     if shown is None:
         return None
 
     def time(t: float, clock: Clock) -> float:
-        return float(np.interp(t, shares, shown)) / max(clock.frames - 1, 1)
+        return float(np.interp(t, times, shown)) / max(clock.frames - 1, 1)
 
     return time
 

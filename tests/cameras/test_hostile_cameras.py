@@ -163,7 +163,7 @@ def test_a_position_is_finite_in_float32(tmp_path):
     far = np.eye(4)
     far[0, 3] = 1e300
     np.savez(tmp_path / "p.npz", extrinsics=far[None], intrinsics=np.array([[9.0, 0, 4], [0, 9, 4], [0, 0, 1]]))
-    with pytest.raises(InvalidInput, match=r"p\.npz: extrinsics must hold numbers of at most 1e\+12"):
+    with pytest.raises(InvalidInput, match=r"p\.npz: extrinsics must contain numbers of at most 1e\+12"):
         read_camera_path(tmp_path / "p.npz")
 
 

@@ -13,9 +13,9 @@ from ex4d_core.cameras.files import colmap, ex4d_npz, matrices, recammaster, tra
 from ex4d_core.cameras.files._value import (
     WHAT,
     CameraFile,
+    Capability,
     Format,
     ReadOptions,
-    Says,
     check_rigid,
     json_of,
     naming,
@@ -39,27 +39,39 @@ __all__ = [
     "write_keyframes",
 ]
 
-_ALL: frozenset[Says] = frozenset({"lens", "zoom", "time"})
+_ALL: frozenset[Capability] = frozenset({"lens", "zoom", "time"})
 
 FORMATS = {
     kind.name: kind
     for kind in (
         Format(
-            name="ex4d", suffix=".npz", says=_ALL, content=ex4d_npz.content, read=ex4d_npz.read, write=ex4d_npz.write
+            name="ex4d",
+            suffix=".npz",
+            capabilities=_ALL,
+            content=ex4d_npz.content,
+            read=ex4d_npz.read,
+            write=ex4d_npz.write,
         ),
         Format(
             name="json",
             suffix=".json",
-            says=_ALL,
+            capabilities=_ALL,
             content=json_of,
             read=matrices.read_matrices,
             write=matrices.write_matrices,
         ),
-        Format(name="csv", suffix=".csv", says=_ALL, content=text_of, read=matrices.read_csv, write=matrices.write_csv),
+        Format(
+            name="csv",
+            suffix=".csv",
+            capabilities=_ALL,
+            content=text_of,
+            read=matrices.read_csv,
+            write=matrices.write_csv,
+        ),
         Format(
             name="nerfstudio",
             suffix=".json",
-            says=_ALL,
+            capabilities=_ALL,
             content=json_of,
             read=transforms.read,
             write=transforms.write_nerfstudio,
@@ -67,7 +79,7 @@ FORMATS = {
         Format(
             name="blender",
             suffix=".json",
-            says=frozenset({"lens", "time"}),
+            capabilities=frozenset({"lens", "time"}),
             content=json_of,
             read=transforms.read,
             write=transforms.write_blender,
@@ -75,7 +87,7 @@ FORMATS = {
         Format(
             name="colmap",
             suffix="",
-            says=frozenset({"lens", "zoom"}),
+            capabilities=frozenset({"lens", "zoom"}),
             content=colmap.content,
             read=colmap.read,
             write=colmap.write,
@@ -83,7 +95,7 @@ FORMATS = {
         Format(
             name="trajectorycrafter",
             suffix=".txt",
-            says=frozenset(),
+            capabilities=frozenset(),
             content=text_of,
             read=trajectorycrafter.read,
             write=trajectorycrafter.write,
@@ -91,48 +103,48 @@ FORMATS = {
         Format(
             name="recammaster",
             suffix=".json",
-            says=frozenset(),
+            capabilities=frozenset(),
             content=json_of,
             read=recammaster.read,
             write=recammaster.write,
         ),
     )
 }
-"""By name."""
+"""Formats by name."""
 
 _NEED_LENS = ("ex4d", "colmap")
 
 
 def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: str | None = None) -> CameraFile:
-    """Return what a camera file holds.
+    """Read a camera file.
 
     Args:
-        path: a file, or a folder of COLMAP's.
-        reading: what the reader may need to know.
-        format: a name in `FORMATS`; None looks at the name and at what is in it.
+        path: a file, or the folder of a COLMAP model.
+        reading: information that the file may lack.
+        format: a name in `FORMATS`; None: detected from name and content.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it does not contain a camera path.
     """
     check_path(path, WHAT)
     kind, content = _opened(path, format)
     with file_errors(path, WHAT), naming(path):
         file = kind.read(content, attrs.evolve(reading or ReadOptions(), file=path))
-    return attrs.evolve(file, warnings=tuple(f"{path} {doubt}" for doubt in file.warnings))
+    return attrs.evolve(file, warnings=tuple(f"{path} {warning}" for warning in file.warnings))
 
 
 def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:
-    """Write a path as a file that `--cam` takes and that gives the same path back.
+    """Write a camera path to a file that `--cam` can read.
 
     Args:
-        path: poses and lens.
-        file: where to; of COLMAP's a folder.
-        format: a name in `FORMATS`; None goes by the suffix: .npz, .csv, .json, .txt (TrajectoryCrafter's).
-        distance: to the subject, for formats that count in it, in the units of the path.
+        path: the poses and intrinsics.
+        file: the output file; a folder for COLMAP.
+        format: a name in `FORMATS`; None: by suffix, .npz, .csv, .json or .txt (TrajectoryCrafter).
+        distance: distance to the subject in the units of the path, for formats that use it as unit of length.
 
     Raises:
-        InvalidInput: the format cannot say what the path does.
+        InvalidInput: the format cannot represent the path.
         OutputFailed: the file cannot be written.
     """
     value = CameraFile(
@@ -141,50 +153,50 @@ def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None
     _write(value, file, _format(format) if format else _by_suffix(file), distance)
 
 
-def write_keyframes(path: CameraPath, file: Path, *, shares: tuple[float, ...]) -> None:
-    """Write poses as keyframes of a path, as JSON: `--cam FILE` goes smoothly through them at any number of frames.
+def write_keyframes(path: CameraPath, file: Path, *, times: tuple[float, ...]) -> None:
+    """Write keyframes as JSON; `--cam FILE` interpolates them smoothly at any number of frames.
 
     Args:
         path: a pose for each keyframe.
-        file: where to, `.json`.
-        shares: how much of the path is done at each keyframe, rising from 0 to 1.
+        file: the output file, `.json`.
+        times: normalized time of each keyframe, increasing from 0 to 1.
 
     Raises:
-        InvalidInput: there is not one share for each pose.
+        InvalidInput: the numbers of poses and times differ.
         OutputFailed: the file cannot be written.
     """
-    if len(shares) != path.num_frames:
-        raise InvalidInput(f"there are {path.num_frames} keyframes and {len(shares)} shares; give one for each")
-    value = CameraFile(world_to_camera=path.world_to_camera.double().numpy(), intrinsics=path.intrinsics, shares=shares)
+    if len(times) != path.num_frames:
+        raise InvalidInput(f"there are {path.num_frames} keyframes but {len(times)} times; give one for each")
+    value = CameraFile(world_to_camera=path.world_to_camera.double().numpy(), intrinsics=path.intrinsics, times=times)
     _write(value, file, FORMATS["json"], 1.0)
 
 
 def convert(
     source: Path, target: Path, *, to: str | None, reading: ReadOptions | None = None, format: str | None = None
 ) -> CameraFile:
-    """Write what is in one camera file as another, and return it.
+    """Convert a camera file to another format, and return its content.
 
     Args:
-        source: any file that `read_camera_path` takes.
-        target: where to.
-        to: a name in `FORMATS`; None goes by the suffix.
-        reading: what the reader may need to know; its distance is for the writer too.
-        format: of the source; None looks.
+        source: any file that `read_camera_path` accepts.
+        target: the output file.
+        to: a name in `FORMATS`; None: by the suffix of the target.
+        reading: information that the source may lack; its distance is also used for writing.
+        format: of the source; None: detected.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the source does not exist.
         InvalidInput: it does not contain a camera path, the format cannot store it, or the target is the source.
         OutputFailed: the file cannot be written.
     """
     value = read_camera_path(source, reading, format=format)
     if target.exists() and target.samefile(source):
-        raise InvalidInput(f"{target} is the file that is read, and another tool may need it; write to another name")
+        raise InvalidInput(f"{target} is the input file; choose another output name")
     _write(value, target, _format(to) if to else _by_suffix(target), (reading or ReadOptions()).distance)
     return value
 
 
 def _opened(path: Path, format: str | None) -> tuple[Format, Any]:
-    """Return the format of a file, by its name and by what is in it where none is given, and its content."""
+    """Return the format of a file, by default detected from name and content, and its content."""
     if format:
         kind = _format(format)
     elif path.is_dir() or path.name in ("images.txt", "cameras.txt"):
@@ -211,40 +223,44 @@ def _of_tree(tree: Any, path: Path) -> Format:
 
 
 def _by_suffix(path: Path) -> Format:
-    for kind in FORMATS.values():  # of those with one suffix the first is the plainest
+    for kind in FORMATS.values():  # the first format of a suffix is its default
         if kind.suffix and kind.suffix == path.suffix.lower():
             return kind
     suffixes = ", ".join(sorted({kind.suffix for kind in FORMATS.values() if kind.suffix}))
-    raise InvalidInput(f"{path} has no suffix of a camera path ({suffixes}); name the format: {', '.join(FORMATS)}")
+    raise InvalidInput(f"{path} has no suffix of a camera file ({suffixes}); specify the format: {', '.join(FORMATS)}")
 
 
 def _format(name: str) -> Format:
     if name not in FORMATS:
         raise InvalidInput(
-            f"there is no camera format {shown(name)}{nearest(name[:100], FORMATS)}; known: {', '.join(FORMATS)}"
+            f"unknown camera format {shown(name)}{nearest(name[:100], FORMATS)}; use one of {', '.join(FORMATS)}"
         )
     return FORMATS[name]
 
 
 def _write(file: CameraFile, path: Path, kind: Format, distance: float) -> None:
-    file = attrs.evolve(file, intrinsics=None) if "lens" not in kind.says and not _zooms(file) else file
-    lost = [what for says, what in _NOT_SAID.items() if says not in kind.says and _DOES[says](file)]
+    file = attrs.evolve(file, intrinsics=None) if "lens" not in kind.capabilities and not _zooms(file) else file
+    lost = [
+        what
+        for capability, what in _CONTENT.items()
+        if capability not in kind.capabilities and _NEEDS[capability](file)
+    ]
     if lost:
         raise InvalidInput(f"{kind.name} cannot store {lost[0]}; use json")
     if kind.name in _NEED_LENS and file.intrinsics is None:
-        raise InvalidInput(f"{kind.name} needs a lens, and the path has none; save it as json or csv")
-    if file.shares is not None and kind.name != "json":
-        raise InvalidInput(f"{kind.name} cannot say where keyframes are; save them as json")
+        raise InvalidInput(f"{kind.name} requires intrinsics, which the path does not have; use json or csv")
+    if file.times is not None and kind.name != "json":
+        raise InvalidInput(f"{kind.name} cannot store keyframes; use json")
     _refuse_to_replace(path, kind)
     with atomic_write(path) as temporary:
         kind.write(file, temporary, distance)
 
 
 def _refuse_to_replace(path: Path, kind: Format) -> None:
-    """Keep what else lies in a folder: the whole of it would make room for the model."""
+    """Refuse to replace a folder that contains other files."""
     others = sorted({file.name for file in path.iterdir()} - set(colmap.FILES)) if path.is_dir() else []
     if others:
-        raise InvalidInput(f"{path} holds {others[0]}, which {kind.name} would not keep; name a new folder")
+        raise InvalidInput(f"{path} contains {others[0]}, which would be deleted; choose a new folder")
 
 
 def _zooms(file: CameraFile) -> bool:
@@ -255,5 +271,5 @@ def _changes_time(file: CameraFile) -> bool:
     return file.frames is not None
 
 
-_DOES: dict[Says, Callable[[CameraFile], bool]] = {"zoom": _zooms, "time": _changes_time}
-_NOT_SAID: dict[Says, str] = {"zoom": "changing intrinsics", "time": "which frames of the clip are shown"}
+_NEEDS: dict[Capability, Callable[[CameraFile], bool]] = {"zoom": _zooms, "time": _changes_time}
+_CONTENT: dict[Capability, str] = {"zoom": "changing intrinsics", "time": "which frames of the clip are shown"}

@@ -27,49 +27,49 @@ from ex4d_core.types.camera import (
 )
 
 WHAT = "camera file"
-"""As errors call a file."""
+"""Name of the kind of file in errors."""
 
 MOST_POSES = 100_000
-"""Of a file: an hour of video has as many."""
+"""Largest number of poses in a file: an hour of video."""
 
 LENS = tuple(field.name for field in attrs.fields(Intrinsics))
-"""The numbers of a lens."""
+"""Names of the intrinsics."""
 
 SOURCE_TOLERANCE = 1e-6
-"""How far, as an entry of the matrix, a first pose may be from the source camera's."""
+"""Largest difference, in an entry of the matrix, of a first pose from the source camera."""
 
-Says = Literal["lens", "zoom", "time"]
+Capability = Literal["lens", "zoom", "time"]
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class CameraFile:
-    """Poses as a file has them, in OpenCV's axes, with all their digits."""
+    """The content of a camera file, in OpenCV axes and float64."""
 
     world_to_camera: np.ndarray
     """float64 [T, 4, 4]."""
 
     intrinsics: tuple[Intrinsics, ...] | None = None
-    """One, or one for each pose; None where the file says nothing of the lens."""
+    """One, or one for each pose; None if the file has none."""
 
     fov_x: float | None = None
-    """Field of view along x in radians, where the file says that and not for which size."""
+    """Horizontal field of view in radians, if the file has it without an image size."""
 
     frames: tuple[int, ...] | None = None
-    """Which frame of the clip each pose shows, where time is changed."""
+    """Frame of the clip that each pose shows; None: the original timing."""
 
-    shares: tuple[float, ...] | None = None
-    """How much of the path is done at each pose, 0 to 1 and rising, where they are keyframes; None: one a frame."""
+    times: tuple[float, ...] | None = None
+    """Normalized time of each keyframe, 0 to 1 and increasing; None: one pose for each frame."""
 
     warnings: tuple[str, ...] = ()
-    """What may be wrong with the file, a sentence each, of which the file is the subject."""
+    """Possible problems of the file, each a sentence without its subject, the file."""
 
     def __attrs_post_init__(self) -> None:
         check_rigid(self.world_to_camera)
-        for what, each in (("clip_frames", self.frames), ("shares", self.shares)):
+        for what, each in (("clip_frames", self.frames), ("times", self.times)):
             if each is not None and len(each) != self.num_poses:
-                raise InvalidInput(f"there are {self.num_poses} poses and {len(each)} {what}; give one for each pose")
+                raise InvalidInput(f"it has {self.num_poses} poses but {len(each)} {what}; give one for each pose")
         if self.frames is not None and min(self.frames) < 0:
-            raise InvalidInput(f"clip_frames count from 0, and {min(self.frames)} is less")
+            raise InvalidInput(f"clip_frames must be at least 0, not {min(self.frames)}")
         if self.intrinsics is not None:
             check_lenses(self.intrinsics, self.num_poses)
         if self.fov_x is not None:
@@ -83,16 +83,16 @@ class CameraFile:
 
 @attrs.frozen(kw_only=True)
 class ReadOptions:
-    """What a reader may be told that its file does not say."""
+    """Information that a camera file may lack."""
 
     distance: float = attrs.field(default=1.0)
-    """To the subject, for formats that count in it, in units of the scene."""
+    """Distance to the subject in units of the scene, the unit of length of some formats."""
     camera: str | None = None
-    """Which of several cameras."""
+    """Name of the camera, if the file has several."""
     convention: str | None = attrs.field(default=None)
-    """`c2w-opencv`, `w2c-opengl` and so on, for bare matrices."""
+    """Convention of bare matrices, such as `c2w-opencv`."""
     file: Path = Path("FILE")
-    """Its name, for errors that show what to type."""
+    """Path of the file, for commands in errors."""
 
     @distance.validator
     def _check_distance(self, attribute: attrs.Attribute[float], value: float) -> None:
@@ -109,25 +109,25 @@ class ReadOptions:
 
 @attrs.frozen(kw_only=True)
 class Format:
-    """A kind of camera file."""
+    """A camera file format."""
 
     name: str
-    """As `--to` takes it."""
+    """Name in `--to`."""
     suffix: str
-    """Of its files; "" for a folder."""
-    says: frozenset[Says]
-    """What it can say beside poses: the lens, a lens that changes, which frame of the clip is shown."""
+    """Suffix of its files; "" for a folder."""
+    capabilities: frozenset[Capability]
+    """Supported content besides poses: intrinsics, changing intrinsics, the shown frames of the clip."""
     content: Callable[[Path], Any]
-    """Returns what is in a file, not understood yet; its errors name the file."""
+    """Loads a file without interpreting it; errors name the file."""
     read: Callable[[Any, ReadOptions], CameraFile]
-    """Returns the poses in the content; its errors are about the file and do not name it."""
+    """Interprets the content; errors do not name the file."""
     write: Callable[[CameraFile, Path, float], None]
     """Called as `write(file, path, distance)`."""
 
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the file in errors about what was read from it."""
+    """Prefix errors about the content of a file with its path."""
     try:
         yield
     except InvalidInput as error:
@@ -135,7 +135,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def json_of(path: Path) -> Any:
-    """Return what is in a JSON file.
+    """Read a JSON file.
 
     Raises:
         InputNotFound: it does not exist.
@@ -145,7 +145,7 @@ def json_of(path: Path) -> Any:
 
 
 def text_of(path: Path) -> str:
-    """Return what is in a text file.
+    """Read a text file.
 
     Raises:
         InputNotFound: it does not exist.
@@ -155,16 +155,16 @@ def text_of(path: Path) -> str:
 
 
 def check_rigid(matrices: np.ndarray) -> None:
-    """Refuse matrices that are no rotation and translation, and say which and why.
+    """Validate that matrices are rigid transforms.
 
     Raises:
-        InvalidInput: there is one, or there are none or too many.
+        InvalidInput: one is not, which the message names with the reason; or there are none or too many.
     """
     if matrices.ndim != 3 or matrices.shape[1:] != (4, 4) or not len(matrices):
         raise InvalidInput(f"a camera path needs matrices of [T, 4, 4], not {list(matrices.shape)[:5]}")
     check_count(len(matrices))
     rotation = matrices[:, :3, :3]
-    with np.errstate(all="ignore"):  # of those that are not finite
+    with np.errstate(all="ignore"):  # from values that are not finite
         square = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
         bottom = np.abs(matrices[:, 3] - np.array([0, 0, 0, 1])).max(axis=1)
         far = np.abs(matrices[:, :3, 3]).max(axis=1)
@@ -175,13 +175,13 @@ def check_rigid(matrices: np.ndarray) -> None:
 
 
 def check_count(count: int) -> None:
-    """Refuse more poses than a clip may have frames.
+    """Validate the number of poses.
 
     Raises:
-        InvalidInput: there are more.
+        InvalidInput: there are more than `MOST_POSES`.
     """
     if count > MOST_POSES:
-        raise InvalidInput(f"it holds {count:,} poses; at most {MOST_POSES:,} are read")
+        raise InvalidInput(f"it has {count:,} poses; the maximum is {MOST_POSES:,}")
 
 
 def _why_not_rigid(matrix: np.ndarray) -> str:
@@ -190,7 +190,7 @@ def _why_not_rigid(matrix: np.ndarray) -> str:
     bottom = np.array([0, 0, 0, 1])
     if np.abs(matrix[3] - bottom).max() > RIGID_TOLERANCE:
         if np.abs(matrix[:, 3] - bottom).max() <= RIGID_TOLERANCE:
-            return "its translation stands in the last row, so rows and columns are swapped"
+            return "its translation is in the last row, so rows and columns are swapped"
         return "its last row is not 0 0 0 1"
     if np.abs(matrix[:3, 3]).max() > LARGEST_SHIFT:
         return f"its translation is beyond {LARGEST_SHIFT:g}"
@@ -211,20 +211,20 @@ def camera_to_world_of(file: CameraFile) -> np.ndarray:
 
 
 def to_world_to_camera(matrices: np.ndarray, convention: str) -> np.ndarray:
-    """Return world-to-camera float64 [T, 4, 4] in OpenCV's axes.
+    """Return world-to-camera matrices, float64 [T, 4, 4], in OpenCV axes.
 
     Args:
         matrices: [T, 4, 4].
         convention: direction and axes of the camera, such as `c2w-opencv`.
 
     Raises:
-        InvalidInput: there is no such convention, or a matrix is no pose.
+        InvalidInput: the convention is unknown, or a matrix is not a rigid transform.
     """
     direction, axes = check_convention(convention)
     check_rigid(matrices)
     to_world = np.linalg.inv(matrices) if direction == "w2c" else matrices
     if direction == "w2c" and axes == "opencv":
-        return matrices  # to the last digit
+        return matrices  # exactly
     inverse: np.ndarray = np.linalg.inv(from_camera_axes(to_world, axes))
     return inverse
 
@@ -233,7 +233,7 @@ def check_convention(convention: str) -> tuple[str, str]:
     """Return direction and axes of a convention such as `c2w-opencv`.
 
     Raises:
-        InvalidInput: there is no such convention.
+        InvalidInput: the convention is unknown.
     """
     direction, _, axes = convention.partition("-")
     if direction not in ("c2w", "w2c") or axes not in ("opencv", "opengl"):
@@ -245,15 +245,15 @@ def check_convention(convention: str) -> tuple[str, str]:
 
 
 def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:
-    """Refuse a path for a format that counts poses from its first one.
+    """Validate a path for a format whose poses are relative to the first one.
 
     Raises:
         InvalidInput: it does not start at the source camera.
     """
     if np.abs(file.world_to_camera[0] - np.eye(4)).max() > SOURCE_TOLERANCE:
         raise InvalidInput(
-            f"{tool} counts poses from the first one, so where a path starts that is not at the source camera "
-            "would be lost; save it in another format"
+            f"{tool} stores poses relative to the first one, which must be the source camera; "
+            "save the path in another format"
         )
 
 
@@ -265,19 +265,19 @@ def check_angle(value: object, name: str) -> float:
     """
     angle = number(value, name)
     if not 0 < angle < math.pi:
-        raise InvalidInput(f"{name} of {angle:g} radians is not possible for a lens; is it in degrees?")
+        raise InvalidInput(f"{name} must be between 0 and pi radians, not {angle:g}; is it in degrees?")
     return angle
 
 
 def lens_of(facts: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Intrinsics:
-    """Return a lens of the numbers that a file has for it.
+    """Return the intrinsics from the numbers in a file.
 
     Args:
-        facts: by our names.
-        names: of the file, by ours, where they differ, for errors.
+        facts: by the names of `Intrinsics`.
+        names: names in the file, for errors, where they differ.
 
     Raises:
-        InvalidInput: there is a value that no lens has.
+        InvalidInput: a value is out of range.
     """
     names = names or {}
 
@@ -299,17 +299,17 @@ def lens_of(facts: Mapping[str, Any], names: Mapping[str, str] | None = None) ->
 
 
 def check_lenses(lenses: Sequence[Intrinsics], poses: int) -> None:
-    """Refuse another number of lenses than one, or one for each pose.
+    """Validate that there is one lens, or one for each pose.
 
     Raises:
-        InvalidInput: there is another.
+        InvalidInput: there is another number.
     """
     if len(lenses) not in (1, poses):
-        raise InvalidInput(f"there are {poses} poses and {len(lenses)} intrinsics; give one, or one for each pose")
+        raise InvalidInput(f"it has {poses} poses but {len(lenses)} intrinsics; give one, or one for each pose")
 
 
 def frames_of(values: object, name: str) -> tuple[int, ...]:
-    """Return which frame of the clip each pose shows.
+    """Return the frame of the clip that each pose shows.
 
     Raises:
         InvalidInput: it is not a list of whole numbers.
@@ -320,15 +320,15 @@ def frames_of(values: object, name: str) -> tuple[int, ...]:
 
 
 def natural_order(names: Sequence[str]) -> list[int]:
-    """Return the order that sorts names by the numbers in them: frame_2 before frame_10."""
+    """Return the indices that sort names by the numbers in them: frame_2 before frame_10."""
     return sorted(range(len(names)), key=lambda index: natural_key(names[index]))
 
 
 def one_or_each(intrinsics: Sequence[Intrinsics], poses: int) -> tuple[Intrinsics, ...]:
-    """Return one lens where all are the same.
+    """Return a single lens if all are equal.
 
     Raises:
-        InvalidInput: there is neither one, nor one for each pose.
+        InvalidInput: the number is neither 1 nor that of the poses.
     """
     check_lenses(intrinsics, poses)
     return tuple(intrinsics[:1]) if len(set(intrinsics)) == 1 else tuple(intrinsics)

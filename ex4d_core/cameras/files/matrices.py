@@ -1,9 +1,8 @@
-"""Camera matrices in self-describing JSON (keyframes included) and CSV."""
+"""Camera matrices in JSON, including keyframes, and in CSV; the files declare their convention."""
 
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,35 +27,43 @@ from ex4d_core.types import Intrinsics
 DIRECTIONS = {"world_to_camera": "w2c", "camera_to_world": "c2w"}
 MATRIX = [f"m{row}{column}" for row in range(4) for column in range(4)]
 FRAME = "clip_frame"
+FORMER_TIMES = "shares"
+"""Former key of `times` in JSON, still read."""
 
 
 def read_matrices(tree: Any, reading: ReadOptions) -> CameraFile:
-    """Return the poses of JSON: an object with `world_to_camera` or `camera_to_world`, or bare matrices.
+    """Read JSON: an object with `world_to_camera` or `camera_to_world`, or bare matrices.
 
     Raises:
-        InvalidInput: it holds no poses, or does not say what they mean.
+        InvalidInput: it contains no poses, or their convention is unknown.
     """
     facts: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
-    found = [name for name in DIRECTIONS if name in facts]
-    if facts is tree and len(found) != 1:
-        raise InvalidInput("it must have either world_to_camera or camera_to_world, matrices of 4x4")
-    matrices = _square(numbers(facts[found[0]] if found else tree, found[0] if found else "a camera path"))
-    convention = f"{DIRECTIONS[found[0]]}-{facts.get('axes', 'opencv')}" if found else reading.convention
-    poses = to_world_to_camera(matrices, _stated(convention, reading))
-    shares, frames = facts.get("shares"), facts.get("clip_frames")
+    poses = _poses(tree, reading)
+    times, frames = facts.get("times", facts.get(FORMER_TIMES)), facts.get("clip_frames")
     return CameraFile(
         world_to_camera=poses,
         intrinsics=_lenses(facts.get("intrinsics"), len(poses)),
-        shares=None if shares is None else _rising(shares),
+        times=None if times is None else _increasing(times),
         frames=None if frames is None else frames_of(frames, "clip_frames"),
     )
 
 
+def _poses(tree: Any, reading: ReadOptions) -> np.ndarray:
+    """Return world-to-camera matrices, float64 [T, 4, 4], in OpenCV axes."""
+    if not isinstance(tree, Mapping):
+        return to_world_to_camera(_square(numbers(tree, "a camera path")), _required(reading.convention, reading))
+    found = [name for name in DIRECTIONS if name in tree]
+    if len(found) != 1:
+        raise InvalidInput("it must have either world_to_camera or camera_to_world, matrices of 4x4")
+    matrices = _square(numbers(tree[found[0]], found[0]))
+    return to_world_to_camera(matrices, f"{DIRECTIONS[found[0]]}-{tree.get('axes', 'opencv')}")
+
+
 def write_matrices(file: CameraFile, path: Path, distance: float) -> None:
-    """Write JSON with world-to-camera matrices in OpenCV's axes."""
+    """Write JSON with world-to-camera matrices in OpenCV axes."""
     facts: dict[str, Any] = {"axes": "opencv", "world_to_camera": file.world_to_camera.tolist()}
-    if file.shares is not None:
-        facts["shares"] = list(file.shares)
+    if file.times is not None:
+        facts["times"] = list(file.times)
     if file.frames is not None:
         facts["clip_frames"] = list(file.frames)
     if file.intrinsics is not None:
@@ -65,49 +72,57 @@ def write_matrices(file: CameraFile, path: Path, distance: float) -> None:
 
 
 def read_csv(text: str, reading: ReadOptions) -> CameraFile:
-    """Return the poses of a CSV file: 16 numbers a line, row by row, and more columns where a head names them.
+    """Read a CSV file with the 16 entries of a matrix in each row, and further columns if it has a header.
 
-    A first line `# w2c-opencv` says what the matrices mean.
+    A first line `# w2c-opencv` declares the convention of the matrices.
 
     Raises:
-        InvalidInput: it holds no poses, or does not say what they mean.
+        InvalidInput: it contains no poses, or their convention is unknown.
     """
     lines = text.splitlines()
-    stated = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else None
-    rows = [row for row in csv.reader(line for line in lines if line.strip() and not line.startswith("#")) if row]
-    has_head = bool(rows) and not _is_number(rows[0][0])
-    head = [name.strip() for name in rows[0]] if has_head else MATRIX
-    columns = _columns(head, rows[1:] if has_head else rows)
-    matrices = numbers(np.array([columns[name] for name in MATRIX]).T.reshape(-1, 4, 4), "the matrices")
-    lens = [dict(zip(LENS, row, strict=True)) for row in zip(*(columns.get(n, ()) for n in LENS), strict=True)]
-    cameras = [lens_of(facts) for facts in lens]
-    frames = tuple(whole(frame, FRAME) for frame in columns[FRAME]) if FRAME in columns else None
+    declared = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else None
+    body = [line for line in lines if line.strip() and not line.startswith("#")]
+    first = [word.strip() for word in next(csv.reader(body[:1]), [])]
+    has_header = bool(first) and not _is_number(first[0])
+    columns = first if has_header else MATRIX
+    used = _used_columns(columns)
+    table = csv.DictReader(body[has_header:], fieldnames=columns)
+    rows = [_row(row, number, used) for number, row in enumerate(table, 1)]
+    matrices = numbers(np.array([[row[name] for name in MATRIX] for row in rows]).reshape(-1, 4, 4), "the matrices")
+    lenses = [lens_of(row) for row in rows] if LENS[0] in used else []
     return CameraFile(
-        world_to_camera=to_world_to_camera(matrices, _stated(reading.convention or stated, reading)),
-        intrinsics=one_or_each(cameras, len(matrices)) if cameras else None,
-        frames=frames,
+        world_to_camera=to_world_to_camera(matrices, _required(reading.convention or declared, reading)),
+        intrinsics=one_or_each(lenses, len(matrices)) if lenses else None,
+        frames=tuple(whole(row[FRAME], FRAME) for row in rows) if FRAME in used else None,
     )
 
 
-def _columns(head: list[str], rows: list[list[str]]) -> dict[str, list[float]]:
-    """Return the numbers of each column that a path has."""
-    if missing := [name for name in MATRIX if name not in head]:
-        raise InvalidInput(f"it has no column {missing[0]}; it needs m00, m01, ... m33, or 16 numbers and no head")
-    lens = [name for name in LENS if name in head]
-    if lens and (missing := [name for name in LENS if name not in head]):
-        raise InvalidInput(f"it has a column {lens[0]} and no column {missing[0]}; a lens needs {', '.join(LENS)}")
-    wanted = {name: head.index(name) for name in (*MATRIX, *lens, FRAME) if name in head}
-    last = max(wanted.values())
-    for number, row in enumerate(rows, 1):
-        if len(row) <= last:
-            raise InvalidInput(f"row {number} has {len(row)} entries; {last + 1} are needed")
-    return {name: [spelled(row[at], name) for row in rows] for name, at in wanted.items()}
+def _used_columns(columns: list[str]) -> list[str]:
+    """Return the columns of a camera path among those of a file."""
+    if missing := [name for name in MATRIX if name not in columns]:
+        raise InvalidInput(f"it has no column {missing[0]}; it needs m00, m01, ... m33, or 16 numbers and no header")
+    lens = [name for name in LENS if name in columns]
+    if lens and (missing := [name for name in LENS if name not in columns]):
+        raise InvalidInput(
+            f"it has a column {lens[0]} but no column {missing[0]}; intrinsics need the columns {', '.join(LENS)}"
+        )
+    return [*MATRIX, *lens, *([FRAME] if FRAME in columns else [])]
+
+
+def _row(row: dict[str, str | None], number: int, columns: list[str]) -> dict[str, float]:
+    """Return the numbers in the given columns of a row."""
+    values = {}
+    for name in columns:
+        if (text := row[name]) is None:
+            raise InvalidInput(f"row {number} has no entry in column {name}")
+        values[name] = spelled(text, name)
+    return values
 
 
 def write_csv(file: CameraFile, path: Path, distance: float) -> None:
-    """Write a line for each pose: world-to-camera in OpenCV's axes, row by row, then the lens and the frame shown."""
+    """Write a row for each pose: world-to-camera in OpenCV axes, then the intrinsics and the shown frame."""
     cameras = file.intrinsics or ()
-    head = [*MATRIX, *(LENS if cameras else ()), *(["clip_frame"] if file.frames is not None else ())]
+    head = [*MATRIX, *(LENS if cameras else ()), *([FRAME] if file.frames is not None else ())]
     lines = ["# w2c-opencv", ",".join(head)]
     for index, matrix in enumerate(file.world_to_camera):
         camera = attrs.astuple(cameras[index if len(cameras) > 1 else 0]) if cameras else ()
@@ -116,13 +131,12 @@ def write_csv(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _stated(convention: str | None, reading: ReadOptions) -> str:
+def _required(convention: str | None, reading: ReadOptions) -> str:
     if convention is None:
         raise InvalidInput(
-            "it does not say what its matrices mean; say it, as in "
-            f"{reading.file.name}:convention=c2w-opencv for --cam, "
-            f"or once and for all: ex4d cam convert {reading.file} named.json --convention c2w-opencv "
-            "(c2w or w2c, opencv or opengl)"
+            "the convention of its matrices is unknown; use "
+            f"--cam {reading.file.name}:convention=c2w-opencv (c2w or w2c, opencv or opengl), "
+            f"or convert the file: ex4d cam convert {reading.file} converted.json --convention c2w-opencv"
         )
     return convention
 
@@ -138,23 +152,18 @@ def _lenses(lenses: Any, poses: int) -> tuple[Intrinsics, ...] | None:
 
 
 def _square(numbers: np.ndarray) -> np.ndarray:
-    """Return matrices [T, 4, 4], the last row added where it was left out."""
+    """Return matrices [T, 4, 4]; the last row is added to matrices [T, 3, 4]."""
     if numbers.ndim == 3 and numbers.shape[1:] == (3, 4):
         bottom = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (len(numbers), 1, 4))
         return np.concatenate([numbers, bottom], axis=1)
     return numbers
 
 
-def _rising(shares: Any) -> tuple[float, ...]:
-    array = numbers(shares, "shares")
-    rising = tuple(array.ravel().tolist())
-    if (
-        array.ndim != 1
-        or any(not one < other for one, other in itertools.pairwise(rising))
-        or not all(0 <= t <= 1 for t in rising)
-    ):
-        raise InvalidInput("shares must rise from 0 to 1: how much of the path is done at each keyframe")
-    return rising
+def _increasing(values: Any) -> tuple[float, ...]:
+    times = numbers(values, "times")
+    if times.ndim != 1 or not (np.diff(times) > 0).all() or not ((times >= 0) & (times <= 1)).all():
+        raise InvalidInput("times must be the normalized times of the keyframes, increasing, from 0 to 1")
+    return tuple(times.tolist())
 
 
 def _is_number(text: str) -> bool:

@@ -67,7 +67,7 @@ class Editor:
         """Put keyframes along a path, evenly in time."""
         assert FEWEST <= count <= MOST
         self._num_frames = path.num_frames
-        picks = [round(share * (path.num_frames - 1)) for share in normalized_times(count)]
+        picks = [round(t * (path.num_frames - 1)) for t in normalized_times(count)]
         self._place([placed(path.world_to_camera[pick]) for pick in picks])
 
     def add(self, camera: Placed) -> None:
@@ -108,11 +108,11 @@ class Editor:
                 f"{name!r} is not a file name; use letters, digits, - and _, at most {MOST_LETTERS} of them"
             )
         file = folder / f"{name.removesuffix('.json')}.json"
-        shares = tuple(normalized_times(len(self._handles)))
-        path = path_through(self.keyframes, len(shares), self._scene)
+        times = tuple(normalized_times(len(self._handles)))
+        path = path_through(self.keyframes, len(times), self._scene)
         try:
             with temporary_folder(folder) as staging:
-                write_keyframes(path, staging / file.name, shares=shares)
+                write_keyframes(path, staging / file.name, times=times)
                 free = _publish(staging / file.name, file, replace=replace)
         except OSError as error:
             # The writer has wrapped the error already, with the temporary name of the file.
