@@ -1,10 +1,10 @@
-"""Make the example: a short clip of a synthetic room and its exact depth; on request, its true novel views.
+"""Create the example: a short clip of a synthetic room with exact depth, and optionally true novel views.
 
     python examples/make_clip.py                    # examples/room/clip.mp4 and depth.npz
-    python examples/make_clip.py --novel 60         # outputs/room/novel_60.mkv, lossless, to measure a run by
+    python examples/make_clip.py --novel 60         # outputs/room/novel_60.mkv, lossless ground truth
 
-The depth is metric and along +z, float32 [T, H, W] under the key `depth`, rounded to 1/1024 of a unit so that LZMA
-finds in a frame what has not moved since the last one; `numpy.load` reads it as any other .npz.
+The depth is metric and along +z, float32 [T, H, W] under the key `depth`, rounded to 1/1024 of a unit, which
+improves compression of static regions; `numpy.load` reads it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ex4d_core.testing.scenes import room_scene
 ROOM = Path(__file__).parent / "room"
 
 STEPS_PER_UNIT = 1024
-"""Of the depth: a power of two, so that rounded values end in zero bits. The error is at most 0.0005 units."""
+"""Resolution of depth: a power of two, so that rounded values end in zero bits. The error is at most 0.0005 units."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date in the archive: the same clip makes the same file."""
+"""Date in the archive, for reproducible files."""
 
 
 def main() -> None:

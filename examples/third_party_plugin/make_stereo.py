@@ -1,4 +1,4 @@
-"""Make a stereo video of the synthetic room, side by side: `python make_stereo.py stereo.mkv`."""
+"""Write a side-by-side stereo video of the synthetic room: `python make_stereo.py stereo.mkv`."""
 
 import sys
 
@@ -11,4 +11,4 @@ if __name__ == "__main__":
     left, right = both_eyes(num_frames=3, width=160, height=120)
     frames = torch.cat([left.video.frames, right.frames], dim=2)
     write_video(Video(frames=frames, fps=right.fps), sys.argv[1])
-    print(f"{sys.argv[1]}: 3 frames, the eyes {BASELINE} units apart")
+    print(f"{sys.argv[1]}: 3 frames, baseline {BASELINE}")

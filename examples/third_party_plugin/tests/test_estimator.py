@@ -125,7 +125,7 @@ def test_a_right_eye_of_another_length_is_refused(files):
 
 def test_depth_is_made_anew_when_the_right_eyes_video_changes(files, tmp_path):
     path = tmp_path / "right.mkv"
-    with pytest.raises(InputNotFound, match="there is no video"):
+    with pytest.raises(InputNotFound, match="does not exist"):
         StereoOptions(right=str(path)).fingerprint()
     prints = []
     for name in ("whole", "short"):

@@ -1,4 +1,4 @@
-"""What `stereo` claims of itself, tested on both eyes' true views of a furnished room."""
+"""Contract of `stereo`, tested on true stereo views of a furnished room."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASELINE = 0.3
 
 @cache
 def both_eyes(num_frames: int, width: int, height: int) -> tuple[Scene, Video]:
-    """Return what the left eye sees, with its exact depth, and what an eye sees that is 0.3 units to its right."""
+    """Return the left view with exact depth, and the view of a camera 0.3 units to its right."""
     left = room_scene().clip(num_frames=num_frames, width=width, height=height)
     poses = torch.eye(4).repeat(num_frames, 1, 1)
     poses[:, 0, 3] = -BASELINE
@@ -28,7 +28,7 @@ def both_eyes(num_frames: int, width: int, height: int) -> tuple[Scene, Video]:
 
 
 class StereoContract(DepthEstimatorContract):
-    """Metric depth from two eyes."""
+    """Metric depth from two views."""
 
     name = "stereo"
     steadiness = 0.01
@@ -36,11 +36,11 @@ class StereoContract(DepthEstimatorContract):
 
     @pytest.fixture
     def scene(self) -> Scene:
-        """What the left eye sees."""
+        """The left view."""
         return both_eyes(3, 160, 120)[0]
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> dict[str, Any]:
-        """The right eye's video, without loss, and how far apart the eyes are."""
+        """The lossless right view and the baseline."""
         write_video(both_eyes(3, 160, 120)[1], tmp_path / "right.mkv")
         return {"right": str(tmp_path / "right.mkv"), "baseline": BASELINE}

@@ -13,24 +13,24 @@ from ex4d_depth_stereo.options import StereoOptions
 from ex4d_depth_stereo.right_eye import right_eye
 
 LEAST_DISPARITY = 0.5
-"""Pixels; what is so far away that it moves less is put where it would move so much."""
+"""Lower bound of the disparity in pixels, which limits the depth of distant points."""
 
 
 class StereoEstimator:
-    """Measures depth by what a second eye, to the right of the first, sees of the same moment."""
+    """Measures depth from a second view, to the right of the first, of the same moment."""
 
     def __init__(self, options: StereoOptions, *, device: torch.device) -> None:
         self._options = options
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
-        """Return depth = fx * baseline / disparity, valid where both eyes agree.
+        """Return depth = fx * baseline / disparity, valid where both directions agree.
 
         Raises:
-            InputNotFound: there is no such file as the right eye's.
-            InvalidInput: the clip has no frames, or the right eye's video was not filmed together with it.
+            InputNotFound: the video of the right view does not exist.
+            InvalidInput: the clip has no frames, or the right view has another number of frames.
         """
         if not video.num_frames:
-            raise InvalidInput("the clip has no frames; give one that has")
+            raise InvalidInput("the clip has no frames; use another clip")
         options, lens, eye = self._options, self._lens(video), right_eye(self._options, video)
         disparities = options.disparities or max(16, video.width // 8)
         matcher = Matcher(disparities=disparities, block=options.block, tolerance=options.tolerance)
@@ -48,7 +48,7 @@ class StereoEstimator:
         )
 
     def _lens(self, video: Video) -> Intrinsics:
-        """Return the intrinsics of the video's frames: those of the clip as it was filmed, seen through its window."""
+        """Return the intrinsics of the frames: those of the source, cropped and resized like the clip."""
         origin, focal = video.origin, self._options.focal
         width, height = (origin.source_width, origin.source_height) if origin else (video.width, video.height)
         filmed = (

@@ -1,4 +1,4 @@
-"""What users can set: `--set depth.right=right.mp4`."""
+"""Options, such as `--set depth.right=right.mp4`."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ def _odd(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class StereoOptions:
-    """Options of `stereo`. The clip is what the left eye sees."""
+    """Options of `stereo`. The clip is the left view."""
 
     right: str = option(
-        help="Video that has the right eye's pictures: one of its own, or the stereo video that the clip is a half of.",
-        affects_output=False,  # what is in it does: the fingerprint
+        help="Video with the right view: a separate one, or the stereo video from which the clip was extracted.",
+        affects_output=False,  # its content does, see fingerprint()
     )
     layout: Layout = option(
         "whole",
-        help="Where they are in its frames: whole, side-by-side (the right half), top-bottom (the lower half).",
+        help="Place of the right view in its frames: whole, side-by-side (right half), top-bottom (lower half).",
         validator=attrs.validators.in_(get_args(Layout)),
     )
     baseline: float | None = option(
         None,
-        help="Distance between the eyes; with it the depth is metric, without it relative.",
+        help="Distance between the cameras, for metric depth; relative depth without it.",
         unit="meters",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )
     focal: float | None = option(
         None,
-        help="Focal length of the clip as it was filmed; without it the field of view is taken for 54.2 degrees.",
+        help="Focal length of the source video; a field of view of 54.2 degrees by default.",
         unit="pixels",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )
     disparities: int = option(
         0,
-        help="How far apart the two pictures of a point may be, made a multiple of 16; 0 is an eighth of the width.",
+        help="Largest disparity, rounded up to a multiple of 16; 0 is an eighth of the width.",
         unit="pixels",
         validator=attrs.validators.ge(0),
     )
-    block: int = option(5, help="Side of the squares that are compared, an odd number.", unit="pixels", validator=_odd)
+    block: int = option(5, help="Side of the compared squares, an odd number.", unit="pixels", validator=_odd)
     tolerance: float = option(
         1.0,
-        help="Depth is valid where what the left eye finds and what the right eye finds differ by no more.",
+        help="Largest difference of the disparities of both directions at valid pixels.",
         unit="pixels",
         validator=attrs.validators.gt(0),
     )
 
     def fingerprint(self) -> str:
-        """Return a hash of what is in the file, so that depth is estimated anew when that changes.
+        """Return a hash of the file, so that depth is estimated again if it changes.
 
         Raises:
-            InputNotFound: there is no such file.
+            InputNotFound: the file does not exist.
         """
         path = Path(self.right)
         if not path.is_file():
-            raise InputNotFound(f"there is no video {path}; give the right eye's by --set depth.right=FILE")
+            raise InputNotFound(f"the video {path} does not exist; pass the right view with --set depth.right=FILE")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

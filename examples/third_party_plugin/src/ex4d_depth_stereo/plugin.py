@@ -1,4 +1,4 @@
-"""What this package offers to ex4d. Every command imports it, so nothing heavy is imported here."""
+"""Plugin of the package. Every ex4d command imports it, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def ex4d_depth_estimators() -> list[Provider]:
     return [
         Provider(
             name="stereo",
-            summary="measured from a second eye: a stereo video, by semi-global matching",
+            summary="measured from stereo video by semi-global matching",
             license="MIT",
             component="ex4d_depth_stereo.estimator:StereoEstimator",
             options=StereoOptions,

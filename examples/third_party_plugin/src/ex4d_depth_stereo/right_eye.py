@@ -1,4 +1,4 @@
-"""What the right eye saw in the same frames, and in the same window of them, as the clip shows of the left eye."""
+"""The right view of the frames and the crop of a clip."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ex4d_depth_stereo.options import Layout, StereoOptions
 
 @attrs.frozen(eq=False, kw_only=True)
 class RightEye:
-    """The right eye's pictures for the frames of a clip."""
+    """The right view of each frame of a clip."""
 
     frames: np.ndarray
-    """uint8 [T, h, w, 3], as they are in the file."""
+    """uint8 [T, h, w, 3], as in the file."""
     layout: Layout
     clip: Video
 
     def picture(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a picture uint8 [H, W, 3] like the clip's, and bool [H, W]: where the clip is not padded."""
+        """Return an image uint8 [H, W, 3] of the size of the clip, and bool [H, W], False in its padding."""
         whole = half(self.frames[frame], self.layout, right=True)
         size = self.clip.width, self.clip.height
         origin = self.clip.origin
@@ -35,31 +35,31 @@ class RightEye:
 
 
 def right_eye(options: StereoOptions, clip: Video) -> RightEye:
-    """Read the right eye's pictures for a clip.
+    """Read the right view of a clip.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is no video, or was not filmed together with the clip: it has another number of frames.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is not a video, or has another number of frames than the clip.
     """
     origin = clip.origin
-    wanted = tuple(range(clip.num_frames)) if origin is None else origin.frame_indices
-    step = math.gcd(*(later - earlier for earlier, later in pairwise(wanted))) or 1
-    count = (wanted[-1] - wanted[0]) // step + 1
-    video = read_video(options.right, start=wanted[0], stride=step, num_frames=count)
+    indices = tuple(range(clip.num_frames)) if origin is None else origin.frame_indices
+    step = math.gcd(*(later - earlier for earlier, later in pairwise(indices))) or 1
+    count = (indices[-1] - indices[0]) // step + 1
+    video = read_video(options.right, start=indices[0], stride=step, num_frames=count)
     assert video.origin is not None
-    there, expected = video.origin.source_frames, clip.num_frames if origin is None else origin.source_frames
+    found, expected = video.origin.source_frames, clip.num_frames if origin is None else origin.source_frames
     position = {index: at for at, index in enumerate(video.origin.frame_indices)}
-    if (expected and there != expected) or not position.keys() >= set(wanted):
+    if (expected and found != expected) or not position.keys() >= set(indices):
         raise InvalidInput(
-            f"{options.right} has {there} frames and the clip has {expected or len(wanted)}; "
-            "give the right eye's video of the very same moments"
+            f"{options.right} has {found} frames and the clip has {expected or len(indices)}; "
+            "use the right view of the same recording"
         )
-    frames = video.frames.numpy()[[position[index] for index in wanted]]
+    frames = video.frames.numpy()[[position[index] for index in indices]]
     return RightEye(frames=frames, layout=options.layout, clip=clip)
 
 
 def half(frame: np.ndarray, layout: Layout, *, right: bool) -> np.ndarray:
-    """Return one eye's part of a frame [h, w, 3]; the left eye's is on the left, or on top."""
+    """Return one view of a frame [h, w, 3]; the left view is on the left or on top."""
     height, width = frame.shape[:2]
     if layout == "side-by-side":
         return frame[:, width // 2 :][:, : width // 2] if right else frame[:, : width // 2]
@@ -69,8 +69,8 @@ def half(frame: np.ndarray, layout: Layout, *, right: bool) -> np.ndarray:
 
 
 def _windowed(whole: np.ndarray, origin: Origin, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a clip's window shows of a picture as large as its source, and where it is not padding."""
-    source = _resized(whole, (origin.source_width, origin.source_height))  # pictures may be squeezed into half a frame
+    """Crop and resize an image of the source like the clip; return it, and where it is not padding."""
+    source = _resized(whole, (origin.source_width, origin.source_height))  # views may be squeezed into half a frame
     columns, to_columns = _part(origin.left, origin.width, origin.source_width, size[0])
     rows, to_rows = _part(origin.top, origin.height, origin.source_height, size[1])
     picture, inside = np.zeros((size[1], size[0], 3), np.uint8), np.zeros((size[1], size[0]), bool)
@@ -81,7 +81,7 @@ def _windowed(whole: np.ndarray, origin: Origin, size: tuple[int, int]) -> tuple
 
 
 def _part(start: float, length: float, source: int, target: int) -> tuple[slice, slice]:
-    """Return what a window from `start` takes of `source` pixels, and where that goes in `target` pixels."""
+    """Return the part of a window within `source` pixels, and its place in `target` pixels."""
     first, last = max(start, 0.0), min(start + length, float(source))
     scale = target / length
     to = slice(round((first - start) * scale), round((last - start) * scale))
@@ -89,7 +89,7 @@ def _part(start: float, length: float, source: int, target: int) -> tuple[slice,
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture in another size (width, height), as ex4d resizes clips."""
+    """Resize an image to (width, height), as ex4d resizes clips."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
     shrinks = size[0] * size[1] < picture.shape[0] * picture.shape[1]
