@@ -1,6 +1,6 @@
 """ex4d: re-render a monocular video along new camera trajectories.
 
-Everything public is here and is imported when it is first used, so `import ex4d_core` costs nothing.
+Public names are imported on first use, so that `import ex4d_core` is fast.
 """
 
 import importlib

@@ -8,30 +8,29 @@ import unicodedata
 from collections.abc import Iterator
 
 MOST_BYTES = 255
-"""What file systems allow in one name, in UTF-8."""
+"""Maximum length of a file name on common file systems, in UTF-8."""
 
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f/\\\\<>:"|?*\u2028\u2029\ud800-\udfff]')
-"""Separators, control characters, what Windows forbids, and bytes that are not UTF-8, which Python reads as halves of
-characters."""
+"""Separators, control characters, characters that Windows forbids, and surrogates (bytes that are not UTF-8)."""
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.IGNORECASE)
-"""Devices of Windows, whatever their suffix."""
+"""Device names of Windows, with any suffix."""
 
 _OWN = (".part-", ".partial-")
-"""How temporary folders begin, which are removed when their process is gone."""
+"""Prefixes of temporary folders, which are removed when their process has ended."""
 
 _UNNAMED = "unnamed"
 
 
 def safe_name(text: str, *, most: int = MOST_BYTES) -> str:
-    """Return a text as the name of one file or folder on any system.
+    """Return a text as a file or folder name that is valid on all systems.
 
-    A text that can be such a name is returned unchanged. Any other is changed where it has to be and gets a hash of
-    the whole text, so that two texts never share a name.
+    A valid name is returned unchanged. Otherwise invalid characters are replaced and a hash of the text is added,
+    so that two texts never get the same name.
 
     Args:
         text: any text.
-        most: bytes that the name may have in UTF-8; 64 or more.
+        most: maximum length in bytes of UTF-8; at least 64.
     """
     name = _UNSAFE.sub("_", text).rstrip(". ")
     if name.startswith(_OWN) or _RESERVED.fullmatch(name):
@@ -53,12 +52,12 @@ def text_hash(text: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return a key that is equal for names that are one name where case, or the form of accents, does not count."""
+    """Return a key that is equal for names that differ only in case or Unicode normalization."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def numbered(stem: str, suffix: str = "", *, first: int = 1) -> Iterator[str]:
-    """Yield STEM-1SUFFIX, STEM-2SUFFIX and on."""
+    """Yield STEM-1SUFFIX, STEM-2SUFFIX and so on."""
     number = first
     while True:
         yield f"{stem}-{number}{suffix}"

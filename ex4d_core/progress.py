@@ -18,9 +18,9 @@ def silent(done: int, total: int) -> None:
 
 
 def track(items: Iterable[Item], progress: Progress, total: int | None = None) -> Iterator[Item]:
-    """Yield `items`, telling `progress` before the first and after each."""
+    """Yield `items`, and report progress before the first and after each."""
     if total is None:
-        assert isinstance(items, Sized), "give total for an iterable without a length"
+        assert isinstance(items, Sized), "pass total for an iterable without a length"
         total = len(items)
     progress(0, total)
     for done, item in enumerate(items, start=1):
@@ -29,23 +29,23 @@ def track(items: Iterable[Item], progress: Progress, total: int | None = None) -
 
 
 class Reporter(Protocol):
-    """Where a run tells a person, or a log, what it does."""
+    """Receives the progress and the messages of a run."""
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
-        """Open a stage and give the callback for its progress."""
+        """Open a stage and return a context manager that yields its progress callback."""
         ...
 
     def note(self, text: str) -> None:
-        """Say something in passing, such as a choice that was made."""
+        """Report information, such as an automatic selection."""
         ...
 
     def warn(self, text: str) -> None:
-        """Say something that should not be missed, such as an artifact that is made again."""
+        """Report a warning, such as a damaged artifact."""
         ...
 
 
 class SilentReporter:
-    """Tells nobody."""
+    """Ignores progress and messages; warnings become Python warnings."""
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
         """Open a stage."""
@@ -55,5 +55,5 @@ class SilentReporter:
         """Drop the text."""
 
     def warn(self, text: str) -> None:
-        """Hand the text to Python's warnings."""
+        """Issue a Python warning."""
         warnings.warn(text, stacklevel=2)

@@ -1,7 +1,7 @@
 """Open files that users name: regular files of bounded size, with clear errors.
 
-Every reader of a user's file goes through here, so that a pipe, a device, a folder without permission, a file of
-gigabytes or of another kind ends in one sentence that names the file. Records of our own are read the same way.
+All files of users and all records are opened here, so that pipes, devices, missing permissions, huge files and wrong
+formats end in one sentence that names the file.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, one_line
 
 MOST_TEXT = 64 * 2**20
-"""Bytes that a file of text may have: camera paths of an hour have a tenth of it."""
+"""Maximum size of a text file in bytes, ten times that of a camera path of an hour."""
 
 MOST_DEPTH = 64
-"""How deep the tables and lists of a file may be nested."""
+"""Maximum nesting of tables and lists."""
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 
@@ -37,18 +37,17 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 @contextmanager
 def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Turn whatever reading a file raises in the block into one sentence that names the file.
+    """Convert all errors of the block, which reads a file, to one sentence that names the file.
 
-    A file that somebody else made can make its reader raise anything: the cause is chained, and shown by
-    `EX4D_TRACE=1`.
+    Untrusted files can make a library raise anything; `EX4D_TRACE=1` prints the cause.
 
     Args:
         path: the file or folder.
-        what: it should be, such as "camera file".
+        what: expected kind, such as "camera file".
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or is not what it should be.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, or is of another kind.
     """
     try:
         yield
@@ -65,7 +64,7 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
 
 
 def refusal(path: str | os.PathLike[str], what: str, error: OSError) -> InputNotFound | InvalidInput:
-    """Return what to raise where the system refuses a file."""
+    """Return the exception for an error of the system."""
     if error.errno in _MISSING:
         return InputNotFound(f"the {what} {path} does not exist; check the path")
     reason = error.strerror or str(error) or type(error).__name__
@@ -73,42 +72,42 @@ def refusal(path: str | os.PathLike[str], what: str, error: OSError) -> InputNot
 
 
 def check_path(path: str | os.PathLike[str], what: str) -> os.stat_result:
-    """Return the status of a file or folder that a person named.
+    """Return the status of a file or folder.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be looked at: no permission, a loop of links, a name that no file can have.
+        InputNotFound: the file does not exist.
+        InvalidInput: the system refuses it: no permission, a loop of links, an invalid name.
     """
     try:
         return os.stat(path)
     except OSError as error:
         raise refusal(path, what, error) from error
     except ValueError as error:  # a NUL in the name
-        raise InvalidInput(f"the {what} {os.fspath(path)!r} has a name that no file can have") from error
+        raise InvalidInput(f"the {what} {os.fspath(path)!r} is not a valid path") from error
 
 
 def check_file(path: str | os.PathLike[str], what: str) -> os.stat_result:
-    """Return the status of a regular file; opening a pipe would wait, and a device may never end.
+    """Check that a file is a regular one (a pipe blocks, a device may be endless) and return its status.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or is no regular file.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, or is not a regular file.
     """
     status = check_path(path, what)
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for holds, name in _KINDS if holds(status.st_mode)), "something else")
-        raise InvalidInput(f"the {what} {path} is {kind}; give a regular file")
+        raise InvalidInput(f"the {what} {path} is {kind}, not a regular file")
     if not os.access(path, os.R_OK):
         raise InvalidInput(f"the {what} {path} cannot be read: {os.strerror(errno.EACCES)}")
     return status
 
 
 def check_folder(path: str | os.PathLike[str], what: str) -> os.stat_result:
-    """Return the status of a folder whose entries can be listed.
+    """Check that a folder can be listed and return its status.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or is no folder.
+        InputNotFound: the file does not exist.
+        InvalidInput: it cannot be read, or is not a folder.
     """
     status = check_path(path, what)
     if not stat.S_ISDIR(status.st_mode):
@@ -122,8 +121,8 @@ def read_bytes(path: str | os.PathLike[str], what: str, *, most: int) -> bytes:
     """Return the bytes of a regular file of at most `most` bytes.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, is no regular file, or is larger.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, is not a regular file, or is larger.
     """
     size = check_file(path, what).st_size
     if size > most:
@@ -136,22 +135,22 @@ def read_text(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT)
     """Return the text of a regular file, UTF-8 with or without a byte order mark.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, is no regular file, is larger, or is not UTF-8.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, is not a regular file, is larger, or is not UTF-8.
     """
     data = read_bytes(path, what, most=most)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"the {what} {path} is not a text in UTF-8 (byte {error.start})") from error
+        raise InvalidInput(f"the {what} {path} is not UTF-8 text (byte {error.start})") from error
 
 
 def read_json(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT) -> Any:
-    """Return what is in a JSON file; see `parse_json`.
+    """Return the value of a JSON file; see `parse_json`.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or is not JSON of bounded depth with finite numbers.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, or is not JSON of bounded depth with finite numbers.
     """
     text = read_text(path, what, most=most)
     try:
@@ -164,8 +163,8 @@ def read_toml(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT)
     """Return the tables of a TOML file.
 
     Raises:
-        InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or is not TOML of bounded depth.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, or is not TOML of bounded depth.
     """
     text = read_text(path, what, most=most)
     try:
@@ -175,10 +174,10 @@ def read_toml(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT)
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what a JSON text says; its numbers are finite and it is at most `MOST_DEPTH` deep.
+    """Parse JSON with finite numbers, nested at most `MOST_DEPTH` levels deep.
 
     Raises:
-        ValueError: it is not such a text.
+        ValueError: the text is invalid.
     """
     try:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
@@ -188,10 +187,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Return the tables of a TOML text, at most `MOST_DEPTH` deep.
+    """Parse TOML, nested at most `MOST_DEPTH` levels deep.
 
     Raises:
-        ValueError: it is not such a text.
+        ValueError: the text is invalid.
     """
     try:
         tables = tomllib.loads(text)
@@ -202,7 +201,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def _checked(value: Any) -> Any:
-    """Return a value that is not nested too deeply: what walks through it later would fail."""
+    """Return a value after checking its nesting, which recursive code depends on."""
     level = [value]
     for _ in range(MOST_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
@@ -222,11 +221,11 @@ def _too_deep() -> ValueError:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number that it may hold")
+    raise ValueError(f"{text} is not a finite number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is too large a number")
+        raise ValueError(f"the number {text[:20]} is too large")
     return number

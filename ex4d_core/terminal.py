@@ -1,7 +1,7 @@
 """Write to the terminal; untrusted names and messages are escaped.
 
-A file name or a server's answer may hold escape sequences, which would color, move or retitle the terminal, markup of
-the library that draws tables, or characters that the terminal's encoding has no bytes for.
+File names and answers of servers may contain terminal escape sequences, markup of rich, or characters that the encoding
+of the terminal does not have.
 """
 
 from __future__ import annotations
@@ -15,61 +15,61 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ex4d_core.errors import OutputFailed
 
-if TYPE_CHECKING:  # it takes longer to import than many commands take
+if TYPE_CHECKING:  # its import takes longer than many commands
     from rich.console import Console
     from rich.text import Text
 
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters except tab and newline, marks that reverse the direction of text, and halves of characters."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters except tab and newline, bidirectional marks, and surrogates."""
 
 
 class OutputUnread(BrokenPipeError):
-    """The program that read standard output has ended, as `head` does once it has enough."""
+    """The program that reads stdout has ended, as `head` does."""
 
 
 LONGEST_MESSAGE = 1600
-"""Characters of an error or a warning; what somebody typed or a file holds may be longer."""
+"""Maximum number of characters of an error or a warning."""
 
 LOG_WIDTH = 140
-"""Columns of a table that is not written to a terminal, at least: a log has no edge to wrap at."""
+"""Minimum number of columns of a table that is not written to a terminal."""
 
 
 def printable(text: object) -> str:
-    r"""Return a text in which control characters are written out, as `\x1b` is."""
-    return _OBEYED.sub(lambda match: ascii(match[0])[1:-1], str(text))
+    r"""Return a text with control characters escaped, such as `\x1b`."""
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
 def as_text(text: object, style: str = "") -> Text:
-    """Return a text for a table or a line, in which neither markup nor control characters are obeyed."""
+    """Return a text for rich, in which markup and control characters have no effect."""
     from rich.text import Text
 
     return Text(printable(text), style=style)
 
 
 def plain_markup(text: object) -> str:
-    """Return a text for those who read it as markup of rich, such that it looks as it was written."""
+    """Escape a text that is parsed as markup of rich."""
     from rich.markup import escape
 
     return escape(printable(text))
 
 
 def say(text: object, *, err: bool = False) -> None:
-    """Print a line to standard output, or to standard error.
+    """Print a line to stdout or stderr.
 
     Raises:
-        OutputUnread: the program that read standard output has ended.
-        OutputFailed: standard output cannot be written, as where its disk is full.
+        OutputUnread: the program that reads stdout has ended.
+        OutputFailed: stdout cannot be written, for instance because the disk is full.
     """
     _write(f"{printable(text)}\n", err=err)
 
 
 def say_error(sentence: str) -> None:
-    """Print an error to standard error, as one message whatever names are in it."""
+    """Print an error to stderr as one message, whatever names it contains."""
     say(f"error: {one_message(sentence)}", err=True)
 
 
 def one_message(sentence: str) -> str:
-    """Return a message of bounded length whose further lines are indented: a name in it cannot look like another."""
+    """Return a message of bounded length; newlines are escaped unless an indented line follows."""
     if len(sentence) > LONGEST_MESSAGE:
         half = LONGEST_MESSAGE // 2
         sentence = f"{sentence[:half]} [...] {sentence[-half:]}"
@@ -77,11 +77,11 @@ def one_message(sentence: str) -> str:
 
 
 def show(*renderables: Any) -> None:
-    """Print tables, and texts with markup, to standard output.
+    """Print tables, and texts with markup, to stdout.
 
     Raises:
-        OutputUnread: the program that read standard output has ended.
-        OutputFailed: standard output cannot be written, as where its disk is full.
+        OutputUnread: the program that reads stdout has ended.
+        OutputFailed: stdout cannot be written, for instance because the disk is full.
     """
     console = make_console()
     if not console.is_terminal:
@@ -92,38 +92,38 @@ def show(*renderables: Any) -> None:
 
 
 def make_console(*, err: bool = False, **options: Any) -> Console:
-    """Return a console that draws to standard output or standard error and shows control characters in any text."""
+    """Return a console on stdout or stderr that escapes control characters."""
     from rich.console import Console
     from rich.segment import Segment
 
-    class Showing(Console):
+    class EscapingConsole(Console):
         def render(self, renderable: Any, options: Any = None) -> Any:
             for part in super().render(renderable, options):
-                # The control segments are those of progress bars, which move the cursor.
+                # Control segments of progress bars move the cursor.
                 yield part if part.control else Segment(printable(part.text), part.style)
 
-    return Showing(file=_Standard(err=err), **options)  # type: ignore[arg-type]  # what a console needs of a stream
+    return EscapingConsole(file=_Standard(err=err), **options)  # type: ignore[arg-type]  # implements the part of IO that a console uses
 
 
 def flush_output() -> None:
-    """Write what is left of standard output.
+    """Flush stdout.
 
     Raises:
-        OutputUnread: the program that read standard output has ended.
-        OutputFailed: standard output cannot be written, as where its disk is full.
+        OutputUnread: the program that reads stdout has ended.
+        OutputFailed: stdout cannot be written, for instance because the disk is full.
     """
     _write("", err=False)
 
 
 def use_any_locale() -> None:
-    """Write characters that an encoding does not have as escapes, in place of ending the program."""
+    """Escape characters that the encoding does not have, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 class _Standard(io.TextIOBase):
-    """Standard output or standard error, whichever stream that is at the moment of writing."""
+    """The current stdout or stderr, looked up at each write."""
 
     def __init__(self, *, err: bool) -> None:
         super().__init__()
@@ -134,8 +134,8 @@ class _Standard(io.TextIOBase):
         return _stream(err=self._err)
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # that of the stream, and not of this class
-        """The encoding that tables are drawn for."""
+    def encoding(self) -> str:  # type: ignore[override]  # the encoding of the stream
+        """Encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
@@ -144,48 +144,48 @@ class _Standard(io.TextIOBase):
         return len(text)
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         stream = self._stream
         return stream is not None and stream.isatty()
 
     def fileno(self) -> int:
-        """Return its descriptor, by which the size of a terminal is found."""
+        """Return the file descriptor, from which the size of a terminal is read."""
         if self._stream is None:
-            raise io.UnsupportedOperation("there is no stream")
+            raise io.UnsupportedOperation("the stream is closed")
         return self._stream.fileno()
 
 
 def _stream(*, err: bool) -> TextIO | None:
     stream = sys.stderr if err else sys.stdout
-    # While a progress bar is drawn, other output goes above it, and the bar itself to the stream behind.
-    behind: TextIO | None = getattr(stream, "rich_proxied_file", stream)
-    return behind
+    # While a progress bar is shown, rich replaces the stream.
+    original: TextIO | None = getattr(stream, "rich_proxied_file", stream)
+    return original
 
 
 def _write(text: str, *, err: bool) -> None:
     stream = _stream(err=err)
-    if stream is None:  # it was closed when the program started
+    if stream is None:  # closed when the program started
         return
     try:
-        if text:  # writing nothing to a full disk is an error too
+        if text:  # an empty write fails too if the disk is full
             stream.write(text)
         stream.flush()
     except UnicodeEncodeError:  # outside of the command line, which calls `use_any_locale`
         stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
     except (OSError, ValueError) as error:
         _discard(stream)
-        if err or isinstance(error, ValueError):  # closed; work is not lost because nobody can read about it
+        if err or isinstance(error, ValueError):  # a closed stream does not stop the work
             return
         if isinstance(error, BrokenPipeError):
             raise OutputUnread(*error.args) from error
         reason = error.strerror or str(error)
-        raise OutputFailed(f"standard output cannot be written: {reason}; redirect it elsewhere") from error
+        raise OutputFailed(f"stdout cannot be written: {reason}; redirect it to another file") from error
 
 
 def _discard(stream: TextIO) -> None:
-    """Send a stream that cannot be written to nowhere: Python writes its buffer again when it ends."""
+    """Redirect a stream that cannot be written to /dev/null, since Python flushes it again at exit."""
     with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)
         stream.flush()

@@ -10,23 +10,22 @@ import attrs
 from ex4d_core.types import Video
 
 
-def _show_nobody(name: str, video: Video) -> None:
+def _drop(name: str, video: Video) -> None:
     """Drop the video."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Workspace:
-    """A place for work that takes long."""
+    """Scratch folder and preview callback of a long stage."""
 
     folder: Path | None = None
-    """A folder of this work alone, there for as long as it takes: work that is stopped or killed finds it again as it
-    left it, the same inputs and options and the same version given, and it is removed when the result is stored. Files
-    must be written whole (`files.atomic_write`). None where nothing is kept."""
+    """Folder for partial results, or None if they are not kept. An interrupted or killed stage finds its files there
+    when it runs again with the same inputs, options and version. The folder is removed when the result is stored. Write
+    files atomically (`files.atomic_write`)."""
 
-    show: Callable[[str, Video], None] = _show_nobody
-    """Called as `show(name, video)`, such as `show("preview", video)`: people see the video instead of the one shown
-    under that name before."""
+    show: Callable[[str, Video], None] = _drop
+    """Publishes a preview, as `show("preview", video)`; replaces an earlier one of that name."""
 
 
 NO_WORKSPACE = Workspace()
-"""Keeps nothing and shows nobody."""
+"""Keeps no partial results and publishes no previews."""

@@ -65,10 +65,10 @@ def test_numbers_keep_their_digits():
         (lambda: whole(math.inf, "width"), "width must be a whole number, not inf"),
         (lambda: whole(-1, "width"), "width must be between 0 and 2147483647, not -1"),
         (lambda: spelled("a", "fx"), "fx must be a number, not 'a'"),
-        (lambda: numbers([[1], [1, 2]], "K"), "K must hold lists of numbers of the same length"),
-        (lambda: numbers(["1"], "K"), "K must hold real numbers, and no texts or other values"),
-        (lambda: numbers(np.array([1j]), "K"), "K must hold real numbers, and no texts or other values"),
-        (lambda: numbers([1, -math.inf], "K"), "K must hold numbers of at most 1e+12, not -inf"),
+        (lambda: numbers([[1], [1, 2]], "K"), "K must contain lists of numbers of the same length"),
+        (lambda: numbers(["1"], "K"), "K must contain real numbers, not texts or other values"),
+        (lambda: numbers(np.array([1j]), "K"), "K must contain real numbers, not texts or other values"),
+        (lambda: numbers([1, -math.inf], "K"), "K must contain numbers of at most 1e+12, not -inf"),
     ],
 )
 def test_what_is_not_such_a_number_is_named(call, says):

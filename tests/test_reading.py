@@ -28,7 +28,7 @@ def pipe(folder):
         (loop, "symbolic links"),
         (lambda folder: folder, "folder"),
         (lambda folder: "/dev/zero", "device"),
-        (lambda folder: folder / "a\0b", "name that no file can have"),
+        (lambda folder: folder / "a\0b", "not a valid path"),
         (lambda folder: folder / ("a" * 300), "File name too long"),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_text_has_a_bounded_length_and_is_utf8(tmp_path):
     with pytest.raises(InvalidInput, match="100 bytes; at most 99"):
         read_text(tmp_path / "long", "caption", most=99)
     (tmp_path / "latin").write_bytes("ä".encode("latin-1"))
-    with pytest.raises(InvalidInput, match="not a text in UTF-8"):
+    with pytest.raises(InvalidInput, match="not UTF-8 text"):
         read_text(tmp_path / "latin", "caption")
     (tmp_path / "mark").write_text("a", encoding="utf-8-sig")
     assert read_text(tmp_path / "mark", "caption") == "a"

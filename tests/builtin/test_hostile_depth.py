@@ -121,7 +121,7 @@ def described(tmp_path, text):
     [
         ('{"scale": "0.001"}', "the scale must be a number"),
         ('{"scale": null}', "the scale must be a number"),
-        ('{"scale": 1e999}', "too large a number"),
+        ('{"scale": 1e999}', "is too large"),
         (f'{{"scale": 1{"0" * 400}}}', "is not a readable description of depth maps"),
         ('{"K": [["a"]]}', r"intrinsics are \[1, 1\]"),
         (
@@ -275,17 +275,17 @@ def test_an_exr_image_that_is_cut_off_is_named(tmp_path, size):
 @pytest.mark.parametrize("name", ["d.npz", "d.npy", "d.exr", "d.png", "d.mkv"])
 def test_a_pipe_is_not_waited_for(tmp_path, name):
     os.mkfifo(tmp_path / name)
-    with pytest.raises(InvalidInput, match="is a named pipe; give a regular file"):
+    with pytest.raises(InvalidInput, match="is a named pipe, not a regular file"):
         open_depth(tmp_path / name)
-    with pytest.raises(InvalidInput, match="is a named pipe; give a regular file"):
+    with pytest.raises(InvalidInput, match="is a named pipe, not a regular file"):
         DepthFileOptions(path=str(tmp_path / name)).fingerprint()
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
 def test_a_device_is_not_read(path):
-    with pytest.raises(InvalidInput, match="is a device; give a regular file"):
+    with pytest.raises(InvalidInput, match="is a device, not a regular file"):
         open_depth(Path(path))
-    with pytest.raises(InvalidInput, match="is a device; give a regular file"):
+    with pytest.raises(InvalidInput, match="is a device, not a regular file"):
         DepthFileOptions(path=path).fingerprint()
 
 

@@ -92,7 +92,7 @@ def test_a_record_that_cannot_be_read_is_an_error_and_stays(record, monkeypatch)
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_what_is_no_file_is_one_sentence(record, kind):
     os.mkfifo(record.path) if kind == "pipe" else record.path.mkdir()
-    with pytest.raises(InvalidInput, match="give a regular file"):
+    with pytest.raises(InvalidInput, match="not a regular file"):
         add(record, "30")
 
 

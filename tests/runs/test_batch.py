@@ -133,7 +133,7 @@ def test_a_record_that_cannot_be_read_stops_no_other_clip(depth, small_clip, tmp
     shutil.copy(small_clip.video, "other.mp4")
     code, _, err = depth(str(small_clip.video), "other.mp4", "--quiet")
     assert code == 1
-    assert "run.json is a folder; give a regular file" in err
+    assert "run.json is a folder, not a regular file" in err
     assert (tmp_path / "outputs" / "other" / "depth.npz").exists()
 
 

@@ -93,4 +93,4 @@ def test_a_pipe_in_place_of_weights_is_not_waited_for(copy, refused, part):
     path = next((copy / part).glob("*.safetensors"))
     path.unlink()
     os.mkfifo(path)
-    assert "is a named pipe; give a regular file" in refused(copy)
+    assert "is a named pipe, not a regular file" in refused(copy)

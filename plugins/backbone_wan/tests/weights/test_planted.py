@@ -135,7 +135,7 @@ def test_a_pipe_in_place_of_weights_is_not_waited_for(tiny, refused, part):
     path = next((tiny / part).glob("*.safetensors"))
     path.unlink()
     os.mkfifo(path)
-    assert "is a named pipe; give a regular file" in refused(tiny, part)
+    assert "is a named pipe, not a regular file" in refused(tiny, part)
 
 
 @pytest.mark.parametrize("option", ["adapter", "loras"])
@@ -212,5 +212,5 @@ def test_a_tokenizer_of_another_text_encoder_is_told(tiny):
 
     encoder = load_part(tiny, "text_encoder")
     encoder.model.config.vocab_size = 4
-    with pytest.raises(InvalidInput, match="the tokenizer knows more words than the text encoder"):
+    with pytest.raises(InvalidInput, match="the tokenizer has a larger vocabulary"):
         embed(encoder, "a red ball", device=torch.device("cpu"))

@@ -65,7 +65,7 @@ def test_captions_are_read_from_texts_beside_videos(tmp_path):
 def test_a_caption_that_is_not_a_text_is_named(tmp_path):
     touch(tmp_path, "a.mp4")
     os.mkfifo(tmp_path / "a.txt")
-    with pytest.raises(InvalidInput, match=r"the caption .*a.txt is a named pipe; give a regular file"):
+    with pytest.raises(InvalidInput, match=r"the caption .*a.txt is a named pipe, not a regular file"):
         find_videos(tmp_path)
     (tmp_path / "a.txt").unlink()
     (tmp_path / "a.txt").write_bytes(bytes(2**20 + 1))
@@ -134,7 +134,7 @@ def test_a_table_without_captions_takes_those_beside_the_videos(tmp_path):
 
 def test_a_table_without_a_column_of_videos_says_which_it_has(tmp_path):
     (tmp_path / "list.csv").write_text("clip,caption\nx.mp4,a ball\n")
-    with pytest.raises(InvalidInput, match=r"no column of videos \(one of video, .*\); it has: clip, caption"):
+    with pytest.raises(InvalidInput, match=r"no column of videos \(one of video, .*\); its columns: clip, caption"):
         find_videos(tmp_path / "list.csv")
 
 
@@ -147,12 +147,12 @@ def test_a_table_that_is_no_text_is_refused(tmp_path, name, data):
 
 def test_a_table_of_videos_that_are_elsewhere_says_where_it_looked(tmp_path):
     (tmp_path / "list.csv").write_text("video\nx.mp4\ny.mp4\n")
-    with pytest.raises(InvalidInput, match=r"none of the 2 videos that .*list.csv names is here \(looked in .*videos"):
+    with pytest.raises(InvalidInput, match=r"none of the 2 videos in .*list.csv exists \(searched .*videos"):
         find_videos(tmp_path / "list.csv")
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InvalidInput, match=r"has no videos, nor have the folders in it; looked for .*mp4"):
+    with pytest.raises(InvalidInput, match=r"contain no videos; supported suffixes: .*mp4"):
         find_videos(tmp_path)
 
 
@@ -186,12 +186,12 @@ def test_a_video_that_fits_is_taken(video):
     [
         ({"min_side": 33}, "64x32 is smaller than 33 pixels"),
         ({"max_aspect": 1.9}, "64x32 is too long and narrow"),
-        ({"min_fps": 17}, "16 frames a second are too few"),
-        ({"max_fps": 15}, "16 frames a second are too many"),
+        ({"min_fps": 17}, "16 frames per second are too few"),
+        ({"max_fps": 15}, "16 frames per second are too many"),
         ({"min_seconds": 2.1}, "2 seconds are too short"),
         ({"max_seconds": 1.9}, "2 seconds are too long"),
-        ({"frames": 33}, "it has 32 frames and a clip takes 33"),
-        ({"fps": 4.0}, "it has 32 frames and a clip takes 33"),
+        ({"frames": 33}, "it has 32 frames, fewer than the 33 of a clip"),
+        ({"fps": 4.0}, "it has 32 frames, fewer than the 33 of a clip"),
     ],
 )
 def test_each_filter_says_what_it_took(video, option, reason):
