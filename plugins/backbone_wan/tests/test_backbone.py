@@ -91,7 +91,7 @@ def test_a_video_without_frames_is_refused(options):
     nothing = Guidance(
         color=torch.zeros(0, 32, 32, 3, dtype=torch.uint8), mask=torch.zeros(0, 32, 32, dtype=torch.bool), fps=24
     )
-    with pytest.raises(InvalidInput, match="the guidance has no frames, so there is nothing to generate"):
+    with pytest.raises(InvalidInput, match="the guidance has no frames"):
         generate(options(), nothing)
 
 
@@ -212,7 +212,7 @@ def test_latents_that_are_not_finite_stop_the_run_with_their_step(options, guida
     generate(None, guidance(5), backbone=backbone)
     weight = next(backbone.networks.denoiser._transformer.parameters())
     monkeypatch.setattr(weight, "data", weight.data * float("nan"))
-    with pytest.raises(InvalidInput, match="the latents are not finite any more after step 1 of 2"):
+    with pytest.raises(InvalidInput, match="the latents are not finite after step 1 of 2"):
         generate(None, guidance(5), backbone=backbone)
 
 

@@ -104,7 +104,7 @@ def test_latents_that_are_not_finite_stop_it_at_their_step(bad):
     def velocity(latents, step):
         return latents * (bad if step == 2 else 1)
 
-    with pytest.raises(InvalidInput, match=r"the latents are not finite any more after step 3 of 5; check the weights"):
+    with pytest.raises(InvalidInput, match=r"the latents are not finite after step 3 of 5; check the weights"):
         integrate(velocity, noise(1, 16, 1, 4, 4), schedule=Schedule(5, 5.0), after_step=lambda s, x: done.append(s))
     assert done == [1, 2]
 

@@ -19,5 +19,5 @@ def test_more_gpus_are_more_processes():
 
 def test_one_gpu_that_is_named_and_several_contradict_each_other():
     config = EngineConfig(source=None, dtype=torch.float32)
-    with pytest.raises(InvalidInput, match=r"--gpus 2 takes the first 2 GPUs and not cuda:1; .*CUDA_VISIBLE_DEVICES"):
+    with pytest.raises(InvalidInput, match=r"--gpus 2 uses the first 2 GPUs, not cuda:1; .*CUDA_VISIBLE_DEVICES"):
         make_denoiser(config, device=torch.device("cuda:1"), gpus=2, guided=True)

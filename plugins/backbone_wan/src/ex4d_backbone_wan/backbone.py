@@ -1,4 +1,4 @@
-"""Wan with the EX-4D adapter as a backbone: read `WanBackbone.generate`, then what it calls from top to bottom."""
+"""The backbone `wan`: Wan with the EX-4D adapter. Read `WanBackbone.generate` first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.preview import LatentColors, Watcher
-from ex4d_backbone_wan.resume import Unfinished
+from ex4d_backbone_wan.resume import PartialResults
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
 from ex4d_core.errors import InvalidInput
 from ex4d_core.masks.erosion import erode, sample_erosion_sizes
@@ -30,7 +30,7 @@ from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 
 class WanBackbone:
-    """Invents what the mask hides; the networks are loaded at the first clip and kept."""
+    """Generates the hidden regions; the networks are loaded for the first clip and reused."""
 
     def __init__(self, options: WanOptions, *, device: torch.device) -> None:
         self._options = options
@@ -46,23 +46,23 @@ class WanBackbone:
         progress: Progress,
         workspace: Workspace = NO_WORKSPACE,
     ) -> Video:
-        """Return the video; what is known is made anew too, so it is close to the guidance and not equal.
+        """Return the video; visible regions are generated too, so they are close to the guidance but not equal.
 
         Args:
-            guidance: what is known.
+            guidance: rendered color and mask.
             scene: not used.
-            prompt: describes the video, or "" for that of the options.
-            seed: of the noise, and of how far the known part is eroded.
-            progress: told after each step, encoding and decoding.
-            workspace: keeps latents after each step, and shows `preview` where that is asked for.
+            prompt: describes the video, or "" for the prompt of the options.
+            seed: of the noise and of the erosion of the mask.
+            progress: reports steps, encoding and decoding.
+            workspace: stores latents after each step, and publishes `preview` if requested.
 
         Raises:
             InputNotFound: the weights are not on this machine.
-            InvalidInput: the guidance has no frames, the weights do not fit, the GPU is too small, or the latents are
-                no longer finite.
+            InvalidInput: the guidance has no frames, the weights do not match, the GPU has too little memory, or
+                the latents are not finite.
         """
         if guidance.num_frames == 0:
-            raise InvalidInput("the guidance has no frames, so there is nothing to generate; give at least 1 frame")
+            raise InvalidInput("the guidance has no frames; use at least 1 frame")
         height, width = guidance.mask.shape[1:]
         size = working_size(width, height, size=self._options.working_size, fit=self._options.fit)
         generation = _ClipGeneration(self._options, self.networks, guidance, size=size, seed=seed, workspace=workspace)
@@ -78,21 +78,21 @@ class WanBackbone:
 
     @cached_property
     def networks(self) -> Networks:
-        """What it computes with."""
+        """The networks, loaded at first use."""
         return Networks(self._options, device=self._device)
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Encoded:
-    """What is known of a window, as the VAE sees it."""
+    """The encoded guidance of a window."""
 
     conditioning: Conditioning
     color: Tensor
-    """[1, 16, t, h, w], latents of the known part."""
+    """[1, 16, t, h, w], latents of the visible region."""
 
 
 class _ClipGeneration:
-    """One clip on its way, at the size that is worked at."""
+    """Generation of one clip at the working size."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class _ClipGeneration:
         self._options, self._networks, self._guidance = options, networks, guidance
         self._size, self._seed, self._workspace = size, seed, workspace
         self._schedule = Schedule(options.steps, options.shift)
-        self._unfinished = Unfinished(workspace.folder)
+        self._partial = PartialResults(workspace.folder)
         self._sides = sample_erosion_sizes(guidance.num_frames, options.eroded, seed=seed)
         self._windows = cut_windows(guidance.num_frames, window=options.num_frames, overlap=options.overlap)
         self.length = padded_length(self._windows[0].length)
@@ -115,7 +115,7 @@ class _ClipGeneration:
     def frames(self, prompt: str, progress: Progress) -> Tensor:
         """Return all frames, uint8 [T, H, W, 3]."""
         each = self._options.steps + 2
-        finished, frames = self._unfinished.finished()
+        finished, frames = self._partial.finished()
         meter = _Meter(progress, done=finished * each, total=len(self._windows) * each)
         text, negative = self._networks.texts([prompt or self._options.prompt, self._options.negative_prompt])
         noise = self._noise()
@@ -126,7 +126,7 @@ class _ClipGeneration:
             latents = self._denoised(number, known, encoded, noise_of(window, noise), meter)
             made = decode_frames(self._networks, latents)[: window.length]
             frames = made if frames is None else joined(frames, made, window)
-            self._unfinished.finish(number + 1, frames)
+            self._partial.finish(number + 1, frames)
             meter.advance()
         assert frames is not None
         return frames
@@ -139,7 +139,7 @@ class _ClipGeneration:
         return torch.randn(shape, generator=torch.Generator().manual_seed(self._seed))
 
     def _known(self, window: Window, made: Tensor | None) -> Known:
-        """Return what is known of a window: the guidance, eroded, and what the window before made of its beginning."""
+        """Return the eroded guidance of a window, with the frames shared with the previous window filled in."""
         index = torch.arange(window.start, window.start + self.length).clamp(max=window.stop - 1)
         known = known_frames(self._guidance.color[index], self._guidance.mask[index], self._size)
         known = attrs.evolve(known, mask=erode(known.mask, self._sides[index]))
@@ -150,17 +150,17 @@ class _ClipGeneration:
 
     def _denoised(self, number: int, known: Known, encoded: Encoded, noise: Tensor, meter: _Meter) -> Tensor:
         window, schedule = self._windows[number], self._schedule
-        first_step, latents = self._unfinished.latents(number)
+        first_step, latents = self._partial.latents(number)
         if first_step:
             meter.advance(first_step)
-        # The VAE never looks ahead: the first latents are those of the frames that were taken over, whatever follows.
+        # The VAE is causal: the first latents depend on the shared frames only.
         anchor = encoded.color[:, :, : latent_length(window.taken_over)] if window.taken_over else None
         start = noise if latents is None else latents
 
         watcher = self._watcher(start, known, encoded)
 
         def after_step(step: int, latents: Tensor) -> None:
-            self._unfinished.step(number, step, latents)
+            self._partial.step(number, step, latents)
             watcher(step, latents)
             meter.advance()
 
@@ -188,13 +188,13 @@ class _ClipGeneration:
 
 
 def encode_known(networks: Networks, known: Known, *, text: Tensor, negative_text: Tensor) -> Encoded:
-    """Return what the transformer is told of a window.
+    """Encode the conditioning of a window.
 
     Args:
-        networks: that encode.
+        networks: VAE, image encoder and camera encoder.
         known: 4k+1 frames.
         text: embedding of the prompt [1, 512, C].
-        negative_text: embedding of what the video is led away from.
+        negative_text: embedding of the negative prompt.
     """
     image, y = networks.first_picture(known.first_picture, len(known.color))
     camera = None
@@ -210,20 +210,20 @@ def encode_known(networks: Networks, known: Known, *, text: Tensor, negative_tex
 
 
 def decode_frames(networks: Networks, latents: Tensor) -> Tensor:
-    """Return the frames uint8 [4t-3, H, W, 3], on the CPU, of clean latents [1, 16, t, h, w]."""
+    """Decode clean latents [1, 16, t, h, w] to frames uint8 [4t-3, H, W, 3], on the CPU."""
     with networks.using(networks.vae):
         return (decode(networks.vae, latents) * 255).byte().movedim(1, -1)
 
 
 def joined(frames: Tensor, made: Tensor, window: Window) -> Tensor:
-    """Return frames uint8 [n, H, W, 3] with those of the next window; where both have frames, one fades into the other.
+    """Append the frames of the next window, uint8 [n, H, W, 3], and blend the shared frames.
 
-    Both are the same frames there, but for what the VAE loses each time.
+    The shared frames show the same content and differ by errors of the VAE.
 
     Args:
-        frames: what there is, from the first frame of the clip on.
+        frames: all earlier frames of the clip.
         made: the frames of the window.
-        window: where they belong.
+        window: their position.
     """
     shared = window.taken_over
     weights = (torch.arange(1, shared + 1) / (shared + 1)).view(-1, 1, 1, 1)
@@ -233,13 +233,13 @@ def joined(frames: Tensor, made: Tensor, window: Window) -> Tensor:
 
 
 class _Meter:
-    """Counts steps, encodings and decodings, which take about the same time each."""
+    """Reports progress in steps, encodings and decodings, which take about the same time."""
 
     def __init__(self, progress: Progress, *, done: int, total: int) -> None:
         self._progress, self._done, self._total = progress, done, total
         progress(done, total)
 
     def advance(self, by: int = 1) -> None:
-        """Tell of some more."""
+        """Report finished work."""
         self._done += by
         self._progress(self._done, self._total)

@@ -1,4 +1,4 @@
-"""Where lies what is made once in a machine's life."""
+"""The cache folder of the user."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def cache_folder(name: str) -> Path:
-    """Return `ex4d/NAME` in XDG_CACHE_HOME, which is ~/.cache unless it is set; it may not be there."""
+    """Return `ex4d/NAME` in XDG_CACHE_HOME, by default ~/.cache; it may not exist."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "ex4d" / name

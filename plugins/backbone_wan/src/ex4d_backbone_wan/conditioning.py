@@ -1,9 +1,9 @@
-"""From guidance to what the transformer is told: sizes, what counts as known, and what the encoders make of it.
+"""Convert guidance to the conditioning of the transformer: resize, mask, encode.
 
-The known part is eroded first, see `ex4d_core.masks.erosion`; masks simulated for training are eroded there already.
+The visible region is eroded before, see `ex4d_core.masks.erosion`; simulated masks for training are already eroded.
 
-The order, the ranges and the roundings are those that Wan and the EX-4D adapter were trained with; the hidden part of
-the mask is -3 and not -1, for instance.
+Order, value ranges and rounding are those of the training of Wan and the EX-4D adapter; for instance, hidden pixels of
+the mask are -3, not -1.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ex4d_core.video_io.framing import Framing, frame_to
 
 @attrs.frozen(eq=False, kw_only=True)
 class Known:
-    """What is known of some frames, at the size that is worked at, on the CPU."""
+    """Visible color of frames at the working size, on the CPU."""
 
     color: Tensor
     """float32 [T, 3, H, W] in [0, 1]."""
     mask: Tensor
-    """bool [T, H, W], True = known."""
+    """bool [T, H, W], True = visible."""
 
     @property
     def video(self) -> Tensor:
@@ -36,7 +36,7 @@ class Known:
 
     @property
     def mask_video(self) -> Tensor:
-        """float32 [T, 3, H, W], 1 where known and -3 where hidden."""
+        """float32 [T, 3, H, W], 1 where visible and -3 where hidden."""
         return (self.mask[:, None].float() * 4 - 3).expand_as(self.color)
 
     @property
@@ -45,7 +45,7 @@ class Known:
         return (self.color[0] * self.mask[0] * 255).byte().float() / 255
 
     def starting_with(self, frames: Tensor) -> Known:
-        """Return it with other first frames, float32 [n, 3, H, W] in [0, 1], all of which is known."""
+        """Replace the first frames by fully visible ones, float32 [n, 3, H, W] in [0, 1]."""
         rest = len(frames)
         return Known(
             color=torch.cat([frames, self.color[rest:]]),
@@ -54,13 +54,13 @@ class Known:
 
 
 def working_size(width: int, height: int, *, size: tuple[int, int] | None, fit: str) -> tuple[int, int]:
-    """Return the width and height to work at, multiples of 16.
+    """Return the working width and height, multiples of 16.
 
     Args:
         width: of the clip.
         height: of the clip.
-        size: width and height that were asked for, or None for the clip's own.
-        fit: `stretch` takes `size` as it is, `aspect` a size of about as many pixels and the clip's shape.
+        size: requested width and height, or None for those of the clip.
+        fit: `stretch` uses `size` exactly; `aspect` keeps the aspect ratio and about the number of pixels of `size`.
     """
     if size is not None and fit == "stretch":
         return size
@@ -70,39 +70,39 @@ def working_size(width: int, height: int, *, size: tuple[int, int] | None, fit: 
 
 
 def known_frames(color: Tensor, mask: Tensor, size: tuple[int, int]) -> Known:
-    """Return frames at a size (width, height); where they are resized, black of hidden pixels stays out of colors.
+    """Resize frames to (width, height), without blending hidden pixels into visible colors.
 
     Args:
         color: uint8 [T, H, W, 3].
-        mask: bool [T, H, W], True = known.
-        size: to work at.
+        mask: bool [T, H, W], True = visible.
+        size: working size.
     """
     height, width = mask.shape[1:]
     framing = frame_to((width, height), size, "stretch")
-    # One frame at a time: a clip of a large size is many times what becomes of it.
-    seen = [_seen(frame, known, framing) for frame, known in zip(color, mask, strict=True)]
+    # Frame by frame, because a large clip needs much more memory than the result.
+    seen = [_resize_visible(frame, known, framing) for frame, known in zip(color, mask, strict=True)]
     return Known(color=torch.stack([frame for frame, _ in seen]), mask=torch.stack([known for _, known in seen]))
 
 
-def _seen(color: Tensor, mask: Tensor, framing: Framing) -> tuple[Tensor, Tensor]:
-    """Return a frame float32 [3, H, W] in [0, 1] and its mask, bool [H, W], after a resize."""
+def _resize_visible(color: Tensor, mask: Tensor, framing: Framing) -> tuple[Tensor, Tensor]:
+    """Return a resized frame float32 [3, H, W] in [0, 1] and its mask, bool [H, W]."""
     known = mask[..., None]
     both = torch.cat([color * known, known.byte() * 255], dim=-1).float() / 255
-    *rgb, share = torch.from_numpy(framing.apply(both.numpy())).unbind(-1)
-    return (torch.stack(rgb) / share.clamp(min=0.5)).clamp(0, 1), share > 0.5
+    *rgb, coverage = torch.from_numpy(framing.apply(both.numpy())).unbind(-1)
+    return (torch.stack(rgb) / coverage.clamp(min=0.5)).clamp(0, 1), coverage > 0.5
 
 
 def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return frames [T, H, W, C] in another size (width, height), whatever their aspect ratio."""
+    """Resize frames [T, H, W, C] to (width, height), ignoring the aspect ratio."""
     height, width = frames.shape[1:3]
     framing = frame_to((width, height), size, "stretch")
     return torch.stack([torch.from_numpy(framing.apply(frame.numpy())) for frame in frames])
 
 
 def image_feature(encoder: Any, picture: Tensor) -> Tensor:
-    """Return what CLIP's last block but one makes of a picture, [1, 1 + patches, C].
+    """Return the features of an image from CLIP's penultimate block, [1, 1 + patches, C].
 
-    The picture is resized straight to the encoder's square, whatever its shape, by bicubic interpolation.
+    The image is resized to the encoder's square, ignoring its aspect ratio, with bicubic interpolation.
 
     Args:
         encoder: the loaded image encoder.
@@ -117,9 +117,9 @@ def image_feature(encoder: Any, picture: Tensor) -> Tensor:
 
 
 def image_latents(vae: Any, picture: Tensor, num_frames: int) -> Tensor:
-    """Return which latent frames are given and what they are, [1, 4 + 16, t, h, w].
+    """Return the image conditioning of Wan, [1, 4 + 16, t, h, w]: mask of given latent frames, and their latents.
 
-    Given is the first frame, and gray for the others, of which nothing is given.
+    Only the first frame is given; the others are gray.
 
     Args:
         vae: the loaded VAE.
@@ -134,7 +134,7 @@ def image_latents(vae: Any, picture: Tensor, num_frames: int) -> Tensor:
 
 
 def encode(vae: Any, video: Tensor) -> Tensor:
-    """Return normalized latents float32 [1, 16, t, h, w] of a video [4k+1, 3, H, W] in [-1, 1]."""
+    """Encode a video [4k+1, 3, H, W] in [-1, 1] to normalized latents float32 [1, 16, t, h, w]."""
     pixels = video.movedim(0, 1)[None].to(vae.device, vae.dtype)
     mean, std = _statistics(vae)
     latents: Tensor = (vae.encode(pixels).latent_dist.mode().float() - mean) / std
@@ -142,7 +142,7 @@ def encode(vae: Any, video: Tensor) -> Tensor:
 
 
 def decode(vae: Any, latents: Tensor) -> Tensor:
-    """Return the video float32 [4k+1, 3, H, W] in [0, 1], on the CPU, of normalized latents [1, 16, t, h, w]."""
+    """Decode normalized latents [1, 16, t, h, w] to a video float32 [4k+1, 3, H, W] in [0, 1], on the CPU."""
     mean, std = _statistics(vae)
     raw = (latents.to(vae.device).float() * std + mean).to(vae.dtype)
     decoded: Tensor = vae.decode(raw, return_dict=False)[0][0]
@@ -150,7 +150,7 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
 
 
 def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of the latents that Wan was trained with, [1, 16, 1, 1, 1]."""
+    """Return mean and standard deviation of the latents in Wan's training, [1, 16, 1, 1, 1]."""
     mean, std = (
         torch.tensor(values, device=vae.device).view(1, -1, 1, 1, 1)
         for values in (vae.config.latents_mean, vae.config.latents_std)

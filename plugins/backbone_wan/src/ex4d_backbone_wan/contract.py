@@ -1,10 +1,10 @@
-"""What the component claims beyond what its role asks."""
+"""Contract of `wan`."""
 
 from ex4d_core.testing.contracts import BackboneContract
 
 
 class WanContract(BackboneContract):
-    """Another seed gives another video."""
+    """Claims that the video depends on the seed."""
 
     name = "wan"
     random = True

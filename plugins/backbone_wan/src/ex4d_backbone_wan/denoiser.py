@@ -1,6 +1,6 @@
-"""From noise to latents: the sampler, and the transformer's part in it.
+"""Denoise latents.
 
-Read `integrate` for the sampler and `Schedule` for its steps; `LocalDenoiser` asks a transformer on one device.
+`integrate` is the sampler, `Schedule` has its noise levels, and `LocalDenoiser` runs a transformer on one device.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from ex4d_backbone_wan.weights.adapter import camera_tokens
 from ex4d_core.errors import InvalidInput
 
 TIME_SCALE = 1000.0
-"""The transformer counts time from 0 (clean) to 1000 (noise)."""
+"""Timesteps of the transformer range from 0 (clean) to 1000 (noise)."""
 
 AfterStep = Callable[[int, Tensor], None]
-"""Called as `after_step(done, latents)` with how many of all steps are done and the latents that they led to."""
+"""Called as `after_step(done, latents)` with the number of finished steps and their latents."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Conditioning:
-    """What the transformer is told besides the latents, on any device."""
+    """Conditioning of the transformer, on any device."""
 
     text: Tensor
     """[1, 512, C], embedding of the prompt, 0 after its last token."""
     negative_text: Tensor
-    """[1, 512, C], embedding of what the video is led away from."""
+    """[1, 512, C], embedding of the negative prompt."""
     image: Tensor | None = None
-    """[1, 257, C2], feature of the first frame; None for a Wan that takes no image."""
+    """[1, 257, C2], feature of the first frame; None for a text-to-video Wan."""
     y: Tensor | None = None
-    """[1, 20, t, h, w], which latent frames are given and what they are; None for a Wan that takes no image."""
+    """[1, 20, t, h, w], mask and latents of the given frames; None for a text-to-video Wan."""
     camera: Tensor | None = None
-    """[1, N, D], what is known from the new camera, one token for each of the transformer's; None without adapter."""
+    """[1, N, D], the encoded guidance, one token for each of the transformer; None without adapter."""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditioning:
-        """Return it on a device, in a precision."""
+        """Move all tensors to a device and dtype."""
         moved: dict[str, Any] = {
             field.name: None if (value := getattr(self, field.name)) is None else value.to(device, dtype)
             for field in attrs.fields(Conditioning)
@@ -60,13 +60,13 @@ class Schedule:
 
     @property
     def sigmas(self) -> Tensor:
-        """float32 [steps + 1] on the CPU: the share of noise before each step, from 1, and 0 after the last."""
+        """float32 [steps + 1] on the CPU: noise level before each step, from 1, and 0 after the last."""
         even = torch.linspace(1, 0, self.steps + 1)
         return self.shift * even / (1 + (self.shift - 1) * even)
 
     @property
     def timesteps(self) -> Tensor:
-        """float32 [steps] on the CPU: the noise levels as the transformer counts them."""
+        """float32 [steps] on the CPU: timesteps of the transformer."""
         return TIME_SCALE * self.sigmas[:-1]
 
 
@@ -81,7 +81,7 @@ class SamplingOptions(TypedDict):
 
 
 class Denoiser(Protocol):
-    """Turns noise into latents."""
+    """Generates latents from noise."""
 
     def denoise(
         self,
@@ -100,13 +100,13 @@ class Denoiser(Protocol):
             conditioning: on any device.
             latents: float32 [1, 16, t, h, w], noise of level `schedule.sigmas[first_step]`.
             schedule: the steps.
-            guidance: scale of classifier-free guidance; 1 is none.
-            first_step: how many steps have been done before.
-            anchor: clean latents [1, 16, a, h, w] of the first latent frames where those are known already.
+            guidance: scale of classifier-free guidance; 1 disables it.
+            first_step: number of steps already done.
+            anchor: clean latents [1, 16, a, h, w] of the first latent frames, if they are given.
             after_step: called after each step.
 
         Raises:
-            InvalidInput: the latents are no longer finite; the message has the step.
+            InvalidInput: the latents are not finite; the message has the step.
         """
         ...
 
@@ -120,21 +120,21 @@ def integrate(
     anchor: Tensor | None = None,
     after_step: AfterStep,
 ) -> Tensor:
-    """Follow a velocity field from noise to clean latents by Euler's method.
+    """Integrate a velocity field from noise to clean latents by Euler's method.
 
-    Frames with an anchor move on the straight line from their noise to the anchor, so at each step they are the
-    anchor under noise of that level, and the others see what they will be.
+    Frames with an anchor move on a straight line from their noise to the anchor: at each step they are the anchor with
+    noise of the current level, which conditions the other frames.
 
     Args:
-        velocity: gives noise minus clean latents, [1, 16, t, h, w], for latents and the number of their step.
+        velocity: returns noise minus clean latents, [1, 16, t, h, w], for latents and a step number.
         latents: float32 [1, 16, t, h, w], noise of level `schedule.sigmas[first_step]`.
         schedule: the steps.
-        first_step: how many steps have been done before.
+        first_step: number of steps already done.
         anchor: clean latents [1, 16, a, h, w] of the first frames, or None.
         after_step: called after each step.
 
     Raises:
-        InvalidInput: the latents are no longer finite; the message has the step.
+        InvalidInput: the latents are not finite; the message has the step.
     """
     sigmas = schedule.sigmas.tolist()
     known = 0 if anchor is None else anchor.shape[2]
@@ -248,7 +248,7 @@ def guided(predicted: Sequence[Tensor], guidance: float) -> Tensor:
     """Return `negative + guidance (positive - negative)` (Ho and Salimans 2022, arXiv 2207.12598).
 
     Args:
-        predicted: the positive one and, unless the guidance is 1, the negative one, in one batch or in two.
+        predicted: velocities for the positive and, unless guidance is 1, the negative prompt, in one batch or two.
         guidance: the scale.
     """
     if guidance == 1:
@@ -260,6 +260,6 @@ def guided(predicted: Sequence[Tensor], guidance: float) -> Tensor:
 def _check_finite(latents: Tensor, step: int, steps: int) -> None:
     if not torch.isfinite(latents).all():
         raise InvalidInput(
-            f"the latents are not finite any more after step {step} of {steps}; check the weights and the LoRAs, "
-            "and try --set backbone.dtype=float32 and --set backbone.speed=exact"
+            f"the latents are not finite after step {step} of {steps}; check the weights and the LoRAs, "
+            "or try --set backbone.dtype=float32 and --set backbone.speed=exact"
         )

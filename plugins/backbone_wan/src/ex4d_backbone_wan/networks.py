@@ -1,4 +1,4 @@
-"""Wan's networks on one machine: each is loaded when it is first used, and kept but for the text encoder."""
+"""The networks of Wan, loaded at first use; all but the text encoder stay loaded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ex4d_core.progress import Progress, silent
 
 
 class Networks:
-    """What a generation computes with."""
+    """All networks of a generation."""
 
     def __init__(self, options: WanOptions, *, device: torch.device) -> None:
         self.device = device
@@ -51,7 +51,7 @@ class Networks:
 
     @cached_property
     def checkpoint(self) -> WanCheckpoint:
-        """Where the weights are."""
+        """The files of the weights."""
         return locate(self._options)
 
     @cached_property
@@ -64,26 +64,26 @@ class Networks:
 
     @cached_property
     def image_encoder(self) -> Any:
-        """CLIP's half that sees, or None for a Wan that takes no image; its model is see `using`."""
+        """The vision encoder of CLIP, or None for a text-to-video Wan; move its model with `using`."""
         if "image_encoder" not in self.checkpoint.files:
             return None
         return load_image_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
 
     @cached_property
     def camera_encoder(self) -> Any:
-        """The adapter's, or None without one."""
+        """The camera encoder of the adapter, or None."""
         return load_camera_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
 
     @cached_property
     def denoiser(self) -> Denoiser:
-        """The transformer and the sampler, on as many GPUs as are asked for."""
+        """The transformer and the sampler, on one or several GPUs."""
         config = EngineConfig.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
         guided = self._options.guidance > 1
         return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
 
     @contextmanager
     def using(self, network: nn.Module) -> Iterator[None]:
-        """Have a network on the device during a block; where memory is short it is nowhere else."""
+        """Move a network to the device for a block; with a memory budget, move it back afterwards."""
         try:
             network.to(self.device)
             yield
@@ -102,13 +102,13 @@ class Networks:
 
     @property
     def latent_scale(self) -> int:
-        """Pixels along a side of a latent pixel."""
+        """Side of a latent pixel in pixels."""
         return int(self.vae.config.scale_factor_spatial)
 
     def first_picture(self, picture: Tensor, num_frames: int) -> tuple[Tensor | None, Tensor | None]:
-        """Return what Wan is told of the first frame: CLIP's feature and `y`; None where it takes no image.
+        """Return the conditioning on the first frame: CLIP's feature and `y`; None for a text-to-video Wan.
 
-        The last ones are kept: every camera path through a clip begins with the same frame.
+        The last result is cached, because all camera paths of a clip start with the same frame.
 
         Args:
             picture: float32 [3, H, W] in [0, 1].
@@ -126,11 +126,11 @@ class Networks:
         return kept[2]
 
     def texts(self, prompts: Sequence[str], *, folder: Path | None = None) -> list[Tensor]:
-        """Return the embedding of each prompt [1, 512, C], on the CPU; the text encoder does not stay.
+        """Return the embedding of each prompt [1, 512, C], on the CPU; the text encoder is unloaded afterwards.
 
         Args:
             prompts: as users wrote them.
-            folder: where embeddings are kept and found again, by default with those of all runs of this user.
+            folder: cache of embeddings, by default that of the user.
         """
         try:
             return embeddings(prompts, folder=folder or cache_folder("prompts"), **self._text_settings())
@@ -138,12 +138,12 @@ class Networks:
             self._forget_text_encoder()
 
     def keep_texts(self, prompts: Iterable[str], *, folder: Path, progress: Progress = silent) -> None:
-        """Have the embeddings of many prompts in a folder, where `texts` finds them, with one text encoder for all.
+        """Compute the embeddings of many prompts into a cache folder for `texts`.
 
         Args:
             prompts: as users wrote them.
-            folder: where embeddings are kept.
-            progress: told how many of those that were missing are made.
+            folder: cache of embeddings.
+            progress: reports computed embeddings.
 
         Raises:
             OutputFailed: the folder cannot be written.
@@ -173,28 +173,28 @@ class Networks:
         return encoder
 
     def _text_identity(self) -> str:
-        # Embeddings outlast another adapter, another LoRA and another VAE.
+        # Embeddings do not depend on the adapter, LoRAs and other networks.
         files: dict[Part, tuple[Path, ...]] = {"text_encoder": self.checkpoint.files["text_encoder"]}
         return attrs.evolve(self.checkpoint, files=files, adapter=None, loras=()).fingerprint()
 
 
 def make_denoiser(config: EngineConfig, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:
-    """Return what denoises on a device, or on several GPUs.
+    """Create the denoiser for one device or several GPUs.
 
     Args:
-        config: of the transformer; it is loaded when it is first used.
-        device: for one.
-        gpus: how many.
-        guided: whether there will be guidance, so that its halves can be shared out.
+        config: of the transformer, which is loaded at first use.
+        device: of a single process.
+        gpus: number of GPUs.
+        guided: whether guidance is used, so that its halves can be split.
 
     Raises:
-        InvalidInput: the machine has fewer GPUs, or the work cannot be shared out so.
+        InvalidInput: the machine has fewer GPUs, or the work cannot be split evenly.
     """
     if gpus == 1:
         return Engine(config, device=device)
     if device.index:
         raise InvalidInput(
-            f"--gpus {gpus} takes the first {gpus} GPUs and not {device}; leave --device out, and choose GPUs by "
+            f"--gpus {gpus} uses the first {gpus} GPUs, not {device}; omit --device, and select GPUs with "
             "CUDA_VISIBLE_DEVICES=2,3 before the command"
         )
     return ParallelDenoiser(config, gpus=gpus, guided=guided, kind=device.type)

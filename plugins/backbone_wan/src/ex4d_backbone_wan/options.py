@@ -1,4 +1,4 @@
-"""What users can say of Wan: `--set backbone.steps=30`."""
+"""Options of Wan, such as `--set backbone.steps=30`."""
 
 from __future__ import annotations
 
@@ -17,69 +17,69 @@ Switch = Literal["auto", "on", "off"]
 Fit = Literal["aspect", "stretch"]
 
 PROMPT = "A sharp, natural video of one real scene, filmed by a camera that moves smoothly; steady light, fine detail."
-"""Said of a video that nobody described."""
+"""Default prompt."""
 
 NEGATIVE_PROMPT = (
     "still image, frozen motion, flicker, blur, smeared detail, washed-out colors, overexposed, gray, low quality, "
     "compression artifacts, text, subtitles, watermark, painting, cartoon, deformed bodies, extra limbs, bad hands, "
     "warped geometry, holes, torn edges"
 )
-"""What the video is led away from."""
+"""Default negative prompt."""
 
 STRIDE = 4
-"""Frames to a latent frame, but for the first, which has a frame of its own: Wan takes 4k+1 frames."""
+"""Frames per latent frame, except the first, which encodes one frame: Wan requires 4k+1 frames."""
 
 LARGEST = 8192
-"""Pixels along a side; more is a slip of the finger."""
+"""Largest accepted side in pixels, to catch typing errors."""
 
 PATCH = 16
-"""Sides that the transformer works on are multiples of this: 8 from the VAE times 2 from its patches."""
+"""Width and height are multiples of this: 8 of the VAE times 2 of the transformer's patches."""
 
 
 @attrs.frozen
 class WanOptions(WanWeightsOptions):
-    """Options of `wan`; numbers that the EX-4D adapter was trained with are the defaults."""
+    """Options of `wan`; the defaults are those of the training of the EX-4D adapter."""
 
     steps: int = option(25, help="Denoising steps.", validator=attrs.validators.ge(1))
     guidance: float = option(
         5.0,
-        help="Scale of classifier-free guidance; 1 is none and takes half the time.",
+        help="Scale of classifier-free guidance; 1 disables it and halves the time.",
         validator=attrs.validators.ge(1),
     )
     shift: float = option(
         5.0,
-        help="Where the steps lie: more spends them on noisier latents; 1 spreads them evenly.",
+        help="Shift of the noise schedule: larger values spend more steps on noisier latents; 1 spaces them evenly.",
         validator=attrs.validators.gt(0),
     )
-    prompt: str = option(PROMPT, help="Describes the video where the run gives no prompt.")
-    negative_prompt: str = option(NEGATIVE_PROMPT, help="What the video is led away from.")
+    prompt: str = option(PROMPT, help="Prompt of runs without --prompt.")
+    negative_prompt: str = option(NEGATIVE_PROMPT, help="Negative prompt for classifier-free guidance.")
     num_frames: int = option(
         49,
-        help="Frames that are denoised together, 4k+1; longer clips go through several windows.",
+        help="Frames denoised together, 4k+1; longer clips are split into windows.",
         unit="frames",
         validator=lambda instance, attribute, value: _frames(attribute.name, value, least=STRIDE + 1),
     )
     overlap: int = option(
         9,
-        help="Frames that a window takes over from the one before, 4k+1.",
+        help="Frames shared with the previous window, 4k+1.",
         unit="frames",
         validator=lambda instance, attribute, value: _overlap(instance, value),
     )
     size: str = option(
         "512x512",
-        help="WIDTHxHEIGHT that is worked at, multiples of 16; same keeps the clip's own, rounded to them.",
+        help="Working size WIDTHxHEIGHT, multiples of 16; same uses the size of the clip, rounded.",
         unit="pixels",
         validator=lambda instance, attribute, value: _size(value),
     )
     fit: Fit = option(
         "aspect",
-        help="How a clip of another shape is worked at: aspect keeps its shape and the number of pixels of size, "
-        "stretch squashes it, as EX-4D does.",
+        help="How to fit a clip with a different aspect ratio: aspect keeps it and the number of pixels of size, "
+        "stretch distorts it, as EX-4D does.",
         validator=attrs.validators.in_(get_args(Fit)),
     )
     erode: str = option(
         "2..8",
-        help="By how much the known part is shrunk, a square drawn from the seed for each frame; 0 leaves it.",
+        help="Side of the square that erodes the visible region, drawn from the seed per frame; 0 disables it.",
         unit="pixels",
         validator=lambda instance, attribute, value: _erode(value),
     )
@@ -90,40 +90,40 @@ class WanOptions(WanWeightsOptions):
     )
     speed: Speed = option(
         "exact",
-        help="fast takes 8-bit products and skips work that changes little between steps; the video differs.",
+        help="fast uses 8-bit products and skips steps that change little; the video differs.",
         validator=attrs.validators.in_(get_args(Speed)),
     )
     step_cache: float = option(
         0.1,
-        help="In speed=fast, how much a step's first block may change before the rest is worked out anew; 0 always.",
+        help="With speed=fast: change of the first block's output below which a step is skipped; 0 disables skipping.",
         unit="ratio",
         validator=attrs.validators.ge(0),
     )
     batch_guidance: Switch = option(
         "auto",
-        help="Whether both halves of the guidance go through the transformer at once; auto does what is faster.",
+        help="Whether to compute both halves of the guidance as one batch; auto uses the faster way.",
         affects_output=False,
         validator=attrs.validators.in_(get_args(Switch)),
     )
     memory: str = option(
         "none",
-        help="Most that the GPU may hold; what is more waits in main memory. auto asks the card, none keeps all on it.",
+        help="Budget of GPU memory; further weights stay in main memory. auto uses the free memory, none has no limit.",
         unit="GiB",
         affects_output=False,
         validator=lambda instance, attribute, value: _memory(value),
     )
     tiling: Switch = option(
         "auto",
-        help="Whether the VAE decodes in tiles, which takes less memory; auto does so where memory is short.",
+        help="Whether the VAE decodes in tiles, which needs less memory; auto does so if `memory` is set.",
         affects_output=False,
         validator=attrs.validators.in_(get_args(Switch)),
     )
     gpus: int = option(
-        1, help="GPUs that share the work, one process each.", affects_output=False, validator=attrs.validators.ge(1)
+        1, help="Number of GPUs, with one process each.", affects_output=False, validator=attrs.validators.ge(1)
     )
     preview_every: int = option(
         0,
-        help="Show a cheap picture of what is coming after every so many steps; 0 never.",
+        help="Publish a fast preview after every this many steps; 0 disables it.",
         unit="steps",
         affects_output=False,
         validator=attrs.validators.ge(0),
@@ -131,12 +131,12 @@ class WanOptions(WanWeightsOptions):
 
     @property
     def working_size(self) -> tuple[int, int] | None:
-        """Width and height that are worked at, or None for the clip's own."""
+        """Working width and height, or None for those of the clip."""
         return _size(self.size)
 
     @property
     def eroded(self) -> tuple[int, int] | None:
-        """Smallest and largest side of the eroding square in pixels, both included, or None for no erosion."""
+        """Smallest and largest side of the eroding square in pixels, inclusive, or None for no erosion."""
         return _erode(self.erode)
 
 

@@ -1,4 +1,4 @@
-"""What the plugin offers: Wan2.1 with the EX-4D adapter."""
+"""Entry point of the plugin."""
 
 from __future__ import annotations
 

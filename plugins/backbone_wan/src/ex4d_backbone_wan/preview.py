@@ -1,4 +1,4 @@
-"""Cheap looks at latents: each latent pixel becomes a color by a linear map, without the VAE's decoder."""
+"""Fast previews of latents: a linear map from each latent pixel to a color, without the VAE decoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GROW = 4
 
 
 class LatentColors:
-    """The linear map from latents to colors that fits a video whose latents are known best.
+    """Linear map from latents to colors, fitted to a video and its latents.
 
     Args:
         latents: [1, 16, t, h, w].
@@ -26,7 +26,7 @@ class LatentColors:
     def __init__(self, latents: Tensor, video: Tensor) -> None:
         inputs = _inputs(latents)
         wanted = _pixels(_shrunk(video.float().to(latents.device), latents.shape[-2:]))
-        # Ridge regression: of latents that are all alike there is no one best map.
+        # Ridge regression, because constant latents do not determine the map.
         gram = inputs.T @ inputs + _RIDGE * len(inputs) * torch.eye(inputs.shape[1], device=inputs.device)
         self._map = torch.linalg.solve(gram, inputs.T @ wanted)
 
@@ -34,7 +34,7 @@ class LatentColors:
         """Return frames uint8 [num_frames, 4h, 4w, 3], on the CPU, of latents [1, 16, t, h, w].
 
         Args:
-            latents: clean, or what they are expected to be.
+            latents: clean, or the current estimate of them.
             num_frames: at most 4t-3.
         """
         _, _, count, height, width = latents.shape
@@ -84,7 +84,7 @@ def _pixels(volume: Tensor) -> Tensor:
 
 
 def _shrunk(video: Tensor, size: torch.Size) -> Tensor:
-    """Return a video [4t-3, 3, H, W] as means over what each latent pixel stands for, [1, 3, t, h, w]."""
+    """Average a video [4t-3, 3, H, W] over the pixels of each latent pixel, [1, 3, t, h, w]."""
     small = functional.adaptive_avg_pool2d(video, (size[0], size[1]))
     rest = small[1:].reshape(-1, STRIDE, *small.shape[1:]).mean(1) if len(small) > 1 else small[1:]
     return torch.cat([small[:1], rest]).movedim(1, 0)[None]

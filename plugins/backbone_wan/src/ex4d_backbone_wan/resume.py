@@ -1,4 +1,4 @@
-"""What a generation has so far, on disk, so that one that was stopped goes on."""
+"""Partial results of a generation on disk, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from torch import Tensor
 from ex4d_core.files import atomic_write
 
 
-class Unfinished:
-    """The windows that are finished, and the steps of the one that is not.
+class PartialResults:
+    """Frames of the finished windows, and latents of the current one.
 
     Args:
-        folder: where it is kept and found again, or None to keep nothing.
+        folder: to store them in, or None to store nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def finished(self) -> tuple[int, Tensor | None]:
-        """Return how many windows are finished, and their frames uint8 [n, H, W, 3], None where there are none."""
+        """Return the number of finished windows, and their frames uint8 [n, H, W, 3] or None."""
         found = self._read("frames", ("windows",))
         return (0, None) if found is None else (found[1][0], found[0])
 
     def finish(self, windows: int, frames: Tensor) -> None:
-        """Keep the frames of that many finished windows."""
+        """Store the frames of the finished windows."""
         self._write("frames", frames, windows=windows)
 
     def latents(self, window: int) -> tuple[int, Tensor | None]:
-        """Return how many steps of a window are done, and its latents, None where no step is."""
+        """Return the number of finished steps of a window, and its latents or None."""
         found = self._read("latents", ("window", "step"))
         return (0, None) if found is None or found[1][0] != window else (found[1][1], found[0])
 
     def step(self, window: int, step: int, latents: Tensor) -> None:
-        """Keep the latents of a window after that many steps."""
+        """Store the latents of a window after a step."""
         self._write("latents", latents, window=window, step=step)
 
     def _read(self, name: str, facts: tuple[str, ...]) -> tuple[Tensor, list[int]] | None:
         if self._folder is None:
             return None
-        # What cannot be read is made again.
+        # An unreadable file is treated as missing.
         with (
             suppress(OSError, SafetensorError, KeyError, TypeError, ValueError),
             safe_open(self._folder / f"{name}.safetensors", "pt") as file,
@@ -54,6 +54,6 @@ class Unfinished:
     def _write(self, name: str, tensor: Tensor, **facts: int) -> None:
         if self._folder is None:
             return
-        said = {fact: str(value) for fact, value in facts.items()}
+        metadata = {fact: str(value) for fact, value in facts.items()}
         with atomic_write(self._folder / f"{name}.safetensors") as temporary:
-            save_file({name: tensor.contiguous().cpu()}, temporary, metadata=said)
+            save_file({name: tensor.contiguous().cpu()}, temporary, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Prompts and their embeddings, which are kept on disk: the text encoder is the largest thing that is used least."""
+"""Embeddings of prompts, cached on disk, because the text encoder is large and rarely used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ex4d_core.files import atomic_write
 from ex4d_core.progress import Progress, silent, track
 
 LENGTH = 512
-"""Tokens that the transformer is told; fewer would be taken for a part of the image's."""
+"""Text tokens of the transformer; with fewer, some would be interpreted as image tokens."""
 
 
 def embeddings(
@@ -37,11 +37,11 @@ def embeddings(
 
     Args:
         prompts: as users wrote them.
-        load: gives the text encoder; called once, and only if an embedding is not in `folder` yet.
-        device: that the text encoder computes on.
-        identity: tells the text encoder's weights from others.
+        load: loads the text encoder; called at most once, if an embedding is not cached.
+        device: of the text encoder.
+        identity: hash of the text encoder's weights.
         dtype: of the text encoder.
-        folder: where embeddings are kept.
+        folder: of the cache.
     """
     cleaned = [clean(prompt) for prompt in prompts]
     files = {text: folder / f"{_key(text, identity, dtype)}.safetensors" for text in cleaned}
@@ -64,16 +64,16 @@ def keep_embeddings(
     folder: Path,
     progress: Progress = silent,
 ) -> None:
-    """Make the embeddings that a folder does not have yet, where `embeddings` finds them; none is held in memory.
+    """Compute missing embeddings into a cache folder for `embeddings`, without holding them in memory.
 
     Args:
         prompts: any number of them.
-        load: as for `embeddings`, and so are the others.
-        device: that the text encoder computes on.
-        identity: tells the text encoder's weights from others.
+        load: loads the text encoder.
+        device: of the text encoder.
+        identity: hash of the text encoder's weights.
         dtype: of the text encoder.
-        folder: where they are kept.
-        progress: told how many of those that were missing are made.
+        folder: of the cache.
+        progress: reports computed embeddings.
 
     Raises:
         OutputFailed: the folder cannot be written.
@@ -87,28 +87,28 @@ def keep_embeddings(
 
 
 def clean(prompt: str) -> str:
-    """Return a prompt as Wan was trained on: broken Unicode and HTML's entities mended, each run of space one blank."""
+    """Clean a prompt as in Wan's training: fix broken Unicode and HTML entities, collapse whitespace."""
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())
 
 
 def embed(encoder: TextEncoder, text: str, *, device: torch.device) -> Tensor:
-    """Return the embedding of a cleaned prompt, [tokens, C] on the CPU; what is beyond 512 tokens is cut off.
+    """Return the embedding of a cleaned prompt, [tokens, C] on the CPU, truncated to 512 tokens.
 
     Raises:
-        InvalidInput: the tokenizer is that of another text encoder.
+        InvalidInput: the tokenizer does not match the text encoder.
     """
     tokens = encoder.tokenizer(
         text, padding="max_length", max_length=LENGTH, truncation=True, return_attention_mask=True, return_tensors="pt"
     )
     if int(tokens.input_ids.max()) >= encoder.model.config.vocab_size:
-        raise InvalidInput("the tokenizer knows more words than the text encoder; check that they are of one model")
+        raise InvalidInput("the tokenizer has a larger vocabulary than the text encoder; use those of one model")
     return embed_tokens(encoder.model, tokens.input_ids.to(device), tokens.attention_mask.to(device))
 
 
 def embed_tokens(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
-    """Return the embedding [tokens, C], on the CPU, of token numbers and a mask, both int64 [1, 512]."""
+    """Embed token ids with a mask, both int64 [1, 512]; return [tokens, C] on the CPU."""
     with torch.no_grad():
         states = model(ids, attention_mask=mask).last_hidden_state
     embedding: Tensor = states[0, : int(mask.sum())].cpu()
@@ -120,19 +120,19 @@ def _key(text: str, identity: str, dtype: torch.dtype) -> str:
 
 
 def _read(file: Path) -> Tensor | None:
-    # What cannot be read is made again.
+    # An unreadable file is treated as missing.
     with suppress(OSError, SafetensorError, KeyError):
         return load_file(file)["embedding"]
     return None
 
 
 def _write(file: Path, embedding: Tensor) -> None:
-    # Where nothing can be kept, the next run takes longer, which is no reason to stop this one.
+    # Without a cache the next run is slower, but this one need not fail.
     with suppress(OutputFailed):
         _save(file, embedding)
 
 
 def _save(file: Path, embedding: Tensor) -> None:
-    # Through bytes: the library's own writer hides that the disk is full in an error of its own.
+    # Not by save_file, whose errors do not state that the disk is full.
     with atomic_write(file) as temporary:
         temporary.write_bytes(save({"embedding": embedding.contiguous()}))

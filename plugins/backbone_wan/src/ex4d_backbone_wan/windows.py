@@ -1,4 +1,4 @@
-"""Clips of any length, cut into windows of the 4k+1 frames that Wan takes. Only arithmetic."""
+"""Split clips of any length into windows of 4k+1 frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ex4d_backbone_wan.options import STRIDE
 
 @attrs.frozen
 class Window:
-    """Frames `start` to `stop`, of which the first `taken_over` were made by the window before."""
+    """Frames `start` to `stop`; the first `taken_over` come from the previous window."""
 
     start: int
     stop: int
@@ -19,20 +19,20 @@ class Window:
 
     @property
     def length(self) -> int:
-        """Number of frames; 4k+1, but for a clip of one window, which is padded to that."""
+        """Number of frames; 4k+1, except for a clip of one window, which is padded."""
         return self.stop - self.start
 
 
 def cut_windows(num_frames: int, *, window: int, overlap: int) -> list[Window]:
     """Return windows that cover a clip.
 
-    All have the same length, so that none is shorter than the model likes; the last one ends with the clip and may
-    take over more than `overlap` frames, or fewer by up to 3 than the window before has made for it.
+    All have the same length. The last one ends with the clip, so that it may share more than `overlap` frames; up to 3
+    of them are not taken over, so that their number is 4k+1.
 
     Args:
         num_frames: of the clip, at least 1.
         window: frames of a window, 4k+1.
-        overlap: frames that a window takes over from the one before, 4k+1 and less than `window`.
+        overlap: frames shared with the previous window, 4k+1 and less than `window`.
     """
     windows = [Window(0, min(num_frames, window))]
     while windows[-1].stop < num_frames:
@@ -53,15 +53,15 @@ def whole_latents(num_frames: int) -> int:
 
 
 def latent_length(num_frames: int) -> int:
-    """Return how many latent frames 4k+1 frames have: the first has one of its own, then each 4 share one."""
+    """Return the number of latent frames of 4k+1 frames: one for the first, then one for each 4."""
     return (num_frames - 1) // STRIDE + 1
 
 
 def noise_of(window: Window, noise: Tensor) -> Tensor:
-    """Return the noise that a window starts from: that of the first window, moved along with the clip.
+    """Return the initial noise of a window: that of the first window, shifted along time.
 
-    So frames that two windows share start from the same noise in both, and the others from noise that the window
-    before had too: a window leads to what the one before led to (Qiu et al. 2023, arXiv 2310.15169).
+    Frames shared by two windows start from the same noise in both, and the other frames reuse noise of the previous
+    window, which makes the windows consistent (Qiu et al. 2023, arXiv 2310.15169).
 
     Args:
         window: of the clip.

@@ -48,9 +48,9 @@ TAKES = "25 steps took 39 s on an H200"
                 TAKES,
             ],
         ),
-        (24, ["fit with --gpu-memory auto: weights wait", "with --speed fast, .* --gpu-memory auto: a quarter", TAKES]),
-        (12, ["fit with --gpu-memory auto: weights wait in main memory", TAKES]),
-        (6, ["take 7.5 GiB at least; fewer frames may fit"]),
+        (24, ["fit with --gpu-memory auto: weights stay", "with --speed fast, .* --gpu-memory auto: a quarter", TAKES]),
+        (12, ["fit with --gpu-memory auto: weights stay in main memory", TAKES]),
+        (6, ["at least 7.5 GiB; fewer frames may fit"]),
     ],
 )
 def test_a_gpu_is_told_what_it_will_take(gib, said):

@@ -99,7 +99,7 @@ def test_a_hub_model_without_an_image_encoder_is_found_only_if_it_needs_none(emp
     shutil.rmtree(hub_copy / "image_encoder")
     snapshot = put_in_cache(empty_cache, "lab/wan", hub_copy)
     options = WanOptions(model="lab/wan", model_revision="main", adapter="none")
-    with pytest.raises(InputNotFound, match=r"has no image_encoder/\*\.safetensors, .*type: ex4d fetch wan --set"):
+    with pytest.raises(InputNotFound, match=r"has no image_encoder/\*\.safetensors, .*: ex4d fetch wan --set"):
         locate(options)
     config = json.loads((snapshot / "transformer" / "config.json").read_text())
     (snapshot / "transformer" / "config.json").unlink()
@@ -141,7 +141,7 @@ def test_an_empty_folder_is_no_wan(tmp_path, find):
 def test_a_shard_of_the_hubs_layout_that_is_gone_is_named(hub_copy, find):
     gone = sorted((hub_copy / "transformer").glob("*.safetensors"))[0]
     gone.unlink()
-    with pytest.raises(InputNotFound, match=rf"lacks {gone.name}, which .*index\.json names"):
+    with pytest.raises(InputNotFound, match=rf"lacks {gone.name}, .*index\.json"):
         find(hub_copy)
 
 
@@ -157,7 +157,7 @@ def test_a_configuration_that_is_gone_or_damaged_is_named(hub_copy, find):
 
 @pytest.mark.parametrize("name", ["models/ex4d.ckpt", "/nowhere/ex4d.safetensors"])
 def test_an_adapter_that_is_no_file_says_so(original, name):
-    with pytest.raises(InputNotFound, match=r"there is no adapter .*; check backbone\.adapter"):
+    with pytest.raises(InputNotFound, match=r"adapter .*; check backbone\.adapter"):
         locate(WanOptions(model=str(original), adapter=name))
 
 
@@ -184,7 +184,7 @@ def test_loras_that_cannot_be_understood_are_refused(text):
 
 
 def test_a_lora_that_does_not_exist_is_named():
-    with pytest.raises(InputNotFound, match=r"there is no LoRA nowhere\.safetensors; check backbone\.loras"):
+    with pytest.raises(InputNotFound, match=r"LoRA nowhere\.safetensors .*; check backbone\.loras"):
         parse_loras("nowhere.safetensors:1")
 
 

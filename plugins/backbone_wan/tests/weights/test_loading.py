@@ -293,7 +293,7 @@ def test_a_file_of_another_model_is_refused(copy, load):
 
 def test_tensors_of_odd_shapes_are_refused(copy, load, change):
     change(copy / CLIP_FILE, {"visual.patch_embedding.weight": torch.zeros(20)})
-    with pytest.raises(InvalidInput, match="files of the image_encoder have shapes by which no size is told"):
+    with pytest.raises(InvalidInput, match="files of the image_encoder have unexpected shapes"):
         load(copy, "image_encoder")
 
 
@@ -319,13 +319,13 @@ def test_a_pickle_that_could_run_code_is_not_loaded(copy, load):
             return (print, ("run",))
 
     torch.save({"conv1.weight": Evil()}, copy / VAE_FILE)
-    with pytest.raises(InvalidInput, match="holds more than tensors, or is damaged, and is not loaded"):
+    with pytest.raises(InvalidInput, match="contains other objects than tensors"):
         load(copy, "vae")
 
 
 def test_a_pickle_without_tensors_is_refused(copy, load):
     torch.save({"step": 7}, copy / VAE_FILE)
-    with pytest.raises(InvalidInput, match="holds no tensors by name"):
+    with pytest.raises(InvalidInput, match="contains no named tensors"):
         load(copy, "vae")
 
 
@@ -338,7 +338,7 @@ def test_a_configuration_that_makes_no_network_is_refused(hub_copy, load):
 
 def test_a_folder_without_a_tokenizer_says_so(copy, load):
     shutil.rmtree(copy / "google")
-    with pytest.raises(InputNotFound, match=r"there is no tokenizer in .*google/umt5-xxl"):
+    with pytest.raises(InputNotFound, match=r"google/umt5-xxl has no tokenizer"):
         load(copy, "text_encoder")
 
 

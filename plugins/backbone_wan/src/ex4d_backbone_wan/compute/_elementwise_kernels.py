@@ -1,4 +1,4 @@
-"""What lies between a block's products, as Triton kernels: each reads a row of channels once and writes it once.
+"""The operations of a block between its products as Triton kernels, which read and write each row once.
 
 They do what `elementwise` does, in float32 inside, so that only what is stored is rounded. Blocks in Triton are powers
 of two; a row is two of them, since one would leave a third of its lanes without work for Wan's 5120 channels.
@@ -23,12 +23,12 @@ _QUERIES, _KEYS = 64, 64
 
 @lru_cache(maxsize=8)
 def works(device: torch.device) -> bool:
-    """Return whether Triton can compile and launch these kernels here; it needs a C compiler and Python's headers."""
+    """Return whether Triton can compile and launch these kernels; it requires a C compiler and Python's headers."""
     row = torch.zeros(1, 1, 16, dtype=torch.bfloat16, device=device)
     try:
         add_norm(row, row[0, :1], row[0, :1])
         attend_context(row, (elementwise.ContextPart(*[row[:, :, None]] * 2),), eps=1.0)
-    except Exception:  # whatever the compiler, the linker or the driver raise
+    except Exception:  # compiler, linker and driver raise many kinds
         return False
     return True
 
@@ -73,7 +73,7 @@ def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
 
 
 def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """See `elementwise.norm_rotate`; where heads are no power of two, that does it."""
+    """See `elementwise.norm_rotate`; it is used if the head size is not a power of two."""
     batch, tokens, channels = x.shape
     halves, head = _halves(channels), rotary[0].shape[-1]
     if head & (head - 1) or head > min(halves.values()):
@@ -89,7 +89,7 @@ def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> T
 
 
 def attend_context(query: Tensor, context: elementwise.Context, *, eps: float) -> Tensor:
-    """See `elementwise.attend_context`; where heads are no power of two from 16 on, or in float32, that does it."""
+    """See `elementwise.attend_context`; used if the head size is not a power of two from 16, or for float32."""
     batch, tokens, channels = query.shape
     text, image = context[0], context[-1]
     heads, head = text.key.shape[2:]
@@ -134,7 +134,7 @@ def linear_gelu(x: Tensor, linear: nn.Linear) -> Tensor:
 
 
 def _by_batch(value: Tensor | None, x: Tensor) -> tuple[Tensor, int]:
-    """Return [B, 1, C], [1, C] or [C] and how far apart the values of two batch members lie."""
+    """Return [B, 1, C], [1, C] or [C] and its stride between batch members."""
     if value is None:
         return x, 0
     return value, value.stride(0) if value.ndim == 3 and value.shape[0] > 1 else 0
@@ -170,13 +170,13 @@ def _summed(x, added, gate, column, inside, ADD: tl.constexpr, GATED: tl.constex
 
 @triton.jit
 def _float8(value, scale, largest):
-    # Rounding must not take the largest value beyond what there is: it would be NaN.
+    # Rounding the largest value up would give NaN.
     return tl.minimum(tl.maximum(value * (1 / scale), -largest), largest).to(tl.float8e4nv)
 
 
 @triton.jit
 def _scale_of(a, b, largest, tiny):
-    """Return what takes the largest value of a row to the largest that 8 bits have."""
+    """Return the scale that maps the largest value of a row to the largest 8-bit float."""
     return tl.maximum(tl.maximum(tl.max(tl.abs(a), 0), tl.max(tl.abs(b), 0)) / largest, tiny)
 
 
@@ -215,7 +215,7 @@ def _add_norm(
 
 @triton.jit
 def _turned(value, cos, sin, HEAD: tl.constexpr):
-    """Return channels of whole heads with each pair that lies side by side turned."""
+    """Rotate each pair of neighboring channels of whole heads."""
     first, second = tl.split(tl.reshape(value, [value.shape[0] // HEAD, HEAD // 2, 2]))
     turned = tl.join(first * cos - second * sin, first * sin + second * cos)
     return tl.reshape(turned, [value.shape[0]])
@@ -233,7 +233,7 @@ def _norm_rotate(
     a, b = _load(x, i, in_i), _load(x, j, in_j)
     steady = tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / channels + eps)
     a, b = a * steady * _load(weight, i, in_i), b * steady * _load(weight, j, in_j)
-    # Both of a pair have the same angle, and so have all heads.
+    # Both channels of a pair, and all heads, have the same angle.
     pair = token * HEAD + 2 * tl.arange(0, HEAD // 2)
     turn_cos, turn_sin = tl.load(cos + pair)[None, :], tl.load(sin + pair)[None, :]
     a, b = _turned(a, turn_cos, turn_sin, HEAD), _turned(b, turn_cos, turn_sin, HEAD)
@@ -243,7 +243,7 @@ def _norm_rotate(
 
 @triton.jit
 def _steady(x, factors, channels, eps, FIRST: tl.constexpr, SECOND: tl.constexpr):
-    """Say what a row is multiplied with to have a mean square of 1."""
+    """Compute the factor that gives a row a mean square of 1."""
     row = tl.program_id(0)
     i, j = tl.arange(0, FIRST), FIRST + tl.arange(0, SECOND)
     x += row.to(tl.int64) * channels

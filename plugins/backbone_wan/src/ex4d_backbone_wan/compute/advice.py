@@ -1,4 +1,4 @@
-"""What `ex4d doctor` says of a GPU: what Wan2.1 14B takes of it at the size that it was trained for."""
+"""Hints of `ex4d doctor` for a GPU: memory of Wan2.1 14B at the size of its training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXACT = Needs(
     working=1_226_833_920,
     start=272_629_760,
 )
-"""Of the 14B in bfloat16 and that clip, as `memory.needs` counts them."""
+"""Result of `memory.needs` for the 14B in bfloat16 and `CLIP`."""
 
 FAST = Needs(
     blocks=11_971_010_560,
@@ -27,36 +27,34 @@ FAST = Needs(
     working=1_226_833_920,
     start=272_629_760,
 )
-"""The same with `--speed fast`."""
+"""As `EXACT`, with `--speed fast`."""
 
 _BESIDE = 2 * GIBI
 """For the VAE, the image encoder and the driver."""
 
-_SAYS = {
+_HINTS = {
     Placement.RESIDENT: "fit with all weights on the GPU",
-    Placement.CONTEXT_APART: "fit with --gpu-memory auto: a quarter of the weights waits in main memory, "
-    "at no cost in speed",
-    Placement.STREAMED: "fit with --gpu-memory auto: weights wait in main memory and come block by block",
+    Placement.CONTEXT_APART: "fit with --gpu-memory auto: a quarter of the weights stays in main memory, "
+    "without loss of speed",
+    Placement.STREAMED: "fit with --gpu-memory auto: weights stay in main memory and are copied block by block",
 }
 
 
-TIME = (
-    f"{CLIP} in 25 steps took 39 s on an H200 with all weights on it; others take longer as their bfloat16 rate is less"
-)
-"""What was measured, see benchmarks/README.md."""
+TIME = f"{CLIP} in 25 steps took 39 s on an H200 with all weights on the GPU; the time scales with the bfloat16 rate"
+"""Measured, see benchmarks/README.md."""
 
 
 def advice(gpu_bytes: int) -> list[str]:
-    """Return sentences on what a GPU with so many bytes of memory will take, and how."""
+    """Return sentences about the options that fit a GPU with this many bytes of memory."""
     free = gpu_bytes - _BESIDE
     exact, fast = _place(EXACT, free), _place(FAST, free)
     if exact is None:
         least = (EXACT.of(Placement.STREAMED) + _BESIDE) / GIBI
-        return [f"{CLIP} take {least:.1f} GiB at least; fewer frames may fit: --set backbone.num_frames=25"]
-    said = [f"{CLIP} {_SAYS[exact]}"]
+        return [f"{CLIP} require at least {least:.1f} GiB; fewer frames may fit: --set backbone.num_frames=25"]
+    hints = [f"{CLIP} {_HINTS[exact]}"]
     if fast is not exact and fast is not None:
-        said.append(f"with --speed fast, on a GPU that has 8-bit products, they {_SAYS[fast]}")
-    return [*said, TIME]
+        hints.append(f"with --speed fast, on a GPU with 8-bit products, they {_HINTS[fast]}")
+    return [*hints, TIME]
 
 
 def _place(needs: Needs, free: int) -> Placement | None:

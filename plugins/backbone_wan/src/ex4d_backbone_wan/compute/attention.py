@@ -1,4 +1,4 @@
-"""Attention of a clip's tokens to each other, by the fastest kernel there is, and with the tokens on several GPUs."""
+"""Self-attention by the fastest available kernel, also with tokens on several GPUs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _BACKENDS = [
     SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.MATH,
 ]
-"""Fastest first: at 13,312 tokens on an H200 cuDNN does twice what torch's own flash attention does."""
+"""Fastest first: at 13,312 tokens on an H200 cuDNN is twice as fast as flash attention of torch."""
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return what each query sees, of queries [B, N, heads, D] and keys and values [B, M, heads, D], as queries are."""
+    """Compute attention of queries [B, N, heads, D] to keys and values [B, M, heads, D]; return [B, N, heads, D]."""
     flash = flash_attention(query.device)
     if flash is not None and query.dtype == torch.bfloat16 and query.shape[-1] == HEAD_DIM:
         return flash(query, key, value)
@@ -40,10 +40,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def flash_attention(device: torch.device) -> Callable[..., Tensor] | None:
-    """Return FlashAttention 4 where `flash-attn-4` is installed and the GPU is a Hopper: 10 % faster than cuDNN there.
+    """Return FlashAttention 4 if `flash-attn-4` is installed and the GPU is a Hopper: 10 % faster than cuDNN.
 
-    It takes Wan's heads in bfloat16. It is compiled at first use and kept for each version of it. On other GPUs it was
-    not measured.
+    It supports Wan's heads in bfloat16. It is compiled at first use and cached for each version. It was not measured on
+    other GPUs.
     """
     if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] != 9 or not _is_installed("flash-attn-4"):
         return None
@@ -54,7 +54,7 @@ def flash_attention(device: torch.device) -> Callable[..., Tensor] | None:
         os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(folder))
     try:
         return _flash_attention(device)
-    except Exception as error:  # whatever its compiler raises
+    except Exception as error:  # its compiler raises many kinds
         warnings.warn(f"flash-attn-4 is installed but does not work here, so cuDNN attends: {error}", stacklevel=2)
         return None
 
@@ -69,7 +69,7 @@ def _is_installed(distribution: str) -> bool:
 
 def _flash_attention(device: torch.device) -> Callable[..., Tensor]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what its libraries say of each other
+        warnings.simplefilter("ignore")  # of its libraries
         from flash_attn.cute import flash_attn_func
 
         def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -83,14 +83,14 @@ def _flash_attention(device: torch.device) -> Callable[..., Tensor]:
 
 @attrs.frozen
 class SharedTokens:
-    """Tokens of which each of a group of processes has some; each attends with some of the heads (arXiv 2309.14509)."""
+    """Tokens that are split among a group of processes; each computes attention for some heads (arXiv 2309.14509)."""
 
     group: Any
 
     def all_tokens(self, x: Tensor) -> Callable[[], Tensor]:
-        """Begin to send some tokens, [B, n, heads, D]; return what waits for all of them, with some heads.
+        """Start the exchange of local tokens, [B, n, heads, D]; the result waits for all tokens of some heads.
 
-        What is queued before that call is computed meanwhile.
+        Work that is queued before its call overlaps with the exchange.
         """
         parts = x.view(*x.shape[:2], self._count, -1, x.shape[-1]).movedim(2, 0).contiguous()
         seen = torch.empty_like(parts)
@@ -103,7 +103,7 @@ class SharedTokens:
         return wait
 
     def own_tokens(self, x: Tensor) -> Tensor:
-        """Return this process' tokens with all heads, of all tokens with some heads."""
+        """Exchange all tokens of some heads for the local tokens of all heads."""
         parts = x.reshape(x.shape[0], self._count, -1, *x.shape[2:]).transpose(0, 1).contiguous()
         seen = torch.empty_like(parts)
         distributed.all_to_all_single(seen, parts, group=self.group)

@@ -1,4 +1,4 @@
-"""What lies between a block's products, in plain torch: what the kernels do, and what is done where they do not run."""
+"""The operations of a block between its products, in plain torch: reference of the kernels, and fallback."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ContextPart(NamedTuple):
     value: Tensor
     """[B, M, heads, C / heads]."""
     repeats: int = 1
-    """How many times the last of them counts: a prompt is filled up with one token, again and again."""
+    """Number of repeats of the last token: a prompt is padded with one token."""
 
 
 Context = tuple[ContextPart, ...]
-"""The text, and the image where there is one."""
+"""The text, and the image if the model has one."""
 
 
 def add_norm(
@@ -43,10 +43,10 @@ def add_norm(
         x: [B, N, C].
         scale: [B, 1, C] or [C].
         shift: likewise.
-        added: [B, N, C]; nothing if it is not given.
-        gate: [B, 1, C]; 1 if it is not given.
-        eps: is added to the variance.
-        float8: whether the second is made ready for 8-bit products.
+        added: [B, N, C], or None for 0.
+        gate: [B, 1, C], or None for 1.
+        eps: added to the variance.
+        float8: whether to quantize the second result.
     """
     if added is not None:
         x = (x.float() + (added.float() if gate is None else added.float() * gate)).type_as(x)
@@ -60,7 +60,7 @@ def add_gated(x: Tensor, added: Tensor, gate: Tensor) -> Tensor:
 
 
 def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """Return queries or keys with all heads normalized together, and each turned by its token's place.
+    """Normalize queries or keys over all heads, and apply the rotary embedding.
 
     Args:
         x: [B, N, C].
@@ -75,12 +75,12 @@ def norm_rotate(x: Tensor, norm: nn.RMSNorm, rotary: tuple[Tensor, Tensor]) -> T
 
 
 def attend_context(query: Tensor, context: Context, *, eps: float) -> Tensor:
-    """Return what each query sees of the text and of the image, summed, [B, N, C].
+    """Return the sum of the attention to the text and to the image, [B, N, C].
 
     Args:
-        query: [B, N, C]; it is normalized with all heads together.
+        query: [B, N, C]; normalized over all heads here.
         context: of the same batch.
-        eps: is added to the mean square.
+        eps: added to the mean square.
     """
     normed = functional.rms_norm(query.float(), query.shape[-1:], eps=eps).type_as(query)
     normed = normed.view(*query.shape[:2], *context[0].key.shape[2:])
@@ -95,10 +95,10 @@ def _seen(query: Tensor, part: ContextPart) -> Tensor:
 
 
 def quantize(x: Tensor, *, gelu: bool = False) -> Quantized:
-    """Return values ready for 8-bit products, through a GELU first where that is asked for."""
+    """Quantize values for 8-bit products, optionally after a GELU."""
     return quantize_rows(functional.gelu(x.float(), approximate="tanh") if gelu else x)
 
 
 def linear_gelu(x: Tensor, linear: nn.Linear) -> Tensor:
-    """Return a GELU of what a linear layer makes of [B, N, C]."""
+    """Apply a linear layer and a GELU to [B, N, C]."""
     return functional.gelu(linear(x), approximate="tanh")

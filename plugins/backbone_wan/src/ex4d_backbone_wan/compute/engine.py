@@ -1,4 +1,4 @@
-"""The transformer as the options want it: loaded, accelerated and placed in memory."""
+"""The engine: a denoiser that loads, accelerates and places the transformer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class TransformerSource(Protocol):
-    """Where a transformer comes from; it can be sent to another process."""
+    """Loads a transformer; can be pickled for another process."""
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
         """Return a WanTransformer3DModel on a device, LoRAs merged."""
@@ -32,11 +32,11 @@ class TransformerSource(Protocol):
 
 @attrs.frozen
 class CheckpointSource:
-    """Weights on this machine."""
+    """Loads weights on this machine."""
 
     checkpoint: WanCheckpoint
     merge_on: torch.device
-    """Where LoRAs are merged, also into weights that wait in main memory."""
+    """Device that merges LoRAs, also into weights in main memory."""
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
         """See `TransformerSource`."""
@@ -47,7 +47,7 @@ class CheckpointSource:
 
 @attrs.frozen(kw_only=True)
 class EngineConfig:
-    """How a transformer is made ready; it can be sent to another process."""
+    """How to load and run a transformer; can be pickled for another process."""
 
     source: TransformerSource
     dtype: torch.dtype
@@ -60,7 +60,7 @@ class EngineConfig:
     def of(
         cls, options: WanOptions, checkpoint: WanCheckpoint, *, dtype: torch.dtype, device: torch.device
     ) -> EngineConfig:
-        """Return what the options say, for a device, or for as many of its kind as they say."""
+        """Return the configuration for a device, or for several of its kind if the options request several GPUs."""
         return cls(
             source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
             dtype=dtype,
@@ -72,7 +72,7 @@ class EngineConfig:
 
 
 class Engine:
-    """A denoiser on one device, that loads its transformer at first use and places it as a clip's size wants it."""
+    """A denoiser on one device; it loads its transformer at first use and offloads weights depending on the clip."""
 
     def __init__(self, config: EngineConfig, *, device: torch.device) -> None:
         self._config = config
@@ -85,7 +85,7 @@ class Engine:
         """See `Denoiser`.
 
         Raises:
-            InvalidInput: as there, or the memory does not do for a clip of this size.
+            InvalidInput: see there, or the memory is too small for this clip.
         """
         try:
             self._load()
@@ -98,7 +98,7 @@ class Engine:
             raise memory.too_small(self._device) from error
 
     def _load(self) -> None:
-        """Load the transformer, straight to the device unless its memory may not do."""
+        """Load the transformer, directly to the device unless there is a memory budget."""
         if self._transformer is not None:
             return
         config = self._config
@@ -108,23 +108,23 @@ class Engine:
         self._place = Placement.RESIDENT if at_once else None
 
     def _settle(self, latents: Tensor) -> None:
-        """Placement the transformer for latents [1, 16, t, h, w]; a larger clip may need a place that takes less."""
+        """Placement the transformer for latents [1, 16, t, h, w]; larger clips leave less memory for weights."""
         if self._config.memory == "none" or self._place is Placement.STREAMED:
             return
         needs = memory.needs(self._transformer, tokens=self._tokens(latents))
         held = 0 if self._place is None else needs.weights(self._place)
-        wanted = memory.choose(needs, memory.budget(self._config.memory, self._device, held=held))
-        if self._place is None or wanted.saves_more_than(self._place):
-            memory.place(self._transformer, wanted, device=self._device)
-            self._place = wanted
+        placement = memory.choose(needs, memory.budget(self._config.memory, self._device, held=held))
+        if self._place is None or placement.saves_more_than(self._place):
+            memory.place(self._transformer, placement, device=self._device)
+            self._place = placement
 
     def _tokens(self, latents: Tensor) -> int:
         patch: tuple[int, ...] = self._transformer.config.patch_size
         return math.prod(latents.shape[2:]) // math.prod(patch)
 
     def _local(self) -> LocalDenoiser:
-        wanted = self._config.batch_guidance
-        batched = self._place is Placement.STREAMED if wanted == "auto" else wanted == "on"
+        switch = self._config.batch_guidance
+        batched = self._place is Placement.STREAMED if switch == "auto" else switch == "on"
         return LocalDenoiser(
             self._transformer,
             device=self._device,

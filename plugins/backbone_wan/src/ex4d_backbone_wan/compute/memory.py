@@ -1,7 +1,7 @@
-"""How much of a GPU's memory Wan takes, and what waits in main memory where that is too much.
+"""Memory requirements of Wan, and placement of its weights in GPU and main memory.
 
-Weights can stay on the GPU, all of them; or all but those that are needed once for a prompt, a quarter; or a block at
-a time, which travels while the block before it computes.
+Placements: all weights on the GPU; all but those that are used once per prompt, a quarter of them; or one block at a
+time, copied while the previous block computes.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ if TYPE_CHECKING:
 GIBI = 2**30
 
 CONTEXT_PARTS = ("to_k", "to_v", "add_k_proj", "add_v_proj")
-"""Of each cross attention: what makes keys and values of text and image, once for a prompt and a first frame."""
+"""Layers of each cross-attention that compute keys and values, once per prompt and first frame."""
 
 _BUFFERS = 9
-"""Tensors of all tokens that are alive at once, at most: in the feed-forward."""
+"""Largest number of activation tensors of all tokens at once, in the feed-forward."""
 
 _START_BUFFERS = 2
 """Those in `StepCache` between the two calls of a step."""
 
 _SPARE = GIBI // 2
-"""For the libraries' workspaces."""
+"""For workspaces of libraries."""
 
 
 class Placement(Enum):
-    """Where the transformer's weights are."""
+    """Placement of the transformer's weights."""
 
     RESIDENT = "all on the GPU"
-    CONTEXT_APART = "all on the GPU but what makes keys and values of the prompt"
-    STREAMED = "in main memory, one block after the other on the GPU"
+    CONTEXT_APART = "all on the GPU except the layers for keys and values of the prompt"
+    STREAMED = "in main memory, one block at a time on the GPU"
 
     def saves_more_than(self, other: Placement) -> bool:
-        """Return whether less is on the GPU."""
+        """Return whether fewer weights are on the GPU."""
         places = list(Placement)
         return places.index(self) > places.index(other)
 
 
 @attrs.frozen(kw_only=True)
 class Needs:
-    """Bytes that a transformer takes of a GPU, part by part."""
+    """Memory requirements of a transformer in bytes."""
 
     blocks: int
-    """Weights of all blocks, but for the context's."""
+    """Weights of all blocks, without `context`."""
     context: int
     """Weights of `CONTEXT_PARTS` in all blocks."""
     block: int
-    """Weights of one block, but for the context's."""
+    """Weights of one block, without `context`."""
     rest: int
-    """Weights outside of the blocks."""
+    """Weights outside the blocks."""
     kept: int
-    """Keys and values of both prompts."""
+    """Cached keys and values of both prompts."""
     working: int
-    """What is between the layers, for each batch member."""
+    """Activations per batch member."""
     start: int
-    """What the halves of the guidance share where they go through one after the other."""
+    """Cached start of the first block, shared by the halves of the guidance."""
 
     def weights(self, place: Placement) -> int:
-        """Return the bytes of the weights that are on the GPU with all of them at a place."""
+        """Return the bytes of the weights on the GPU with a placement."""
         blocks = {
             Placement.RESIDENT: self.blocks + self.context,
             Placement.CONTEXT_APART: self.blocks,
@@ -75,18 +75,18 @@ class Needs:
         return blocks[place] + self.rest
 
     def of(self, place: Placement) -> int:
-        """Return the bytes that are taken in all with the weights at a place."""
-        batched = place is Placement.STREAMED  # so that each weight travels once a step
+        """Return the total bytes with a placement."""
+        batched = place is Placement.STREAMED  # so that each weight is copied once per step
         between = 2 * self.working if batched else self.working + self.start
         return self.weights(place) + self.kept + between + _SPARE
 
 
 def needs(transformer: Any, *, tokens: int) -> Needs:
-    """Return what a transformer takes, wherever its weights are, also on the meta device.
+    """Return the memory requirements of a transformer on any device, also on the meta device.
 
     Args:
         transformer: diffusers' WanTransformer3DModel, prepared or not.
-        tokens: of a clip: latent frames x height x width, a quarter of that.
+        tokens: of a clip, a quarter of latent frames x height x width.
     """
     blocks = [sum(map(_bytes, (block, *_apart(block)))) for block in transformer.blocks]
     context = [sum(map(_bytes, _context(block))) for block in transformer.blocks]
@@ -106,28 +106,28 @@ def needs(transformer: Any, *, tokens: int) -> Needs:
 
 
 def choose(needs: Needs, budget: float) -> Placement:
-    """Return the fastest place that keeps a budget in bytes.
+    """Return the fastest placement within a budget in bytes.
 
     Raises:
-        InvalidInput: none does; the message has the least budget.
+        InvalidInput: the budget is too small for any; the message has the smallest one.
     """
     for place in Placement:
         if needs.of(place) <= budget:
             return place
     least = min(needs.of(place) for place in Placement) / GIBI
     raise InvalidInput(
-        f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size, which takes {least:.1f} GiB "
-        "with weights in main memory; take fewer frames or a smaller size, such as --set backbone.num_frames=25"
+        f"{budget / GIBI:.1f} GiB of GPU memory are too little for a clip of this size, which requires {least:.1f} GiB "
+        "with weights in main memory; use fewer frames or a smaller size, such as --set backbone.num_frames=25"
     )
 
 
 def budget(text: str, device: torch.device, *, held: int) -> float:
-    """Return how many bytes of a device a transformer may take.
+    """Return the bytes of a device that a transformer can use.
 
     Args:
-        text: "auto" for what it has free, or the GiB that all may take.
-        device: a GPU; on the CPU nothing else is counted.
-        held: bytes that the transformer has taken already.
+        text: "auto" for the free memory, or a total in GiB.
+        device: a GPU; on the CPU only the transformer counts.
+        held: bytes that the transformer already uses.
     """
     import torch
 
@@ -140,24 +140,24 @@ def budget(text: str, device: torch.device, *, held: int) -> float:
 
 
 def too_small(device: torch.device) -> InvalidInput:
-    """Return what to raise where a GPU does not hold all weights and what a clip takes besides."""
+    """Return the error for a GPU that is too small for all weights and a clip."""
     import torch
 
-    # What this process has taken it can give back.
+    # Memory reserved by this process can be reused.
     most = (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / GIBI
     return InvalidInput(
-        f"the {most:.1f} GiB that can be had of {torch.cuda.get_device_name(device)} are too little for Wan with all "
-        f"weights on it; try --gpu-memory {int(most)}, which lets weights wait in main memory"
+        f"the {most:.1f} GiB available on {torch.cuda.get_device_name(device)} are too little for Wan with all "
+        f"weights on the GPU; try --gpu-memory {int(most)}, which keeps weights in main memory"
     )
 
 
 def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
-    """Put a transformer on a device, or the part of it that is to be there; its blocks' weights may then travel.
+    """Place a transformer on a device, entirely or partly.
 
     Args:
-        transformer: on the CPU or on the device, prepared: what is kept of a context makes up for what is set apart.
-        where: as `choose` says.
-        device: that computes.
+        transformer: on the CPU or on the device, prepared, so that keys and values of a prompt are cached.
+        where: the result of `choose`.
+        device: of the computation.
     """
     if where is not Placement.RESIDENT:
         for block in transformer.blocks:
@@ -169,19 +169,19 @@ def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
 
 
 def in_pieces(model: nn.Module, *, device: torch.device) -> None:
-    """Have a model that is called rarely, a text encoder say, bring one layer after the other to a device."""
+    """Offload a rarely used model, such as the text encoder, layer by layer."""
     from diffusers.hooks import apply_group_offloading
 
     apply_group_offloading(model, onload_device=device, offload_type="leaf_level")
 
 
 def _stream(transformer: Any, device: torch.device) -> None:
-    """Have each block's weights come to the device while the block before computes."""
+    """Copy the weights of each block to the device while the previous block computes."""
     import torch
     from diffusers.hooks import apply_group_offloading
 
     is_gpu = device.type == "cuda"
-    with torch.cuda.device(device) if is_gpu else nullcontext():  # whose stream the weights come by
+    with torch.cuda.device(device) if is_gpu else nullcontext():  # for the stream of the copies
         apply_group_offloading(
             transformer,
             onload_device=device,
@@ -189,7 +189,7 @@ def _stream(transformer: Any, device: torch.device) -> None:
             num_blocks_per_group=1,
             use_stream=is_gpu,
         )
-    # What is not in a block would travel there and back at each call, and nothing computes meanwhile: let it stay.
+    # Weights outside the blocks stay on the device: copying them would not overlap with computation.
     group = transformer._diffusers_hook.get_hook("group_offloading").group
     for module in group.modules:
         module.to(device)
@@ -199,12 +199,12 @@ def _stream(transformer: Any, device: torch.device) -> None:
 
 
 def _set_apart(attn: Any) -> None:
-    """Take the context's projections out of a module's children, so that what moves these leaves them on the CPU."""
+    """Remove the layers for the context from a module's children, so that they stay on the CPU."""
     for name in CONTEXT_PARTS:
         part = getattr(attn, name, None)
         if part is not None:
             delattr(attn, name)
-            # No child any more, but still there by its name.
+            # Not a child anymore, but still an attribute.
             object.__setattr__(attn, name, part.to("cpu"))
 
 

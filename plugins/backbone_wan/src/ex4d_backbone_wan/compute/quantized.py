@@ -1,4 +1,4 @@
-"""Products of 8-bit floats: each row of activations and of weights has a scale of its own."""
+"""Products of 8-bit floats, with one scale per row of activations and weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 LARGEST = torch.finfo(torch.float8_e4m3fn).max
 TINY = 1e-12
-"""Least scale, so that a row of zeros stays one."""
+"""Smallest scale, for rows of zeros."""
 
 
 class Quantized(NamedTuple):
@@ -22,23 +22,23 @@ class Quantized(NamedTuple):
     """float32 [..., 1]."""
 
     def floats(self) -> Tensor:
-        """Return what is meant, float32 [..., C]."""
+        """Dequantize, float32 [..., C]."""
         return self.values.float() * self.scales
 
 
 def quantize_rows(x: Tensor) -> Quantized:
-    """Return the last axis of a tensor in 8 bits: largest magnitudes become the largest that there is."""
+    """Quantize rows along the last axis, scaled to the full range of 8-bit floats."""
     x = x.float()
     scales = (x.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(TINY)
     return Quantized((x / scales).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scales)
 
 
 class QuantizedLinear(nn.Module):
-    """A linear layer whose weight is in 8 bits, and which takes `Quantized` values.
+    """A linear layer with 8-bit weights and `Quantized` inputs.
 
     Args:
-        linear: what it is made of; it stays where that is.
-        device: where the 8 bits are made.
+        linear: the layer to quantize; the result is on the same device.
+        device: that quantizes.
     """
 
     weight: Tensor
@@ -55,7 +55,7 @@ class QuantizedLinear(nn.Module):
         self.dtype = linear.weight.dtype
 
     def forward(self, x: Quantized) -> Tensor:
-        """Return the product [..., C_out] in the precision that the weight had."""
+        """Return the product [..., C_out] in the original dtype of the weight."""
         shape = x.values.shape[:-1]
         values, scales = x.values.flatten(0, -2), x.scales.flatten(0, -2)
         if not values.is_cuda:

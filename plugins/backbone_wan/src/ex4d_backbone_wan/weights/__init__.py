@@ -1,4 +1,4 @@
-"""Weights of Wan and of adapters: where they are, how their files are laid out, and how networks are loaded."""
+"""Weights of Wan and of adapters: locating, file layouts, and loading of networks."""
 
 from ex4d_backbone_wan.weights.checkpoint import (
     Lora,

@@ -1,4 +1,4 @@
-"""What EX-4D adds to Wan: low-rank changes to the transformer, and an encoder of what the camera sees."""
+"""The EX-4D adapter: LoRAs of the transformer, and an encoder of the guidance."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ex4d_core.hub.untrusted_weights import loading
 from ex4d_core.reading import parse_json
 
 CAMERA_KEYS = ("latent_encoder.", "latent_patch_embedding.")
-"""How the names of the camera encoder's tensors begin, in one file with the LoRA's."""
+"""Prefixes of the camera encoder's tensors, which are in one file with the LoRA."""
 
 _PREFIXES = ("base_model.model.", "transformer.", "model.")
 _FOREIGN = ("diffusion_model.", "lora_unet_")
-"""Prefixes of LoRAs that other trainers write and diffusers knows how to read."""
+"""Prefixes in LoRAs of other trainers, which diffusers can convert."""
 _FOREIGN_ENDS = (".lora_down.weight", ".lora_up.weight", ".alpha")
 _METADATA = "lora_adapter_metadata"
 
 
 class CameraEncoder(nn.Module):
-    """Turns the rendered view into tokens: one for each patch of Wan's, added to it after patch embedding.
+    """Encodes the guidance into one token per patch, which is added after Wan's patch embedding.
 
     Args:
-        channels: of both latents together.
+        channels: of both latents.
         hidden: channels between the layers.
         width: channels of the transformer's tokens.
-        patch: frames, rows and columns of latents to a token.
+        patch: latent frames, rows and columns per token.
     """
 
     def __init__(self, *, channels: int, hidden: int, width: int, patch: tuple[int, int, int] = (1, 2, 2)) -> None:
@@ -54,16 +54,16 @@ class CameraEncoder(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], *, where: str) -> Self:
-        """Make the encoder that some tensors belong to.
+        """Create the encoder from its tensors.
 
         Raises:
-            InvalidInput: they belong to something else; what is wrong is listed.
+            InvalidInput: the tensors do not match; the differences are listed.
         """
         first, last = (tensors.get(f"{name}.weight") for name in ("latent_encoder.0", "latent_patch_embedding"))
         if first is None or last is None or first.ndim != 5 or last.ndim != 5:
             raise InvalidInput(
-                f"{where} has no camera encoder (tensors that begin with {' or '.join(CAMERA_KEYS)}), so it is no "
-                "EX-4D adapter; stack other LoRAs with backbone.loras"
+                f"{where} has no camera encoder (tensors that begin with {' or '.join(CAMERA_KEYS)}), so it is not an "
+                "EX-4D adapter; use backbone.loras for other LoRAs"
             )
         with loading(Path(where), "camera encoder"), torch.device("meta"):
             frames, rows, columns = last.shape[2:]
@@ -85,15 +85,14 @@ class CameraEncoder(nn.Module):
 
 @contextmanager
 def camera_tokens(transformer: Any, tokens: Tensor | None) -> Iterator[None]:
-    """Have tokens added to what the transformer's patch embedding gives, during a block.
+    """Add tokens to the output of the transformer's patch embedding within a `with` block.
 
     Args:
         transformer: a WanTransformer3DModel, also one that is compiled, offloaded or spread over GPUs.
-        tokens: [1, N, D], as `CameraEncoder` makes them, or None for nothing to add; every sample of a batch, such as
-            both halves of the guidance, gets the same.
+        tokens: [1, N, D] of `CameraEncoder`, added to every sample of a batch; None adds nothing.
 
     Raises:
-        InvalidInput: in the block, where the video has another number of patches than there are tokens.
+        InvalidInput: in the block, if the number of patches differs from the number of tokens.
     """
     if tokens is None:
         yield
@@ -116,28 +115,28 @@ def camera_tokens(transformer: Any, tokens: Tensor | None) -> Iterator[None]:
 
 
 def camera_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the camera encoder's tensors of an adapter's file.
+    """Read the tensors of the camera encoder from the file of an adapter.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it is damaged.
     """
     return {name: tensor for name, tensor in read_all(path).items() if name.startswith(CAMERA_KEYS)}
 
 
 def apply_loras(transformer: Any, loras: Sequence[Lora], *, merge: bool, merge_on: torch.device | None = None) -> None:
-    """Change a transformer by LoRAs, in their order.
+    """Apply LoRAs to a transformer, in order.
 
     Args:
         transformer: a WanTransformer3DModel on its device.
-        loras: files and by how much each counts.
-        merge: whether its weights take the changes up, rounded once for each; else these stay apart in float32, under
-            the names `lora_0`, `lora_1` ..., all active.
-        merge_on: where the sums are computed, a block at a time; by default where the weights are.
+        loras: files and scales.
+        merge: whether to add them to the weights, rounding once per LoRA; else they stay separate and active, in
+            float32, with the names `lora_0`, `lora_1` ...
+        merge_on: device that merges, block by block; by default that of the weights.
 
     Raises:
         InputNotFound: a file does not exist.
-        InvalidInput: a file is damaged, or has tensors that this transformer has no place for; they are listed.
+        InvalidInput: a file is damaged, or has tensors that do not match the transformer; they are listed.
     """
     if not loras:
         return
@@ -151,7 +150,7 @@ def apply_loras(transformer: Any, loras: Sequence[Lora], *, merge: bool, merge_o
 
 
 def _merge(transformer: Any, device: torch.device) -> None:
-    """Add each layer's LoRAs to its weight; a GPU does in seconds what takes a CPU minutes, the way there included."""
+    """Merge the LoRAs of each layer; a GPU needs seconds, transfers included, and a CPU minutes."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     home = transformer.device
@@ -164,14 +163,14 @@ def _merge(transformer: Any, device: torch.device) -> None:
 
 
 def lora_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the low-rank matrices of a file, by diffusers' names: `blocks.0.attn1.to_q.lora_A.weight`.
+    """Read the low-rank matrices of a file, by diffusers' names: `blocks.0.attn1.to_q.lora_A.weight`.
 
-    The reference's own form, with original names and `.default.`, what peft and diffusers write, and what diffusers
-    can read of other trainers are understood. The camera encoder's tensors are left out.
+    Supported are files of EX-4D, with original names and `.default.`, of peft and diffusers, and of other trainers
+    that diffusers can convert. Tensors of the camera encoder are skipped.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is damaged, has no LoRA in a form that is known, or changes that are not low-rank.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is damaged, has no LoRA in a supported format, or has changes that are not low-rank.
     """
     found = {name: tensor for name, tensor in read_all(path).items() if not name.startswith(CAMERA_KEYS)}
     if any(name.startswith(_FOREIGN) or name.endswith(_FOREIGN_ENDS) for name in found):
@@ -188,7 +187,7 @@ def lora_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what wrappers of a model and of an adapter put into it."""
+    """Remove the prefixes and adapter name that wrappers add to a name."""
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     return re.sub(r"\.(lora_[AB])\.default\.", r".\1.", name)
@@ -197,7 +196,7 @@ def _plain(name: str) -> str:
 def _from_other_trainers(found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     from diffusers.loaders import WanLoraLoaderMixin
 
-    # It goes by the prefix, scales by alpha in place, and leaves out changes to whole tensors without a word.
+    # It detects the prefix, scales by alpha in place, and silently skips changes of whole tensors.
     prefix = "" if any(name.startswith(_FOREIGN) for name in found) else _FOREIGN[0]
     copies = {f"{prefix}{name}": tensor.clone() for name, tensor in found.items()}
     with loading(path, "LoRA for Wan 2.1"):
@@ -206,29 +205,29 @@ def _from_other_trainers(found: Mapping[str, Tensor], path: Path) -> dict[str, T
     left = [name for name, tensor in copies.items() if ".diff" in name and id(tensor) not in taken and tensor.any()]
     if left:
         raise InvalidInput(
-            f"{path} changes whole tensors, which cannot be stacked: {group_names(left)}; get it without them"
+            f"{path} changes whole tensors, which is not supported: {group_names(left)}; use a version without them"
         )
     return converted
 
 
 def _attach(transformer: Any, lora: Lora, adapter: str) -> None:
-    """Put a LoRA beside the layers that it changes, in float32, and see that every tensor has its place."""
+    """Attach a LoRA to its layers in float32, and check that all tensors match."""
     tensors = lora_tensors(lora.path)
     check_state_dict(lora.path, found=_shapes(tensors), expected=_places(transformer, tensors))
-    # peft draws the numbers that are replaced here; those of others must not depend on it.
+    # peft draws random numbers, which are replaced here; the global state must not change.
     settings = _settings(lora.path, tensors)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), loading(lora.path, "LoRA"):
-        warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are meant
+        warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are intended
         transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **settings)
     for name, tensor in tensors.items():
-        # peft has rounded it to the precision of the layer; a merged weight would be rounded twice.
+        # peft has rounded it to the dtype of the layer; merging would round twice.
         layer, matrix, kind = name.rsplit(".", 2)
         parameter = transformer.get_parameter(f"{layer}.{matrix}.{adapter}.{kind}")
         parameter.data = tensor.to(device=parameter.device, dtype=torch.float32)
 
 
 def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that matrices must have to stand beside the layers that they are named after."""
+    """Return the expected shapes of the matrices, from the layers in their names."""
     layers = dict(transformer.named_modules())
     places: dict[str, tuple[int, ...]] = {}
     for name, tensor in tensors.items():
@@ -246,22 +245,22 @@ def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
 
 
 def _settings(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the scale that a file of diffusers gives in its head, for its own layers; without one, alpha is the rank.
+    """Read the scale from the metadata of a file of diffusers; by default, alpha is the rank.
 
-    A configuration of peft can say much more, which is left out: the tensors decide which layers there are.
+    All other entries of peft's configuration are ignored: the tensors determine the layers.
     """
     with open_tensors(path) as file:
         text = file.metadata.get(_METADATA, "")
     if not text:
         return {}
     try:
-        told = parse_json(text)
+        entries = parse_json(text)
     except ValueError as error:
-        raise InvalidInput(f"{path} has a head that is not JSON ({error}); download it again") from error
-    told = {_plain(name): value for name, value in told.items()} if isinstance(told, dict) else {}
-    kept = {name: told[name] for name, holds in _SCALES.items() if name in told and holds(told[name])}
-    if dropped := sorted(set(_SCALES) & set(told) - set(kept)):
-        raise InvalidInput(f"{path} gives {dropped[0]} as {ascii(told[dropped[0]])[:80]}, which it cannot be")
+        raise InvalidInput(f"{path} has metadata that is not JSON ({error}); download it again") from error
+    entries = {_plain(name): value for name, value in entries.items()} if isinstance(entries, dict) else {}
+    kept = {name: entries[name] for name, holds in _SCALES.items() if name in entries and holds(entries[name])}
+    if dropped := sorted(set(_SCALES) & set(entries) - set(kept)):
+        raise InvalidInput(f"{path} gives {dropped[0]} as {ascii(entries[dropped[0]])[:80]}, which is not valid")
     layers = sorted({name.partition(".lora_")[0] for name in tensors})
     return {"metadata": {**kept, "target_modules": layers}} if kept else {}
 
@@ -271,7 +270,7 @@ def _is_scale(value: object) -> bool:
 
 
 def _are_scales(value: object) -> bool:
-    # Names are patterns; one that repeats could take forever to match.
+    # Names are regular expressions; repetitions could take exponential time to match.
     return isinstance(value, dict) and all(
         re.fullmatch(r"[\w.^$\\-]+", name) and _is_scale(scale) for name, scale in value.items()
     )
@@ -287,7 +286,7 @@ _SCALES: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(("rank_pattern", "alpha_pattern"), _are_scales),
     **dict.fromkeys(("use_rslora", "lora_bias"), _is_flag),
 }
-"""Entries of peft's configuration that say how much a LoRA counts, and what they can be."""
+"""Entries of peft's configuration that determine the scale of a LoRA, and checks of their values."""
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

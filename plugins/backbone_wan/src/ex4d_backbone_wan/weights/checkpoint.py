@@ -1,4 +1,4 @@
-"""Where the weights are on this machine, in either layout. Nothing is downloaded or loaded here."""
+"""Locate the weights on this machine, in the layout of diffusers or of the original release."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ORIGINAL_FILES: Mapping[Part, str] = {
     "text_encoder": "models_t5_*.*",
     "image_encoder": "models_clip_*.*",
 }
-"""What the files are called in the folder of the original layout."""
+"""Name patterns of the files in the original layout."""
 
 _TENSORS = (".safetensors", ".pth", ".pt", ".ckpt")
 _TOKENIZERS: Mapping[CheckpointLayout, str] = {"diffusers": "tokenizer", "original": "google/umt5-xxl"}
-# Text-to-video models have no image encoder, so no pattern asks for one by name.
+# Not by name of the network, because text-to-video models have no image encoder.
 _HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
 _ADAPTER_PATTERN = "ex4d.*"
 _NAMES = ("model", "model_revision", "adapter", "adapter_revision")
@@ -44,30 +44,30 @@ _SAMPLES = 256
 
 @attrs.frozen(kw_only=True)
 class Lora:
-    """A file of low-rank changes to the transformer."""
+    """A LoRA file for the transformer."""
 
     path: Path
     weight: float = 1.0
-    """By how much it counts; 1 is as it was trained."""
+    """Scale; 1 as trained."""
 
 
 @attrs.frozen(kw_only=True)
 class WanCheckpoint:
-    """The files of Wan, of the EX-4D adapter and of other LoRAs, in their order."""
+    """The files of Wan, of the EX-4D adapter and of other LoRAs."""
 
     folder: Path
     layout: CheckpointLayout
     files: Mapping[Part, tuple[Path, ...]]
-    """Of each network; several where it is kept in shards. A text-to-video model has no image encoder."""
+    """By network; several for shards. A text-to-video model has no image encoder."""
     adapter: Path | None = None
-    """EX-4D's LoRA and camera encoder in one file; None to go without."""
+    """EX-4D's LoRA and camera encoder in one file, or None."""
     loras: tuple[Lora, ...] = ()
 
     def config(self, part: Part) -> dict[str, Any]:
-        """Return the sizes of a network that its folder gives: all of them in diffusers' layout, few in the original.
+        """Read the configuration of a network: complete in diffusers' layout, a few entries in the original one.
 
         Raises:
-            InputNotFound: there is no such file.
+            InputNotFound: the file does not exist.
             InvalidInput: the file is damaged.
         """
         if self.layout == "diffusers":
@@ -76,21 +76,21 @@ class WanCheckpoint:
         config = _config(path) if path.is_file() else {}
         config = config if part == "transformer" else config.get(_ORIGINAL_CONFIGS[part], {})
         if not isinstance(config, dict):
-            raise InvalidInput(f"{path} does not give the sizes of the {part} by their names; download it again")
+            raise InvalidInput(f"{path} has an invalid entry for the {part}; download it again")
         return config
 
     @property
     def tokenizer(self) -> Path:
-        """The folder of the text encoder's tokenizer."""
+        """Folder of the tokenizer."""
         return self.folder / _TOKENIZERS[self.layout]
 
     @property
     def image_processor(self) -> Path:
-        """The file that says how pictures are prepared for the image encoder; not every folder has one."""
+        """File of the preprocessing for the image encoder; it may not exist."""
         return self.folder / "image_processor" / "preprocessor_config.json"
 
     def fingerprint(self) -> str:
-        """Return a text that changes when the weights do, wherever they are.
+        """Return a hash of the weights, which does not depend on their location.
 
         Raises:
             InvalidInput: a file cannot be read.
@@ -111,7 +111,7 @@ class WanCheckpoint:
 
 
 _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "image_encoder": "clip"}
-"""Where config.json of the original layout says more than the reference's does: sizes that no tensor tells."""
+"""Keys in config.json of the original layout for sizes that cannot be derived from shapes of tensors."""
 
 
 @attrs.frozen
@@ -120,24 +120,24 @@ class WanWeightsOptions:
 
     model: str = option(
         "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
-        help="Wan: a name on the Hugging Face hub, or a folder in diffusers' or in the original layout.",
-        affects_output=False,  # what it stands for does: the fingerprint
+        help="Wan: OWNER/NAME on the Hugging Face hub, or a folder in the layout of diffusers or the original.",
+        affects_output=False,  # the fingerprint does
     )
     model_revision: str = option(
-        "main", help="Commit, tag or branch of Wan on the hub; a folder has none.", affects_output=False
+        "main", help="Commit, tag or branch of Wan on the hub; ignored for a folder.", affects_output=False
     )
     adapter: str = option(
         "yihouxiang/EX-4D",
-        help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), a name on the hub, or none.",
+        help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), OWNER/NAME on the hub, or none.",
         affects_output=False,
     )
     adapter_revision: str = option(
-        "main", help="Commit, tag or branch of the adapter on the hub; a file has none.", affects_output=False
+        "main", help="Commit, tag or branch of the adapter on the hub; ignored for a file.", affects_output=False
     )
-    loras: str = option("", help="More LoRAs to stack, with weights: style.safetensors:0.8,few_steps.safetensors:1.")
+    loras: str = option("", help="Further LoRAs with scales: style.safetensors:0.8,few_steps.safetensors:1.")
 
     def fingerprint(self) -> str:
-        """Return what tells these weights from others: the commits on the hub, or hashes of the files.
+        """Return a hash of the weights: blob names in the cache of the hub, or hashes of the files.
 
         Raises:
             InputNotFound: the weights are not on this machine.
@@ -146,10 +146,10 @@ class WanWeightsOptions:
 
 
 def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
-    """Return what is needed from the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a file.
+    """Return the required files on the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a local file.
 
     Raises:
-        InputNotFound: the adapter is named as a file that does not exist.
+        InputNotFound: the file of the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
     adapter = HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
@@ -157,13 +157,13 @@ def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
 
 
 def locate(options: WanWeightsOptions) -> WanCheckpoint:
-    """Return the files that the options name, on this machine.
+    """Return the files selected by the options, on this machine.
 
     Raises:
-        InputNotFound: a folder is not a checkpoint, a file does not exist, or the hub's cache does not have the
-            weights; the message has the command.
+        InputNotFound: a folder is not a checkpoint, a file does not exist, or the weights are not in
+            the cache of the hub; the message has the command.
         InvalidInput: a folder or a file cannot be read.
-        InvalidConfig: the LoRAs cannot be understood.
+        InvalidConfig: the list of LoRAs is malformed.
     """
     fetch = fetch_command("wan", options, role="backbone", of=_NAMES)
     loras = parse_loras(options.loras)
@@ -177,7 +177,7 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
                 layout = checkpoint.layout
                 raise InputNotFound(
                     f"{folder} has no {_pattern(layout, part)}, so it is not a Wan in the {layout} layout; check the "
-                    f"folder that was given, or type: {fetch}"
+                    f"folder, or run: {fetch}"
                 )
         return checkpoint
 
@@ -189,7 +189,7 @@ def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...]) -> 
 
 
 def parse_loras(text: str) -> tuple[Lora, ...]:
-    """Return the LoRAs that a text such as `style.safetensors:0.8,few_steps.safetensors` names; a weight left out is 1.
+    """Parse a list of LoRAs such as `style.safetensors:0.8,few_steps.safetensors`; the default scale is 1.
 
     Raises:
         InvalidConfig: a path is empty or a weight is not a number.
@@ -213,7 +213,7 @@ def _users_file(text: str, what: str, option: str) -> Path:
         path = Path(text).expanduser()
         check_file(path, what)
     except (InputNotFound, RuntimeError) as error:  # ~ of a user that does not exist
-        raise InputNotFound(f"there is no {what} {text}; check backbone.{option}") from error
+        raise InputNotFound(f"the {what} {text} does not exist; check backbone.{option}") from error
     return path
 
 
@@ -229,8 +229,8 @@ def _model(options: WanWeightsOptions) -> HubRepo:
 
 
 def _adapter_file(options: WanWeightsOptions) -> Path | None:
-    """Return the file that the adapter's name is, if it is one."""
-    # A file's path may read OWNER/NAME, as the hub's names do.
+    """Return the file of the adapter, or None if it is a name on the hub."""
+    # A path can look like OWNER/NAME.
     if Path(options.adapter).suffix in _TENSORS or os.path.isfile(os.path.expanduser(options.adapter)):
         return _users_file(options.adapter, "adapter", "adapter")
     return None
@@ -245,18 +245,18 @@ def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
     folder = resolve_weights(wanted, fetch=fetch)
     found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in _TENSORS]
     if not found:
-        raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; name the file, or type: {fetch}")
+        raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; specify the file, or run: {fetch}")
     return found[0]
 
 
 def _files(folder: Path, layout: CheckpointLayout, part: Part) -> tuple[Path, ...]:
-    """Return the files of a network: those that an index names, else all that look like its."""
+    """Return the files of a network: those listed in an index, else all that match its pattern."""
     within = folder / part if layout == "diffusers" else folder
-    # In the original layout only the transformer comes in shards, and only its index lies in the folder.
+    # In the original layout only the transformer has shards and an index.
     for index in sorted(within.glob("*.index.json")) if layout == "diffusers" or part == "transformer" else ():
         named = shards(index)
         if missing := [name for name in named if not (within / name).exists()]:
-            raise InputNotFound(f"{within} lacks {', '.join(missing)}, which {index.name} names; download them again")
+            raise InputNotFound(f"{within} lacks {', '.join(missing)}, listed in {index.name}; download them again")
         return _regular(within / name for name in named)
     pattern = "*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
     return _regular(path for path in sorted(within.glob(pattern)) if path.suffix in _TENSORS)
@@ -273,9 +273,9 @@ def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
     yield from ("transformer", "vae", "text_encoder")
     if "transformer" in checkpoint.files:
         config = checkpoint.config("transformer")
-        is_told = checkpoint.layout == "diffusers" or "model_type" in config
-        sees_images = config.get("image_dim") is not None or config.get("model_type", "t2v") != "t2v"
-        if sees_images or not is_told:
+        states_type = checkpoint.layout == "diffusers" or "model_type" in config
+        has_images = config.get("image_dim") is not None or config.get("model_type", "t2v") != "t2v"
+        if has_images or not states_type:
             yield "image_encoder"
 
 
@@ -285,7 +285,7 @@ def _pattern(layout: CheckpointLayout, part: Part) -> str:
 
 def _config(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise InputNotFound(f"{path.parent} has no {path.name}; check which model it holds")
+        raise InputNotFound(f"{path.parent} has no {path.name}; check which model it contains")
     return read_config(path)
 
 
@@ -299,9 +299,9 @@ def _identity(path: Path) -> str:
 
 @cache
 def _sampled(path: Path, size: int, modified: int) -> str:
-    """Return a hash of a file's length and of bytes all over it: a hundred gigabytes would take minutes to read.
+    """Hash the size of a file and samples of its content, because reading a hundred gigabytes takes minutes.
 
-    Files up to 16 MiB are read whole. Training changes tensors everywhere, and names and shapes are at the beginning.
+    Files up to 16 MiB are hashed entirely. Training changes all tensors, and names and shapes are at the beginning.
     """
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     step = max(_SAMPLE, size // _SAMPLES)

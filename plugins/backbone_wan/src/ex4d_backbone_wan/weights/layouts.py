@@ -1,4 +1,4 @@
-"""The original files of Wan in diffusers' and transformers' classes: names of tensors, and sizes told by shapes."""
+"""Map original files of Wan to the classes of diffusers and transformers: names of tensors, and sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ex4d_core.hub.state_dict_check import Shapes
 
 @attrs.frozen
 class TensorSource:
-    """Where a network's tensor comes from: a tensor of the file, or an equal share of its rows."""
+    """Source of a network's tensor: a tensor in the file, or one of several equal parts of its rows."""
 
     key: str
     part: int = 0
@@ -23,42 +23,42 @@ class TensorSource:
 
 
 TensorSources = dict[str, TensorSource]
-"""By the names that the network's class uses."""
+"""By name in the class of the network."""
 
 HEAD_DIM = 128
-"""Channels of an attention head in every Wan; its files do not tell."""
+"""Channels of an attention head in every Wan; not stored in its files."""
 
 CLIP_HEAD_DIM = 80
 """Channels of an attention head in the image encoder, a ViT-H/14."""
 
 
 def tensor_sources(layout: CheckpointLayout, part: Part, keys: Iterable[str]) -> TensorSources:
-    """Return where the tensors of a network come from, by the names of a file's tensors."""
+    """Return the sources of all tensors of a network, given the names in its files."""
     return _SOURCES[layout, part](list(keys))
 
 
-def original_config(part: Part, shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
+def original_config(part: Part, shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a network's class (for the encoders, of its configuration's class).
 
     Args:
         part: which network.
         shapes: of the tensors in its original files.
-        told: what config.json says of it; needed for sizes that no shape tells, such as the number of heads.
+        config: its config.json, for sizes that cannot be derived from shapes, such as the number of heads.
 
     Raises:
-        InvalidInput: a tensor that tells a size is not there, or does not tell one.
+        InvalidInput: a tensor that determines a size is missing or has an unexpected shape.
     """
     try:
-        return _CONFIGS[part](shapes, told)
+        return _CONFIGS[part](shapes, config)
     except KeyError as error:
         raise InvalidInput(
-            f"the original files of the {part} have no tensor {error.args[0]}, by which its size is told; check which "
-            "model they hold"
+            f"the original files of the {part} have no tensor {error.args[0]}, which determines its size; check which "
+            "model they contain"
         ) from error
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise InvalidInput(
-            f"the tensors in the original files of the {part} have shapes by which no size is told; check which model "
-            "they hold, and their config.json"
+            f"the tensors in the original files of the {part} have unexpected shapes; check which model "
+            "they contain, and their config.json"
         ) from error
 
 
@@ -69,7 +69,7 @@ def _same(keys: list[str]) -> TensorSources:
 def _transformer(keys: list[str]) -> TensorSources:
     from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
-    # It renames and leaves values alone, so that names do in place of tensors.
+    # It only renames, so that it accepts names in place of tensors.
     return {
         name: TensorSource(key)
         for name, key in convert_wan_transformer_to_diffusers({key: key for key in keys}).items()
@@ -100,7 +100,7 @@ def _text(keys: list[str]) -> TensorSources:
 
 
 def _tied(found: TensorSources) -> TensorSources:
-    """Give the word embedding, which is one tensor, both names that the network has for it."""
+    """Add both names of the word embedding, which is one tensor."""
     embedding = [found[name] for name in _EMBEDDINGS if name in found]
     return {**found, **dict.fromkeys(_EMBEDDINGS, embedding[0])} if embedding else found
 
@@ -121,7 +121,7 @@ _IMAGE_RULES = (
 )
 _QKV = re.compile(r"visual\.transformer\.(\d+)\.attn\.to_qkv\.(weight|bias)")
 _NOT_SEEN = re.compile(r"textual\.|log_scale$|visual\.head$")
-"""The half of CLIP that reads text, and what compares the halves: Wan uses neither."""
+"""The text encoder of CLIP and its heads, which Wan does not use."""
 
 
 def _image(keys: list[str]) -> TensorSources:
@@ -137,12 +137,12 @@ def _image(keys: list[str]) -> TensorSources:
 
 
 def _hub_image(keys: list[str]) -> TensorSources:
-    # Older versions of transformers put this before each name, and kept a table of 0, 1, 2 ... that is no weight.
+    # Older versions of transformers have this prefix, and store a table of 0, 1, 2 ... that is not a weight.
     return {key.removeprefix("vision_model."): TensorSource(key) for key in keys if not key.endswith("position_ids")}
 
 
 def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
-    """Return the name by the first rule that fits the beginning; a foreign name stays, and is refused later."""
+    """Rename by the first rule that matches the beginning; unknown names stay and are refused later."""
     for pattern, name in rules:
         if match := re.match(pattern, key):
             return match.expand(name) + key[match.end() :]
@@ -161,9 +161,9 @@ _SOURCES: Mapping[tuple[CheckpointLayout, Part], Callable[[list[str]], TensorSou
 }
 
 
-def _transformer_config(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _transformer_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
     dim, channels, *patch = shapes["patch_embedding.weight"]
-    heads = told.get("num_heads", max(1, dim // HEAD_DIM))
+    heads = config.get("num_heads", max(1, dim // HEAD_DIM))
     size = 1
     for side in patch:
         size *= side
@@ -178,18 +178,18 @@ def _transformer_config(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, An
         "ffn_dim": shapes["blocks.0.ffn.0.weight"][0],
         "num_layers": _count(shapes, r"blocks\.(\d+)\."),
         "cross_attn_norm": "blocks.0.norm3.weight" in shapes,
-        "eps": told.get("eps", 1e-6),
+        "eps": config.get("eps", 1e-6),
         "image_dim": shapes.get("img_emb.proj.0.weight", (None,))[0],
         "added_kv_proj_dim": dim if "blocks.0.cross_attn.k_img.weight" in shapes else None,
         "pos_embed_seq_len": shapes.get("img_emb.emb_pos", (None, None))[1],
     }
 
 
-def _vae_config(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
-    return {"base_dim": shapes["encoder.conv1.weight"][0], "z_dim": shapes["conv2.weight"][0], **told}
+def _vae_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"base_dim": shapes["encoder.conv1.weight"][0], "z_dim": shapes["conv2.weight"][0], **config}
 
 
-def _text_config(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _text_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
     vocabulary, dim = shapes["token_embedding.weight"]
     buckets, heads = shapes["blocks.0.pos_embedding.embedding.weight"]
     return {
@@ -204,14 +204,14 @@ def _text_config(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _image_config(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _image_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
     dim, _, patch, _ = shapes["visual.patch_embedding.weight"]
     side = round((shapes["visual.pos_embedding"][1] - 1) ** 0.5)
     return {
         "hidden_size": dim,
         "intermediate_size": shapes["visual.transformer.0.mlp.0.weight"][0],
         "num_hidden_layers": _count(shapes, r"visual\.transformer\.(\d+)\."),
-        "num_attention_heads": told.get("num_heads", max(1, dim // CLIP_HEAD_DIM)),
+        "num_attention_heads": config.get("num_heads", max(1, dim // CLIP_HEAD_DIM)),
         "image_size": side * patch,
         "patch_size": patch,
         "hidden_act": "gelu",

@@ -1,4 +1,4 @@
-"""A network made without memory of its own, and given its tensors one by one where it is to be used."""
+"""Load networks without allocating memory twice: create them on the meta device, then assign tensors one by one."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ def load_network(
     dtype: torch.dtype,
     kept: Iterable[str] = (),
 ) -> Any:
-    """Load one network of a checkpoint; one file is open at a time, and no tensor is in memory twice.
+    """Load one network of a checkpoint, one file at a time, with each tensor in memory once.
 
     Args:
         checkpoint: where the files are.
         part: which network.
-        make: gives the network of a configuration.
-        device: that it goes to.
+        make: creates the network from a configuration.
+        device: of the network.
         dtype: of its tensors.
-        kept: what has one of these in its name stays in float32.
+        kept: tensors with one of these parts in their name stay float32.
 
     Raises:
-        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
-        InputNotFound: a file is not there.
+        InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
+        InputNotFound: a file does not exist.
     """
     files = checkpoint.files.get(part, ())
     if not files:
-        raise InputNotFound(f"{checkpoint.folder} has no files of the {part}; check which model it holds")
+        raise InputNotFound(f"{checkpoint.folder} has no files of the {part}; check which model it contains")
     where = str(files[0] if len(files) == 1 else files[0].parent)
     homes = _homes(files)
     shapes = {key: shape for found in homes.values() for key, shape in found.items()}
     config = checkpoint.config(part)
     with loading(Path(where), f"{part} of Wan"):
         config = original_config(part, shapes, config) if checkpoint.layout == "original" else config
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # whatever sizes it says
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # its sizes may be wrong
             places = make(config).state_dict()
         wanted = tensor_sources(checkpoint.layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
@@ -69,7 +69,7 @@ def load_network(
             here = {name: source for name, source in wanted.items() if source.key in own}
             tensors |= _read(file, here, mover, dtype_of)
     network.load_state_dict({name: tensors[name].reshape(place.shape) for name, place in places.items()}, assign=True)
-    network.to(device)  # buffers that no file has
+    network.to(device)  # buffers that are not in the files
     return network.eval().requires_grad_(False)
 
 
@@ -92,9 +92,9 @@ def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -
 
 @contextmanager
 def _without_memory() -> Iterator[None]:
-    """Make networks in this block whose weights take neither memory nor the time to draw them.
+    """Create networks in this block without memory for weights and without initializing them.
 
-    What networks draw all the same leaves the random numbers of others as they were.
+    The global state of random numbers does not change.
     """
     from accelerate import init_empty_weights
     from diffusers.models.modeling_utils import no_init_weights
@@ -104,7 +104,7 @@ def _without_memory() -> Iterator[None]:
 
 
 def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
-    """Return the shape that a tensor has in the network, where leading axes of one may be left out."""
+    """Return the shape of a tensor in the network, without leading axes of size 1."""
     if source.parts > 1:
         shape = (shape[0] // source.parts, *shape[1:])
     while place is not None and len(shape) > place.ndim and shape[0] == 1:
@@ -113,7 +113,7 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
 
 
 def _read(file: Path, wanted: TensorSources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
-    # A tensor that has two names in the network is one tensor.
+    # Tied tensors have two names.
     names = {source: name for name, source in wanted.items()}
     with open_tensors(file) as opened:
 

@@ -1,4 +1,4 @@
-"""The networks of Wan, loaded from either layout into diffusers' and transformers' own classes."""
+"""Load the networks of Wan from either layout into the classes of diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-"""Of the pictures that CLIP was trained with, in [0, 1]."""
+"""Mean color of CLIP's training data, in [0, 1]."""
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _TOKENIZER_FILES = (
@@ -28,7 +28,7 @@ _TOKENIZER_FILES = (
 
 @attrs.frozen(eq=False, kw_only=True)
 class TextEncoder:
-    """umt5: a prompt in, an embedding of each of its tokens out."""
+    """umt5, which embeds the tokens of a prompt."""
 
     tokenizer: Any
     model: Any
@@ -37,15 +37,15 @@ class TextEncoder:
 
 @attrs.frozen(eq=False, kw_only=True)
 class ImageEncoder:
-    """CLIP's half that sees: a picture in, an embedding of each patch out."""
+    """The vision encoder of CLIP, which embeds the patches of an image."""
 
     model: Any
     """A CLIPVisionModel."""
     mean: tuple[float, ...]
-    """Of the pictures that it was trained with, in [0, 1], red, green, blue."""
+    """Mean color of its training data, in [0, 1]."""
     std: tuple[float, ...]
     size: int
-    """Side of the square that it takes, in pixels."""
+    """Side of its square input, in pixels."""
 
 
 def load_transformer(
@@ -57,19 +57,19 @@ def load_transformer(
     merge: bool = True,
     merge_on: torch.device | None = None,
 ) -> Any:
-    """Load the WanTransformer3DModel, with EX-4D's LoRA and those stacked on it.
+    """Load the WanTransformer3DModel with EX-4D's LoRA and further LoRAs.
 
     Args:
-        checkpoint: where the files are.
-        device: that it goes to, tensor by tensor.
-        dtype: of its weights, but for those that diffusers keeps in float32.
+        checkpoint: the files.
+        device: of the network.
+        dtype: of its weights, except those that diffusers keeps in float32.
         adapters: LoRAs to use; by default those of the checkpoint.
-        merge: whether they become part of the weights; else they stay apart, in float32, as for training.
-        merge_on: where that is computed, by default `device`.
+        merge: whether to add them to the weights; else they stay separate, in float32, as for training.
+        merge_on: device that merges, by default `device`.
 
     Raises:
-        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
-        InputNotFound: a file is not there.
+        InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
+        InputNotFound: a file does not exist.
     """
     from diffusers import WanTransformer3DModel
 
@@ -85,11 +85,11 @@ def load_transformer(
 
 
 def load_camera_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dtype) -> CameraEncoder | None:
-    """Load EX-4D's camera encoder; None where the checkpoint goes without an adapter.
+    """Load EX-4D's camera encoder; None if the checkpoint has no adapter.
 
     Raises:
-        InvalidInput: the file is damaged, or its tensors are not those of the encoder or do not fit the transformer.
-        InputNotFound: the file is not there.
+        InvalidInput: the file is damaged, or its tensors do not match the encoder or the transformer.
+        InputNotFound: the file does not exist.
     """
     if checkpoint.adapter is None:
         return None
@@ -108,8 +108,8 @@ def load_vae(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dt
     """Load the AutoencoderKLWan.
 
     Raises:
-        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
-        InputNotFound: a file is not there.
+        InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
+        InputNotFound: a file does not exist.
     """
     from diffusers import AutoencoderKLWan
 
@@ -123,8 +123,8 @@ def load_text_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype:
     """Load umt5 and its tokenizer.
 
     Raises:
-        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
-        InputNotFound: a file is not there.
+        InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
+        InputNotFound: a file does not exist.
     """
     from transformers import UMT5Config, UMT5EncoderModel
 
@@ -138,11 +138,11 @@ def load_text_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype:
 
 
 def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
-    """Load the part of CLIP that sees.
+    """Load the vision encoder of CLIP.
 
     Raises:
-        InvalidInput: a file is damaged, or its tensors are not those of the network; they are listed.
-        InputNotFound: a file is not there, or this Wan has no image encoder.
+        InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
+        InputNotFound: a file does not exist, or this Wan has no image encoder.
     """
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -169,19 +169,19 @@ def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _width(checkpoint: WanCheckpoint) -> int:
-    """Return the channels of the transformer's tokens."""
+    """Return the number of channels of the transformer's tokens."""
     for file in checkpoint.files["transformer"]:
         if shape := shapes_of(file).get("patch_embedding.weight"):
             return shape[0]
-    raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it holds no Wan transformer")
+    raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it is not a Wan transformer")
 
 
 def _load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     if not any(folder.glob("*.json")):
-        raise InputNotFound(f"there is no tokenizer in {folder}; check which model the folder holds")
+        raise InputNotFound(f"{folder} has no tokenizer; check which model the folder contains")
     with only_weights(folder, _TOKENIZER_FILES, what="tokenizer") as clean:
         tokenizer = AutoTokenizer.from_pretrained(str(clean), local_files_only=True, trust_remote_code=False)
-        tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as prompts are
+        tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as for prompts
     return tokenizer

@@ -1,4 +1,4 @@
-"""Tensors from files to where they are used, without a second copy of all of them."""
+"""Copy tensors from files to a device through pinned memory."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 T = TypeVar("T")
 
 WORKERS = 8
-"""Threads that read files: each is bound by copying pages, long before a disk's cache or a GPU's bus is."""
+"""Threads that read files; each is limited by copying pages, not by the disk cache or the bus."""
 
 PIECE = 1 << 26
-"""Bytes of page-locked memory for each of them, and as many on the device."""
+"""Bytes of pinned memory per thread, and as many on the device."""
 
 
 class Mover:
-    """Moves tensors to a device; to a GPU several at a time, in pieces through page-locked memory.
+    """Moves tensors to a device; to a GPU in several threads, in pieces through pinned memory.
 
-    Use it as a context: its threads and its memory go with the block.
+    Use it as a context manager, which frees its threads and memory.
     """
 
     def __init__(self, device: torch.device, *, workers: int = WORKERS, piece: int = PIECE) -> None:
@@ -33,7 +33,7 @@ class Mover:
     def __enter__(self) -> Self:
         self._pool = ThreadPoolExecutor(max_workers=self._workers)
         if self._device.type == "cuda":
-            # Memory that work under way has given back must not be written to by these threads' streams before.
+            # Memory freed by queued work must not be overwritten by the streams of these threads.
             torch.cuda.synchronize(self._device)
         return self
 
@@ -41,11 +41,11 @@ class Mover:
         self._pool.shutdown(cancel_futures=True)
 
     def map(self, move: Callable[[T], Tensor], things: Iterable[T]) -> Iterator[Tensor]:
-        """Yield what a function gives for each of several things, in their order."""
+        """Apply a function to each item, in order."""
         return map(move, things) if self._workers == 1 else self._pool.map(move, things)
 
     def move(self, tensor: Tensor, *, dtype: torch.dtype) -> Tensor:
-        """Return a tensor of main memory on the device, in another precision."""
+        """Copy a tensor from main memory to the device and convert its dtype."""
         if self._device.type != "cuda":
             return tensor.to(device=self._device, dtype=dtype)
         moved = torch.empty(tensor.shape, dtype=dtype, device=self._device)
@@ -55,7 +55,7 @@ class Mover:
         return moved
 
     def _buffers(self) -> tuple[Any, Tensor, Tensor]:
-        """Return this thread's stream, and its memory on either side."""
+        """Return the stream, the pinned memory and the device memory of this thread."""
         if not hasattr(self._own, "buffers"):
             self._own.buffers = (
                 torch.cuda.Stream(self._device),  # type: ignore[no-untyped-call]
@@ -69,16 +69,16 @@ class Mover:
 def copy_in_pieces(
     source: Tensor, target: Tensor, *, locked: Tensor, arrived: Tensor, wait: Callable[[], None]
 ) -> None:
-    """Copy a tensor into another of its shape, piece by piece.
+    """Copy a tensor into another of the same shape, piece by piece.
 
-    The precision changes on the target's device, where that is faster, and no wider numbers travel than the file has.
+    The dtype is converted on the device, which is faster and transfers no more bytes than the file has.
 
     Args:
         source: in main memory.
         target: contiguous, on the device.
-        locked: bytes in main memory that a piece is put into first.
-        arrived: as many on the device, that it is put into next.
-        wait: returns when what the device was told is done, so that both may be used again.
+        locked: pinned bytes in main memory, for a piece.
+        arrived: as many bytes on the device.
+        wait: waits for the device, before both buffers are reused.
     """
     given, wanted = source.contiguous().view(-1), target.view(-1)
     locked, arrived = locked.view(source.dtype), arrived.view(source.dtype)

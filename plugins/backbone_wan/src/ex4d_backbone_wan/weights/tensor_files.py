@@ -1,4 +1,4 @@
-"""Files of named tensors, .safetensors and .pth alike: opened one at a time, read tensor by tensor."""
+"""Read tensors by name from .safetensors and .pth files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_file, reading
 
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
-"""Suffixes of what torch writes; read with nothing but tensors allowed in it."""
+"""Suffixes of files of torch, which are loaded with `weights_only`."""
 
 SUFFIXES = (".safetensors", *PICKLED)
 
@@ -31,18 +31,18 @@ class TensorFile:
 
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[str], Tensor]
-    """Gives one tensor in main memory, by its name; its bytes are read from the disk when they are used."""
+    """Returns one tensor by name, in main memory; its bytes are read when they are used."""
     metadata: Mapping[str, str] = attrs.Factory(dict)
-    """What else its head says."""
+    """Further entries of its header."""
 
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
-    """Open a file for the length of a block.
+    """Open a file within a `with` block.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is damaged, or holds more than tensors.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is damaged, or contains other objects than tensors.
     """
     check_file(path, "file of tensors")
     if path.suffix in PICKLED:
@@ -69,8 +69,8 @@ def read_all(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a file.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is damaged, or holds more than tensors.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is damaged, or contains other objects than tensors.
     """
     with open_tensors(path) as file:
         return {name: file.read(name) for name in file.shapes}
@@ -80,8 +80,8 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors of a file.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is damaged, or holds more than tensors.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is damaged, or contains other objects than tensors.
     """
     with open_tensors(path) as file:
         return dict(file.shapes)
@@ -92,32 +92,32 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         content = _loaded(path)
     except UnpicklingError as error:
         raise InvalidInput(
-            f"{path} holds more than tensors, or is damaged, and is not loaded, since it could run code; "
-            "get it as .safetensors, or download it again"
+            f"{path} contains other objects than tensors, which could run code, or is damaged; "
+            "use a .safetensors file, or download it again"
         ) from error
-    except Exception as error:  # garbage raises whatever its first bytes happen to mean
+    except Exception as error:  # garbage raises any kind
         raise InvalidInput(f"{path} cannot be read: {' '.join(str(error).split())}; download it again") from error
     tensors = {name: value for name, value in _named(content) if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
-        raise InvalidInput(f"{path} holds no tensors by name; check which file it is")
+        raise InvalidInput(f"{path} contains no named tensors; check which file it is")
     size = path.stat().st_size
-    # A tensor of one number may be said to have billions of rows, and takes their room where it is used.
+    # A tensor of one number can claim billions of rows, and would need memory for all of them.
     if odd := [name for name, tensor in tensors.items() if not _is_plain(tensor) or tensor.nbytes > size]:
-        raise InvalidInput(f"{path} has {odd[0]}, which is not a plain tensor; get it as .safetensors")
+        raise InvalidInput(f"{path} has {odd[0]}, which is not a plain tensor; use a .safetensors file")
     return tensors
 
 
 def _loaded(path: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of odd pickles, which are refused where they matter
+        warnings.simplefilter("ignore", UserWarning)  # of malformed pickles, which are refused below
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:  # of a torch before 1.6, whose files cannot be mapped
+        except RuntimeError:  # files of torch before 1.6 cannot be mapped
             return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _named(content: Any) -> Iterator[tuple[Any, Any]]:
-    # Trainers put the weights beside their own state.
+    # Files of trainers also contain their state.
     inner = content.get("state_dict", content) if isinstance(content, dict) else {}
     yield from inner.items() if isinstance(inner, dict) else ()
 
