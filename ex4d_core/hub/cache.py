@@ -27,44 +27,44 @@ _CHUNK = 2**20
 
 @attrs.frozen(kw_only=True)
 class RemoteFile:
-    """A file on the hub, and its places in the cache."""
+    """A file on the hub, and its paths in the cache."""
 
     path: str
-    """In the repository."""
+    """Path in the repository."""
     size: int
     """In bytes."""
     sha256: str
-    """Hash of its bytes, or '' for a small file, which the hub stores in git."""
+    """SHA-256, or '' for a small file, which the hub stores in git."""
     git_id: str
-    """Hash that git gives to a small file, or '' for a large one."""
+    """Git hash of a small file, or '' for a large one."""
     link: Path
-    """Its name in a snapshot."""
+    """Path of its link in a snapshot."""
     blob: Path
-    """Its bytes, whatever the snapshot."""
+    """Path of its content, shared by snapshots."""
 
     @property
     def part(self) -> Path:
-        """Its bytes while they arrive."""
+        """Path of an unfinished download."""
         return self.blob.with_name(f"{self.blob.name}.ex4d.incomplete")
 
     @property
     def mark(self) -> Path:
-        """Says for which state of the file its hash was compared."""
+        """Path of a note that its hash was verified, with its size and time."""
         return self.blob.with_name(f"{self.blob.name}.ex4d.checked")
 
     @property
     def place(self) -> Path | None:
-        """The file on this machine, if one is there that is as long as it should be."""
+        """The file on this machine, if it exists with the right size."""
         return next((place for place in (self.link, self.blob) if size_of(place) == self.size), None)
 
     @property
     def is_here(self) -> bool:
-        """Whether it is on this machine, as long as it should be."""
+        """Whether it is on this machine with the right size."""
         return self.place is not None
 
     @property
     def is_checked(self) -> bool:
-        """Whether it is on this machine, unchanged since its hash was compared."""
+        """Whether it is on this machine and unchanged since its hash was verified."""
         place = self.place
         with suppress(Ex4dError, OSError):
             return place is not None and read_text(self.mark, "mark", most=100) == _state(place)
@@ -72,22 +72,22 @@ class RemoteFile:
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come."""
+        """Bytes to download."""
         return 0 if self.is_here else self.size - min(self.size, _part_size(self.part))
 
     @property
     def unchecked(self) -> int:
-        """Bytes that are here and whose hash is still to be compared."""
+        """Bytes on this machine whose hash is not verified yet."""
         return self.size if self.is_here and not self.is_checked else 0
 
 
 def repository_folder(repo: str, kind: str, cache: Path) -> Path:
-    """Return the folder that a repository has in the cache."""
+    """Return the folder of a repository in the cache."""
     return cache / str(huggingface_hub().file_download.repo_folder_name(repo_id=repo, repo_type=kind))
 
 
 def remote_files(listing: Listing, folder: Path) -> tuple[RemoteFile, ...]:
-    """Return the files of a list, with their places in the folder of their repository."""
+    """Return the files of a listing with their paths in the cache."""
     return tuple(_remote(file, folder, listing.commit) for file in listing.files)
 
 
@@ -98,7 +98,7 @@ def _remote(file: ListedFile, folder: Path, commit: str) -> RemoteFile:
 
 
 def is_intact(file: RemoteFile, *, tell: Callable[[int], None]) -> bool:
-    """Return whether the bytes that are here have the hash that the hub gives; `tell` hears of each number read.
+    """Return whether the content has the hash of the hub; `tell` is called with the number of bytes read.
 
     Raises:
         OSError: they cannot be read.
@@ -117,13 +117,13 @@ def is_intact(file: RemoteFile, *, tell: Callable[[int], None]) -> bool:
 
 
 def mark_checked(file: RemoteFile) -> None:
-    """Remember that the bytes that are here have the right hash, so that the next fetch need not read them."""
+    """Record that the hash was verified, so that the next download does not read the file again."""
     if file.place is not None:
         _write_mark(file, _state(file.place))
 
 
 def remove(file: RemoteFile) -> None:
-    """Remove a file that is damaged, and its name.
+    """Remove a damaged file and its link.
 
     Raises:
         OutputFailed: its name would lead out of the cache.
@@ -135,7 +135,7 @@ def remove(file: RemoteFile) -> None:
 
 
 def put_in_place(files: Sequence[RemoteFile], folder: Path, commit: str, revision: str) -> Path:
-    """Give files that are all here their names in a snapshot, and return its folder.
+    """Link downloaded files into a snapshot, and return its folder.
 
     The snapshot, if it is new, appears with all of them at once, and the branch stands for it only afterwards.
 
@@ -163,11 +163,11 @@ def put_in_place(files: Sequence[RemoteFile], folder: Path, commit: str, revisio
 
 
 def _link(file: RemoteFile, link: Path) -> None:
-    """Make a link that is right once it has its final name."""
+    """Create a link that is valid at its final path."""
     link.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.symlink(os.path.relpath(file.blob, file.link.parent), link)
-    except (OSError, NotImplementedError):  # of Windows, without the right to make links
+    except (OSError, NotImplementedError):  # on Windows without permission to create links
         shutil.copyfile(file.blob, link)
 
 
@@ -180,14 +180,14 @@ def _point(ref: Path, commit: str) -> None:
 
 
 def _check_inside(file: RemoteFile) -> None:
-    """Refuse a name below a folder that is a link, which could lead anywhere."""
+    """Refuse a path below a folder that is a link, which could point anywhere."""
     depth = file.path.count("/")
     if astray := next((place for place in file.link.parents[: depth + 1] if place.is_symlink()), None):
-        raise OutputFailed(f"{astray} is a link, which weights are not written through; remove it")
+        raise OutputFailed(f"{astray} is a link, and weights are not written through links; remove it")
 
 
 def _write_mark(file: RemoteFile, state: str) -> None:
-    # Where it cannot be written, the next fetch reads the file again.
+    # If this fails, the next download reads the file again.
     with suppress(OSError), atomic_write(file.mark) as temporary:
         temporary.write_text(state)
 
@@ -198,7 +198,7 @@ def _state(place: Path) -> str:
 
 
 def size_of(path: Path) -> int | None:
-    """Return the length of a file, or None where there is none."""
+    """Return the size of a file, or None if it does not exist."""
     try:
         return path.stat().st_size if path.is_file() else None
     except OSError:

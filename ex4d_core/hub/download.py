@@ -1,8 +1,8 @@
 """Download from the Hugging Face hub: weights into the hub's own cache, and parts of data sets.
 
-The hub's client finds the addresses and the user's token. Everything that becomes a path or a file is handled here: a
-server's answers are checked before they are used, a download that was cut or killed resumes in the middle of a file,
-and no file gets its name before its hash was compared.
+The client of the hub provides addresses and the user's token. This module writes all files: it validates answers of the
+server, resumes interrupted downloads in the middle of a file, and verifies the hash of each file before it gets its
+final name.
 """
 
 from __future__ import annotations
@@ -34,76 +34,76 @@ from ex4d_core.progress import Progress
 __all__ = ["HubSnapshot", "Plan", "RemoteFile", "download", "look_up", "plan_of"]
 
 _AT_ONCE = 4
-"""Files on their way together: one connection seldom fills a fast line."""
+"""Parallel downloads, because one connection rarely uses the full bandwidth."""
 
 
 @attrs.frozen(kw_only=True)
 class HubSnapshot:
-    """What is needed of one repository."""
+    """Required files of one repository at a commit."""
 
     files: HubRepo
     commit: str
-    """That the revision stands for."""
+    """Commit of the revision."""
     remote: tuple[RemoteFile, ...]
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Total bytes."""
         return sum(file.size for file in self.remote)
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come."""
+        """Bytes to download."""
         return sum(file.missing for file in self.remote)
 
     @property
     def unchecked(self) -> int:
-        """Bytes that are here and whose hashes are still to be compared."""
+        """Bytes on this machine whose hashes are not verified yet."""
         return sum(file.unchecked for file in self.remote)
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What is needed from the hub, as it was when the hub was asked."""
+    """A planned download, from the answers of the hub."""
 
     checkpoints: tuple[HubSnapshot, ...]
     cache: Path
-    """The folder for everything, laid out as the hub's client does."""
+    """The cache folder, in the layout of the hub's client."""
     missing: int
-    """Bytes that are still to come."""
+    """Bytes to download."""
     unchecked: int
-    """Bytes that are here and whose hashes are still to be compared: their files may be damaged."""
+    """Bytes on this machine whose hashes are not verified yet; their files may be damaged."""
     free: int
-    """Bytes that the disk of the cache has free."""
+    """Free bytes on the disk of the cache."""
 
     @property
     def elsewhere(self) -> str:
-        """What to do where the disk is full, besides making room."""
+        """Suggestion for a full disk, besides freeing space."""
         return "choose a folder on another disk"
 
     def check_room(self) -> None:
-        """Refuse a download that cannot fit.
+        """Refuse a download that does not fit on the disk.
 
         Raises:
-            OutputFailed: the disk has too little room.
+            OutputFailed: the disk has too little free space.
         """
         if self.missing > self.free:
             raise OutputFailed(
                 f"{self.missing / 1e9:.1f} GB are to be downloaded and the disk of {self.cache} has "
-                f"{self.free / 1e9:.1f} GB free; make room, or {self.elsewhere}"
+                f"{self.free / 1e9:.1f} GB free; free space, or {self.elsewhere}"
             )
 
 
 def look_up(needed: Iterable[HubRepo], cache: Path) -> Plan:
-    """Ask the hub for files, and look for them on this machine.
+    """List files on the hub, and check which are on this machine.
 
     Args:
-        needed: which files of which repositories.
-        cache: where they are to be kept, as the hub's client keeps them.
+        needed: the required files.
+        cache: folder in the layout of the hub's client.
 
     Raises:
-        InputNotFound: a name is not one on the hub.
-        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        InputNotFound: a name does not have the form OWNER/NAME.
+        DownloadFailed: the hub cannot be reached, or refuses the request.
         PluginFailed: the package huggingface_hub is not installed.
     """
     needed = list(needed)
@@ -113,7 +113,7 @@ def look_up(needed: Iterable[HubRepo], cache: Path) -> Plan:
 
 
 def plan_of(checkpoints: Iterable[HubSnapshot], cache: Path) -> Plan:
-    """Return the plan for what has been looked up, or for a part of it."""
+    """Return the plan for some snapshots."""
     checkpoints = tuple(checkpoints)
     parent = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
     return Plan(
@@ -126,14 +126,14 @@ def plan_of(checkpoints: Iterable[HubSnapshot], cache: Path) -> Plan:
 
 
 def download(plan: Plan, progress: Progress) -> list[Path]:
-    """Fetch what is missing or damaged and return the folder of each checkpoint; a second call resumes the first.
+    """Download missing and damaged files, resuming earlier attempts, and return the folder of each snapshot.
 
     Args:
-        plan: what is needed.
-        progress: told of bytes that arrived, and of those whose hashes were compared.
+        plan: of `look_up`.
+        progress: reports downloaded and verified bytes.
 
     Raises:
-        DownloadFailed: the hub cannot be reached, or a file is not what the hub says of it.
+        DownloadFailed: the hub cannot be reached, or the hash of a file is wrong.
         OutputFailed: the cache cannot be written, or the disk is full.
     """
     plan.check_room()
@@ -142,7 +142,7 @@ def download(plan: Plan, progress: Progress) -> list[Path]:
 
 
 class _Tally:
-    """Counts bytes in several threads; lets all of them end when one fails or the user stops."""
+    """Counts bytes in several threads; stops all of them if one fails or the user cancels."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._total, self._progress, self._done = total, progress, 0
@@ -158,7 +158,7 @@ class _Tally:
             self._progress(min(max(self._done, 0), self._total), self._total)
 
     def expect(self, count: int) -> None:
-        """Count with bytes that nobody knew of, those of a damaged file."""
+        """Add to the total, for damaged files."""
         with self._lock:
             self._total += count
 
@@ -169,8 +169,8 @@ def _look_up(files: HubRepo, cache: Path) -> HubSnapshot:
     for pattern in files.patterns:
         if not any(attrs.evolve(files, patterns=(pattern,)).wants(file.path) for file in remote):
             raise DownloadFailed(
-                f"{files.repo} ({files.revision}) has no file {pattern} on the hub, so it is not what is meant; "
-                "check the names that were given"
+                f"{files.repo} ({files.revision}) has no file {pattern} on the hub; "
+                "check the names of the repository and the revision"
             )
     return HubSnapshot(files=files, commit=listing.commit, remote=remote)
 
@@ -192,9 +192,9 @@ def _fetch(checkpoint: HubSnapshot, tally: _Tally, plan: Plan) -> Path:
 
 def _receive_all(wanted: Sequence[RemoteFile], checkpoint: HubSnapshot, tally: _Tally) -> None:
     for file in wanted:
-        if not file.is_checked:  # else another process has fetched it meanwhile
+        if not file.is_checked:  # else another process has downloaded it
             remove(file)
-    once = {file.blob: file for file in wanted if not file.is_here}  # files of the same bytes have one blob
+    once = {file.blob: file for file in wanted if not file.is_here}  # files with the same content share a blob
     _of_each(list(once.values()), lambda file: _receive(file, checkpoint, tally), tally)
 
 
@@ -205,16 +205,14 @@ def _receive(file: RemoteFile, checkpoint: HubSnapshot, tally: _Tally) -> bool:
     source = DownloadSource(url=url, size=file.size, name=f"{file.path} of {files.repo}", in_git=not file.sha256)
     if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != (file.sha256 or file.git_id):
         file.part.unlink()
-        raise DownloadFailed(
-            f"{source.name} arrived damaged (its hash is not the one that the hub gives); type the same command again"
-        )
+        raise DownloadFailed(f"{source.name} arrived damaged (wrong hash); type the same command again")
     file.part.replace(file.blob)
     mark_checked(file)
     return True
 
 
 def _of_each(files: Sequence[RemoteFile], holds: Callable[[RemoteFile], bool], tally: _Tally) -> list[RemoteFile]:
-    """Return the files for which something holds; it is tried for several at once."""
+    """Return the files for which a function returns True; it runs in several threads."""
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         try:
             jobs = {pool.submit(holds, file): file for file in files}

@@ -15,17 +15,17 @@ from ex4d_core.hub.local import HubRepo, huggingface_hub
 _AGAIN = "the same command resumes the download"
 
 ANOTHER_DISK = "put the hub's cache on another disk: HF_HOME"
-"""How weights find more room."""
+"""Suggestion for a full disk."""
 
 
 @contextmanager
 def asked(files: HubRepo) -> Iterator[None]:
-    """Turn whatever the hub's client raises in the block into errors of ours; nothing else may happen in there.
+    """Convert every error of the hub's client into our own; use the block for calls of the client only.
 
-    An address, a token or a proxy that the environment sets can make the client raise anything.
+    An address, a token or a proxy in environment variables can cause any error.
 
     Raises:
-        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        DownloadFailed: the hub cannot be reached, or refuses the request.
     """
     try:
         yield
@@ -37,15 +37,15 @@ def asked(files: HubRepo) -> Iterator[None]:
 
 @contextmanager
 def explained(files: HubRepo, cache: Path, *, elsewhere: str = ANOTHER_DISK) -> Iterator[None]:
-    """Turn errors of the network and of the disk, while these files arrive, into errors of ours.
+    """Convert errors of the network and of the disk during a download into our own.
 
     Args:
-        files: that are asked for.
-        cache: where they are stored.
-        elsewhere: what else to do where that is full, besides making room.
+        files: the requested files.
+        cache: the folder that stores them.
+        elsewhere: suggestion for a full disk, besides freeing space.
 
     Raises:
-        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        DownloadFailed: the hub cannot be reached, or refuses the request.
         OutputFailed: the cache cannot be written.
     """
     try:
@@ -72,7 +72,7 @@ def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return DownloadFailed(
-            f"{files.repo} has no revision {files.revision!r}; give a commit, tag or branch of its own, such as main"
+            f"{files.repo} has no revision {files.revision!r}; use one of its commits, tags or branches, such as main"
         )
     if status in (401, 403):
         return DownloadFailed(
@@ -94,12 +94,12 @@ def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
 
 
 def _local(error: Exception, cache: Path, elsewhere: str) -> OutputFailed | None:
-    """Return what is wrong with the disk, or None where it is something else."""
+    """Return the error of the disk, or None for other errors."""
     if not isinstance(error, OSError) or error.errno is None or isinstance(error, ConnectionError | TimeoutError):
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputFailed(f"the disk of {cache} is full; make room, or {elsewhere}; {_AGAIN}")
-    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; correct that, or {elsewhere}")
+        return OutputFailed(f"the disk of {cache} is full; free space, or {elsewhere}; {_AGAIN}")
+    return OutputFailed(f"{error.filename or cache} cannot be written: {error.strerror}; fix this, or {elsewhere}")
 
 
 def _reason(error: Exception) -> str:

@@ -17,13 +17,13 @@ from ex4d_core.hub.local import HubRepo, huggingface_hub, is_safe_path
 from ex4d_core.reading import MOST_TEXT, parse_json
 
 _PATIENCE = 30.0
-"""Seconds that the server may be silent."""
+"""Timeout of the server in seconds."""
 
 _MOST_SECONDS = 300.0
-"""Seconds that a list may take to arrive."""
+"""Largest time for a whole listing in seconds."""
 
 MOST_SIZE = 2**44
-"""Bytes that a file may have: a list that promises more is not believed."""
+"""Largest accepted size of a file in bytes."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_ID = re.compile(r"[0-9a-f]{40}")
@@ -34,29 +34,29 @@ class ListedFile:
     """A file of a repository."""
 
     path: str
-    """Relative, its parts joined by `/`, each of them a name that any system allows for one file."""
+    """Relative path with `/`, whose parts are valid file names on any operating system."""
     size: int
     """In bytes."""
     sha256: str
-    """Hash of its bytes, or '' for a small file, which the hub stores in git."""
+    """SHA-256, or '' for a small file, which the hub stores in git."""
     git_id: str
-    """Hash that git gives to a small file, or '' for a large one."""
+    """Git hash of a small file, or '' for a large one."""
 
 
 @attrs.frozen(kw_only=True)
 class Listing:
-    """The files of a repository that are wanted, at one commit."""
+    """The required files of a repository at one commit."""
 
     commit: str
     files: tuple[ListedFile, ...]
 
 
 class _Odd(Exception):
-    """An answer is not a list of files."""
+    """An answer of the server is not a valid listing."""
 
 
 def list_files(files: HubRepo) -> Listing:
-    """Ask the hub which of these files there are.
+    """List the required files on the hub.
 
     Raises:
         DownloadFailed: the hub cannot be reached, does not have the repository, or its answer cannot be used.
@@ -68,7 +68,7 @@ def list_files(files: HubRepo) -> Listing:
         return _listing(_parsed(answer), files)
     except _Odd as error:
         raise DownloadFailed(
-            f"{huggingface_hub().constants.ENDPOINT} does not answer as a hub does for {files.repo}: {error}; check "
+            f"{huggingface_hub().constants.ENDPOINT} does not answer like a hub for {files.repo}: {error}; check "
             "HF_ENDPOINT, and whether a proxy asks for a login"
         ) from error
 
@@ -103,7 +103,7 @@ def _listing(answer: Mapping[str, Any], files: HubRepo) -> Listing:
         path = _table(entry, "an entry of the list").get("rfilename")
         if not isinstance(path, str):
             raise _Odd("a file has no name")
-        if not files.wants(path):  # whatever it is
+        if not files.wants(path):  # before any check
             continue
         file = _file(path, entry)
         if found.setdefault(path, file) != file:
@@ -117,7 +117,7 @@ def _listing(answer: Mapping[str, Any], files: HubRepo) -> Listing:
 def _file(path: str, entry: Mapping[str, Any]) -> ListedFile:
     name = ascii(path[:80])
     if not is_safe_path(path):
-        raise _Odd(f"{name} cannot be the name of a file in a folder")
+        raise _Odd(f"{name} is not a valid file name")
     large = entry.get("lfs")
     if large is None:
         git_id = _matching(entry.get("blobId"), _GIT_ID, f"the blobId of {name}")
@@ -141,5 +141,5 @@ def _matching(value: object, pattern: re.Pattern[str], what: str) -> str:
 
 def _table(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _Odd(f"{what} is not an object of JSON")
+        raise _Odd(f"{what} is not a JSON object")
     return value

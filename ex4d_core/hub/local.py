@@ -21,36 +21,35 @@ from ex4d_core.reading import read_json, reading, refusal
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 _MOST_LETTERS = 1000
-"""Letters of a path within a repository."""
+"""Largest length of a path within a repository."""
 
 
 @attrs.frozen(kw_only=True)
 class HubRepo:
-    """Files that are needed of one repository: the weights of a component, or a part of a data set."""
+    """Required files of one repository: the weights of a component, or a part of a data set."""
 
     repo: str
-    """OWNER/NAME on the hub, or a folder of this machine that holds the same files."""
+    """OWNER/NAME on the hub, or a local folder with the same files."""
 
     revision: str
-    """Commit, tag or branch on the hub; a folder has none."""
+    """Commit, tag or branch on the hub; ignored for a folder."""
 
     patterns: tuple[str, ...] = ("*",)
-    """Which files are needed, each pattern matching at least one, such as `vae/*.safetensors`; `*` goes through
-    folders too."""
+    """Required files; each pattern matches at least one, such as `vae/*.safetensors`. `*` also matches `/`."""
 
     kind: Literal["model", "dataset"] = "model"
-    """What the hub calls such a repository; models and data sets of one name are two things."""
+    """Type of the repository on the hub; a model and a data set can have the same name."""
 
     def folder(self) -> Path | None:
-        """Return the folder of this machine that `repo` names, or None where there is none.
+        """Return `repo` as a local folder, or None if it does not exist.
 
         Raises:
-            InvalidInput: the system does not let it be looked at.
+            InvalidInput: the folder cannot be accessed.
         """
         try:
             folder = Path(self.repo).expanduser()
             os.stat(folder)
-        except (RuntimeError, ValueError):  # ~ of a user that does not exist; a character that no name has
+        except (RuntimeError, ValueError):  # ~ of an unknown user, or an invalid character
             return None
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR) or is_hub_name(self.repo):
@@ -59,25 +58,24 @@ class HubRepo:
         return folder if self.repo and folder.is_dir() else None
 
     def wants(self, path: str) -> bool:
-        """Return whether a file, by its path in the checkpoint, is needed."""
+        """Return whether a file is required, by its path in the repository."""
         return any(fnmatchcase(path, pattern) for pattern in self.patterns)
 
 
 def is_hub_name(text: str) -> bool:
-    """Return whether a text reads OWNER/NAME, as the hub names its repositories."""
+    """Return whether a text has the form OWNER/NAME of repositories on the hub."""
     return bool(_NAME.fullmatch(text)) and "--" not in text and ".." not in text
 
 
 def is_safe_path(text: str) -> bool:
-    """Return whether a relative path, its parts joined by `/`, leads to a place inside its folder on any system."""
+    """Return whether a relative path with `/` stays inside its folder on any operating system."""
     return len(text) <= _MOST_LETTERS and all(part and safe_name(part) == part for part in text.split("/"))
 
 
 def find_in_cache(files: HubRepo) -> Path | None:
-    """Return the folder in the hub's cache that has the files, or None where one of them is not there.
+    """Return the folder in the cache of the hub with the files, or None if a file is missing.
 
-    The hub's client lists a repository when it downloads from it, and then knows what is missing. Where others put
-    the files there, one match for each pattern is enough, and of weights in several parts those that an index names.
+    One match for each pattern is enough, and for weights in shards all files listed in their index.
 
     Raises:
         InvalidInput: the cache cannot be read.
@@ -98,15 +96,15 @@ def find_in_cache(files: HubRepo) -> Path | None:
 
 
 def resolve_weights(files: HubRepo, *, fetch: str) -> Path:
-    """Return the folder that has a component's files: the one that was named, else the one in the hub's cache.
+    """Return the folder with the files of a component: a local folder, else one in the cache of the hub.
 
     Args:
-        files: what is needed.
-        fetch: the command that downloads it, as `fetch_command` makes it.
+        files: the required files.
+        fetch: the command that downloads them, see `fetch_command`.
 
     Raises:
-        InputNotFound: there is no such folder and it is not a name on the hub, or the cache does not have it.
-        InvalidInput: the folder or the cache cannot be read, or the revision cannot be one.
+        InputNotFound: the name is neither a folder nor OWNER/NAME, or the files are not in the cache.
+        InvalidInput: the folder or the cache cannot be read, or the revision is invalid.
         PluginFailed: the package huggingface_hub is not installed.
     """
     folder = files.folder()
@@ -115,18 +113,18 @@ def resolve_weights(files: HubRepo, *, fetch: str) -> Path:
         folder = find_in_cache(files)
     if folder is None:
         raise InputNotFound(
-            f"the weights {files.repo} ({files.revision}) are not on this machine, neither as a folder nor whole in "
-            f"the hub's cache; type: {fetch}"
+            f"the weights {files.repo} ({files.revision}) are not on this machine, neither as a folder nor complete "
+            f"in the hub's cache; type: {fetch}"
         )
     return folder
 
 
 def check_repo_id(files: HubRepo) -> None:
-    """Refuse what cannot be on the hub.
+    """Refuse invalid names and revisions.
 
     Raises:
-        InputNotFound: `repo` does not read OWNER/NAME.
-        InvalidInput: the revision cannot be one.
+        InputNotFound: `repo` does not have the form OWNER/NAME.
+        InvalidInput: the revision is invalid.
     """
     if not is_hub_name(files.repo):
         raise InputNotFound(
@@ -134,17 +132,17 @@ def check_repo_id(files: HubRepo) -> None:
             "the hub"
         )
     if not is_safe_path(files.revision):
-        raise InvalidInput(f"{files.revision!r} cannot be a revision; give a commit, tag or branch, such as main")
+        raise InvalidInput(f"{files.revision!r} is not a valid revision; use a commit, tag or branch, such as main")
 
 
 def fetch_command(name: str, options: Any, *, role: str, of: Sequence[str]) -> str:
-    """Return the command that downloads a component's weights, with what the user set.
+    """Return the command that downloads the weights of a component, with the user's settings.
 
     Args:
         name: of the component.
         options: its options, an attrs value.
         role: such as `depth`.
-        of: names of the options that decide which weights are meant; those that are as by default are left out.
+        of: names of the options that select the weights; default values are omitted.
     """
     defaults = {field.name: field.default for field in attrs.fields(type(options))}
     given = [option for option in of if getattr(options, option) != defaults[option]]
@@ -153,10 +151,10 @@ def fetch_command(name: str, options: Any, *, role: str, of: Sequence[str]) -> s
 
 
 def huggingface_hub() -> ModuleType:
-    """Import the hub's client, which only components with weights need.
+    """Import the client of the hub, which only components with weights require.
 
     Raises:
-        PluginFailed: it is not installed, or a variable that it reads has a value that it cannot use.
+        PluginFailed: it is not installed, or an environment variable that it reads is invalid.
     """
     try:
         import huggingface_hub
@@ -166,10 +164,10 @@ def huggingface_hub() -> ModuleType:
         import huggingface_hub.utils
     except ModuleNotFoundError as error:
         raise PluginFailed(
-            "weights on the hub need the package huggingface_hub, which is not installed; "
+            "weights on the hub require the package huggingface_hub, which is not installed; "
             "type: pip install huggingface_hub"
         ) from error
-    except Exception as error:  # it turns variables into numbers while it is imported
+    except Exception as error:  # it parses environment variables at import
         variables = [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]
         raise PluginFailed(
             f"the package huggingface_hub cannot be imported ({one_line(error)}); check "
@@ -179,7 +177,7 @@ def huggingface_hub() -> ModuleType:
 
 
 def _has_parts(path: Path) -> bool:
-    """Return whether the files that an index of weights names are there; True for any other file."""
+    """Return whether the files listed in an index of weights exist; True for any other file."""
     if not path.name.endswith(".index.json"):
         return True
     try:
@@ -190,16 +188,16 @@ def _has_parts(path: Path) -> bool:
 
 
 def shards(index: Path) -> list[str]:
-    """Return the names of the files that an index of weights in several parts lists; they are in its folder.
+    """Return the names of the files that are listed in an index of sharded weights; they are in its folder.
 
     Raises:
-        InputNotFound: there is no such index.
-        InvalidInput: it cannot be read, or is not such an index.
+        InputNotFound: the index does not exist.
+        InvalidInput: it cannot be read, or is not an index.
     """
     what = "index of weights"
     table = read_json(index, what)
     homes = table.get("weight_map") if isinstance(table, dict) else None
     names = list(homes.values()) if isinstance(homes, dict) else []
     if not names or not all(isinstance(name, str) and safe_name(name) == name for name in names):
-        raise InvalidInput(f"the {what} {index} does not name files beside it; download it again")
+        raise InvalidInput(f"the {what} {index} does not list files in its folder; download it again")
     return sorted(set(names))

@@ -18,11 +18,11 @@ from ex4d_core.hub.local import huggingface_hub
 
 _CHUNK = 2**20
 _ATTEMPTS = 5
-"""Times in a row that nothing may arrive before it is given up."""
+"""Attempts in a row without data before the download fails."""
 _PASSING = (408, 429, 500, 502, 503, 504)
-"""Answers of a server that may be another in a moment."""
+"""Status codes of temporary errors."""
 _NO_MORE = 416
-"""The answer of a server whose file ends before what it is asked for."""
+"""Status code for a range beyond the end of the file."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,11 +35,11 @@ class DownloadSource:
     name: str
     """For messages."""
     in_git: bool = False
-    """Whether its hash is the one that git gives it, and not sha256."""
+    """Whether its hash is the SHA-1 of git instead of SHA-256."""
 
 
 class Hash(Protocol):
-    """A hash that bytes are added to."""
+    """An incremental hash."""
 
     def update(self, data: bytes, /) -> None:
         """Add bytes."""
@@ -50,14 +50,14 @@ class Hash(Protocol):
 
 
 def new_hash(size: int, *, in_git: bool) -> Hash:
-    """Return the hash of a file of `size` bytes before its first: sha256, or the SHA-1 that git gives it."""
+    """Return a new hash for a file of `size` bytes: SHA-256, or the SHA-1 of git."""
     if not in_git:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def receive(source: DownloadSource, part: Path, *, tell: Callable[[int], None], stopped: threading.Event) -> str:
-    """Write a file's bytes behind those that `part` has, and return the hash of all of them.
+    """Download the rest of a file into `part`, and return the hash of the whole file.
 
     A lost connection is taken up again, after longer and longer pauses, until nothing arrives five times in a row.
 
@@ -92,25 +92,25 @@ def receive(source: DownloadSource, part: Path, *, tell: Callable[[int], None], 
         part.unlink()
     if written.length != source.size:
         raise DownloadFailed(
-            f"{source.name} has {written.length} bytes and the hub says {source.size}; type the same command again"
+            f"{source.name} has {written.length} bytes instead of {source.size}; type the same command again"
         )
     return written.hash.hexdigest()
 
 
 def _opened(part: Path) -> BinaryIO:
-    """Open a file to append to, never one that has another name as well: links lead to files of others."""
+    """Open a file for appending; refuse links, which could point to other files."""
     with suppress(FileNotFoundError):
         status = os.lstat(part)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             os.unlink(part)
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # not every system has each
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # some are missing on some systems
         flags |= getattr(os, name, 0)
     return os.fdopen(os.open(part, flags, 0o666), "r+b")
 
 
 class _Written:
-    """What has arrived of a file, and its hash."""
+    """The downloaded part of a file, and its hash."""
 
     def __init__(self, file: BinaryIO, source: DownloadSource) -> None:
         self._file, self._source = file, source
@@ -123,7 +123,7 @@ class _Written:
             self.discard()
 
     def add(self, chunk: bytes) -> None:
-        """Add bytes, of those that are too many no more than one."""
+        """Add bytes, but at most one beyond the expected size."""
         chunk = chunk[: self._source.size + 1 - self.length]
         self._file.write(chunk)
         self.hash.update(chunk)
@@ -140,7 +140,7 @@ class _Written:
 
 
 def _append(source: DownloadSource, written: _Written, tell: Callable[[int], None], stopped: threading.Event) -> None:
-    """Ask once for what is missing."""
+    """Request the missing bytes once."""
     hub = huggingface_hub()
     headers = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
     if written.length:
@@ -148,10 +148,10 @@ def _append(source: DownloadSource, written: _Written, tell: Callable[[int], Non
     timeout = hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
     with hub.get_session().stream("GET", source.url, headers=headers, timeout=timeout) as response:
         hub.hf_raise_for_status(response)
-        if written.length and response.status_code != 206:  # it sends the whole file again
+        if written.length and response.status_code != 206:  # the server sends the whole file again
             tell(-written.length)
             written.discard()
-        for chunk in response.iter_bytes():  # as they come: of a connection that breaks nothing is lost
+        for chunk in response.iter_bytes():  # unbuffered, so that a broken connection loses nothing
             if stopped.is_set():
                 raise Cancelled("the download was stopped")
             before = written.length

@@ -1,9 +1,8 @@
 """Load untrusted weights: restrict the files that a library sees and how it may load them.
 
-A library that loads models follows the files of a checkpoint: it may run code that lies there, unpickle, ask a hub for
-whatever a configuration names, and ask on standard input whether it may. Here it sees configurations and tensors,
-checked and without such names; the hub cannot be reached; and standard input is empty. A component that gives a folder
-of weights to a library does it like this:
+A library that loads a checkpoint may run code in its folder, unpickle objects, download files named in a configuration,
+and ask for confirmation on standard input. This module shows it only configurations and tensors, checked and without
+such names, disables the hub, and empties standard input. A component that loads a folder of weights does:
 
     with only_weights(folder, ("config.json", "*.safetensors*"), what="DPT") as clean:
         model = DPTForDepthEstimation.from_pretrained(clean, local_files_only=True, use_safetensors=True)
@@ -34,13 +33,13 @@ from ex4d_core.hub.local import huggingface_hub, shards
 from ex4d_core.reading import check_file, check_folder, read_json, reading
 
 MOST_CONFIG = 16 * 2**20
-"""Bytes that a configuration may have; those of tokenizers list their tokens."""
+"""Largest accepted configuration in bytes; those of tokenizers list all tokens."""
 
 _MOST_NUMBER = 2**20
-"""Above the largest number in a network's configuration, which is the size of a vocabulary."""
+"""Largest accepted number in a configuration; vocabularies are smaller."""
 
 _MOST_LAYERS = 1000
-"""A network is made layer by layer, whether it has weights for them or not."""
+"""Largest accepted number of layers, which are created whether weights for them exist or not."""
 
 _LAYERS = re.compile(r"layers|blocks|depths")
 _SIZES = re.compile(r"size$|_dim$|channels|^num_|_heads")
@@ -54,27 +53,27 @@ _DROPPED = frozenset(
         *("_experts_implementation", "_experts_implementation_internal", "use_kernels", "kernel_config"),
     }
 )
-"""Names in a configuration by which a library finds code, kernels, or weights beside those of the folder."""
+"""Entries of a configuration that refer to code, kernels, or weights outside the folder."""
 
 _TALKERS = ("accelerate", "diffusers", "huggingface_hub", "peft", "transformers")
-"""Libraries whose remarks repeat texts of a checkpoint; what is wrong with one is raised."""
+"""Libraries whose log messages repeat texts of a checkpoint; problems are raised as errors."""
 
 
 @contextmanager
 def only_weights(folder: Path, patterns: Iterable[str], *, what: str) -> Iterator[Path]:
-    """Give a folder that has some files of another and nothing else, for a library that loads a model from it.
+    """Create a temporary folder with selected files of another, from which a library can load a model.
 
-    Configurations are checked and rewritten; tensors are links, so that nothing is copied. In the block the limits of
-    `loading` hold.
+    Configurations are checked and rewritten; tensors are links, so that nothing is copied. The restrictions of
+    `loading` apply within the block.
 
     Args:
         folder: with weights.
-        patterns: which of its files a library may see, such as `*.safetensors`.
-        what: they should be, for messages, such as "CLIP".
+        patterns: files that the library may see, such as `*.safetensors`.
+        what: the model, for messages, such as "CLIP".
 
     Raises:
         InputNotFound: the folder does not exist.
-        InvalidInput: a file cannot be read or is not what its name says, or the library refuses them.
+        InvalidInput: a file cannot be read or has invalid content, or the library raises an error.
     """
     files = check_files(folder, patterns)
     with tempfile.TemporaryDirectory(prefix="ex4d-weights-") as name:
@@ -86,10 +85,10 @@ def only_weights(folder: Path, patterns: Iterable[str], *, what: str) -> Iterato
 
 
 def check_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """Return the files of a folder whose names match a pattern; each is a regular file that can be read.
+    """Return the files of a folder that match a pattern; each must be a readable regular file.
 
     Raises:
-        InputNotFound: the folder does not exist, or a link in it leads nowhere.
+        InputNotFound: the folder does not exist, or a link in it is broken.
         InvalidInput: it cannot be listed, or one of the files is a pipe or a device, or cannot be read.
     """
     patterns = tuple(patterns)
@@ -104,17 +103,17 @@ def check_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 @contextmanager
 def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[None]:
-    """Load a model of others in the block, and nothing else: without a hub, without questions, with one kind of error.
+    """Load an untrusted model within the block: without a hub or questions, and with one type of error.
 
-    A library may raise anything over a file that somebody made; the cause is chained, and shown by `EX4D_TRACE=1`.
+    A library may raise any error for a crafted file; the original is chained, and shown by `EX4D_TRACE=1`.
 
     Args:
         place: the folder or file, for messages.
-        what: it should be, such as "tokenizer".
-        seen: the folder that the library was given in its place.
+        what: the model, such as "tokenizer".
+        seen: the folder that the library reads instead.
 
     Raises:
-        InvalidInput: the library refuses it.
+        InvalidInput: the library raises an error.
     """
     try:
         with loading_offline():
@@ -127,12 +126,12 @@ def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[Non
         text = str(error) if seen is None else str(error).replace(str(seen), str(place))
         reason = textwrap.shorten(f"{type(error).__name__}: {text}", 300, placeholder=" ...")
         raise InvalidInput(
-            f"{place} cannot be loaded as a {what}: {reason}; check which model it holds, or download it again"
+            f"{place} cannot be loaded as a {what}: {reason}; check which model it contains, or download it again"
         ) from error
 
 
 class _Limits:
-    """How many blocks of `loading_offline` there are, and what to put back after the last."""
+    """Number of active blocks of `loading_offline`, and callbacks that undo its changes after the last."""
 
     lock = threading.Lock()
     blocks = 0
@@ -141,7 +140,7 @@ class _Limits:
 
 @contextmanager
 def loading_offline() -> Iterator[None]:
-    """Keep libraries from the hub, from standard input and from remarks during the block, in all threads."""
+    """Disable the hub, standard input, log messages and progress bars of libraries within the block, in all threads."""
     with _Limits.lock:
         _Limits.blocks += 1
         if _Limits.blocks == 1:
@@ -167,8 +166,8 @@ def _limit(undo: ExitStack) -> None:
         logger.setLevel(logging.CRITICAL)
         _hide_progress_bar(sys.modules.get(f"{name}.utils.logging"), undo)
     try:
-        put(huggingface_hub().constants, "HF_HUB_OFFLINE", True)  # its client looks there before each request
-    except PluginFailed:  # without the client there is no way to a hub
+        put(huggingface_hub().constants, "HF_HUB_OFFLINE", True)  # the client checks it before each request
+    except PluginFailed:  # without the client, the hub cannot be reached
         return
 
 
@@ -180,23 +179,23 @@ def _hide_progress_bar(library: Any, undo: ExitStack) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the configuration of a network, without the names by which a library finds code or other weights.
+    """Read the configuration of a network, without entries that refer to code or other weights.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it is not an object of JSON, a number in it cannot be a size, or it takes a part of the network
-            from another repository.
+        InputNotFound: the file does not exist.
+        InvalidInput: it is not a JSON object, a number in it is out of range, or it refers to another repository for a
+            part of the network.
     """
     config = _object(path)
     if odd := next(_odd(config, ""), ""):
-        raise InvalidInput(f"the configuration {path} cannot be that of a network: {odd}; download it again")
+        raise InvalidInput(f"the configuration {path} is invalid: {odd}; download it again")
     return config
 
 
 def _object(path: Path) -> dict[str, Any]:
     config = read_json(path, "configuration", most=MOST_CONFIG)
     if not isinstance(config, dict):
-        raise InvalidInput(f"the configuration {path} is not an object of JSON; download it again")
+        raise InvalidInput(f"the configuration {path} is not a JSON object; download it again")
     cleaned: dict[str, Any] = _without_names(config)
     return cleaned
 
@@ -208,17 +207,17 @@ def _without_names(value: Any) -> Any:
 
 
 def _odd(value: Any, name: str) -> Iterator[str]:
-    """Yield sentences on what a network's configuration cannot say."""
+    """Yield the invalid entries of a configuration, as sentences."""
     if isinstance(value, dict):
         if value.get("backbone") is not None and value.get("backbone_config") is None:
-            yield f"its backbone is that of another repository, {ascii(value['backbone'])[:80]}"
+            yield f"its backbone is in another repository, {ascii(value['backbone'])[:80]}"
         for key, inner in value.items():
             yield from _odd(inner, key)
     elif isinstance(value, list):
         for inner in value:
             yield from _odd(inner, name)
     elif isinstance(value, int) and not _least(name) <= value <= _most(name):
-        yield f"{ascii(name)[:80]} is {value if abs(value) < 10**30 else 'a number of many digits'}"
+        yield f"{ascii(name)[:80]} is {value if abs(value) < 10**30 else 'a very large number'}"
 
 
 def _least(name: str) -> int:
@@ -232,17 +231,17 @@ def _most(name: str) -> int:
 def numbers(
     config: Mapping[str, Any], key: str, count: int, default: Sequence[float] = (), *, where: Path
 ) -> tuple[float, ...]:
-    """Return an entry of a configuration that is a list of finite numbers.
+    """Read a list of finite numbers from a configuration.
 
     Args:
-        config: as it was read.
+        config: the configuration.
         key: of the entry.
         count: of the numbers.
-        default: where there is no entry; without one, there must be.
+        default: for a missing entry; if empty, the entry is required.
         where: the file, for messages.
 
     Raises:
-        InvalidInput: it is something else.
+        InvalidInput: the entry is missing or is not such a list.
     """
     values = config.get(key)
     values = list(default) if values is None else values
@@ -256,12 +255,12 @@ def _is_number(value: object) -> bool:
 
 
 def check_kinds(config: Mapping[str, Any], cls: type) -> None:
-    """Refuse entries of another kind than the defaults of a class that is made with them: a text for a number.
+    """Refuse entries whose type differs from that of the class's default, such as a string for a number.
 
-    Classes of diffusers take any value, and fail where it is used, hours later.
+    Classes of diffusers accept any value and fail later, when it is used.
 
     Raises:
-        ValueError: an entry is of another kind.
+        ValueError: an entry is of another type.
     """
     for name, parameter in inspect.signature(cls).parameters.items():
         value, default = config.get(name), parameter.default
@@ -273,11 +272,11 @@ def check_kinds(config: Mapping[str, Any], cls: type) -> None:
 
 
 def check_parameters(make: Callable[[], Any], files: Iterable[Path], *, where: Path) -> None:
-    """Refuse a configuration of a network far larger than its weights: a library makes room for all of it.
+    """Refuse a configuration of a network that is much larger than its weights, because a library allocates all of it.
 
     Args:
-        make: gives the network; it is made without memory for its weights.
-        files: in the format safetensors, that have its weights.
+        make: creates the network; called on the meta device, without memory for weights.
+        files: safetensors files with its weights.
         where: the folder, for messages.
 
     Raises:
@@ -294,13 +293,13 @@ def check_parameters(make: Callable[[], Any], files: Iterable[Path], *, where: P
             held += sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
     if wanted > 2 * held + 10**6:
         raise InvalidInput(
-            f"the config.json of {where} describes a network of {wanted:,} parameters and its files hold {held:,}; "
+            f"the config.json of {where} describes a network of {wanted:,} parameters, but its files contain {held:,}; "
             "check which model it is"
         )
 
 
 def _show(path: Path, place: Path) -> None:
-    """Put a file into the folder that a library sees."""
+    """Add a file to the folder that the library reads."""
     if path.name.endswith("tokenizer_config.json"):
         place.write_text(json.dumps(_object(path)), encoding="utf-8")
     elif path.name.endswith("config.json"):
@@ -314,5 +313,5 @@ def _show(path: Path, place: Path) -> None:
 def _link(path: Path, place: Path) -> None:
     try:
         os.symlink(os.path.abspath(path), place)
-    except (OSError, NotImplementedError):  # of Windows, without the right to make links
+    except (OSError, NotImplementedError):  # on Windows without permission to create links
         shutil.copyfile(path, place)

@@ -132,7 +132,7 @@ def test_the_remains_of_something_else_do_no_harm_twice(cache, start):
 
 def test_a_file_that_arrives_damaged_is_named_and_not_kept(cache, server):
     server.changed = {LARGE: bytes(len(FILES[LARGE]))}
-    with pytest.raises(DownloadFailed, match=r"net/model-1\.safetensors of lab/net arrived damaged .its hash"):
+    with pytest.raises(DownloadFailed, match=r"net/model-1\.safetensors of lab/net arrived damaged"):
         fetch()
     assert find_in_cache(weights(Options())[0]) is None
     server.changed = {}
@@ -143,14 +143,14 @@ def test_a_file_that_arrives_damaged_is_named_and_not_kept(cache, server):
 def test_a_file_of_another_length_is_named_with_both(cache, server, length, monkeypatch):
     server.changed = {LARGE: bytes(length)}
     with pytest.raises(
-        DownloadFailed, match=rf"model-1.safetensors of lab/net has {length} bytes and the hub says 3145"
+        DownloadFailed, match=rf"model-1.safetensors of lab/net has {length} bytes instead of 3145"
     ):
         fetch()
 
 
 def test_a_small_file_of_another_length_is_named_too(cache, server):
     server.changed = {"config.json": b"{ }"}
-    with pytest.raises(DownloadFailed, match=r"config.json of lab/net has 3 bytes and the hub says 2"):
+    with pytest.raises(DownloadFailed, match=r"config.json of lab/net has 3 bytes instead of 2"):
         fetch()
     server.changed = {}
     assert (fetch()[0] / "config.json").read_bytes() == b"{}"
@@ -173,7 +173,7 @@ def test_a_gated_repository_says_where_to_accept_its_terms(cache, server):
     ("options", "message"),
     [
         ({"repo": "lab/nut"}, "lab/nut was not found, or access is restricted; check the name"),
-        ({"revision": "v9"}, "lab/net has no revision 'v9'; give a commit, tag or branch of its own, such as main"),
+        ({"revision": "v9"}, "lab/net has no revision 'v9'; use one of its commits, tags or branches"),
         ({"patterns": ("config.json", "vae/*")}, r"lab/net \(main\) has no file vae/\* on the hub"),
     ],
 )
@@ -197,7 +197,7 @@ def test_offline_mode_is_named(cache, monkeypatch):
 def test_a_disk_with_too_little_room_is_refused_before_the_start(cache, server, monkeypatch):
     usage = shutil.disk_usage(cache.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(OutputFailed, match=r"0.0 GB free; make room, .* HF_HOME=/another/disk ex4d fetch mine"):
+    with pytest.raises(OutputFailed, match=r"0.0 GB free; .* HF_HOME=/another/disk ex4d fetch mine"):
         fetch()
     assert server.asked == []
 
@@ -207,7 +207,7 @@ def test_a_disk_that_fills_up_is_said(cache, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("ex4d_core.hub.resume._Written.add", full)
-    with pytest.raises(OutputFailed, match=r"the disk of .*hub is full; make room, .*resumes the download"):
+    with pytest.raises(OutputFailed, match=r"the disk of .*hub is full; .*resumes the download"):
         fetch(patterns=(LARGE,))
 
 

@@ -59,7 +59,7 @@ def test_what_should_be_a_hash_is_one_before_it_is_a_path(cache, server, tmp_pat
     odd = odd.format(victim=tmp_path / "victim.txt") if isinstance(odd, str) else odd
     server.lies = lambda listing: changed(listing, name, **{key: odd})
     before = states(tmp_path)
-    with pytest.raises(DownloadFailed, match=rf"does not answer as a hub does for lab/net: the {key} of '.*' is not a"):
+    with pytest.raises(DownloadFailed, match=rf"does not answer like a hub for lab/net: the {key} of '.*' is not a"):
         fetch(cache)
     assert states(tmp_path) == before
     assert not cache.exists()
@@ -83,7 +83,7 @@ def test_the_commit_is_a_hash_before_it_is_a_path(cache, server, odd):
 def test_a_name_that_is_not_one_inside_a_folder_is_refused(cache, server, tmp_path, name):
     server.lies = lambda listing: changed(listing, LARGE, rfilename=name)
     before = states(tmp_path)
-    with pytest.raises(DownloadFailed, match="cannot be the name of a file in a folder") as caught:
+    with pytest.raises(DownloadFailed, match="is not a valid file name") as caught:
         fetch(cache)
     assert "\x1b" not in str(caught.value)
     assert states(tmp_path) == before
@@ -114,7 +114,7 @@ def test_a_size_is_a_number_of_bytes(cache, server, name, size):
 )
 def test_an_answer_that_is_not_a_list_of_files_names_the_next_step(cache, server, answer):
     server.answer = answer
-    with pytest.raises(DownloadFailed, match=r"does not answer as a hub does for lab/net: .*; check HF_ENDPOINT, and"):
+    with pytest.raises(DownloadFailed, match=r"does not answer like a hub for lab/net: .*; check HF_ENDPOINT, and"):
         fetch(cache)
 
 
@@ -247,7 +247,7 @@ def test_a_folder_that_is_a_link_is_not_written_through(cache, tmp_path):
         path.unlink()
     (snapshot / "net").rmdir()
     (snapshot / "net").symlink_to(tmp_path / "mine")
-    with pytest.raises(OutputFailed, match=r"snapshots/c{40}/net is a link, which weights are not written through"):
+    with pytest.raises(OutputFailed, match=r"snapshots/c{40}/net is a link"):
         fetch(cache)
     assert (tmp_path / "mine" / "model-1.safetensors").read_text() == "mine"
 
@@ -266,7 +266,7 @@ def test_files_that_arrive_packed_are_unpacked_or_refused(cache, server):
 
 def test_a_packed_file_that_grows_without_end_is_cut(cache, server):
     server.encoding, server.changed = "gzip", {LARGE: bytes(50 * 2**20)}
-    with pytest.raises(DownloadFailed, match=r"has 3145734 bytes and the hub says 3145733"):
+    with pytest.raises(DownloadFailed, match=r"has 3145734 bytes instead of 3145733"):
         fetch(cache)
     assert sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) < 2**20
 

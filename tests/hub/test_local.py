@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_looked_at_is_named(snapshot, tmp_path):
 def test_a_revision_leads_nowhere_else(snapshot, revision):
     files = attrs.evolve(FILES, revision=revision)
     assert find_in_cache(files) is None
-    with pytest.raises(InvalidInput, match="cannot be a revision; give a commit, tag or branch, such as main"):
+    with pytest.raises(InvalidInput, match="is not a valid revision"):
         resolve_weights(files, fetch="ex4d fetch x")
 
 

@@ -153,7 +153,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_an_index_leads_to_no_other_folder(folder):
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
-    said = pytest.raises(InvalidInput, match=r"model\.safetensors\.index\.json does not name files beside it")
+    said = pytest.raises(InvalidInput, match=r"model\.safetensors\.index\.json does not list files in its folder")
     with said, only_weights(folder, TENSORS, what="net"):
         pass
 
@@ -204,5 +204,5 @@ def test_numbers_and_lists_of_them_do_in_each_others_place(entry):
 def test_a_network_far_larger_than_its_files_is_refused(folder):
     files = [folder / "model.safetensors"]
     check_parameters(lambda: torch.nn.Linear(9, 9), files, where=folder)
-    with pytest.raises(InvalidInput, match="describes a network of 1,000,000,000,000 parameters and its files hold 4;"):
+    with pytest.raises(InvalidInput, match="describes a network of 1,000,000,000,000 parameters, but its files contain 4;"):
         check_parameters(lambda: torch.nn.Linear(10**6, 10**6, bias=False), files, where=folder)

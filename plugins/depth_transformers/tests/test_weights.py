@@ -121,7 +121,7 @@ def test_a_damaged_file_is_named(copy):
 def test_a_damaged_configuration_is_named(copy, text):
     folder = copy()
     (folder / "config.json").write_text(text)
-    with pytest.raises(InvalidInput, match=r"config\.json is not (valid|an object of) JSON"):
+    with pytest.raises(InvalidInput, match=r"config\.json is not (valid JSON|a JSON object)"):
         load(folder)
 
 
