@@ -60,7 +60,7 @@ ex4d run --config outputs/clip/config.toml"""
 
 
 class DepthFileFormat(StrEnum):
-    """Choices of `ex4d depth --format`; Typer takes a list of enums, but not of literals."""
+    """Choices of `ex4d depth --format`; Typer accepts lists of enums, but not of literals."""
 
     NPZ = "npz"
     PNG = "png"
@@ -163,7 +163,7 @@ def preview(
 ) -> None:
     """Preview camera paths: visible coverage, layout and warnings."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
-    from ex4d_core.preview.making import make_preview, preview_facts
+    from ex4d_core.preview.build import make_preview, preview_facts
     from ex4d_core.runs.batch import run_folders
 
     path = Path(clip or clips_of(config)[0])
@@ -272,8 +272,8 @@ def cam_convert(
     from ex4d_core.cameras.files import ReadOptions, convert
 
     reading = ReadOptions(distance=distance, camera=camera, convention=convention)
-    for doubt in convert(source, target, to=to, reading=reading, format=format).warnings:
-        say(f"warning: {doubt}", err=True)
+    for warning in convert(source, target, to=to, reading=reading, format=format).warnings:
+        say(f"warning: {warning}", err=True)
     say(str(target))
 
 
@@ -349,7 +349,7 @@ def doctor(json_: Json = False) -> None:
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the spellings of EX-4D replaced by those of ex4d.
+    """Convert the spelling of EX-4D arguments to that of ex4d.
 
     `--output_dir` becomes `--output-dir`, and a bare `--save-mesh` becomes `--save-mesh first`.
     """
@@ -367,14 +367,14 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Call a command and return its exit code; `Typer.__call__` would hide how it ended."""
+    """Call a command and return its exit code; `Typer.__call__` hides errors."""
     command = typer.main.get_command(app)
     try:
         with command.make_context("ex4d", normalize_arguments(arguments)) as context:
             command.invoke(context)
     except typer.Exit as stop:
         return stop.exit_code
-    except typer.Abort as error:  # a question was answered with no, or not at all
+    except typer.Abort as error:  # a confirmation was declined
         raise KeyboardInterrupt from error
     except Exception as error:
         if not is_usage_error(error):

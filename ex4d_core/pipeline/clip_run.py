@@ -253,7 +253,11 @@ class PathRun:
     @cached_property
     def path(self) -> CameraPath:
         """The poses of the target camera; the world is the source camera of frame 0."""
-        scene, generator = self.clip_run.scene, self._generator()
+        return self.plan(self.clip_run.scene)
+
+    def plan(self, scene: Scene) -> CameraPath:
+        """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
+        generator = self._generator()
         path = stages.plan_path(scene, generator, num_frames=self._num_frames, follow=self._follow)
         warnings: Callable[[Scene], list[str]] = getattr(generator, "warnings", lambda scene: [])
         for warning in warnings(scene):

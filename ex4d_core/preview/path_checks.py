@@ -1,6 +1,6 @@
 """Check a camera path in a scene: it may intersect geometry, have low visible coverage, or jump.
 
-All are pure functions of poses, depth and masks on the CPU.
+All functions are pure and run on the CPU.
 """
 
 from __future__ import annotations
@@ -17,54 +17,54 @@ from ex4d_core.geometry.projective import transform_points, unproject_depth
 from ex4d_core.pipeline.stages import source_to_world
 from ex4d_core.types import CameraPath, DepthVideo, Scene
 
-TOO_NEAR = 0.02
-"""Distance of an eye to what was filmed, as a share of the distance to the subject, below which it is in it."""
+MIN_CLEARANCE = 0.02
+"""Smallest distance of the camera to the geometry, as a fraction of the distance to the subject."""
 
-MOSTLY_HOLES = 0.5
-"""Share of a frame that must be known."""
+MIN_VISIBLE = 0.5
+"""Smallest visible fraction of a frame."""
 
 JUMP = 6.0
-"""Times the usual step of the path that a step may be."""
+"""Largest ratio of a step to the typical step of the path."""
 
 SMALLEST_TURN = 1.0
-"""Degrees from one frame to the next that nobody sees as a jump."""
+"""Rotation between frames, in degrees, that is never a jump."""
 
 SMALLEST_STEP = 0.01
-"""Steps that nobody sees as a jump, as a share of the distance to the subject."""
+"""Translation between frames, as a fraction of the distance to the subject, that is never a jump."""
 
-_NEIGHBOURS = 3
-"""Steps on each side that a step is compared with, so that a part of the path that is fast counts as none."""
+_NEIGHBORS = 3
+"""Steps on each side that a step is compared with, so that a fast part of the path is not a jump."""
 
 _SAMPLES = 16
-"""Places between two poses at which it is looked whether a surface lies between them."""
+"""Number of tested points between two poses."""
 
 Kind = Literal["geometry", "holes", "jump"]
 
 
 @attrs.frozen(kw_only=True)
 class PathWarning:
-    """Something that a person should know of a path."""
+    """A warning about a camera path."""
 
     kind: Kind
     frames: tuple[int, ...]
-    """Where on the path, counted from 0."""
+    """Affected frames of the path, counted from 0."""
     sentence: str
 
 
 def eyes_of(path: CameraPath) -> Tensor:
-    """Return where the camera stands, float64 [T, 3] in world coordinates."""
+    """Return the camera centers, float64 [T, 3] in world coordinates."""
     pose = path.world_to_camera.double()
     return -(pose[:, :3, :3].mT @ pose[:, :3, 3:])[..., 0]
 
 
 def geometry_distances(path: CameraPath, scene: Scene) -> Tensor:
-    """Return how far each eye is from the nearest point that the source camera saw then, float64 [T].
+    """Return the distance of each camera center to the nearest point of the shown frame, float64 [T].
 
-    0 where the way to the next eye leads through the surface; inf where nothing is known at that time.
+    0 if the path to the next camera center crosses the surface; inf if the frame has no valid depth.
 
     Args:
-        path: T poses, which say which frame of the scene they show.
-        scene: what was filmed.
+        path: T poses.
+        scene: the clip and its depth.
     """
     eyes = eyes_of(path)
     distances = torch.full((path.num_frames,), torch.inf, dtype=torch.float64)
@@ -79,19 +79,19 @@ def geometry_distances(path: CameraPath, scene: Scene) -> Tensor:
 
 
 def scene_points(depth: DepthVideo, frame: int) -> Tensor:
-    """Return what is known at a frame as points, float32 [N, 3] in world coordinates."""
+    """Return the points with valid depth of a frame, float32 [N, 3] in world coordinates."""
     points = unproject_depth(depth.depth[frame], depth.intrinsics_at(frame))[depth.valid_at(frame)]
     return transform_points(source_to_world(depth, frame), points)
 
 
 def _crosses(start: Tensor, stop: Tensor, depth: DepthVideo, frame: int) -> bool:
-    """Return whether a straight way leads from the front of the surface through it.
+    """Return whether a straight line crosses the surface from front to back.
 
-    An eye that passes behind the edge of something jumps from far in front of what is seen there to far behind it;
-    one that goes through a surface is close to it on both sides.
+    Near the crossing, the line must be close to the surface on both sides. A line that passes behind the edge of an
+    object is far from the surface instead.
     """
-    share = torch.linspace(0, 1, _SAMPLES, dtype=torch.float64)[:, None]
-    world = (start + share * (stop - start)).float()
+    t = torch.linspace(0, 1, _SAMPLES, dtype=torch.float64)[:, None]
+    world = (start + t * (stop - start)).float()
     step = float(torch.linalg.vector_norm(stop - start)) / (_SAMPLES - 1)
     here = transform_points(torch.linalg.inv(source_to_world(depth, frame)), world)
     lens, valid = depth.intrinsics_at(frame), depth.valid_at(frame)
@@ -109,13 +109,13 @@ def _crosses(start: Tensor, stop: Tensor, depth: DepthVideo, frame: int) -> bool
 
 
 def position_steps(path: CameraPath) -> Tensor:
-    """Return how far the eye goes from each frame to the next, float64 [T - 1]."""
+    """Return the distance between the camera centers of consecutive frames, float64 [T - 1]."""
     steps: Tensor = torch.linalg.vector_norm(eyes_of(path).diff(dim=0), dim=1)
     return steps
 
 
 def turn_steps(path: CameraPath) -> Tensor:
-    """Return how far the camera turns from each frame to the next in degrees, float64 [T - 1].
+    """Return the rotation angle between consecutive frames in degrees, float64 [T - 1].
 
     The angle of a rotation R is acos((trace(R) - 1) / 2).
     """
@@ -125,11 +125,11 @@ def turn_steps(path: CameraPath) -> Tensor:
 
 
 def jumps(steps: Tensor, smallest: float) -> list[int]:
-    """Return which steps [N] are far larger than the path's own median and than their neighbors'."""
+    """Return the indices of steps that are far larger than the medians of all steps and of their neighbors."""
     found = []
     for index, step in enumerate(steps.tolist()):
-        first = max(0, index - _NEIGHBOURS)
-        near = torch.cat([steps[first:index], steps[index + 1 : index + 1 + _NEIGHBOURS]])
+        first = max(0, index - _NEIGHBORS)
+        near = torch.cat([steps[first:index], steps[index + 1 : index + 1 + _NEIGHBORS]])
         others = torch.cat([steps[:index], steps[index + 1 :]])
         usual = max(float(part.quantile(0.5)) for part in (near, others)) if len(others) else math.inf
         if step > max(JUMP * usual, smallest):
@@ -138,35 +138,35 @@ def jumps(steps: Tensor, smallest: float) -> list[int]:
 
 
 def check_geometry(distances: Tensor, subject: float) -> list[PathWarning]:
-    """Warn where an eye is in or nearly in what was filmed; `subject` is the distance to it from the source camera."""
-    frames = [index for index, distance in enumerate(distances.tolist()) if distance < TOO_NEAR * subject]
+    """Warn if the camera is in or too close to the geometry; `subject` is the distance to the subject."""
+    frames = [index for index, distance in enumerate(distances.tolist()) if distance < MIN_CLEARANCE * subject]
     if not frames:
         return []
-    sentence = f"it goes through the scene at {_named(frames)}; keep it farther away or turn it less"
+    sentence = f"it intersects the scene at {_named(frames)}; use a smaller angle or distance"
     return [PathWarning(kind="geometry", frames=tuple(frames), sentence=sentence)]
 
 
-def check_known(known: Tensor, at: Sequence[int] | None = None) -> list[PathWarning]:
-    """Warn where most of a frame is not known.
+def check_coverage(visible: Tensor, frames: Sequence[int] | None = None) -> list[PathWarning]:
+    """Warn if less than half of a frame is visible.
 
     Args:
-        known: share of each frame that was looked at, [N].
-        at: which frames of the path these are; all of them from 0 unless given.
+        visible: visible fraction of N frames, [N].
+        frames: numbers of these frames in the path; all by default.
     """
-    names = range(len(known)) if at is None else at
-    poor = [index for index, share in enumerate(known.tolist()) if share < MOSTLY_HOLES]
+    names = range(len(visible)) if frames is None else frames
+    poor = [index for index, fraction in enumerate(visible.tolist()) if fraction < MIN_VISIBLE]
     if not poor:
         return []
-    worst = int(known.argmin())
+    worst = int(visible.argmin())
     sentence = (
-        f"it sees mostly holes in {len(poor)} of the {len(known)} frames looked at, from frame {names[poor[0]]}: "
-        f"{float(known[worst]):.0%} of frame {names[worst]} is known, the rest would be invented"
+        f"{len(poor)} of {len(visible)} tested frames are mostly holes, from frame {names[poor[0]]}; "
+        f"only {float(visible[worst]):.0%} of frame {names[worst]} is visible, the rest would be generated"
     )
     return [PathWarning(kind="holes", frames=tuple(names[index] for index in poor), sentence=sentence)]
 
 
 def check_jumps(path: CameraPath, subject: float) -> list[PathWarning]:
-    """Warn where the camera jumps or turns at once; `subject` is the distance to the scene's subject."""
+    """Warn if position or direction of the camera jump; `subject` is the distance to the subject."""
     moved = jumps(position_steps(path), SMALLEST_STEP * subject)
     turned = jumps(turn_steps(path), SMALLEST_TURN)
     frames = sorted(index + 1 for index in {*moved, *turned})
@@ -178,7 +178,7 @@ def check_jumps(path: CameraPath, subject: float) -> list[PathWarning]:
 
 
 def _named(frames: Sequence[int]) -> str:
-    """Return frames in words, each run of them as its ends."""
+    """Return frame numbers as text, with consecutive ones as ranges."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and frame == runs[-1][-1] + 1:

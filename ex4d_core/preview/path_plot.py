@@ -12,53 +12,55 @@ import torch
 from torch import Tensor
 
 from ex4d_core.files import atomic_write
-from ex4d_core.preview.path_checks import MOSTLY_HOLES, PathWarning, eyes_of, scene_points
+from ex4d_core.preview.path_checks import MIN_VISIBLE, PathWarning, eyes_of, scene_points
 from ex4d_core.terminal import printable
 from ex4d_core.types import CameraPath, Scene
 
 MOST_POINTS = 6000
-"""Points of the scene that are drawn."""
+"""Largest number of drawn points of the scene."""
 
 BACKGROUND = 4.0
-"""Times the distance to the subject beyond which nothing is drawn: the sky would make all else tiny."""
+"""Points beyond this multiple of the distance to the subject, such as the sky, are not drawn."""
 
 FRUSTA = 7
-"""Views along a path that are drawn, spread evenly."""
+"""Number of drawn camera frusta of a path."""
 
 _COLORS = ("#d95f02", "#1b6ca8", "#1b9e77", "#7b3294", "#b8860b", "#c51b7d")
 
 
 @attrs.frozen(kw_only=True)
 class DrawnPath:
-    """What the plot shows of one path."""
+    """One path of the plot."""
 
     path: CameraPath
-    known: Tensor
-    """Share of frames that is known, [N]."""
-    known_at: Sequence[int]
-    """The frames of the path that these are."""
+    visible: Tensor
+    """Visible fraction of N frames, [N]."""
+    frames: Sequence[int]
+    """Numbers of these frames in the path."""
     warnings: Sequence[PathWarning] = ()
 
 
 def write_plot(paths: Mapping[str, DrawnPath], scene: Scene, file: Path, *, subject: float) -> None:
-    """Write the plot as a picture.
+    """Write the plot as an image.
 
     Args:
-        paths: by the texts of `--cam`.
-        scene: what was filmed; its first frame is drawn.
-        file: the picture, `.png`.
-        subject: distance from the source camera to the scene's subject, which gives the frusta their size.
+        paths: by `--cam` text.
+        scene: the clip and its depth; the first frame is drawn.
+        file: the image, `.png`.
+        subject: distance from the source camera to the subject, which determines the size of the frusta.
 
     Raises:
         OutputFailed: the file cannot be written.
     """
-    # Without pyplot there is no state that is shared, and no window system is looked for.
+    # Without pyplot, matplotlib has no global state and does not look for a window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 8), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    above, side, known = figure.subplot_mosaic([["above", "side"], ["known", "known"]], height_ratios=[3, 1]).values()
+    above, side, coverage = figure.subplot_mosaic(
+        [["above", "side"], ["coverage", "coverage"]], height_ratios=[3, 1]
+    ).values()
     points, colors = _drawn_points(scene, subject)
     for axes, (across, up), labels in (
         (above, (_x, _z), ("from above", "right", "forward")),
@@ -73,8 +75,8 @@ def write_plot(paths: Mapping[str, DrawnPath], scene: Scene, file: Path, *, subj
         axes.grid(alpha=0.3)
     legend = figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     for entry in legend.get_texts():
-        entry.set_parse_math(False)  # a file name may hold two $
-    _draw_known(known, paths)
+        entry.set_parse_math(False)  # a file name may contain two $
+    _draw_coverage(coverage, paths)
     with atomic_write(file) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -84,7 +86,7 @@ def _x(points: np.ndarray) -> np.ndarray:
 
 
 def _y(points: np.ndarray) -> np.ndarray:
-    """The world's y goes down."""
+    """Return the height; y of the world points down."""
     return -points[..., 1]
 
 
@@ -97,7 +99,7 @@ def _cycled(count: int) -> list[str]:
 
 
 def _drawn_points(scene: Scene, subject: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return some points of the first frame with their colors, without what is far behind the subject."""
+    """Return some points of the first frame with their colors, without those far behind the subject."""
     points = scene_points(scene.depth, 0)
     colors = scene.video.frames[0][scene.depth.valid_at(0)]
     near = points[:, 2] <= BACKGROUND * subject
@@ -121,12 +123,12 @@ def _draw_path(axes: Any, drawn: DrawnPath, cam: str, color: str, across: Any, u
     if wrong:
         axes.plot(
             across(eyes[wrong]), up(eyes[wrong]), "x", color="red", markersize=9, markeredgewidth=2, zorder=5,
-            label="goes through the scene, or jumps",
+            label="intersects the scene, or jumps",
         )  # fmt: skip
 
 
 def _frustum(path: CameraPath, frame: int, length: float) -> np.ndarray:
-    """Return the corners of the picture at a distance in front of the camera, [4, 3] in world coordinates."""
+    """Return the corners of the image at a distance in front of the camera, [4, 3] in world coordinates."""
     lens = path.intrinsics_at(frame)
     corners = [
         [(u - lens.cx) / lens.fx, (v - lens.cy) / lens.fy, 1.0]
@@ -140,7 +142,7 @@ def _frustum(path: CameraPath, frame: int, length: float) -> np.ndarray:
 def _set_limits(
     axes: Any, paths: Mapping[str, DrawnPath], points: np.ndarray, across: Any, up: Any, subject: float
 ) -> None:
-    """Show all of the paths, and of the points what is not far out."""
+    """Set limits that include the paths and the points without outliers."""
     eyes = np.concatenate([eyes_of(drawn.path).numpy() for drawn in paths.values()])
     for pick, setter in ((across, axes.set_xlim), (up, axes.set_ylim)):
         values = pick(eyes)
@@ -150,9 +152,9 @@ def _set_limits(
         setter(low - margin, high + margin)
 
 
-def _draw_known(axes: Any, paths: Mapping[str, DrawnPath]) -> None:
+def _draw_coverage(axes: Any, paths: Mapping[str, DrawnPath]) -> None:
     for drawn, color in zip(paths.values(), _cycled(len(paths)), strict=True):
-        axes.plot(drawn.known_at, 100 * drawn.known.numpy(), color=color, marker=".")
-    axes.axhline(100 * MOSTLY_HOLES, color="red", linewidth=0.8, linestyle="--")
-    axes.set(title="how much is known", xlabel="frame of the path", ylabel="% of the picture", ylim=(0, 103))
+        axes.plot(drawn.frames, 100 * drawn.visible.numpy(), color=color, marker=".")
+    axes.axhline(100 * MIN_VISIBLE, color="red", linewidth=0.8, linestyle="--")
+    axes.set(title="visible fraction", xlabel="frame of the path", ylabel="% of the image", ylim=(0, 103))
     axes.grid(alpha=0.3)

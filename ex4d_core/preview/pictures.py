@@ -1,4 +1,4 @@
-"""Draw guidance for people: holes as a pattern, visible coverage on each frame."""
+"""Draw guidance with holes as a pattern and the visible fraction of each frame."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _BAR = (70, 160, 90)
 _LOW = (210, 80, 60)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CELL = 6
-"""Pixels of a square of the pattern."""
+"""Size of a square of the pattern in pixels."""
 
 
-def known_shares(guidance: Guidance) -> Tensor:
-    """Return the share of each frame that is known, float64 [T]."""
+def visible_fractions(guidance: Guidance) -> Tensor:
+    """Return the visible fraction of each frame, float64 [T]."""
     return guidance.mask.double().mean(dim=(1, 2))
 
 
 def with_holes(color: Tensor, mask: Tensor) -> Tensor:
-    """Return frames of guidance with a pattern of dark squares where nothing is known.
+    """Return frames of guidance with holes drawn as a pattern of dark squares.
 
     Args:
         color: uint8 [..., H, W, 3], sRGB.
@@ -41,10 +41,13 @@ def with_holes(color: Tensor, mask: Tensor) -> Tensor:
     return color.where(mask[..., None], pattern)
 
 
-def tiles(video: Video, takes: Mapping[str, Guidance]) -> Tensor:
-    """Return a picture for each frame: the input, and beside it what is known along each path, uint8 [T, h, w, 3]."""
+def tiles(video: Video, paths: Mapping[str, Guidance]) -> Tensor:
+    """Return an image for each frame with the input and the guidance of each path, uint8 [T, h, w, 3]."""
     columns = _with_captions(video.frames, "input", None)
-    parts = [columns, *(_with_captions(with_holes(g.color, g.mask), cam, known_shares(g)) for cam, g in takes.items())]
+    parts = [
+        columns,
+        *(_with_captions(with_holes(g.color, g.mask), cam, visible_fractions(g)) for cam, g in paths.items()),
+    ]
     across = len(parts) if len(parts) <= 3 else math.ceil(math.sqrt(len(parts)))
     blank = torch.full_like(columns, _PAPER)
     parts += [blank] * (-len(parts) % across)
@@ -52,24 +55,24 @@ def tiles(video: Video, takes: Mapping[str, Guidance]) -> Tensor:
     return _joined(rows, dim=1)
 
 
-def sheet_rows(video: Video, takes: Mapping[str, Guidance]) -> dict[str, Tensor]:
+def sheet_rows(video: Video, paths: Mapping[str, Guidance]) -> dict[str, Tensor]:
     """Return the rows of a contact sheet by their labels."""
     rows = {"input": _with_captions(video.frames, "", None)}
-    for cam, guidance in takes.items():
-        rows[cam] = _with_captions(with_holes(guidance.color, guidance.mask), "", known_shares(guidance))
+    for cam, guidance in paths.items():
+        rows[cam] = _with_captions(with_holes(guidance.color, guidance.mask), "", visible_fractions(guidance))
     return rows
 
 
-def _with_captions(frames: Tensor, title: str, known: Tensor | None) -> Tensor:
-    """Return frames with a line below that names them and says how much is known, with a bar."""
+def _with_captions(frames: Tensor, title: str, visible: Tensor | None) -> Tensor:
+    """Return frames with a caption below them: the title, and the visible fraction as number and bar."""
     count, _, width = frames.shape[:3]
     lines = np.full((count, _CAPTION, width, 3), _PAPER, np.uint8)
     for index, line in enumerate(lines):
         text = title
-        if known is not None:
-            share = float(known[index])
-            line[-4:, : round(width * share)] = _BAR if share >= 0.5 else _LOW
-            text = f"{share:.0%} known"
+        if visible is not None:
+            fraction = float(visible[index])
+            line[-4:, : round(width * fraction)] = _BAR if fraction >= 0.5 else _LOW
+            text = f"{fraction:.0%} visible"
             left = width - cv2.getTextSize(text, _FONT, 0.42, 1)[0][0] - 4
             _write(line, _cut(title, left - 10), 4)
             _write(line, text, left)
@@ -83,7 +86,7 @@ def _write(line: np.ndarray, text: str, left: int) -> None:
 
 
 def _cut(text: str, width: int) -> str:
-    """Return as much of a text as fits."""
+    """Shorten a text to a width in pixels."""
     if cv2.getTextSize(text, _FONT, 0.42, 1)[0][0] <= width:
         return text
     while text and cv2.getTextSize(f"{text}..", _FONT, 0.42, 1)[0][0] > width:

@@ -14,7 +14,7 @@ from ex4d_core.video_io.framing import MIN_SIDE
 
 
 def size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return a width and height in the same ratio, the longer one at most `side`."""
+    """Return width and height with the same aspect ratio, the longer one at most `side`."""
     factor = min(1.0, side / max(size))
     return max(MIN_SIDE, round(size[0] * factor)), max(MIN_SIDE, round(size[1] * factor))
 
@@ -31,11 +31,11 @@ def sampled_scene(scene: Scene, frames: Sequence[int], *, side: int) -> Scene:
 
 
 def sampled_depth(depth: DepthVideo, frames: Sequence[int], *, width: int, height: int) -> DepthVideo:
-    """Return depth at some of its frames and at another size: of each pixel what is nearest to its middle."""
+    """Return the depth of some frames at another size, sampled at the nearest pixel."""
     picks = torch.as_tensor(frames)
 
     def nearest(values: Tensor) -> Tensor:
-        # Averages of a near and a far surface would float between them.
+        # An average of a near and a far surface would be a point between them.
         rows = ((torch.arange(height) + 0.5) * values.shape[1] / height).long()
         columns = ((torch.arange(width) + 0.5) * values.shape[2] / width).long()
         return values[picks][:, rows][:, :, columns]

@@ -7,9 +7,9 @@ import torch
 
 from ex4d_core.geometry.projective import look_at
 from ex4d_core.preview.path_checks import (
+    check_coverage,
     check_geometry,
     check_jumps,
-    check_known,
     geometry_distances,
     position_steps,
     turn_steps,
@@ -51,7 +51,7 @@ def test_a_path_before_the_scene_has_the_distance_to_what_is_nearest(wall_with_b
 def test_a_path_through_the_box_goes_through_the_scene_where_it_does(wall_with_box):
     (warning,) = warned(path_of([(0, 0, 0), (0, 0, 1.5), (0, 0, 2.5), (0, 0, 3.0)], center=(0, 0, 9)), wall_with_box)
     assert (warning.kind, warning.frames) == ("geometry", (1,))
-    assert "goes through the scene at frame 1;" in warning.sentence
+    assert "intersects the scene at frame 1;" in warning.sentence
 
 
 def test_an_eye_in_a_surface_is_in_the_scene(wall_with_box):
@@ -81,13 +81,13 @@ def test_a_source_camera_that_moves_takes_the_scene_along():
 
 
 def test_frames_that_are_mostly_holes_are_named_with_the_worst():
-    (warning,) = check_known(torch.tensor([1.0, 0.6, 0.3, 0.4]), at=(0, 4, 8, 12))
+    (warning,) = check_coverage(torch.tensor([1.0, 0.6, 0.3, 0.4]), frames=(0, 4, 8, 12))
     assert (warning.kind, warning.frames) == ("holes", (8, 12))
-    assert "in 2 of the 4 frames looked at, from frame 8: 30% of frame 8 is known" in warning.sentence
+    assert "2 of 4 tested frames are mostly holes, from frame 8; only 30% of frame 8 is visible" in warning.sentence
 
 
 def test_frames_that_are_mostly_known_are_fine():
-    assert check_known(torch.tensor([1.0, 0.5])) == []
+    assert check_coverage(torch.tensor([1.0, 0.5])) == []
 
 
 def test_steps_and_turns_are_those_of_the_camera():

@@ -9,8 +9,8 @@ import torch
 
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline.session import Session
-from ex4d_core.preview.making import make_preview
-from ex4d_core.preview.pictures import known_shares, sheet_rows, tiles, with_holes
+from ex4d_core.preview.build import make_preview
+from ex4d_core.preview.pictures import sheet_rows, tiles, visible_fractions, with_holes
 from ex4d_core.types import Guidance, Video
 from ex4d_core.video_io import read_video
 
@@ -103,14 +103,14 @@ def test_a_lens_in_pixels_of_the_run_is_scaled(small_clip, tmp_path):
     def known(**options):
         settings = {"depth": {"name": "file", "path": str(small_clip.depth)}, "cam": ["20"], **options}
         session = Session(**settings, video={"size": "160x120"})
-        return make_preview(session, small_clip.video, folder=tmp_path / "f", side=64).looks[0].known
+        return make_preview(session, small_clip.video, folder=tmp_path / "f", side=64).paths[0].visible
 
     assert known(lens={"focal_px": 100.0, "of": "frame"}) == pytest.approx(known(lens={"focal_px": 40.0}), abs=1e-3)
 
 
 def test_warnings_are_said_and_in_the_json(preview):
     _, _, err = preview("--cam", "90")
-    assert "warning: --cam 90: it sees mostly holes" in err
+    assert "warning: --cam 90: 4 of 6 tested frames are mostly holes" in err
     _, out, _ = preview("--cam", "90", "--json")
     assert [warning["kind"] for warning in json.loads(out)["paths"][0]["warnings"]] == ["holes"]
 
@@ -157,7 +157,7 @@ def test_holes_are_shown_as_a_pattern_and_all_else_as_it_is(guidance):
     shown = with_holes(guidance.color, guidance.mask)
     assert torch.equal(shown[guidance.mask], guidance.color[guidance.mask])
     assert set(shown[1, :, 30:].flatten().tolist()) == {64, 92}
-    assert known_shares(guidance).tolist() == [1, 0.5]
+    assert visible_fractions(guidance).tolist() == [1, 0.5]
 
 
 @pytest.mark.parametrize(("paths", "shape"), [(1, (64, 124)), (2, (64, 188)), (4, (132, 188))])

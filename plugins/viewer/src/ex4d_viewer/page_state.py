@@ -10,7 +10,7 @@ import numpy as np
 
 from ex4d_core.cameras.language import cam_of_file
 from ex4d_core.page_guard import text_as_markdown
-from ex4d_core.preview.pictures import known_shares, with_holes
+from ex4d_core.preview.pictures import visible_fractions, with_holes
 from ex4d_core.runs.export import CONFIG
 from ex4d_core.types import CameraPath
 from ex4d_viewer.panel import resize
@@ -85,7 +85,7 @@ class PageState:
 
     def _visible_fractions(self, name: str) -> list[float]:
         if name not in self._visible:
-            self._visible[name] = known_shares(self._watcher.guidance[name]).tolist()
+            self._visible[name] = visible_fractions(self._watcher.guidance[name]).tolist()
         return self._visible[name]
 
 
