@@ -35,8 +35,8 @@ import attrs
 import torch
 
 from benchmarks.wan.networks import CAMERA_HIDDEN, SIZES, Setting, random_transformer
-from ex4d_training.distributed import Team, share_out
-from ex4d_training.memory import OutOfMemory, saying_what_to_change
+from ex4d_training.distributed import Team, shard_weights
+from ex4d_training.memory import OutOfMemory, explaining_memory
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import prepare, train_step
 from ex4d_training.velocity import Sample, WanVelocity, attach_adapter, trained_parameters
@@ -78,7 +78,7 @@ class Work:
 
 
 @attrs.frozen(kw_only=True)
-class Figure:
+class StepMeasurement:
     """What was measured of one case."""
 
     case: str
@@ -131,12 +131,12 @@ def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optim
     trained = trained_parameters(model)
     prepare(transformer, checkpointing=case != "kept", compiled=case == "compiled")
     if case == "sharded":
-        share_out(model, device=team.device)
+        shard_weights(model, device=team.device)
         free()
     return model, Optimizer(trained, pace=Pace(learning_rate=3e-5), team=team)
 
 
-def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -> Figure | None:
+def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -> StepMeasurement | None:
     """Time some steps of a case; None on all processes but the first."""
     model, optimizer = network(setting, case, team)
     say(team, f"{sum(value.numel() for value in optimizer.masters.values()) / 1e6:.1f} million values are trained")
@@ -149,7 +149,7 @@ def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -
             torch.cuda.reset_peak_memory_stats()
         team.wait()
         started = clock(setting)
-        with saying_what_to_change(f"a step of {args.batch} x {args.clip} frames", ways=WAYS[case != "kept"]):
+        with explaining_memory(f"a step of {args.batch} x {args.clip} frames", ways=WAYS[case != "kept"]):
             loss, _ = train_step(model, optimizer, [batch], shift=5.0, seed=0, rank=team.rank)
         seconds.append(clock(setting) - started)
         losses.append(loss.item())
@@ -163,7 +163,7 @@ def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -
         peaks = peaks.float() / GIBI
     if team.size > 1:
         torch.distributed.all_reduce(peaks, torch.distributed.ReduceOp.MAX)
-    return Figure(
+    return StepMeasurement(
         case=case,
         gpus=team.size,
         card=torch.cuda.get_device_name() if setting.device.type == "cuda" else "CPU",

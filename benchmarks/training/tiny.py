@@ -49,7 +49,7 @@ PATCH = (1, 4, 4)
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
+class TinyPlan:
     """How large everything is."""
 
     size: Size
@@ -77,7 +77,7 @@ class Plan:
     sampling_steps: int = 20
 
 
-FULL = Plan(
+FULL = TinyPlan(
     size=Size(frames=9, side=48),
     clips=5000,
     masks=1,
@@ -89,7 +89,7 @@ FULL = Plan(
     scenes=32,
     evaluations=5,
 )
-QUICK = Plan(
+QUICK = TinyPlan(
     size=Size(frames=5, side=16),
     clips=8,
     masks=1,
@@ -104,7 +104,7 @@ QUICK = Plan(
 )
 
 
-def tiny_wan(plan: Plan, device: torch.device) -> Any:
+def tiny_wan(plan: TinyPlan, device: torch.device) -> Any:
     """Return an image-to-video Wan in pixel space: its latents are the frames themselves."""
     from diffusers import WanTransformer3DModel
 
@@ -160,7 +160,7 @@ def batches(frames: Tensor, masks: Tensor, *, batch: int, seed: int) -> Iterator
 
 
 @torch.no_grad()
-def fill_in(model: WanVelocity, views: Sequence[View], plan: Plan, *, seed: int) -> Tensor:
+def fill_in(model: WanVelocity, views: Sequence[View], plan: TinyPlan, *, seed: int) -> Tensor:
     """Return what a model makes of views, uint8 [N, T, H, W, 3] on the CPU; the noise is the same for every model."""
     device = next(model.parameters()).device
     color, mask = (torch.from_numpy(np.stack([getattr(view, name) for view in views])) for name in ("color", "mask"))
@@ -219,7 +219,7 @@ def _compared(made: Tensor, views: Sequence[View]) -> Iterator[tuple[Tensor, Ten
             yield frames, torch.from_numpy(view.truth), hidden
 
 
-def learn(model: WanVelocity, data: Iterator[Sample], plan: Plan, *, steps: int, rate: float, seed: int) -> Trainer:
+def learn(model: WanVelocity, data: Iterator[Sample], plan: TinyPlan, *, steps: int, rate: float, seed: int) -> Trainer:
     """Return a trainer for so many steps, none of which is taken yet."""
     started = time.perf_counter()
 
@@ -237,7 +237,7 @@ def learn(model: WanVelocity, data: Iterator[Sample], plan: Plan, *, steps: int,
 LOOK = 10
 
 
-def train_base(plan: Plan, frames: Tensor, device: torch.device) -> dict[str, Tensor]:
+def train_base(plan: TinyPlan, frames: Tensor, device: torch.device) -> dict[str, Tensor]:
     """Return the weights of an image-to-video model of ordinary videos, the running means."""
     transformer = tiny_wan(plan, device)
     print(f"base: {sum(each.numel() for each in transformer.parameters()) / 1e6:.1f} million values", flush=True)
@@ -249,7 +249,7 @@ def train_base(plan: Plan, frames: Tensor, device: torch.device) -> dict[str, Te
 
 
 def train_adapter(
-    plan: Plan, base: Any, frames: Tensor, masks: Tensor, views: Mapping[float, Sequence[View]], *, seed: int
+    plan: TinyPlan, base: Any, frames: Tensor, masks: Tensor, views: Mapping[float, Sequence[View]], *, seed: int
 ) -> tuple[list[tuple[int, Scores]], dict[float, Tensor]]:
     """Return how good the adapter was after how many steps, and what it makes of the views in the end."""
     model = attach_adapter(copy.deepcopy(base), rank=plan.rank, hidden=plan.hidden, channels=6, seed=seed)
@@ -271,9 +271,11 @@ def said(found: Scores) -> str:
     return ", ".join(f"{angle} degrees {each['psnr']:.2f} dB {each['ssim']:.3f}" for angle, each in found.items())
 
 
-def run(plan: Plan, *, seeds: Sequence[int], device: torch.device, workers: int, out: Path, keep: Path | None) -> None:
+def run(
+    plan: TinyPlan, *, seeds: Sequence[int], device: torch.device, workers: int, out: Path, keep: Path | None
+) -> None:
     """Do all of it."""
-    clock = Clock()
+    clock = StageTimer()
 
     def clips() -> dict[str, Tensor]:
         frames, masks = ordinary_clips(plan.size, count=plan.clips, masks=plan.masks, workers=workers)
@@ -317,7 +319,7 @@ def write(results: Mapping[str, Any], out: Path) -> None:
     draw_curve(results, out / "curve.png")
 
 
-class Clock:
+class StageTimer:
     """Says what took how long."""
 
     def __init__(self) -> None:

@@ -55,7 +55,7 @@ def test_a_run_says_where_the_adapter_is_and_goes_on_when_asked_for_more(ex4d, f
     assert (code, out) == (0, f"ready: {adapter}; next: ex4d run CLIP --set backbone.adapter={adapter}\n")
     assert "train: 2/2 in " in err
     code, out, err = ex4d("--config", file, "--steps", 3)
-    assert (code, err.splitlines()[0]) == (0, "going on from step 2")
+    assert (code, err.splitlines()[0]) == (0, "resuming from step 2")
     code, out, err = ex4d("--config", file, "--steps", 3, "--json")
     told = json.loads(out)
     assert (code, err) == (0, "")
@@ -79,7 +79,7 @@ def test_flags_win_over_settings_and_those_over_the_file(ex4d, asked, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ((), "data.path must be given (Folder that `ex4d data prepare` made.)"),
+        ((), "data.path must be given (Output folder of `ex4d data prepare`.)"),
         (("--config", "absent.toml"), "the configuration file absent.toml does not exist"),
         (("--data-path", "x", "--set", "learning.step=3"), "unknown option learning.step; did you mean 'steps'?"),
         (("--data-path", "x", "--set", "learn.steps=3"), "unknown option learn; did you mean 'learning'?"),
@@ -114,7 +114,7 @@ def test_what_is_wrong_is_one_sentence(ex4d, flags, sentence):
 def test_data_that_are_not_there_are_one_sentence(ex4d, file, tmp_path):
     code, out, err = ex4d("--config", file, "--data-path", tmp_path / "absent")
     assert (code, out) == (2, "")
-    assert err == f"error: {tmp_path / 'absent'} has no manifest.json; give a folder that `ex4d data prepare` made\n"
+    assert err == f"error: {tmp_path / 'absent'} has no manifest.json; give an output folder of `ex4d data prepare`\n"
 
 
 def test_a_configuration_is_written_as_it_is_read(config):

@@ -12,10 +12,10 @@ def test_devices_that_are_not_there_are_refused(config):
         with pytest.raises(InvalidConfig, match=rf"machine.device must be auto, cpu, cuda or cuda:1, not '{device}'"):
             train(config(machine={"device": device}))
     if not torch.backends.mps.is_available():
-        with pytest.raises(InvalidConfig, match=r"machine.device is mps and torch finds no such GPU here"):
+        with pytest.raises(InvalidConfig, match=r"machine.device is mps, but torch finds no such GPU"):
             train(config(machine={"device": "mps"}))
     if not torch.cuda.is_available():
-        with pytest.raises(InvalidConfig, match=r"machine.device is cuda and torch finds no GPU here"):
+        with pytest.raises(InvalidConfig, match=r"machine.device is cuda, but torch finds no GPU"):
             train(config(machine={"device": "cuda"}))
-        with pytest.raises(InvalidConfig, match=r"--num-gpus is 8 and this machine has 0; give --num-gpus 1"):
+        with pytest.raises(InvalidConfig, match=r"--num-gpus is 8, but this machine has 0; use --num-gpus 1"):
             train(config(machine={"num_gpus": 8, "device": "auto"}))

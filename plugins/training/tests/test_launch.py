@@ -49,7 +49,7 @@ def test_a_process_that_is_killed_is_told(tmp_path):
 
     threading.Thread(target=kill_the_first, daemon=True).start()
     try:
-        with pytest.raises(TrainingStopped, match=r"process of GPU 0 was ended \(exit code -9\), .* last checkpoint"):
+        with pytest.raises(TrainingStopped, match=r"process of GPU 0 ended with exit code -9, .* last checkpoint"):
             launch(tmp_path / "absent.toml", processes=1, quiet=True)
     finally:
         over.set()

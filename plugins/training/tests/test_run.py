@@ -140,7 +140,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_nothing_had_been(config, elsewhere
     assert (saved(parts), len(losses(parts))) == (["step-00000002"], 3)
     listener = Listener()
     train(parts, reporter=listener)
-    assert listener.said == ["going on from step 2"]
+    assert listener.said == ["resuming from step 2"]
     assert losses(parts) == losses(whole)
     for name in ("adapter", "values", "moments"):
         ours, theirs = (
@@ -166,7 +166,7 @@ def test_a_run_that_is_at_its_end_costs_nothing(config, monkeypatch):
     listener = Listener()
     assert train(asked, reporter=listener) == adapter
     assert adapter.is_file()
-    assert listener.said == [f"{folder_of(asked)} has taken 6 steps already; more with a larger --steps"]
+    assert listener.said == [f"{folder_of(asked)} has completed 6 steps already; raise --steps to extend the run"]
 
 
 def test_going_on_with_other_batches_is_said_and_leaves_no_sample_out(config):
@@ -224,7 +224,7 @@ def test_a_loss_that_is_not_finite_stops_and_the_last_checkpoint_is_good(config,
     poisoned[last]["latents"][0, 0, 0, 0] = math.nan
     folder = save_latents(tmp_path / "poisoned", poisoned, fingerprint=read_manifest(latents).fingerprint)
     asked = config(data={"path": str(folder)}, output={"save_every": 1})
-    with pytest.raises(TrainingStopped, match=r"not finite any more at step 3, .* last checkpoint, which is good"):
+    with pytest.raises(TrainingStopped, match=r"not finite at step 3; .* last checkpoint"):
         train(asked)
     assert saved(asked) == ["step-00000001", "step-00000002"]
     assert not (folder_of(asked) / "adapter.safetensors").exists()
@@ -258,8 +258,8 @@ def test_a_gpu_that_is_too_small_is_told_with_what_to_change(config, monkeypatch
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 78 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
     sentence = (
-        "A GPU ran out of memory in a step of 2 x 9 frames of 32x32: 78.0 GiB were in use here at most, 1.0 of its "
-        "80.0 GiB are free now. It takes --batch-size 1 with --set data.accumulate=2; or "
+        "A GPU ran out of memory in a step of 2 x 9 frames of 32x32: this process used up to 78.0 GiB, 1.0 of "
+        "80.0 GiB are free now; use --batch-size 1 with --set data.accumulate=2; or "
         "--set machine.checkpointing=true; or --set machine.share=always with more --num-gpus; or data prepared "
         "with fewer or smaller frames"
     )
@@ -282,19 +282,19 @@ def test_a_checkpoint_of_another_model_is_refused(config, stopped, tiny_wan, tmp
     save_tiny_wan(tmp_path / "seed_1", seed=1)
     shutil.copytree(tmp_path / "seed_1" / "transformer", other / "transformer", dirs_exist_ok=True)
     sentence = refused(config(model={"base": str(other)}))
-    assert "step-00000002 was trained with another model.base than is given now; give the same" in sentence
+    assert "step-00000002 was trained with another model.base; use the same" in sentence
 
 
 def test_a_checkpoint_of_other_data_is_refused(config, stopped, latents, tmp_path):
     folder = save_latents(
         tmp_path / "others", [tensors_of(seed) for seed in range(7)], fingerprint=read_manifest(latents).fingerprint
     )
-    assert "another data.path than is given now" in refused(config(data={"path": str(folder)}))
+    assert "another data.path; use the same" in refused(config(data={"path": str(folder)}))
 
 
 def test_a_checkpoint_of_another_adapter_is_refused(config, stopped):
     sentence = refused(config(model={"rank": 8, "camera_hidden": 32}))
-    assert "another model.rank and model.camera_hidden than is given now" in sentence
+    assert "another model.rank and model.camera_hidden; use the same" in sentence
 
 
 def test_latents_of_another_model_are_refused(config, tmp_path):
@@ -306,11 +306,11 @@ def test_latents_of_another_model_are_refused(config, tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", r"step-00000002 is damaged \(.*\); delete the folder, and the same command resumes from the checkpoint"),
+        ("{", r"step-00000002 is damaged \(.*\); delete the folder, and run the same command again"),
         ("[" * 10**5, r"step-00000002 is damaged \(it is nested more than 64 levels deep\)"),
         ("9" * 5000, r"step-00000002 is damaged \("),
         ('{"format": 1}', r"step-00000002 is damaged \(KeyError: 'origin'\)"),
-        ('{"format": 9}', "step-00000002 is of format 9 and this version reads 1"),
+        ('{"format": 9}', "step-00000002 has format 9, but this version reads 1"),
         ({"steps": "four"}, "steps must be a whole number, not 'four'"),
         ({"steps": 3}, "its state is of step 3"),
         ({"steps": 10**30}, "steps must be between 1 and"),
@@ -356,7 +356,7 @@ def test_a_checkpoint_of_an_earlier_version_has_no_checksums_and_is_resumed(conf
     path.write_text(json.dumps(tree))
     listener = Listener()
     train(config(learning={"steps": 3}), reporter=listener)
-    assert listener.said == ["going on from step 2"]
+    assert listener.said == ["resuming from step 2"]
 
 
 def test_two_runs_in_one_folder_do_not_mix(config, stopped):

@@ -8,7 +8,7 @@ from torch import nn
 
 from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.distributed import Team
-from ex4d_training.flow import drawn, flow_matching_loss, noise_levels
+from ex4d_training.flow import draw_noise, flow_matching_loss, noise_levels
 from ex4d_training.optimizer import Optimizer, Pace
 from ex4d_training.step import prepare, train_step
 from ex4d_training.trainer import Recipe, Trainer, TrainingStopped
@@ -64,8 +64,8 @@ def test_the_loss_is_0_for_the_true_velocity_and_the_mean_square_elsewhere(batch
 
 def test_noise_is_another_one_for_each_step_seed_and_process_and_the_same_when_asked_again(batch):
     asked = [{"seed": 1, "step": 1}, {"seed": 2, "step": 1}, {"seed": 1, "step": 2}, {"seed": 1, "step": 1, "rank": 1}]
-    made = [drawn(batch, shift=5.0, **each) for each in asked]
-    again = drawn(batch, shift=5.0, **asked[0])
+    made = [draw_noise(batch, shift=5.0, **each) for each in asked]
+    again = draw_noise(batch, shift=5.0, **asked[0])
     assert torch.equal(made[0][0], again[0])
     assert torch.equal(made[0][1], again[1])
     assert len({float(noise.flatten()[0]) for noise, _ in made}) == 4
@@ -74,7 +74,7 @@ def test_noise_is_another_one_for_each_step_seed_and_process_and_the_same_when_a
 def test_a_batch_is_learned_and_nothing_but_the_adapter_moves(adapted, batch, team):
     before = {name: value.clone() for name, value in adapted.state_dict().items()}
     optimizer = Optimizer(trained_parameters(adapted), pace=Pace(learning_rate=1e-2), team=team)
-    noise, sigma = drawn(batch, shift=5.0, seed=0, step=0)
+    noise, sigma = draw_noise(batch, shift=5.0, seed=0, step=0)
     first = float(flow_matching_loss(adapted, batch, noise, sigma).detach())
     for _ in range(12):
         flow_matching_loss(adapted, batch, noise, sigma).backward()
@@ -85,7 +85,7 @@ def test_a_batch_is_learned_and_nothing_but_the_adapter_moves(adapted, batch, te
 
 
 def test_checkpointing_changes_no_gradient(adapted, batch):
-    noise, sigma = drawn(batch, shift=5.0, seed=0, step=0)
+    noise, sigma = draw_noise(batch, shift=5.0, seed=0, step=0)
 
     def gradients():
         adapted.zero_grad()
@@ -102,7 +102,7 @@ def test_two_batches_that_are_added_up_are_a_step_of_both(adapted, batch, team):
     halves = [{name: value[part : part + 1] for name, value in batch.items()} for part in (0, 1)]
     losses = []
     for part, half in enumerate(halves):
-        noise, sigma = drawn(half, shift=5.0, seed=part, step=0)
+        noise, sigma = draw_noise(half, shift=5.0, seed=part, step=0)
         losses.append(float(flow_matching_loss(adapted, half, noise, sigma).detach()))
     loss, norm = train_step(adapted, optimizer, halves, shift=5.0, seed=0)
     assert float(loss) == pytest.approx(sum(losses) / 2)
@@ -139,5 +139,5 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(adapted, batch, team):
         recipe=Recipe(pace=Pace(learning_rate=1e-3), look_every=4),
         team=team,
     )
-    with pytest.raises(TrainingStopped, match=r"not finite any more at step 3, .* last checkpoint"):
+    with pytest.raises(TrainingStopped, match=r"not finite at step 3; .* last checkpoint"):
         trainer.run(4)

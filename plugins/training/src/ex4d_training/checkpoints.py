@@ -1,4 +1,4 @@
-"""Checkpoints: folders that hold the adapter as others load it, and what training goes on from."""
+"""Checkpoints: folders with the adapter and the state to resume training."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from ex4d_training.velocity import adapter_tensors, reference_name
 
 FORMAT = 1
 ADAPTER = "adapter.safetensors"
-"""The running means under the reference's names: the file for `--set backbone.adapter=`."""
+"""File of the EMA weights with the tensor names of EX-4D, for `--set backbone.adapter=`."""
 _VALUES, _MOMENTS, _STATE = "values.safetensors", "moments.safetensors", "state.json"
 _MOMENT_NAMES = ("exp_avg", "exp_avg_sq")
 _NAME = re.compile(r"step-(\d{8,18})")
-_REMEDY = "delete the folder, and the same command resumes from the checkpoint before"
+_REMEDY = "delete the folder, and run the same command again to resume from the previous checkpoint"
 
 
 @attrs.frozen(kw_only=True)
 class InputFingerprints:
-    """What a run learns from; another one's checkpoints are of no use to it."""
+    """Fingerprints of model and data, and the sizes of the adapter; a checkpoint fits only runs with equal ones."""
 
     model: str = attrs.field(validator=text)
     """Fingerprint of the frozen weights."""
     data: str = attrs.field(validator=text)
     """Fingerprint of the latents."""
     rank: int = attrs.field(validator=whole(at_least=1))
-    """Of the LoRA."""
+    """Rank of the LoRA."""
     camera_hidden: int = attrs.field(validator=whole(at_least=1))
-    """Channels between the camera encoder's layers."""
+    """Hidden channels of the camera encoder."""
 
 
 _OPTIONS = {
@@ -54,11 +54,11 @@ _OPTIONS = {
     "rank": "model.rank",
     "camera_hidden": "model.camera_hidden",
 }
-"""Which option says what of an origin."""
+"""Options by field of `InputFingerprints`."""
 
 
 def _numbers(*names: str) -> Validator:
-    """Return a validator of attrs that accepts an object of whole numbers with these entries."""
+    """Return an attrs validator of objects of integers with these keys."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         table = of_texts(value, attribute.name)
@@ -72,37 +72,37 @@ def _numbers(*names: str) -> Validator:
 
 @attrs.frozen(kw_only=True)
 class TrainState:
-    """Where a run is, but for its tensors."""
+    """State of a run, except its tensors."""
 
     steps: int = attrs.field(validator=whole(at_least=1))
-    """How many are done."""
+    """Number of completed steps."""
     origin: InputFingerprints
     sampler: Mapping[str, int] = attrs.field(validator=_numbers("length", "seed", "seen"))
-    """Where in the data it is; see `EpochSampler.state_dict`."""
+    """State of the sampler; see `EpochSampler.state_dict`."""
     batches: Mapping[str, int] = attrs.field(validator=_numbers("batch_size", "accumulate", "processes"))
-    """How the data were dealt out: other numbers see the same samples under other noise."""
+    """Batch sizes and number of processes; with other numbers, the noise of the samples differs."""
     files: Mapping[str, str] = attrs.field(factory=dict)
-    """Hashes of the files of tensors, by name; those of earlier versions have none."""
+    """Hashes of the tensor files, by name; empty in earlier versions."""
 
 
 @attrs.frozen(kw_only=True)
 class TrainCheckpoint:
-    """One that is there."""
+    """A saved checkpoint."""
 
     folder: Path
     state: TrainState
 
     @property
     def adapter(self) -> Path:
-        """The file that others load."""
+        """File of the adapter."""
         return self.folder / ADAPTER
 
 
 def save_checkpoint(root: Path, optimizer: Optimizer, state: TrainState, *, keep: int) -> None:
-    """Write a checkpoint, whole or not at all, and remove the oldest beyond `keep`.
+    """Write a checkpoint atomically, and remove the oldest beyond `keep`.
 
     Raises:
-        OutputFailed: it cannot be written, or the disk is full; those from before stay.
+        OutputFailed: the checkpoint cannot be written, or the disk is full; earlier ones are kept.
     """
     folder = root / _folder_name(state.steps)
     root.mkdir(parents=True, exist_ok=True)
@@ -120,14 +120,14 @@ def save_checkpoint(root: Path, optimizer: Optimizer, state: TrainState, *, keep
 
 
 def latest_checkpoint(root: Path, *, origin: InputFingerprints) -> TrainCheckpoint | None:
-    """Return the last checkpoint of a folder, if there is one.
+    """Return the last checkpoint of a folder, or None.
 
     Args:
         root: the folder of checkpoints.
-        origin: of the run that wants to go on from it.
+        origin: inputs of the run that resumes.
 
     Raises:
-        InvalidInput: it is damaged, of another format, or of another origin.
+        InvalidInput: the checkpoint is damaged, has another format, or belongs to other inputs.
     """
     folders = _folders(root)
     if not folders:
@@ -136,17 +136,17 @@ def latest_checkpoint(root: Path, *, origin: InputFingerprints) -> TrainCheckpoi
     other = [option for name, option in _OPTIONS.items() if getattr(state.origin, name) != getattr(origin, name)]
     if other:
         raise InvalidInput(
-            f"{folders[-1]} was trained with another {' and '.join(other)} than is given now; give the same, or "
-            "another --output-dir to start anew"
+            f"{folders[-1]} was trained with another {' and '.join(other)}; use the same, or another --output-dir "
+            "for a new run"
         )
     return TrainCheckpoint(folder=folders[-1], state=state)
 
 
 def load_checkpoint(checkpoint: TrainCheckpoint, optimizer: Optimizer) -> None:
-    """Have an optimizer, of a model that was just made, go on from a checkpoint; it is changed in place.
+    """Restore an optimizer and its model from a checkpoint, in place.
 
     Raises:
-        InvalidInput: a file is damaged, or has other tensors.
+        InvalidInput: a file is damaged, or its tensors do not match.
     """
     for name, recorded in checkpoint.state.files.items():
         _compare_hash(checkpoint.folder / name, recorded)
@@ -164,10 +164,10 @@ def load_checkpoint(checkpoint: TrainCheckpoint, optimizer: Optimizer) -> None:
 
 
 def publish_adapter(checkpoint: TrainCheckpoint, folder: Path) -> Path:
-    """Copy a checkpoint's adapter into a folder; return the copy.
+    """Copy the adapter of a checkpoint into a folder; return the copy.
 
     Raises:
-        OutputFailed: it cannot be written, or the disk is full.
+        OutputFailed: the file cannot be written, or the disk is full.
     """
     path = folder / ADAPTER
     with atomic_write(path) as temporary:
@@ -179,7 +179,7 @@ def _folders(root: Path) -> list[Path]:
     """Return the folders of checkpoints, oldest first.
 
     Raises:
-        InvalidInput: the folder that they are in cannot be read.
+        InvalidInput: `root` cannot be read.
     """
     if not os.path.lexists(root):
         return []
@@ -224,7 +224,7 @@ def _read_state(folder: Path) -> TrainState:
         tree = read_object(path, "state of a checkpoint")
         if (found := tree.pop("format")) != FORMAT:
             raise InvalidInput(
-                f"{folder} is of format {shown(found)} and this version reads {FORMAT}; start anew with another "
+                f"{folder} has format {shown(found)}, but this version reads {FORMAT}; start a new run with another "
                 "--output-dir"
             )
         state = made(TrainState, {**tree, "origin": made(InputFingerprints, tree["origin"], "origin")}, "the state")
@@ -255,5 +255,5 @@ def _read(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    # Through bytes: the library's own writer hides that the disk is full in a text.
+    # Through bytes, since the writer of the library does not raise OSError on a full disk.
     path.write_bytes(save({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}))

@@ -1,4 +1,4 @@
-"""The processes that train together, one for each GPU, as `accelerate launch` or torchrun starts them."""
+"""The processes that train together, one per GPU, started by `accelerate launch` or torchrun."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ex4d_training.velocity import WanVelocity
 
 
 class Team:
-    """This process among those that train together; alone where nothing started several.
+    """The process group; a single process if none was launched.
 
     Args:
-        device: where this process computes; by default its GPU, or the CPU where there is none.
+        device: device of this process; its GPU by default, or the CPU without one.
     """
 
     def __init__(self, device: torch.device | None = None) -> None:
@@ -30,21 +30,21 @@ class Team:
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         return int(self._state.num_processes)
 
     @property
     def rank(self) -> int:
-        """Which one this is, from 0."""
+        """Number of this process, from 0."""
         return int(self._state.process_index)
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files."""
+        """Whether this process writes the files."""
         return self.rank == 0
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their means over the team, in one exchange."""
+        """Replace tensors by their means over all processes, in one all-reduce."""
         if self.size == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -54,23 +54,23 @@ class Team:
         torch._foreach_copy_(list(tensors), [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
 
     def wait(self) -> None:
-        """Wait for all others."""
+        """Wait for all processes."""
         self._state.wait_for_everyone()
 
     def end(self) -> None:
-        """Leave the team."""
+        """Leave the process group."""
         if self.size > 1:
             self._state.destroy_process_group()
 
 
-def share_out(model: WanVelocity, *, device: torch.device) -> None:
-    """Have each process of the team keep an equal part of the frozen weights, a block's gathered while it computes.
+def shard_weights(model: WanVelocity, *, device: torch.device) -> None:
+    """Shard the frozen weights over the processes; the weights of a block are gathered while it computes.
 
-    What is trained stays whole everywhere: it is small, and its gradients are averaged by `Team.average`.
+    Trained parameters are replicated: they are small, and `Team.average` averages their gradients.
 
     Args:
         model: on the CPU or on the device; changed in place.
-        device: of this process; no more than a block of the weights is whole there at a time.
+        device: device of this process; it holds the complete weights of at most one block.
     """
     from torch.distributed.fsdp import fully_shard
 

@@ -1,4 +1,4 @@
-"""The loss of flow matching: on the straight line from clean latents to noise, what is the direction?"""
+"""Loss of flow matching: the velocity along the straight line from clean latents to noise."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Velocity = Callable[[Tensor, Tensor, Sample], Tensor]
 
 
 def noise_levels(uniform: Tensor, *, shift: float) -> Tensor:
-    """Return shares of noise [B] for numbers in 0..1: `f u / (1 + (f - 1) u)`, as the sampler's steps are spread.
+    """Return noise levels [B] for uniform numbers u in 0..1: `f u / (1 + (f - 1) u)`, as in the sampler.
 
-    The shift f moves them to noisier latents (Esser et al. 2024, arXiv 2403.03206, eq. 23).
+    The shift f favors noisier latents (Esser et al. 2024, arXiv 2403.03206, eq. 23).
     """
     return shift * uniform / (1 + (shift - 1) * uniform)
 
@@ -29,18 +29,18 @@ def flow_matching_loss(model: Velocity, sample: Sample, noise: Tensor, sigma: Te
         model: predicts noise minus clean latents.
         sample: a batch; `latents` are the clean ones.
         noise: float32 [B, C, t, h, w], standard normal.
-        sigma: float32 [B], share of noise.
+        sigma: float32 [B], noise level.
     """
     clean = sample["latents"].float()
-    share = sigma.view(-1, *[1] * (clean.ndim - 1))
-    predicted = model((1 - share) * clean + share * noise, sigma, sample)
+    level = sigma.view(-1, *[1] * (clean.ndim - 1))
+    predicted = model((1 - level) * clean + level * noise, sigma, sample)
     return functional.mse_loss(predicted.float(), noise - clean)
 
 
-def drawn(sample: Sample, *, shift: float, seed: int, step: int, rank: int = 0) -> tuple[Tensor, Tensor]:
-    """Return the noise and its share for one step: they depend on the arguments alone, so nothing needs keeping."""
+def draw_noise(sample: Sample, *, shift: float, seed: int, step: int, rank: int = 0) -> tuple[Tensor, Tensor]:
+    """Return noise and noise level of one step; they depend only on the arguments, so a resumed run repeats them."""
     clean = sample["latents"]
-    # A generator's stream for each step and rank; odd factors keep neighbors apart.
+    # One random stream per step and rank; odd factors separate neighbors.
     mixed = ((seed + 1) * 0x9E3779B97F4A7C15 + step * 0xD1342543DE82EF95 + rank * 0xAF251AF3B0F025B5) % 2**63
     generator = torch.Generator(clean.device).manual_seed(mixed)
     noise = torch.randn(clean.shape, generator=generator, device=clean.device)

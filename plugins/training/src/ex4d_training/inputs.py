@@ -1,4 +1,4 @@
-"""What a run learns from, found and looked at before anything large is loaded: Wan and the latents."""
+"""The inputs of a training run, located and checked before anything large is loaded: model and latents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ex4d_training.data import LatentDataset, Manifest, check_fingerprint
 
 @attrs.frozen(kw_only=True, eq=False)
 class TrainInputs:
-    """They belong together: the latents were made by this Wan's encoders."""
+    """A model, and latents made by its encoders."""
 
     wan: WanCheckpoint
     data: LatentDataset
@@ -24,11 +24,11 @@ class TrainInputs:
 
 
 def find_inputs(config: TrainConfig) -> TrainInputs:
-    """Find what a configuration names.
+    """Locate the inputs of a configuration.
 
     Raises:
-        InputNotFound: the weights or the data are not there.
-        InvalidInput: the data are damaged, not complete, or of another model.
+        InputNotFound: the weights or the data do not exist.
+        InvalidInput: the data are damaged, incomplete, or made by another model.
     """
     model = config.model
     wan = locate(WanOptions(model=model.base, model_revision=model.revision, adapter="none"))
@@ -41,6 +41,6 @@ def find_inputs(config: TrainConfig) -> TrainInputs:
 
 
 def _identity(manifest: Manifest) -> str:
-    """Return a hash of what a folder's manifest says; where the folder is does not matter."""
+    """Return a hash of a manifest, independent of its folder."""
     whole = json.dumps(attrs.asdict(manifest), sort_keys=True)
     return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()

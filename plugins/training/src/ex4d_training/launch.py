@@ -1,4 +1,4 @@
-"""A process for each GPU of this machine, started and watched by torchrun's own library."""
+"""Launch of one process per GPU of this machine with torchelastic."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ex4d_core.command_exit import Stopped
 from ex4d_training.trainer import TrainingStopped
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-"""Variable that names where a process leaves its last words, if somebody reads them."""
+"""Environment variable with the file in which a process reports its error."""
 
-_GO_ON = "the same command goes on from the last checkpoint"
+_RESUME = "run the same command again to resume from the last checkpoint"
 
 
 def is_launched() -> bool:
-    """Whether this process was started as one of several, by `launch`, `accelerate launch` or torchrun."""
+    """Return whether this process was started by `launch`, `accelerate launch` or torchrun."""
     return "LOCAL_RANK" in os.environ
 
 
 def launch(config: Path, *, processes: int, quiet: bool) -> None:
-    """Train by a written configuration in several processes of this machine and wait for them.
+    """Train with a configuration file in several processes of this machine, and wait for them.
 
-    Their modules are those that are installed: the current folder, which may be a download, is not searched.
+    They do not import modules of the current folder, which may contain downloads.
 
     Raises:
-        TrainingStopped: one of them failed or was killed, and the others were ended.
-        Stopped: a signal asked this one to end, and all were ended.
+        TrainingStopped: a process failed or was killed, and the others were ended.
+        Stopped: this process received a signal, and all were ended.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -57,37 +57,37 @@ def launch(config: Path, *, processes: int, quiet: bool) -> None:
         raise Stopped(error.sigval) from error
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        raise TrainingStopped(_why(failure.message, rank, failure.exitcode)) from error
+        raise TrainingStopped(_reason(failure.message, rank, failure.exitcode)) from error
 
 
-def _why(said: object, rank: int, exit_code: int) -> str:
-    if isinstance(said, dict):
-        return str(said["message"]).partition(": ")[2]  # without the class of the error
-    return f"the process of GPU {rank} was ended (exit code {exit_code}), and so were the others; {_GO_ON}"
+def _reason(message: object, rank: int, exit_code: int) -> str:
+    if isinstance(message, dict):
+        return str(message["message"]).partition(": ")[2]  # without the class of the error
+    return f"the process of GPU {rank} ended with exit code {exit_code}, and all others were ended; {_RESUME}"
 
 
 def _stopping_signals() -> list[signal.Signals]:
-    """Return what ends the processes and this one, beside Ctrl-C; not what was to be ignored, as `nohup` has it."""
+    """Return the signals besides SIGINT that end all processes, except ignored ones, as under `nohup`."""
     known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
     return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextmanager
 def _own_handlers() -> Iterator[None]:
-    """Give signals back to whom they belonged: torchrun's library takes them for good."""
+    """Restore the signal handlers after the block; torchelastic replaces them."""
     handlers = {number: signal.getsignal(number) for number in _stopping_signals()}
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():  # elsewhere it takes none
+        if threading.current_thread() is threading.main_thread():  # other threads cannot set handlers
             for number, handler in handlers.items():
-                if handler is not None:  # None: one that is not Python's
+                if handler is not None:  # None: not a Python handler
                     signal.signal(number, handler)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torchrun's library from telling, in several lines with places in its code, what is told in a sentence."""
+    """Silence the log of torchelastic, whose errors are reported in one sentence."""
     logger, nowhere = logging.getLogger("torch.distributed.elastic"), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(nowhere)

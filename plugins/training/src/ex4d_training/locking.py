@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""Lock of an output folder."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 @contextmanager
 def only_run(lock_file: Path, folder: Path, *, does: str) -> Iterator[None]:
-    """Hold the lock of a folder during the block. A killed run holds none: the system releases its lock.
+    """Lock a folder during the block. The system releases the lock of a killed run.
 
-    On a disk that has no locks, as some of clusters, the block runs without one.
+    On file systems without locks, such as some of clusters, the block runs without one.
 
     Args:
-        lock_file: in the folder; it is made and stays.
-        folder: for messages.
-        does: what a run does with it, such as "trains in".
+        lock_file: created in the folder, and not deleted.
+        folder: the folder, for messages.
+        does: verb for messages, such as "trains in".
 
     Raises:
-        InvalidInput: another run holds the lock.
+        InvalidInput: another run has locked the folder.
         OutputFailed: the folder cannot be written.
     """
     try:

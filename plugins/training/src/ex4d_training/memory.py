@@ -1,4 +1,4 @@
-"""What to say when a GPU is too small."""
+"""Errors for GPUs with too little memory."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ex4d_core.errors import Ex4dError
 
 
 class OutOfMemory(Ex4dError, MemoryError):
-    """The GPU has too little memory for what was asked."""
+    """The GPU has too little memory."""
 
 
 @contextmanager
-def saying_what_to_change(what: str, *, ways: Sequence[str]) -> Iterator[None]:
-    """Turn running out of the GPU's memory into an error that names what needs less.
+def explaining_memory(what: str, *, ways: Sequence[str]) -> Iterator[None]:
+    """Turn a CUDA out-of-memory error into one that lists options that need less.
 
     Args:
-        what: was being done.
-        ways: to need less that are not taken yet, the best first.
+        what: the work of the block.
+        ways: options that reduce memory, best first.
 
     Raises:
-        OutOfMemory: the GPU's memory did not suffice.
+        OutOfMemory: the GPU is out of memory.
     """
     try:
         yield
@@ -32,6 +32,6 @@ def saying_what_to_change(what: str, *, ways: Sequence[str]) -> Iterator[None]:
         held = torch.cuda.max_memory_allocated() / 2**30
         todo = "; or ".join(ways) if ways else "a GPU with more memory"
         raise OutOfMemory(
-            f"{torch.cuda.get_device_name()} ran out of memory in {what}: {held:.1f} GiB were in use here at most, "
-            f"{free:.1f} of its {whole:.1f} GiB are free now. It takes {todo}"
+            f"{torch.cuda.get_device_name()} ran out of memory in {what}: this process used up to {held:.1f} GiB, "
+            f"{free:.1f} of {whole:.1f} GiB are free now; use {todo}"
         ) from error

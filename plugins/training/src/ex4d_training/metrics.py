@@ -1,4 +1,4 @@
-"""Where the losses of a run go: a file of JSON lines always, TensorBoard or Weights & Biases where asked for."""
+"""Metrics of a run: a file of JSON lines, and optionally TensorBoard or Weights & Biases."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from ex4d_training.records import of_texts
 METRICS = "metrics.jsonl"
 
 _MOST = 2**30
-"""Bytes of a file of metrics that is read: ten million lines have fewer."""
+"""Limit of bytes of the file; ten million lines are smaller."""
 
 Log = Callable[[int, Mapping[str, float]], None]
 """Called as `log(step, values)`."""
 
 
 class Metrics:
-    """Writes what it is told; a context manager that closes what it opened.
+    """Writes metrics; a context manager that closes the tracker.
 
     Args:
-        folder: of the run.
-        tracker: where values go besides the file.
-        after: the step that the run goes on from; what an earlier one said of later steps is dropped.
+        folder: output folder of the run.
+        tracker: tracker in addition to the file.
+        after: step that the run resumes from; entries of later steps are removed.
 
     Raises:
         InvalidConfig: the package of the tracker is not installed, or does not start.
-        InvalidInput: the file is there and cannot be read.
+        InvalidInput: an existing file cannot be read.
         OutputFailed: the file cannot be written.
     """
 
@@ -58,7 +58,7 @@ class Metrics:
         self._close()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write a step's values.
+        """Write the values of a step.
 
         Raises:
             OutputFailed: the file cannot be written.
@@ -92,7 +92,7 @@ class Metrics:
         try:
             with _empty_input():
                 run: Any = wandb.init(project="ex4d", dir=str(folder), resume="allow", id=folder.resolve().name)
-        except Exception as error:  # of no account, no network, or a name that it refuses
+        except Exception as error:  # no account, no network, or an invalid name
             raise InvalidConfig(
                 f"output.tracker is wandb, which does not start: {one_line(error)}; run `wandb login`, or set "
                 "WANDB_MODE=offline"
@@ -102,7 +102,7 @@ class Metrics:
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """Return the metrics of a run, oldest first, without lines that are not metrics, such as one that a kill cut off.
+    """Return the metrics of a run, oldest first; invalid lines, such as truncated ones, are skipped.
 
     Raises:
         InvalidInput: the file cannot be read.
@@ -111,14 +111,14 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
 
 
 def _lines(path: Path) -> list[bytes]:
-    """Return the lines of a file, with their ends; none where there is no file."""
+    """Return the lines of a file with their line ends, if it exists."""
     if not os.path.lexists(path):
         return []
     return read_bytes(path, "metrics of a run", most=_MOST).splitlines(keepends=True)
 
 
 def _values(line: bytes) -> dict[str, float]:
-    """Return the values of a line, or none where it is not of a run."""
+    """Return the values of a line; empty if the line is invalid."""
     try:
         values = of_texts(parse_json(line), "a line")
     except ValueError:
@@ -128,7 +128,7 @@ def _values(line: bytes) -> dict[str, float]:
 
 
 def _drop_lines(path: Path, *, after: int) -> None:
-    """Remove lines on later steps than `after`, which are taken again, and one that was cut off."""
+    """Remove lines of steps later than `after`, which are repeated, and a truncated last line."""
     lines = _lines(path)
     kept = [line for line in lines if _values(line).get("step", 0) <= after]
     if kept and not kept[-1].endswith(b"\n"):
@@ -140,7 +140,7 @@ def _drop_lines(path: Path, *, after: int) -> None:
 
 @contextmanager
 def _empty_input() -> Iterator[None]:
-    """Keep a library from asking questions on standard input: nobody watches a run of days."""
+    """Prevent a library from waiting for standard input."""
     before, sys.stdin = sys.stdin, io.StringIO()
     try:
         yield

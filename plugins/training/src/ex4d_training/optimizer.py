@@ -1,4 +1,4 @@
-"""How the trained values move: float32 masters of what computes in less, AdamW, and a running mean of them."""
+"""AdamW on float32 copies of the parameters, with an exponential moving average (EMA)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ex4d_training.distributed import Team
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """How fast to learn."""
+    """Learning rate schedule and other settings of the optimizer."""
 
     learning_rate: float
     warmup: int = 0
-    """Steps in which the rate rises from 0."""
+    """Steps of linear warm-up."""
     steps: int | None = None
-    """Steps after which the rate has fallen to 0 along a half cosine; None leaves it as it is."""
+    """Length of a cosine decay to 0; None keeps the rate constant."""
     weight_decay: float = 0.01
     clip: float = 1.0
-    """Largest norm of all gradients together."""
+    """Limit of the global gradient norm."""
     ema: float = 0.999
-    """Share of the running mean that stays at a step; smaller in the first steps."""
+    """Decay of the EMA; smaller in the first steps."""
 
     def rate(self, step: int) -> float:
-        """Return the rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         if self.steps is None:
             return self.learning_rate * rise
@@ -36,11 +36,11 @@ class Pace:
 
 
 class Optimizer:
-    """Moves parameters; several processes that are given the same parameters move them alike.
+    """Updates parameters; processes with equal parameters keep them equal.
 
     Args:
-        parameters: what is trained, by name, in whatever precision it computes in.
-        pace: how fast.
+        parameters: trained parameters by name, in any precision.
+        pace: settings.
         team: the processes; gradients are averaged over them.
     """
 
@@ -58,7 +58,7 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self) -> Tensor:
-        """Take one step by the gradients that are there, and remove them; return their norm before it was limited."""
+        """Take one step and clear the gradients; return their norm before clipping."""
         masters = list(self.masters.values())
         gradients = [
             torch.zeros_like(master) if value.grad is None else value.grad.float()

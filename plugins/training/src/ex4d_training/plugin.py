@@ -1,4 +1,4 @@
-"""What the plugin offers: commands that prepare videos and train the adapter."""
+"""The commands of the plugin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ex4d_core.provider import Command
 
 @hookimpl
 def ex4d_commands() -> list[Command]:
-    """Offer `ex4d data` and `ex4d train`."""
+    """Return `ex4d data` and `ex4d train`."""
     return [
         Command(
             name="data",

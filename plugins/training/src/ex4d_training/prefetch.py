@@ -1,4 +1,4 @@
-"""Reading while the GPU computes."""
+"""Reading ahead in a thread."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Item = TypeVar("Item")
 
 
 def read_ahead(items: Iterator[Item], *, count: int) -> Generator[Item, None, None]:
-    """Yield the items of an endless iterator, the next `count` of which are taken by a thread meanwhile.
+    """Yield the items of an endless iterator, while a thread reads the next `count`.
 
-    A thread and no process: latents are megabytes that are only copied, and a thread cannot be killed on its own.
+    A thread suffices, since latents are only copied.
     """
     if count == 0:
         yield from items

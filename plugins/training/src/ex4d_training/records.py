@@ -1,4 +1,4 @@
-"""Values of records that a run wrote: each class of a record declares the type and the bounds of its fields."""
+"""Validation of records that a run wrote: each class declares the type and bounds of its fields."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ Record = TypeVar("Record", bound=attrs.AttrsInstance)
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 MOST = 2**62
-"""The largest whole number in a record: sums of two fit into 64 bits."""
+"""Largest integer in a record; the sum of two fits into 64 bits."""
 
 
 class DamagedRunFile(InvalidInput):
-    """A file of a run does not hold what was written: proved by its content."""
+    """The content of a file differs from what was written."""
 
 
 def text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept a text (a validator of attrs)."""
+    """Check that a value is a text (attrs validator)."""
     if not isinstance(value, str):
         raise ValueError(f"{attribute.name} must be a text, not {shown(value)}")
 
 
 def flag(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept true or false (a validator of attrs)."""
+    """Check that a value is true or false (attrs validator)."""
     if not isinstance(value, bool):
         raise ValueError(f"{attribute.name} must be true or false, not {shown(value)}")
 
 
 def whole_number(value: object, name: str, *, at_least: int = 0, at_most: int = MOST) -> int:
-    """Return a whole number between two others.
+    """Return an integer within bounds.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the value is not one.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{name} must be a whole number, not {shown(value)}")
@@ -50,7 +50,7 @@ def whole_number(value: object, name: str, *, at_least: int = 0, at_most: int = 
 
 
 def whole(*, at_least: int = 0, at_most: int = MOST) -> Validator:
-    """Return a validator of attrs that accepts a whole number between two others."""
+    """Return an attrs validator of integers within bounds."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         whole_number(value, attribute.name, at_least=at_least, at_most=at_most)
@@ -59,7 +59,7 @@ def whole(*, at_least: int = 0, at_most: int = MOST) -> Validator:
 
 
 def one_of(*choices: str) -> Validator:
-    """Return a validator of attrs that accepts one of several texts."""
+    """Return an attrs validator of a choice of texts."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not (isinstance(value, str) and value in choices):
@@ -69,26 +69,26 @@ def one_of(*choices: str) -> Validator:
 
 
 def read_object(path: Path, what: str) -> dict[str, Any]:
-    """Return the object of JSON in a file.
+    """Return the JSON object in a file.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it cannot be read, is not a regular file, or is too large.
-        ValueError: it is not JSON, or not an object.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, is not a regular file, or is too large.
+        ValueError: the content is not a JSON object.
     """
     return of_texts(parse_json(read_bytes(path, what, most=MOST_TEXT)), f"the {what}")
 
 
 def made(cls: type[Record], tree: object, name: str) -> Record:
-    """Return the record that an object of JSON describes; its class checks the values.
+    """Return the record of a JSON object; the class validates the values.
 
     Args:
         cls: an attrs class.
-        tree: as it was parsed.
-        name: of the object, for messages.
+        tree: the parsed object.
+        name: name of the object, for messages.
 
     Raises:
-        ValueError: it is not an object, an entry is missing or unknown, or a value does not fit.
+        ValueError: the value is not an object, an entry is missing or unknown, or a value is invalid.
     """
     table = of_texts(tree, name)
     fields = attrs.fields_dict(cls)
@@ -101,10 +101,10 @@ def made(cls: type[Record], tree: object, name: str) -> Record:
 
 
 def of_texts(tree: object, name: str) -> dict[str, Any]:
-    """Return an object of JSON.
+    """Return a JSON object.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the value is not an object.
     """
     if not isinstance(tree, dict):
         raise ValueError(f"{name} must be an object, not {shown(tree)}")
@@ -113,10 +113,10 @@ def of_texts(tree: object, name: str) -> dict[str, Any]:
 
 @contextmanager
 def damage(path: Path, remedy: str) -> Iterator[None]:
-    """Turn an error over the content of a file into one sentence that names the file and the remedy.
+    """Turn an error about the content of a file into one sentence with the file and the remedy.
 
     Raises:
-        DamagedRunFile: the content is not what was written.
+        DamagedRunFile: the content is invalid.
     """
     try:
         yield

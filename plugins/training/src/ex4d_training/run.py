@@ -1,4 +1,4 @@
-"""A training run from its configuration to the adapter: read `train`, then `_TrainRun.to_the_end`."""
+"""A training run. Start reading in `train`, then `_TrainRun.complete`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from ex4d_training.checkpoints import (
 )
 from ex4d_training.config import TrainConfig, write_train_config
 from ex4d_training.data import EpochSampler
-from ex4d_training.distributed import Team, share_out
+from ex4d_training.distributed import Team, shard_weights
 from ex4d_training.inputs import TrainInputs, find_inputs
 from ex4d_training.launch import is_launched, launch
 from ex4d_training.locking import only_run
-from ex4d_training.memory import saying_what_to_change
+from ex4d_training.memory import explaining_memory
 from ex4d_training.metrics import Metrics
 from ex4d_training.optimizer import Pace
 from ex4d_training.prefetch import read_ahead
@@ -46,28 +46,28 @@ from ex4d_training.velocity import Sample, WanVelocity, attach_adapter
 _DEVICES = ("cpu", "cuda", "mps")
 _LOCK = ".in-use"
 
-_NO_CHECKSUMS = "whose shards have no checksums: a changed byte goes unnoticed until they are prepared again"
+_NO_CHECKSUMS = "whose shards have no checksums: damage is not detected until they are prepared again"
 
 
 def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool = False) -> Path:
-    """Train an adapter, or go on where a run into the same folder was stopped; return the adapter's file.
+    """Train an adapter, or resume the run in the output folder; return the file of the adapter.
 
-    With `machine.num_gpus` above 1 it starts a process for each and waits for them.
+    If `machine.num_gpus` is above 1, it starts a process for each GPU and waits for them.
 
     Args:
-        config: what to do.
-        reporter: told of stages and of what should not be missed.
-        quiet: whether processes that are started say nothing but warnings.
+        config: the configuration.
+        reporter: receives stages and messages.
+        quiet: whether launched processes print only warnings.
 
     Raises:
-        InputNotFound: the weights or the data are not there.
-        InvalidConfig: an option does not fit this machine.
-        InvalidInput: the data, or a checkpoint in the output folder, is damaged or of another model, or another run
-            trains in the folder now.
-        OutOfMemory: the GPU is too small; the message says what to change.
-        OutputFailed: the output folder cannot be written, or the disk is full; the last checkpoint stays.
-        TrainingStopped: a loss is not finite any more, or a process failed; the last checkpoint is good.
-        Stopped: a signal ended the processes; the last checkpoint is good.
+        InputNotFound: the weights or the data do not exist.
+        InvalidConfig: this machine does not support an option.
+        InvalidInput: the data or a checkpoint in the output folder are damaged or belong to another model, or another
+            run uses the folder.
+        OutOfMemory: the GPU is too small; the message lists options that need less.
+        OutputFailed: the output folder cannot be written, or the disk is full; the last checkpoint is kept.
+        TrainingStopped: a loss is not finite, or a process failed; the last checkpoint is valid.
+        Stopped: a signal ended the processes; the last checkpoint is valid.
     """
     reporter = reporter or SilentReporter()
     folder = Path(config.output.dir)
@@ -76,8 +76,8 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
         _check_gpus(config)
     inputs = find_inputs(config)
     if several:
-        latest_checkpoint(folder / "checkpoints", origin=inputs.origin)  # refused now, not once all have started
-        # In a file of its own: that in the output folder may be of a run that is on its way there.
+        latest_checkpoint(folder / "checkpoints", origin=inputs.origin)  # fail before processes are started
+        # In a separate file: the one in the output folder may belong to another running process.
         with tempfile.TemporaryDirectory(prefix="ex4d-train-") as own:
             launch(_write_config(config, Path(own)), processes=config.machine.num_gpus, quiet=quiet)
         return folder / ADAPTER
@@ -85,19 +85,19 @@ def train(config: TrainConfig, *, reporter: Reporter | None = None, quiet: bool 
     try:
         with only_run(folder / _LOCK, folder, does="trains in") if team.is_first else nullcontext():
             team.wait()
-            there = latest_checkpoint(folder / "checkpoints", origin=inputs.origin)
-            team.wait()  # nobody changes the folder before all have looked
+            checkpoint = latest_checkpoint(folder / "checkpoints", origin=inputs.origin)
+            team.wait()  # no process changes the folder before all have read it
             if team.is_first:
                 _write_config(config, folder)
                 if not inputs.data.has_checksums:
                     reporter.note(f"{config.data.path} was prepared by an earlier version, {_NO_CHECKSUMS}")
-            return _TrainRun(config, folder, inputs=inputs, team=team, reporter=reporter).to_the_end(there)
+            return _TrainRun(config, folder, inputs=inputs, team=team, reporter=reporter).complete(checkpoint)
     finally:
         team.end()
 
 
 class _TrainRun:
-    """One process's part of a run."""
+    """A run in one of its processes."""
 
     def __init__(
         self, config: TrainConfig, folder: Path, *, inputs: TrainInputs, team: Team, reporter: Reporter
@@ -116,22 +116,22 @@ class _TrainRun:
     def _checkpoints(self) -> Path:
         return self._folder / "checkpoints"
 
-    def to_the_end(self, there: TrainCheckpoint | None) -> Path:
-        """Take all steps that are missing after a checkpoint; return the adapter's file."""
-        wanted, done = self._config.learning.steps, there.state.steps if there else 0
+    def complete(self, checkpoint: TrainCheckpoint | None) -> Path:
+        """Take all remaining steps; return the file of the adapter."""
+        wanted, done = self._config.learning.steps, checkpoint.state.steps if checkpoint else 0
         if done < wanted:
-            self._learn(there)
-            there = latest_checkpoint(self._checkpoints, origin=self._inputs.origin)
+            self._learn(checkpoint)
+            checkpoint = latest_checkpoint(self._checkpoints, origin=self._inputs.origin)
         else:
-            self._reporter.note(f"{self._folder} has taken {done} steps already; more with a larger --steps")
+            self._reporter.note(f"{self._folder} has completed {done} steps already; raise --steps to extend the run")
         if self._team.is_first:
-            assert there is not None, self._folder  # the last step writes one
-            publish_adapter(there, self._folder)
+            assert checkpoint is not None, self._folder  # the last step writes one
+            publish_adapter(checkpoint, self._folder)
         self._team.wait()
         return self._folder / ADAPTER
 
-    def _learn(self, there: TrainCheckpoint | None) -> None:
-        config, done = self._config, there.state.steps if there else 0
+    def _learn(self, checkpoint: TrainCheckpoint | None) -> None:
+        config, done = self._config, checkpoint.state.steps if checkpoint else 0
         tracker = config.output.tracker if self._team.is_first else "none"
         with (
             Metrics(self._folder, tracker, after=done) as metrics,
@@ -140,25 +140,25 @@ class _TrainRun:
         ):
             progress(done, config.learning.steps)
             trainer = self._trainer(batches, self._report(metrics, progress, done))
-            if there is not None:
-                self._go_on_from(there, trainer)
+            if checkpoint is not None:
+                self._resume(checkpoint, trainer)
             while trainer.steps < config.learning.steps:
                 before = trainer.steps
                 self._step_to(trainer, self._next_stop(before))
                 self._sampler.advance((trainer.steps - before) * config.data.batch_size * config.data.accumulate)
-                self._write_what_is_due(trainer)
+                self._save_and_validate(trainer)
 
-    def _go_on_from(self, there: TrainCheckpoint, trainer: Trainer) -> None:
-        load_checkpoint(there, trainer.optimizer)
-        self._sampler.load_state_dict(there.state.sampler)
-        self._reporter.note(f"going on from step {there.state.steps}")
-        if there.state.batches != self._batches:
+    def _resume(self, checkpoint: TrainCheckpoint, trainer: Trainer) -> None:
+        load_checkpoint(checkpoint, trainer.optimizer)
+        self._sampler.load_state_dict(checkpoint.state.sampler)
+        self._reporter.note(f"resuming from step {checkpoint.state.steps}")
+        if checkpoint.state.batches != self._batches:
             before, now = (
-                ", ".join(f"{k} {v}" for k, v in each.items()) for each in (there.state.batches, self._batches)
+                ", ".join(f"{k} {v}" for k, v in each.items()) for each in (checkpoint.state.batches, self._batches)
             )
             self._reporter.note(
-                f"batches were dealt out otherwise before ({before}; now {now}): no sample is left out or seen twice, "
-                "but losses are not those of a run that was never stopped"
+                f"the batches differ from before ({before}; now {now}): no sample is skipped or repeated, but losses "
+                "differ from those of an uninterrupted run"
             )
 
     def _trainer(self, batches: Iterator[Sample], report: Report) -> Trainer:
@@ -196,7 +196,7 @@ class _TrainRun:
         config, team = self._config, self._team
         shared = team.size > 1 and self._is_shared()
         home = torch.device("cpu") if shared else team.device
-        with saying_what_to_change("loading the model", ways=("--set machine.share=always with more --num-gpus",)):
+        with explaining_memory("loading the model", ways=("--set machine.share=always with more --num-gpus",)):
             transformer = load_transformer(self._inputs.wan, device=home, dtype=self._dtype, adapters=())
             model = attach_adapter(
                 transformer,
@@ -206,7 +206,7 @@ class _TrainRun:
                 seed=config.learning.seed,
             )
             if shared:
-                share_out(model, device=team.device)
+                shard_weights(model, device=team.device)
         prepare(transformer, checkpointing=config.machine.checkpointing, compiled=config.machine.compile)
         return model
 
@@ -219,7 +219,7 @@ class _TrainRun:
         return weights > whole / 2
 
     def _read(self) -> Generator[Sample, None, None]:
-        """Yield this process's batches; the order is asked for at the first one, after a checkpoint was loaded."""
+        """Yield the batches of this process; the sampler is read at the first one, after a checkpoint was loaded."""
         data = self._config.data
         loader = DataLoader(
             self._inputs.data,
@@ -232,7 +232,7 @@ class _TrainRun:
                 yield {name: value.to(self._team.device, non_blocking=True) for name, value in batch.items()}
 
     def _next_stop(self, done: int) -> int:
-        """Return the next step at which something is written."""
+        """Return the next step with a checkpoint or validation."""
         output = self._config.output
         periods = [period for period in (output.save_every, output.validate_every) if period]
         return min([self._config.learning.steps, *((done // period + 1) * period for period in periods)])
@@ -241,11 +241,11 @@ class _TrainRun:
         manifest = self._inputs.data.manifest
         size = "x".join(map(str, manifest.size))
         what = f"a step of {self._config.data.batch_size} x {manifest.frames} frames of {size}"
-        with saying_what_to_change(what, ways=self._smaller()):
+        with explaining_memory(what, ways=self._smaller()):
             trainer.run(until)
 
     def _smaller(self) -> Sequence[str]:
-        """Return what would need less memory."""
+        """Return options that need less memory."""
         machine, data = self._config.machine, self._config.data
         ways = []
         if data.batch_size > 1:
@@ -256,7 +256,7 @@ class _TrainRun:
             ways.append("--set machine.share=always with more --num-gpus")
         return (*ways, "data prepared with fewer or smaller frames")
 
-    def _write_what_is_due(self, trainer: Trainer) -> None:
+    def _save_and_validate(self, trainer: Trainer) -> None:
         output, last = self._config.output, trainer.steps == self._config.learning.steps
         if self._team.is_first and (last or trainer.steps % output.save_every == 0):
             state = TrainState(
@@ -272,7 +272,7 @@ class _TrainRun:
 
     def _validate(self, trainer: Trainer) -> None:
         trainer.optimizer.load(trainer.optimizer.means)
-        with saying_what_to_change("validation", ways=("--set output.validate_every=0",)):
+        with explaining_memory("validation", ways=("--set output.validate_every=0",)):
             frames = self._validation.frames(trainer.model)
         trainer.optimizer.load(trainer.optimizer.masters)
         if self._team.is_first:
@@ -293,7 +293,7 @@ class _TrainRun:
 
 
 def _write_config(config: TrainConfig, folder: Path) -> Path:
-    """Write the configuration into the output folder; return its file."""
+    """Write the configuration into a folder; return the file."""
     path = folder / "config.toml"
     with atomic_write(path) as temporary:
         temporary.write_text(write_train_config(config), encoding="utf-8")
@@ -311,11 +311,11 @@ def _device(config: TrainConfig) -> torch.device | None:
     if device.type not in _DEVICES:
         raise InvalidConfig(f"machine.device must be auto, cpu, cuda or cuda:1, not {shown(asked)}")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InvalidConfig("machine.device is mps and torch finds no such GPU here; give --device cpu")
+        raise InvalidConfig("machine.device is mps, but torch finds no such GPU; use --device cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidConfig(f"machine.device is {asked} and torch finds no GPU here; `ex4d doctor` says why")
+        raise InvalidConfig(f"machine.device is {asked}, but torch finds no GPU; run `ex4d doctor`")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InvalidConfig(f"machine.device is {asked} and this machine has {torch.cuda.device_count()} GPUs")
+        raise InvalidConfig(f"machine.device is {asked}, but this machine has {torch.cuda.device_count()} GPUs")
     return device
 
 
@@ -326,6 +326,8 @@ def _dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
 
 
 def _check_gpus(config: TrainConfig) -> None:
-    wanted, there = config.machine.num_gpus, torch.cuda.device_count()
-    if config.machine.device != "cpu" and there < wanted:
-        raise InvalidConfig(f"--num-gpus is {wanted} and this machine has {there}; give --num-gpus {max(there, 1)}")
+    wanted, available = config.machine.num_gpus, torch.cuda.device_count()
+    if config.machine.device != "cpu" and available < wanted:
+        raise InvalidConfig(
+            f"--num-gpus is {wanted}, but this machine has {available}; use --num-gpus {max(available, 1)}"
+        )

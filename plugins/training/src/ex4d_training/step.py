@@ -1,4 +1,4 @@
-"""One step of training, and how a transformer is made ready for many."""
+"""One training step, and the preparation of a transformer for training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ex4d_training.flow import Velocity, drawn, flow_matching_loss
+from ex4d_training.flow import Velocity, draw_noise, flow_matching_loss
 from ex4d_training.optimizer import Optimizer
 from ex4d_training.velocity import Sample
 
@@ -18,42 +18,42 @@ _ATTENTION = [
     SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.MATH,
 ]
-"""The first that can is taken."""
+"""In order of preference."""
 
 
 def prepare(transformer: Any, *, checkpointing: bool, compiled: bool = False) -> None:
-    """Make a transformer ready to be trained through, in place.
+    """Prepare a transformer for backpropagation, in place.
 
     Args:
-        transformer: diffusers' Wan transformer, its adapter attached.
-        checkpointing: whether only what goes into a block is kept for the way back, and the rest computed again.
-        compiled: whether blocks are compiled, which takes a minute at the first step.
+        transformer: Wan transformer of diffusers with an attached adapter.
+        checkpointing: whether to recompute blocks in the backward pass instead of storing their activations.
+        compiled: whether to compile the blocks; the first step takes a minute longer.
     """
     if checkpointing:
         transformer.enable_gradient_checkpointing()
     if compiled:
         for block in transformer.blocks:
-            # Not the call but what it calls: sharing out the weights hangs its work on the call.
+            # `forward` and not the module: sharding adds hooks to the call of the module.
             block.forward = torch.compile(block.forward, fullgraph=True)
 
 
 def train_step(
     model: Velocity, optimizer: Optimizer, batches: list[Sample], *, shift: float, seed: int, rank: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Learn from some batches at once; return the mean loss and the gradients' norm, on the device.
+    """Take one optimizer step; return the mean loss and the gradient norm, on the device.
 
     Args:
-        model: what is trained.
-        optimizer: of its parameters.
-        batches: on the model's device, all of one size; their gradients are added up.
-        shift: of the noise levels.
-        seed: fixes the noise, together with the number of the step and what follows.
-        rank: of the process.
+        model: the model.
+        optimizer: optimizer of its parameters.
+        batches: batches of equal size on the device of the model; their gradients are accumulated.
+        shift: shift of the noise schedule.
+        seed: seed of the noise, combined with the number of the step and the rank.
+        rank: number of the process.
     """
     losses = []
     with sdpa_kernel(_ATTENTION, set_priority=True):
         for part, sample in enumerate(batches):
-            noise, sigma = drawn(sample, shift=shift, seed=seed + part, step=optimizer.steps, rank=rank)
+            noise, sigma = draw_noise(sample, shift=shift, seed=seed + part, step=optimizer.steps, rank=rank)
             loss = flow_matching_loss(model, sample, noise, sigma) / len(batches)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())

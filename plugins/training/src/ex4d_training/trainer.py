@@ -1,4 +1,4 @@
-"""The loop: batches in, steps, and now and then a look at the losses."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ Report = Callable[[int, dict[str, float]], None]
 
 
 class TrainingStopped(Ex4dError, RuntimeError):
-    """Training cannot go on; what was saved before is good."""
+    """Training cannot continue; the last checkpoint is valid."""
 
 
 @attrs.frozen(kw_only=True)
 class Recipe:
-    """How each step is made."""
+    """Settings of the training steps."""
 
     pace: Pace
     shift: float = 5.0
-    """Moves noise levels to noisier latents."""
+    """Shift of the noise schedule; larger values train on noisier latents."""
     accumulate: int = 1
-    """Batches whose gradients are added up for a step."""
+    """Number of batches whose gradients are accumulated per step."""
     seed: int = 42
-    """Fixes the noise of every step."""
+    """Seed of the noise."""
     look_every: int = 10
-    """Steps between two looks at the losses, for which the host waits for the device."""
+    """Steps between checks of the losses, which synchronize with the device."""
 
 
 class Trainer:
-    """Trains what is not frozen in a model.
+    """Trains the parameters of a model that are not frozen.
 
-    A step depends on the recipe, the batches, the trained values and the number of the step alone, so whoever gives a
-    trainer these goes on as if nothing had been between.
+    A step depends only on the recipe, the batches, the optimizer state and the number of the step, so a resumed run
+    repeats an uninterrupted one.
 
     Args:
         model: called as `model(noisy, sigma, sample)`; see `velocity.WanVelocity`.
-        batches: of this process, on the model's device, without an end.
-        recipe: how steps are made.
+        batches: endless batches of this process, on the device of the model.
+        recipe: settings of the steps.
         team: the processes that train together.
-        report: told the mean loss since the last time.
+        report: receives the mean loss since the last call.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class Trainer:
         self._batches = batches
         self._team = team
         self._report = report
-        self._unseen: list[tuple[Tensor, Tensor]] = []
+        self._unchecked: list[tuple[Tensor, Tensor]] = []
 
     @property
     def steps(self) -> int:
-        """How many are done."""
+        """Number of completed steps."""
         return self.optimizer.steps
 
     def run(self, until: int) -> None:
-        """Take steps until so many are done.
+        """Train until this number of completed steps.
 
         Raises:
-            TrainingStopped: a loss or a gradient is no longer finite; the message has the step.
+            TrainingStopped: a loss or a gradient is no longer finite; the message names the step.
         """
         recipe = self.recipe
         while self.steps < until:
@@ -80,28 +80,28 @@ class Trainer:
             made = train_step(
                 self.model, self.optimizer, batches, shift=recipe.shift, seed=recipe.seed, rank=self._team.rank
             )
-            self._unseen.append(made)
+            self._unchecked.append(made)
             if self.steps % recipe.look_every == 0:
-                self.look()
-        self.look()
+                self.check()
+        self.check()
 
-    def look(self) -> None:
-        """Wait for what has not been looked at yet and report it.
+    def check(self) -> None:
+        """Check and report all losses since the last check.
 
         Raises:
             TrainingStopped: a loss or a gradient is no longer finite.
         """
-        if not self._unseen:
+        if not self._unchecked:
             return
-        seen = torch.stack([torch.stack([loss, norm]) for loss, norm in self._unseen])
-        self._unseen = []
+        seen = torch.stack([torch.stack([loss, norm]) for loss, norm in self._unchecked])
+        self._unchecked = []
         self._team.average([seen])
         first = self.steps - len(seen)
         bad = (~seen.isfinite().all(dim=1)).nonzero()
         if len(bad):
             raise TrainingStopped(
-                f"the loss is not finite any more at step {first + int(bad[0]) + 1}, so training stops; go on from the "
-                "last checkpoint, which is good, with a lower --learning-rate"
+                f"the loss is not finite at step {first + int(bad[0]) + 1}; resume from the last checkpoint, which is "
+                "valid, with a lower --learning-rate"
             )
         if self._report is not None:
             loss, norm = seen.mean(dim=0).tolist()

@@ -1,4 +1,4 @@
-"""What the adapter makes of some clips, to look at while it learns."""
+"""Validation videos."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _SEED = 0
 
 
 class Validation:
-    """Fills in the first clips of the data: beside each other what is known, what is made of it, and the original.
+    """Generates the first clips of the data: visible region, result and original side by side.
 
     Args:
-        data: whose first clips are taken.
-        wan: where the VAE is.
-        clips: how many.
-        steps: of denoising, without guidance.
-        shift: of the noise levels.
-        device: to compute on.
-        dtype: of the VAE.
+        data: the data set.
+        wan: checkpoint with the VAE.
+        clips: number of clips.
+        steps: number of denoising steps, without classifier-free guidance.
+        shift: shift of the noise schedule.
+        device: device of the computation.
+        dtype: precision of the VAE.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class Validation:
 
     @torch.no_grad()
     def frames(self, model: nn.Module) -> list[Tensor]:
-        """Return a video for each clip, uint8 [T, H, 3 W, 3]; every process of a team must call it."""
+        """Return a video for each clip, uint8 [T, H, 3 W, 3]; all processes must call it."""
         made = []
         for sample, (known, original) in zip(self._samples, self._given, strict=True):
-            told = {name: value[None].to(self._device) for name, value in sample.items()}
-            filled = self._decoded(sampled(model, told, schedule=self._schedule, seed=_SEED))
+            inputs = {name: value[None].to(self._device) for name, value in sample.items()}
+            filled = self._decoded(sampled(model, inputs, schedule=self._schedule, seed=_SEED))
             made.append(torch.cat([known, filled, original], dim=2))
         return made
 
     @cached_property
     def _given(self) -> list[tuple[Tensor, Tensor]]:
-        """What is known of each clip, and all of it."""
+        """The visible region of each clip, and the original."""
         return [
             (self._decoded(sample["color"][None]), self._decoded(sample["latents"][None])) for sample in self._samples
         ]
@@ -80,22 +80,22 @@ class Validation:
         return (frames * 255).round().byte().movedim(1, -1).cpu()
 
     def write(self, path: Path, frames: Sequence[Tensor]) -> None:
-        """Write the clips below each other as one video.
+        """Write all clips, one below the other, as one video.
 
         Raises:
-            OutputFailed: it cannot be written.
+            OutputFailed: the file cannot be written.
         """
         write_video(Video(frames=torch.cat(list(frames), dim=1), fps=_FPS), path)
 
 
 def sampled(model: Velocity, sample: dict[str, Tensor], *, schedule: Schedule, seed: int) -> Tensor:
-    """Return clean latents for what is known of a batch of clips, float32 [B, C, t, h, w].
+    """Return latents generated from the conditioning of a batch of clips, float32 [B, C, t, h, w].
 
     Args:
         model: see `velocity.WanVelocity`.
-        sample: what is known; its `latents` say the size only.
-        schedule: the steps.
-        seed: of the noise.
+        sample: the batch; only the shape of its `latents` is used.
+        schedule: denoising steps.
+        seed: seed of the noise.
     """
     size = sample["latents"]
     noise = torch.randn(size.shape, generator=torch.Generator().manual_seed(seed)).to(size.device)

@@ -1,6 +1,6 @@
-"""What is trained: Wan's transformer as a velocity field, with EX-4D's adapter beside its frozen weights.
+"""The trained model: the Wan transformer as a velocity field, frozen, with the EX-4D adapter.
 
-`attach_adapter` makes it, `adapter_tensors` names what it learned as the reference's file does.
+`attach_adapter` creates it, `adapter_tensors` renames its trained parameters as in the file of EX-4D.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ex4d_backbone_wan.denoiser import TIME_SCALE
 from ex4d_backbone_wan.weights.adapter import CAMERA_KEYS, CameraEncoder, camera_tokens
 
 Sample = Mapping[str, Tensor]
-"""A batch of clips: `latents` [B, C, t, h, w], `color` and `mask` of the same shape, `text` [B, L, C2]; where the
-transformer takes a first frame, `y` [B, C3, t, h, w]; where it has an image encoder, `image` [B, 257, C4]."""
+"""A batch of clips: `latents` [B, C, t, h, w], `color` and `mask` of the same shape, `text` [B, L, C2]; `y`
+[B, C3, t, h, w] if the transformer takes a first frame; `image` [B, 257, C4] if it takes image features."""
 
 LORA_LAYERS = r"blocks\.\d+\.(attn[12]\.(to_[qkv]|to_out\.0)|ffn\.net\.(0\.proj|2))"
-"""Layers that EX-4D's LoRA changes: all of a block but those of the image's keys and values."""
+"""Layers with LoRA: all of a block except the keys and values of the image."""
 
 _ORIGINAL = (
     ("attn1.to_out.0.", "self_attn.o."),
@@ -29,15 +29,15 @@ _ORIGINAL = (
     ("ffn.net.0.proj.", "ffn.0."),
     ("ffn.net.2.", "ffn.2."),
 )
-"""diffusers' names of these layers, and those in Wan's original files."""
+"""Names of these layers in diffusers, and in the original files of Wan."""
 
 
 class WanVelocity(nn.Module):
-    """Predicts noise minus clean latents from noisy ones and from what is known of the clip.
+    """Predicts noise minus clean latents from noisy latents and the conditioning.
 
     Args:
-        transformer: diffusers' WanTransformer3DModel.
-        camera_encoder: EX-4D's; None for Wan as it is.
+        transformer: WanTransformer3DModel of diffusers.
+        camera_encoder: camera encoder of EX-4D; None for plain Wan.
     """
 
     def __init__(self, transformer: Any, camera_encoder: CameraEncoder | None = None) -> None:
@@ -47,7 +47,7 @@ class WanVelocity(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of what goes in."""
+        """Precision of the inputs."""
         dtype: torch.dtype = self.transformer.patch_embedding.weight.dtype
         return dtype
 
@@ -57,35 +57,35 @@ class WanVelocity(nn.Module):
         Args:
             noisy: [B, C, t, h, w], `(1 - sigma) * latents + sigma * noise`.
             sigma: [B] in 0..1.
-            sample: what is known; its `latents` are not looked at.
+            sample: conditioning; its `latents` are not used.
         """
-        told = {name: value.to(self.dtype) for name, value in sample.items() if name != "latents"}
+        inputs = {name: value.to(self.dtype) for name, value in sample.items() if name != "latents"}
         seen = noisy.to(self.dtype)
-        if "y" in told:
-            seen = torch.cat([seen, told["y"]], dim=1)
-        tokens = None if self.camera_encoder is None else self.camera_encoder(told["color"], told["mask"])
+        if "y" in inputs:
+            seen = torch.cat([seen, inputs["y"]], dim=1)
+        tokens = None if self.camera_encoder is None else self.camera_encoder(inputs["color"], inputs["mask"])
         with camera_tokens(self.transformer, tokens):
             velocity: Tensor = self.transformer(
                 hidden_states=seen,
                 timestep=TIME_SCALE * sigma,
-                encoder_hidden_states=told["text"],
-                encoder_hidden_states_image=told.get("image"),
+                encoder_hidden_states=inputs["text"],
+                encoder_hidden_states_image=inputs.get("image"),
                 return_dict=False,
             )[0]
         return velocity
 
 
 def attach_adapter(transformer: Any, *, rank: int, hidden: int, channels: int, seed: int) -> WanVelocity:
-    """Return the transformer, frozen, with an adapter that changes nothing yet.
+    """Freeze a transformer and attach an adapter that does not change its output yet.
 
-    The LoRA's second matrices and the camera encoder's last layer are zero, so step 0 is the frozen model.
+    The second matrices of the LoRA and the last layer of the camera encoder are initialized with 0.
 
     Args:
-        transformer: diffusers' WanTransformer3DModel; it is changed in place.
-        rank: of the LoRA, and its alpha, which the file has no place for.
-        hidden: channels between the camera encoder's layers.
-        channels: of the latents of color and mask together.
-        seed: fixes the values that are not zero.
+        transformer: WanTransformer3DModel of diffusers; changed in place.
+        rank: rank of the LoRA, and its alpha, which the file format cannot store.
+        hidden: hidden channels of the camera encoder.
+        channels: number of latent channels of color and mask together.
+        seed: seed of the initial values.
     """
     from peft import LoraConfig
 
@@ -93,7 +93,7 @@ def attach_adapter(transformer: Any, *, rank: int, hidden: int, channels: int, s
     transformer.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # Drawn on the CPU: the same on every device.
+        # On the CPU, so that the values are equal on all devices.
         encoder = CameraEncoder(
             channels=channels, hidden=hidden, width=weight.shape[0], patch=tuple(transformer.config.patch_size)
         )
@@ -103,7 +103,7 @@ def attach_adapter(transformer: Any, *, rank: int, hidden: int, channels: int, s
     generator = torch.Generator().manual_seed(seed + 1)
     for name, parameter in transformer.named_parameters():
         if ".lora_A." in name:
-            # As Kaiming's rule with a = sqrt(5), which peft takes: evenly within 1 / sqrt(inputs).
+            # Kaiming initialization with a = sqrt(5), as in peft: uniform within 1 / sqrt(inputs).
             bound = parameter.shape[1] ** -0.5
             drawn = torch.rand(parameter.shape, generator=generator) * (2 * bound) - bound
             parameter.data.copy_(drawn)
@@ -111,17 +111,17 @@ def attach_adapter(transformer: Any, *, rank: int, hidden: int, channels: int, s
 
 
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return what is not frozen, by name and in a fixed order."""
+    """Return the parameters that are not frozen, by name and in a fixed order."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def adapter_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return an adapter's tensors under the names that the reference's file has, from those of a `WanVelocity`."""
+    """Rename tensors of a `WanVelocity` as in the adapter file of EX-4D."""
     return {reference_name(name): tensor for name, tensor in tensors.items()}
 
 
 def reference_name(name: str) -> str:
-    """Return what the reference calls a trained parameter of a `WanVelocity`."""
+    """Return the name of a trained parameter of a `WanVelocity` in the adapter file of EX-4D."""
     plain = name.removeprefix("camera_encoder.").removeprefix("transformer.")
     if plain.startswith(CAMERA_KEYS):
         return plain

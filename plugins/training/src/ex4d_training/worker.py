@@ -1,4 +1,4 @@
-"""One of several training processes: `accelerate launch -m ex4d_training.worker OUTPUT/config.toml`."""
+"""Entry point of a training process: `accelerate launch -m ex4d_training.worker OUTPUT/config.toml`."""
 
 from __future__ import annotations
 
@@ -22,51 +22,51 @@ from ex4d_training.launch import ERROR_FILE
 from ex4d_training.trainer import TrainingStopped
 
 _PATIENCE = 10.0
-"""Seconds that a process has to close its files once it is asked to end."""
+"""Seconds to close files after a signal."""
 
 
 def main() -> None:
-    """Train by the configuration that is named; `--quiet` says nothing but warnings."""
-    # What ends all processes lets this one close what it writes to.
+    """Train with the configuration on the command line."""
+    # Exit normally, so that open files are closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     given = _arguments()
     if given.parent is not None:
         threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
-    last_words = get_error_handler()
-    last_words.initialize()
-    # Of FSDP: nothing here changes what the transformer returns.
+    error_handler = get_error_handler()
+    error_handler.initialize()
+    # Warning of FSDP; the output of the transformer is not modified in place.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     quiet = given.quiet or os.environ.get("RANK", "0") != "0"
     try:
         config = make_train_config(read_config(given.config))
-        from ex4d_training.run import train  # what it needs is heavy
+        from ex4d_training.run import train  # heavy imports
 
         train(config, reporter=make_reporter(quiet=quiet))
     except Exception as error:
         if tracing():
             sys.excepthook(type(error), error, error.__traceback__)
-        told = error if isinstance(error, Ex4dError) else TrainingStopped(unexpected(error))
-        last_words.record_exception(told)
-        if ERROR_FILE not in os.environ:  # nobody else tells it
-            say(f"error: {told}", err=True)
+        reported = error if isinstance(error, Ex4dError) else TrainingStopped(unexpected(error))
+        error_handler.record_exception(reported)
+        if ERROR_FILE not in os.environ:  # otherwise the launcher prints it
+            say(f"error: {reported}", err=True)
         sys.exit(1)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ex4d_training.worker", description="Train in one of several processes.")
-    parser.add_argument("config", type=Path, help="the configuration, as it is written into the output folder")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but warnings")
-    parser.add_argument("--parent", type=int, help="number of the process that started this one, to end with it")
+    parser.add_argument("config", type=Path, help="configuration file, such as config.toml of the output folder")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings")
+    parser.add_argument("--parent", type=int, help="process id of the launcher; this process ends with it")
     return parser.parse_args()
 
 
 def _end_with(parent: int) -> None:
-    """End this process once the one that started it was killed: nobody else would, and it holds the folder's lock."""
+    """End this process when its launcher was killed, so that the lock of the folder is released."""
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_PATIENCE)  # it may wait for others that have ended, where no signal is handled
+    time.sleep(_PATIENCE)  # a collective operation may block signals
     os._exit(128 + signal.SIGTERM)
 
 

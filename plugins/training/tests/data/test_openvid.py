@@ -16,7 +16,7 @@ import typer_cli
 from ex4d_core.errors import Cancelled, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.progress import silent
 from ex4d_training.data import openvid
-from ex4d_training.data.openvid import TABLE, bring, look_up_parts, parse_parts, plan_json, plan_tables
+from ex4d_training.data.openvid import TABLE, download_parts, look_up_parts, parse_parts, plan_json, plan_tables
 from ex4d_training.data.sources import find_videos
 from ex4d_training.data.zips import unpack
 from tests.helpers.hub_server import COMMIT, REPO, HubServer
@@ -96,11 +96,11 @@ def test_the_plan_says_how_much_before_anything_is_fetched(server, tmp_path):
     assert not (tmp_path / "data").exists()
     tree = json.loads(plan_json(plan, done=False))
     assert (tree["missing"], list(tree["parts"])) == (plan.missing, ["0", "2"])
-    assert "to download: 80.9 kB; on the disk while it is unpacked: up to 121" in str([*plan_tables(plan)])
+    assert "to download: 80.9 kB; peak disk usage: 121" in str([*plan_tables(plan)])
 
 
 def test_parts_arrive_unpacked_with_their_captions_and_leave_no_zip(server, tmp_path):
-    bring(look_up_parts((0, 2), tmp_path, repo=REPO))
+    download_parts(look_up_parts((0, 2), tmp_path, repo=REPO))
     assert videos_in(tmp_path) == wanted(0, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".parts.json", "OpenVid-1M.csv", "videos"]
     found = find_videos(tmp_path / "OpenVid-1M.csv")
@@ -109,11 +109,11 @@ def test_parts_arrive_unpacked_with_their_captions_and_leave_no_zip(server, tmp_
 
 
 def test_parts_that_are_unpacked_are_not_asked_for_again(server, tmp_path):
-    bring(look_up_parts((0,), tmp_path, repo=REPO))
+    download_parts(look_up_parts((0,), tmp_path, repo=REPO))
     server.asked.clear()
     plan = look_up_parts((0, 1), tmp_path, repo=REPO)
     assert (plan.parts, plan.unpacked, plan.missing) == ((1,), (0,), len(ZIPS[1]))
-    bring(plan)
+    download_parts(plan)
     assert (server.asked, videos_in(tmp_path)) == ([""], wanted(0, 1))
     done = look_up_parts((0, 1), tmp_path, repo=REPO)
     assert (done.parts, done.missing, done.needed) == ((), 0, 0)
@@ -124,7 +124,7 @@ def test_parts_that_are_unpacked_are_not_asked_for_again(server, tmp_path):
 
 def test_a_download_that_broke_goes_on_in_the_middle(server, tmp_path):
     server.cut_after = [2**21]
-    bring(look_up_parts((1,), tmp_path, repo=REPO))
+    download_parts(look_up_parts((1,), tmp_path, repo=REPO))
     assert server.asked == ["", f"bytes={2**21}-"]
     assert videos_in(tmp_path) == wanted(1)
 
@@ -135,12 +135,12 @@ def test_a_stopped_unpacking_goes_on_without_another_download(server, tmp_path):
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        bring(look_up_parts((1,), tmp_path, repo=REPO), stage=lambda name: nullcontext(stop_after_one))
+        download_parts(look_up_parts((1,), tmp_path, repo=REPO), stage=lambda name: nullcontext(stop_after_one))
     assert len(videos_in(tmp_path)) == 1
     server.asked.clear()
     plan = look_up_parts((1,), tmp_path, repo=REPO)
     assert plan.missing == 0
-    bring(plan)
+    download_parts(plan)
     assert (server.asked, videos_in(tmp_path)) == ([], wanted(1))
 
 
@@ -157,16 +157,16 @@ def test_a_repository_that_does_not_exist_is_refused(server, tmp_path):
 def test_what_cannot_fit_is_refused_before_the_download(server, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
     plan = look_up_parts((0,), tmp_path, repo=REPO)
-    with pytest.raises(OutputFailed, match=r"take up to 0\.0 GB and the disk .* ask for fewer --parts"):
+    with pytest.raises(OutputFailed, match=r"need up to 0\.0 GB, but the disk .* --parts"):
         plan.check_room()
 
 
 def test_a_zip_that_is_none_is_named(server, tmp_path):
     server.files["OpenVid_part0.zip"] = b"no zip at all"
-    with pytest.raises(DownloadFailed, match=r"OpenVid_part0.zip is damaged .* type the same command again"):
-        bring(look_up_parts((0,), tmp_path, repo=REPO))
+    with pytest.raises(DownloadFailed, match=r"OpenVid_part0.zip is damaged .* run the same command again"):
+        download_parts(look_up_parts((0,), tmp_path, repo=REPO))
     server.files["OpenVid_part0.zip"] = ZIPS[0]
-    bring(look_up_parts((0,), tmp_path, repo=REPO))
+    download_parts(look_up_parts((0,), tmp_path, repo=REPO))
     assert videos_in(tmp_path) == wanted(0)
 
 
@@ -203,7 +203,9 @@ def test_a_zip_that_unpacks_to_more_than_the_disk_has_is_refused(tmp_path, monke
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.mp4", bytes(10**6))
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10**5}))
-    with pytest.raises(OutputFailed, match=r"the videos of the zip take 0.0 GB and the disk of .*videos has 0.0 GB"):
+    with pytest.raises(
+        OutputFailed, match=r"the videos of the zip file need 0.0 GB, but the disk of .*videos has 0.0 GB"
+    ):
         unpack([path], tmp_path / "videos", progress=silent)
     assert path.stat().st_size < 10**5
     assert not list((tmp_path / "videos").iterdir())
@@ -231,7 +233,7 @@ def test_a_damaged_zip_of_any_method_is_named_and_fetched_again(tmp_path, method
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("a.mp4", random.Random(0).randbytes(5000))
     damaged(path)
-    with pytest.raises(DownloadFailed, match=r"^a.zip is damaged \(.*\); type the same command again"):
+    with pytest.raises(DownloadFailed, match=r"^a.zip is damaged \(.*\); run the same command again"):
         unpack([path], tmp_path / "videos", progress=silent)
     assert not path.exists()
     assert list((tmp_path / "videos").iterdir()) == []
@@ -271,27 +273,27 @@ def test_a_zip_that_cannot_be_read_at_the_moment_stays(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["{", "[" * 10**5, "[1]", '{"a": 1}', '{"0": "many"}', '{"0": -1}'])
 def test_a_damaged_record_of_parts_is_named(server, tmp_path, text):
-    bring(look_up_parts((0,), tmp_path, repo=REPO))
+    download_parts(look_up_parts((0,), tmp_path, repo=REPO))
     (tmp_path / ".parts.json").write_text(text)
-    with pytest.raises(InvalidInput, match=r".parts.json is damaged \(.*\); delete it, and the parts are downloaded"):
+    with pytest.raises(InvalidInput, match=r".parts.json is damaged \(.*\); delete it to download the parts"):
         look_up_parts((0,), tmp_path, repo=REPO)
 
 
 def test_a_part_that_another_run_has_unpacked_meanwhile_is_not_fetched_again(server, tmp_path):
     plan = look_up_parts((0,), tmp_path, repo=REPO)
-    bring(plan)
+    download_parts(plan)
     server.asked.clear()
-    bring(plan)
+    download_parts(plan)
     assert server.asked == []
 
 
 def test_two_downloads_into_one_folder_do_not_mix(server, tmp_path):
     def second(name):
-        with pytest.raises(InvalidInput, match=r"another run downloads into .* now"):
-            bring(look_up_parts((1,), tmp_path, repo=REPO))
+        with pytest.raises(InvalidInput, match="another run downloads into"):
+            download_parts(look_up_parts((1,), tmp_path, repo=REPO))
         return nullcontext(silent)
 
-    bring(look_up_parts((0,), tmp_path, repo=REPO), stage=second)
+    download_parts(look_up_parts((0,), tmp_path, repo=REPO), stage=second)
     assert videos_in(tmp_path) == wanted(0)
 
 

@@ -1,6 +1,6 @@
-"""Ordinary videos made into what training reads: latents in shards. Read `preparation.py`, then what it calls.
+"""Preparation of training data: videos are encoded into shards of latents. Start reading in `preparation.py`.
 
-Each public name is imported when it is first used: the processes that look at videos need none of the heavy ones.
+Public names are imported on first use, since the filters of videos need no heavy libraries.
 """
 
 import importlib
@@ -38,7 +38,7 @@ __all__ = [*_HOME_OF]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
+    """Import a public name on first use."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -90,7 +90,7 @@ def download(
     """
     from ex4d_core.bounds import shown
     from ex4d_core.terminal import say, show
-    from ex4d_training.data.openvid import bring, look_up_parts, parse_parts, plan_json, plan_tables
+    from ex4d_training.data.openvid import download_parts, look_up_parts, parse_parts, plan_json, plan_tables
 
     if name != "openvid":
         raise typer.BadParameter(f"openvid is the data set that can be downloaded, not {shown(name)}")
@@ -102,7 +102,7 @@ def download(
         if plan.missing and not yes and _asks():
             typer.confirm("Download?", default=True, abort=True, err=True)
         reporter = make_reporter(quiet=json_)
-        bring(plan, transfer=reporter.transfer, stage=reporter.stage)
+        download_parts(plan, transfer=reporter.transfer, stage=reporter.stage)
     if json_:
         say(plan_json(plan, done=not dry_run))
     if not dry_run and not json_:

@@ -1,4 +1,4 @@
-"""One video made into samples: clips of it, what masks would leave of each, and the latents of all that."""
+"""Encoding of a video: clips, simulated masks, and the latents of both."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class EncodeTask:
 
     source: VideoSource
     shard: str
-    """The file that its samples will be in with those of other videos."""
+    """Name of the shard that its samples belong to."""
     file: Path
-    """For its samples alone."""
+    """File for the samples of this video alone."""
 
 
 def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable[[EncodeTask], int | Refusal]:
-    """Return what prepares a video and says how many samples it gave, or why none; the networks are loaded once.
+    """Load the networks and return a function that encodes a video; it returns the number of samples, or a refusal.
 
     Args:
-        number: of this process; each takes the next GPU.
-        job: what to do.
+        number: number of this process; each uses the next GPU.
+        job: the options.
         workers: number of processes.
-        texts: the folder with the embeddings of all captions.
+        texts: folder with the embeddings of all captions.
     """
     if workers > 1:
         share_cores(workers)
@@ -65,25 +65,25 @@ def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable
 
 
 class VideoEncoder:
-    """Makes samples of videos; networks are loaded once and kept."""
+    """Encodes videos with networks that are loaded once."""
 
     def __init__(self, job: Job, *, texts: Path, networks: Networks | None = None) -> None:
-        """Choose what computes.
+        """Choose device and components.
 
         Args:
-            job: what to make.
-            texts: the folder with the embeddings of captions.
-            networks: by default those of the job's model.
+            job: the options.
+            texts: folder with the embeddings of captions.
+            networks: encoders; those of the model of the job by default.
         """
         self._job, self._texts = job, texts
         self._session = Session(job.run)
         self._networks = networks or Networks(job.model, device=self._session.device)
-        # Kept: the masks of a clip share its flow.
+        # Reused: the masks of a clip share its optical flow.
         self._tracker = tracker_of(job.masks, device=self._session.device)
         self._first: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def load(self) -> None:
-        """Load what is needed now: what is wrong with it is not a video's fault.
+        """Load all networks, so that their errors are not attributed to a video.
 
         Raises:
             InvalidInput: a file of weights is damaged.
@@ -94,7 +94,7 @@ class VideoEncoder:
             self._session.depth_estimator()
 
     def samples(self, source: VideoSource) -> list[Sample] | Refusal:
-        """Return the samples of a video, `masks_per_clip` of each clip, or why there are none.
+        """Return the samples of a video, `masks_per_clip` for each clip, or a refusal.
 
         Raises:
             InvalidConfig: the GPU is too small.
@@ -105,14 +105,14 @@ class VideoEncoder:
         except (InvalidInput, InputNotFound) as error:
             return Refusal(filter="unreadable", reason=str(error))
         if not clips:
-            return Refusal(filter="cuts", reason=f"no {self._job.data.frames} frames in a row are without a cut")
+            return Refusal(filter="cuts", reason=f"it has no {self._job.data.frames} consecutive frames without a cut")
         try:
             with torch.no_grad():
                 return [sample for start, clip in clips for sample in self._of_clip(source, start, clip)]
         except torch.OutOfMemoryError as error:
             raise InvalidConfig(
                 f"{self._session.device} has too little memory for {self._job.data.frames} frames of "
-                f"{self._job.data.size}; take fewer processes on it (--workers), a smaller --size, or fewer --frames"
+                f"{self._job.data.size}; use fewer --workers, a smaller --size, or fewer --frames"
             ) from error
         except InvalidInput as error:
             return Refusal(filter="masks", reason=str(error))
@@ -142,7 +142,7 @@ class VideoEncoder:
         return Scene(video=clip, depth=estimate_depth(clip, self._session.depth_estimator()))
 
     def shown(self, known: Known) -> dict[str, Tensor]:
-        """Return what the model is shown of a masked clip, as at inference; it is eroded already."""
+        """Return the conditioning of the model for a masked clip, as at inference; the mask is eroded already."""
         image, y = self._networks.first_picture(known.first_picture, len(known.color))
         shown = {"color": self.latents(known.video), "mask": self.latents(known.mask_video)}
         if image is None or y is None:
@@ -152,28 +152,28 @@ class VideoEncoder:
         return shown | self._first[1]
 
     def latents(self, video: Tensor) -> Tensor:
-        """Return the latents [16, t, h, w] of a video [T, 3, H, W] in [-1, 1], as they are kept."""
+        """Return the latents [16, t, h, w] of a video [T, 3, H, W] in [-1, 1], in the saved precision."""
         vae = self._networks.vae
         with self._networks.using(vae):
             return self._kept(encode(vae, video))
 
     def _text(self, caption: str) -> Tensor:
         embedding = self._networks.texts([caption], folder=self._texts)[0]
-        tokens = int((embedding[0] != 0).any(dim=-1).sum())  # what follows the last one is 0
+        tokens = int((embedding[0] != 0).any(dim=-1).sum())  # padding is 0
         return self._kept(embedding[:, :tokens])
 
     def _kept(self, tensor: Tensor) -> Tensor:
-        """Return a tensor [1, ...] as it is kept, on the CPU."""
+        """Return a tensor [1, ...] on the CPU, in the saved precision and without the first axis."""
         dtype: torch.dtype = getattr(torch, self._job.data.dtype)
         return tensor[0].to("cpu", dtype)
 
 
 def clips_of(source: VideoSource, options: DataOptions) -> Iterator[tuple[int, Video]]:
-    """Yield the clips of a video, each with its first frame, one after the other and none over a cut.
+    """Yield consecutive clips of a video without cuts, each with the number of its first frame.
 
     Raises:
-        InputNotFound: the file is gone.
-        InvalidInput: it is damaged, or has fewer frames than it says.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file is damaged, or has fewer frames than its header states.
     """
     info = probe_video(source.path)
     step, reach, start = stride(options, info.fps), span(options, info.fps), 0
@@ -188,7 +188,9 @@ def clips_of(source: VideoSource, options: DataOptions) -> Iterator[tuple[int, V
                 fit=options.fit,
             )
             if clip.num_frames < options.frames:
-                raise InvalidInput(f"{source.path} ends {options.frames - clip.num_frames} frames before it says")
+                raise InvalidInput(
+                    f"{source.path} has {options.frames - clip.num_frames} frames fewer than its header states"
+                )
             cuts = find_cuts(clip.frames) if options.cuts == "avoid" else []
             if not cuts:
                 yield start, clip
@@ -198,6 +200,6 @@ def clips_of(source: VideoSource, options: DataOptions) -> Iterator[tuple[int, V
 
 
 def seed_of(seed: int, *place: object) -> int:
-    """Return a seed for one mask, which depends on nothing but the run's seed and where the mask belongs."""
+    """Return the seed of one mask, which depends only on the seed of the run and the position of the mask."""
     text = "\0".join(map(str, (seed, *place)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

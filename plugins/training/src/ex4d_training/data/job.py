@@ -1,4 +1,4 @@
-"""What is to be made of videos, but for the videos: options of all that takes part."""
+"""The configuration of a data preparation: options of all components."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from ex4d_core.masks.options import MaskOptions
 from ex4d_training.data.options import DataOptions
 
 NO_DEPTH = "none"
-"""What takes the place of a depth estimator's name for masks that need none."""
+"""Value of `depth.name` for masks without depth."""
 
 SECTIONS = ("data", "masks", "depth", "mesh", "renderer", "backbone")
-"""Tables of options; `backbone` is Wan's, whose encoders make the latents."""
+"""Tables of options; `backbone` selects the Wan model that encodes."""
 
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What decides the samples of a data set, but for its videos."""
+    """All options that affect the samples of a data set."""
 
     data: DataOptions = DataOptions()
     masks: MaskOptions = MaskOptions()
     model: WanOptions = WanOptions(adapter="none")
-    """Whose encoders make the latents; its adapter and LoRAs are no matter."""
+    """The model whose encoders are used; adapter and LoRAs do not affect them."""
     run: RunConfig = RunConfig()
     """The depth estimator, the mesh builder and the renderer; the device; the seed."""
 
     def __attrs_post_init__(self) -> None:
         if self.run.depth.name == NO_DEPTH and self.masks.kind != "tracking":
             raise InvalidConfig(
-                "masks of renderings need a depth: name an estimator (--depth), or give --set masks.kind=tracking"
+                "rendering masks need depth: select an estimator with --depth, or pass --set masks.kind=tracking"
             )
 
 
 def make_job(tree: Mapping[str, Any]) -> Job:
-    """Return the job that tables describe: those of `SECTIONS`, and `device`, `seed` and `compat`.
+    """Return the job of tables of options: those of `SECTIONS`, and `device`, `seed` and `compat`.
 
     Raises:
-        InvalidConfig: a key is unknown (the nearest known one is named) or a value does not fit.
+        InvalidConfig: a key is unknown, or a value is invalid.
     """
     refuse_unknown(tree, (*SECTIONS, "device", "seed", "compat"), "")
     own = {key: _options(cls, tree.get(key, {}), key) for key, cls in (("data", DataOptions), ("masks", MaskOptions))}

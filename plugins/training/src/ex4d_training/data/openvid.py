@@ -1,7 +1,7 @@
-"""Parts of OpenVid-1M (Nan et al. 2024, arXiv 2407.02371; CC-BY-4.0) from the hub, as videos and a table of captions.
+"""Download of OpenVid-1M (Nan et al. 2024, arXiv 2407.02371; CC-BY-4.0): videos and a table of captions.
 
-The hub has the videos in zips of 30 to 50 GB; larger ones are cut into pieces, `OpenVid_part73_partaa`, `..._partab`.
-One part at a time is fetched, unpacked and removed, so that the disk holds the videos and one zip at most.
+The videos are in zip files of 30 to 50 GB; larger ones are split, `OpenVid_part73_partaa`, `..._partab`. One part at a
+time is downloaded, unpacked and removed, so that the disk needs room for the videos and one zip file.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from ex4d_training.records import damage, read_object, whole_number
 
 REPO = "nkp37/OpenVid-1M"
 TABLE = "data/train/OpenVid-1M.csv"
-"""In the repository."""
-LICENCE = "CC-BY-4.0; the videos' own terms hold besides"
+"""Path in the repository."""
+LICENSE = "CC-BY-4.0; the terms of the videos apply too"
 
 _LISTED = (TABLE, "OpenVid_part*")
 _PART = re.compile(r"OpenVid_part(\d+)(?:\.zip|_part[a-z]{2})")
@@ -44,40 +44,40 @@ _DONE = ".parts.json"
 
 @attrs.frozen(kw_only=True)
 class DataPlan:
-    """What is needed of the data set, as it was when the hub was asked."""
+    """Files of the data set to download, listed at one commit."""
 
     folder: Path
-    """For the videos and the table."""
+    """Output folder."""
     listed: HubSnapshot
-    """The table unless it is here, and the parts that are still to come."""
+    """Files to download: missing parts, and the table if it is missing."""
     parts: tuple[int, ...]
-    """That are still to come."""
+    """Missing parts."""
     unpacked: tuple[int, ...]
-    """That are here already."""
+    """Parts that are unpacked already."""
 
     @property
     def table(self) -> Path:
-        """The CSV of names and captions."""
+        """CSV file of names and captions."""
         return self.folder / PurePosixPath(TABLE).name
 
     @property
     def videos(self) -> Path:
-        """The folder of the videos."""
+        """Folder of the videos."""
         return self.folder / _VIDEOS
 
     @property
     def cache(self) -> Path:
-        """What arrives, until it is unpacked."""
+        """Folder of downloads until they are unpacked."""
         return self.folder / _CACHE
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come."""
+        """Bytes to download."""
         return self.listed.missing
 
     @cached_property
     def needed(self) -> int:
-        """Bytes of disk that it takes at its fullest: all the videos, about as large as their zips, and one zip."""
+        """Peak disk usage in bytes: all videos, about as large as their zip files, and one zip file."""
         sizes = [sum(file.size for file in self.files_of(part)) for part in self.parts]
         zips = sum(sizes) + max(sizes, default=0)
         arrived = self.listed.size - self.listed.missing
@@ -85,38 +85,37 @@ class DataPlan:
 
     @cached_property
     def free(self) -> int:
-        """Bytes that the disk has free."""
+        """Free bytes on the disk."""
         return plan_of((self.listed,), self.cache).free
 
     @property
     def table_files(self) -> tuple[RemoteFile, ...]:
-        """The CSV on the hub, unless it is here."""
+        """The CSV file on the hub, if it is to be downloaded."""
         return tuple(file for file in self.listed.remote if file.path == TABLE)
 
     def files_of(self, part: int) -> tuple[RemoteFile, ...]:
-        """Return the zip of a part, or the pieces that it was cut into, in their order."""
+        """Return the zip file of a part, or its pieces in order."""
         of_part = [file for file in self.listed.remote if _part_of(file.path) == part]
         return tuple(sorted(of_part, key=lambda file: file.path))
 
     def check_room(self) -> None:
-        """Refuse a download that cannot fit.
+        """Check the free space.
 
         Raises:
-            OutputFailed: the disk has too little room.
+            OutputFailed: the disk is too small.
         """
         if self.needed > self.free:
             raise OutputFailed(
-                f"the videos and the zip that is unpacked take up to {self.needed / 1e9:.1f} GB and the disk of "
-                f"{self.folder} has {self.free / 1e9:.1f} GB free; make room, ask for fewer --parts, or choose an "
-                "--output-dir on another disk"
+                f"the videos and one zip file need up to {self.needed / 1e9:.1f} GB, but the disk of {self.folder} has "
+                f"{self.free / 1e9:.1f} GB free; free space, reduce --parts, or use an --output-dir on another disk"
             )
 
 
 def parse_parts(text: str) -> tuple[int, ...]:
-    """Return the numbers that a text such as `0..3,7` names, rising.
+    """Return the sorted numbers of a text such as `0..3,7`.
 
     Raises:
-        InvalidConfig: it is not made of numbers and ranges.
+        InvalidConfig: the text is invalid.
     """
     parts: set[int] = set()
     for piece in text.split(","):
@@ -128,16 +127,16 @@ def parse_parts(text: str) -> tuple[int, ...]:
 
 
 def look_up_parts(parts: Sequence[int], folder: Path, *, repo: str = REPO) -> DataPlan:
-    """Ask the hub for parts, and look which of them are unpacked here.
+    """List the files of parts on the hub, and the parts that are unpacked already.
 
     Args:
         parts: their numbers.
-        folder: for the videos and the table.
+        folder: output folder.
         repo: OWNER/NAME of the data set, or of a copy of it.
 
     Raises:
-        InvalidConfig: there is no such part.
-        DownloadFailed: the hub cannot be reached, or does not give what is asked for.
+        InvalidConfig: a part does not exist.
+        DownloadFailed: the hub cannot be reached, or refuses access.
     """
     files = HubRepo(repo=repo, revision="main", patterns=_LISTED, kind="dataset")
     (listed,) = look_up([files], folder / _CACHE).checkpoints
@@ -159,33 +158,33 @@ def look_up_parts(parts: Sequence[int], folder: Path, *, repo: str = REPO) -> Da
 
 
 Show = Callable[[str], AbstractContextManager[Progress]]
-"""Opens a stage and gives the callback for its progress."""
+"""Opens a stage and returns its progress callback."""
 
 
-def _unseen(name: str) -> AbstractContextManager[Progress]:
+def _silent(name: str) -> AbstractContextManager[Progress]:
     return nullcontext(silent)
 
 
-def bring(plan: DataPlan, *, transfer: Show = _unseen, stage: Show = _unseen) -> None:
-    """Fetch, unpack and remove one part after the other; a second call goes on where one stopped.
+def download_parts(plan: DataPlan, *, transfer: Show = _silent, stage: Show = _silent) -> None:
+    """Download, unpack and remove one part after the other; a second call resumes.
 
     Args:
-        plan: what is to come.
-        transfer: shows bytes on their way.
-        stage: shows videos as they are unpacked.
+        plan: the parts.
+        transfer: shows the progress of downloads.
+        stage: shows the progress of unpacking.
 
     Raises:
-        DownloadFailed: the hub cannot be reached, or a file is not what the hub says of it.
-        InvalidInput: another run downloads into the folder now.
+        DownloadFailed: the hub cannot be reached, or a checksum differs.
+        InvalidInput: another run downloads into the folder.
         OutputFailed: the folder cannot be written, or the disk is full.
     """
     with resumable_dir(plan.cache, tell=lambda text: None) as cache:
         if cache is None:
-            raise InvalidInput(f"another run downloads into {plan.folder} now; wait for it, and type the command again")
-        _bring(plan, transfer, stage)
+            raise InvalidInput(f"another run downloads into {plan.folder}; wait until it ends, then try again")
+        _download_parts(plan, transfer, stage)
 
 
-def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
+def _download_parts(plan: DataPlan, transfer: Show, stage: Show) -> None:
     for place in (plan.folder, plan.videos):
         if place.is_dir():
             remove_stale_temp(place)
@@ -194,7 +193,7 @@ def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
         with atomic_write(plan.table) as temporary:
             shutil.copyfile(table, temporary)
     for part in plan.parts:
-        if part in _unpacked(plan.folder):  # by another run, after this one asked the hub
+        if part in _unpacked(plan.folder):  # by another run in the meantime
             continue
         archive = _fetch(plan, plan.files_of(part), transfer, f"part {part}")
         with stage(f"unpack {part}") as progress:
@@ -206,7 +205,7 @@ def _bring(plan: DataPlan, transfer: Show, stage: Show) -> None:
 
 
 def plan_tables(plan: DataPlan) -> Iterator[RenderableType]:
-    """Yield what is needed and what is here already."""
+    """Yield the plan as tables and lines."""
     table = Table("part", title=f"{plan.listed.files.repo} ({plan.listed.commit[:12]})", title_justify="left")
     for heading in ("files", "size", "to download"):
         table.add_column(heading, justify="right")
@@ -218,24 +217,24 @@ def plan_tables(plan: DataPlan) -> Iterator[RenderableType]:
     if plan.unpacked:
         yield f"unpacked already: {', '.join(map(str, plan.unpacked))}"
     yield (
-        f"to download: {filesize.decimal(plan.missing)}; on the disk while it is unpacked: up to "
-        f"{filesize.decimal(plan.needed)}, and {filesize.decimal(plan.free)} are free in {plain_markup(plan.folder)}"
+        f"to download: {filesize.decimal(plan.missing)}; peak disk usage: {filesize.decimal(plan.needed)}, of "
+        f"{filesize.decimal(plan.free)} free in {plain_markup(plan.folder)}"
     )
-    yield f"license: {LICENCE}"
+    yield f"license: {LICENSE}"
 
 
 def plan_json(plan: DataPlan, *, done: bool) -> str:
     """Return the plan as JSON.
 
     Args:
-        plan: as it was before the download.
-        done: whether everything is here now.
+        plan: the plan before the download.
+        done: whether the download is complete.
     """
     return json.dumps(
         {
             "repo": plan.listed.files.repo,
             "commit": plan.listed.commit,
-            "license": LICENCE,
+            "license": LICENSE,
             "folder": str(plan.folder),
             "table": str(plan.table),
             "parts": {part: {file.path: file.size for file in plan.files_of(part)} for part in plan.parts},
@@ -255,7 +254,7 @@ def _amounts(files: Sequence[RemoteFile]) -> tuple[str, str, str]:
 
 
 def _fetch(plan: DataPlan, files: Sequence[RemoteFile], transfer: Show, name: str) -> list[Path]:
-    """Return where files of the data set are, fetched."""
+    """Download files of the data set and return their paths."""
     asked = attrs.evolve(plan.listed.files, patterns=tuple(file.path for file in files))
     part = plan_of([attrs.evolve(plan.listed, files=asked, remote=tuple(files))], plan.cache)
     with transfer(name) as progress:
@@ -269,14 +268,14 @@ def _part_of(path: str) -> int | None:
 
 
 def _unpacked(folder: Path) -> dict[int, int]:
-    """Return the parts that are here, with the number of their videos; none where their folder was removed.
+    """Return the unpacked parts with their numbers of videos; none if the folder of videos was removed.
 
     Raises:
-        InvalidInput: the record of them cannot be read, or is damaged.
+        InvalidInput: the record cannot be read, or is damaged.
     """
     record = folder / _DONE
     if not ((folder / _VIDEOS).is_dir() and os.path.lexists(record)):
         return {}
-    with damage(record, "delete it, and the parts are downloaded again"):
+    with damage(record, "delete it to download the parts again"):
         parts = read_object(record, "record of the parts").items()
         return {whole_number(int(part), "the part"): whole_number(count, f"the part {part}") for part, count in parts}

@@ -1,4 +1,4 @@
-"""What users can say of how videos are prepared for training."""
+"""Options of data preparation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DType = Literal["bfloat16", "float32"]
 _LEAST_RATE = 0.001
 
 _MOST_FRAMES = 10_001
-"""Of a clip; Wan was trained with 81."""
+"""Frames of a clip; Wan was trained with 81."""
 
 
 def _one_of(kind: Any) -> Any:
@@ -28,7 +28,7 @@ def _one_of(kind: Any) -> Any:
 
 @attrs.frozen
 class DataOptions:
-    """Which parts of which videos are taken, and what is made of them."""
+    """Selection of clips, and the form of samples."""
 
     frames: int = option(
         49,
@@ -41,39 +41,35 @@ class DataOptions:
         help="WIDTHxHEIGHT of a clip, multiples of 16.",
         validator=lambda instance, attribute, value: _size(value),
     )
-    fit: Fit = option("crop", help="How a video of another shape is brought to the size.", validator=_one_of(Fit))
+    fit: Fit = option("crop", help="How to fit a video with a different aspect ratio.", validator=_one_of(Fit))
     fps: float = option(
         0.0,
-        help="About how many frames a second are taken, by leaving out whole frames; 0 takes all.",
+        help="Approximate frame rate of clips, reached by skipping frames; 0 uses all frames.",
         unit="Hz",
         at_least=0,
         at_most=1000,
         validator=lambda instance, attribute, value: _rate(value),
     )
-    clips_per_video: int = option(
-        1, help="Clips at most from one video, one after the other.", at_least=1, at_most=10**6
-    )
-    masks_per_clip: int = option(4, help="Masks for each clip; each is a sample.", at_least=1, at_most=10_000)
-    cuts: Cuts = option("avoid", help="Whether a clip may go on over a cut.", validator=_one_of(Cuts))
-    min_side: int = option(256, help="Shorter side of a video at least.", unit="pixels", at_least=0, at_most=2**20)
+    clips_per_video: int = option(1, help="Maximum number of consecutive clips per video.", at_least=1, at_most=10**6)
+    masks_per_clip: int = option(4, help="Masks per clip; each makes one sample.", at_least=1, at_most=10_000)
+    cuts: Cuts = option("avoid", help="Whether a clip may contain a cut.", validator=_one_of(Cuts))
+    min_side: int = option(256, help="Minimum shorter side of a video.", unit="pixels", at_least=0, at_most=2**20)
     max_aspect: float = option(
-        2.5, help="Longer side of a video to its shorter, at most.", unit="ratio", at_least=1, at_most=2**20
+        2.5, help="Maximum ratio of longer to shorter side of a video.", unit="ratio", at_least=1, at_most=2**20
     )
-    min_fps: float = option(8.0, help="Rate of a video at least.", unit="Hz", at_least=0, at_most=1000)
-    max_fps: float = option(1000.0, help="Rate of a video at most.", unit="Hz", above=0, at_most=10**6)
-    min_seconds: float = option(0.0, help="Length of a video at least.", unit="seconds", at_least=0, at_most=10**9)
+    min_fps: float = option(8.0, help="Minimum frame rate of a video.", unit="Hz", at_least=0, at_most=1000)
+    max_fps: float = option(1000.0, help="Maximum frame rate of a video.", unit="Hz", above=0, at_most=10**6)
+    min_seconds: float = option(0.0, help="Minimum length of a video.", unit="seconds", at_least=0, at_most=10**9)
     max_seconds: float = option(
-        0.0, help="Length of a video at most; 0 is no limit.", unit="seconds", at_least=0, at_most=10**9
+        0.0, help="Maximum length of a video; 0: no limit.", unit="seconds", at_least=0, at_most=10**9
     )
     missing_caption: MissingCaption = option(
         "empty",
-        help="What to do with a video that nobody described: take an empty text, skip it, or refuse all.",
+        help="Videos without a caption: use an empty text, skip the video, or refuse to start.",
         validator=_one_of(MissingCaption),
     )
-    dtype: DType = option("bfloat16", help="Precision of what is kept.", validator=_one_of(DType))
-    shard_videos: int = option(
-        16, help="Videos whose samples go into one file.", at_least=1, at_most=100_000, affects_output=True
-    )
+    dtype: DType = option("bfloat16", help="Precision of saved tensors.", validator=_one_of(DType))
+    shard_videos: int = option(16, help="Number of videos per shard.", at_least=1, at_most=100_000, affects_output=True)
 
     @property
     def width_height(self) -> tuple[int, int]:

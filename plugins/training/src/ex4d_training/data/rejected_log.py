@@ -1,4 +1,4 @@
-"""Which videos gave no samples and why: a file that is appended to, so that a run that is killed loses nothing."""
+"""Log of rejected videos, appended to a file, so that a killed run loses no entry."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ex4d_training.data.scan import Refusal
 from ex4d_training.records import flag, made, of_texts, text
 
 _LONGEST = 2**20
-"""Bytes of a line that is read; no name and no reason is as long."""
+"""Limit of bytes of a line."""
 
 
 @attrs.frozen(kw_only=True)
 class RejectedVideo:
-    """A video that gave no samples."""
+    """A video without samples."""
 
     video: str = attrs.field(validator=text)
     early: bool = attrs.field(validator=flag)
-    """Whether that was seen at the first look, before anything was computed."""
+    """Whether a filter rejected it, before anything was computed."""
     refusal: Refusal
 
 
 class RejectedLog:
-    """What the file says, and what is added to it."""
+    """The entries of the file; new ones are appended."""
 
     def __init__(self, path: Path) -> None:
-        """Read what an earlier run wrote.
+        """Read the entries of earlier runs.
 
         Raises:
             InvalidInput: the file cannot be read.
@@ -45,11 +45,11 @@ class RejectedLog:
                 refusal = made(Refusal, tree.get("refusal"), "refusal")
                 entry = made(RejectedVideo, {**tree, "refusal": refusal}, "an entry")
             except ValueError:
-                continue  # the run was killed while it wrote this line: the video is tried again
+                continue  # a run was killed while it wrote this line; the video is processed again
             self._entries[entry.video] = entry
 
     def add(self, entry: RejectedVideo) -> None:
-        """Write an entry behind the others.
+        """Append an entry.
 
         Raises:
             OutputFailed: the disk is full.
@@ -57,7 +57,7 @@ class RejectedLog:
         self._entries[entry.video] = entry
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                # A line of its own even after one that was cut off.
+                # The leading newline separates it from an incomplete line.
                 file.write("\n" + json.dumps(attrs.asdict(entry)) + "\n")
         except OSError as error:
             raise OutputFailed(f"{self._path} cannot be written: {error.strerror or error}") from error
@@ -66,20 +66,20 @@ class RejectedLog:
         return video in self._entries
 
     def early(self, video: str) -> bool:
-        """Return whether a video was refused at the first look."""
+        """Return whether a filter rejected a video."""
         return video in self._entries and self._entries[video].early
 
     @property
     def entries(self) -> tuple[RejectedVideo, ...]:
-        """All that were refused, in the order of their names."""
+        """All rejected videos, sorted by name."""
         return tuple(self._entries[video] for video in sorted(self._entries))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, which may be of a million videos; none where there is no file."""
+    """Yield the lines of a file, if it exists."""
     if not os.path.lexists(path):
         return
-    check_file(path, "list of refused videos")
-    with reading(path, "list of refused videos"), path.open("rb") as file:
+    check_file(path, "list of rejected videos")
+    with reading(path, "list of rejected videos"), path.open("rb") as file:
         while line := file.readline(_LONGEST):
             yield line

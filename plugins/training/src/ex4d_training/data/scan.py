@@ -1,4 +1,4 @@
-"""A look at each video before anything is computed: is it one, and is it long, large and regular enough."""
+"""Filters of videos by their header: size, length, frame rate."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ex4d_training.records import text
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """Why a video gives no samples."""
+    """The reason for rejecting a video."""
 
     filter: str = attrs.field(validator=text)
-    """What took it, in a word or two: the counts go by it."""
+    """Name of the filter."""
     reason: str = attrs.field(validator=text)
     """One sentence."""
 
 
 def look_at(source: VideoSource, options: DataOptions) -> Refusal | None:
-    """Return why a video is not taken, or None where it is."""
+    """Return the reason for rejecting a video, or None."""
     if not source.caption and options.missing_caption == "skip":
-        return Refusal(filter="caption", reason="nobody says what it shows")
+        return Refusal(filter="caption", reason="it has no caption")
     try:
         info = probe_video(source.path)
     except (InvalidInput, InputNotFound) as error:
@@ -39,25 +39,25 @@ def look_at(source: VideoSource, options: DataOptions) -> Refusal | None:
     checks = (
         ("min_side", short < options.min_side, f"{info.width}x{info.height} is smaller than {options.min_side} pixels"),
         ("max_aspect", long > options.max_aspect * short, f"{info.width}x{info.height} is too long and narrow"),
-        ("min_fps", info.fps < options.min_fps, f"{float(info.fps):.3g} frames a second are too few"),
-        ("max_fps", info.fps > options.max_fps, f"{float(info.fps):.3g} frames a second are too many"),
+        ("min_fps", info.fps < options.min_fps, f"{float(info.fps):.3g} frames per second are too few"),
+        ("max_fps", info.fps > options.max_fps, f"{float(info.fps):.3g} frames per second are too many"),
         ("min_seconds", seconds < options.min_seconds, f"{seconds:.3g} seconds are too short"),
         ("max_seconds", 0 < options.max_seconds < seconds, f"{seconds:.3g} seconds are too long"),
-        ("frames", info.num_frames < needed, f"it has {info.num_frames} frames and a clip takes {needed}"),
+        ("frames", info.num_frames < needed, f"it has {info.num_frames} frames, fewer than the {needed} of a clip"),
     )
     return next((Refusal(filter=name, reason=reason) for name, wrong, reason in checks if wrong), None)
 
 
 def make_look(number: int, *, options: DataOptions) -> Callable[[VideoSource], Refusal | None]:
-    """Return `look_at` with these options, for one of several processes."""
+    """Return `look_at` with these options, for a worker process."""
     return partial(look_at, options=options)
 
 
 def stride(options: DataOptions, fps: Fraction) -> int:
-    """Return of how many frames of a video one is taken."""
+    """Return the distance between frames of a video that a clip uses."""
     return max(1, round(fps / Fraction(options.fps))) if options.fps else 1
 
 
 def span(options: DataOptions, fps: Fraction) -> int:
-    """Return how many frames of a video a clip reaches over."""
+    """Return the number of frames of a video from the first to the last frame of a clip."""
     return (options.frames - 1) * stride(options, fps) + 1

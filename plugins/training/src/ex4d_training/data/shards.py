@@ -1,8 +1,8 @@
-"""Latents on disk: a folder of safetensors files, each with some samples, and a manifest that says what they are.
+"""Latents on disk: a folder of safetensors files (shards) with samples, and a manifest.
 
-A sample is what one step of training sees: a clip, one mask on it, and what the clip is said to show. Samples of one
-clip share tensors, which a shard holds once. A shard has a checksum of each tensor and one of all else that it says,
-so that a changed byte is found when it is read, without reading the whole file.
+A sample is the input of one training step: a clip, a mask and a caption. Samples of one clip share tensors, which a
+shard stores once. A shard has a checksum of each tensor and one of its header, so that a changed byte is detected when
+a tensor is read.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from ex4d_core.reading import check_file, parse_json, reading
 from ex4d_training.records import DamagedRunFile, damage, flag, made, of_texts, one_of, read_object, text, whole
 
 FORMAT = 1
-"""Of the files; another number cannot be read."""
+"""Version of the file format."""
 
 MANIFEST = "manifest.json"
 
 KEYS = ("latents", "color", "mask", "y", "text", "image")
-"""Tensors of a sample; `y` and `image` are absent where the model takes no picture."""
+"""Tensors of a sample; `y` and `image` are absent for models without image input."""
 
 _HEADER = "ex4d"
-"""Entry of a shard's head, one text: the library writes several in any order."""
+"""Metadata entry of a shard; only one, since the library does not preserve their order."""
 
-_MADE_BY = "give a folder that `ex4d data prepare` made"
-_REMEDY = "delete it, and the same `ex4d data prepare` makes it again"
+_MADE_BY = "give an output folder of `ex4d data prepare`"
+_REMEDY = "delete it, and run the same `ex4d data prepare` again"
 
 
 class DamagedShard(DamagedRunFile):
-    """A shard does not hold what was written: proved by its content."""
+    """The content of a shard differs from what was written."""
 
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """What one step of training sees; t, h, w are those of the latents."""
+    """The input of one training step; t, h, w are those of the latents."""
 
     tensors: Mapping[str, Tensor] = attrs.field(eq=False, repr=False)
-    """`latents` [16, t, h, w], of the clip itself; `color` and `mask` [16, t, h, w], what the camera encoder is shown;
-    `y` [20, t, h, w], which latent frames are given and what they are; `text` [n, C] with n up to 512; `image`
-    [patches + 1, C], what the image encoder makes of the first frame."""
+    """`latents` [16, t, h, w] of the clip; `color` and `mask` [16, t, h, w], the input of the camera encoder; `y`
+    [20, t, h, w], the conditioning on the first frame; `text` [n, C] with n up to 512; `image` [patches + 1, C], CLIP
+    features of the first frame."""
     facts: Mapping[str, Any] = attrs.field(factory=dict)
-    """Where it comes from: `video`, `start`, `caption`, `masks`, `seed`; plain values."""
+    """Origin: `video`, `start`, `caption`, `masks`, `seed`; plain values."""
 
 
 def _file_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -75,10 +75,10 @@ class Shard:
     """A file of samples."""
 
     file: str = attrs.field(validator=_file_name)
-    """Its name in the folder."""
+    """Name in the folder."""
     samples: int = attrs.field(validator=whole())
     bytes: int = attrs.field(validator=whole())
-    """Its length; a file that is shorter was cut off."""
+    """Size of the file."""
 
     def __attrs_post_init__(self) -> None:
         if self.samples > self.bytes:
@@ -87,21 +87,21 @@ class Shard:
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """What a folder of shards holds."""
+    """The content of a folder of shards."""
 
     fingerprint: str = attrs.field(validator=text)
-    """Tells the networks that made the latents from others."""
+    """Hash of the encoders."""
     frames: int = attrs.field(validator=whole(at_least=1, at_most=2**20))
-    """Of a clip, 4k+1."""
+    """Frames of a clip, 4k+1."""
     size: tuple[int, int] = attrs.field(validator=_size)
     """Width and height in pixels."""
     dtype: str = attrs.field(validator=one_of("bfloat16", "float32"))
-    """Of the tensors: bfloat16 or float32."""
+    """Precision of the tensors: bfloat16 or float32."""
     shards: tuple[Shard, ...] = ()
     complete: bool = attrs.field(default=True, validator=flag)
-    """Whether everything that was to be prepared is there."""
+    """Whether the preparation is finished."""
     made_with: Mapping[str, Any] = attrs.field(factory=dict)
-    """Options and seeds, for people and to tell whether another run resumes this one."""
+    """Options and seeds; a run with others cannot resume this one."""
 
     @property
     def samples(self) -> int:
@@ -110,10 +110,10 @@ class Manifest:
 
 
 def write_shard(path: Path, samples: Sequence[Sample]) -> Shard:
-    """Write samples into a file, whole or not at all.
+    """Write samples to a file atomically.
 
     Raises:
-        OutputFailed: it cannot be written, or the disk is full.
+        OutputFailed: the file cannot be written, or the disk is full.
     """
     tensors: dict[str, Tensor] = {}
     names: dict[int, str] = {}
@@ -129,7 +129,7 @@ def write_shard(path: Path, samples: Sequence[Sample]) -> Shard:
     checksums = {name: _checksum(tensor) for name, tensor in tensors.items()}
     tree = {"format": FORMAT, "samples": listed, "blake2b": checksums}
     header = json.dumps({**tree, "checksum": _tree_checksum(tree)})
-    # Through bytes: the library's own writer hides that the disk is full in a text.
+    # Through bytes, since the writer of the library does not raise OSError on a full disk.
     data = save(_without_aliases(tensors), metadata={_HEADER: header})
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
@@ -143,9 +143,9 @@ class OpenShard:
         path: the file.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it cannot be read, is not a shard, or is of another format.
-        DamagedShard: it is not what was written.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, is not a shard, or has another format.
+        DamagedShard: the content differs from what was written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,19 +170,19 @@ class OpenShard:
 
     @property
     def has_checksums(self) -> bool:
-        """Whether a changed byte is found; shards of versions before this one have none."""
+        """Whether the shard has checksums; those of earlier versions have none."""
         return self._checksums is not None
 
     def facts(self, position: int) -> Mapping[str, Any]:
-        """Return where a sample comes from."""
+        """Return the origin of a sample."""
         return self._samples[position][0]
 
     def tensors(self, position: int) -> dict[str, Tensor]:
         """Return the tensors of a sample.
 
         Raises:
-            InvalidInput: they cannot be read.
-            DamagedShard: they are not what was written.
+            InvalidInput: the file cannot be read.
+            DamagedShard: the content differs from what was written.
         """
         return {key: self.tensor(name) for key, name in self._samples[position][1].items()}
 
@@ -194,8 +194,8 @@ class OpenShard:
         """Return one tensor by its name in the file.
 
         Raises:
-            InvalidInput: it cannot be read.
-            DamagedShard: it is not what was written.
+            InvalidInput: the file cannot be read.
+            DamagedShard: the content differs from what was written.
         """
         with self._proving():
             tensor: Tensor = self._file.get_tensor(name)
@@ -205,7 +205,7 @@ class OpenShard:
 
     @contextmanager
     def _proving(self) -> Iterator[None]:
-        """Tell damage from what the system says; neither is hidden as the other."""
+        """Turn errors of the content into DamagedShard, and those of the system into InvalidInput."""
         with reading(self._path, "shard"):
             try:
                 yield
@@ -217,12 +217,12 @@ class OpenShard:
 
 
 def read_shard(path: Path) -> list[Sample]:
-    """Return the samples of a file; those that shared tensors do so again.
+    """Return the samples of a file; shared tensors are shared again.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it cannot be read, is not a shard, or is of another format.
-        DamagedShard: it is not what was written.
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, is not a shard, or has another format.
+        DamagedShard: the content differs from what was written.
     """
     shard = OpenShard(path)
     tensors: dict[str, Tensor] = {}
@@ -240,10 +240,10 @@ def read_shard(path: Path) -> list[Sample]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a folder's manifest.
+    """Write the manifest of a folder.
 
     Raises:
-        OutputFailed: it cannot be written.
+        OutputFailed: the file cannot be written.
     """
     tree = {"format": FORMAT, "samples": manifest.samples, **attrs.asdict(manifest)}
     with atomic_write(folder / MANIFEST) as temporary:
@@ -251,18 +251,18 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return a folder's manifest.
+    """Return the manifest of a folder.
 
     Raises:
-        InputNotFound: there is no such folder, or no manifest in it.
-        InvalidInput: the manifest cannot be read, is damaged, or is of another format.
+        InputNotFound: the folder or its manifest does not exist.
+        InvalidInput: the manifest cannot be read, is damaged, or has another format.
     """
     path = folder / MANIFEST
     try:
-        with damage(path, "delete it, and `ex4d data prepare` makes all of it again"):
+        with damage(path, "delete it, and run `ex4d data prepare` again from the start"):
             tree = read_object(path, "manifest")
             _check_format(tree.pop("format"), path)
-            del tree["samples"]  # for people; the shards' own count
+            del tree["samples"]  # only informative; the shards are counted
             shards = tuple(made(Shard, shard, f"shards[{number}]") for number, shard in enumerate(tree["shards"]))
             entries = {
                 "shards": shards,
@@ -275,10 +275,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_shard(folder: Path, shard: Shard) -> None:
-    """Refuse a shard that is not there as long as it was written.
+    """Check the existence and size of a shard.
 
     Raises:
-        InvalidInput: it is missing or cut off, or cannot be read.
+        InvalidInput: the file is missing, truncated or unreadable.
     """
     path = folder / shard.file
     try:
@@ -287,7 +287,7 @@ def check_shard(folder: Path, shard: Shard) -> None:
         length = None
     if length != shard.bytes:
         what = "is missing" if length is None else f"has {length} bytes instead of {shard.bytes}"
-        raise DamagedShard(f"{path} {what}; `ex4d data prepare` with the same options makes it again")
+        raise DamagedShard(f"{path} {what}; run the same `ex4d data prepare` again")
 
 
 def _listed(entry: Any) -> tuple[Mapping[str, Any], Mapping[str, str]]:
@@ -302,13 +302,13 @@ def _listed(entry: Any) -> tuple[Mapping[str, Any], Mapping[str, str]]:
 def _check_format(found: Any, path: Path) -> None:
     if found != FORMAT:
         raise InvalidInput(
-            f"{path} is of format {shown(found)} and this version reads {FORMAT}; prepare the data again with this "
+            f"{path} has format {shown(found)}, but this version reads {FORMAT}; prepare the data again with this "
             "version"
         )
 
 
 def _checksum(tensor: Tensor) -> str:
-    """Return a hash of the bytes, type and shape of a tensor on the CPU."""
+    """Return a hash of bytes, type and shape of a tensor on the CPU."""
     values = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
     return _hash(f"{tensor.dtype} {list(tensor.shape)}".encode(), values.data)
 
@@ -325,7 +325,7 @@ def _hash(*parts: Any) -> str:
 
 
 def _without_aliases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors, those that are views of one memory as copies: a file cannot hold the same bytes twice."""
+    """Copy tensors that are views of the same memory, which the file format does not support."""
     seen: set[int] = set()
     out = {}
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""Where one shot ends and another begins."""
+"""Detection of cuts between shots."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import torch
 from torch import Tensor
 
 _CELLS = 2
-"""Histograms along each side of a frame: a cut to the same colors elsewhere in the picture shows too."""
+"""Histograms along each side of a frame; several detect cuts that only move colors."""
 
 _SAMPLES = 48
-"""Pixels along each side of a cell that are counted, at most."""
+"""Maximum number of sampled pixels along each side of a cell."""
 
 _LEAST = 0.35
-"""Share of the pixels that change their color at a cut, at least."""
+"""Minimum fraction of pixels that change color at a cut."""
 
 _ABOVE_USUAL = 4.0
-"""How much more changes at a cut than from frame to frame otherwise; a camera that moves fast changes much always."""
+"""Minimum ratio of the change at a cut to the median change, which is large if the camera moves fast."""
 
 
 def find_cuts(frames: Tensor) -> list[int]:
-    """Return the frames that begin another shot, by how colors change.
+    """Return the numbers of the first frames of new shots.
 
-    Histograms of 8x8x8 colors of each quarter are compared from frame to frame; half of the sum of the differences is
-    the share of pixels that changed, which at a cut is large and stands out.
+    Histograms of 8x8x8 colors of each quarter of consecutive frames are compared. Half of the sum of the differences is
+    the fraction of pixels that changed; at a cut it is large, and larger than usual.
 
     Args:
         frames: uint8 [T, H, W, 3].
@@ -36,13 +36,13 @@ def find_cuts(frames: Tensor) -> list[int]:
 
 
 def color_changes(frames: Tensor) -> np.ndarray:
-    """Return which share of the pixels has other colors than in the frame before, float64 [T - 1], T at least 2."""
+    """Return the fraction of pixels whose color changed since the frame before, float64 [T - 1], T at least 2."""
     histograms = np.stack([_histograms(frame) for frame in frames])
     return np.asarray(np.abs(np.diff(histograms, axis=0)).sum(axis=1) / 2)
 
 
 def _histograms(frame: Tensor) -> np.ndarray:
-    """Return how often each of 512 colors is in each cell; the sum over all is 1."""
+    """Return the frequency of each of 512 colors in each cell; all sum to 1."""
     height, width = frame.shape[:2]
     down, across = max(1, height // (_CELLS * _SAMPLES)), max(1, width // (_CELLS * _SAMPLES))
     few = frame[::down, ::across].to(torch.int64) >> 5

@@ -1,4 +1,4 @@
-"""Which videos there are and what each is said to show: a folder of videos, or a CSV as OpenVid-1M has it."""
+"""Videos and captions of a folder, or of a CSV file such as that of OpenVid-1M."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ex4d_core.reading import check_file, check_folder, check_path, read_text, r
 from ex4d_core.runs.batch import VIDEO_SUFFIXES
 
 VIDEO_COLUMNS = ("video", "video_path", "path", "file", "file_name", "filename", "name")
-"""What the column of the videos may be called, best first; OpenVid-1M says `video`."""
+"""Names of the column of videos, in order of preference; `video` in OpenVid-1M."""
 
 CAPTION_COLUMNS = ("caption", "text", "prompt", "description")
 
 _MOST_FIELD = 2**24
-"""Characters of a line of a CSV."""
+"""Limit of characters in a line of a CSV file."""
 
 MOST_CAPTION = 2**20
-"""Bytes of a caption; Wan reads the first 512 words or so."""
+"""Limit of bytes of a caption; Wan reads about 512 words."""
 
 VIDEO_FOLDERS = (".", "videos", "video")
-"""Where videos that a CSV names are looked for, from the folder of the CSV on."""
+"""Folders in which videos of a CSV file are searched, relative to its folder."""
 
 
 @attrs.frozen(kw_only=True)
 class VideoSource:
-    """A video of the data set."""
+    """A video and its caption."""
 
     name: str
-    """As the list of videos has it: unique, and the same on another machine."""
+    """Unique name, independent of the machine: a relative path, or the entry of the CSV file."""
     path: Path
     caption: str = ""
-    """What it shows, or '' where nobody says."""
+    """Text that describes the video, or ''."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,25 +48,25 @@ class VideoList:
 
     videos: tuple[VideoSource, ...]
     absent: int = 0
-    """Rows of a CSV whose video is not on this machine; with OpenVid these are the parts that were not downloaded."""
+    """Rows of a CSV file whose video does not exist, such as those of parts of OpenVid that were not downloaded."""
     unreadable: tuple[str, ...] = ()
-    """Folders within the folder of videos that cannot be listed, such as `lost+found` of a disk."""
+    """Subfolders that cannot be listed, such as `lost+found`."""
 
 
 def find_videos(data_path: Path) -> VideoList:
-    """Return the videos of a folder, with those of the folders in it but for hidden ones, or of a CSV.
+    """Return the videos of a folder and its subfolders without hidden ones, or those of a CSV file.
 
-    A caption comes from the CSV, else from a file of the video's name that ends in `.txt`.
+    A caption comes from the CSV file, or from a file with the name of the video and the suffix `.txt`.
 
     Raises:
-        InputNotFound: there is no such folder or file.
-        InvalidInput: there are no videos, the CSV lacks a column, or it cannot be read.
+        InputNotFound: the folder or file does not exist.
+        InvalidInput: no videos are found, the CSV file lacks a column, or it cannot be read.
     """
     try:
         status = check_path(data_path, "folder or table of videos")
     except InputNotFound as error:
         raise InputNotFound(
-            f"{data_path} does not exist; give a folder of videos, or a CSV of their names and captions"
+            f"{data_path} does not exist; give a folder of videos, or a CSV file of their names and captions"
         ) from error
     if stat.S_ISDIR(status.st_mode):
         return _in_folder(data_path)
@@ -82,22 +82,22 @@ def _in_folder(folder: Path) -> VideoList:
     videos = []
     for path in sorted(_files(folder, unreadable)):
         if path.suffix.lower() in VIDEO_SUFFIXES and _is_file(path):
-            # Names on disk may be any bytes, and these here are hashed and printed.
+            # Names on disk may be any bytes; these are hashed and printed.
             name = os.fsencode(path.relative_to(folder).as_posix()).decode(errors="backslashreplace")
             videos.append(VideoSource(name=name, path=path, caption=_beside(path)))
     if not videos:
         raise InvalidInput(
-            f"{folder} has no videos, nor have the folders in it; looked for " + " ".join(sorted(VIDEO_SUFFIXES))
+            f"{folder} and its subfolders contain no videos; supported suffixes: " + " ".join(sorted(VIDEO_SUFFIXES))
         )
     return VideoList(videos=tuple(videos), unreadable=tuple(unreadable))
 
 
 def _files(folder: Path, unreadable: list[str]) -> Iterator[Path]:
-    """Yield the files in a folder and those within it, without hidden ones, such as what is being unpacked.
+    """Yield the files in a folder and its subfolders without hidden ones, which may be incomplete.
 
     Args:
-        folder: to look in.
-        unreadable: gets the folders in it that cannot be listed.
+        folder: the folder.
+        unreadable: receives subfolders that cannot be listed.
     """
     for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(str(error.filename))):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -116,14 +116,14 @@ def _in_csv(table: Path) -> VideoList:
     if not found:
         looked = ", ".join(str(table.parent / folder) for folder in VIDEO_FOLDERS)
         raise InvalidInput(
-            f"none of the {absent} videos that {table} names is here (looked in {looked}); "
-            "put the videos there, or give a folder of videos"
+            f"none of the {absent} videos in {table} exists (searched {looked}); "
+            "move the videos there, or give a folder of videos"
         )
     return VideoList(videos=tuple(found.values()), absent=absent)
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and caption of each row."""
+    """Yield the name and caption of each row."""
     csv.field_size_limit(_MOST_FIELD)
     with reading(table, "table of videos"), table.open(newline="", encoding="utf-8-sig") as file:
         try:
@@ -134,7 +134,7 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
             if video is None:
                 raise InvalidInput(
                     f"{table} has no column of videos (one of {', '.join(VIDEO_COLUMNS)}); "
-                    f"it has: {textwrap.shorten(', '.join(columns), 300) or 'nothing'}"
+                    f"its columns: {textwrap.shorten(', '.join(columns), 300) or 'none'}"
                 )
             for row in reader:
                 if name := (row[video] or "").strip():
@@ -144,7 +144,7 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
 
 
 def _lines(file: TextIO, table: Path) -> Iterator[str]:
-    """Yield the lines of a table, which may have gigabytes, each of bounded length."""
+    """Yield the lines of a table, each of bounded length."""
     while line := file.readline(_MOST_FIELD):
         if len(line) == _MOST_FIELD:
             raise InvalidInput(f"{table} is not a table of videos: a line has {_MOST_FIELD:,} characters or more")
@@ -163,7 +163,7 @@ def _place(folder: Path, name: str) -> Path | None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # not a name that a file can have, or a folder that cannot be entered
+    except (OSError, ValueError):  # an invalid name, or a folder without permission
         return False
 
 

@@ -1,4 +1,4 @@
-"""Videos out of zips of others: each one whole or not at all, all of them in one folder."""
+"""Extraction of videos from untrusted zip files into one folder."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFErro
 
 
 def unpack(pieces: Sequence[Path], folder: Path, *, progress: Progress) -> int:
-    """Write the videos of a zip into a folder, each whole or not at all, and return how many there are.
+    """Extract the videos of a zip file into a folder, each atomically, and return their number.
 
-    Folders within the zip are left out, as the data set's own table does, and so are videos whose names not every
-    system can have as the name of a file. Videos that are there already stay.
+    Folders within the zip file are dropped, as in the table of the data set. Videos whose names are not portable are
+    skipped, and so are those that exist already.
 
     Args:
-        pieces: the zip, or what it was cut into.
-        folder: for the videos.
-        progress: told how many are done.
+        pieces: the zip file, or the pieces that it was split into.
+        folder: output folder.
+        progress: receives the number of extracted videos.
 
     Raises:
-        DownloadFailed: it is not a zip, is damaged, or is of a kind that is not read.
-        InvalidInput: the system does not let it be read.
+        DownloadFailed: the file is not a zip file, is damaged, or uses an unsupported method.
+        InvalidInput: the file cannot be read.
         OutputFailed: the folder cannot be written, or the disk is full.
     """
     with _reading_zip(pieces), io.BufferedReader(_Joined(pieces), _AT_ONCE) as file, zipfile.ZipFile(file) as archive:
@@ -50,7 +50,7 @@ def unpack(pieces: Sequence[Path], folder: Path, *, progress: Progress) -> int:
 
 @contextmanager
 def _reading_zip(pieces: Sequence[Path]) -> Iterator[None]:
-    """Turn what reading a zip raises into one sentence; one that is proved damaged is removed, to be fetched again."""
+    """Turn errors of reading a zip file into one sentence; a damaged file is removed, to be downloaded again."""
     name = pieces[0].name
     try:
         yield
@@ -69,11 +69,11 @@ def _reading_zip(pieces: Sequence[Path]) -> Iterator[None]:
 def _damaged(pieces: Sequence[Path], error: Exception) -> DownloadFailed:
     for piece in pieces:
         piece.resolve().unlink(missing_ok=True)
-    return DownloadFailed(f"{pieces[0].name} is damaged ({one_line(error)}); type the same command again")
+    return DownloadFailed(f"{pieces[0].name} is damaged ({one_line(error)}); run the same command again")
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """Return the name of a file in a zip without the folders: it leads nowhere else."""
+    """Return the name of a file in a zip file without folders, so that it cannot leave the output folder."""
     return PurePosixPath(info.filename).name
 
 
@@ -87,7 +87,7 @@ def _is_whole(path: Path, info: zipfile.ZipInfo) -> bool:
 
 
 def _check_fits(sizes: Sequence[int], folder: Path) -> None:
-    """Refuse videos that are larger than the disk, which their zip need not be."""
+    """Check that the extracted videos fit on the disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -95,8 +95,8 @@ def _check_fits(sizes: Sequence[int], folder: Path) -> None:
         raise OutputFailed(f"{folder} cannot be made: {error.strerror or error}") from error
     if sum(sizes) > free:
         raise OutputFailed(
-            f"the videos of the zip take {sum(sizes) / 1e9:.1f} GB and the disk of {folder} has {free / 1e9:.1f} GB "
-            "free; make room, and the same command goes on"
+            f"the videos of the zip file need {sum(sizes) / 1e9:.1f} GB, but the disk of {folder} has "
+            f"{free / 1e9:.1f} GB free; free space, then run the same command again to resume"
         )
 
 
@@ -107,14 +107,14 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, piec
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, pieces: Sequence[Path]) -> Iterator[bytes]:
-    """Yield what a file in a zip holds; errors of the zip are none of the file that is written."""
+    """Yield the content of a file in a zip file; errors of the zip file stay apart from those of the output."""
     with _reading_zip(pieces), archive.open(info) as source:
         while data := source.read(_AT_ONCE):
             yield data
 
 
 class _Joined(io.RawIOBase):
-    """Files read as one, one behind the other: the pieces of a zip need not be copied together."""
+    """Several files read as one, so that the pieces of a zip file need not be joined."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class _Joined(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._starts[-1]}[whence]
         if start + offset < 0:
-            raise OSError("there is nothing before the beginning")
+            raise OSError("seek before the start of the file")
         self._at = start + offset
         return self._at
 
