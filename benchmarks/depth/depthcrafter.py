@@ -1,11 +1,11 @@
-"""How long DepthCrafter takes from frames to depth on one GPU, how much memory, and what tuning changes of its result.
+"""Time and memory of DepthCrafter on one GPU, and the effect of our optimizations on its result.
 
     python -m benchmarks.depth.depthcrafter [--clip 49x512x512 ...] [--runs 3]
         [--set depth.offload=model ...] [--memory GIB] [--weights FOLDER] [--stock] [--json FILE]
 
-Without `--weights` the networks have the real sizes and random values, written once to a temporary folder in the hub's
-layout and loaded as real ones are. A first run warms up; the figures are of the runs after it. `--stock` also runs
-the same networks as diffusers has them and compares: inverse depth is in [0, 1]. `--memory` forbids more than that.
+Without `--weights` the networks have the real sizes and random values, written once to a temporary folder in the layout
+of the hub and loaded like real ones. The first run is a warm-up and not counted. `--stock` also runs the unmodified
+networks of diffusers and compares inverse depth in [0, 1]. `--memory` limits the memory of the GPU.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ PREPROCESSOR = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": 
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """What was measured of one clip."""
+    """Measurements of one clip."""
 
     clip: str
     seconds: tuple[float, ...]
-    """Of each run, from frames to depth on the CPU."""
+    """Time of each run, from frames to depth on the CPU."""
     peak_gib: float
-    """Of the GPU, as its allocator reserved it."""
+    """Peak of memory reserved by the allocator."""
     used_gib: float
-    """Of the GPU, in tensors."""
+    """Peak of memory in tensors."""
     largest_difference: float | None = None
-    """From diffusers' own networks, of inverse depth in [0, 1]."""
+    """Difference from the networks of diffusers, of inverse depth in [0, 1]."""
     mean_difference: float | None = None
 
 
@@ -103,7 +103,7 @@ def write_checkpoint(folder: Path) -> None:
 
 
 def moving_waves(frames: int, width: int, height: int) -> Video:
-    """Return a clip that is no noise, so that encoders see what they might see."""
+    """Return a clip with structure, so that the encoders get realistic input."""
     time = torch.arange(frames).view(-1, 1, 1) / 8
     across, down = torch.arange(width) / width, torch.arange(height)[:, None] / height
     waves = [torch.sin(19 * across + time), torch.cos(13 * down - 7 * across + time), torch.sin(31 * across * down)]
@@ -112,12 +112,12 @@ def moving_waves(frames: int, width: int, height: int) -> Video:
 
 
 def inverse_depth(estimator: DepthCrafter, video: Video) -> Tensor:
-    """Return what the networks say, before it becomes depth."""
+    """Return the output of the networks, before its conversion to depth."""
     return estimator.diffusion.inverse_depth(video.frames, progress=lambda *_: None)
 
 
 def measure(clip: tuple[int, int, int], options: DepthCrafterOptions, runs: int, stock: bool) -> Figures:
-    """Estimate the depth of one clip several times, after a first time that is not counted."""
+    """Estimate the depth of one clip several times, after a warm-up."""
     video = moving_waves(*clip)
     estimator = DepthCrafter(options, device=torch.device("cuda"))
     seconds = []
@@ -144,7 +144,7 @@ def measure(clip: tuple[int, int, int], options: DepthCrafterOptions, runs: int,
 
 
 def clip_size(text: str) -> tuple[int, int, int]:
-    """Read FRAMESxHEIGHTxWIDTH as frames, width, height."""
+    """Parse FRAMESxHEIGHTxWIDTH to frames, width, height."""
     frames, height, width = map(int, text.split("x"))
     return frames, width, height
 

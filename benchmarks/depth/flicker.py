@@ -1,11 +1,11 @@
-"""How much frame-wise depth flickers, as it comes and steadied by the plugin `transformers`.
+"""Flicker of frame-wise depth, without and with the temporal alignment of the plugin `transformers`.
 
     python -m benchmarks.depth.flicker [--num-frames 49] [--size 256] [--model NAME_OR_FOLDER --clip CLIP]
 
-Flicker is the mean change of depth from frame to frame as a share of the clip's median depth, on pixels whose true
+Flicker is the mean change of depth from frame to frame relative to the clip's median depth, on pixels whose true
 depth does not change. The room's true depth gets a random scale (and shift) for each frame, and noise; `random network`
-is a tiny Depth Anything with random weights that sees the still room with two levels of noise. With `--clip`, of a
-camera and a scene that stand still, a real model is measured.
+is a tiny Depth Anything with random weights on the still room with two levels of noise. `--clip` measures a real
+model on a clip of a static scene with a static camera.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def make_scene(name: str, num_frames: int, size: int) -> Scene:
 
 @attrs.define
 class Guesser:
-    """Stands in for a model: the truth about the next frames, each with another scale and shift, and noise."""
+    """Replaces a model: true depth of the next frames, each with its own scale and shift, and noise."""
 
     truth: Tensor
     scale: float

@@ -1,10 +1,10 @@
-"""Speed and memory of the plugin `transformers` with weights of the real sizes, random ones unless a folder is given.
+"""Speed and memory of the plugin `transformers` with random weights of the real sizes.
 
     python -m benchmarks.depth.speed --model depth-anything-v2-small depth-pro --size 1280x720 --batch 1 8 --device cuda
     python -m benchmarks.depth.speed --model depth-anything-v2-large --weights weights/random --only-make
 
-With `--weights` the random checkpoints are kept there, in the hub's layout: `--set depth.model=FOLDER/NAME` takes them.
-A figure is the median of `--repeats` clips after one of warm-up, from frames to depth of the clip's size.
+`--weights` stores the random checkpoints in the layout of the hub, for `--set depth.model=FOLDER/NAME`. Figures are the
+median of `--repeats` clips after a warm-up, from frames to depth in the size of the clip.
 """
 
 from __future__ import annotations

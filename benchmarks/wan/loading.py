@@ -1,13 +1,12 @@
-"""How long Wan's transformer takes from files to ready, with the EX-4D LoRA merged, and how much memory.
+"""Time and memory for loading Wan's transformer and merging the EX-4D LoRA.
 
     python -m benchmarks.wan.loading FOLDER [--layers 40] [--stored bfloat16] [--device cuda] [--runs 2] [--memory 24 8]
 
-writes a transformer of random values in the sizes of Wan2.1-I2V-14B into FOLDER unless it is there (33 GB in
-bfloat16, 66 GB in float32; a folder of its own, best in memory such as /dev/shm), with an adapter of rank 16, and
-loads it in bfloat16. The first run reads what the page cache does not have; the others say what a warm one takes.
-Values are one random block over and over: loading does not look at them. With --memory it also says how long it takes
-until the transformer is ready under budgets in GiB, its weights in page-locked main memory. It needs the plugin
-ex4d-backbone-wan.
+writes a transformer with random values and the sizes of Wan2.1-I2V-14B to FOLDER, unless it exists (33 GB in bfloat16,
+66 GB in float32; preferably a separate folder in memory, such as /dev/shm), with an adapter of rank 16, and loads it in
+bfloat16. The first run may read from the disk, later ones from the page cache. The values repeat one random block,
+which does not affect loading. --memory also measures the time until the transformer is ready with budgets in GiB, its weights
+in pinned main memory. Requires the plugin ex4d-backbone-wan.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from ex4d_backbone_wan.weights import WanCheckpoint
 from ex4d_backbone_wan.weights.loading import load_transformer
 
 SIZES = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
-"""Of Wan2.1-I2V-14B, where they are not the class's own."""
+"""Sizes of Wan2.1-I2V-14B that differ from the defaults of the class."""
 
 LATENT = (13, 64, 64)
-"""Of 49 frames of 512x512."""
+"""Tokens of 49 frames of 512x512."""
 
 SHARD = 5 << 30
 RANK = 16
 
 
 def write_checkpoint(folder: Path, *, layers: int, stored: torch.dtype) -> WanCheckpoint:
-    """Write a transformer in diffusers' layout and an adapter for it, unless they are there."""
+    """Write a transformer in diffusers' layout and an adapter for it, unless they exist."""
     home = folder / f"{layers}-{str(stored).removeprefix('torch.')}"
     adapter = home / "ex4d.safetensors"
     if not adapter.is_file():
@@ -77,7 +76,7 @@ def filled(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def adapter_tensors(layers: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield the matrices that EX-4D's LoRA has."""
+    """Yield the matrices of EX-4D's LoRA."""
     attention = [f"{kind}.{name}" for kind in ("attn1", "attn2") for name in ("to_q", "to_k", "to_v", "to_out.0")]
     sizes = dict.fromkeys(attention, (5120, 5120)) | {"ffn.net.0.proj": (13824, 5120), "ffn.net.2": (5120, 13824)}
     for block in range(layers):
@@ -87,7 +86,7 @@ def adapter_tensors(layers: int) -> Iterator[tuple[str, Tensor]]:
 
 
 def measure(checkpoint: WanCheckpoint, device: torch.device, *, merge: bool) -> str:
-    """Load once and return what it took."""
+    """Load once and return the measurements."""
     is_gpu = device.type == "cuda"
     if is_gpu:
         torch.cuda.reset_peak_memory_stats(device)
@@ -107,7 +106,7 @@ def measure(checkpoint: WanCheckpoint, device: torch.device, *, merge: bool) -> 
 
 
 def measure_budget(checkpoint: WanCheckpoint, device: torch.device, budget: str) -> str:
-    """Make a transformer ready under a budget once and return how long that took."""
+    """Prepare a transformer with a memory budget once and return the time."""
     config = EngineConfig(source=CheckpointSource(checkpoint, device), dtype=torch.bfloat16, memory=budget)
     engine = Engine(config, device=device)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How the benchmarks of Wan measure, and how they say it."""
+"""Measuring and reporting for the benchmarks of Wan."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ GIBI = 2**30
 
 @attrs.frozen(kw_only=True)
 class Figure:
-    """What was measured of one case."""
+    """Measurements of one case."""
 
     case: str
     seconds: tuple[float, ...]
     peak_gib: float
-    """Of the GPU, in tensors, while it ran."""
+    """Peak of GPU memory in tensors."""
 
 
 @attrs.define(kw_only=True)
 class Bench:
-    """What the cases share."""
+    """Settings and results of all cases."""
 
     setting: Setting
     runs: int
@@ -46,7 +46,7 @@ class Bench:
         return self.setting.device.type == "cuda"
 
     def measure(self, case: str, work: Callable[[], Any], *, runs: int | None = None) -> Any:
-        """Time some work after a first time that is not counted (`runs=0`: only that first time); print and keep it."""
+        """Time a function after a warm-up (`runs=0`: time the first call only); print and record the result."""
         seconds = []
         made = None
         wanted = self.runs if runs is None else runs
@@ -76,13 +76,13 @@ def say(case: str, text: str) -> None:
 
 
 def apart(made: Tensor, expected: Tensor) -> str:
-    """Return how far two results are apart, as a share of their norm."""
+    """Return the difference of two results relative to their norm."""
     made, expected = made.float().cpu(), expected.float().cpu()
     return f"{((made - expected).norm() / expected.norm()).item():.2e}"
 
 
 def free() -> None:
-    """Give back what is not used any more."""
+    """Free unused memory."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -90,7 +90,7 @@ def free() -> None:
 
 @contextmanager
 def limited(gib: float) -> Iterator[None]:
-    """Forbid the allocator more than this."""
+    """Limit the memory of the allocator."""
     free()
     if not torch.cuda.is_available():
         yield

@@ -1,4 +1,4 @@
-"""Wan's networks in the real sizes with random values, made on the device, and what goes into them."""
+"""Networks of Wan with real sizes and random values, created on the device, and their inputs."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ SIZES = {
     },
 }
 SPATIAL, TEMPORAL = 8, 4
-"""Pixels and frames to a latent one."""
+"""Pixels and frames per latent pixel and frame."""
 CLIP_H = {"num_attention_heads": 16, "num_hidden_layers": 32}
 CAMERA_HIDDEN = 1024
 PROMPT_TOKENS = 100
 KEPT_IN_FLOAT = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
-"""What diffusers keeps in float32 when it loads Wan."""
+"""Parameters that diffusers keeps in float32."""
 
 
 @attrs.frozen
 class Setting:
-    """Which networks, where, and the clip that they work on."""
+    """Sizes of networks and clip, and the device."""
 
     device: torch.device
     clip: tuple[int, int, int]
     """Frames, height, width."""
     name: str
-    """Of `SIZES`."""
+    """Key of `SIZES`."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -88,7 +88,7 @@ class Setting:
 
 
 def random_transformer(setting: Setting) -> Any:
-    """Return Wan's transformer, the same values each time."""
+    """Return Wan's transformer with reproducible values."""
     from diffusers import WanTransformer3DModel
 
     with torch.device("meta"):
@@ -119,14 +119,14 @@ def random_vae(setting: Setting) -> Any:
 
 
 def prompt(setting: Setting, *, seed: int) -> Tensor:
-    """Return the embedding of a prompt of 100 tokens, and 0 after them as the text encoder's is."""
+    """Return the embedding of a prompt of 100 tokens, padded with 0 like that of the text encoder."""
     text = setting.noise(1, 512, setting.sizes["text_dim"], seed=seed)
     text[:, PROMPT_TOKENS:] = 0
     return text
 
 
 def inputs(setting: Setting, batch: int = 1) -> dict[str, Any]:
-    """Return what one call of the transformer takes; the same of every batch member."""
+    """Return the inputs of one call of the transformer, equal for all batch members."""
     sizes = setting.sizes
     return {
         "hidden_states": setting.noise(1, sizes["in_channels"], *setting.latent_size, seed=1).repeat(batch, 1, 1, 1, 1),
@@ -138,7 +138,7 @@ def inputs(setting: Setting, batch: int = 1) -> dict[str, Any]:
 
 
 def conditioning(setting: Setting) -> Conditioning:
-    """Return what a clip would give."""
+    """Return random conditioning in the sizes of a clip."""
     given = inputs(setting)
     return Conditioning(
         text=given["encoder_hidden_states"],
@@ -150,7 +150,7 @@ def conditioning(setting: Setting) -> Conditioning:
 
 
 def guidance(setting: Setting) -> Guidance:
-    """Return random colors, known in seven squares of ten."""
+    """Return random colors, visible in seven squares of ten."""
     frames, height, width = setting.clip
     generator = torch.Generator().manual_seed(5)
     mask = torch.rand((frames, height // 32, width // 32), generator=generator) > 0.3
@@ -161,18 +161,18 @@ def guidance(setting: Setting) -> Guidance:
 
 @attrs.frozen
 class RandomSource:
-    """A transformer of random values, the same in each process."""
+    """Creates a transformer of random values, equal in each process."""
 
     setting: Setting
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
-        """See `engine.Source`; the precision is the setting's, and values are drawn on its kind of device."""
+        """See `TransformerSource`; the dtype is that of the setting, and values are drawn on its kind of device."""
         drawn_on = device if device.type == self.setting.device.type else self.setting.device
         return random_transformer(attrs.evolve(self.setting, device=drawn_on)).to(device)
 
 
 class RandomNetworks(Networks):
-    """All of Wan's networks; the prompts' embeddings are there, as they are after the first time."""
+    """All networks of Wan, with cached embeddings of prompts."""
 
     def __init__(self, options: WanOptions, setting: Setting) -> None:
         super().__init__(options, device=setting.device)

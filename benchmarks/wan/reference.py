@@ -1,7 +1,7 @@
-"""One run of EX-4D's generation, and how far Wan as we run it is from each of its steps; parity.py prints it.
+"""Compare Wan with each step of a reference run of EX-4D; printed by parity.py.
 
-The run is a folder with its settings (config.json), its weights in the original layout's tensors (dit, vae, t5, clip,
-ex4d) and what it made (golden.safetensors), all but config.json as .safetensors.
+The reference run is a folder with its settings (config.json), its weights with the tensor names of the original layout
+(dit, vae, t5, clip, ex4d) and its results (golden), all but config.json as .safetensors.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ORIGINAL = {
     "clip.safetensors": "models_clip_vit.safetensors",
     "config.json": "config.json",
 }
-"""What files of the run are called in the original layout."""
+"""Names of the files in the original layout."""
 
 LIMIT = 1e-4
 LEVELS = 1
@@ -46,7 +46,7 @@ CPU = torch.device("cpu")
 
 @attrs.frozen(kw_only=True)
 class Difference:
-    """How far one step is from the reference's."""
+    """Difference of one step from the reference."""
 
     layout: str
     what: str
@@ -73,7 +73,7 @@ def differences(folder: Path, device: torch.device) -> Iterator[Difference]:
 
 
 def original_layout(run: Path, folder: Path) -> Path:
-    """Put the weights of a run where Wan's original folders have them; the run has no tokenizer, so one is made."""
+    """Copy the weights of a run to the original layout of Wan, and create a tokenizer, which the run does not have."""
     folder.mkdir()
     for name, called in ORIGINAL.items():
         shutil.copy(run / name, folder / called)
@@ -154,7 +154,7 @@ def _texts(checkpoint: WanCheckpoint, theirs: dict[str, Tensor], device: torch.d
 
 
 def _first_calls(networks: Networks, told: Conditioning, noise: Tensor, options: WanOptions) -> list[Tensor]:
-    """Return what diffusers' own transformer gives in the first step, for the positive and the negative prompt."""
+    """Return the output of diffusers' transformer in the first step, for the positive and the negative prompt."""
     transformer = load_transformer(networks.checkpoint, device=networks.device, dtype=torch.float32)
     outputs: list[Tensor] = []
     transformer.register_forward_hook(lambda module, given, made: outputs.append(made[0]))

@@ -1,19 +1,17 @@
-"""How well the windows of a long clip join, on a clip in which nothing moves.
+"""Visibility of seams between the windows of a long static clip.
 
     python -m benchmarks.wan.seams
 
-needs no weights: the sampler follows an ideal model of clips in which nothing moves and each latent pixel is a normal
-number. It prints the mean difference between the last latent frame of one window and the first new one of the next, in
-standard deviations of the latents; 0 is no seam.
+requires no weights: it uses an ideal model of static clips with normally distributed latents. It prints the mean
+difference between the last latent frame of one window and the first new one of the next, in standard deviations of the
+latents; 0 is no seam.
 
     python -m benchmarks.wan.seams --model FOLDER --adapter FILE [--frames 89] [--window 49] [--overlap 1,5,9,13]
         [--size 512x512] [--steps 25] [--device cuda]
 
-takes one picture as a clip, with its right third hidden but in the first frame, and prints for each overlap how much
-the video changes from one frame to the next, as the mean over the picture's pixels and channels in levels of 255:
-inside of windows, where a window begins to be faded in, and where it goes on alone; and how far the two windows are
-apart in the frames that they share. Weights with random values show that it runs; how visible a seam is, only trained
-ones show.
+uses one image as a clip, with its right third hidden after the first frame, and prints for each overlap the mean change
+between neighboring frames in levels of 255: inside windows, at the start of the blending, and after its end; and the
+difference of the two windows in their shared frames. Only trained weights show how visible a seam is.
 """
 
 from __future__ import annotations
@@ -49,18 +47,18 @@ class Seams:
     overlap: int
     windows: int
     inside: float
-    """The median where only one window has frames."""
+    """Median inside a window."""
     largest_inside: float
     faded_in: float
-    """The largest where a window begins to be faded in."""
+    """Maximum at the start of a blending."""
     alone: float
-    """The largest from the last frame that is shared to the next."""
+    """Maximum after the last shared frame."""
     apart: float
-    """Between the frames that two windows share, before they are faded."""
+    """Difference of two windows in shared frames, before blending."""
 
 
 def static_guidance(num_frames: int, size: tuple[int, int]) -> Guidance:
-    """Return a picture as a clip whose right third is hidden but for the first frame."""
+    """Return an image as a clip whose right third is hidden after the first frame."""
     picture = read_video(PICTURE, num_frames=1, size=size).frames[0]
     mask = torch.ones(num_frames, *picture.shape[:2], dtype=torch.bool)
     mask[1:, :, 2 * picture.shape[1] // 3 :] = False
@@ -69,7 +67,7 @@ def static_guidance(num_frames: int, size: tuple[int, int]) -> Guidance:
 
 
 def measure(options: WanOptions, guidance: Guidance, device: torch.device) -> Seams:
-    """Return how the windows of one clip join."""
+    """Return the seams between the windows of one clip."""
     shared: list[float] = []
     real = backbone.joined
 
@@ -104,7 +102,7 @@ def changes(before: Tensor, after: Tensor) -> Tensor:
 
 
 def toy_seams(overlap: int, *, window: int, steps: int) -> dict[str, float]:
-    """Return the seam of an ideal model of static clips, by what the second window shares with the first."""
+    """Return the seam of an ideal model of static clips, depending on the data shared by the windows."""
     schedule = Schedule(steps, 5.0)
     generator = torch.Generator().manual_seed(0)
     shape = (1, 16, latent_length(window), 64, 64)
@@ -131,9 +129,9 @@ def toy_seams(overlap: int, *, window: int, steps: int) -> dict[str, float]:
 
 
 def static_clips(schedule: Schedule) -> Callable[[Tensor, int], Tensor]:
-    """Return the velocity of an ideal model of clips in which nothing moves.
+    """Return the velocity of an ideal model of static clips.
 
-    Given T frames x = (1 - s) clean + s noise, the mean of what `clean` can be is (1 - s) sum(x) / (s^2 + T (1 - s)^2).
+    Given T frames x = (1 - s) clean + s noise, the posterior mean of `clean` is (1 - s) sum(x) / (s^2 + T (1 - s)^2).
     """
 
     def velocity(latents: Tensor, step: int) -> Tensor:

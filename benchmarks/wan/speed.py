@@ -1,18 +1,18 @@
-"""How long Wan takes on a GPU, and how much memory: forward passes, denoising, the VAE, whole calls, budgets, GPUs.
+"""Time and memory of Wan on GPUs: forward passes, denoising, the VAE, whole calls, budgets, several GPUs.
 
     python -m benchmarks.wan.speed [--cases forward denoise ...] [--clip 49x512x512] [--runs 3] [--steps 25]
         [--memory 26 24 12 8] [--gpus 2 4] [--step-cache 0.1] [--json FILE]
 
-The networks have the real sizes and random values, made on the GPU. A first time warms up; figures are of those after
-it, but for the cases that denoise, which are run once. Figures are printed as they come.
+The networks have the real sizes and random values, created on the GPU. Figures are of the runs after a warm-up, except
+for the cases that denoise, which run once.
 
-- forward: diffusers' own pass and ours, exact and fast, and how far the results are apart
-- compiled: diffusers' pass, compiled; profile: which kernels one of our passes spends its time in
-- denoise, denoise-fast: all steps with guidance. What is skipped depends on the weights: random ones say nothing of it
+- forward: diffusers' pass and ours, exact and fast, and the differences of the results
+- compiled: diffusers' pass, compiled; profile: time per kernel of one of our passes
+- denoise, denoise-fast: all steps with guidance. Random weights do not show how many steps real ones skip
 - vae: encoding a clip and decoding it; call: from guidance to frames with all networks loaded
-- memory, gpus: a few steps under budgets, which the allocator enforces, and on several GPUs
-- call-memory: from guidance to frames under each budget, all networks included, loading apart
-- reference: how far our ways move the latents of $EX4D_REFERENCE_DATA/golden/wan, on the CPU
+- memory, gpus: a few steps with budgets, which the allocator enforces, and on several GPUs
+- call-memory: from guidance to frames with each budget, all networks included, without loading
+- reference: differences of the latents from those of $EX4D_REFERENCE_DATA/golden/wan, on the CPU
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ from ex4d_core.progress import silent
 
 CPU = torch.device("cpu")
 FEW_STEPS = 4
-"""What cases take that only want the time of a step."""
+"""Steps of cases that measure the time of a step."""
 
 
 def prepared(bench: Bench, how: str) -> tuple[Any, StepCache]:
@@ -80,7 +80,7 @@ def prepared(bench: Bench, how: str) -> tuple[Any, StepCache]:
 
 
 def calls(transformer: Any, bench: Bench, *, batch: int = 1, cache: StepCache | None = None) -> Callable[[], Tensor]:
-    """Return a function that calls the transformer as a step after the first does."""
+    """Return a function that calls the transformer with cached keys and values, as in all steps after the first."""
     given, name, cache = inputs(bench.setting, batch), f"batch of {batch}", cache or StepCache()
 
     def call() -> Tensor:
@@ -132,8 +132,8 @@ def profile(bench: Bench) -> None:
 
 
 def denoised(bench: Bench, case: str, denoiser: Denoiser, *, steps: int = FEW_STEPS) -> Tensor:
-    """Time all steps, once; say what a step takes after the first."""
-    told, latents, times = conditioning(bench.setting), inputs(bench.setting)["hidden_states"][:, :16].float(), []
+    """Time all steps once; report the time of a step after the first."""
+    conditions, latents, times = conditioning(bench.setting), inputs(bench.setting)["hidden_states"][:, :16].float(), []
 
     def after_step(*_: Any) -> None:
         bench.wait()
@@ -141,7 +141,7 @@ def denoised(bench: Bench, case: str, denoiser: Denoiser, *, steps: int = FEW_ST
 
     def work() -> Tensor:
         times[:] = [time.perf_counter()]
-        return denoiser.denoise(told, latents, schedule=Schedule(steps, 5.0), guidance=5.0, after_step=after_step)
+        return denoiser.denoise(conditions, latents, schedule=Schedule(steps, 5.0), guidance=5.0, after_step=after_step)
 
     made = bench.measure(f"{case}, {steps} steps", work, runs=0)
     each = [after - before for before, after in pairwise(times)]
@@ -150,7 +150,7 @@ def denoised(bench: Bench, case: str, denoiser: Denoiser, *, steps: int = FEW_ST
 
 
 def engine(bench: Bench, how: str, *, step_cache: float = 0.0) -> Engine:
-    """Return a denoiser that is ready."""
+    """Return a denoiser with a loaded transformer."""
     source = RandomSource(bench.setting)
     made = Engine(
         EngineConfig(source=source, dtype=bench.setting.dtype, speed=how, step_cache=step_cache),

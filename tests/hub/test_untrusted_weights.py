@@ -204,5 +204,5 @@ def test_numbers_and_lists_of_them_do_in_each_others_place(entry):
 def test_a_network_far_larger_than_its_files_is_refused(folder):
     files = [folder / "model.safetensors"]
     check_parameters(lambda: torch.nn.Linear(9, 9), files, where=folder)
-    with pytest.raises(InvalidInput, match="describes a network of 1,000,000,000,000 parameters, but its files contain 4;"):
+    with pytest.raises(InvalidInput, match=r"describes a network of 1,000,000,000,000 parameters, .* contain 4;"):
         check_parameters(lambda: torch.nn.Linear(10**6, 10**6, bias=False), files, where=folder)
