@@ -1,9 +1,9 @@
-"""What moves claim beyond what their role asks."""
+"""Contract of moves that start at the source camera."""
 
 from ex4d_core.testing.contracts import TrajectoryContract
 
 
 class FromSourceContract(TrajectoryContract):
-    """The first pose is the source camera's."""
+    """The contract of trajectory generators, and the first pose is that of the source camera."""
 
     starts_at_source = True
