@@ -5,8 +5,8 @@
 writes a transformer with random values and the sizes of Wan2.1-I2V-14B to FOLDER, unless it exists (33 GB in bfloat16,
 66 GB in float32; preferably a separate folder in memory, such as /dev/shm), with an adapter of rank 16, and loads it in
 bfloat16. The first run may read from the disk, later ones from the page cache. The values repeat one random block,
-which does not affect loading. --memory also measures the time until the transformer is ready with budgets in GiB, its weights
-in pinned main memory. Requires the plugin ex4d-backbone-wan.
+which does not affect loading. --memory also measures the time until the transformer is ready with budgets in GiB, its
+weights in pinned main memory. Requires the plugin ex4d-backbone-wan.
 """
 
 from __future__ import annotations
