@@ -18,7 +18,7 @@ from ex4d_core.plugins.discovery import Plugins, Problem
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.progress import Progress, silent, track
 from ex4d_core.terminal import as_text
-from ex4d_core.testing.checking import ContractReport, run_contract
+from ex4d_core.testing.runner import ContractReport, run_contract
 
 
 @attrs.frozen(kw_only=True)
@@ -27,9 +27,9 @@ class Check:
 
     offer: Offer
     report: ContractReport | None
-    """The results of its tests, or None where they could not be run."""
+    """The results of its tests, or None if they could not be run."""
     unavailable_reason: str = ""
-    """Why they could not be run, and what to do."""
+    """Why the tests could not be run, and what to do."""
 
     @property
     def state(self) -> str:
@@ -56,29 +56,27 @@ def check_plugins(
     plugins: Plugins, name: str | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
     *, device: str = "cpu", progress: Progress = silent,
 ) -> Checks:  # fmt: skip
-    """Run the contract of each component of a name, a plugin or a distribution; of all if none is given.
-
-    A component that a name was given for must be possible to check; of all, those that lack something are passed over.
+    """Run the contract tests of components. Components with missing requirements are skipped, and reported.
 
     Args:
-        plugins: what is installed.
-        name: of a component, a plugin or a distribution.
-        settings: options by role, as `--set` gives them.
-        device: where they work, such as `cuda`.
-        progress: told how many components are done.
+        plugins: the installed plugins.
+        name: name of a component, plugin or distribution; all components by default.
+        settings: options by role, as parsed from `--set`.
+        device: device of the components, such as `cuda`.
+        progress: called with the number of finished components.
 
     Raises:
-        InvalidConfig: the device does not exist here.
-        ComponentNotFound: no component or plugin that is wrong has that name.
+        InvalidConfig: the device is not available.
+        ComponentNotFound: no component or disabled plugin has that name.
         PluginFailed: pytest is not installed.
     """
-    asked = plugins if name is None else named(plugins, name)
-    if not asked.offers and not asked.problems:
-        raise ComponentNotFound(f"{name!r} offers no component, only commands, which have no contract to check")
+    selected = plugins if name is None else named(plugins, name)
+    if not selected.offers and not selected.problems:
+        raise ComponentNotFound(f"{name!r} offers commands only, which have no contract tests")
     _check_device(device)
     given = settings or {}
-    done = [_check(offer, given.get(offer.role), device) for offer in track(asked.offers, progress)]
-    return Checks(checks=tuple(done), problems=asked.problems)
+    done = [_check(offer, given.get(offer.role), device) for offer in track(selected.offers, progress)]
+    return Checks(checks=tuple(done), problems=selected.problems)
 
 
 def _check_device(name: str) -> None:
@@ -87,13 +85,13 @@ def _check_device(name: str) -> None:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise InvalidConfig(f"there is no device {name!r} here; give cpu, cuda or mps") from error
+        raise InvalidConfig(f"device {name!r} is not available; use cpu, cuda or mps") from error
 
 
 def _check(offer: Offer, settings: Mapping[str, Any] | None, device: str) -> Check:
     try:
         offer.check_requirements()
-        if settings or offer.spec.weights or not offer.spec.contract:  # a contract may bring its own options
+        if settings or offer.spec.weights or not offer.spec.contract:  # a contract may set its own options
             _check_weights(offer, make_options(offer.spec.options, settings or {}, offer.role))
     except Ex4dError as error:
         return Check(offer=offer, report=None, unavailable_reason=str(error))
@@ -103,7 +101,7 @@ def _check(offer: Offer, settings: Mapping[str, Any] | None, device: str) -> Che
 def _check_weights(offer: Offer, options: object) -> None:
     for files in offer.weights(options):
         if find_in_cache(files) is None:
-            raise InputNotFound(f"the weights {files.repo} are not on this machine; type: ex4d fetch {offer.name}")
+            raise InputNotFound(f"the weights {files.repo} are not downloaded; run: ex4d fetch {offer.name}")
 
 
 def check_tables(checks: Checks) -> Iterator[RenderableType]:
@@ -112,8 +110,8 @@ def check_tables(checks: Checks) -> Iterator[RenderableType]:
     for check in checks.checks:
         counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
         color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
-        what, reason = map(as_text, (check.offer.name, check.unavailable_reason or _skips(check)))
-        table.add_row(check.offer.role, what, as_text(check.state, style=color), counts, reason)
+        name, reason = map(as_text, (check.offer.name, check.unavailable_reason or _skips(check)))
+        table.add_row(check.offer.role, name, as_text(check.state, style=color), counts, reason)
     if checks.checks:
         yield table
     failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
@@ -136,7 +134,7 @@ def _as_fact(test: str) -> str:
 
 
 def _skips(check: Check) -> str:
-    """Return the reasons for tests that were left out, each once."""
+    """Return the reasons for skipped tests, each once."""
     outcomes = () if check.report is None else check.report.outcomes
     return "; ".join(dict.fromkeys(o.reason for o in outcomes if o.state == "skipped"))
 
@@ -160,10 +158,10 @@ def check_json(checks: Checks) -> str:
 
 
 def refuse_unchecked(checks: Checks) -> None:
-    """Refuse where nothing could be checked.
+    """Raise an error if nothing could be checked.
 
     Raises:
-        PluginFailed: no component had its tests run, and no plugin is broken.
+        PluginFailed: no tests were run, and no plugin is disabled.
     """
     if not checks.problems and all(check.report is None for check in checks.checks):
         raise PluginFailed(f"nothing could be checked: {checks.checks[0].unavailable_reason}")

@@ -1,1 +1,1 @@
-"""What plugin authors and our own tests share."""
+"""Synthetic scenes and contracts, for tests of plugins and of this repository."""

@@ -10,25 +10,22 @@ import numpy as np
 from ex4d_core.testing._paint import Rgb, constant, mix, plain, stripes
 from ex4d_core.testing._solids import Array, Capsule, Ellipsoid, Paint, Solid
 
-HEIGHT = 1.85
-"""From the soles to the crown, in scene units."""
-
 
 @attrs.frozen(kw_only=True)
 class Walker:
-    """A figure that walks along x; its own axes are those of the world, origin between its feet on the floor."""
+    """A figure that walks along x, in world axes with the origin between its feet on the floor."""
 
     start: tuple[float, float, float]
-    """Where its feet are at time 0, world coordinates."""
+    """Position of its feet at time 0, in world coordinates."""
     speed: float
-    """Along x, units a second; negative walks to the left."""
+    """Speed along x in units per second; negative to the left."""
     shirt: tuple[Rgb, Rgb]
     trousers: Rgb
     skin: Rgb = (0.87, 0.66, 0.52)
     hair: Rgb = (0.22, 0.13, 0.09)
 
     def solids(self, time: float) -> list[Solid]:
-        """Return its parts at a time in seconds."""
+        """Return its solids at a time in seconds."""
         facing = math.copysign(1.0, self.speed)
         phase = 2 * math.pi * (0.72 * abs(self.speed) * time + 0.12)
         bob = 0.025 * math.cos(2 * phase)
@@ -94,7 +91,7 @@ class _Place:
     bob: float
 
     def at(self, forward: float, height: float, across: float) -> Array:
-        """Return the world position of a point given ahead of, above and beside the feet."""
+        """Return the world position of a point ahead of, above and beside the feet."""
         shoulder_sway = self.bob if height > 0.5 else 0.0
         moved: Array = self.feet + np.array([self.facing * forward, -height - shoulder_sway, across])
         return moved

@@ -1,4 +1,4 @@
-"""Surface colors of the synthetic scenes, soft enough at their edges to be sampled without aliasing."""
+"""Surface colors of the synthetic scenes, with soft edges to avoid aliasing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def _step(value: Array, softness: float) -> Array:
     return np.asarray(np.clip(value / softness + 0.5, 0, 1))
 
 
-def mix(first: Array, second: Array | Rgb, share: Array) -> Array:
-    """Return colors [N, 3]: `first` [N, 3] where `share` [N] is 0 and `second` ([3] or [N, 3]) where it is 1."""
-    return first + (np.asarray(second, np.float32) - first) * share[:, None]
+def mix(first: Array, second: Array | Rgb, weight: Array) -> Array:
+    """Return colors [N, 3]: `first` [N, 3] where `weight` [N] is 0, `second` ([3] or [N, 3]) where it is 1."""
+    return first + (np.asarray(second, np.float32) - first) * weight[:, None]
 
 
 def constant(color: Rgb, count: int) -> Array:
@@ -49,7 +49,7 @@ def plain(color: Rgb, *, mottle: float = 0.04) -> Paint:
 
 
 def stripes(first: Rgb, second: Rgb, *, axis: int, period: float, duty: float = 0.5) -> Paint:
-    """Return stripes across one of the solid's own axes."""
+    """Return stripes across a local axis of the solid."""
 
     def paint(points: Array, normals: Array) -> Array:
         return mix(constant(first, len(points)), second, wave(points[:, axis], period, duty=duty))
@@ -58,7 +58,7 @@ def stripes(first: Rgb, second: Rgb, *, axis: int, period: float, duty: float = 
 
 
 def panels(first: Rgb, second: Rgb, *, around: int = 6) -> Paint:
-    """Return beach-ball panels around the solid's own y axis."""
+    """Return beach-ball panels around the local y axis of the solid."""
 
     def paint(points: Array, normals: Array) -> Array:
         angle = np.arctan2(points[:, 0], points[:, 2])
@@ -70,7 +70,7 @@ def panels(first: Rgb, second: Rgb, *, around: int = 6) -> Paint:
 
 
 def checks(first: Rgb, second: Rgb, *, size: float, axes: tuple[int, int]) -> Paint:
-    """Return a chessboard over two of the solid's own axes."""
+    """Return a chessboard over two local axes of the solid."""
 
     def paint(points: Array, normals: Array) -> Array:
         a, b = (wave(points[:, axis], 2 * size, softness=0.02) for axis in axes)
@@ -80,7 +80,7 @@ def checks(first: Rgb, second: Rgb, *, size: float, axes: tuple[int, int]) -> Pa
 
 
 def books(seed: int, *, width: float = 0.11) -> Paint:
-    """Return the backs of books standing side by side along the solid's own x axis."""
+    """Return the spines of books along the local x axis of the solid."""
     rng = np.random.default_rng(seed)
     palette = rng.uniform(0.18, 0.85, size=(64, 3)).astype(np.float32)
 
@@ -95,7 +95,7 @@ def books(seed: int, *, width: float = 0.11) -> Paint:
 
 
 def picture(seed: int) -> Paint:
-    """Return a framed abstract painting on a thin box that faces along its own z axis."""
+    """Return a framed abstract painting on a thin box that faces along its local z axis."""
     rng = np.random.default_rng(seed)
     blobs = rng.uniform(-0.5, 0.5, size=(7, 2)).astype(np.float32)
     colors = rng.uniform(0.1, 0.95, size=(7, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is in the synthetic room: furniture that stays, and a walker, a balloon and a ball that do not."""
+"""The synthetic room: static furniture, and a walker, a balloon and a ball that move."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ex4d_core.testing._paint import (
 from ex4d_core.testing._solids import Array, Box, Capsule, Ellipsoid, Interior, Solid
 
 FLOOR = 1.75
-"""y of the floor, scene units: the source camera is at a standing person's eye level."""
+"""y of the floor in scene units; the source camera is at eye level."""
 
 LOW, HIGH = np.array([-3.6, -2.05, -1.6]), np.array([5.4, FLOOR, 8.2])
-"""Corners of the room, world coordinates: wider on the right, where cameras usually go."""
+"""Corners of the room in world coordinates; it is wider on the right, where cameras usually go."""
 
 _WOOD: Rgb = (0.55, 0.37, 0.22)
 _SHIRTS: tuple[tuple[Rgb, Rgb], ...] = (
@@ -39,11 +39,11 @@ _SHIRTS: tuple[tuple[Rgb, Rgb], ...] = (
 
 
 Place = Callable[[float, float, float], Array]
-"""World coordinates of a point given beside, above and behind the foot of a piece of furniture."""
+"""World coordinates of a point beside, above and behind the foot of a piece of furniture."""
 
 
 def objects_at(seed: int, time: float) -> tuple[Solid, ...]:
-    """Return everything in the room at a time in seconds."""
+    """Return all solids of the room at a time in seconds."""
     return (*_furniture(seed), *_movers(seed, time))
 
 

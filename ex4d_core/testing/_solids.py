@@ -1,4 +1,4 @@
-"""Solids that a ray meets at a distance which a formula gives: the truth that renderers are measured by.
+"""Solids with closed-form ray intersections: the ground truth of renderers.
 
 Directions have length 1 along the camera's z axis, so that the ray parameter t is the depth along +z.
 Arrays are NumPy's: points and directions are float [N, 3], t is float64 [N], inf where a ray misses.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 Paint = Callable[[Array, Array], Array]
-"""Colors, float [N, 3] in 0..1, of surface points and unit normals [N, 3] in the solid's own axes."""
+"""Colors, float [N, 3] in 0..1, of surface points and unit normals [N, 3] in local axes."""
 
 NEAREST = 1e-3
 """Smallest ray parameter that counts as a hit."""
@@ -28,13 +28,13 @@ def _vector(value: object) -> Array:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Solid(ABC):
-    """A shape at a place in the world: a point p of its own axes is at `center + rotation @ p`."""
+    """A solid in the world: a point p in local axes is at `center + rotation @ p`."""
 
     paint: Paint
     center: Array = attrs.field(converter=_vector)
     """float64 [3], world coordinates."""
     rotation: Array = attrs.field(factory=lambda: np.eye(3), converter=_vector)
-    """float64 [3, 3], own axes to world."""
+    """float64 [3, 3], local axes to world."""
 
     @property
     @abstractmethod
@@ -43,14 +43,14 @@ class Solid(ABC):
 
     @abstractmethod
     def hit_local(self, origin: Array, directions: Array) -> Array:
-        """Return t of the first hit of each ray, in the solid's own axes."""
+        """Return t of the first hit of each ray, in local axes."""
 
     @abstractmethod
     def normal_local(self, points: Array) -> Array:
-        """Return the unit normals at surface points, in the solid's own axes."""
+        """Return the unit normals at surface points, in local axes."""
 
     def to_local(self, vectors: Array) -> Array:
-        """Return directions of the world in the solid's own axes."""
+        """Convert world directions to local axes."""
         return vectors @ self.rotation
 
     def hit(self, origin: Array, directions: Array) -> Array:
@@ -60,7 +60,7 @@ class Solid(ABC):
 
 @attrs.frozen(eq=False, kw_only=True)
 class Ellipsoid(Solid):
-    """An ellipsoid along its own axes."""
+    """An ellipsoid along its local axes."""
 
     radii: Array = attrs.field(converter=_vector)
     """float64 [3]."""
@@ -81,7 +81,7 @@ class Ellipsoid(Solid):
 
 @attrs.frozen(eq=False, kw_only=True)
 class Box(Solid):
-    """A box along its own axes."""
+    """A box along its local axes."""
 
     half: Array = attrs.field(converter=_vector)
     """float64 [3], half of each side."""
@@ -103,7 +103,7 @@ class Box(Solid):
 
 @attrs.frozen(eq=False, kw_only=True)
 class Interior(Box):
-    """The inside of a box: rays meet the walls behind which they would leave."""
+    """The inside of a box: rays hit the walls at which they leave it."""
 
     @property
     def reach(self) -> float:
@@ -122,7 +122,7 @@ class Interior(Box):
 
 @attrs.frozen(eq=False, kw_only=True)
 class Capsule(Solid):
-    """All points within `radius` of a segment along its own y axis."""
+    """All points within `radius` of a segment along its local y axis."""
 
     radius: float
     half_length: float
@@ -130,7 +130,7 @@ class Capsule(Solid):
 
     @classmethod
     def between(cls, start: Array, end: Array, *, radius: float, paint: Paint) -> Capsule:
-        """Return the capsule around the segment between two points of the world."""
+        """Return the capsule around the segment between two world points."""
         start, end = _vector(start), _vector(end)
         length = float(np.linalg.norm(end - start))
         return cls(
@@ -143,11 +143,11 @@ class Capsule(Solid):
 
     @property
     def reach(self) -> float:
-        """From the middle to an end."""
+        """Distance from the center to an end."""
         return self.half_length + self.radius
 
     def hit_local(self, origin: Array, directions: Array) -> Array:
-        """Take the nearest of the open cylinder and its two end spheres."""
+        """Return the nearest hit of the open cylinder and its two end spheres."""
         side = _sphere_hit(origin[[0, 2]] / self.radius, directions[:, [0, 2]] / self.radius)
         height = origin[1] + np.where(np.isfinite(side), side, 0.0) * directions[:, 1]
         nearest = np.where(np.abs(height) <= self.half_length, side, np.inf)
@@ -172,7 +172,7 @@ def _sphere_hit(origin: Array, directions: Array) -> Array:
 
 
 def _slabs(origin: Array, directions: Array, half: Array) -> tuple[Array, Array]:
-    """Return where each line enters and leaves the box, [N] each; one axis at a time, which is faster here."""
+    """Return where each line enters and leaves the box, [N] each; one axis at a time, for speed."""
     enter, leave = np.full(len(directions), -np.inf), np.full(len(directions), np.inf)
     for k in range(3):
         along = directions[:, k]

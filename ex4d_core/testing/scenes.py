@@ -1,8 +1,8 @@
-"""Dynamic scenes whose pictures and depth come from formulas: an independent truth for any camera and time.
+"""Dynamic scenes with analytic images and depth: independent ground truth for any camera and time.
 
 scene = room_scene()
 clip = scene.clip(num_frames=49, width=512, height=512)          # a Scene with exact depth
-truth = scene.novel_views(path, fps=clip.video.fps)              # what should be seen along another path
+truth = scene.novel_views(path, fps=clip.video.fps)              # the true video along another path
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ex4d_core.testing._solids import Array, Interior, Solid
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, RenderedFrame, Scene, Video
 
 _TO_LIGHT = np.array([0.45, -0.80, -0.40]) / np.linalg.norm([0.45, -0.80, -0.40])
-"""Unit vector towards the lamp that lights everything, world coordinates (y down)."""
+"""Unit vector towards the light, in world coordinates (y down)."""
 
 _SUPERSAMPLING = 2
-"""Color samples along each side of a pixel; depth is sampled once, in the middle."""
+"""Color samples along each side of a pixel; depth is sampled once, at the center."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,15 +33,15 @@ class SyntheticScene:
     """Solids that move; world = source camera at time 0 (x right, y down, z forward)."""
 
     objects: Callable[[float], Sequence[Solid]] = attrs.field(repr=False)
-    """Gives everything that is there at a time in seconds."""
+    """Returns all solids at a time in seconds."""
 
     def frozen_at(self, time: float) -> SyntheticScene:
-        """Return the scene with everything held still as it is at a time in seconds."""
+        """Return the static scene of a time in seconds."""
         still = tuple(self.objects(time))
         return SyntheticScene(objects=lambda _: still)
 
     def view(self, time: float, world_to_camera: Tensor, intrinsics: Intrinsics) -> RenderedFrame:
-        """Return what a camera sees at a time.
+        """Render the scene from a camera at a time.
 
         Args:
             time: seconds.
@@ -109,7 +109,7 @@ def room_scene(*, seed: int = 0) -> SyntheticScene:
 
 @attrs.frozen(eq=False)
 class _Hits:
-    """For each ray: which solid it meets (-1: none), how far away along z, and where the ray goes."""
+    """For each ray: index of the solid that it hits (-1: none), depth along z, and ray direction."""
 
     solid: NDArray[np.int16]
     distance: Array
@@ -118,7 +118,7 @@ class _Hits:
 
 
 def _cast(solids: Sequence[Solid], pose: Array, intrinsics: Intrinsics, *, samples: int) -> _Hits:
-    """Meet samples x samples rays a pixel with the solids; rays of one image row follow each other."""
+    """Intersect samples x samples rays per pixel with the solids, in row order."""
     width, height = intrinsics.width * samples, intrinsics.height * samples
     x = ((np.arange(width) + 0.5) / samples - intrinsics.cx) / intrinsics.fx
     y = ((np.arange(height) + 0.5) / samples - intrinsics.cy) / intrinsics.fy
@@ -140,7 +140,7 @@ def _cast(solids: Sequence[Solid], pose: Array, intrinsics: Intrinsics, *, sampl
 
 
 def _window(solid: Solid, pose: Array, x: Array, y: Array) -> tuple[slice, slice]:
-    """Return the rows and columns of rays that can meet a solid, from its bounding sphere."""
+    """Return the rows and columns of rays that can hit a solid, from its bounding sphere."""
     middle = pose[:3, :3] @ solid.center + pose[:3, 3]
     near = middle[2] - solid.reach
     if not near > 0.05:
@@ -155,7 +155,7 @@ def _window(solid: Solid, pose: Array, x: Array, y: Array) -> tuple[slice, slice
 
 
 def _shade(solids: Sequence[Solid], hits: _Hits) -> Array:
-    """Return diffusely lit colors, float32 [N, 3]; the same from wherever a point is seen."""
+    """Return colors with diffuse lighting, float32 [N, 3], independent of the view."""
     color = np.zeros((len(hits.solid), 3), np.float32)
     for index, solid in enumerate(solids):
         rays = np.flatnonzero(hits.solid == index)
@@ -173,7 +173,7 @@ def _shade(solids: Sequence[Solid], hits: _Hits) -> Array:
 
 
 def _shadow(solids: Sequence[Solid], points: Array) -> Array:
-    """Return how much light soft shadows of what is low over the floor leave, float32 [N]."""
+    """Return the light in soft shadows of objects close to the floor, float32 [N]."""
     light = np.ones(len(points), np.float32)
     on_floor = np.flatnonzero(points[:, 1] > FLOOR - 1e-3)
     at = points[on_floor][:, [0, 2]].astype(np.float32)
@@ -185,14 +185,14 @@ def _shadow(solids: Sequence[Solid], points: Array) -> Array:
         height = max(0.0, FLOOR - solid.center[1] - size[1])
         spread = size[[0, 2]] + 0.08 + 0.35 * height
         away = (at - solid.center[[0, 2]].astype(np.float32)) / spread.astype(np.float32)
-        # The darkest one counts: limbs of one body must not add up to a black spot.
+        # The minimum, so that shadows of the limbs of a figure do not add up.
         dark = np.maximum(dark, np.float32(0.5 / (1 + 1.5 * height)) * np.exp(-(away**2).sum(axis=1)))
     light[on_floor] = 1 - dark
     return light
 
 
 def _half_extent(solid: Solid) -> Array:
-    """Return half of the size of a box along the world's axes around a solid."""
+    """Return half of the size of the axis-aligned bounding box of a solid."""
     own = getattr(solid, "half", None)
     own = getattr(solid, "radii", None) if own is None else own
     if own is None:

@@ -17,7 +17,7 @@ import typer
 
 from ex4d_core.command_exit import LONGEST_IMPORT, Stopped, no_stop_is_lost
 from ex4d_core.errors import InvalidInput, unexpected
-from ex4d_core.testing.checking import run_contract
+from ex4d_core.testing.runner import run_contract
 from tests.helpers import wrong_components as wrong
 from tests.testing.test_contract_kit import offer_of
 
@@ -147,7 +147,7 @@ def test_a_traceback_is_shown_where_it_is_asked_for_with_the_same_exit_code(ex4d
     monkeypatch.setenv("EX4D_TRACE", value)
     code, _, err = ex4d("plugins", "show", "nothing-has-this-name")
     assert (code, "Traceback" in err) == (2, traced)
-    assert err.splitlines()[-1].startswith("error: there is no component or plugin 'nothing-has-this-name'")
+    assert err.splitlines()[-1].startswith("error: unknown component or plugin 'nothing-has-this-name'")
 
 
 def start(code: str, *, home: Path, **options) -> subprocess.Popen:

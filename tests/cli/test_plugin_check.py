@@ -10,8 +10,8 @@ from ex4d_core.plugins import discovery as plugins_module
 from ex4d_core.plugins.discovery import Plugins, Problem
 from ex4d_core.plugins.offers import Source
 from ex4d_core.plugins.registry import Registry
-from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.runner import run_contract
 from tests.helpers import wrong_components as wrong
 from tests.testing.test_contract_kit import offer_of
 
@@ -92,7 +92,7 @@ def test_a_contract_that_cannot_be_run_fails_the_check(ex4d, installed, contract
 def test_a_device_that_is_not_here_is_said(ex4d):
     code, _, err = ex4d("plugins", "check", "static", "--device", "cuda:77")
     assert code == 2
-    assert "there is no device 'cuda:77' here" in err
+    assert "device 'cuda:77' is not available" in err
 
 
 def test_options_that_must_be_given_are_asked_for_and_taken(ex4d, installed, tmp_path):

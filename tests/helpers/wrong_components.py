@@ -1,4 +1,4 @@
-"""Components that are wrong on purpose, one fault each."""
+"""Options, depth estimators and trajectory generators that are wrong on purpose, one fault each."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.builtin.backbone_telea import TeleaBackbone
-from ex4d_core.builtin.mesh_watertight import WatertightMesh
-from ex4d_core.builtin.render_options import RasterOptions
-from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
-from ex4d_core.builtin.telea_options import TeleaOptions
 from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.rigid import Pose
 from ex4d_core.geometry.subject import subject_distance
-from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.options import option
 from ex4d_core.progress import silent, track
-from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, RenderedFrame
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics
 
 KEPT: list[Any] = []
-"""What those that cannot let go hold on to."""
+"""References that some of them keep, so that they leak."""
 
 
 @attrs.frozen
@@ -237,199 +231,3 @@ class PathOfAnotherLens(Rightward):
         return CameraPath(
             world_to_camera=path.world_to_camera, intrinsics=path.intrinsics[0].scaled_to(width=8, height=8)
         )
-
-
-class Watertight(WatertightMesh):
-    """A mesh builder without fault."""
-
-    def __init__(self, options: object, *, device: torch.device) -> None:
-        super().__init__(WatertightOptions(), device=device)
-
-
-class MeshWithAHole(Watertight):
-    def build(self, frame, depth, intrinsics, *, valid=None):
-        mesh = super().build(frame, depth, intrinsics, valid=valid)
-        return attrs.evolve(mesh, faces=mesh.faces[:-1], face_occluded=mesh.face_occluded[:-1])
-
-
-class MeshDeafToValid(Watertight):
-    def build(self, frame, depth, intrinsics, *, valid=None):
-        return super().build(frame, depth, intrinsics)
-
-
-class MeshOfOtherColours(Watertight):
-    def build(self, frame, depth, intrinsics, *, valid=None):
-        return super().build(255 - frame, depth, intrinsics, valid=valid)
-
-
-class MeshTooFar(Watertight):
-    def build(self, frame, depth, intrinsics, *, valid=None):
-        mesh = super().build(frame, depth, intrinsics, valid=valid)
-        return attrs.evolve(mesh, vertices=mesh.vertices * 1.05)
-
-
-class MeshThatTrustsDepth(Watertight):
-    """Takes unknown depth for 3 units."""
-
-    def build(self, frame, depth, intrinsics, *, valid=None):
-        guessed = torch.where(torch.isfinite(depth) & (depth > 0), depth, 3.0) if depth.any() else depth
-        return super().build(frame, guessed, intrinsics, valid=valid)
-
-
-class MeshOfNothing(Watertight):
-    """Takes a frame without depth for a wall."""
-
-    def build(self, frame, depth, intrinsics, *, valid=None):
-        return super().build(frame, depth if depth.any() else depth + 3, intrinsics, valid=valid)
-
-
-class ZBuffer(ZBufferRenderer):
-    """A renderer without fault."""
-
-    def __init__(self, options: object, *, device: torch.device) -> None:
-        super().__init__(RasterOptions(threads=1), device=device)
-
-
-class ViewWithBackground(ZBuffer):
-    def render(self, mesh, world_to_camera, intrinsics):
-        view = super().render(mesh, world_to_camera, intrinsics)
-        return attrs.evolve(view, color=torch.where(view.mask[..., None], view.color, 9))
-
-
-class ViewOfAnotherSize(ZBuffer):
-    def render(self, mesh, world_to_camera, intrinsics):
-        return super().render(mesh, world_to_camera, intrinsics.scaled_to(width=32, height=24))
-
-
-class ViewAside(ZBuffer):
-    """Samples the corners of pixels."""
-
-    def render(self, mesh, world_to_camera, intrinsics):
-        lens = attrs.evolve(intrinsics, cx=intrinsics.cx + 0.5, cy=intrinsics.cy + 0.5)
-        return super().render(mesh, world_to_camera, lens)
-
-
-class ViewOfDepthZero(ZBuffer):
-    def render(self, mesh, world_to_camera, intrinsics):
-        view = super().render(mesh, world_to_camera, intrinsics)
-        return attrs.evolve(view, depth=torch.where(torch.isinf(view.depth), 0.0, view.depth))
-
-
-class ViewThroughTheUnseen(ZBuffer):
-    """Leaves out what nobody saw, so that what is behind it shows."""
-
-    def render(self, mesh, world_to_camera, intrinsics):
-        seen = ~mesh.face_occluded
-        mesh = attrs.evolve(mesh, faces=mesh.faces[seen], face_occluded=mesh.face_occluded[seen])
-        return super().render(mesh, world_to_camera, intrinsics)
-
-
-class ViewOfDistance(ZBuffer):
-    """Depth along the ray, not along z."""
-
-    def render(self, mesh, world_to_camera, intrinsics):
-        view = super().render(mesh, world_to_camera, intrinsics)
-        x = (torch.arange(intrinsics.width) + 0.5 - intrinsics.cx) / intrinsics.fx
-        y = (torch.arange(intrinsics.height) + 0.5 - intrinsics.cy) / intrinsics.fy
-        return attrs.evolve(view, depth=view.depth * torch.sqrt(1 + x**2 + y[:, None] ** 2).float())
-
-
-class ViewWithoutCheck(ZBuffer):
-    """Lets what is wrong with a mesh out as it comes."""
-
-    def render(self, mesh, world_to_camera, intrinsics):
-        try:
-            return super().render(mesh, world_to_camera, intrinsics)
-        except InvalidInput as error:
-            raise IndexError(str(error)) from error
-
-
-class ViewNeedsFaces(ZBuffer):
-    def render(self, mesh, world_to_camera, intrinsics):
-        if not len(mesh.faces):
-            raise InvalidInput("the mesh has no faces; give one that has")
-        return super().render(mesh, world_to_camera, intrinsics)
-
-
-class ViewByOrder(ZBuffer):
-    """The first half of the faces covers the second."""
-
-    def render(self, mesh, world_to_camera, intrinsics):
-        middle = len(mesh.faces) // 2
-        first, second = (
-            super(ViewByOrder, self).render(
-                attrs.evolve(mesh, faces=mesh.faces[part], face_occluded=mesh.face_occluded[part]),
-                world_to_camera,
-                intrinsics,
-            )
-            for part in (slice(middle), slice(middle, None))
-        )
-        there = torch.isfinite(first.depth)
-        return RenderedFrame(
-            color=torch.where(there[..., None], first.color, second.color),
-            mask=torch.where(there, first.mask, second.mask),
-            depth=torch.where(there, first.depth, second.depth),
-        )
-
-
-class ViewBehind(ZBuffer):
-    """Turns to what is behind it where nothing is ahead."""
-
-    def render(self, mesh, world_to_camera, intrinsics):
-        view = super().render(mesh, world_to_camera, intrinsics)
-        return (
-            view
-            if view.mask.any()
-            else super().render(attrs.evolve(mesh, vertices=-mesh.vertices), world_to_camera, intrinsics)
-        )
-
-
-class Fill(TeleaBackbone):
-    """A backbone without fault."""
-
-    def __init__(self, options: object, *, device: torch.device) -> None:
-        super().__init__(TeleaOptions(), device=device)
-
-
-class VideoPaintedOver(Fill):
-    """Repaints what is known."""
-
-    def generate(self, guidance, scene, **rest):
-        video = super().generate(guidance, scene, **rest)
-        return attrs.evolve(video, frames=video.frames // 2 + 60)
-
-
-class VideoWithHoles(Fill):
-    def generate(self, guidance, scene, **rest):
-        video = super().generate(guidance, scene, **rest)
-        return attrs.evolve(video, frames=video.frames * guidance.mask[..., None])
-
-
-class VideoNeedsScene(Fill):
-    def generate(self, guidance, scene, **rest):
-        if scene is None and guidance.num_frames:
-            raise InvalidInput("the scene is missing; give it")
-        return super().generate(guidance, scene, **rest)
-
-
-class VideoForOneSize(Fill):
-    def generate(self, guidance, scene, **rest):
-        if guidance.color.shape[2] % 8:
-            raise InvalidInput("the width must be a multiple of 8; crop the clip")
-        return super().generate(guidance, scene, **rest)
-
-
-class VideoOfAnotherRate(Fill):
-    def generate(self, guidance, scene, **rest):
-        return attrs.evolve(super().generate(guidance, scene, **rest), fps=Fraction(7))
-
-
-class VideoThatGoesOnWrongly(Fill):
-    """Darkens its video when it finds that it was stopped before."""
-
-    def generate(self, guidance, scene, *, workspace, **rest):
-        begun = workspace.folder is not None and (workspace.folder / "begun").exists()
-        if workspace.folder is not None:
-            (workspace.folder / "begun").touch()
-        video = super().generate(guidance, scene, workspace=workspace, **rest)
-        return attrs.evolve(video, frames=video.frames // 2) if begun else video

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ex4d_core.testing.builtins import (
+from ex4d_core.testing.builtin_contracts import (
     FileContract,
     FromFileContract,
     TeleaContract,

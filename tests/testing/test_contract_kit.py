@@ -7,9 +7,10 @@ import pytest
 
 from ex4d_core.plugins.offers import Offer, Source
 from ex4d_core.provider import Provider
-from ex4d_core.testing.checking import run_contract
 from ex4d_core.testing.contracts import CONTRACTS
+from ex4d_core.testing.runner import run_contract
 from tests.helpers import wrong_components as wrong
+from tests.helpers import wrong_views as views
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ FAULTS = {
         (wrong.DepthOfAnotherSize, {FORM}),
         (wrong.DepthNotAType, {FORM}),
         (wrong.DepthWithLensOfAnotherSize, {FORM}),
-        (wrong.DepthBelowZero, {"depth_is_known_and_above_0_where_it_is_valid"}),
+        (wrong.DepthBelowZero, {"valid_depth_is_positive"}),
         (wrong.DepthThatPaints, {"does_not_mutate_inputs"}),
         (wrong.DepthOfChance, {"is_deterministic", "does_not_depend_on_frame_rate"}),
         (wrong.DepthThatSeeds, {"does_not_touch_global_rng"}),
@@ -50,32 +51,38 @@ FAULTS = {
         (wrong.PathUnlikeItsMotion, {"motion_matches_path"}),
     ],
     "mesh": [
-        (wrong.MeshWithAHole, {"surface_is_watertight"}),
-        (wrong.MeshDeafToValid, {"does_not_render_invalid_regions"}),
-        (wrong.MeshOfOtherColours, {"source_view_reproduces_the_frame"}),
-        (wrong.MeshTooFar, {"surface_matches_the_depth"}),
-        (wrong.MeshThatTrustsDepth, {"handles_invalid_depth"}),
-        (wrong.MeshOfNothing, {"handles_a_frame_without_valid_depth"}),
+        (views.MeshWithAHole, {"surface_is_watertight"}),
+        (views.MeshDeafToValid, {"does_not_render_invalid_regions"}),
+        (views.MeshOfOtherColours, {"source_view_reproduces_the_frame"}),
+        (views.MeshTooFar, {"surface_matches_the_depth"}),
+        (views.MeshThatTrustsDepth, {"handles_invalid_depth"}),
+        (views.MeshOfNothing, {"handles_a_frame_without_valid_depth"}),
     ],
     "renderer": [
-        (wrong.ViewOfAnotherSize, {FORM}),
-        (wrong.ViewWithBackground, {"color_is_0_where_the_mask_is_false"}),
-        (wrong.ViewAside, {"samples_at_pixel_centers", "matches_the_reference_renderer"}),
-        (wrong.ViewOfDepthZero, {"depth_is_infinite_in_the_background", "renders_an_empty_mesh_as_an_empty_view"}),
-        (wrong.ViewThroughTheUnseen, {"occluded_faces_hide_what_is_behind_them", "matches_the_reference_renderer"}),
-        (wrong.ViewOfDistance, {"samples_at_pixel_centers", "matches_the_reference_renderer"}),
-        (wrong.ViewWithoutCheck, {"rejects_invalid_input"}),
-        (wrong.ViewNeedsFaces, {"renders_an_empty_mesh_as_an_empty_view"}),
-        (wrong.ViewByOrder, {"renders_the_nearest_surface", "matches_the_reference_renderer"}),
-        (wrong.ViewBehind, {"does_not_render_behind_the_camera"}),
+        (views.ViewOfAnotherSize, {FORM}),
+        (views.ViewWithBackground, {"color_is_0_where_the_mask_is_false"}),
+        (views.ViewAside, {"samples_at_pixel_centers", "matches_the_reference_renderer"}),
+        (
+            views.ViewOfDepthZero,
+            {"depth_is_infinite_in_the_background", "renders_an_empty_mesh_as_an_empty_view"},
+        ),
+        (
+            views.ViewThroughTheUnseen,
+            {"occluded_faces_hide_what_is_behind_them", "matches_the_reference_renderer"},
+        ),
+        (views.ViewOfDistance, {"samples_at_pixel_centers", "matches_the_reference_renderer"}),
+        (views.ViewWithoutCheck, {"rejects_invalid_input"}),
+        (views.ViewNeedsFaces, {"renders_an_empty_mesh_as_an_empty_view"}),
+        (views.ViewByOrder, {"renders_the_nearest_surface", "matches_the_reference_renderer"}),
+        (views.ViewBehind, {"does_not_render_behind_the_camera"}),
     ],
     "backbone": [
-        (wrong.VideoOfAnotherRate, {FORM}),
-        (wrong.VideoPaintedOver, {"preserves_the_visible_region"}),
-        (wrong.VideoWithHoles, {"fills_hidden_regions"}),
-        (wrong.VideoNeedsScene, {"works_from_guidance_alone"}),
-        (wrong.VideoThatGoesOnWrongly, {"interrupted_work_resumes_to_the_same_video"}),
-        (wrong.VideoForOneSize, {"accepts_any_clip_shape"}),
+        (views.VideoOfAnotherRate, {FORM}),
+        (views.VideoPaintedOver, {"preserves_the_visible_region"}),
+        (views.VideoWithHoles, {"fills_hidden_regions"}),
+        (views.VideoNeedsScene, {"works_from_guidance_alone"}),
+        (views.VideoThatGoesOnWrongly, {"interrupted_work_resumes_to_the_same_video"}),
+        (views.VideoForOneSize, {"accepts_any_clip_shape"}),
     ],
 }
 """What is wrong with components, by the names of the tests that must fail."""
@@ -91,7 +98,7 @@ SAID = [
 
 CLAIMED = [
     ("depth", wrong.Brightness, {"accuracy": 0.01}, {"depth_is_as_accurate_as_claimed"}),
-    ("backbone", wrong.Fill, {"random": True}, {"depends_on_the_seed"}),
+    ("backbone", views.Fill, {"random": True}, {"depends_on_the_seed"}),
 ]
 """What claims more than it can."""
 
@@ -101,7 +108,7 @@ def offer_of(role, component, **said):
         name="wrong",
         summary="for tests",
         license="MIT",
-        component=f"{wrong.__name__}:{component.__name__}",
+        component=f"{component.__module__}:{component.__name__}",
         options=wrong.NoOptions,
     )
     source = Source(plugin="tests", module="", distribution="tests", version="1")
@@ -126,10 +133,10 @@ def _let_go():
     ("role", "component"),
     [
         ("depth", wrong.Brightness),
-        ("mesh", wrong.Watertight),
+        ("mesh", views.Watertight),
         ("trajectory", wrong.Rightward),
-        ("renderer", wrong.ZBuffer),
-        ("backbone", wrong.Fill),
+        ("renderer", views.ZBuffer),
+        ("backbone", views.Fill),
     ],
 )
 def test_components_without_fault_fail_nothing(role, component):

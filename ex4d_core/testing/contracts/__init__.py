@@ -1,4 +1,4 @@
-"""What every component of a role must do, as tests: subclass, name the component, claim what it can do.
+"""Contracts: tests that every component of a role must pass. Derive a class that names the component.
 
     from ex4d_core.testing.contracts import DepthEstimatorContract
 
@@ -9,8 +9,8 @@
         def settings(self, tmp_path):
             return {"model": str(tiny_checkpoint(tmp_path))}
 
-Switches claim more than the role asks of everyone, such as `accuracy`; none is on unless it is set.
-It needs pytest, which the extra `testing` of ex4d-core brings.
+Switches, such as `accuracy`, claim properties beyond the requirements of the role; they are off by default.
+Requires pytest, which the extra `testing` of ex4d-core installs.
 """
 
 import os
@@ -18,12 +18,12 @@ import pkgutil
 
 import pytest
 
-# As the `ex4d` command does, before torch is imported: its waiting threads slow down a machine that is shared.
+# Set before torch is imported, as by the `ex4d` command: spinning threads slow down shared machines.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest.register_assert_rewrite(*(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")))
 
-from ex4d_core.roles import ROLES  # noqa: E402  # after the line that rewrites the contracts
+from ex4d_core.roles import ROLES  # noqa: E402  # after the registration for assert rewriting
 from ex4d_core.testing.contracts.backbone import BackboneContract  # noqa: E402
 from ex4d_core.testing.contracts.command import CommandContract  # noqa: E402
 from ex4d_core.testing.contracts.component import ComponentContract  # noqa: E402

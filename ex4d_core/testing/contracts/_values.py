@@ -1,4 +1,4 @@
-"""Looking at values whole: their tensors, copies of them, how much of them is in memory."""
+"""Tensors of nested values: iteration, copies, comparison, and their memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ex4d_core.types import Scene
 
 
 def tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors in attrs values, mappings and sequences, each with where it is."""
+    """Yield the tensors in attrs values, mappings and sequences, each with its path."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):
@@ -31,7 +31,7 @@ def tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def copy_of(value: Any) -> Any:
-    """Return a value whose tensors are others with the same numbers."""
+    """Return a copy of a value and its tensors."""
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, Mapping):
@@ -45,13 +45,13 @@ def copy_of(value: Any) -> Any:
 
 
 def difference(one: Any, other: Any) -> str:
-    """Return where two values differ, NaN being equal to NaN, or ''."""
+    """Return a description of the first difference, or ''; NaN is equal to NaN."""
     left, right = dict(tensors(one)), dict(tensors(other))
     if left.keys() != right.keys():
         return f"one has {', '.join(left)} and the other {', '.join(right)}"
     for name, tensor in left.items():
         if tensor.shape != right[name].shape:
-            return f"{name} is {list(tensor.shape)} once and {list(right[name].shape)} once"
+            return f"{name} is {list(tensor.shape)} in one and {list(right[name].shape)} in the other"
         if not torch.allclose(tensor.double(), right[name].double(), rtol=0, atol=0, equal_nan=True):
             return f"{name} differs by up to {(tensor.double() - right[name].double()).abs().max():g}"
     return ""
@@ -59,16 +59,16 @@ def difference(one: Any, other: Any) -> str:
 
 @contextmanager
 def only_new_tensors() -> Iterator[Callable[[], int]]:
-    """Give a function that returns how many bytes there are in tensors made since the block began."""
+    """Yield a function that returns the number of bytes in tensors created in the block."""
 
     def new_bytes() -> int:
         gc.collect()
-        found = [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
+        found = [value for value in gc.get_objects() if issubclass(type(value), Tensor)]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in found}
         return sum(storages.values())
 
     gc.collect()
-    gc.freeze()  # the collector then passes over what there is already, which makes it fast
+    gc.freeze()  # the collector then ignores existing objects, which makes it fast
     try:
         yield new_bytes
     finally:
@@ -81,6 +81,6 @@ def _room(num_frames: int, width: int, height: int) -> Scene:
 
 
 def room(num_frames: int, *, width: int = 64, height: int = 48) -> Scene:
-    """Return a clip of the furnished room with its exact depth, which the caller may spoil."""
+    """Return a new clip of the furnished room with exact depth."""
     scene: Scene = copy_of(_room(num_frames, width, height))
     return scene

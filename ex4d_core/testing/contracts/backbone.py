@@ -1,4 +1,4 @@
-"""What a diffusion backbone must do."""
+"""Contract of backbones."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 
 class BackboneContract(LongWork):
-    """Tests of a backbone, on true views of a synthetic room in which a block is hidden."""
+    """Tests of a backbone, on true views of a synthetic room with a hidden block."""
 
     role = "backbone"
 
     keeps_known: ClassVar[float | None] = None
-    """Claims that known pixels come out with at least this PSNR, in dB."""
+    """Claims at least this PSNR in the visible region, in dB."""
 
     random: ClassVar[bool] = False
-    """Claims that depends on the seed."""
+    """Claims that the result depends on the seed."""
 
     num_frames: ClassVar[int] = 5
-    """Of the clip in most tests."""
+    """Length of the clip in most tests."""
 
     @pytest.fixture
     def inputs(self) -> Inputs:
-        """A short clip seen from the side."""
+        """Guidance of a short clip, from the side."""
         return self._clip(self.num_frames, 64, 48)
 
     def _clip(self, num_frames: int, width: int, height: int) -> Inputs:
@@ -60,7 +60,7 @@ class BackboneContract(LongWork):
         return component.generate(**inputs, progress=progress, workspace=workspace)
 
     def misfit(self, result: Any, inputs: Inputs) -> str:
-        """A video has the length, size and rate of the guidance, on the CPU."""
+        """Check length, size, rate and device of the video."""
         if not isinstance(result, Video):
             return f"it is a {type(result).__name__}, not a Video"
         guidance = inputs["guidance"]
@@ -72,18 +72,18 @@ class BackboneContract(LongWork):
 
     def test_preserves_the_visible_region(self, result: Video, inputs: Inputs) -> None:
         if self.keeps_known is None:
-            pytest.skip("it does not claim to keep what is known")
+            pytest.skip("it does not claim to preserve the visible region")
         mask, color = inputs["guidance"].mask, inputs["guidance"].color
         error = (result.frames[mask].double() - color[mask].double()).square().mean()
-        psnr = float(10 * torch.log10(255**2 / error))  # inf where nothing changed
+        psnr = float(10 * torch.log10(255**2 / error))  # inf if equal
         assert psnr >= self.keeps_known, (
-            f"the PSNR of known pixels is {psnr:.1f} dB; keeps_known is {self.keeps_known:g}"
+            f"the PSNR in the visible region is {psnr:.1f} dB; keeps_known is {self.keeps_known:g}"
         )
 
     def test_fills_hidden_regions(self, result: Video, inputs: Inputs) -> None:
         hidden = ~inputs["guidance"].mask
-        share = float(result.frames[hidden].any(dim=-1).float().mean())
-        assert share > 0.5, f"{1 - share:.0%} of what is hidden is black"
+        fraction = float(result.frames[hidden].any(dim=-1).float().mean())
+        assert fraction > 0.5, f"{1 - fraction:.0%} of the hidden region is black"
 
     @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (2, 33, 17), (6, 48, 64)])
     def test_accepts_any_clip_shape(
@@ -98,9 +98,9 @@ class BackboneContract(LongWork):
 
     def test_depends_on_the_seed(self, component: DiffusionBackbone, result: Video, inputs: Inputs) -> None:
         if not self.random:
-            pytest.skip("it does not claim that anything is random")
+            pytest.skip("it does not claim to be random")
         other = self.call(component, {**inputs, "seed": 2})
-        assert not torch.equal(other.frames, result.frames), "seeds 1 and 2 give the same"
+        assert not torch.equal(other.frames, result.frames), "seeds 1 and 2 give the same result"
 
     def test_interrupted_work_resumes_to_the_same_video(
         self, component: DiffusionBackbone, result: Video, inputs: Inputs, tmp_path: Path
@@ -115,7 +115,7 @@ class BackboneContract(LongWork):
 
 
 def _guidance(scene: Scene) -> Guidance:
-    """Return true views of the room from a camera that goes to the right, a block of them hidden."""
+    """Return true views of the room from a camera that moves to the right, with a hidden block."""
     frames, height, width = scene.video.frames.shape[:3]
     poses = torch.eye(4).repeat(frames, 1, 1)
     poses[:, 0, 3] = -torch.linspace(0, 0.3, frames)

@@ -1,4 +1,4 @@
-"""What a sub-command of a plugin must do."""
+"""Contract of sub-commands of plugins."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ex4d_core.plugins.offers import BUILTIN_COMMANDS, CommandOffer
 
 
 class CommandContract:
-    """Tests that any sub-command must pass: give its name."""
+    """Tests of a sub-command. Derive a class with its name."""
 
     name: ClassVar[str]
-    """What users type after `ex4d`; the plugin that offers it must be installed."""
+    """Name after `ex4d`; its plugin must be installed."""
 
     heavy: ClassVar[tuple[str, ...]] = ("torch", "numpy", "cv2", "av")
-    """Modules that listing it must not import."""
+    """Modules that must not be imported to list it."""
 
     @pytest.fixture
     def offer(self) -> CommandOffer:
-        """What the plugin says of the command."""
+        """The offer of the plugin."""
         (offer,) = [offer for offer in find_plugins().commands if offer.name == self.name]
         return offer
 
@@ -45,14 +45,14 @@ class CommandContract:
 
     def test_prints_usage(self, offer: CommandOffer) -> None:
         if missing := offer.missing_requirements():
-            pytest.skip(f"{self.name} needs {' and '.join(missing)}")
+            pytest.skip(f"{self.name} requires {' and '.join(missing)}")
         done = self._python("-m", "typer_cli", self.name, "--help")
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout
 
     def test_rejects_unknown_options(self, offer: CommandOffer) -> None:
         if offer.missing_requirements():
-            pytest.skip(f"{self.name} lacks what it needs")
+            pytest.skip(f"requirements of {self.name} are not installed")
         done = self._python("-m", "typer_cli", self.name, "--no-such-option-anywhere")
         assert done.returncode == 2
         assert "Traceback" not in done.stderr

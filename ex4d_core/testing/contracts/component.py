@@ -1,4 +1,4 @@
-"""What components of all roles have in common."""
+"""Requirements of components of all roles."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ class ComponentContract:
     """One of `ex4d_core.roles.ROLES`."""
 
     name: ClassVar[str]
-    """Name of the component, as users type it; the plugin that offers it must be installed."""
+    """Name of the component; its plugin must be installed."""
 
     device: ClassVar[str] = "cpu"
-    """Where it works in these tests."""
+    """Device of the tests."""
 
     @pytest.fixture
     def offer(self) -> Offer:
-        """What the plugin says of the component."""
+        """The offer of the plugin."""
         return Registry().find(self.role, self.name)
 
     @pytest.fixture
     def settings(self) -> dict[str, Any]:
-        """The options to test it with, as a TOML file has them; none unless the author gives this fixture."""
+        """Options to test with, as in a TOML file; override this fixture to set some."""
         return {}
 
     @pytest.fixture
     def options(self, offer: Offer, settings: dict[str, Any]) -> Any:
-        """The settings as an object of the component's options class."""
+        """The settings as an instance of the options class."""
         return make_options(offer.spec.options, settings, self.role)
 
     @pytest.fixture
     def make(self, offer: Offer, options: Any) -> Callable[[], Any]:
-        """Make a component afresh."""
+        """Create a new component."""
         if missing := offer.missing_requirements():
-            pytest.skip(f"{offer.name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
+            pytest.skip(f"{offer.name} requires {' and '.join(missing)}; run: {' && '.join(offer.install_commands())}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             pytest.skip("there is no CUDA device")
         component = offer.load()
@@ -77,28 +77,28 @@ class ComponentContract:
 
     @pytest.fixture
     def inputs(self) -> Inputs:
-        """What it is called with in most tests."""
+        """Arguments of most calls."""
         raise NotImplementedError
 
     @pytest.fixture
     def bad_inputs(self, inputs: Inputs) -> list[Inputs]:
-        """What it must refuse."""
+        """Arguments that the component must refuse."""
         raise NotImplementedError
 
     def call(self, component: Any, inputs: Inputs, progress: Progress = silent) -> Any:
-        """Do what the role is for."""
+        """Call the method of the role."""
         raise NotImplementedError
 
     def misfit(self, result: Any, inputs: Inputs) -> str:
-        """Return in what the result has not the form that the role asks for, or ''."""
+        """Return why the result does not have the required form, or ''."""
         raise NotImplementedError
 
     @pytest.fixture
     def result(self, component: Any, inputs: Inputs) -> Any:
-        """What the component gives; tests of what is in it wait until its form is right."""
+        """The result of a call; tests that use it are skipped if its form is wrong."""
         result = self.call(component, copy_of(inputs))
         if misfit := self.misfit(result, inputs):
-            pytest.skip(f"the result has not the right form: {misfit}")
+            pytest.skip(f"the result does not have the required form: {misfit}")
         return result
 
     def test_license_and_summary_are_one_line(self, offer: Offer) -> None:
@@ -109,7 +109,7 @@ class ComponentContract:
     def test_options_have_help(self, offer: Offer) -> None:
         fields = attrs.fields(offer.spec.options)
         silent_ones = [field.name for field in fields if not field.metadata.get("help", "").strip()]
-        assert not silent_ones, f"say `option(..., help=...)` of {', '.join(silent_ones)}"
+        assert not silent_ones, f"declare {', '.join(silent_ones)} with `option(..., help=...)`"
 
     def test_options_round_trip_through_toml_and_cli(self, offer: Offer, options: Any) -> None:
         plain = {name: value for name, value in attrs.asdict(options).items() if value is not None}
@@ -140,7 +140,7 @@ class ComponentContract:
         before = torch.random.get_rng_state()
         self.call(component, inputs)
         same = torch.equal(torch.random.get_rng_state(), before)
-        assert same, "it seeds or draws from torch's global generator; make a torch.Generator for it"
+        assert same, "it seeds or draws from the global generator of torch; use a torch.Generator"
 
     def test_rejects_invalid_input(self, component: Any, bad_inputs: list[Inputs]) -> None:
         for number, inputs in enumerate(bad_inputs):
@@ -162,34 +162,34 @@ class ComponentContract:
         self.call(component, inputs)
         left = weakref.ref(component)
         del component
-        if left() is not None:  # only in a circle, which is the collector's work
+        if left() is not None:  # perhaps in a reference cycle
             gc.collect()
-        assert left() is None, "something still holds it, and with it all that it has loaded"
+        assert left() is None, "there is still a reference to it, and to everything that it has loaded"
 
 
 def _unlike_refusal(call: Callable[[], object]) -> str:
-    """Return what a call did other than to raise an error of ours with a message, or ''."""
+    """Return what a call did instead of raising an error of ex4d_core.errors with a message, or ''."""
     try:
         call()
     except Ex4dError as error:
-        return "" if str(error).strip() else "is refused without a word"
+        return "" if str(error).strip() else "is refused without a message"
     except Exception as error:
-        return f"ends in {one_line(error)}"
-    return "is taken"
+        return f"raises {one_line(error)}"
+    return "is accepted"
 
 
 class LongWork(ComponentContract):
-    """Tests of components that tell how far they are."""
+    """Tests of components that report progress."""
 
     def test_reports_progress_from_zero_to_total(self, component: Any, inputs: Inputs) -> None:
-        told: list[tuple[int, int]] = []
-        self.call(component, inputs, lambda done, total: told.append((done, total)))
-        assert told, "progress was never called"
-        heard = f"(done, total) came as {reprlib.repr(told)}"
-        assert told[0][0] == 0, f"{heard}; begin with 0"
-        assert told[-1][0] == told[-1][1] > 0, f"{heard}; end with the total"
-        assert sorted(told) == told, f"{heard}; never go back"
-        assert len({total for _, total in told}) == 1, f"{heard}; keep the total"
+        calls: list[tuple[int, int]] = []
+        self.call(component, inputs, lambda done, total: calls.append((done, total)))
+        assert calls, "progress was never called"
+        shown = f"(done, total) was {reprlib.repr(calls)}"
+        assert calls[0][0] == 0, f"{shown}; start with 0"
+        assert calls[-1][0] == calls[-1][1] > 0, f"{shown}; end with the total"
+        assert sorted(calls) == calls, f"{shown}; never decrease"
+        assert len({total for _, total in calls}) == 1, f"{shown}; do not change the total"
 
     def test_can_be_cancelled_and_rerun(self, component: Any, inputs: Inputs) -> None:
         def stop(done: int, total: int) -> None:
@@ -200,9 +200,9 @@ class LongWork(ComponentContract):
 
 
 def check_cancelled(call: Callable[[], object]) -> None:
-    """Fail unless `Cancelled`, which `progress` raises in the call, gets through."""
+    """Fail unless `Cancelled`, raised by `progress`, propagates from the call."""
     try:
         call()
     except Cancelled:
         return
-    pytest.fail("it went on although progress raised Cancelled")
+    pytest.fail("it continued although progress raised Cancelled")

@@ -1,4 +1,4 @@
-"""What a depth estimator must do."""
+"""Contract of depth estimators."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class DepthEstimatorContract(LongWork):
     role = "depth"
 
     any_clip: ClassVar[bool] = False
-    """Claims that accepts any clip shape; without it they may be refused with an error of ours."""
+    """Claims support for any length and size; otherwise they may be refused with an error of ex4d_core.errors."""
 
     steadiness: ClassVar[float | None] = None
-    """Claims that depth of what stands still changes by no more than this share from frame to frame."""
+    """Claims this largest relative change of static depth between frames."""
 
     accuracy: ClassVar[float | None] = None
-    """Claims a median error of no more than this share of the depth, after the scale is matched unless it is metric."""
+    """Claims this median relative error, after matching the scale unless depth is metric."""
 
     @pytest.fixture
     def scene(self) -> Scene:
-        """The clip, and its true depth."""
+        """The clip with its true depth."""
         return room(4)
 
     @pytest.fixture
@@ -51,7 +51,7 @@ class DepthEstimatorContract(LongWork):
         return component.estimate(**inputs, progress=progress)
 
     def misfit(self, result: Any, inputs: Inputs) -> str:
-        """Depth has the clip's length and size, is on the CPU, and is above 0 where it is valid."""
+        """Check length, size and device of the depth, and the size of the intrinsics."""
         if not isinstance(result, DepthVideo):
             return f"it is a {type(result).__name__}, not a DepthVideo"
         video = inputs["video"]
@@ -60,13 +60,13 @@ class DepthEstimatorContract(LongWork):
         if result.depth.device.type != "cpu":
             return f"depth is on {result.depth.device}, not on the CPU"
         if {(camera.width, camera.height) for camera in result.intrinsics} != {(video.width, video.height)}:
-            return "the intrinsics are not for images of the clip's size"
+            return "the intrinsics are not for images of the size of the clip"
         return ""
 
-    def test_depth_is_known_and_above_0_where_it_is_valid(self, result: DepthVideo) -> None:
-        said = torch.ones_like(result.depth, dtype=torch.bool) if result.valid is None else result.valid
-        assert said.any(), "no pixel is valid"
-        known = result.depth[said]
+    def test_valid_depth_is_positive(self, result: DepthVideo) -> None:
+        valid = torch.ones_like(result.depth, dtype=torch.bool) if result.valid is None else result.valid
+        assert valid.any(), "no pixel is valid"
+        known = result.depth[valid]
         assert not torch.isnan(known).any(), "the depth of a valid pixel is NaN"
         assert (known > 0).all(), f"the depth of a valid pixel is {float(known.min()):g}"
 
@@ -80,7 +80,7 @@ class DepthEstimatorContract(LongWork):
         except Ex4dError as error:
             if self.any_clip:
                 raise
-            pytest.skip(f"it does not claim to take any clip: {error}")
+            pytest.skip(f"it does not claim to support any clip: {error}")
         assert not (fault := self.misfit(found, inputs)), fault
 
     def test_does_not_depend_on_frame_rate(self, component: DepthEstimator, result: DepthVideo, inputs: Inputs) -> None:
@@ -89,24 +89,24 @@ class DepthEstimatorContract(LongWork):
 
     def test_scale_is_consistent_over_time(self, result: DepthVideo, scene: Scene) -> None:
         if self.steadiness is None:
-            pytest.skip("it claims no steadiness")
+            pytest.skip("it does not claim steadiness")
         truth = scene.depth.depth
         still = ((truth - truth[0]).abs() < 1e-4).all(dim=0)
         for frame in range(1, result.num_frames):
             both = still & result.valid_at(frame) & result.valid_at(0)
             if not both.any():
-                pytest.skip("no depth is valid where nothing moves")
+                pytest.skip("no depth is valid in static regions")
             change = float((result.depth[frame][both] / result.depth[0][both]).median())
-            said = f"what stands still is {change:.3g} times as far away in frame {frame} as in frame 0"
-            assert change == pytest.approx(1, rel=self.steadiness), said
+            message = f"static depth in frame {frame} is {change:.3g} times that in frame 0"
+            assert change == pytest.approx(1, rel=self.steadiness), message
 
     def test_depth_is_as_accurate_as_claimed(self, result: DepthVideo, scene: Scene) -> None:
         if self.accuracy is None:
-            pytest.skip("it claims no accuracy")
+            pytest.skip("it does not claim accuracy")
         valid = torch.stack([result.valid_at(n) & scene.depth.valid_at(n) for n in range(result.num_frames)])
         if not valid.any():
             pytest.skip("no depth is valid")
         ratio = (result.depth / scene.depth.depth)[valid]
         scale = 1.0 if result.kind is DepthKind.METRIC else float(ratio.median())
         error = float((ratio / scale - 1).abs().median())
-        assert error <= self.accuracy, f"the median error is {error:.3g} of the depth, and it claims {self.accuracy:g}"
+        assert error <= self.accuracy, f"the median relative error is {error:.3g}; accuracy is {self.accuracy:g}"

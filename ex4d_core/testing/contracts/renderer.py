@@ -1,4 +1,4 @@
-"""What a renderer must do."""
+"""Contract of renderers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ex4d_core.testing.contracts.component import ComponentContract, Inputs
 from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
 
 LENS = Intrinsics.from_focal(100, width=64, height=48)
-"""Of the views of single squares."""
+"""Camera of the views of single squares."""
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -28,11 +28,11 @@ class RendererContract(ComponentContract):
     role = "renderer"
 
     twin: ClassVar[str] = "zbuffer"
-    """The renderer that it must agree with."""
+    """The renderer that it must match."""
 
     @pytest.fixture
     def inputs(self) -> Inputs:
-        """The room from a camera that went to the right and turned a little."""
+        """The room from a camera that is to the right and slightly turned."""
         scene = room(1)
         builder = _installed("mesh", "watertight")
         lens = scene.depth.intrinsics_at(0)
@@ -44,7 +44,7 @@ class RendererContract(ComponentContract):
 
     @pytest.fixture
     def bad_inputs(self, inputs: Inputs) -> list[Inputs]:
-        """A pose of another shape, and a face that names a vertex which is not there."""
+        """A pose of another shape, and a face with an index that is not a vertex."""
         faces = inputs["mesh"].faces.clone()
         seen = int(torch.nonzero(~inputs["mesh"].face_occluded)[0])
         faces[seen, 0] = len(inputs["mesh"].vertices)
@@ -58,7 +58,7 @@ class RendererContract(ComponentContract):
         return component.render(**inputs)
 
     def misfit(self, result: Any, inputs: Inputs) -> str:
-        """A view has the size of the lens, is on the device of the mesh, and is 0 where nothing is seen."""
+        """Check size and device of the view."""
         if not isinstance(result, RenderedFrame):
             return f"it is a {type(result).__name__}, not a RenderedFrame"
         size = (inputs["intrinsics"].height, inputs["intrinsics"].width)
@@ -70,7 +70,7 @@ class RendererContract(ComponentContract):
 
     def test_color_is_0_where_the_mask_is_false(self, result: RenderedFrame) -> None:
         assert result.mask.any(), "the mask is False everywhere"
-        assert not result.mask.all(), "the mask is True everywhere, where nothing is too"
+        assert not result.mask.all(), "the mask is True everywhere, also in the background"
         assert not result.color[~result.mask].any(), f"up to {int(result.color[~result.mask].max())} where it is False"
 
     def test_matches_the_reference_renderer(self, result: RenderedFrame, inputs: Inputs) -> None:
@@ -78,21 +78,21 @@ class RendererContract(ComponentContract):
         twin = _installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
         mask, depth = result.mask.cpu(), result.depth.cpu()
         agreed, both = float((mask == twin.mask).float().mean()), mask & twin.mask
-        assert agreed > 0.99, f"the mask is that of {self.twin} in {agreed:.1%} of the pixels"
+        assert agreed > 0.99, f"the mask is equal to that of {self.twin} in {agreed:.1%} of the pixels"
         error = float((result.color.cpu()[both].float() - twin.color[both].float()).abs().mean())
         assert error < 1, f"colors differ from those of {self.twin} by {error:.1f} of 255"
-        # Pixels on an outline may take either surface.
+        # Pixels on an outline may show either surface.
         agreed = float(((depth / twin.depth - 1).abs()[both] < 1e-3).float().mean())
-        assert agreed > 0.98, f"the depth (along z) is that of {self.twin} in {agreed:.1%} of the pixels"
+        assert agreed > 0.98, f"the depth (along z) is equal to that of {self.twin} in {agreed:.1%} of the pixels"
 
     def test_samples_at_pixel_centers(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(2.0, half=0.2, color=GREEN))
         covered = torch.zeros(48, 64, dtype=torch.bool)
         covered[14:34, 22:42] = True
-        said = "a square is not where it should be: pixel (row i, column j) is sampled at (j + 0.5, i + 0.5)"
+        said = "a square is not at its place: pixel (row i, column j) is sampled at (j + 0.5, i + 0.5)"
         assert torch.equal(view.mask.cpu(), covered), said
-        assert (view.color.cpu()[covered] == torch.tensor(GREEN)).all(), "a green square is not green all over"
-        depth, said = view.depth.cpu()[covered], "a square 2 units away along z is not 2 units away all over"
+        assert (view.color.cpu()[covered] == torch.tensor(GREEN)).all(), "a green square is not green everywhere"
+        depth, said = view.depth.cpu()[covered], "the depth of a square at z = 2 is not 2 everywhere"
         torch.testing.assert_close(depth, torch.full((400,), 2.0), rtol=1e-4, atol=0, msg=said)
 
     def test_depth_is_infinite_in_the_background(self, component: Renderer, result: RenderedFrame) -> None:
@@ -103,8 +103,8 @@ class RendererContract(ComponentContract):
         near, far = _square(2.0, half=0.2, color=RED), _square(3.0, half=1.0, color=GREEN)
         for mesh in (_joined(near, far), _joined(far, near)):
             view = self._view(component, mesh)
-            assert view.color[24, 32].tolist() == list(RED), "a far square is seen before a near one"
-            assert view.color[4, 4].tolist() == list(GREEN), "a far square is not seen beside a near one"
+            assert view.color[24, 32].tolist() == list(RED), "a far square is drawn over a near one"
+            assert view.color[4, 4].tolist() == list(GREEN), "a far square beside a near one is missing"
 
     def test_occluded_faces_hide_what_is_behind_them(self, component: Renderer, result: RenderedFrame) -> None:
         hidden = attrs.evolve(_square(2.0, half=0.2, color=RED), face_occluded=torch.ones(2, dtype=torch.bool))
@@ -116,13 +116,13 @@ class RendererContract(ComponentContract):
 
     def test_does_not_render_behind_the_camera(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(-2.0, half=0.2, color=RED))
-        assert not view.mask.any(), "a square behind the camera is seen"
+        assert not view.mask.any(), "a square behind the camera is visible"
 
     def test_renders_an_empty_mesh_as_an_empty_view(self, component: Renderer, result: RenderedFrame) -> None:
         square = _square(2.0, half=0.2, color=RED)
         empty = attrs.evolve(square, faces=square.faces[:0], face_occluded=square.face_occluded[:0])
         view = self._view(component, empty)
-        assert not view.mask.any(), "something is seen"
+        assert not view.mask.any(), "the mask is not empty"
         assert torch.isinf(view.depth).all(), f"depth is {float(view.depth.min()):g}, not infinite"
 
     def _view(self, component: Renderer, mesh: Mesh) -> RenderedFrame:
@@ -142,12 +142,12 @@ def _installed(role: str, name: str) -> Any:
     registry = Registry()
     offer = registry.find(role, name)
     if missing := offer.missing_requirements():
-        pytest.skip(f"{name} needs {' and '.join(missing)}; type: {' && '.join(offer.install_commands())}")
+        pytest.skip(f"{name} requires {' and '.join(missing)}; run: {' && '.join(offer.install_commands())}")
     return registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
 
 
 def _square(distance: float, *, half: float, color: tuple[int, int, int]) -> Mesh:
-    """Return a square that faces the source camera in the middle of its view."""
+    """Return a square in front of the source camera."""
     corners = [[-half, -half], [half, -half], [half, half], [-half, half]]
     return Mesh(
         vertices=torch.tensor([[x, y, distance] for x, y in corners]),
@@ -167,7 +167,7 @@ def _joined(one: Mesh, other: Mesh) -> Mesh:
 
 
 def _turned(degrees: float) -> Tensor:
-    """Return the rotation [3, 3] of a camera that turned to the left."""
+    """Return the rotation [3, 3] of a camera turned to the left."""
     angle = torch.deg2rad(torch.tensor(degrees))
     sine, cosine = torch.sin(angle), torch.cos(angle)
     return torch.tensor([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])

@@ -1,4 +1,4 @@
-"""What a trajectory generator must do."""
+"""Contract of trajectory generators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ex4d_core.testing.contracts.component import ComponentContract, Inputs
 from ex4d_core.types import CameraPath, DepthKind, Scene
 
 NUM_FRAMES = 49
-"""Of the path in most tests; it need not be that of the clip."""
+"""Length of the path in most tests; it differs from that of the clip."""
 
 
 class TrajectoryContract(ComponentContract):
@@ -26,10 +26,10 @@ class TrajectoryContract(ComponentContract):
     role = "trajectory"
 
     starts_at_source: ClassVar[bool] = False
-    """Claims that the first pose is the source camera's."""
+    """Claims that the path starts at the source camera."""
 
     largest_turn: ClassVar[float] = 30.0
-    """Most that the camera turns from one frame to the next, in degrees, at 49 frames."""
+    """Largest rotation from one frame to the next, in degrees, for 49 frames."""
 
     @pytest.fixture
     def scene(self) -> Scene:
@@ -43,15 +43,15 @@ class TrajectoryContract(ComponentContract):
 
     @pytest.fixture
     def bad_inputs(self, scene: Scene) -> list[Inputs]:
-        """A path of no frames."""
+        """A path without frames."""
         return [{"num_frames": 0, "scene": scene}]
 
     def call(self, component: TrajectoryGenerator, inputs: Inputs, progress: Progress = silent) -> CameraPath:
-        """Make a path."""
+        """Generate a path."""
         return component.path(**inputs)
 
     def misfit(self, result: Any, inputs: Inputs) -> str:
-        """A path has as many poses as were asked for, and looks through lenses for the clip's size."""
+        """Check number of poses, frames of the clip, and size of the intrinsics."""
         if not isinstance(result, CameraPath):
             return f"it is a {type(result).__name__}, not a CameraPath"
         if result.num_frames != inputs["num_frames"]:
@@ -60,7 +60,7 @@ class TrajectoryContract(ComponentContract):
         if result.frames is not None and max(result.frames) >= video.num_frames:
             return f"it shows frame {max(result.frames)} of a clip of {video.num_frames}, counted from 0"
         if {(camera.width, camera.height) for camera in result.intrinsics} != {(video.width, video.height)}:
-            return "its intrinsics are not for images of the clip's size"
+            return "its intrinsics are not for images of the size of the clip"
         return ""
 
     @pytest.mark.parametrize("num_frames", [1, 2, 81])
@@ -74,12 +74,12 @@ class TrajectoryContract(ComponentContract):
         if not self.starts_at_source:
             pytest.skip("it does not claim to start at the source camera")
         off = float((result.world_to_camera[0] - torch.eye(4)).abs().max())
-        assert off < 1e-4, f"the first pose is not the unit matrix but up to {off:.3g} off"
+        assert off < 1e-4, f"the first pose differs from the identity by up to {off:.3g}"
 
     def test_camera_is_never_upside_down(self, result: CameraPath) -> None:
-        # Row 1 is the camera's y axis in the world, where y is down too.
+        # Row 1 is the y axis of the camera in the world, where y is down too.
         frames = (result.world_to_camera[:, 1, 1] <= 0).nonzero().flatten().tolist()
-        assert not frames, f"it is in frame {frames[0]}: y points down in ex4d"
+        assert not frames, f"it is upside down in frame {frames[0]}: y points down in ex4d"
 
     def test_path_is_continuous(self, result: CameraPath) -> None:
         rotation = result.world_to_camera[:, :3, :3].double()
@@ -106,7 +106,7 @@ class TrajectoryContract(ComponentContract):
             torch.testing.assert_close(first, torch.eye(4), rtol=0, atol=1e-4, msg=said)
 
     def test_path_scales_with_the_scene(self, component: TrajectoryGenerator, result: CameraPath, scene: Scene) -> None:
-        # The scale of relative depth means nothing, so pictures along the path must not depend on it.
+        # The scale of relative depth is arbitrary, so images along the path must not depend on it.
         both = [
             self.call(component, {"num_frames": NUM_FRAMES, "scene": _scaled(scene, scale)}).world_to_camera
             for scale in (1, 10)

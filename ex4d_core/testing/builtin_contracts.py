@@ -1,4 +1,4 @@
-"""What the components of the core claim beyond what their roles ask."""
+"""Contracts of the components of the core."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ex4d_core.types import Scene
 
 
 class FileContract(DepthEstimatorContract):
-    """The exact depth of the clip, brought by a file."""
+    """Reads the exact depth of the clip from a file."""
 
     name = "file"
     steadiness = 1e-6
@@ -35,14 +35,14 @@ class FileContract(DepthEstimatorContract):
 
 
 class WatertightContract(MeshBuilderContract):
-    """The DW-Mesh has no border."""
+    """Builds a closed mesh."""
 
     name = "watertight"
     closed = True
 
 
 class FromFileContract(TrajectoryContract):
-    """A path of five poses, spread over any number of frames."""
+    """Resamples a path of five poses to any number of frames."""
 
     name = "from_file"
     starts_at_source = True
@@ -56,7 +56,7 @@ class FromFileContract(TrajectoryContract):
 
 
 class ZBufferContract(RendererContract):
-    """What others are compared with is itself compared with the slow twin."""
+    """Matches the slow reference renderer."""
 
     name = "zbuffer"
     twin = "raycast"

@@ -1,4 +1,4 @@
-"""Runs the contract of a component that is installed, outside of its own tests."""
+"""Run the contract of an installed component, outside of the test suite of its plugin."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ State = Literal["passed", "failed", "skipped"]
 
 @attrs.frozen(kw_only=True)
 class TestOutcome:
-    """What came of one test."""
+    """The result of one test."""
 
-    __test__ = False  # pytest would take its name for that of a test
+    __test__ = False  # its name looks like that of a test class to pytest
 
     test: str
-    """Name of the test, its parameters behind it in brackets."""
+    """Name of the test, followed by its parameters in brackets."""
     state: State
     reason: str
-    """Why it failed or was skipped, in one line, or ''."""
+    """Why it failed or was skipped, in one line; empty if it passed."""
 
 
 @attrs.frozen(kw_only=True)
 class ContractReport:
-    """What came of all tests of one component."""
+    """The results of all tests of one component."""
 
     offer: Offer
     outcomes: tuple[TestOutcome, ...]
 
     def count(self, state: State) -> int:
-        """Return how many tests ended so."""
+        """Return the number of tests in a state."""
         return sum(outcome.state == state for outcome in self.outcomes)
 
 
 def run_contract(
     offer: Offer, *, settings: Mapping[str, Any] | None = None, claims: Mapping[str, Any] | None = None
 ) -> ContractReport:
-    """Run the tests that a component's plugin has for it, or else those of its role.
+    """Run the contract that the plugin declares for a component, or else the one of its role.
 
     Args:
         offer: the component.
-        settings: its options, as a TOML file has them; None leaves them to its contract.
-        claims: what is set on the contract class, such as `{"accuracy": 0.05}` or `{"device": "cuda"}`.
+        settings: its options, as in a TOML file; None for those of its contract.
+        claims: attributes of the contract class, such as `{"accuracy": 0.05}` or `{"device": "cuda"}`.
 
     Raises:
-        PluginFailed: pytest is not installed, or the tests could not be run.
-        KeyboardInterrupt: Ctrl-C, or another signal, asked for the end.
+        PluginFailed: pytest is not installed, or the tests cannot be run.
+        KeyboardInterrupt: the run was stopped by Ctrl-C or a signal.
     """
     try:
         import pytest
     except ImportError as error:
-        raise PluginFailed("checks need pytest, which is not installed; pip install pytest") from error
-    with no_stop_is_lost() as check_stop:  # pytest takes Ctrl-C for itself, and a component may swallow it
+        raise PluginFailed("checks require pytest, which is not installed; run: pip install pytest") from error
+    with no_stop_is_lost() as check_stop:  # pytest handles Ctrl-C itself, and a component may swallow it
         collected = _Outcomes(check_stop)
         with _test_module(partial(_contract_class, offer, settings, dict(claims or {}), collected)) as path, _quiet():
             options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:capture", "-c", os.devnull]
@@ -81,7 +81,7 @@ def run_contract(
 
 
 class _Outcomes:
-    """A pytest plugin that keeps what came of each test, and starts no other after Ctrl-C."""
+    """A pytest plugin that collects results, and stops after Ctrl-C."""
 
     def __init__(self, check_stop: Callable[[], None]) -> None:
         self.found: dict[str, TestOutcome] = {}
@@ -91,7 +91,7 @@ class _Outcomes:
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
         import pytest
 
-        # pytest raises the others itself, where the tests cannot be collected for one.
+        # pytest raises these itself, for instance if collection fails.
         if not isinstance(excinfo.value, pytest.Session.Interrupted | pytest.exit.Exception):
             self.interrupt = excinfo.value
 
@@ -109,51 +109,51 @@ def _reason(report: Any) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(report.longrepr if crash is None else crash.message).strip().splitlines()
-    return _PREFIX.sub("", lines[0]) if lines else "it failed without a word"
+    return _PREFIX.sub("", lines[0]) if lines else "it failed without a message"
 
 
 _PREFIX = re.compile(r"^(AssertionError|Failed): ")
-"""What pytest puts before the sentence of a test."""
+"""Prefix that pytest adds to the message of a test."""
 
 
 @contextlib.contextmanager
 def _test_module(make: Callable[[], type]) -> Iterator[Path]:
-    """Give a file of tests in which there is the class that `make` returns."""
-    # Each file has a name of its own: pytest takes a module that it has by name as it is.
-    own = f"ex4d_check_{uuid.uuid4().hex}"
+    """Yield a test file that contains the class that `make` returns."""
+    # Names are unique, since pytest reuses modules by name.
+    name = f"ex4d_check_{uuid.uuid4().hex}"
     handover = types.ModuleType(_HANDOVER)
     handover.make = make  # type: ignore[attr-defined]
     sys.modules[_HANDOVER] = handover
     try:
         with tempfile.TemporaryDirectory(prefix="ex4d-check-") as folder:
-            path = Path(folder) / f"{own}.py"
+            path = Path(folder) / f"{name}.py"
             path.write_text(f"import {_HANDOVER}\n\nTestContract = {_HANDOVER}.make()\n")
             yield path
     finally:
-        for name in (_HANDOVER, own):
-            sys.modules.pop(name, None)
+        for module in (_HANDOVER, name):
+            sys.modules.pop(module, None)
 
 
 _HANDOVER = "_ex4d_contract_under_test"
-"""Module by which the class reaches the file that pytest reads."""
+"""Module that passes the class to the file that pytest imports."""
 
 
 def _contract_class(
     offer: Offer, settings: Mapping[str, Any] | None, claims: dict[str, Any], collected: _Outcomes
 ) -> type:
-    """Return the tests of one component; pytest has begun, for it rewrites the asserts of what is imported later."""
+    """Return the contract class. Called while pytest runs, since it only rewrites asserts of modules imported then."""
     import pytest
 
-    given: dict[str, Any] = {"offer": pytest.fixture(lambda self: offer)}
+    fixtures: dict[str, Any] = {"offer": pytest.fixture(lambda self: offer)}
     if settings is not None:
-        given["settings"] = pytest.fixture(lambda self: dict(settings))
+        fixtures["settings"] = pytest.fixture(lambda self: dict(settings))
     try:
         contract = _contract_of(offer)
     except PluginFailed as error:
         test = "test_its_contract_can_be_run"
         collected.found[test] = TestOutcome(test=test, state="failed", reason=str(error))
         raise
-    return type("TestContract", (contract,), {"name": offer.name, **claims, **given})
+    return type("TestContract", (contract,), {"name": offer.name, **claims, **fixtures})
 
 
 def _contract_of(offer: Offer) -> type:
@@ -167,7 +167,7 @@ def _contract_of(offer: Offer) -> type:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep pytest from reading the user's settings for it, and what tests print from standard output."""
+    """Ignore pytest settings of the user, and redirect output of tests to stderr."""
     before = dict(os.environ)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
