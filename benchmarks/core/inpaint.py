@@ -1,10 +1,10 @@
-"""PSNR of the `inpaint` backbone on hidden pixels, against the true novel views of the synthetic room.
+"""PSNR of the `inpaint` backbone on hidden pixels, against true novel views of the synthetic room.
 
     python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
 
-`black` leaves holes as they are, `around` fills them from their surroundings, `full` searches other frames first. The
-source camera stands still, or moves (`moving`) and so sees around things. `flicker` is the mean absolute difference,
-in levels, of following frames on pixels hidden in both, beside the truth's own.
+`black` leaves holes black, `around` fills them from their surroundings, `full` searches other frames first. The source
+camera is static (`still`) or moves, and then sees behind objects. `flicker` is the mean absolute difference, in levels,
+of consecutive frames on pixels hidden in both; `truth` is that of the true views.
 """
 
 from __future__ import annotations

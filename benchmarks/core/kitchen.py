@@ -1,11 +1,12 @@
-"""How true is a rendered view? A real room, filmed with depth from two paths: render one from the other and compare.
+"""Compare rendered views with true ones: a real room, recorded with depth along two camera paths.
 
     python -m benchmarks.core.kitchen FOLDER [--frames 49] [--register] [--sheet sheet.png]
 
-FOLDER has `source/rgb/*.jpg`, `source/depth/*.png` (16 bit, 0 = unknown), `target/rgb/*.jpg` (frame k is the truth for
-frame k) and `cameras.npz` (`K`, `source_camera_to_world`, `target_camera_to_world` in OpenCV axes, `depth_scale`).
-Exposure may drift between the two, so every figure is also given with the best gain for each frame and channel.
-Poses may too: `--register` measures again with poses from the pictures themselves.
+FOLDER has `source/rgb/*.jpg`, `source/depth/*.png` (16 bit, 0 = unknown), `target/rgb/*.jpg` (frame k is the ground
+truth of frame k) and `cameras.npz` (`K`, `source_camera_to_world`, `target_camera_to_world` in OpenCV axes,
+`depth_scale`).
+Exposure may drift between the recordings, so results are also given with the best gain for each frame and channel.
+Poses may too: `--register` repeats the measurement with poses fitted to the images.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from ex4d_core.types import Intrinsics
 
 CPU = torch.device("cpu")
 CORNER_ORIGIN = 0.5
-"""What turns a principal point counted from the center of the first pixel into ours, counted from its corner."""
+"""Offset of principal points from the center of the first pixel to its corner, the origin in ex4d."""
 
 ENOUGH_MATCHES = 20
-"""How many matches must agree on a pose before it is believed."""
+"""Smallest number of matches that must agree on a pose."""
 
 
 @attrs.frozen(eq=False)

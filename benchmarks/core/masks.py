@@ -1,12 +1,12 @@
-"""Are simulated masks like real ones? Both, measured over clips at 30, 60 and 90 degrees.
+"""Compare simulated masks with masks of renderings, at 30, 60 and 90 degrees.
 
     python -m benchmarks.core.masks [FOLDER] [--seeds 6] [--frames 49] [--clips room bus kitchen flower] [--json]
 
-*real* is what the renderer leaves unseen along EX-4D's arc to either side, eroded as at inference; *rendering* and
-*tracking* are simulated, their angle held to the same. FOLDER has `bus/` (`input.mp4`, `relative_inverse_depth.npz`),
-`kitchen/` (`source/rgb`, `source/depth`, `cameras.npz`) and `flower/` (`input.mp4`, `mask_180.mp4`, EX-4D's own
-rendering; it has no depth, so its masks are blobs that are followed); without it only the synthetic room is measured.
-Ends with 1 where a pooled figure is outside of its bounds.
+*real* masks are those of renderings along the arc of EX-4D to either side, eroded as at inference; *rendering* and
+*tracking* masks are simulated, with the same angle. FOLDER has `bus/` (`input.mp4`, `relative_inverse_depth.npz`),
+`kitchen/` (`source/rgb`, `source/depth`, `cameras.npz`) and `flower/` (`input.mp4`, `mask_180.mp4`, a
+rendering of EX-4D; it has no depth, so its masks are tracked random regions). Without FOLDER, only the synthetic room
+is measured. Exits with 1 if a mean is out of bounds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ex4d_core.video_io import read_mask, read_video
 ANGLES = (30, 60, 90)
 EROSION = (2, 8)
 BOUNDS = {"known": 0.12, "known_last": 0.2, "sizes": 0.2, "flicker": 2.0, "holes": 2.5}
-"""How far pooled figures may be apart: shares by difference, flicker and holes by factor."""
+"""Largest deviations of means: differences of fractions; factors of flicker and holes."""
 
 
 def synthetic(seed: int, frames: int) -> Scene:
@@ -102,7 +102,7 @@ def rows_of(name: str, scene: Scene, seeds: int) -> list[dict]:
     for angle in ANGLES:
         rows.append({"clip": name, "angle": angle, "kind": "real", "figures": real(scene, angle), "seconds": None})
         for kind in ("rendering", "tracking"):
-            options = MaskOptions(kind=kind, angles=(angle, angle), returning=0, erosion=EROSION)
+            options = MaskOptions(kind=kind, angles=(angle, angle), return_probability=0, erosion=EROSION)
             figures, seconds = simulated(scene, options, seeds)
             rows.append({"clip": name, "angle": angle, "kind": kind, "figures": figures, "seconds": seconds})
     return rows

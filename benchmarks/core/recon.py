@@ -1,12 +1,12 @@
-"""How long a frame takes from depth to guidance, and how much memory.
+"""Time and memory per frame from depth to guidance.
 
     python -m benchmarks.core.recon [--size 512x512 ...] [--frames 49] [--renderer zbuffer] [--device cpu] [--json FILE]
         [--no-triton] [--whole]
 
-A room with steps in depth is made frame by frame and seen from a camera that moves 90 degrees around it. Each figure
-is the median over the frames after a warm-up. Memory is what the process needs beyond what it needed before the first
-frame and beyond the guidance that it collects: it must not depend on `--frames`. `--whole` also times the way from
-decoded frames and depth to written guidance, several times over.
+A room with depth discontinuities is generated frame by frame and rendered from a camera that orbits it by 90 degrees.
+Results are medians over the frames after a warm-up. Memory is the increase during the run, without the collected
+guidance, and must not depend on `--frames`. `--whole` also times the path from decoded frames and depth to written
+guidance, several times.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Simulate masks for training without multi-view data.
 
-guidance = simulate_masks(Scene(video=video, depth=depth), seed=7)      # video.frames is what it should become
-print(measure(guidance.mask))                                     # how much it hides, in what sizes, how steadily
+guidance = simulate_masks(Scene(video=video, depth=depth), seed=7)      # video.frames is the target
+print(measure(guidance.mask))                                     # hidden area, hole sizes, temporal stability
 """
 
 from ex4d_core.masks.cotracker import tracker_of

@@ -1,6 +1,6 @@
 """Erode the visible region before a model sees it, at inference and in training (2 to 8 pixels in EX-4D).
 
-At inference a backbone does it to the guidance that it is given; for training `ex4d_core.masks.simulate` has done it.
+At inference, backbones erode the guidance; for training, `ex4d_core.masks.simulate` does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def sample_erosion_sizes(count: int, sides: tuple[int, int] | None, *, seed: int) -> Tensor:
-    """Return by which square to erode each frame, int64 [count], drawn evenly from `sides`, both included."""
+    """Return the side of the erosion square of each frame, int64 [count], uniform in `sides`, inclusive."""
     if sides is None:
         return torch.ones(count, dtype=torch.int64)
     generator = torch.Generator().manual_seed(seed)
@@ -19,14 +19,14 @@ def sample_erosion_sizes(count: int, sides: tuple[int, int] | None, *, seed: int
 
 
 def erode(mask: Tensor, sides: Tensor) -> Tensor:
-    """Return masks bool [T, H, W] where only pixels stay known whose square of `sides[t]` pixels is known throughout.
+    """Erode masks bool [T, H, W]: a pixel stays visible if all pixels of its square of side `sides[t]` are.
 
-    An even square reaches one pixel further to the right and down; what lies outside of the frame hides nothing.
+    An even square extends one pixel further to the right and down. Pixels outside the frame count as visible.
     """
     out = mask.clone()
     for side in set(sides.tolist()):
-        of_side = sides == side
+        frames = sides == side
         before, after = (side - 1) // 2, side // 2
-        hidden = functional.pad((~mask[of_side]).float(), (before, after, before, after))
-        out[of_side] = functional.max_pool2d(hidden, side, stride=1) == 0
+        hidden = functional.pad((~mask[frames]).float(), (before, after, before, after))
+        out[frames] = functional.max_pool2d(hidden, side, stride=1) == 0
     return out

@@ -16,10 +16,10 @@ from ex4d_core.types import CameraPath, DepthVideo
 def random_progress(num_frames: int, options: MaskOptions, generator: torch.Generator) -> list[float]:
     """Return the progress of a random move at each frame: from 0 to 1, or from 0 to 1, to -1 and back to 0.
 
-    The probability of the latter is `options.returning`.
+    The probability of the latter is `options.return_probability`.
     """
     times = normalized_times(num_frames)
-    returns = draw((0, 1), generator) < options.returning
+    returns = draw((0, 1), generator) < options.return_probability
     return [math.sin(2 * math.pi * t) for t in times] if returns else times
 
 

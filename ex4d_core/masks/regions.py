@@ -15,45 +15,44 @@ from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Mesh
 
 BEHIND = 0.02
-"""A point counts as covered when it is farther away than what the camera sees there by more than this share."""
+"""Relative distance behind the visible surface from which a point counts as occluded."""
 
 WORKING_SIDE = 256
-"""Meshes are built of every n-th pixel so that the longer side has about this many: what is covered needs no more."""
+"""Approximate number of pixels along the longer side of the subsampled mesh that is used for occlusion."""
 
 
 def covered(
     depth: DepthVideo, frame: int, path: CameraPath, points: Tensor, builder: MeshBuilder, renderer: Renderer
 ) -> Tensor:
-    """Return which points of a frame the path's camera does not see at each of its poses, bool [T, N].
+    """Return which points of a frame are hidden from each camera of a path, bool [T, N].
 
-    What it cannot see is behind something nearer, or outside of its picture: beside near things and at one side of
-    the picture, wider the farther it has turned. The source camera is taken to stand still, so that this is how far
-    the path has gone from it. Points of unknown depth count as unseen, as in a rendering.
+    Points are hidden if they are occluded or outside the image. The source camera is treated as static. Points of
+    unknown depth are hidden, as in a rendering.
 
     Args:
-        depth: of the clip.
-        frame: whose points they are.
-        path: of the camera; world = source camera; of one lens.
+        depth: depth of the clip.
+        frame: index of the frame.
+        path: cameras with constant intrinsics; the world is the source camera.
         points: int64 [N, 2], row and column.
-        builder: makes the frame's mesh.
-        renderer: looks at it.
+        builder: builds the mesh of the frame.
+        renderer: renders the depth of the mesh.
     """
     at = tuple(points.unbind(-1))
-    where = unproject_depth(depth.depth[frame], depth.intrinsics_at(frame))[at]
+    positions = unproject_depth(depth.depth[frame], depth.intrinsics_at(frame))[at]
     mesh, full = _coarse_mesh(depth, frame, builder), path.intrinsics[0]
     lens = full.scaled_to(width=math.ceil(full.width / _step(depth)), height=math.ceil(full.height / _step(depth)))
     hidden = torch.zeros(path.num_frames, len(points), dtype=torch.bool)
     for index, pose in enumerate(path.world_to_camera):
-        hidden[index] = ~_seen(transform_points(pose, where), renderer.render(mesh, pose, lens).depth.cpu(), lens)
+        hidden[index] = ~_seen(transform_points(pose, positions), renderer.render(mesh, pose, lens).depth.cpu(), lens)
     return hidden | ~depth.valid_at(frame)[at]
 
 
 def _seen(points: Tensor, surface: Tensor, lens: Intrinsics) -> Tensor:
-    """Return which points [N, 3] in a camera's frame are in its picture and not behind the surface [H, W] there."""
+    """Return which points [N, 3] in the frame of a camera are in its image and not behind its depth map [H, W]."""
     x, y, z = points.unbind(-1)
     column, row = (lens.fx * x / z + lens.cx).floor(), (lens.fy * y / z + lens.cy).floor()
     inside = (z > 0) & (column >= 0) & (column < lens.width) & (row >= 0) & (row < lens.height)
-    # The farthest of a pixel and its neighbors: a floor seen at a low angle must not cover itself.
+    # The maximum of 3 x 3 pixels, so that a surface seen at a grazing angle does not occlude itself.
     farthest = torch.from_numpy(cv2.dilate(surface.numpy(), np.ones((3, 3), np.uint8)))
     return inside & (z <= (1 + BEHIND) * farthest[row.where(inside, 0).long(), column.where(inside, 0).long()])
 
@@ -63,7 +62,7 @@ def _coarse_mesh(depth: DepthVideo, frame: int, builder: MeshBuilder) -> Mesh:
     step, full = _step(depth), depth.intrinsics_at(frame)
     part = depth.depth[frame, ::step, ::step]
     height, width = part.shape
-    # Pixel i of the part is pixel n i of the whole: its center, i + 0.5, is at n i + 0.5 there.
+    # Pixel i of the subsampled image is pixel n i of the frame: its center, i + 0.5, is at n i + 0.5 there.
     shift = (step - 1) / 2
     lens = full.windowed(
         left=-shift, top=-shift, width=width * step, height=height * step, to_width=width, to_height=height
@@ -77,17 +76,17 @@ def _step(depth: DepthVideo) -> int:
 
 
 def hiding_order(height: int, width: int, generator: torch.Generator, *, blobs: int, tilt: float = 0) -> Tensor:
-    """Return in which order random round regions that grow hide a picture.
+    """Return a random threshold map whose sublevel sets are growing round regions.
 
     Args:
-        height: of the picture.
-        width: of the picture.
-        generator: draws where they are.
-        blobs: about how many there are along the longer side.
-        tilt: how much sooner one side of the picture is hidden, left or right, in standard deviations.
+        height: height of the frame.
+        width: width of the frame.
+        generator: source of randomness.
+        blobs: approximate number of regions along the longer side.
+        tilt: horizontal trend, to the left or right, in standard deviations.
 
     Returns:
-        float32 [H, W] in [0, 1): hiding all pixels below a share hides that share of the picture.
+        float32 [H, W] in [0, 1): a fraction p of the pixels is below p.
     """
     longer = max(height, width)
     coarse = [2 + math.ceil(blobs * side / longer) for side in (height, width)]

@@ -33,20 +33,20 @@ def write_masks(
     device: torch.device = CPU,
     progress: Progress = silent,
 ) -> dict[str, Path]:
-    """Write `masks_KIND.png`, a sheet, and `masks_KIND.json`, the statistics of each mask.
+    """Write `masks_KIND.png`, a contact sheet, and `masks_KIND.json`, the statistics of each mask.
 
     Args:
         scene: the clip and its depth, or the clip alone.
-        folder: where they go.
-        options: of the masks.
-        seeds: a mask for each.
+        folder: output folder.
+        options: options of the masks.
+        seeds: one seed for each mask.
         builder: as for `simulate_masks`.
         renderer: as for `simulate_masks`.
         device: as for `simulate_masks`.
-        progress: told how many masks are done.
+        progress: called after each mask.
 
     Returns:
-        The files, as `sheet` and `statistics`.
+        The paths `sheet` and `statistics`.
 
     Raises:
         InvalidInput: as for `simulate_masks`.
@@ -57,13 +57,13 @@ def write_masks(
     rows = {"clip": frames[picks]}
     facts, tracker = [], tracker_of(options, device=device)
     for seed in track(seeds, progress):
-        made = simulate_masks(
+        simulated = simulate_masks(
             scene, options=options, seed=seed, builder=builder, renderer=renderer, tracker=tracker, device=device
         )
         kind = kind_of(options, seed)
-        rows |= {f"{kind} {seed}": made.mask[picks], f"shown {seed}": made.color[picks]}
-        known = [round(share, 4) for share in known_by_frame(made.mask)]
-        facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(made.mask)), "known_by_frame": known})
+        rows |= {f"{kind} {seed}": simulated.mask[picks], f"shown {seed}": simulated.color[picks]}
+        known = [round(fraction, 4) for fraction in known_by_frame(simulated.mask)]
+        facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(simulated.mask)), "known_by_frame": known})
     files = {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}
     with atomic_write(files["sheet"]) as temporary:
         write_png(temporary, contact_sheet(rows).numpy())

@@ -32,31 +32,30 @@ def simulate_masks(
     tracker: Tracker | None = None,
     device: torch.device = CPU,
 ) -> Guidance:
-    """Return a clip's own frames with a mask like those of real renderings: the truth is the clip itself.
+    """Mask the frames of a clip as a rendering along a camera path would; the target is the clip itself.
 
-    Two kinds of mask (EX-4D, arXiv 2506.05554, on simulated masking). A rendering mask is what the renderer leaves
-    unseen of the clip's meshes along a random extreme path, laid over the original frames. A tracking mask hides
-    regions of the clip that move with what they are on.
+    There are two kinds of mask (simulated masking of EX-4D, arXiv 2506.05554). A rendering mask is the mask of a
+    rendering along a random extreme path, applied to the original frames. A tracking mask hides regions that move
+    with the objects of the clip.
 
-    The mask is what a model is shown: already eroded, frame by frame, by what `options.erosion` says, as backbones do
-    it to a rendering at inference. Nobody who encodes it may erode it again. Frame 0 stays known in full, as at
-    inference.
+    The mask is eroded by `options.erosion`, as backbones erode renderings at inference, so it must not be eroded again.
+    Frame 0 is fully visible, as at inference.
 
     Args:
-        scene: the clip and its depth; a clip without depth can have tracking masks only, of random regions.
-        options: the defaults when None.
-        seed: decides everything that is random: equal seeds give equal masks on one kind of device.
-        builder: makes meshes; the depth watertight mesh when None.
-        renderer: looks at them; the one on the CPU when None.
-        tracker: follows points; as the options say when None.
-        device: where meshes are built for rendering masks, and where CoTracker computes.
+        scene: the clip with depth, or the clip alone, for tracking masks of random regions.
+        options: options of the mask; the defaults if None.
+        seed: seed of all random choices; equal seeds give equal masks on one kind of device.
+        builder: mesh builder; the depth watertight mesh if None.
+        renderer: renderer; the CPU renderer if None.
+        tracker: point tracker; the one selected by the options if None.
+        device: device of mesh building for rendering masks, and of CoTracker.
 
     Returns:
-        `color`, the original frames, 0 where hidden; `mask`. It has no cameras: the frames are the source camera's.
+        The original frames, 0 where hidden, with the mask and without cameras.
 
     Raises:
-        InvalidInput: a rendering mask of a clip without depth, or no pixel of frame 0 has a depth.
-        WrongComponent: the tracker's or the renderer's answer is of another size.
+        InvalidInput: a rendering mask of a clip without depth, or frame 0 has no valid depth.
+        WrongComponent: the result of the tracker or the renderer has another size.
     """
     options = options or MaskOptions()
     video = scene.video if isinstance(scene, Scene) else scene
@@ -80,10 +79,10 @@ def simulate_masks(
 
 
 def kind_of(options: MaskOptions, seed: int) -> Kind:
-    """Return which kind of mask a seed gives: rendering or tracking."""
+    """Return the kind of mask of a seed: rendering or tracking."""
     if options.kind != "mixed":
         return options.kind
-    # A generator of its own, so that a kind that is asked for gives the mask that 'mixed' gives for the same seed.
+    # A separate generator, so that an explicit kind gives the same mask as 'mixed' for the same seed.
     draw = float(torch.rand(1, generator=torch.Generator().manual_seed(seed ^ 0x5EED)))
     return "rendering" if draw < options.rendering_share else "tracking"
 
@@ -98,9 +97,9 @@ def _rendering_mask(
 ) -> Tensor:
     if not isinstance(scene, Scene):
         raise InvalidInput(
-            "a rendering mask needs the clip's depth; give a Scene, or MaskOptions(kind='tracking') for masks without"
+            "a rendering mask requires depth; pass a Scene, or MaskOptions(kind='tracking') for masks without depth"
         )
-    # A path goes along with a source camera that moves, as moves do at inference: as if that stood still.
+    # The path is relative to the moving source camera, as at inference, so the source camera is treated as static.
     still = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
     progress = random_progress(scene.video.num_frames, options, generator)
     path = random_path(still.depth, progress, options, generator)

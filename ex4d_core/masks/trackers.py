@@ -17,120 +17,120 @@ from torch import Tensor
 from ex4d_core.types import Video
 
 Flow = NDArray[np.float32]
-"""float32 [H, W, 2]: by how many pixels (right, down) what each pixel shows moves to another frame."""
+"""float32 [H, W, 2]: displacement (right, down) of each pixel to another frame, in pixels."""
 
 SMALLEST_SIDE = 16
-"""Pixels along the shorter side that OpenCV's flow needs."""
+"""Smallest shorter side that the optical flow of OpenCV accepts, in pixels."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Tracks:
-    """Where points go."""
+    """Positions of tracked points."""
 
     positions: Tensor
-    """float32 [T, N, 2], (u, v) in pixels with (0, 0) at the upper left corner of the picture; anything where lost."""
+    """float32 [T, N, 2], (u, v) in pixels with (0, 0) at the upper left corner of the image; arbitrary where lost."""
     visible: Tensor
-    """bool [T, N], True where the point is in the picture, not covered and not lost."""
+    """bool [T, N], True where the point is in the image, not occluded and not lost."""
 
 
 class Tracker(Protocol):
-    """Follows points both ways from one frame."""
+    """Tracks points forwards and backwards from one frame."""
 
     def track(self, video: Video, points: Tensor, start: int) -> Tracks:
-        """Return where points of frame `start` are in every frame, on the CPU.
+        """Track points of frame `start` into every frame; return tensors on the CPU.
 
         Args:
-            video: what they are in.
-            points: float32 [N, 2], (u, v) in pixels with (0, 0) at the upper left corner of the picture.
-            start: the frame that they are given in; there they are visible and where they were given.
+            video: the clip.
+            points: float32 [N, 2], (u, v) in pixels with (0, 0) at the upper left corner of the image.
+            start: index of the frame of the points; there, they are visible and have these positions.
         """
         ...
 
 
 class FlowTracker:
-    """Follows points by optical flow from frame to frame; a point is lost where the flow back leads elsewhere.
+    """Tracks points by optical flow between frames; a point is lost if forward and backward flow are inconsistent.
 
-    Flow is OpenCV's dense inverse search (Kroeger et al., ECCV 2016). The flow of the latest video is kept, so that
-    points from several of its frames cost it once.
+    The flow is the dense inverse search of OpenCV (Kroeger et al., ECCV 2016). The flow of the latest video is cached,
+    so that it is computed once for points of several frames.
     """
 
     def __init__(self, *, tolerance: float = 1.0, working_side: int = 384) -> None:
-        """Choose how strict it is.
+        """Set the parameters.
 
         Args:
-            tolerance: how far from where it was a point may come back, in pixels at the size that is worked at,
-                and a tenth of its way on top.
-            working_side: frames with a longer side are made smaller for the flow.
+            tolerance: largest forward-backward error in pixels at the working size, in addition to a tenth of the
+                displacement.
+            working_side: longest side of frames for the flow; larger frames are downscaled.
         """
         self._tolerance = tolerance
         self._working_side = working_side
         self._latest: tuple[Tensor, list[Flow], list[Flow], NDArray[np.float32]] | None = None
 
     def track(self, video: Video, points: Tensor, start: int) -> Tracks:
-        """Return where points of frame `start` are in every frame; see `Tracker`."""
-        onwards, backwards, scale = self._flows(video)
+        """Track points of frame `start` into every frame; see `Tracker`."""
+        forwards, backwards, scale = self._flows(video)
         positions = np.empty((video.num_frames, len(points), 2), np.float32)
         visible = np.zeros((video.num_frames, len(points)), bool)
         first = (points.numpy().astype(np.float32) * scale, np.ones(len(points), bool))
         positions[start], visible[start] = first
         for frame in range(start, video.num_frames - 1):
             positions[frame + 1], visible[frame + 1] = self._step(
-                positions[frame], visible[frame], onwards[frame], backwards[frame]
+                positions[frame], visible[frame], forwards[frame], backwards[frame]
             )
         for frame in range(start, 0, -1):
             positions[frame - 1], visible[frame - 1] = self._step(
-                positions[frame], visible[frame], backwards[frame - 1], onwards[frame - 1]
+                positions[frame], visible[frame], backwards[frame - 1], forwards[frame - 1]
             )
         return Tracks(positions=torch.from_numpy(positions / scale), visible=torch.from_numpy(visible))
 
     def _flows(self, video: Video) -> tuple[list[Flow], list[Flow], NDArray[np.float32]]:
-        """Return the flows from each frame to the next, those back, and the size they are at over the video's."""
+        """Return forward and backward flows between neighboring frames, and their size relative to the video."""
         if self._latest is None or self._latest[0] is not video.frames:
             gray, scale = _gray(video, self._working_side)
             pairs = list(itertools.pairwise(gray))
-            onwards = [_flow(here, there) for here, there in pairs]
-            backwards = [_flow(there, here) for here, there in pairs]
-            self._latest = (video.frames, onwards, backwards, scale)
+            forwards = [_flow(first, second) for first, second in pairs]
+            backwards = [_flow(second, first) for first, second in pairs]
+            self._latest = (video.frames, forwards, backwards, scale)
         return self._latest[1:]
 
     def _step(
-        self, at: NDArray[np.float32], visible: NDArray[np.bool_], there: Flow, back: Flow
+        self, points: NDArray[np.float32], visible: NDArray[np.bool_], flow: Flow, back: Flow
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return where points go by the flow `there`, and which are still seen: the flow `back` finds their origin."""
-        way = _sample(there, at)
-        arrived = at + way
-        error = np.linalg.norm(way + _sample(back, arrived), axis=-1)
-        height, width = there.shape[:2]
-        inside = ((arrived >= 0) & (arrived < (width, height))).all(axis=-1)
-        return arrived, visible & inside & (error <= self._tolerance + 0.1 * np.linalg.norm(way, axis=-1))
+        """Move points by a flow; return their positions, and which are visible and consistent with the flow `back`."""
+        step = _sample(flow, points)
+        moved = points + step
+        error = np.linalg.norm(step + _sample(back, moved), axis=-1)
+        height, width = flow.shape[:2]
+        inside = ((moved >= 0) & (moved < (width, height))).all(axis=-1)
+        return moved, visible & inside & (error <= self._tolerance + 0.1 * np.linalg.norm(step, axis=-1))
 
 
-def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Flow:
-    """Return the flow from one picture to another."""
+def _flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
+    """Return the flow from the first image to the second."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(search.calc(here, there, None), np.float32)  # type: ignore[call-overload]  # None: nothing is known before
+    return np.asarray(search.calc(first, second, None), np.float32)  # type: ignore[call-overload]  # None: no initial flow
 
 
 def _gray(video: Video, working_side: int) -> tuple[Sequence[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Return the frames in gray at the size that is worked at, and its width and height over the video's."""
+    """Return gray frames at the working size, and its width and height relative to the video."""
     scale = min(1.0, working_side / max(video.width, video.height))
     scale = max(scale, SMALLEST_SIDE / min(video.width, video.height))
     size = round(video.width * scale), round(video.height * scale)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     gray = [
-        np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=how), np.uint8)
+        np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=interpolation), np.uint8)
         for frame in video.frames.numpy()
     ]
     return gray, np.array([size[0] / video.width, size[1] / video.height], np.float32)
 
 
-def _sample(flow: Flow, at: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the flow, float32 [N, 2], at points [N, 2] (corner origin), that of the border beyond it."""
-    # Pixel (i, j) of a picture is at (j + 0.5, i + 0.5), and remap counts from pixel centers. It takes no more than
-    # 32767 points along a side, so they go in as a square of sorts.
-    side = max(1, math.ceil(math.sqrt(len(at))))
+def _sample(flow: Flow, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sample the flow at points [N, 2] (corner origin), float32 [N, 2]; outside, the border value is used."""
+    # Pixel (i, j) is at (j + 0.5, i + 0.5), and the origin of remap is a pixel center. It accepts at most 32767 points
+    # per side, so they are arranged in a square.
+    side = max(1, math.ceil(math.sqrt(len(points))))
     maps = np.zeros((2, side * side), np.float32)
-    maps[:, : len(at)] = at.T - np.float32(0.5)
+    maps[:, : len(points)] = points.T - np.float32(0.5)
     x, y = maps.reshape(2, side, side)
     found = cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, np.float32).reshape(-1, 2)[: len(at)]
+    return np.asarray(found, np.float32).reshape(-1, 2)[: len(points)]

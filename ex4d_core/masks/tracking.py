@@ -16,14 +16,14 @@ from ex4d_core.pipeline.stages import WrongComponent
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import DepthVideo, Scene, Video
 
-BLOBS, ALONE_BLOBS = 6, 3
-"""About how many random regions fit along the longer side beside what a camera loses, and in its stead."""
+BLOBS, BLOBS_WITHOUT_DEPTH = 6, 3
+"""Approximate number of random regions along the longer side, with and without depth."""
 
-ALONE_TILT = 1.5
-"""How much sooner the latter hide one side of the picture, in standard deviations: a camera that turns loses one."""
+TILT_WITHOUT_DEPTH = 1.5
+"""Horizontal trend of random regions without depth, in standard deviations: a camera that turns loses one side."""
 
 LARGEST_STEP = 0.1
-"""By how much the logarithm of a point's depth may change from one frame to the next."""
+"""Largest change of the logarithm of the depth of a point from one frame to the next."""
 
 
 def tracking_mask(
@@ -35,15 +35,14 @@ def tracking_mask(
     renderer: Renderer,
     tracker: Tracker,
 ) -> Tensor:
-    """Return a mask, bool [T, H, W], True = known, that hides more and more regions, which move with the scene.
+    """Return a mask, bool [T, H, W], True where visible, with growing hidden regions that move with the scene.
 
-    In each anchor frame points on a grid are chosen that a camera on a random path would not see, and random regions;
-    a video without depth has the latter alone. Each point hides its surroundings wherever it is followed to, and hides
-    nothing where something covers it or it left the picture.
+    In each anchor frame, the grid points are chosen that a camera on a random path would not see, and those in random
+    regions; without depth, only the latter. Each point hides its surroundings in all frames into which it is tracked.
 
     Raises:
-        InvalidInput: no pixel of frame 0 has a depth.
-        WrongComponent: the tracker's answer is of another size.
+        InvalidInput: frame 0 has no valid depth.
+        WrongComponent: the result of the tracker has another size.
     """
     video = scene.video if isinstance(scene, Scene) else scene
     depth = scene.depth if isinstance(scene, Scene) else None
@@ -51,7 +50,7 @@ def tracking_mask(
     path = None if depth is None else random_path(depth, progress, options, generator)
     grid = _grid(video, options.point_spacing)
     points = grid.flatten(0, 1)
-    regions = _regions(points, video, progress, options, generator, alone=depth is None)
+    regions = _regions(points, video, progress, options, generator, has_depth=depth is not None)
     hidden = torch.zeros(video.frames.shape[:3], dtype=torch.bool)
     for anchor in _anchors(video.num_frames, options.anchors, generator):
         chosen = regions
@@ -85,16 +84,20 @@ def _regions(
     options: MaskOptions,
     generator: torch.Generator,
     *,
-    alone: bool,
+    has_depth: bool,
 ) -> Tensor:
-    """Return which points random regions hide in each frame, bool [T, N]: few small ones, or, alone, most of a mask."""
-    largest = draw(options.alone if alone else options.blobs, generator)
+    """Return which points random regions hide in each frame, bool [T, N]; they are larger without depth."""
+    largest = draw(options.blob_area if has_depth else options.blob_area_without_depth, generator)
     order = hiding_order(
-        video.height, video.width, generator, blobs=ALONE_BLOBS if alone else BLOBS, tilt=ALONE_TILT if alone else 0
+        video.height,
+        video.width,
+        generator,
+        blobs=BLOBS if has_depth else BLOBS_WITHOUT_DEPTH,
+        tilt=0 if has_depth else TILT_WITHOUT_DEPTH,
     )
-    # Of a picture a camera loses more in its first degrees than in its last.
-    shares = largest * torch.tensor(progress).abs().sqrt()
-    return order[points[:, 0], points[:, 1]] < shares[:, None]
+    # A camera loses more of the image in its first degrees than in its last.
+    areas = largest * torch.tensor(progress).abs().sqrt()
+    return order[points[:, 0], points[:, 1]] < areas[:, None]
 
 
 def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tracks:
@@ -102,25 +105,25 @@ def _followed(tracker: Tracker, video: Video, points: Tensor, anchor: int) -> Tr
     expected = (video.num_frames, len(points))
     if tracks.positions.shape != (*expected, 2) or tracks.visible.shape != expected:
         raise WrongComponent(
-            f"{type(tracker).__name__} gave positions of {list(tracks.positions.shape)} and visibility of "
-            f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; please tell its author"
+            f"{type(tracker).__name__} returned positions of {list(tracks.positions.shape)} and visibility of "
+            f"{list(tracks.visible.shape)} for {expected[1]} points in {expected[0]} frames; report this to its author"
         )
     return tracks
 
 
 def staying(tracks: Tracks, depth: DepthVideo, start: int) -> Tracks:
-    """Return tracks where points are lost from where on their depth jumps: they slid off what they were on.
+    """Mark points as lost after a jump of their depth, at which they moved to another object.
 
     Args:
-        tracks: of points of frame `start`.
-        depth: of the clip.
-        start: the frame from which they were followed both ways.
+        tracks: tracks of points of frame `start`.
+        depth: depth of the clip.
+        start: index of that frame.
     """
     height, width = depth.depth.shape[1:]
     column, row = (tracks.positions[..., axis].long().clamp(0, side - 1) for axis, side in ((0, width), (1, height)))
-    there = depth.depth[torch.arange(depth.num_frames)[:, None], row, column]
-    # Where depth is unknown the comparison is False, and nothing is said.
-    jumps = (there[1:] / there[:-1]).log().abs() > LARGEST_STEP
+    depths = depth.depth[torch.arange(depth.num_frames)[:, None], row, column]
+    # Comparisons with unknown depth are False.
+    jumps = (depths[1:] / depths[:-1]).log().abs() > LARGEST_STEP
     jumped = torch.zeros_like(tracks.visible)
     jumped[start + 1 :] = jumps[start:].cumsum(dim=0) > 0
     jumped[:start] = jumps[:start].flip(0).cumsum(dim=0).flip(0) > 0
@@ -128,19 +131,19 @@ def staying(tracks: Tracks, depth: DepthVideo, start: int) -> Tracks:
 
 
 def _painted(tracks: Tracks, chosen: Tensor, at: Tensor, video: Video, spacing: int) -> Tensor:
-    """Return what followed points hide in each frame, bool [T, H, W].
+    """Return the pixels that tracked points hide in each frame, bool [T, H, W].
 
     Args:
-        tracks: of the points.
-        chosen: bool [T, N], which of them hide something.
-        at: bool [R, C], which points of the grid they are.
-        video: what they are in.
-        spacing: of the grid.
+        tracks: tracks of the points.
+        chosen: bool [T, N], the points that hide their surroundings.
+        at: bool [R, C], their places in the grid.
+        video: the clip.
+        spacing: spacing of the grid.
     """
     positions = torch.zeros(video.num_frames, *at.shape, 2)
     drawn = torch.zeros(video.num_frames, *at.shape, dtype=torch.bool)
     positions[:, at], drawn[:, at] = tracks.positions, chosen & tracks.visible
-    # Points move apart where what they are on comes nearer.
+    # Points move apart when their object comes nearer, so insert points between them.
     for axis in (1, 2):
         positions, drawn = _with_middles(positions, drawn, axis, reach=4 * spacing)
     pixels = positions.floor().long()
@@ -157,20 +160,20 @@ def _painted(tracks: Tracks, chosen: Tensor, at: Tensor, video: Video, spacing: 
 
 
 def _with_middles(positions: Tensor, drawn: Tensor, axis: int, *, reach: float) -> tuple[Tensor, Tensor]:
-    """Return a grid of points [T, R, C, 2] and which of them are drawn [T, R, C], with the middles along an axis.
+    """Insert midpoints along an axis into a grid of points [T, R, C, 2] and their flags `drawn` [T, R, C].
 
-    A middle is drawn where both its neighbors are and are not farther apart than `reach` pixels: beyond that they
-    are on different things.
+    A midpoint is drawn if both its neighbors are drawn and at most `reach` pixels apart; beyond, they are on different
+    objects.
     """
     size = drawn.shape[axis]
-    here, there = positions.narrow(axis, 0, size - 1), positions.narrow(axis, 1, size - 1)
-    near = (here - there).abs().amax(dim=-1) <= reach
+    first, second = positions.narrow(axis, 0, size - 1), positions.narrow(axis, 1, size - 1)
+    near = (first - second).abs().amax(dim=-1) <= reach
     both = drawn.narrow(axis, 0, size - 1) & drawn.narrow(axis, 1, size - 1) & near
-    return _alternating(positions, (here + there) / 2, axis), _alternating(drawn, both, axis)
+    return _alternating(positions, (first + second) / 2, axis), _alternating(drawn, both, axis)
 
 
 def _alternating(ends: Tensor, middles: Tensor, axis: int) -> Tensor:
-    """Return the elements of two tensors in turn along an axis; the first has one more."""
+    """Interleave two tensors along an axis; the first has one element more."""
     last = ends.narrow(axis, ends.shape[axis] - 1, 1)
     pairs = torch.stack([ends.narrow(axis, 0, middles.shape[axis]), middles], dim=axis + 1)
     return torch.cat([pairs.flatten(axis, axis + 1), last], dim=axis)

@@ -82,7 +82,7 @@ def flat(frames, depth=None) -> Scene:
 
 def regions_alone(**more) -> MaskOptions:
     """Options for a tracking mask that grows to its last frame and is not eroded."""
-    return MaskOptions(kind="tracking", erosion=None, returning=0, **more)
+    return MaskOptions(kind="tracking", erosion=None, return_probability=0, **more)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,7 +141,9 @@ def test_mixed_gives_both_kinds_and_the_same_masks_as_each():
 def test_what_is_hidden_goes_with_a_picture_that_goes_by():
     """From frame 6 to 7 everything goes 2 pixels to the left; only growth and the borders may differ."""
     scene = panning()
-    hidden = ~simulate_masks(scene.video, options=regions_alone(anchors=1, alone=(0.5, 0.5)), seed=2).mask
+    hidden = ~simulate_masks(
+        scene.video, options=regions_alone(anchors=1, blob_area_without_depth=(0.5, 0.5)), seed=2
+    ).mask
     before, after = hidden[6, 8:-8, 10:-8], hidden[7, 8:-8, 8:-10]
     assert before.any()
     assert (before & ~after).float().sum() / before.sum() < 0.03
@@ -179,7 +181,7 @@ def test_a_region_has_no_gaps_where_what_it_is_on_comes_nearer():
             return Tracks(positions=positions, visible=torch.ones(positions.shape[:2], dtype=torch.bool))
 
     video = flat(panning().video.frames[:1].repeat(9, 1, 1, 1)).video
-    options = regions_alone(anchors=1, alone=(1.0, 1.0))
+    options = regions_alone(anchors=1, blob_area_without_depth=(1.0, 1.0))
     hidden = ~simulate_masks(video, options=options, tracker=Nearing(), seed=1).mask
     assert hidden[-1, 20:-20, 20:-20].all()
 
@@ -219,10 +221,10 @@ def test_any_size_has_masks(kind, size):
 
 def test_a_clip_without_depth_has_tracking_masks_only():
     video = panning().video
-    options = MaskOptions(kind="tracking", alone=(0.4, 0.4), returning=0, erosion=None)
+    options = MaskOptions(kind="tracking", blob_area_without_depth=(0.4, 0.4), return_probability=0, erosion=None)
     mask = simulate_masks(video, options=options, seed=0).mask
     assert (1 - mask[-1].float().mean()).item() == pytest.approx(0.4, abs=0.1)
-    with pytest.raises(InvalidInput, match="needs the clip's depth; give a Scene, or MaskOptions"):
+    with pytest.raises(InvalidInput, match="requires depth; pass a Scene, or MaskOptions"):
         simulate_masks(video, options=MaskOptions(kind="rendering"))
 
 
@@ -240,7 +242,7 @@ def test_a_tracker_that_answers_with_another_size_is_named():
             shape = (video.num_frames - 1, len(points))
             return Tracks(positions=torch.zeros(*shape, 2), visible=torch.zeros(shape, dtype=torch.bool))
 
-    with pytest.raises(WrongComponent, match="Short gave positions of"):
+    with pytest.raises(WrongComponent, match="Short returned positions of"):
         simulate_masks(panning(), options=MaskOptions(kind="tracking"), tracker=Short())
 
 
@@ -262,7 +264,7 @@ def test_what_is_known_shrinks_once_by_what_the_options_say():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"angles": (60, 30)}, {"angles": (0, 200)}, {"pitch": (0, 90)}, {"blobs": (-0.1, 0.5)}, {"erosion": (0, 3)}],
+    [{"angles": (60, 30)}, {"angles": (0, 200)}, {"pitch": (0, 90)}, {"blob_area": (-0.1, 0.5)}, {"erosion": (0, 3)}],
 )
 def test_options_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InvalidConfig, match="must be two ascending numbers between"):
@@ -298,7 +300,9 @@ def test_simulated_masks_are_like_those_of_real_renderings(kind):
         measure(
             simulate_masks(
                 scene,
-                options=MaskOptions(kind=kind, angles=(angle, angle), returning=0, erosion=(1, 2), point_spacing=2),
+                options=MaskOptions(
+                    kind=kind, angles=(angle, angle), return_probability=0, erosion=(1, 2), point_spacing=2
+                ),
                 seed=seed,
             ).mask
         )
@@ -359,13 +363,13 @@ def test_cotracker_is_given_pixel_centers_and_points_in_parts(predictor, tmp_pat
 def test_without_cotracker_the_error_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cotracker", None)
     with pytest.raises(
-        ComponentNotFound, match=r"type: pip install git\+https://github.com/facebookresearch/co-tracker"
+        ComponentNotFound, match=r"run: pip install git\+https://github.com/facebookresearch/co-tracker"
     ):
         CoTracker(tmp_path / "scaled_offline.pth", device=CPU)
 
 
 def test_a_missing_cotracker_checkpoint_is_named(predictor, tmp_path):
-    with pytest.raises(InputNotFound, match=r"type: hf download facebook/cotracker3 scaled_offline.pth"):
+    with pytest.raises(InputNotFound, match=r"run: hf download facebook/cotracker3 scaled_offline.pth"):
         CoTracker(tmp_path / "scaled_offline.pth", device=CPU)
 
 
