@@ -1,11 +1,11 @@
 """End each command of `ex4d` with one sentence and a meaningful exit code.
 
-| exit code | what happened |
+| exit code | cause |
 |---|---|
-| 0 | all went well |
-| 1 | some of several clips failed, a check failed, or a program has a bug |
-| 2 | an input, an option, an output or the machine |
-| 129, 130, 141, 143 | SIGHUP, Ctrl-C, the reader of the output has ended, SIGTERM |
+| 0 | success |
+| 1 | some of several clips failed, a check failed, or a bug |
+| 2 | an invalid input or option, an output that cannot be written, or a limit of the machine |
+| 129, 130, 141, 143 | SIGHUP, Ctrl-C, closed output pipe, SIGTERM |
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from ex4d_core.errors import Ex4dError, of_the_machine, tracing, unexpected
 from ex4d_core.terminal import OutputUnread, flush_output, say, say_error, use_any_locale
 
 FAULT = 1
-"""Exit code where a program has a bug."""
+"""Exit code of bugs."""
 
 REFUSED = 2
-"""Exit code where an input, an option, an output or the machine is the reason."""
+"""Exit code of invalid inputs and options, outputs that cannot be written, and limits of the machine."""
 
 INTERRUPTED = 130
-"""Exit code of Ctrl-C; of other signals it is 128 and their number too."""
+"""Exit code of Ctrl-C: 128 plus the number of the signal, as for other signals."""
 
 UNREAD = 141
-"""Exit code where the program that reads the output has ended, as `head` does: that of SIGPIPE."""
+"""Exit code if the program that reads the output has ended, as `head` does: that of SIGPIPE."""
 
 LONGEST_IMPORT = 3.0
-"""Seconds that a signal waits for the import of a module to end, at most."""
+"""Maximum number of seconds by which a signal is delayed during an import."""
 
 _STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the program to end; cleanup after Ctrl-C covers it too."""
+    """A signal stops the program; handled like Ctrl-C."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -55,22 +55,22 @@ class Stopped(KeyboardInterrupt):
 
 
 def run_process(command: Callable[[], int]) -> NoReturn:
-    """Run the command that this process was started for and end the process with its exit code.
+    """Run the command of this process and exit with its exit code.
 
-    Once the exit code is settled, the first signal has no effect and the second ends the process at once.
+    After the command has ended, the first signal is ignored and the second one ends the process immediately.
     """
     _open_standard_streams()
-    atexit.register(_ignore_last_interrupt)  # the first to be registered is the last to be called
-    threading.excepthook = _say_thread_failed
-    warnings.showwarning = _say_warning
+    atexit.register(_ignore_last_interrupt)  # registered first, called last
+    threading.excepthook = _report_thread_failure
+    warnings.showwarning = _print_warning
     sys.unraisablehook = _deliver_again
     sys.exit(_exit_code(command, _Handlers()))
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """Run a command in a process that has other things to do too, and return the exit code."""
+    """Run a command within a larger program, and return its exit code."""
     handlers, before = _Handlers(), (sys.unraisablehook, warnings.showwarning)
-    sys.unraisablehook, warnings.showwarning = _deliver_again, _say_warning
+    sys.unraisablehook, warnings.showwarning = _deliver_again, _print_warning
     try:
         return _exit_code(command, handlers)
     finally:
@@ -80,10 +80,10 @@ def exit_code(command: Callable[[], int]) -> int:
 
 @contextmanager
 def no_stop_is_lost() -> Iterator[Callable[[], None]]:
-    """Raise again, at the end of the block, a Ctrl-C or other stop that was swallowed inside.
+    """Raise a Ctrl-C or other stop at the end of the block, if a library swallowed it inside.
 
     Yields:
-        A function that raises it before the end.
+        A function that raises it earlier.
     """
     caught: list[BaseException] = []
 
@@ -115,17 +115,17 @@ def no_stop_is_lost() -> Iterator[Callable[[], None]]:
 
 
 class _Handlers:
-    """The handlers of the signals that stop a command.
+    """Handlers of the signals that stop a command.
 
-    A signal waits while a module is imported, and is sent again until that has ended; a second one does not wait.
+    During an import a signal is delayed: it is sent again until the import has ended. A second signal is not delayed.
     """
 
     def __init__(self) -> None:
         self._process = os.getpid()
         self._settled: int | None = None
-        self._put_off: int | None = None
+        self._delayed: int | None = None
         self._deadline = 0.0
-        self._is_sent_again = False
+        self._is_resent = False
         self._before: dict[int, Any] = {}
         for number in _STOPPING if _in_main_thread() else ():
             # Ignored signals stay ignored: SIGHUP under nohup, SIGINT in the background of a script.
@@ -133,55 +133,55 @@ class _Handlers:
                 self._before[number] = signal.signal(number, self._handle)
 
     def settle(self, code: int) -> None:
-        """Let signals no longer stop anything: the exit code is known."""
+        """Set the exit code; signals no longer stop the command."""
         self._settled = code
 
     def check(self) -> None:
-        """Raise the stop that waits for an import to end."""
-        if self._put_off is not None:
-            raise Stopped(self._put_off)
+        """Raise a delayed stop."""
+        if self._delayed is not None:
+            raise Stopped(self._delayed)
 
     def restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process and number != signal.SIGINT:  # a copy of this process that a library made
+        if os.getpid() != self._process and number != signal.SIGINT:  # in a fork of this process
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        sent_again, self._is_sent_again = self._is_sent_again, False
+        resent, self._is_resent = self._is_resent, False
         if self._settled is not None:
             code = self._settled
             signal.signal(number, lambda *_: os._exit(code))
-        elif _is_delivering(frame):  # what is raised there is lost
-            _thread.start_new_thread(self._send_again, (number,))
-        elif _is_importing(frame) and (self._put_off is None or (sent_again and time.monotonic() < self._deadline)):
-            if self._put_off is None:
+        elif _is_delivering(frame):  # exceptions raised there are lost
+            _thread.start_new_thread(self._resend, (number,))
+        elif _is_importing(frame) and (self._delayed is None or (resent and time.monotonic() < self._deadline)):
+            if self._delayed is None:
                 self._deadline = time.monotonic() + LONGEST_IMPORT
-            self._put_off = number
-            _thread.start_new_thread(self._send_again, (number,))
+            self._delayed = number
+            _thread.start_new_thread(self._resend, (number,))
         else:
-            self._put_off = None
+            self._delayed = None
             raise Stopped(number)
 
-    def _send_again(self, number: int) -> None:
+    def _resend(self, number: int) -> None:
         time.sleep(0.005)
-        self._is_sent_again = True
+        self._is_resent = True
         _send(number)
 
 
 def _is_delivering(frame: FrameType | None) -> bool:
-    """Return whether `_deliver_again` is at work at this moment."""
+    """Return whether `_deliver_again` is running."""
     while frame is not None and frame.f_code is not _deliver_again.__code__:
         frame = frame.f_back
     return frame is not None
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Return whether the command imports a module at this moment.
+    """Return whether the command is importing a module.
 
-    Libraries take an import that was interrupted for one that is not possible, and continue without it; one that is
-    interrupted in C++ ends the process by an abort.
+    Libraries treat an interrupted import as a missing module and continue without it; an interrupted C++ initialization
+    aborts the process.
     """
     while frame is not None and frame.f_code is not _exit_code.__code__:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
@@ -191,7 +191,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _send(number: int) -> None:
-    """Send a signal to the main thread, which may wait for something."""
+    """Send a signal to the main thread, also while it waits."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
@@ -199,7 +199,7 @@ def _send(number: int) -> None:
 
 
 def _send_later(number: int) -> None:
-    """Send a signal once the main thread has gone on: one that comes right before it waits does not end the wait."""
+    """Send a signal after a moment: one that arrives just before the main thread waits does not end the wait."""
     time.sleep(0.05)
     _send(number)
 
@@ -214,39 +214,39 @@ def _exit_code(command: Callable[[], int], handlers: _Handlers) -> int:
             handlers.settle(code)
         except BaseException as error:
             handlers.settle(INTERRUPTED)
-            code = _told(error)
+            code = _error_exit_code(error)
             handlers.settle(code)
-    except KeyboardInterrupt as error:  # it came in the moment before it had no effect any more
-        code = _told(error)
+    except KeyboardInterrupt as error:  # arrived just before the exit code was set
+        code = _error_exit_code(error)
     with suppress(OSError):
         flush_output()
     return code
 
 
-def _told(error: BaseException) -> int:
-    """Print a sentence on what ended a command, and return the exit code."""
+def _error_exit_code(error: BaseException) -> int:
+    """Print the error that ended a command, and return the exit code."""
     if isinstance(error, SystemExit):
-        return _told_exit(error)
+        return _system_exit_code(error)
     if isinstance(error, OutputUnread) or (isinstance(error, BrokenPipeError) and _output_is_unread()):
         return UNREAD
     error = interrupt_behind(error) or error
     if isinstance(error, KeyboardInterrupt):
-        return _told_stop(error)
+        return _stop_exit_code(error)
     if tracing():
         traceback.print_exception(error)
     if isinstance(error, Ex4dError):
         code, sentence = REFUSED, str(error)
     else:
-        if isinstance(error, MemoryError):  # free that of the frames, to have some for the sentence
+        if isinstance(error, MemoryError):  # free memory for the message
             traceback.clear_frames(error.__traceback__)
         code, sentence = REFUSED if of_the_machine(error) else FAULT, unexpected(error)
     say_error(sentence)
     return code
 
 
-def _told_exit(stop: SystemExit) -> int:
+def _system_exit_code(stop: SystemExit) -> int:
     """Return the exit code of `sys.exit()`, which commands of plugins may call."""
-    if isinstance(stop.__context__, BrokenPipeError):  # rich makes one of the other
+    if isinstance(stop.__context__, BrokenPipeError):  # raised by rich
         return UNREAD
     if stop.code is None or isinstance(stop.code, int):
         return stop.code or 0
@@ -254,7 +254,7 @@ def _told_exit(stop: SystemExit) -> int:
     return FAULT
 
 
-def _told_stop(stop: KeyboardInterrupt) -> int:
+def _stop_exit_code(stop: KeyboardInterrupt) -> int:
     number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
     if number == signal.SIGINT:
         say("interrupted; run the same command again to resume", err=True)
@@ -264,19 +264,19 @@ def _told_stop(stop: KeyboardInterrupt) -> int:
 
 
 def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt that a library has turned into this error, if there is one."""
+    """Return the interrupt that a library has converted to this error, if any."""
     seen: set[int] = set()
-    behind: BaseException | None = error
-    while behind is not None and id(behind) not in seen:
-        if isinstance(behind, KeyboardInterrupt):
-            return behind
-        seen.add(id(behind))
-        behind = behind.__cause__ or behind.__context__
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
 def _output_is_unread() -> bool:
-    """Return whether nobody reads standard output: other pipes break too, and that is an error."""
+    """Return whether stdout is a closed pipe; errors of other pipes are real errors."""
     if not hasattr(select, "poll"):
         return True
     poll = select.poll()
@@ -289,7 +289,7 @@ def _in_main_thread() -> bool:
 
 
 def _open_standard_streams() -> None:
-    """Open descriptors 0 to 2 where they are closed, lest a file that is opened later be taken for one of them."""
+    """Open closed descriptors 0 to 2, so that files opened later do not get their numbers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -298,12 +298,12 @@ def _open_standard_streams() -> None:
 
 
 def _ignore_last_interrupt() -> None:
-    """Let Ctrl-C have no effect on an interpreter that is being taken apart, which has no handlers any more."""
+    """Ignore Ctrl-C while the interpreter shuts down and has no handlers."""
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _say_thread_failed(arguments: threading.ExceptHookArgs) -> None:
+def _report_thread_failure(arguments: threading.ExceptHookArgs) -> None:
     if arguments.exc_value is None or isinstance(arguments.exc_value, SystemExit):
         return
     if tracing():
@@ -311,14 +311,14 @@ def _say_thread_failed(arguments: threading.ExceptHookArgs) -> None:
     say_error(f"in another thread: {unexpected(arguments.exc_value)}")
 
 
-def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print the first line of a library's warning; the others are for its developers."""
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print the first line of a warning of a library, or all lines if tracing."""
     first, *more = str(message).strip().splitlines() or [""]
     say(f"warning: {first}" if not (tracing() and more) else f"warning: {message}", err=True)
 
 
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
-    """Raise a stop again that came while Python called something that can raise nothing, such as `__del__`."""
+    """Raise a stop again that arrived in code that cannot raise exceptions, such as `__del__`."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
         _thread.start_new_thread(_send_later, (getattr(lost.exc_value, "number", signal.SIGINT),))
     else:

@@ -1,6 +1,6 @@
-"""Errors that users see: each message states what is wrong, where, and what to do.
+"""Errors for users: each message states what happened, where, and what to do.
 
-Every class derives from `Ex4dError` and, where there is one, from the builtin that people would catch.
+Every class derives from `Ex4dError` and, if possible, from the matching builtin exception.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from types import FrameType
 
 
 class Ex4dError(Exception):
-    """Base of all errors that ex4d raises on purpose; the message is one clear sentence."""
+    """Base of all errors that ex4d raises deliberately; the message is one sentence."""
 
 
 class InvalidInput(Ex4dError, ValueError):
-    """A file, array or option that ex4d was given cannot be used as it is."""
+    """A file, array or option is invalid."""
 
 
 class InputNotFound(Ex4dError, FileNotFoundError):
-    """A file or folder that was named does not exist."""
+    """A file or folder does not exist."""
 
 
 class InvalidConfig(Ex4dError, ValueError):
@@ -36,7 +36,7 @@ class InvalidConfig(Ex4dError, ValueError):
         """Create the error.
 
         Args:
-            message: one clear sentence.
+            message: one sentence.
             option: name of the option, or '' if the error is not about a single one.
         """
         super().__init__(message)
@@ -44,11 +44,11 @@ class InvalidConfig(Ex4dError, ValueError):
 
 
 class ComponentNotFound(Ex4dError, LookupError):
-    """No plugin offers the component that was asked for."""
+    """No installed plugin offers the component."""
 
 
 class PluginFailed(Ex4dError, RuntimeError):
-    """The component that was asked for belongs to a plugin that does not work."""
+    """A component cannot be used because its plugin fails."""
 
 
 class OutputFailed(Ex4dError, OSError):
@@ -56,15 +56,15 @@ class OutputFailed(Ex4dError, OSError):
 
 
 class DownloadFailed(Ex4dError, OSError):
-    """Something cannot be downloaded, or did not arrive as it should."""
+    """A download failed or is damaged."""
 
 
 class Cancelled(Ex4dError):
-    """A progress callback asked for the work to stop."""
+    """A progress callback cancelled the work."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean X?' for the known word closest to `word`, or '' if none is close."""
+    """Return '; did you mean X?' with the known word closest to `word`, or '' if none is close."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
@@ -76,12 +76,12 @@ def one_line(error: BaseException) -> str:
 
 
 def tracing() -> bool:
-    """Return whether `EX4D_TRACE` asks for tracebacks."""
+    """Return whether `EX4D_TRACE` enables tracebacks."""
     return os.environ.get("EX4D_TRACE", "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def unexpected(error: BaseException) -> str:
-    """Return one line on an error that is not an `Ex4dError`: a limit of the machine, or the program with the bug."""
+    """Return one line on an error that is not an `Ex4dError`: a limit of the machine, or a bug and its owner."""
     if sentence := of_the_machine(error):
         return sentence
     own, _ = _frames(error)
@@ -95,14 +95,14 @@ def unexpected(error: BaseException) -> str:
 
 
 def of_the_machine(error: BaseException) -> str:
-    """Return one line on an error whose cause is the machine or its settings, and '' for a bug in a program."""
+    """Return one line on an error that the machine or its settings cause, or '' for a bug."""
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         name = "" if error.filename is None else f"{error.filename}: "
         return f"the system reported an error: {name}{error.strerror}"
     text = str(error)
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return f"out of memory{_in_brackets(error)}; use fewer or smaller frames, or free memory"
-    if any(said in text for said in _NO_MEMORY):
+    if any(phrase in text for phrase in _NO_MEMORY):
         return f"out of memory ({textwrap.shorten(text, 200)}); use fewer or smaller frames, or free memory"
     if "can't start new thread" in text:
         return "the system allows no more threads or processes; end other programs, or raise the limit (ulimit -u)"
@@ -117,13 +117,13 @@ _REFUSALS = frozenset(
     )
     if hasattr(errno, name)
 )
-"""Errors whose cause is the machine, in whatever program they occur."""
+"""Errors that the machine causes, in any program."""
 
 _NO_MEMORY = (
     *("can't allocate memory", "Cannot allocate memory", "not enough memory", "Insufficient memory", "bad_alloc"),
     *("CUDA out of memory", "failed to map segment"),
 )
-"""Words of libraries in errors that are not a MemoryError."""
+"""Phrases in errors of libraries that are not a MemoryError."""
 
 
 def _in_brackets(error: BaseException) -> str:
@@ -132,7 +132,7 @@ def _in_brackets(error: BaseException) -> str:
 
 
 def _failed_import(error: BaseException) -> str:
-    """Return one line where a library of others fails while it is imported, most often for a variable that it reads."""
+    """Return one line if the import of a third-party library failed, often because of an environment variable."""
     own, deeper = _frames(error)
     importing = [frame for frame, _ in deeper if frame.f_code.co_name == "<module>"]
     if own is not None and importing:
@@ -144,12 +144,14 @@ def _failed_import(error: BaseException) -> str:
     read = "\n".join([str(error), *(linecache.getline(frame.f_code.co_filename, line) for frame, line in deeper)])
     named = [name for name in os.environ if re.search(rf"\b{re.escape(name)}\b", read)]
     named = named or [name for name in os.environ if name.startswith(f"{library.upper()}_")]
-    suspect = f"the environment variable {' and '.join(named)}" if named else "its installation and its variables"
+    suspect = (
+        f"the environment variable {' and '.join(named)}" if named else "its installation and environment variables"
+    )
     return f"{library} cannot be imported ({one_line(error)}); check {suspect}"
 
 
 def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, list[tuple[FrameType, int]]]:
-    """Return the innermost frame of the core or a plugin, with its line and owner, and the deeper ones of others."""
+    """Return the innermost frame of the core or a plugin, with line and owner, and the deeper frames of libraries."""
     known, own, deeper = _owners(), None, list[tuple[FrameType, int]]()
     for frame, line in traceback.walk_tb(error.__traceback__):
         if owner := known.get(_top(frame)):
@@ -160,13 +162,13 @@ def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, li
 
 
 def _owners() -> Mapping[str, str]:
-    from ex4d_core.distributions import owners  # it reads the records of what is installed, and not every run fails
+    from ex4d_core.distributions import owners  # slow; needed only for errors
 
     return owners()
 
 
 def _module(frame: FrameType) -> str:
-    """Return the name of a frame's module; that of `python -m` too."""
+    """Return the module name of a frame, also under `python -m`."""
     named = getattr(frame.f_globals.get("__spec__"), "name", None) or frame.f_globals.get("__name__")
     return str(named or "")
 
@@ -176,7 +178,7 @@ def _top(frame: FrameType) -> str:
 
 
 def _place(frame: FrameType, line: int) -> str:
-    """Return file and line, the file from its top-level package on."""
+    """Return file and line; the path begins at the top-level package."""
     file = Path(frame.f_code.co_filename)
     depth = _module(frame).count(".") + 1 + (file.name == "__init__.py")
     return f"{'/'.join(file.parts[-depth:])}:{line}"

@@ -32,16 +32,16 @@ def option(
     """Declare a field of an options class.
 
     Args:
-        default: used where the user gives none; leave out to make the option required.
-        help: one sentence that the CLI shows, with the bounds.
-        unit: of the number, such as "degrees", or "".
-        affects_output: whether the result depends on it; if not, a change invalidates no cached artifact.
+        default: default value; without it the option is required.
+        help: one sentence for the command line; the bounds are added.
+        unit: unit of the number, such as "degrees", or "".
+        affects_output: whether the result depends on the option; if not, cached artifacts stay valid when it changes.
         validator: an attrs validator.
-        at_least: the smallest that the number, or each of several, may be.
-        above: what it must be more than.
-        at_most: the largest that it may be.
-        below: what it must be less than.
-        pixel: whether a text may be given as the two numbers of a pixel, [320, 180].
+        at_least: lower bound, inclusive; of each number if there are several.
+        above: lower bound, exclusive.
+        at_most: upper bound, inclusive.
+        below: upper bound, exclusive.
+        pixel: whether a text option accepts the two numbers of a pixel, [320, 180].
         former: former name of the option, still accepted in `--cam`, `--set` and configuration files.
         former_values: former values, still accepted under the former name, and their current equivalents.
     """
@@ -96,7 +96,7 @@ def _all(checks: Sequence[Validator]) -> Validator:
 
 
 def _within(bounds: Bounds, unit: str) -> Validator:
-    """Return a validator that refuses numbers outside of the bounds; None is not a number."""
+    """Return a validator that rejects numbers outside of the bounds; None is valid."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         for number in value if isinstance(value, tuple) else (value,):

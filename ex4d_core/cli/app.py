@@ -7,11 +7,11 @@ from typing import Any
 
 from ex4d_core import command_exit
 
-# Threads of OpenMP spin while they wait for each other; where cores are few or shared that costs torch a hundredfold
-# (a mesh took 640 ms instead of 7). It is read once, when torch is imported, and what the user set is kept.
+# OpenMP threads spin while they wait, which slows down torch a hundredfold if cores are few or shared (640 ms instead
+# of 7 ms for a mesh). The variable is read when torch is imported; a value of the user is kept.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Stages that need much of the GPU one after the other otherwise leave it in pieces too small for the next. Weights that
-# wait in main memory are page-locked by eight threads: 7 s for the 24 GB of Wan 14B instead of 23.
+# Expandable segments avoid fragmentation between stages that use most of the GPU memory. Eight threads page-lock
+# weights in main memory: 7 s for the 24 GB of Wan 14B instead of 23 s.
 os.environ.setdefault(
     "PYTORCH_ALLOC_CONF",
     "expandable_segments:True,pinned_use_cuda_host_register:True,pinned_num_register_threads:8",
@@ -19,20 +19,20 @@ os.environ.setdefault(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; `ex4d_core.command_exit` says how each command ends, those of plugins included."""
+    """Run the command line; `ex4d_core.command_exit` handles the end of all commands."""
     if arguments is None:
         command_exit.run_process(lambda: _call(sys.argv[1:]))
     sys.exit(command_exit.exit_code(lambda: _call(arguments)))
 
 
 def _call(arguments: Sequence[str]) -> int:
-    from ex4d_core.cli.commands import call  # it takes a moment, in which Ctrl-C may come
+    from ex4d_core.cli.commands import call  # a slow import, during which Ctrl-C may arrive
 
     return call(arguments)
 
 
 def __getattr__(name: str) -> Any:
-    """Return the Typer app, which is imported when it is asked for."""
+    """Import the Typer app on first use."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ex4d_core.cli.commands import app

@@ -19,34 +19,34 @@ from rich.text import Text
 from ex4d_core.progress import Progress
 from ex4d_core.terminal import as_text, make_console, one_message, printable
 
-if TYPE_CHECKING:  # what it needs of a run is heavy, and not every command runs something
+if TYPE_CHECKING:  # a heavy import, needed by few commands
     from ex4d_core.runs.batch import Outcome
 
 _LOG_EVERY = 5.0
-"""Seconds between two lines of one stage in a log."""
+"""Seconds between two progress lines of a stage in a log."""
 
 
 def _pace(rate: float) -> str:
-    """Return how fast it goes: frames a second, or how long each takes."""
+    """Return the rate in frames per second, or the seconds per frame."""
     return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
 class _RateColumn(bars.ProgressColumn):
-    """Frames a second."""
+    """Column of frames per second."""
 
     def render(self, task: bars.Task) -> str:
-        """Return the rate, once there is one."""
+        """Return the rate, if it is known."""
         return _pace(task.speed) if task.speed else "-/s"
 
 
 @attrs.frozen(kw_only=True)
 class _Unit:
-    """How amounts of something are shown."""
+    """Formatting of amounts and rates."""
 
     amount: Callable[[int], str]
     rate: Callable[[float], str]
     columns: Callable[[], tuple[bars.ProgressColumn, bars.ProgressColumn]]
-    """Amount and rate in a bar; a column belongs to one bar."""
+    """Creates the columns of amount and rate for one progress bar."""
 
 
 _FRAMES = _Unit(amount=str, rate=_pace, columns=lambda: (bars.MofNCompleteColumn(), _RateColumn()))
@@ -58,7 +58,7 @@ _BYTES = _Unit(
 
 
 class ConsoleReporter:
-    """A bar for each stage on a terminal, else plain lines; nothing but warnings when quiet. Writes to stderr."""
+    """Reports to stderr: a bar for each stage on a terminal, otherwise lines; only warnings if quiet."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self._quiet = quiet
@@ -69,7 +69,7 @@ class ConsoleReporter:
         return self._show(name, _FRAMES)
 
     def transfer(self, name: str) -> AbstractContextManager[Progress]:
-        """Show bytes on their way until the block ends."""
+        """Show a transfer in bytes until the block ends."""
         return self._show(name, _BYTES)
 
     def note(self, text: str) -> None:
@@ -112,17 +112,17 @@ class ConsoleReporter:
 
     @contextmanager
     def _log(self, name: str, unit: _Unit) -> Iterator[Progress]:
-        started = said = time.monotonic()
+        started = printed = time.monotonic()
         last = (0, 0)
-        first: tuple[float, int] | None = None  # what an earlier run had done counts for no rate, nor does loading
+        first: tuple[float, int] | None = None  # excludes loading and resumed progress from the rate
 
         def progress(done: int, total: int) -> None:
-            nonlocal said, last, first
+            nonlocal printed, last, first
             last, now = (done, total), time.monotonic()
             if first is None:
-                first, said = (now, done), now
-            if now - said >= _LOG_EVERY and first[1] < done < total:
-                said = now
+                first, printed = (now, done), now
+            if now - printed >= _LOG_EVERY and first[1] < done < total:
+                printed = now
                 rate = (done - first[1]) / (now - first[0])
                 amount = f"{unit.amount(done)}/{unit.amount(total)}"
                 self._print(f"{name}: {amount}, {unit.rate(rate)}, {(total - done) / rate:.0f} s left")
@@ -133,7 +133,7 @@ class ConsoleReporter:
 
 
 def summary(outcomes: Sequence[Outcome]) -> Group:
-    """Return a table of stages, seconds and peak memory, then what failed and why, and where the outputs are."""
+    """Return a table of stages, seconds and peak memory, followed by failures and output paths."""
     has_paths = any(outcome.cam is not None for outcome in outcomes)
     table = Table("clip", *["cam"] * has_paths, "stage", title="ex4d", title_justify="left")
     table.add_column("seconds", justify="right")
@@ -154,12 +154,12 @@ def summary(outcomes: Sequence[Outcome]) -> Group:
         table.add_section()
         lines += [as_text(f"{label:<7} {path}") for label, path in _shown(outcome)]
     for line in lines:
-        line.overflow = "ignore"  # a path that is folded cannot be copied
+        line.overflow = "ignore"  # wrapped paths cannot be copied
     return Group(table, *lines)
 
 
 def _shown(outcome: Outcome) -> list[tuple[str, str]]:
-    """Return the files to name; a mesh for each frame is one line."""
+    """Return label and path of the files; meshes of many frames are one line."""
     meshes = [path for label, path in outcome.files.items() if label.startswith("mesh ")]
     shown = [(label, str(path)) for label, path in outcome.files.items() if not label.startswith("mesh ")]
     return [*shown, ("meshes", f"{meshes[0]} and {len(meshes) - 1} more")] if meshes else shown
@@ -171,7 +171,7 @@ def _memory(peak: int, gpu: int) -> str:
 
 
 def masks_json(outcomes: Sequence[Outcome]) -> str:
-    """Return as JSON for each clip its sheet, the statistics of its masks, and error or null."""
+    """Return JSON: sheet, mask statistics and error of each clip."""
     return json.dumps(
         [
             {
@@ -187,7 +187,7 @@ def masks_json(outcomes: Sequence[Outcome]) -> str:
 
 
 def outcomes_json(outcomes: Sequence[Outcome]) -> str:
-    """Return the outcomes as JSON: for each run its clip, path, files, stages, and error or null."""
+    """Return JSON: clip, path, files, stages and error of each run."""
     return json.dumps(
         [
             {

@@ -77,7 +77,7 @@ def _required_options(offer: Offer) -> str:
 def _in_cache(needed: Iterable[HubRepo]) -> bool:
     try:
         return all(find_in_cache(files) for files in needed)
-    except Ex4dError:  # without the hub's client there is nothing of the hub's
+    except Ex4dError:  # huggingface_hub is not installed
         return False
 
 
@@ -93,7 +93,7 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
     for index in range(torch.cuda.device_count()):
         try:
             facts = torch.cuda.get_device_properties(index)
-        except RuntimeError as error:  # the driver may be older than torch, or the card in use by others alone
+        except RuntimeError as error:  # the driver may be too old, or the GPU in exclusive use
             yield Finding(what=f"cuda:{index}", state=f"cannot be used: {one_line(error)}")
             continue
         yield Finding(what=f"cuda:{index}", state=f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")

@@ -23,7 +23,7 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     table = Table(
         "repository", "revision", title=f"weights of {plan.offer.role} {plan.offer.name}", title_justify="left"
     )
-    for heading in ("files", "size", "here", "to download"):
+    for heading in ("files", "size", "cached", "to download"):
         table.add_column(heading, justify="right")
     for part in plan.checkpoints:
         amounts = (part.size, part.size - part.missing, part.missing)
@@ -31,7 +31,7 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
         table.add_row(escape(part.files.repo), escape(_revision(part.files.revision, part.commit)), *sizes)
     yield table
     if plan.unchecked:
-        yield f"hashes to compare: {filesize.decimal(plan.unchecked)} of files that are here"
+        yield f"hashes to compare: {filesize.decimal(plan.unchecked)} of cached files"
     yield f"cache: {escape(str(plan.cache))}, {filesize.decimal(plan.free)} free"
     yield f"license: {escape(provider.license)}"
     if plan.usage_terms:
@@ -39,8 +39,8 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
 
 
 def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
-    """Return the plan as JSON, with the folders once they are there."""
-    places = [None] * len(plan.checkpoints) if folders is None else [str(folder) for folder in folders]
+    """Return the plan as JSON, with the folders after the download."""
+    paths = [None] * len(plan.checkpoints) if folders is None else [str(folder) for folder in folders]
     return json.dumps(
         {
             "role": plan.offer.role,
@@ -59,14 +59,14 @@ def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
                     "size": part.size,
                     "missing": part.missing,
                     "files": {file.path: file.size for file in part.remote},
-                    "folder": place,
+                    "folder": path,
                 }
-                for part, place in zip(plan.checkpoints, places, strict=True)
+                for part, path in zip(plan.checkpoints, paths, strict=True)
             ],
         },
         indent=2,
     )
 
 
-def _revision(asked: str, commit: str) -> str:
-    return commit[:12] if asked == commit else f"{asked} ({commit[:12]})"
+def _revision(revision: str, commit: str) -> str:
+    return commit[:12] if revision == commit else f"{revision} ({commit[:12]})"

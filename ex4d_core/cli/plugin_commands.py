@@ -22,21 +22,21 @@ class CommandsAndPlugins(TyperGroup):
         return super().list_commands(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the command that is called and the words that are left for it."""
+        """Return the command that is called, and its arguments."""
         if args[0] not in self.commands:
-            self._look_for_plugins(wanted=args[0])
+            self._look_for_plugins(name=args[0])
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.loaded() if isinstance(command, _PluginCommand) else command, rest
 
-    def _look_for_plugins(self, wanted: str | None = None) -> None:
-        """Add the commands of plugins; warn of broken plugins if the wanted command is not among them."""
+    def _look_for_plugins(self, name: str | None = None) -> None:
+        """Add the commands of plugins; warn of disabled plugins if none has a command `name`."""
         from ex4d_core.plugins.discovery import find_plugins
         from ex4d_core.plugins.offers import commands_by_name
 
         plugins = find_plugins()
-        for name, offer in commands_by_name(plugins.commands).items():
-            self.commands.setdefault(name, _PluginCommand(name, offer))
-        if wanted is not None and wanted not in self.commands:
+        for offered_name, offer in commands_by_name(plugins.commands).items():
+            self.commands.setdefault(offered_name, _PluginCommand(offered_name, offer))
+        if name is not None and name not in self.commands:
             for problem in plugins.broken:
                 say(f"warning: {problem.sentence()}", err=True)
 

@@ -66,9 +66,7 @@ def named(plugins: Plugins, name: str) -> Plugins:
     if not (offers or commands or problems):
         known = {offer.name for offer in plugins.offers} | {command.name for command in plugins.commands}
         known |= {problem.source.plugin for problem in plugins.problems}
-        raise ComponentNotFound(
-            f"there is no component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list"
-        )
+        raise ComponentNotFound(f"unknown component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list")
     return Plugins(offers=offers, commands=commands, problems=problems)
 
 
@@ -101,8 +99,8 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
         yield as_text(f"options: run `ex4d {typed} --help`")
 
 
-def _headline(what: str, summary: str) -> Text:
-    return Text.assemble(as_text(what, style="bold"), ": ", as_text(summary))
+def _headline(title: str, summary: str) -> Text:
+    return Text.assemble(as_text(title, style="bold"), ": ", as_text(summary))
 
 
 def _requirements(offer: Offer | CommandOffer) -> Iterator[RenderableType]:
@@ -124,7 +122,7 @@ def _option_sets(offer: Offer) -> Iterator[RenderableType]:
 
 def findings_table(findings: Iterable[Finding]) -> Table:
     """Return the findings of `ex4d doctor` as a table."""
-    table = Table("what", "state", "fix", title="ex4d doctor", title_justify="left")
+    table = Table("item", "state", "fix", title="ex4d doctor", title_justify="left")
     for finding in findings:
         table.add_row(*map(as_text, (finding.what, finding.state, finding.fix)))
     return table

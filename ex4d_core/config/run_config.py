@@ -46,7 +46,7 @@ class VideoOptions:
     stride: int = option(1, help="Use every n-th frame.", at_least=1)
     num_frames: int | None = option(None, help="Maximum number of frames; all by default.", at_least=1)
     size: str | None = option(
-        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the rule of EX-4D; the size of the clip by default."
+        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the size rule of EX-4D; the size of the clip by default."
     )
     fit: Literal["crop", "pad", "stretch"] = option("crop", help="How to fit a clip with a different aspect ratio.")
     fps: float | None = option(
@@ -110,7 +110,7 @@ class RunConfig:
 
     clips: tuple[str, ...] = ()
     """Videos, folders and patterns to run if the command line has none."""
-    compat: str | None = option(None, help="Reproduce another system, quirks included: ex4d.")
+    compat: str | None = option(None, help="Reproduce another system: ex4d.")
     """Name of a preset; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)

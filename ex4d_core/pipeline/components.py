@@ -1,4 +1,4 @@
-"""Choose the component of each role, check its options, and load it once."""
+"""Select the component of each role, check its options, and load it once."""
 
 from __future__ import annotations
 
@@ -32,46 +32,46 @@ from ex4d_core.roles import ROLES, DepthEstimator, DiffusionBackbone, MeshBuilde
 
 @attrs.frozen(kw_only=True)
 class Chosen:
-    """A component that a run will use, and its options, checked."""
+    """The selected component of a role, and its checked options."""
 
     offer: Offer
     options: Any
 
     def identity(self) -> Tree:
-        """Return what decides its results, as plain values."""
+        """Return everything that determines its results, as plain values."""
         facts = {
             "name": self.offer.name,
             "distribution": self.offer.source.distribution,
             "version": self.offer.source.version,
             "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("affects_output", True)),
         }
-        # Options that name a file say what is in it: an edited file makes another artifact, a renamed one does not.
+        # The content of a file counts, not its name.
         fingerprint = getattr(self.options, "fingerprint", None)
         return facts if fingerprint is None else {**facts, "fingerprint": fingerprint()}
 
 
 @attrs.frozen(kw_only=True)
 class ChosenPath:
-    """The moves that a run will use for one `--cam` text."""
+    """The moves of one `--cam` text."""
 
     steps: tuple[tuple[tuple[Chosen, str], ...], ...]
-    """In their order; each is what happens at the same time, with the ease of each."""
+    """Segments in order; the moves of a segment run at the same time, each with its easing."""
     weights: tuple[float, ...]
     """Of the path that each step takes."""
 
     @property
     def is_given(self) -> bool:
-        """Whether a file says where the camera goes."""
+        """Whether the path comes from a file."""
         return any(chosen.offer.builtin and chosen.offer.name == FILE for step in self.steps for chosen, _ in step)
 
     @property
     def only(self) -> Chosen | None:
-        """The move, where there is nothing but one."""
+        """The move, if the path is a single one with linear easing."""
         ((chosen, ease), *more), *rest = self.steps
         return None if more or rest or ease != "linear" else chosen
 
     def identity(self) -> Tree:
-        """Return what decides the path, as plain values."""
+        """Return everything that determines the path, as plain values."""
         if self.only is not None:
             return self.only.identity()
         steps = [[{**chosen.identity(), "ease": ease} for chosen, ease in step] for step in self.steps]
@@ -79,15 +79,15 @@ class ChosenPath:
 
 
 class Components:
-    """The components of a session: chosen once, loaded on first use, and kept."""
+    """The components of a session: selected once, loaded on first use, and reused."""
 
     def __init__(self, config: RunConfig, *, registry: Registry, reporter: Reporter) -> None:
-        """Choose nothing yet.
+        """Set the configuration; nothing is selected yet.
 
         Args:
-            config: names the component of each role and its options.
-            registry: where components are looked up.
-            reporter: told of choices, and of the terms of use of weights.
+            config: component of each role, and its options.
+            registry: the installed components.
+            reporter: receives selections and terms of use.
         """
         self.config = config
         self.registry = registry
@@ -97,27 +97,27 @@ class Components:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where components compute.
+        """The device of the components.
 
         Raises:
-            InvalidConfig: the device does not exist here.
+            InvalidConfig: the device is not available.
         """
-        wanted = self.config.device
-        if wanted == "auto":
-            wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = self.config.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         try:
-            device = torch.device(wanted)
+            device = torch.device(name)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise InvalidConfig(f"there is no device {wanted!r} here; give auto, cpu, cuda or mps") from error
+            raise InvalidConfig(f"device {name!r} is not available; use auto, cpu, cuda or mps") from error
         return device
 
     def choose(self, role: str) -> Chosen:
-        """Return the component for a role (all but `trajectory`) and its options.
+        """Return the component of a role (except `trajectory`) and its options.
 
         Raises:
-            ComponentNotFound: it is not installed, or none can be chosen on its own.
-            InvalidConfig: an option is unknown or has a value that it cannot take.
+            ComponentNotFound: it is not installed, or none can be selected automatically.
+            InvalidConfig: an option is unknown or invalid.
         """
         given: ComponentConfig = getattr(self.config, role)
         if given.name != "auto":
@@ -129,15 +129,15 @@ class Components:
         except InvalidConfig as error:
             if not choice.rejected:
                 raise
-            raise InvalidConfig(f"{error}; it was chosen because {' and '.join(choice.rejected)}") from error
+            raise InvalidConfig(f"{error}; it was selected because {' and '.join(choice.rejected)}") from error
 
     def choose_trajectory(self, cam: str) -> ChosenPath:
-        """Return the moves for a `--cam` text and their options.
+        """Return the moves of a `--cam` text and their options.
 
         Raises:
-            CamError: the text or an option of it is wrong; the message points there.
-            UnknownMove: no plugin offers a move.
-            PluginFailed: the plugin that does is broken.
+            CamError: the text or an option is invalid; the message marks the place.
+            UnknownMove: a move is unknown.
+            PluginFailed: the plugin of a move is disabled.
         """
         steps = parse_path(cam)
         weights = weights_of(steps, cam)
@@ -173,14 +173,14 @@ class Components:
             raise CamError(str(error), text, *span) from error
 
     def check(self, *roles: str) -> None:
-        """Look up components, and make paths where a trajectory is among the roles, so that a fault is said at once.
+        """Check components and options of roles, and camera paths, before a run.
 
         Raises:
-            ComponentNotFound: something is not installed.
-            PluginFailed: something that a component needs is not installed, or a path cannot be made.
-            InvalidConfig: an option or path is wrong, or the device does not exist.
-            InputNotFound: there is no such file of a path.
-            InvalidInput: a file of a path cannot be read.
+            ComponentNotFound: a component is not installed.
+            PluginFailed: a requirement of a component is not installed, or a path cannot be created.
+            InvalidConfig: an option or path is invalid, or the device is not available.
+            InputNotFound: a camera file does not exist.
+            InvalidInput: a camera file cannot be read.
         """
         _ = self.device
         for role in roles:
@@ -195,22 +195,22 @@ class Components:
                 raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
 
     def depth_estimator(self) -> DepthEstimator:
-        """Return the depth estimator, loaded."""
+        """Load and return the depth estimator."""
         estimator: DepthEstimator = self._load("depth")
         return estimator
 
     def mesh_builder(self) -> MeshBuilder:
-        """Return the mesh builder, loaded."""
+        """Load and return the mesh builder."""
         builder: MeshBuilder = self._load("mesh")
         return builder
 
     def renderer(self) -> Renderer:
-        """Return the renderer, loaded."""
+        """Load and return the renderer."""
         renderer: Renderer = self._load("renderer")
         return renderer
 
     def backbone(self) -> DiffusionBackbone:
-        """Return the diffusion backbone, loaded."""
+        """Load and return the diffusion backbone."""
         backbone: DiffusionBackbone = self._load("backbone")
         return backbone
 
@@ -234,7 +234,7 @@ class Components:
         return generator
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
-        """Return the options for every path that this one has; refuse what no path has."""
+        """Return the options of the table `trajectory` that this move has; refuse options that no move has."""
         given = self.config.trajectory.options
         known = set()
         for each in self.registry.offers("trajectory"):
@@ -245,7 +245,7 @@ class Components:
         return {key: value for key, value in given.items() if key in own}
 
     def _best(self, role: str) -> Choice:
-        """Return what `auto` means for a role, the same all through the session."""
+        """Return the automatic selection for a role, which is made once in a session."""
         if role not in self._choices:
             self._choices[role] = self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
         return self._choices[role]
@@ -256,9 +256,9 @@ class Components:
             return not all(
                 find_in_cache(files) for files in offer.weights(self._options(offer.role, offer, given.options))
             )
-        except InvalidConfig:  # raised on use: a slip in an option does not make another component the better one
+        except InvalidConfig:  # raised on use; an invalid option does not change the selection
             return False
-        except PluginFailed:  # without the hub's client there is nothing of the hub's
+        except PluginFailed:  # huggingface_hub is not installed
             return True
 
     def _load(self, role: str) -> Any:

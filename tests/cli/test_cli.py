@@ -186,7 +186,7 @@ WRONG = {
         "both set the focal length",
     ),
     "wrong lens": (["run", "VIDEO", "--depth-file", "DEPTH", "--fov", "190"], "field of view must be"),
-    "no device": (["run", "VIDEO", "--depth-file", "DEPTH", "--device", "warp9"], "there is no device 'warp9' here"),
+    "no device": (["run", "VIDEO", "--depth-file", "DEPTH", "--device", "warp9"], "device 'warp9' is not available"),
     "start past the end": (["run", "VIDEO", "--depth-file", "DEPTH", "--start", "99"], "6 frames"),
     "empty folder": (["run", "empty", "--depth-file", "DEPTH"], "has no images"),
     "empty pattern": (["run", "*.webm", "--depth-file", "DEPTH"], "*.webm does not exist"),

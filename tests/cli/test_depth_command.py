@@ -183,7 +183,7 @@ def test_several_clips_have_a_folder_each_and_a_bad_one_stops_no_other(ex4d, sma
 def test_a_device_that_is_not_there_is_said_before_the_clip_is_read(depth):
     code, _, err = depth("--device", "tpu9")
     assert code == 2
-    assert err.strip() == "error: there is no device 'tpu9' here; give auto, cpu, cuda or mps"
+    assert err.strip() == "error: device 'tpu9' is not available; use auto, cpu, cuda or mps"
 
 
 WRONG = {

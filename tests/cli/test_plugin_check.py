@@ -64,7 +64,7 @@ def test_the_json_names_each_test(ex4d, installed):
     assert code == 1
     assert told["good"] is False
     assert [test["test"] for test in failed] == ["test_camera_is_never_upside_down"]
-    assert "it is in frame 23: y points down" in failed[0]["reason"]
+    assert "in frame 23: y points down" in failed[0]["reason"]
 
 
 def test_a_contract_of_its_own_brings_options_and_claims(ex4d):

@@ -180,7 +180,7 @@ def test_plugins_list_and_show_have_it(ex4d, install):
 def test_it_has_no_contract_to_check(ex4d, install):
     install("polite", FUNCTION)
     code, _, err = ex4d("plugins", "check", "polite")
-    assert (code, err) == (2, "error: 'polite' offers no component, only commands, which have no contract to check\n")
+    assert (code, "'polite' offers commands only" in err) == (2, True)
 
 
 def test_a_built_in_command_looks_for_no_plugins(ex4d, monkeypatch):

@@ -68,7 +68,7 @@ def test_an_option_that_the_choice_of_auto_lacks_says_why_it_was_chosen(session)
     with pytest.raises(InvalidConfig) as error:
         session(WAN, memory="12").check("backbone")
     assert str(error.value).startswith("the backbone 'inpaint' has no option memory; known: ")
-    assert str(error.value).endswith(f"; it was chosen because {NO_WEIGHTS}")
+    assert str(error.value).endswith(f"; it was selected because {NO_WEIGHTS}")
 
 
 def test_a_slip_in_an_option_does_not_change_what_auto_takes(session, tmp_path):
