@@ -102,7 +102,7 @@ def test_meshes_are_fewer_and_smaller_than_the_runs_and_say_so(server, watch):
     scenery = SceneView(server, watch.scene, watch.clip_run.components.mesh_builder(), detail=32, most_frames=2)
     assert list(scenery.frames) == [0, 2]
     assert list(scenery.fill()) == [1, 2]
-    assert scenery.facts() == "Drawn: 2 of 3 frames, 32x24 of 64x48 points, 1,426 of 5,922 faces a frame"
+    assert scenery.facts() == "Drawn: 2 of 3 frames, 32x24 of 64x48 points, 1,426 of 5,922 faces per frame"
 
 
 @pytest.mark.parametrize("colors", ["picture", "depth", "shape"])

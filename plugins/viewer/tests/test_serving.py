@@ -62,7 +62,7 @@ def test_the_address_is_said_before_the_run_is_looked_at(run, until, monkeypatch
 
 def test_a_port_that_is_taken_is_said(run, taken):
     with (
-        pytest.raises(InvalidInput, match=f"the port {taken} at 127.0.0.1 cannot be acquired: Address already in use"),
+        pytest.raises(InvalidInput, match=f"the port {taken} at 127.0.0.1 cannot be used: Address already in use"),
         serve(run, host="127.0.0.1", port=taken, detail=16, most_frames=2),
     ):
         pass
@@ -85,7 +85,7 @@ def test_it_listens_where_it_is_told_to(run, host):
         ("no.such.name.invalid", "--host no.such.name.invalid is not an address of this machine"),
         ("x" * 300, "is not an address of this machine"),
         ("a\0b", "is not an address of this machine"),
-        ("192.0.2.1", "at 192.0.2.1 cannot be acquired: Cannot assign requested address"),
+        ("192.0.2.1", "at 192.0.2.1 cannot be used: Cannot assign requested address"),
     ],
 )
 def test_an_address_that_it_cannot_listen_at_is_said(run, host, says):
@@ -103,7 +103,7 @@ def test_whatever_fails_on_the_page_is_told_there_and_it_looks_again(run, until,
         look(page)
 
     monkeypatch.setattr(Page, "update", fail_first)
-    monkeypatch.setattr("ex4d_viewer.serving.LOOK_EVERY", 0.3)
+    monkeypatch.setattr("ex4d_viewer.serving.POLL_EVERY", 0.3)
     with serve(run, host="127.0.0.1", port=0, detail=16, most_frames=2) as served:
         until(lambda: "RecursionError: too deep" in served.page.alert, "the word that it failed")
         until(lambda: "meshes 2 of 2" in served.page.state and not served.page.alert, "the scene")

@@ -1,4 +1,4 @@
-"""A path made by hand: keyframes that people drag, and the file that `--cam` takes."""
+"""Editor of camera paths: keyframes on the page, saved as a file for `--cam`."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Editor:
         changed: Callable[[CameraPath], None],
         guarded: Callable[[Handler], Handler] = lambda work: work,
     ) -> None:
-        """Begin without keyframes.
+        """Start without keyframes.
 
         Args:
-            server: the page.
+            server: the server of the page.
             scene: the clip and its depth.
-            size: of the handles in units of the scene.
-            changed: is told of the path through the keyframes whenever it is another.
+            size: size of the handles in units of the scene.
+            changed: receives the path through the keyframes after each change.
             guarded: wraps each callback.
         """
         self._guarded = guarded
@@ -54,24 +54,24 @@ class Editor:
 
     @property
     def keyframes(self) -> list[Placed]:
-        """Where the keyframes are."""
+        """The cameras of the keyframes."""
         return [Placed(handle.wxyz, handle.position) for handle in self._handles]
 
     def path(self) -> CameraPath | None:
-        """Return the path through the keyframes, or None where there are too few."""
+        """Return the path through the keyframes, or None if there are too few."""
         if len(self._handles) < FEWEST:
             return None
         return path_through(self.keyframes, self._num_frames, self._scene)
 
     def begin(self, path: CameraPath, count: int) -> None:
-        """Put keyframes along a path, evenly in time."""
+        """Replace the keyframes by some along a path, evenly spaced in time."""
         assert FEWEST <= count <= MOST
         self._num_frames = path.num_frames
         picks = [round(t * (path.num_frames - 1)) for t in normalized_times(count)]
         self._place([placed(path.world_to_camera[pick]) for pick in picks])
 
     def add(self, camera: Placed) -> None:
-        """Put one more keyframe at the end.
+        """Append a keyframe.
 
         Raises:
             InvalidInput: the limit is reached.
@@ -81,7 +81,7 @@ class Editor:
         self._place([*self.keyframes, camera])
 
     def drop(self) -> None:
-        """Take the last keyframe away."""
+        """Remove the last keyframe."""
         self._place(self.keyframes[:-1])
 
     def set_visible(self, wanted: bool) -> None:
@@ -90,7 +90,7 @@ class Editor:
             handle.visible = wanted
 
     def save(self, folder: Path, name: str, *, replace: bool = False) -> Path:
-        """Write the keyframes as a file that `--cam` takes, and return it.
+        """Write the keyframes to a file for `--cam`, and return it.
 
         Args:
             folder: folder of the file.
@@ -102,7 +102,7 @@ class Editor:
             OutputFailed: the file cannot be written.
         """
         if len(self._handles) < FEWEST:
-            raise InvalidInput("there is no path yet; begin with keyframes along one, or add your own view twice")
+            raise InvalidInput("there is no path yet; begin with the keyframes of another path, or add two views")
         if not re.fullmatch(r"[\w-][\w.-]*", name) or len(name) > MOST_LETTERS:
             raise InvalidInput(
                 f"{name!r} is not a file name; use letters, digits, - and _, at most {MOST_LETTERS} of them"
@@ -126,7 +126,7 @@ class Editor:
         for handle in self._handles:
             handle.remove()
         self._handles = [self._handle(index, camera) for index, camera in enumerate(cameras)]
-        self._tell()
+        self._notify()
 
     def _handle(self, index: int, camera: Placed) -> viser.TransformControlsHandle:
         name = f"/keyframes/{index}"
@@ -134,10 +134,10 @@ class Editor:
             name, scale=self._size, wxyz=camera.wxyz, position=camera.position, depth_test=False
         )
         self._server.scene.add_label(f"{name}/name", f"keyframe {index + 1}")
-        handle.on_update(self._guarded(lambda _: self._tell()))
+        handle.on_update(self._guarded(lambda _: self._notify()))
         return handle
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         path = self.path()
         if path is not None:
             self._changed(path)

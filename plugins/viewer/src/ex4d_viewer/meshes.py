@@ -1,4 +1,4 @@
-"""Meshes as a page takes them: what was seen with the frame as its texture, what nobody saw on its own."""
+"""Meshes for the page: visible faces with the frame as texture, and occluded faces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXTURE_SIDE = 512
 """Pixels along the longer side of a texture."""
 
 FAR_OUT = 1.5
-"""Times the deepest point that was filmed beyond which a face only closes the mesh, and is not shown."""
+"""Faces deeper than this multiple of the largest depth only close the mesh, and are not shown."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -32,7 +32,7 @@ class Part:
     faces: np.ndarray
     """uint32 [F, 3]."""
     uv: np.ndarray
-    """float32 [V, 2], where each vertex is in the frame: (0, 0) its upper left corner, (1, 1) the lower right one."""
+    """float32 [V, 2], position of each vertex in the frame: (0, 0) is the upper left corner, (1, 1) the lower right."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -41,17 +41,17 @@ class PageMesh:
 
     seen: Part
     hidden: Part
-    """What nobody saw, without the walls that close the mesh far behind the scene."""
+    """Occluded faces, without those that close the mesh far behind the scene."""
 
 
 def page_mesh(mesh: Mesh, source_to_world: Tensor, lens: Intrinsics, *, deepest: float) -> PageMesh:
-    """Return a mesh in the world, what was seen and what was not apart.
+    """Return the visible and the occluded part of a mesh, in world coordinates.
 
     Args:
-        mesh: in the frame of the source camera.
+        mesh: mesh in the frame of the source camera.
         source_to_world: float32 [4, 4], pose of the source camera.
-        lens: of the source camera.
-        deepest: largest depth that is known, in units of the mesh.
+        lens: intrinsics of the source camera.
+        deepest: largest valid depth, in units of the mesh.
     """
     x, y, z = mesh.vertices.T
     uv = torch.stack([(lens.fx * x / z + lens.cx) / lens.width, (lens.fy * y / z + lens.cy) / lens.height], dim=-1)
@@ -64,12 +64,12 @@ def page_mesh(mesh: Mesh, source_to_world: Tensor, lens: Intrinsics, *, deepest:
 
 
 def textured_glb(part: Part, picture: np.ndarray) -> bytes:
-    """Return a part as binary glTF that shows a picture, uint8 [h, w, 3] sRGB, as it is, whatever the light."""
+    """Return a part as binary glTF with a picture, uint8 [h, w, 3] sRGB, that lights do not affect."""
     longer = max(picture.shape[:2])
     if longer > TEXTURE_SIDE:
         size = [max(1, round(side * TEXTURE_SIDE / longer)) for side in picture.shape[1::-1]]
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    # The surface is black and shines by itself: light of the page would change the colors.
+    # Black and emissive, since the lights of the page would change the colors.
     material = PBRMaterial(
         baseColorFactor=[0, 0, 0, 255],
         emissiveTexture=_jpeg(picture),
@@ -78,7 +78,7 @@ def textured_glb(part: Part, picture: np.ndarray) -> bytes:
         roughnessFactor=1.0,
         doubleSided=True,
     )
-    upwards = np.stack([part.uv[:, 0], 1 - part.uv[:, 1]], axis=-1)  # trimesh counts from the lower edge
+    upwards = np.stack([part.uv[:, 0], 1 - part.uv[:, 1]], axis=-1)  # v of trimesh starts at the lower edge
     visual = trimesh.visual.TextureVisuals(uv=upwards, material=material)
     mesh = trimesh.Trimesh(vertices=part.vertices, faces=part.faces, visual=visual, process=False)
     glb = mesh.export(file_type="glb")
@@ -87,7 +87,7 @@ def textured_glb(part: Part, picture: np.ndarray) -> bytes:
 
 
 def _part(vertices: Tensor, faces: Tensor, uv: Tensor) -> Part:
-    """Return some faces with the vertices that they use."""
+    """Return faces with the vertices that they use."""
     used, numbers = torch.unique(faces, return_inverse=True)
     return Part(
         vertices=vertices[used.long()].numpy(),
@@ -97,6 +97,6 @@ def _part(vertices: Tensor, faces: Tensor, uv: Tensor) -> Part:
 
 
 def _jpeg(picture: np.ndarray) -> Image.Image:
-    """Return a picture that trimesh writes as JPEG: it keeps the format that an image was read in."""
+    """Return a picture that trimesh writes as JPEG, since it preserves the format of images that were read."""
     coded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
     return Image.open(io.BytesIO(coded.tobytes()))

@@ -1,4 +1,4 @@
-"""Camera paths on the page: the way of the camera, views along it, and the one of the moment with its picture."""
+"""Camera paths on the page: the line of the camera, frusta along it, and the current one with its picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PathView:
     """One path on the page, and the source camera."""
 
     def __init__(self, server: viser.ViserServer, *, size: float) -> None:
-        """Begin with nothing; `size` is the depth of a frustum in units of the scene."""
+        """Start empty; `size` is the depth of a frustum in units of the scene."""
         self._server, self._size = server, size
         self._nodes: list[viser.SceneNodeHandle] = []
         self._now: viser.CameraFrustumHandle | None = None
@@ -27,7 +27,7 @@ class PathView:
         self.visible = True
 
     def draw(self, path: CameraPath) -> None:
-        """Show another path."""
+        """Replace the path."""
         for node in (*self._nodes, *([self._now] if self._now else ())):
             node.remove()
         cameras = [placed(pose) for pose in path.world_to_camera]
@@ -46,7 +46,7 @@ class PathView:
         self._now = self._frustum("/path/now", cameras[0], path, 0, self._size, PATH_COLOR)
 
     def show(self, path: CameraPath, frame: int, picture: np.ndarray | None) -> None:
-        """Put the camera of the moment in its place, with what is known there if that is known."""
+        """Move the camera of the current frame, and show its guidance if it is available."""
         if self._now is not None:
             camera = placed(path.world_to_camera[frame])
             self._now.wxyz, self._now.position = camera.wxyz, camera.position
@@ -55,7 +55,7 @@ class PathView:
                 self._now.image = picture
 
     def show_source(self, camera: Placed, fov: float, picture: np.ndarray) -> None:
-        """Put the source camera in its place, with the frame that it filmed."""
+        """Move the source camera, and show its frame."""
         if self._source is None:
             self._source = self._server.scene.add_camera_frustum(
                 "/source", fov, picture.shape[1] / picture.shape[0], scale=self._size, color=SOURCE_COLOR,

@@ -1,4 +1,4 @@
-"""Cameras as the page has them: a quaternion and a position, camera to world, in OpenCV's axes as everywhere here."""
+"""Cameras in the form of viser: a quaternion and a position, camera to world, with OpenCV axes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Placed:
     """float64 [3]."""
 
     def pose(self) -> Pose:
-        """Return the camera as the world sees it."""
+        """Return the pose of the camera."""
         return Pose(rotation=vtf.SO3(np.asarray(self.wxyz, np.float64)).as_matrix(), position=self.position)
 
 
 def placed(world_to_camera: Tensor) -> Placed:
-    """Return where a camera with this pose, [4, 4], is."""
+    """Return the camera of a pose [4, 4]."""
     pose = linalg.inv(world_to_camera.double()).numpy()
     return Placed(vtf.SO3.from_matrix(pose[:3, :3]).wxyz, pose[:3, 3])
 
 
 def vertical_fov(lens: Intrinsics) -> float:
-    """Return the angle of view from the upper to the lower edge in radians."""
+    """Return the vertical field of view in radians."""
     return 2 * math.atan(lens.height / (2 * lens.fy))
 
 
 def path_through(keyframes: Sequence[Placed], num_frames: int, scene: Scene) -> CameraPath:
-    """Return the smooth path through keyframes at equal times, as `--cam FILE` makes it of the saved ones."""
+    """Return the smooth path through keyframes at equal times; `--cam FILE` makes the same of the saved ones."""
     poses = [keyframe.pose() for keyframe in keyframes]
     return sampled(Motion(pose=interpolate_smooth(poses, normalized_times(len(poses)))), num_frames, scene)

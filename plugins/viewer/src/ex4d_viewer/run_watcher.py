@@ -1,4 +1,4 @@
-"""What a run has made so far, looked for again and again. The run folder is only read."""
+"""Polling of a run folder for new artifacts. The folder is only read."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ MOST_LETTERS = 4096
 
 class _Listener(SilentReporter):
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.warnings: list[str] = []
 
     def warn(self, text: str) -> None:
         """Record a warning about an artifact."""
-        self.said.append(text)
+        self.warnings.append(text)
 
 
 class RunWatcher:
-    """A run folder: each `poll` finds what has come since."""
+    """A run folder; each `poll` finds new artifacts."""
 
     def __init__(self, folder: Path) -> None:
         """Open a run folder.
 
         Raises:
-            InputNotFound: it is none, or its clip is gone.
-            InvalidConfig: its configuration cannot be read.
+            InputNotFound: it is not a run folder, or its clip does not exist.
+            InvalidConfig: its configuration is invalid.
         """
         self.folder = folder
         self.scene: Scene | None = None
         self.paths: dict[str, CameraPath] = {}
-        """By the texts of `--cam`; there as soon as the depth is."""
+        """By the text of `--cam`; available after the depth."""
         self.guidance: dict[str, Guidance] = {}
         self.results: dict[str, Video] = {}
         self._troubles: dict[str, str] = {}
@@ -65,7 +65,7 @@ class RunWatcher:
 
     @property
     def cams(self) -> list[str]:
-        """All paths of the run, those of earlier calls included, as texts of `--cam`."""
+        """All paths of the run, including earlier calls, as texts of `--cam`."""
         found = list(dict.fromkeys([*self.clip_run.components.config.cam, *self._earlier_cams()]))
         shown = [cam for cam in found if cam and len(cam) <= MOST_LETTERS and printable(cam) == cam][:MOST_PATHS]
         if len(shown) < len(found):
@@ -73,7 +73,7 @@ class RunWatcher:
         return shown
 
     def poll(self) -> bool:
-        """Look again and return whether anything changed; errors are recorded in `trouble`."""
+        """Read new artifacts and return whether anything changed; errors are recorded in `trouble`."""
         before, now = self._inventory(), time.monotonic()
         self._troubles = {what: text for what, text in self._troubles.items() if self._later.get(what, 0) > now}
         try:
@@ -96,7 +96,7 @@ class RunWatcher:
         for cam in self.cams:
             try:
                 self._look_along(cam)
-            except Exception as error:  # a camera file that is gone, for instance; other paths may be there
+            except Exception as error:  # such as a missing camera file; other paths are not affected
                 self._trouble(f"--cam {cam}", error)
 
     def _look_along(self, cam: str) -> None:
@@ -118,13 +118,13 @@ class RunWatcher:
         """Return an artifact, or None if it is missing or unreadable; the error is recorded until the next attempt."""
         if self._later.get(what, 0) > time.monotonic():
             return None
-        self._listener.said.clear()
+        self._listener.warnings.clear()
         try:
             found = load()
         except Exception as error:
             self._trouble(what, error)
             found = None
-        for text in self._listener.said:
+        for text in self._listener.warnings:
             self._troubles[what] = _line(text)
         if what in self._troubles:
             self._later[what] = time.monotonic() + RETRY_AFTER
@@ -147,11 +147,11 @@ class RunWatcher:
 
     def _earlier_cams(self) -> list[str]:
         try:
-            takes = Record(self.folder / RUN_RECORD).read().get("takes", {})
+            paths = Record(self.folder / RUN_RECORD).read().get("takes", {})
         except Ex4dError as error:
             self._trouble(RUN_RECORD, error)
             return []
-        return [cam for cam in takes if not cam.startswith("given-")]
+        return [cam for cam in paths if not cam.startswith("given-")]
 
 
 def _line(text: str) -> str:

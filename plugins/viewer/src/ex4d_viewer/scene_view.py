@@ -1,4 +1,4 @@
-"""The scene on the page: a mesh for each frame, of which one is shown."""
+"""The scene on the page: a mesh per frame, one of them visible."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _HIDDEN = (215, 60, 130)
 
 
 class SceneView:
-    """Meshes of a scene on a page; nothing is there until `fill` has been gone through."""
+    """Meshes of a scene; `fill` creates them."""
 
     def __init__(
         self, server: viser.ViserServer, scene: Scene, builder: MeshBuilder, *, detail: int, most_frames: int
     ) -> None:
-        """Choose which frames are shown, and how fine.
+        """Choose frames and resolution.
 
         Args:
-            server: the page.
-            scene: the clip and its depth, as the run has them.
-            builder: makes the run's meshes.
+            server: the server of the page.
+            scene: the clip and its depth.
+            builder: mesh builder of the run.
             detail: points along the longer side.
-            most_frames: how many meshes there may be.
+            most_frames: largest number of meshes.
         """
         total = scene.video.num_frames
         step = -(-total // most_frames)
@@ -53,7 +53,7 @@ class SceneView:
         self.occluded_shown = False
 
     def fill(self) -> Iterator[int]:
-        """Put the meshes on the page in the colors that are wanted, one at a time; yield how many are there."""
+        """Put the meshes on the page in the selected colors, one at a time; yield their number."""
         for index in range(len(self.frames)):
             if index not in self._meshes:
                 self._meshes[index] = self._mesh(index)
@@ -61,7 +61,7 @@ class SceneView:
             yield index + 1
 
     def show(self, frame: int) -> None:
-        """Show the mesh of a frame of the clip, or of the nearest one before it that has one."""
+        """Show the mesh of a frame of the clip, or of the last frame before it that has one."""
         index = min(frame // (self.frames[1] if len(self.frames) > 1 else 1), len(self.frames) - 1)
         before, self._shown = self._shown, index
         self._set_visible(index)
@@ -69,18 +69,18 @@ class SceneView:
             self._set_visible(before)
 
     def show_occluded(self, wanted: bool) -> None:
-        """Show or hide what nobody saw."""
+        """Show or hide the occluded faces."""
         self.occluded_shown = wanted
         self._set_visible(self._shown)
 
     def facts(self) -> str:
-        """Return how much of the run's meshes is drawn, in words."""
+        """Describe the resolution of the scene compared with that of the run."""
         video, small = self._scene.video, self._small.video
         faces = [2 * (video.width - 1) * (video.height - 1) for video in (small, video)]
         frames = f"{len(self.frames)} of {video.num_frames} frames, " if len(self.frames) < video.num_frames else ""
         return (
             f"Drawn: {frames}{small.width}x{small.height} of {video.width}x{video.height} points, "
-            f"{faces[0]:,} of {faces[1]:,} faces a frame"
+            f"{faces[0]:,} of {faces[1]:,} faces per frame"
         )
 
     def _known(self) -> list[int]:
@@ -126,7 +126,7 @@ class SceneView:
 
 
 def shaded(depth: DepthVideo, frame: int) -> np.ndarray:
-    """Return a frame as if it were of plaster and lit from above the camera, uint8 [H, W, 3]."""
+    """Return a frame without colors, lit from above the camera, uint8 [H, W, 3]."""
     points = unproject_depth(depth.depth[frame], depth.intrinsics_at(frame)).double().numpy()
     normals = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-12

@@ -1,4 +1,4 @@
-"""The server of the page: begun, kept up to date and ended."""
+"""The server of the page: start, updates and shutdown."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ex4d_viewer.page import Page
 from ex4d_viewer.run_watcher import RunWatcher
 
 FIRST_PORT = 8080
-LOOK_EVERY = 1.5
-"""Seconds between two looks at the run folder."""
+POLL_EVERY = 1.5
+"""Seconds between two polls of the run folder."""
 
 PATIENCE = 3
 """Seconds to wait at the end for threads that read the run folder or build meshes."""
@@ -33,7 +33,7 @@ _TUNNELED = ("127.0.0.1", "0.0.0.0")
 
 @attrs.frozen(eq=False)
 class Served:
-    """A page that is there."""
+    """A page that is being served."""
 
     url: str
     """Address of the page, with the token."""
@@ -42,7 +42,7 @@ class Served:
     """Public address of the page with the token, if sharing is on."""
 
     def wait(self) -> None:
-        """Wait until somebody stops the program."""
+        """Wait until the program is interrupted."""
         threading.Event().wait()
 
 
@@ -57,17 +57,17 @@ def serve(
     share: bool = False,
     greet: Callable[[str], object] = lambda url: None,
 ) -> Iterator[Served]:
-    """Give the page of a run; it is gone when the block ends.
+    """Serve the page of a run during the block.
 
     Args:
         run: the run folder.
-        host: address that it listens at.
-        port: of the page; 0 is any that is free, None the first free one from 8080.
+        host: address to listen on.
+        port: port; 0 is any free one, None the first free one from 8080.
         detail: points along the longer side of each mesh.
-        most_frames: how many meshes there may be.
+        most_frames: largest number of meshes.
         share: whether to create a public address too.
-        greet: called with each address before the run is looked at; from then on, what is printed may go to stderr,
-            since components that print are kept out of standard output.
+        greet: called with each address before the run is read; afterwards standard output may be redirected to stderr,
+            because components can print.
 
     Raises:
         InputNotFound: the folder is not a run folder.
@@ -102,9 +102,9 @@ def serve(
 
 def _update(page: Page, over: threading.Event) -> None:
     while not over.is_set():
-        with page.showing_errors("looking at the run"):
+        with page.showing_errors("reading the run"):
             page.update()
-        over.wait(LOOK_EVERY)
+        over.wait(POLL_EVERY)
 
 
 def _play(page: Page, over: threading.Event) -> None:
@@ -161,10 +161,8 @@ def _door(host: str, port: int | None) -> socket.socket:
             except OSError as error:
                 door.close()
                 reason = error.strerror or str(error)
-    asked = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
-    raise InvalidInput(
-        f"{asked} at {host} cannot be acquired: {reason}; give another --port, or 0 for any that is free"
-    )
+    ports = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
+    raise InvalidInput(f"{ports} at {host} cannot be used: {reason}; use another --port, or 0 for any free one")
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
