@@ -66,7 +66,8 @@ def field_flag(name: str, key: str, options: type, *, short: str = "", panel: st
     option = key.rpartition(".")[2]
     field = attrs.fields_dict(options)[option]
     kind: Any = get_type_hints(options)[option]
-    default = None if field.default is attrs.NOTHING or isinstance(field.default, attrs.Factory) else field.default
+    is_plain = field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]  # a class, declared as a function
+    default = field.default if is_plain else None
     if NoneType in get_args(kind):
         kind = next(each for each in get_args(kind) if each is not NoneType)
     if get_origin(kind) is tuple:

@@ -57,8 +57,8 @@ class Registry:
         The plain name of a built-in component always refers to it, and names take precedence over aliases.
 
         Args:
-            role: of the component.
-            name: as the user typed it.
+            role: role of the component.
+            name: name or alias, optionally with `@distribution`.
             angles: number of plain angles that `name` consists of; without such an alias, the component that accepts
                 as many is returned.
 
@@ -75,8 +75,8 @@ class Registry:
         if len(found) == 1:
             return found[0]
         if found:
-            names = _full_names(found[0].name if by_angles else plain_name, found)
-            raise InvalidConfig(f"several plugins offer the {role} {plain_name!r}; use {names}")
+            full_names = _full_names(found[0].name if by_angles else plain_name, found)
+            raise InvalidConfig(f"several plugins offer the {role} {plain_name!r}; use {full_names}")
         self._refuse_broken(plain_name)
         names = sorted({o.name for o in self.offers(role)})
         aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]

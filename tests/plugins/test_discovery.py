@@ -245,7 +245,7 @@ def test_auto_takes_the_best_that_works_here():
 
 
 def test_auto_without_a_candidate_lists_what_can_be_named():
-    with pytest.raises(ComponentNotFound, match="pass --depth-file FILE or --depth NAME .installed: .*file"):
+    with pytest.raises(ComponentNotFound, match=r"pass --depth-file FILE or --depth NAME \(installed: .*file"):
         Registry(find_plugins(disabled=["depthcrafter"])).choose("depth", "cpu")
 
 

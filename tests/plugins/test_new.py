@@ -73,9 +73,7 @@ def test_the_name_of_a_plugin_that_does_not_work_is_taken_too(tmp_path):
     source = Source(plugin="sad", module="", distribution="ex4d-sad", version="1")
     sad = Problem(source=source, error="", next_step="")
     with pytest.raises(InvalidConfig, match="from ex4d-sad"):
-        new_plugin(
-            "sad", "mesh", tmp_path, Plugins(offers=(), problems=(Problem(source=source, error="", next_step=""),))
-        )
+        new_plugin("sad", "mesh", tmp_path, Plugins(offers=(), problems=(sad,)))
 
 
 def test_a_role_that_does_not_exist_is_refused(ex4d):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "ex4d_core"
 PLUGINS = sorted((ROOT / "plugins").glob("*/"))
