@@ -1,9 +1,9 @@
-"""How long does a clip take on its way to latents for training, and what of it?
+"""Time to prepare a clip for training, by stage.
 
     python -m benchmarks.training.data [--device auto] [--sizes 14B] [--frames 49] [--size 512] [--masks 4] [--repeat 3]
 
-A synthetic clip with exact depth, encoders of the real sizes with random values: what the depth estimator takes comes
-on top, and so do the captions, which are embedded once. Seconds, the median of the runs after a first one.
+A synthetic clip with exact depth, and encoders of the real sizes with random weights. Depth estimation and the embedding
+of captions, which is done once, are not included. Results are medians in seconds, without the first run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ex4d_training.data.shot_detection import find_cuts
 
 
 def steps(args: argparse.Namespace, scene: Scene, path: Path) -> dict[str, Callable[[int], object]]:
-    """Return what is timed, each a function of the number of the run."""
+    """Return the timed functions, each of the number of the run."""
     session = Session(device=args.device)
     setting = Setting(device=session.device, clip=(args.frames, args.size, args.size), name=args.sizes)
     job = Job(data=DataOptions(frames=args.frames, size=f"{args.size}x{args.size}", masks_per_clip=args.masks))
@@ -44,7 +44,7 @@ def steps(args: argparse.Namespace, scene: Scene, path: Path) -> dict[str, Calla
     frames = scene.video.frames
     color = frames.movedim(-1, 1).float() / 255
     mask = torch.rand(frames.shape[:3], generator=torch.Generator().manual_seed(0)) > 0.3
-    mask[0] = True  # as simulated masks have it: what is made of the first frame is made once
+    mask[0] = True  # as in simulated masks, so that the first frame is encoded once
     made = {"builder": session.mesh_builder(), "renderer": session.renderer(), "device": session.device}
 
     def masked(seed: int, kind: str) -> object:

@@ -1,19 +1,18 @@
-"""How long a step of training the adapter takes on a GPU, how much memory, and how it scales over GPUs.
+"""Time and memory of a training step of the adapter, on one GPU and on several.
 
     python -m benchmarks.training.step [--cases step compiled] [--clip 49x512x512] [--batch 1] [--runs 5]
         [--limit 40] [--gpus 2 4] [--json FILE]
 
-The networks have the real sizes and random values, made on the GPU: Wan2.1 I2V 14B frozen in bfloat16, EX-4D's LoRA of
-rank 16 kept apart and its camera encoder trained, values of float32 behind them, AdamW, a running mean. Two steps
-warm up; figures are of those after them and printed as they come.
+The networks have the real sizes and random weights: Wan2.1 I2V 14B frozen in bfloat16, the LoRA of rank 16 and the
+camera encoder of EX-4D trained with float32 weights, AdamW and EMA. The first two steps are warm-up.
 
-- step: with gradient checkpointing, as `ex4d train` does it; compiled: the same with compiled blocks
-- kept: without checkpointing, which needs several times the memory; what is said where it does not fit is printed
-- sharded: the frozen weights shared out over the GPUs of `--gpus`, one all-gather a block
-- limit: what is said when a step does not fit into `--limit` GiB
+- step: with gradient checkpointing, as in `ex4d train`; compiled: with compiled blocks too
+- kept: without checkpointing, which needs several times the memory; prints the error if it does not fit
+- sharded: with the frozen weights sharded over the GPUs of `--gpus`, one all-gather per block
+- limit: prints the error if a step does not fit into `--limit` GiB
 
-Utilisation is of the model's own products: forward, and backward without those for frozen weights; what checkpointing
-computes again does not count, and is given beside it. The peak is the data sheet's, dense bfloat16.
+Utilization counts the products of the model: forward, and backward without gradients of frozen weights. Operations that
+checkpointing repeats are excluded, and listed separately. The peak is that of the data sheet, dense bfloat16.
 """
 
 from __future__ import annotations
@@ -53,13 +52,13 @@ class Work:
     """Floating-point operations of one clip, two for each product of an element."""
 
     linear: float
-    """Of all products with weights, forward."""
+    """Products with weights, forward pass."""
     attention: float
-    """Of all products of queries, keys and values, forward."""
+    """Products of queries, keys and values, forward pass."""
 
     @classmethod
     def of(cls, setting: Setting) -> Work:
-        """Count them; embedders and the output, less than a thousandth, are left out."""
+        """Count the operations; embedders and the output, less than a thousandth, are omitted."""
         sizes, tokens, width = setting.sizes, setting.tokens, setting.width
         text, image = 512, 257
         square = 2 * width * width
@@ -79,22 +78,22 @@ class Work:
 
 @attrs.frozen(kw_only=True)
 class StepMeasurement:
-    """What was measured of one case."""
+    """Measurements of one case."""
 
     case: str
     gpus: int
     card: str
     batch: int
     seconds: tuple[float, ...]
-    """Of each step."""
+    """Seconds of each step."""
     forward: float
     """Median seconds of its first half, the loss included."""
     peak_gib: float
-    """In tensors, on the GPU that had most."""
+    """Peak memory of tensors, maximum over GPUs."""
     reserved_gib: float
     losses: tuple[float, ...]
     utilization: float
-    """Share of the peak, by the model's own operations."""
+    """Fraction of the peak performance, without recomputed operations."""
     with_recomputing: float
 
     def line(self) -> str:
@@ -125,7 +124,7 @@ def sample(setting: Setting, batch: int, *, rank: int) -> Sample:
 
 
 def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optimizer]:
-    """Return what is trained, ready for its first step."""
+    """Return the model, ready for training."""
     transformer = random_transformer(setting)
     model = attach_adapter(transformer, rank=16, hidden=CAMERA_HIDDEN, channels=32, seed=0)
     trained = trained_parameters(model)
@@ -137,7 +136,7 @@ def network(setting: Setting, case: str, team: Team) -> tuple[WanVelocity, Optim
 
 
 def measure(setting: Setting, case: str, args: argparse.Namespace, team: Team) -> StepMeasurement | None:
-    """Time some steps of a case; None on all processes but the first."""
+    """Measure some steps of a case; return None except in the first process."""
     model, optimizer = network(setting, case, team)
     say(team, f"{sum(value.numel() for value in optimizer.masters.values()) / 1e6:.1f} million values are trained")
     batch = sample(setting, args.batch, rank=team.rank)
@@ -202,7 +201,7 @@ def free() -> None:
 
 
 def work_here(args: argparse.Namespace) -> None:
-    """Measure the cases in this process, one of a team or alone."""
+    """Measure the cases in this process."""
     team = Team(torch.device(args.device))
     setting = Setting(team.device, args.clip, args.sizes)
     figures = []

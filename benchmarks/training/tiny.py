@@ -1,16 +1,16 @@
-"""Does an adapter that learned from simulated masks alone fill in what a real rendering hides? A proof at small scale.
+"""Small-scale test: does an adapter trained on simulated masks fill the holes of real renderings?
 
     python -m benchmarks.training.tiny [--seeds 0 1 2] [--out outputs/train_tiny] [--quick] [--device cuda]
 
-1. Small videos are made of random synthetic scenes, filmed from random sides, and simulated masks for them.
-2. A tiny Wan (diffusers' own class, in pixel space) learns to go on from a first frame: image to video. It is frozen.
-3. The adapter (LoRA and camera encoder) learns on these videos under their simulated masks, once for each seed. No
-   second view of a scene is ever shown.
-4. Scenes that nobody has seen are filmed by a still camera, rendered from another one by way of their mesh, and filled
-   in. What was hidden is compared with what that camera truly sees, at 30, 60 and 90 degrees, beside the frozen model,
-   which knows the first frame only, and the backbone `inpaint`.
+1. Render small videos of random synthetic scenes from random viewpoints, and simulate masks.
+2. Train a tiny Wan (class of diffusers, in pixel space) as an image-to-video model, and freeze it.
+3. Train the adapter (LoRA and camera encoder) on these videos with simulated masks, once per seed, without any second
+   view of a scene.
+4. Render held-out scenes of a static source camera from a target camera through their mesh, and fill the holes. Compare
+   hidden pixels with the true view at 30, 60 and 90 degrees, for the adapter, for the frozen model with the first frame
+   only, and for the backbone `inpaint`.
 
-Writes results.json, table.md, curve.png, and views.png with what each made of some scenes. `--quick` is a smoke test.
+Writes results.json, table.md, curve.png, and views.png with results for some scenes. `--quick` is a smoke test.
 """
 
 from __future__ import annotations
@@ -44,36 +44,36 @@ from ex4d_training.velocity import Sample, WanVelocity, attach_adapter
 
 ANGLES = (30.0, 60.0, 90.0)
 KEPT_IN_FLOAT = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
-"""What diffusers keeps in float32 when it loads Wan."""
+"""Modules that diffusers keeps in float32."""
 PATCH = (1, 4, 4)
 
 
 @attrs.frozen(kw_only=True)
 class TinyPlan:
-    """How large everything is."""
+    """Sizes of model, data and training."""
 
     size: Size
     clips: int
     masks: int
-    """For each clip."""
+    """Number per clip."""
     compiled: bool = False
-    """Whether blocks are compiled: a minute each time for steps that take half as long."""
+    """Whether to compile the blocks: a minute more at the start, steps take half as long."""
     width: int
     layers: int
     batch: int
     base_steps: int
     adapter_steps: int
     scenes: int
-    """Held out."""
+    """Number of held-out scenes."""
     evaluations: int
-    """While the adapter learns, for the curve."""
+    """Number of evaluations during training of the adapter."""
     rank: int = 16
     hidden: int = 64
-    """Channels of the camera encoder."""
+    """Hidden channels of the camera encoder."""
     base_rate: float = 1e-3
     adapter_rate: float = 1e-3
     shift: float = 2.0
-    """Small pictures need less noise than Wan's: at 48 pixels little is left to see at a shift of 5."""
+    """Noise shift; smaller than that of Wan, since small pictures need less noise."""
     sampling_steps: int = 20
 
 
@@ -130,7 +130,7 @@ def tiny_wan(plan: TinyPlan, device: torch.device) -> Any:
 
 
 def as_sample(frames: Tensor, mask: Tensor) -> Sample:
-    """Return what the model is shown of a batch of clips.
+    """Return the conditioning of a batch of clips.
 
     Args:
         frames: uint8 [B, T, H, W, 3].
@@ -150,7 +150,7 @@ def as_sample(frames: Tensor, mask: Tensor) -> Sample:
 
 
 def batches(frames: Tensor, masks: Tensor, *, batch: int, seed: int) -> Iterator[Sample]:
-    """Yield batches of clips, each under one of its masks, without an end."""
+    """Yield endless batches of clips, each with one of its masks."""
     order = iter(EpochSampler(len(frames), seed=seed))
     turn = 0
     while True:
@@ -161,7 +161,7 @@ def batches(frames: Tensor, masks: Tensor, *, batch: int, seed: int) -> Iterator
 
 @torch.no_grad()
 def fill_in(model: WanVelocity, views: Sequence[View], plan: TinyPlan, *, seed: int) -> Tensor:
-    """Return what a model makes of views, uint8 [N, T, H, W, 3] on the CPU; the noise is the same for every model."""
+    """Return the result of a model for views, uint8 [N, T, H, W, 3] on the CPU; all models get equal noise."""
     device = next(model.parameters()).device
     color, mask = (torch.from_numpy(np.stack([getattr(view, name) for view in views])) for name in ("color", "mask"))
     made = []
@@ -203,7 +203,7 @@ Scores = dict[str, dict[str, float]]
 
 
 def scores(made: Mapping[float, Tensor], views: Mapping[float, Sequence[View]]) -> Scores:
-    """Compare what was made with the truth, where it was hidden."""
+    """Compare results with the ground truth on hidden pixels."""
     found: Scores = {}
     for angle, of_angle in views.items():
         pairs = [(psnr(*each), ssim(*each)) for each in _compared(made[angle], of_angle)]
@@ -220,7 +220,7 @@ def _compared(made: Tensor, views: Sequence[View]) -> Iterator[tuple[Tensor, Ten
 
 
 def learn(model: WanVelocity, data: Iterator[Sample], plan: TinyPlan, *, steps: int, rate: float, seed: int) -> Trainer:
-    """Return a trainer for so many steps, none of which is taken yet."""
+    """Return a new trainer for a number of steps."""
     started = time.perf_counter()
 
     def report(step: int, seen: dict[str, float]) -> None:
@@ -238,7 +238,7 @@ LOOK = 10
 
 
 def train_base(plan: TinyPlan, frames: Tensor, device: torch.device) -> dict[str, Tensor]:
-    """Return the weights of an image-to-video model of ordinary videos, the running means."""
+    """Train an image-to-video model on ordinary videos and return its EMA weights."""
     transformer = tiny_wan(plan, device)
     print(f"base: {sum(each.numel() for each in transformer.parameters()) / 1e6:.1f} million values", flush=True)
     data = batches(frames, torch.ones_like(frames[:, None, ..., 0], dtype=torch.bool), batch=plan.batch, seed=0)
@@ -251,7 +251,7 @@ def train_base(plan: TinyPlan, frames: Tensor, device: torch.device) -> dict[str
 def train_adapter(
     plan: TinyPlan, base: Any, frames: Tensor, masks: Tensor, views: Mapping[float, Sequence[View]], *, seed: int
 ) -> tuple[list[tuple[int, Scores]], dict[float, Tensor]]:
-    """Return how good the adapter was after how many steps, and what it makes of the views in the end."""
+    """Train an adapter; return its metrics by step, and its results for the views at the end."""
     model = attach_adapter(copy.deepcopy(base), rank=plan.rank, hidden=plan.hidden, channels=6, seed=seed)
     model.to(frames.device)
     data = batches(frames, masks, batch=plan.batch, seed=seed + 1)
@@ -274,7 +274,7 @@ def said(found: Scores) -> str:
 def run(
     plan: TinyPlan, *, seeds: Sequence[int], device: torch.device, workers: int, out: Path, keep: Path | None
 ) -> None:
-    """Do all of it."""
+    """Run the benchmark."""
     clock = StageTimer()
 
     def clips() -> dict[str, Tensor]:
@@ -307,7 +307,7 @@ def run(
         curve, adapted = train_adapter(plan, base, frames, masks, views, seed=seed)
         results["curves"].append(curve)
         clock.say(f"adapter of seed {seed}")
-        write(results, out)  # each time: a run that is stopped has shown something
+        write(results, out)  # each time, so that an interrupted run has results
         draw_views(views, {"frozen": frozen, "inpaint": inpainted, "adapter": adapted}, out / "views.png")
     print(table(results), flush=True)
 
@@ -320,7 +320,7 @@ def write(results: Mapping[str, Any], out: Path) -> None:
 
 
 class StageTimer:
-    """Says what took how long."""
+    """Prints the duration of each stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

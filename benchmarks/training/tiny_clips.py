@@ -1,4 +1,4 @@
-"""Small videos of synthetic scenes: ordinary ones with simulated masks to learn from, true new views to judge by."""
+"""Small videos of synthetic scenes: clips with simulated masks for training, true new views for evaluation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ex4d_core.types import Guidance, Intrinsics, Scene
 
 FPS = 8
 HELD_OUT = 1_000_000
-"""Scenes from this seed on are never learned from."""
+"""First seed of held-out scenes."""
 
 Bytes = NDArray[np.uint8]
 Made = TypeVar("Made")
@@ -38,7 +38,7 @@ Made = TypeVar("Made")
 
 @attrs.frozen
 class Size:
-    """Of all clips."""
+    """Number of frames of a clip."""
 
     frames: int
     side: int
@@ -50,10 +50,10 @@ class Size:
 
 
 def ordinary_clip(size: Size, masks: int, seed: int) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Return frames [T, H, W, 3] of what somebody films, and simulated masks [masks, T, H, W] for them."""
+    """Return frames [T, H, W, 3] of a clip, and simulated masks [masks, T, H, W]."""
     cameras = random_cameras(seed=seed, num_frames=size.frames, intrinsics=size.lens)
     scene = random_scene(seed=seed).clip(fps=FPS, cameras=cameras)
-    # Masks know nothing of how the camera moved: each frame's own depth is enough.
+    # Simulated masks do not depend on the motion of the camera: depth per frame suffices.
     still = attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
     options = MaskOptions(erosion=None, point_spacing=2)
     made = [simulate_masks(still, options=options, seed=masks * seed + number).mask for number in range(masks)]
@@ -65,13 +65,13 @@ class View:
     """A held-out scene from a new camera."""
 
     color: Bytes
-    """[T, H, W, 3], what the rendering knows, 0 where hidden."""
+    """[T, H, W, 3], rendered color, 0 in hidden regions."""
     mask: NDArray[np.bool_]
-    """[T, H, W], True = known."""
+    """[T, H, W], True where visible."""
     truth: Bytes
     """[T, H, W, 3]."""
     inpainted: Bytes
-    """[T, H, W, 3], by the backbone `inpaint`."""
+    """[T, H, W, 3], result of the backbone `inpaint`."""
 
 
 def new_view(size: Size, case: tuple[int, float]) -> View:
@@ -129,7 +129,7 @@ def _one_thread() -> None:
 
 
 def kept(path: Path | None, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return tensors from a file, which is made where it is missing."""
+    """Return tensors from a file, which is created if it does not exist."""
     from safetensors.torch import load_file, save_file
 
     if path is not None and path.exists():

@@ -1,4 +1,4 @@
-"""The results of tiny.py as a table and as pictures."""
+"""Table and pictures of the results of tiny.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.training.tiny_clips import View
 
 WIDTH, HEIGHT, MARGIN = 860, 460, 70
 COLORS = {"30": (40, 140, 40), "60": (200, 110, 20), "90": (40, 40, 200)}
-"""Blue, green, red, of an angle's lines."""
+"""Colors of lines by angle, BGR."""
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -82,7 +82,7 @@ def _dashes(picture: Any, start: tuple[int, int], end: tuple[int, int], color: t
 def draw_views(
     views: Mapping[float, Sequence[View]], made: Mapping[str, Mapping[float, Tensor]], path: Path, *, each: int = 3
 ) -> None:
-    """Draw some views of each angle: rows of frames with what is known, what was made of it, and the truth."""
+    """Draw some views of each angle: rows of frames with visible region, result and ground truth."""
     rows = []
     for angle, of_angle in views.items():
         for number, view in enumerate(of_angle[:each]):

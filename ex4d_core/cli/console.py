@@ -1,4 +1,4 @@
-"""Progress and results on the console: bars on a terminal, plain lines in a log, a closing table."""
+"""Progress and results on the console: bars on a terminal, plain lines in a log, a table at the end."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ConsoleReporter:
         self._console = console or make_console(err=True, soft_wrap=True, highlight=False)
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
-        """Show a stage until the block ends."""
+        """Show the progress of a stage during the block."""
         return self._show(name, _FRAMES)
 
     def transfer(self, name: str) -> AbstractContextManager[Progress]:
@@ -73,12 +73,12 @@ class ConsoleReporter:
         return self._show(name, _BYTES)
 
     def note(self, text: str) -> None:
-        """Print a line."""
+        """Print a line, unless quiet."""
         if not self._quiet:
             self._print(text)
 
     def warn(self, text: str) -> None:
-        """Print a line even when quiet."""
+        """Print a warning, also if quiet."""
         self._print(f"warning: {one_message(text)}")
 
     def _print(self, text: str) -> None:
