@@ -1,4 +1,4 @@
-"""Intrinsics of the source camera, as given by the user."""
+"""Intrinsics of the source camera from the options of the user."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import Intrinsics, Origin
 
 WHAT = "intrinsics file"
-"""As errors call a file."""
+"""Name of the kind of file in errors."""
 
 MOST_TEXT = 2**20
-"""Bytes of a matrix as text."""
+"""Largest size of a text file in bytes."""
 
 SHORTEST_FOCAL, LONGEST_FOCAL = 1.0, 1e6
-"""Pixels: from a lens that is next to flat to a telescope."""
+"""Range of focal lengths in pixels."""
 
 
 def given_intrinsics(options: LensOptions, size: tuple[int, int], origin: Origin | None = None) -> Intrinsics | None:
-    """Return the intrinsics of frames that the options describe, or None if they describe none.
+    """Return the intrinsics in the options, or None.
 
-    With `of="input"` the options describe the clip as filmed; the intrinsics follow the window that the frames show.
+    With `of="input"` the options describe the original clip, of which the frames may show a window.
 
     Args:
         options: of the user.
         size: width and height of the frames in pixels.
-        origin: the window of the clip that the frames show, if they are of one.
+        origin: the window of the clip that the frames show, if any.
 
     Raises:
-        InvalidInput: the numbers or the file make no camera.
-        InputNotFound: there is no such file.
+        InvalidInput: the numbers or the file are not valid intrinsics.
+        InputNotFound: the file does not exist.
     """
     origin = origin if options.of == "input" else None
     width, height = size if origin is None else (origin.source_width, origin.source_height)
@@ -46,8 +46,7 @@ def given_intrinsics(options: LensOptions, size: tuple[int, int], origin: Origin
     elif options.focal_px is not None:
         if not SHORTEST_FOCAL <= options.focal_px <= LONGEST_FOCAL:
             raise InvalidInput(
-                f"a focal length of {options.focal_px:g} pixels is not possible; "
-                f"give {SHORTEST_FOCAL:g} to {LONGEST_FOCAL:g}"
+                f"the focal length must be {SHORTEST_FOCAL:g} to {LONGEST_FOCAL:g} pixels, not {options.focal_px:g}"
             )
         filmed = Intrinsics.from_focal(options.focal_px, width=width, height=height)
     elif file := intrinsics_file(options):
@@ -60,10 +59,10 @@ def given_intrinsics(options: LensOptions, size: tuple[int, int], origin: Origin
 
 
 def intrinsics_file(options: LensOptions) -> Path | None:
-    """Return the file that the options name, if any.
+    """Return the intrinsics file in the options, if any.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it cannot be read.
     """
     if options.intrinsics is None:
@@ -74,14 +73,14 @@ def intrinsics_file(options: LensOptions) -> Path | None:
 
 
 def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
-    """Return the intrinsics in a file, for an image of `width` x `height` pixels.
+    """Read the intrinsics in a file, for an image of `width` x `height` pixels.
 
-    JSON holds `fx, fy, cx, cy` and may hold `width, height`, the size that they are for; `.npy`, `.npz` (`intrinsics`
-    or `K`) and text hold a 3x3 matrix for the given size.
+    JSON has `fx, fy, cx, cy` and, optionally, the `width` and `height` that they describe; `.npy`, `.npz`
+    (`intrinsics` or `K`) and text have a 3x3 matrix for the given size.
 
     Raises:
         InputNotFound: it does not exist.
-        InvalidInput: it cannot be read, or holds no camera.
+        InvalidInput: it cannot be read, or is not valid.
     """
     content = _content(path)
     with file_errors(path, WHAT):
@@ -96,7 +95,7 @@ def read_intrinsics(path: Path, *, width: int, height: int) -> Intrinsics:
 
 
 def _content(path: Path) -> Any:
-    """Return what is in the file, not understood yet."""
+    """Load the content of the file without interpreting it."""
     suffix = path.suffix.lower()
     if suffix == ".json":
         return read_json(path, WHAT)
@@ -115,7 +114,9 @@ def _content(path: Path) -> Any:
 def _of_facts(facts: Any, width: int, height: int) -> Intrinsics:
     names = ("fx", "fy", "cx", "cy")
     if not isinstance(facts, dict) or (missing := [name for name in names if name not in facts]):
-        raise InvalidInput(f"it has no {missing[0]}" if isinstance(facts, dict) else f"it holds {shown(facts)}")
+        raise InvalidInput(
+            f"it has no {missing[0]}" if isinstance(facts, dict) else f"it must be an object, not {shown(facts)}"
+        )
     fx, fy, cx, cy = (number(facts[name], name) for name in names)
     width, height = whole(facts.get("width", width), "width", 1), whole(facts.get("height", height), "height", 1)
     return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=width, height=height)
@@ -127,6 +128,6 @@ def _of_matrix(content: Any, width: int, height: int) -> Intrinsics:
         content = [[spelled(word, "an entry of the matrix") for word in line] for line in content]
     matrix = numbers(content, "the matrix")
     if not matrix.size or matrix.size % 9:
-        raise InvalidInput(f"it holds an array of {list(matrix.shape)[:5]}")
+        raise InvalidInput(f"it must be a 3x3 matrix, not an array of {list(matrix.shape)[:5]}")
     k: np.ndarray = matrix.reshape(-1, 3, 3)[0]
     return Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height)

@@ -1,4 +1,4 @@
-"""Poses of the source camera, as given by the user."""
+"""Poses of the source camera from a file of the user."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ex4d_core.types import CameraPath, DepthVideo, Video
 
 
 def source_cameras_file(options: PathOptions) -> Path | None:
-    """Return the file, or folder of COLMAP's, that the options name, if any.
+    """Return the file or COLMAP folder in the options, if any.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
     """
     if options.source_cameras is None:
         return None
@@ -29,29 +29,29 @@ def source_cameras_file(options: PathOptions) -> Path | None:
 
 
 def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVideo:
-    """Return the depth with the poses of its camera from a file.
+    """Return the depth with the source camera poses of a file.
 
-    A file with as many poses as the video's source follows the frames that were taken of it; one with as many as the
-    video is taken as it is. The world becomes the camera of the first frame.
+    The file has one pose for each frame of the video or of the clip that it was taken from. The camera of the first
+    frame becomes the world.
 
     Args:
         depth: of the video.
-        file: any camera file, its lengths in units of the depth.
+        file: any camera file, with lengths in units of the depth.
         video: the frames.
 
     Raises:
-        InputNotFound: there is no such file.
-        InvalidInput: it holds no poses, or another number of them.
+        InputNotFound: the file does not exist.
+        InvalidInput: it has no poses, or the wrong number.
     """
     poses = read_camera_path(file).world_to_camera
     origin = video.origin
     if origin is not None and len(poses) == origin.source_frames:
         poses = poses[list(origin.frame_indices)]
     if len(poses) != video.num_frames:
-        source = f", from a source of {origin.source_frames}" if origin is not None and origin.source_frames else ""
+        source = f" of {origin.source_frames} in the clip" if origin is not None and origin.source_frames else ""
         raise InvalidInput(
-            f"{file} has {len(poses)} poses of the source camera but the video has {video.num_frames} frames{source}; "
-            "give one for each frame of either"
+            f"{file} has {len(poses)} source camera poses but the video has {video.num_frames} frames{source}; "
+            "give one pose for each frame of either"
         )
     from_first = torch.from_numpy(poses @ np.linalg.inv(poses[0])).float()
     with naming(file):

@@ -68,7 +68,8 @@ def level_turn(yaw: float, pitch: float, start: Start) -> np.ndarray:
 
     Both axes are those at the start of the move, so the camera stays level.
     """
-    return rotation_about(-start.up, -yaw) @ rotation_about(level_right(start), -pitch)
+    turn: np.ndarray = rotation_about(-start.up, -yaw) @ rotation_about(level_right(start), -pitch)
+    return turn
 
 
 def orbited(yaw: float, pitch: float, start: Start) -> Pose:

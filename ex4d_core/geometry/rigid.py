@@ -57,7 +57,8 @@ class Pose:
 
     def transform(self, point: Vector) -> Vector:
         """Map a point from the axes of this camera to those of the reference camera."""
-        return self.rotation @ point + self.position
+        moved: Vector = self.rotation @ point + self.position
+        return moved
 
     def matrix(self) -> np.ndarray:
         """Return the camera-to-reference matrix, float64 [4, 4]."""
@@ -78,7 +79,8 @@ def rotation(matrix: np.ndarray, *, about: Any = (0.0, 0.0, 0.0)) -> Pose:
 
 def rotation_about(axis: Any, degrees: float) -> np.ndarray:
     """Return the matrix of a rotation about an axis, by the right-hand rule."""
-    return Rotation.from_rotvec(np.radians(degrees) * unit(axis)).as_matrix()
+    matrix: np.ndarray = Rotation.from_rotvec(np.radians(degrees) * unit(axis)).as_matrix()
+    return matrix
 
 
 def look_rotation(direction: Any, *, up: Any = UP) -> np.ndarray:
@@ -92,4 +94,5 @@ def look_rotation(direction: Any, *, up: Any = UP) -> np.ndarray:
 
 def unit(values: Any) -> Vector:
     """Return the vector of length 1 in the same direction."""
-    return vector(values) / np.linalg.norm(values)
+    direction: Vector = vector(values) / np.linalg.norm(values)
+    return direction

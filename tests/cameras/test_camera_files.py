@@ -92,11 +92,11 @@ def test_which_frames_are_shown_survives_saving(name, tmp_path):
         (
             "trajectorycrafter",
             path_through(Pose.identity(), orbited(30, 20, SUBJECT)),
-            "pose 1 turns in a way that theta and phi cannot say",
+            "rotation of pose 1 cannot be stored as theta and phi",
         ),
         ("trajectorycrafter", path_through(orbited(30, 0, SUBJECT)), "relative to the first one"),
         ("recammaster", path_through(orbited(30, 0, SUBJECT)), "relative to the first one"),
-        ("blender", path_through(orbited(0, 0, SUBJECT), lens=attrs.evolve(LENS, cx=3)), "save it as nerfstudio"),
+        ("blender", path_through(orbited(0, 0, SUBJECT), lens=attrs.evolve(LENS, cx=3)), "use nerfstudio"),
         ("nerf", to_the_right(), "unknown camera format 'nerf'; did you mean 'nerfstudio'?"),
     ],
 )
@@ -133,7 +133,7 @@ def test_trajectorycrafter_spreads_short_lines(tmp_path):
 def test_angles_that_look_like_radians_are_named(tmp_path):
     (tmp_path / "path.txt").write_text("0 0\n0 0.785398\n0 0")
     (doubt,) = read_camera_path(tmp_path / "path.txt").warnings
-    assert "turns by at most 0.785398 degrees; if that is meant in radians, multiply by 57.2958" in doubt
+    assert "turns by at most 0.785398 degrees; if it is meant in radians, multiply by 57.2958" in doubt
 
 
 def test_recammasters_axes_are_unreals(tmp_path):
@@ -150,7 +150,7 @@ def test_recammasters_axes_are_unreals(tmp_path):
     up = read_camera_path(tmp_path / "cameras.json", ReadOptions(camera="arc_left"))
     assert np.linalg.inv(right.world_to_camera)[1][:3, 3] == pytest.approx([2, 0, 0])
     assert np.linalg.inv(up.world_to_camera)[1][:3, 3] == pytest.approx([0, -1, 0])
-    with pytest.raises(InvalidInput, match=r"^\S+: it has several cameras; say which, as in cameras\.json:camera=1"):
+    with pytest.raises(InvalidInput, match=r"^\S+: it has several cameras; select one with cameras\.json:camera=1"):
         read_camera_path(tmp_path / "cameras.json")
 
 
@@ -177,7 +177,7 @@ def test_frames_are_in_the_order_of_their_names(tmp_path):
     (tmp_path / "transforms.json").write_text(json.dumps({"fl_x": 50, "w": 64, "h": 48, "k1": 0.1, "frames": frames}))
     file = read_camera_path(tmp_path / "transforms.json")
     assert np.linalg.inv(file.world_to_camera)[:, 0, 3].tolist() == [1, 2, 3]
-    assert "has lens distortion (k1), which is left out" in file.warnings[0]
+    assert "has lens distortion (k1), which is ignored" in file.warnings[0]
 
 
 def test_a_colmap_model_with_points_and_other_cameras(tmp_path):
@@ -230,8 +230,8 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
         ("path.json", "{", "is not valid JSON"),
         ("path.json", '{"a": 1}', "is not a camera path: it has neither world_to_camera"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', "needs matrices of"),
-        ("path.json", '{"frames": [{}]}', "holds no list of frames with a transform_matrix"),
-        ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as ReCamMaster writes them"),
+        ("path.json", '{"frames": [{}]}', "has no list of frames, each with a transform_matrix"),
+        ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as written by ReCamMaster"),
         ("path.json", TURNED_WIDE, "camera_angle_x must be between 0 and pi radians, not 50; is it in degrees"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', r"path\.json: a camera path needs"),
         (

@@ -140,7 +140,7 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
     [
         ("", "the camera path is empty", " "),
         ("90 degrees", "'90 degrees' is not a camera path", "90 degrees"),
-        ("orbitt:yaw=3", "there is no trajectory 'orbitt'; did you mean 'orbit'?", "orbitt"),
+        ("orbitt:yaw=3", "unknown trajectory generator 'orbitt'; did you mean 'orbit'?", "orbitt"),
         ("30 then Orbit", "'Orbit' is not a camera path", "Orbit"),
         ("orbit:yaw=3 then", "a move is missing here", ""),
         ("orbit:yaw=", "must read key=value", "yaw="),
@@ -257,14 +257,14 @@ def test_a_file_is_written_so_that_it_is_read_as_one(name, written):
 
 
 def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
-    with pytest.raises(UnknownMove, match="there is no trajectory"):
+    with pytest.raises(UnknownMove, match="unknown trajectory generator"):
         generator("30 then wobble")
 
 
 def test_a_folder_is_told_from_a_move(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("model").mkdir()
-    with pytest.raises(UnknownMove, match=r"there is no trajectory 'model'.*; the folder is \./model"):
+    with pytest.raises(UnknownMove, match=r"unknown trajectory generator 'model'.*; the folder is \./model"):
         generator("30 then model:start=source")
 
 

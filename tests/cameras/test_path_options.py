@@ -142,7 +142,7 @@ def test_poses_of_the_source_camera_follow_the_frames_that_are_taken(settings, s
     cameras = ex4d.Session(**settings, **options).open_clip(small_clip.video).scene.depth.cameras
     torch.testing.assert_close(cameras.world_to_camera[:, 0, 3], torch.tensor([0.0, -0.2, -0.4]))
     write_camera_path(moving(scene).taken_at(range(4)), tmp_path / "source.json")
-    with pytest.raises(InvalidInput, match="has 4 poses of the source camera but the video has 3 frames"):
+    with pytest.raises(InvalidInput, match="has 4 source camera poses but the video has 3 frames"):
         _ = ex4d.Session(**settings, **options).open_clip(small_clip.video).scene
 
 

@@ -1,6 +1,6 @@
-"""COLMAP's text model: a folder with `cameras.txt` and `images.txt` (colmap.github.io/format.html).
+"""The text model of COLMAP: a folder with `cameras.txt` and `images.txt` (colmap.github.io/format.html).
 
-World-to-camera as a quaternion and a translation, OpenCV's axes, pixels from the corner of the image.
+World-to-camera as a quaternion and a translation, OpenCV axes, pixels from the corner of the image.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ CAMERAS, IMAGES = "cameras.txt", "images.txt"
 FILES = (CAMERAS, IMAGES, "points3D.txt")
 
 MODELS = {"SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2}
-"""For each model how many focal lengths it begins with; the principal point follows, then distortion."""
+"""Number of focal lengths of each model; the principal point follows, then distortion."""
 
 MOST_BYTES = 8 * 2**30
-"""Of a file of a model: between its lines of poses are those of the points, which are read past."""
+"""Largest size of a file; half of its lines are points, which are skipped."""
 
 MOST_LINE = 64 * 2**20
-"""Characters of a line: an image has a few thousand points, of about 20 each."""
+"""Largest length of a line; an image has a few thousand points of about 20 characters."""
 
 Model = tuple[list[str], list[str]]
 """Lines of cameras and of images."""
 
 
 def content(path: Path) -> Model:
-    """Return the lines of a model, those of the points left out.
+    """Load the lines of a model, without points.
 
     Raises:
         InvalidInput: a file is missing or cannot be read.
@@ -52,16 +52,16 @@ def content(path: Path) -> Model:
     for name in (CAMERAS, IMAGES):
         if not (folder / name).exists():
             binary = (folder / name).with_suffix(".bin").exists()
-            how = "; colmap model_converter --output_type TXT makes it from the binary model" if binary else ""
-            raise InvalidInput(f"{folder} is no COLMAP text model: it has no {name}{how}")
+            how = "; convert the binary model with colmap model_converter --output_type TXT" if binary else ""
+            raise InvalidInput(f"{folder} is not a COLMAP text model: it has no {name}{how}")
     return list(_lines(folder / CAMERAS, every=1)), list(_lines(folder / IMAGES, every=2))
 
 
 def read(model: Model, reading: ReadOptions) -> CameraFile:
-    """Return the poses of the images, in the order of their names.
+    """Read the poses of the images, ordered by name.
 
     Raises:
-        InvalidInput: a line does not read as COLMAP writes it.
+        InvalidInput: a line is malformed.
     """
     cameras, warnings = _cameras(model[0])
     images = [line.split(maxsplit=9) for line in model[1]]
@@ -70,11 +70,11 @@ def read(model: Model, reading: ReadOptions) -> CameraFile:
         raise InvalidInput(f"{IMAGES} has no images")
     if short := next((words for words in images if len(words) < 10), None):
         raise InvalidInput(
-            f"{IMAGES} has an image {shown(' '.join(short))}; it needs its number, a quaternion, a translation, "
-            "the number of a camera and a name"
+            f"{IMAGES} has an image {shown(' '.join(short))}; an image needs id, quaternion, translation, "
+            "camera id and name"
         )
     if unknown := next((words[8] for words in images if words[8] not in cameras), None):
-        raise InvalidInput(f"{IMAGES} has an image of camera {shown(unknown)}, which is not in {CAMERAS}")
+        raise InvalidInput(f"{IMAGES} refers to camera {shown(unknown)}, which is not in {CAMERAS}")
     order = natural_order([words[9].rstrip() for words in images])
     return CameraFile(
         world_to_camera=np.stack([_matrix(images[at]) for at in order]),
@@ -85,7 +85,7 @@ def read(model: Model, reading: ReadOptions) -> CameraFile:
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
     """Write the folder; `points3D.txt` is empty."""
-    assert file.intrinsics is not None  # the format says that it needs them
+    assert file.intrinsics is not None  # the format requires intrinsics
     path.mkdir()
     lenses = dict.fromkeys(file.intrinsics)
     numbers = {camera: number for number, camera in enumerate(lenses, 1)}
@@ -105,7 +105,7 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
 
 
 def _matrix(words: list[str]) -> np.ndarray:
-    """Return world-to-camera of the words of an image."""
+    """Return the world-to-camera matrix of an image."""
     names = ("QW", "QX", "QY", "QZ", "TX", "TY", "TZ")
     w, x, y, z, *shift = (
         number(spelled(word, name), f"{name} in {IMAGES}") for name, word in zip(names, words[1:8], strict=True)
@@ -130,7 +130,7 @@ def _cameras(lines: list[str]) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
             raise InvalidInput(f"{CAMERAS} has a camera {shown(line)}; {model} needs {focals + 4} numbers")
         width, height, *values = values
         if any(values[focals + 2 :]):
-            warnings.append(f"has lens distortion ({model} in {CAMERAS}), which is left out")
+            warnings.append(f"has lens distortion ({model} in {CAMERAS}), which is ignored")
         cx, cy = values[focals : focals + 2]
         cameras[words[0]] = lens_of(
             {"fx": values[0], "fy": values[focals - 1], "cx": cx, "cy": cy, "width": width, "height": height}
@@ -139,7 +139,7 @@ def _cameras(lines: list[str]) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
 
 
 def _lines(path: Path, *, every: int) -> Iterator[str]:
-    """Yield every n-th line that is no comment; a line of an image without points is empty."""
+    """Yield every n-th line that is not a comment; the line of points of an image may be empty."""
     if (size := check_file(path, WHAT).st_size) > MOST_BYTES:
         raise InvalidInput(f"the {WHAT} {path} has {size:,} bytes; at most {MOST_BYTES:,} are read")
     place = 0

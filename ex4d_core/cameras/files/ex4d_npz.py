@@ -1,4 +1,4 @@
-"""EX-4D's `camera_*.npz`, as written by `CameraPath.to_ex4d_npz`."""
+"""The `camera_*.npz` of EX-4D, written by `CameraPath.to_ex4d_npz`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARRAYS = ("extrinsics", "intrinsics", "size", "clip_frames")
 
 
 def content(path: Path) -> Mapping[str, np.ndarray]:
-    """Return the arrays of an archive that make a path, those that are there.
+    """Load the arrays of a camera path from an archive.
 
     Raises:
         InputNotFound: it does not exist.
@@ -26,10 +26,10 @@ def content(path: Path) -> Mapping[str, np.ndarray]:
 
 
 def read(arrays: Mapping[str, np.ndarray], reading: ReadOptions) -> CameraFile:
-    """Return the poses of an archive, ours or the reference's.
+    """Read the poses of an archive of ex4d or EX-4D.
 
     Raises:
-        InvalidInput: it holds none.
+        InvalidInput: it contains no camera path.
     """
     cameras = CameraPath.from_ex4d_npz(arrays)
     return CameraFile(
@@ -38,10 +38,10 @@ def read(arrays: Mapping[str, np.ndarray], reading: ReadOptions) -> CameraFile:
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
-    """Write the archive; the reference keeps lenses as float32, ours are whole."""
+    """Write the archive, with intrinsics in float64, where EX-4D has float32."""
     import torch
 
-    assert file.intrinsics is not None  # the format says that it needs them
+    assert file.intrinsics is not None  # the format requires intrinsics
     cameras = CameraPath(
         world_to_camera=torch.from_numpy(file.world_to_camera).float(), intrinsics=file.intrinsics, frames=file.frames
     )

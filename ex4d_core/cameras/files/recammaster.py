@@ -1,7 +1,7 @@
-"""ReCamMaster's camera JSON: `frame0` ... each with `cam01` ... `cam10`, a matrix as text.
+"""Camera JSON of ReCamMaster: `frame0` ... each with `cam01` ... `cam10`, a matrix as text.
 
-Camera-to-world in Unreal's axes (x forward, y right, z up) and centimeters, multiplying rows: the translation is the
-last row. Poses count from the first one.
+Camera-to-world in Unreal axes (x forward, y right, z up) and centimeters, transposed: the translation is the last
+row. Poses are relative to the first one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ex4d_core.cameras.files._value import (
 from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
 
-CENTIMETRES = 100.0
+CENTIMETERS = 100.0
 TYPES = (
     "pan_right",
     "pan_left",
@@ -39,25 +39,25 @@ TYPES = (
     "arc_left",
     "arc_right",
 )
-"""What its cameras 1 to 10 do."""
+"""Moves of the cameras 1 to 10."""
 
 
 def read(tree: Any, reading: ReadOptions) -> CameraFile:
-    """Return the poses of one camera, from its first one on.
+    """Read the poses of one camera, relative to the first.
 
     Raises:
-        InvalidInput: it holds no such camera.
+        InvalidInput: the camera does not exist, or a pose is not valid.
     """
     if not isinstance(tree, Mapping) or not tree:
-        raise InvalidInput(f"it holds no frames as ReCamMaster writes them, but {shown(tree)}")
+        raise InvalidInput(f"it must be an object of frames as written by ReCamMaster, not {shown(tree)}")
     check_count(len(tree))
     frames = [tree[name] for name in sorted(tree, key=_index)]
     name = _camera(frames[0], reading)
     matrices = numbers([_matrix(frame, name) for frame in frames], "the matrices")
-    matrices[:, :3, 3] /= CENTIMETRES
+    matrices[:, :3, 3] /= CENTIMETERS
     check_rigid(matrices)
     relative = np.linalg.inv(matrices[0]) @ matrices
-    # The world turns as the camera does, because it is the first camera: left-handed axes become right-handed ones.
+    # The world is the first camera, so its axes are converted like those of the camera, from left- to right-handed.
     to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
     return CameraFile(world_to_camera=np.linalg.inv(to_world))
 
@@ -66,11 +66,11 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
     """Write the path as `cam01`.
 
     Raises:
-        InvalidInput: it does not start at the source camera, from which the format counts.
+        InvalidInput: it does not start at the source camera.
     """
     refuse_start_elsewhere(file, "ReCamMaster")
     matrices = to_camera_axes(camera_to_world_of(file), "unreal", world=CAMERA_AXES["unreal"].T)
-    matrices[:, :3, 3] *= CENTIMETRES
+    matrices[:, :3, 3] *= CENTIMETERS
     frames = {f"frame{index}": {"cam01": _text(matrix.T)} for index, matrix in enumerate(matrices)}
     path.write_text(json.dumps(frames, indent=1) + "\n", encoding="utf-8")
 
@@ -78,35 +78,37 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
 def _index(name: str) -> int:
     found = re.fullmatch(r"(?:frame)?([0-9]{1,9})", name)
     if found is None:
-        raise InvalidInput(f"it has {shown(name)}; frames are called frame0, frame1 and so on")
+        raise InvalidInput(f"it has a frame {shown(name)}; frames must be named frame0, frame1 and so on")
     return int(found[1])
 
 
 def _camera(frame: Any, reading: ReadOptions) -> str:
-    """Return the name of the camera that is wanted, or of the only one."""
+    """Return the name of the selected camera, or of the only one."""
     if not isinstance(frame, Mapping):
-        raise InvalidInput(f"its first frame holds no cameras as ReCamMaster writes them, but {shown(frame)}")
-    wanted = reading.camera
-    if wanted is None and len(frame) == 1:
+        raise InvalidInput(
+            f"its first frame must be an object of cameras as written by ReCamMaster, not {shown(frame)}"
+        )
+    selected = reading.camera
+    if selected is None and len(frame) == 1:
         return str(next(iter(frame)))
-    text = str(wanted).removeprefix("cam")
+    text = str(selected).removeprefix("cam")
     number = TYPES.index(text) + 1 if text in TYPES else int(text) if re.fullmatch("[0-9]{1,2}", text) else 0
     name = f"cam{number:02d}"
     if name not in frame:
-        said = f"has no camera {shown(wanted)}{nearest(text[:100], TYPES)}" if wanted else "has several cameras"
+        problem = f"has no camera {shown(selected)}{nearest(text[:100], TYPES)}" if selected else "has several cameras"
         raise InvalidInput(
-            f"it {said}; say which, as in {reading.file.name}:camera=1, "
-            f"of {', '.join(map(repr, sorted(frame)[:10]))} ({', '.join(TYPES)})"
+            f"it {problem}; select one with {reading.file.name}:camera=1, "
+            f"out of {', '.join(map(repr, sorted(frame)[:10]))} ({', '.join(TYPES)})"
         )
     return name
 
 
 def _matrix(frame: Any, name: str) -> list[list[float]]:
-    """Return the rows of a matrix that multiplies columns."""
+    """Return the rows of the transposed matrix."""
     text = frame.get(name) if isinstance(frame, Mapping) else None
     words = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text) if isinstance(text, str) else []
     if len(words) != 16:
-        raise InvalidInput(f"a frame holds no matrix of {name} as ReCamMaster writes them, but {shown(text)}")
+        raise InvalidInput(f"{name} of each frame must be a matrix as written by ReCamMaster, not {shown(text)}")
     rows = np.array([spelled(word, f"a number of {name}") for word in words]).reshape(4, 4)
     return rows.T.tolist()
 

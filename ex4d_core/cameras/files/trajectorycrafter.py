@@ -1,9 +1,9 @@
-"""TrajectoryCrafter's text format: one line each for theta, phi, r and, optionally, x and y.
+"""Text format of TrajectoryCrafter: one line each for theta, phi, r and, optionally, x and y.
 
 Degrees for theta (up) and phi (right), r forward in units of the distance to the subject, x (right) and y (up) in units
-of the scene. With R the distance, points of the source camera go to those of the new one by
-Z(R) Ry(phi) Rx(theta) T(-x, y, -r R) Z(-R), where Z(R) and T move: about the subject, after the shift. The source
-camera is the first pose, as with its `--anchor_idx 0`.
+of the scene. With R the distance, points are mapped from source to target camera coordinates by
+Z(R) Ry(phi) Rx(theta) T(-x, y, -r R) Z(-R), where Z(R) and T are translations: a rotation about the subject, after the
+shift. The source camera is the first pose, as with `--anchor_idx 0`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ex4d_core.geometry.keyframes import smooth_curve
 
 NAMES = ("theta", "phi", "r", "x", "y")
 ROLL = 1e-6
-"""What a rotation may be off, as an entry of its matrix, before two angles do not describe it."""
+"""Largest error, in an entry of the matrix, of a rotation described by two angles."""
 
 
 def read(text: str, reading: ReadOptions) -> CameraFile:
-    """Return a pose for each column; a line with fewer numbers than the longest is spread over it.
+    """Read a pose for each column; a line with fewer numbers than the longest is interpolated.
 
-    Up to three numbers are joined by straight lines, more by a smooth curve.
+    Interpolation is linear for up to three numbers, smooth for more.
 
     Raises:
         InvalidInput: it does not have three or five lines of numbers.
@@ -41,16 +41,16 @@ def read(text: str, reading: ReadOptions) -> CameraFile:
     matrices = [_matrix(*column, distance=reading.distance) for column in zip(*values, strict=True)]
     largest = max((abs(angle) for angle in values[0] + values[1]), default=0.0)
     radians = any(abs(largest - math.pi / part) < 0.01 for part in (1, 2, 3, 4, 6))
-    doubt = f"turns by at most {largest:g} degrees; if that is meant in radians, multiply by 57.2958"
+    warning = f"turns by at most {largest:g} degrees; if it is meant in radians, multiply by 57.2958"
     from_first = np.stack(matrices) @ np.linalg.inv(matrices[0])
-    return CameraFile(world_to_camera=from_first, warnings=(doubt,) if radians else ())
+    return CameraFile(world_to_camera=from_first, warnings=(warning,) if radians else ())
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
     """Write five lines.
 
     Raises:
-        InvalidInput: the path turns in a way that the five numbers cannot say, or does not start at the source camera.
+        InvalidInput: the five numbers cannot represent a rotation, or the path does not start at the source camera.
     """
     refuse_start_elsewhere(file, "TrajectoryCrafter")
     columns = [_numbers(matrix, index, distance) for index, matrix in enumerate(file.world_to_camera)]
@@ -79,8 +79,8 @@ def _numbers(matrix: np.ndarray, index: int, distance: float) -> tuple[float, ..
     theta, phi = math.degrees(theta), math.degrees(phi)
     if np.abs(_turn(theta, phi)[:3, :3] - rotation).max() > ROLL:
         raise InvalidInput(
-            f"pose {index} turns in a way that theta and phi cannot say (it rolls, or goes up and aside at once); "
-            "save it in another format"
+            f"the rotation of pose {index} cannot be stored as theta and phi, because it includes roll; "
+            "use another format"
         )
     inner = _shift(0, 0, -distance) @ matrix @ _shift(0, 0, distance)
     x, y, r = np.linalg.solve(_turn(theta, phi), inner)[:3, 3].tolist()

@@ -1,6 +1,6 @@
 """`transforms.json` as written by nerfstudio and by Blender's NeRF exporters.
 
-Both hold camera-to-world matrices with OpenGL's axes of the camera, in a world whose z is up
+Both contain camera-to-world matrices with OpenGL camera axes, in a world with z up
 (docs.nerf.studio, "Data conventions").
 """
 
@@ -31,50 +31,50 @@ from ex4d_core.types import Intrinsics
 from ex4d_core.types.camera import LARGEST_SIDE, Z_UP, from_camera_axes, to_camera_axes
 
 LENS = {"fl_x": "fx", "fl_y": "fy", "cx": "cx", "cy": "cy", "w": "width", "h": "height"}
-"""nerfstudio's names and ours; its principal point counts from the corner of the image too."""
+"""Names of nerfstudio for the fields of `Intrinsics`; the principal point is also measured from the image corner."""
 ANGLE = "camera_angle_x"
-"""Blender's field of view along x, radians."""
+"""Horizontal field of view in radians."""
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
 def read(tree: Any, reading: ReadOptions) -> CameraFile:
-    """Return the poses of the frames, in the order of their files' names.
+    """Read the poses of the frames, ordered by file name.
 
     Raises:
-        InvalidInput: it holds no poses.
+        InvalidInput: it contains no poses.
     """
     frames = _frames_of(tree)
     matrices = numbers([frame["transform_matrix"] for frame in frames], "transform_matrix")
     check_rigid(matrices)
     each = [_lens_of({**tree, **frame}) for frame in frames]
-    known = [camera for camera in each if camera is not None]
-    lens = one_or_each(known, len(frames)) if len(known) == len(frames) else None
+    lenses = [camera for camera in each if camera is not None]
+    lens = one_or_each(lenses, len(frames)) if len(lenses) == len(frames) else None
     angle = tree.get(ANGLE)
     shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
-    bent = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
+    distorted = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
     return CameraFile(
         world_to_camera=np.linalg.inv(from_camera_axes(matrices, "opengl", world=Z_UP)),
         intrinsics=lens,
-        fov_x=None if angle is None or lens is not None else check_angle(angle, f"the {ANGLE}"),
+        fov_x=None if angle is None or lens is not None else check_angle(angle, ANGLE),
         frames=frames_of(shown, "clip_frame") if len(shown) == len(frames) else None,
-        warnings=(f"has lens distortion ({bent[0]}), which is left out",) if bent else (),
+        warnings=(f"has lens distortion ({distorted[0]}), which is ignored",) if distorted else (),
     )
 
 
 def _frames_of(tree: Any) -> list[Mapping[str, Any]]:
-    """Return the frames in the order of their files' names."""
+    """Return the frames ordered by file name."""
     frames = tree.get("frames") if isinstance(tree, Mapping) else None
     if (
         not isinstance(frames, list)
         or not frames
         or not all(isinstance(frame, Mapping) and "transform_matrix" in frame for frame in frames)
     ):
-        raise InvalidInput("it holds no list of frames with a transform_matrix of 4x4 each")
+        raise InvalidInput("it has no list of frames, each with a transform_matrix of 4x4")
     return [frames[at] for at in natural_order([str(frame.get("file_path", "")) for frame in frames])]
 
 
 def write_nerfstudio(file: CameraFile, path: Path, distance: float) -> None:
-    """Write the poses with the lens in pixels."""
+    """Write the poses, with intrinsics in pixels."""
     cameras = file.intrinsics or ()
     facts: dict[str, Any] = {"camera_model": "PINHOLE"}
     if len(cameras) == 1:
@@ -86,18 +86,18 @@ def write_nerfstudio(file: CameraFile, path: Path, distance: float) -> None:
 
 
 def write_blender(file: CameraFile, path: Path, distance: float) -> None:
-    """Write the poses with the lens as `camera_angle_x`, radians.
+    """Write the poses, with intrinsics as `camera_angle_x` in radians.
 
     Raises:
-        InvalidInput: one angle does not describe the lens.
+        InvalidInput: a field of view does not describe the intrinsics.
     """
     facts: dict[str, Any] = {}
     if file.intrinsics is not None:
         camera = file.intrinsics[0]
         if (camera.cx, camera.cy, camera.fx) != (camera.width / 2, camera.height / 2, camera.fy):
             raise InvalidInput(
-                "Blender's camera_angle_x describes a lens with square pixels and its principal point in the middle, "
-                "which this is not; save it as nerfstudio"
+                "the blender format requires square pixels and a principal point in the middle of the image; "
+                "use nerfstudio"
             )
         facts = {
             "camera_angle_x": 2 * math.atan(camera.width / (2 * camera.fx)),
@@ -123,11 +123,11 @@ def _lens_facts(camera: Intrinsics) -> dict[str, Any]:
 
 
 def _lens_of(facts: Mapping[str, Any]) -> Intrinsics | None:
-    """Return the lens in pixels of a frame, or None where the file does not say a size."""
-    angle = None if facts.get(ANGLE) is None else check_angle(facts[ANGLE], f"the {ANGLE}")
+    """Return the intrinsics of a frame, or None if the file has no image size."""
+    angle = None if facts.get(ANGLE) is None else check_angle(facts[ANGLE], ANGLE)
     if not {"w", "h"} <= set(facts) or not {"fl_x", ANGLE} & set(facts):
         return None
     width, height = (whole(facts[name], name, 1, LARGEST_SIDE, unit="pixels") for name in ("w", "h"))
-    fx = facts["fl_x"] if "fl_x" in facts else width / (2 * math.tan(check_angle(angle, f"the {ANGLE}") / 2))
+    fx = facts["fl_x"] if "fl_x" in facts else width / (2 * math.tan(check_angle(angle, ANGLE) / 2))
     values = {"fl_x": fx, "fl_y": fx, "cx": width / 2, "cy": height / 2, **facts, "w": width, "h": height}
     return lens_of({ours: values[name] for name, ours in LENS.items()}, {ours: name for name, ours in LENS.items()})
