@@ -101,7 +101,7 @@ def is_intact(file: RemoteFile, *, tell: Callable[[int], None]) -> bool:
     """Return whether the content has the hash of the hub; `tell` is called with the number of bytes read.
 
     Raises:
-        OSError: they cannot be read.
+        OSError: the file cannot be read.
     """
     if file.place is None:
         return False
@@ -126,8 +126,8 @@ def remove(file: RemoteFile) -> None:
     """Remove a damaged file and its link.
 
     Raises:
-        OutputFailed: its name would lead out of the cache.
-        OSError: the system refuses.
+        OutputFailed: its path leads out of the cache.
+        OSError: the file cannot be removed.
     """
     _check_inside(file)
     for place in (file.link, file.blob, file.mark):

@@ -59,18 +59,18 @@ def new_hash(size: int, *, in_git: bool) -> Hash:
 def receive(source: DownloadSource, part: Path, *, tell: Callable[[int], None], stopped: threading.Event) -> str:
     """Download the rest of a file into `part`, and return the hash of the whole file.
 
-    A lost connection is taken up again, after longer and longer pauses, until nothing arrives five times in a row.
+    A lost connection is retried with increasing pauses, until five attempts in a row receive nothing.
 
     Args:
-        source: where the bytes are.
-        part: the file to write; it is kept when this fails, for the next call, unless it is too long.
-        tell: called with each number of bytes that arrived, a negative one where they have to come again.
-        stopped: ends it when set.
+        source: the file on the hub.
+        part: the file to write; after a failure it remains for the next call, unless it is too long.
+        tell: called with the number of received bytes; negative if they must be downloaded again.
+        stopped: cancels the download when set.
 
     Raises:
         Cancelled: `stopped` was set.
         DownloadFailed: the server has another number of bytes.
-        Exception: what the hub's client raises for a server that refuses or cannot be reached.
+        Exception: errors of the hub's client.
     """
     with _opened(part) as file:
         written = _Written(file, source)

@@ -83,9 +83,7 @@ def test_what_is_neither_a_folder_nor_a_name_is_named():
 def test_a_folder_that_is_no_checkpoint_says_what_it_lacks(copy, gone):
     folder = copy()
     (folder / gone).unlink()
-    with pytest.raises(
-        InputNotFound, match=r"copy has no .*; check the folder"
-    ):
+    with pytest.raises(InputNotFound, match=r"copy has no .*; check the folder"):
         load(folder)
 
 

@@ -25,7 +25,7 @@ class LatentColors:
 
     def __init__(self, latents: Tensor, video: Tensor) -> None:
         inputs = _inputs(latents)
-        wanted = _pixels(_shrunk(video.float().to(latents.device), latents.shape[-2:]))
+        wanted = _pixels(_downscale(video.float().to(latents.device), latents.shape[-2:]))
         # Ridge regression, because constant latents do not determine the map.
         gram = inputs.T @ inputs + _RIDGE * len(inputs) * torch.eye(inputs.shape[1], device=inputs.device)
         self._map = torch.linalg.solve(gram, inputs.T @ wanted)
@@ -47,13 +47,13 @@ class LatentColors:
 
 
 class Watcher:
-    """Follows the steps of a sampler and shows the clean latents that they go towards.
+    """Estimates clean latents during sampling and passes them to a callback.
 
     Args:
-        start: latents before the first step that it is told of.
+        start: latents before the first step.
         schedule: of the steps.
-        every: so many steps, and not after the last.
-        show: is given the clean latents.
+        every: interval in steps; the last step is skipped.
+        show: called with the estimated clean latents.
     """
 
     def __init__(self, start: Tensor, *, schedule: Schedule, every: int, show: Callable[[Tensor], None]) -> None:
@@ -63,10 +63,10 @@ class Watcher:
         self._show = show
 
     def __call__(self, step: int, latents: Tensor) -> None:
-        """Take the latents after a step."""
+        """Process the latents after a step."""
         if step % self._every == 0 and step < len(self._sigmas) - 1:
             now, after = self._sigmas[step - 1], self._sigmas[step]
-            # Euler's method goes straight: further along the same line there is no noise.
+            # Euler's method moves along a line; extrapolate it to noise level 0.
             before = self._before.to(latents)
             self._show(before + (latents - before) * (now / (now - after)))
         self._before = latents
@@ -83,7 +83,7 @@ def _pixels(volume: Tensor) -> Tensor:
     return volume[0].flatten(1).T
 
 
-def _shrunk(video: Tensor, size: torch.Size) -> Tensor:
+def _downscale(video: Tensor, size: torch.Size) -> Tensor:
     """Average a video [4t-3, 3, H, W] over the pixels of each latent pixel, [1, 3, t, h, w]."""
     small = functional.adaptive_avg_pool2d(video, (size[0], size[1]))
     rest = small[1:].reshape(-1, STRIDE, *small.shape[1:]).mean(1) if len(small) > 1 else small[1:]

@@ -1,4 +1,4 @@
-"""A tiny Wan with random weights in diffusers' folders, and an adapter for it: what tests and trials compute with.
+"""A tiny Wan with random weights in diffusers' layout, and an adapter for it, for tests and experiments.
 
 python -m ex4d_backbone_wan.testing FOLDER
 """

@@ -21,7 +21,7 @@ def read_processor(path: Path) -> Mapping[str, Any]:
     """Read the file; each entry that `preprocessing.py` uses is of the right type, or missing.
 
     Raises:
-        InputNotFound: there is no such file.
+        InputNotFound: the file does not exist.
         InvalidInput: it cannot be read, or an entry is of another type.
     """
     processor = read_config(path)

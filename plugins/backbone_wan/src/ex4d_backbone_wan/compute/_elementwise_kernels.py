@@ -1,7 +1,7 @@
 """The operations of a block between its products as Triton kernels, which read and write each row once.
 
-They do what `elementwise` does, in float32 inside, so that only what is stored is rounded. Blocks in Triton are powers
-of two; a row is two of them, since one would leave a third of its lanes without work for Wan's 5120 channels.
+They compute the functions of `elementwise` in float32 and round only when storing. Blocks in Triton are powers of two;
+a row is split into two of them, because a single one would leave a third of its lanes idle for Wan's 5120 channels.
 """
 
 import math
@@ -141,12 +141,12 @@ def _by_batch(value: Tensor | None, x: Tensor) -> tuple[Tensor, int]:
 
 
 def _blocks(x: Tensor, rows: int) -> TensorDescriptor:
-    """Return how Hopper's copy engine finds some rows of one head in [B, M, heads, C / heads]."""
+    """Return a descriptor for Hopper's copy engine, of rows of one head in [B, M, heads, C / heads]."""
     return TensorDescriptor.from_tensor(x.flatten(2), [1, rows, x.shape[-1]])
 
 
 def _halves(channels: int) -> dict[str, int]:
-    """Return two powers of two that hold a row; the first is full."""
+    """Return two powers of two that cover a row; the first is full."""
     first = 1 << (channels - 1).bit_length() - 1
     return {"FIRST": first, "SECOND": triton.next_power_of_2(channels - first)}
 
@@ -255,7 +255,7 @@ def _steady(x, factors, channels, eps, FIRST: tl.constexpr, SECOND: tl.constexpr
 def _rows(
     source, batch, start, column, tokens, stride, ROWS: tl.constexpr, HEAD: tl.constexpr, DESCRIBED: tl.constexpr
 ):  # fmt: skip
-    """Return some rows of one head, 0 after the last token; Hopper's copy engine brings what a descriptor names."""
+    """Load rows of one head, 0 after the last token; with a descriptor, by Hopper's copy engine."""
     if DESCRIBED:
         rows = source.load([batch.to(tl.int32), start, column]).reshape([ROWS, HEAD])
     else:
@@ -270,10 +270,10 @@ def _seen(
     query, key, value, keys_of, values_of, batch, column, stride, tokens, last, scale,
     KEYS: tl.constexpr, FULL: tl.constexpr, DESCRIBED: tl.constexpr,
 ):  # fmt: skip
-    """Return the softmax's mean of values [queries, HEAD], block by block (Milakov and Gimelshein 2018, 1805.02867).
+    """Compute attention [queries, HEAD] block by block (Milakov and Gimelshein 2018, 1805.02867).
 
-    Each query has a scale. The last token comes first, as it may count more than once; the image's other 256 then fill
-    their blocks.
+    Each query has a scale. The last token is processed first, because it may have repeats; the other 256 of the image
+    then fill whole blocks.
     """
     rows: tl.constexpr = query.shape[0]
     head: tl.constexpr = query.shape[1]

@@ -260,7 +260,7 @@ def _settings(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     entries = {_plain(name): value for name, value in entries.items()} if isinstance(entries, dict) else {}
     kept = {name: entries[name] for name, holds in _SCALES.items() if name in entries and holds(entries[name])}
     if dropped := sorted(set(_SCALES) & set(entries) - set(kept)):
-        raise InvalidInput(f"{path} gives {dropped[0]} as {ascii(entries[dropped[0]])[:80]}, which is not valid")
+        raise InvalidInput(f"{path} has {dropped[0]} = {ascii(entries[dropped[0]])[:80]}, which is not valid")
     layers = sorted({name.partition(".lora_")[0] for name in tensors})
     return {"metadata": {**kept, "target_modules": layers}} if kept else {}
 
