@@ -71,7 +71,7 @@ __all__ = ["__version__", *_HOME_OF]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
+    """Import a public name on first use."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'ex4d_core' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -47,7 +47,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def text_hash(text: str) -> str:
-    """Return 16 hex digits (64 bits) that tell a text from any other."""
+    """Return a hash of a text, 16 hex digits (64 bits)."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

@@ -36,14 +36,14 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 @contextmanager
-def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def reading(path: str | os.PathLike[str], label: str) -> Iterator[None]:
     """Convert all errors of the block, which reads a file, to one sentence that names the file.
 
     Untrusted files can make a library raise anything; `EX4D_TRACE=1` prints the cause.
 
     Args:
         path: the file or folder.
-        what: expected kind, such as "camera file".
+        label: expected kind, such as "camera file".
 
     Raises:
         InputNotFound: the file does not exist.
@@ -54,24 +54,24 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     except Ex4dError:
         raise
     except OSError as error:
-        raise refusal(path, what, error) from error
+        raise refusal(path, label, error) from error
     except MemoryError as error:
-        raise InvalidInput(f"the {what} {path} does not fit into memory; use a smaller one") from error
+        raise InvalidInput(f"the {label} {path} does not fit into memory; use a smaller one") from error
     except RecursionError as error:
-        raise InvalidInput(f"the {what} {path} is nested too deeply to be read") from error
+        raise InvalidInput(f"the {label} {path} is nested too deeply to be read") from error
     except Exception as error:
-        raise InvalidInput(f"{path} is not a readable {what} ({one_line(error)})") from error
+        raise InvalidInput(f"{path} is not a readable {label} ({one_line(error)})") from error
 
 
-def refusal(path: str | os.PathLike[str], what: str, error: OSError) -> InputNotFound | InvalidInput:
+def refusal(path: str | os.PathLike[str], label: str, error: OSError) -> InputNotFound | InvalidInput:
     """Return the exception for an error of the system."""
     if error.errno in _MISSING:
-        return InputNotFound(f"the {what} {path} does not exist; check the path")
+        return InputNotFound(f"the {label} {path} does not exist; check the path")
     reason = error.strerror or str(error) or type(error).__name__
-    return InvalidInput(f"the {what} {path} cannot be read: {reason}")
+    return InvalidInput(f"the {label} {path} cannot be read: {reason}")
 
 
-def check_path(path: str | os.PathLike[str], what: str) -> os.stat_result:
+def check_path(path: str | os.PathLike[str], label: str) -> os.stat_result:
     """Return the status of a file or folder.
 
     Raises:
@@ -81,96 +81,96 @@ def check_path(path: str | os.PathLike[str], what: str) -> os.stat_result:
     try:
         return os.stat(path)
     except OSError as error:
-        raise refusal(path, what, error) from error
+        raise refusal(path, label, error) from error
     except ValueError as error:  # a NUL in the name
-        raise InvalidInput(f"the {what} {os.fspath(path)!r} is not a valid path") from error
+        raise InvalidInput(f"the {label} {os.fspath(path)!r} is not a valid path") from error
 
 
-def check_file(path: str | os.PathLike[str], what: str) -> os.stat_result:
+def check_file(path: str | os.PathLike[str], label: str) -> os.stat_result:
     """Check that a file is a regular one (a pipe blocks, a device may be endless) and return its status.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: the file cannot be read, or is not a regular file.
     """
-    status = check_path(path, what)
+    status = check_path(path, label)
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for holds, name in _KINDS if holds(status.st_mode)), "something else")
-        raise InvalidInput(f"the {what} {path} is {kind}, not a regular file")
+        raise InvalidInput(f"the {label} {path} is {kind}, not a regular file")
     if not os.access(path, os.R_OK):
-        raise InvalidInput(f"the {what} {path} cannot be read: {os.strerror(errno.EACCES)}")
+        raise InvalidInput(f"the {label} {path} cannot be read: {os.strerror(errno.EACCES)}")
     return status
 
 
-def check_folder(path: str | os.PathLike[str], what: str) -> os.stat_result:
+def check_folder(path: str | os.PathLike[str], label: str) -> os.stat_result:
     """Check that a folder can be listed and return its status.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: it cannot be read, or is not a folder.
     """
-    status = check_path(path, what)
+    status = check_path(path, label)
     if not stat.S_ISDIR(status.st_mode):
-        raise InvalidInput(f"the {what} {path} is not a folder")
+        raise InvalidInput(f"the {label} {path} is not a folder")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise InvalidInput(f"the {what} {path} cannot be read: {os.strerror(errno.EACCES)}")
+        raise InvalidInput(f"the {label} {path} cannot be read: {os.strerror(errno.EACCES)}")
     return status
 
 
-def read_bytes(path: str | os.PathLike[str], what: str, *, most: int) -> bytes:
+def read_bytes(path: str | os.PathLike[str], label: str, *, most: int) -> bytes:
     """Return the bytes of a regular file of at most `most` bytes.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: the file cannot be read, is not a regular file, or is larger.
     """
-    size = check_file(path, what).st_size
+    size = check_file(path, label).st_size
     if size > most:
-        raise InvalidInput(f"the {what} {path} has {size:,} bytes; at most {most:,} are read")
-    with reading(path, what), open(path, "rb") as file:
+        raise InvalidInput(f"the {label} {path} has {size:,} bytes; at most {most:,} are read")
+    with reading(path, label), open(path, "rb") as file:
         return file.read(most)
 
 
-def read_text(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT) -> str:
+def read_text(path: str | os.PathLike[str], label: str, *, most: int = MOST_TEXT) -> str:
     """Return the text of a regular file, UTF-8 with or without a byte order mark.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: the file cannot be read, is not a regular file, is larger, or is not UTF-8.
     """
-    data = read_bytes(path, what, most=most)
+    data = read_bytes(path, label, most=most)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"the {what} {path} is not UTF-8 text (byte {error.start})") from error
+        raise InvalidInput(f"the {label} {path} is not UTF-8 text (byte {error.start})") from error
 
 
-def read_json(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT) -> Any:
+def read_json(path: str | os.PathLike[str], label: str, *, most: int = MOST_TEXT) -> Any:
     """Return the value of a JSON file; see `parse_json`.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: the file cannot be read, or is not JSON of bounded depth with finite numbers.
     """
-    text = read_text(path, what, most=most)
+    text = read_text(path, label, most=most)
     try:
         return parse_json(text)
     except ValueError as error:
-        raise InvalidInput(f"the {what} {path} is not valid JSON: {error}") from error
+        raise InvalidInput(f"the {label} {path} is not valid JSON: {error}") from error
 
 
-def read_toml(path: str | os.PathLike[str], what: str, *, most: int = MOST_TEXT) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike[str], label: str, *, most: int = MOST_TEXT) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: the file cannot be read, or is not TOML of bounded depth.
     """
-    text = read_text(path, what, most=most)
+    text = read_text(path, label, most=most)
     try:
         return parse_toml(text)
     except ValueError as error:
-        raise InvalidInput(f"the {what} {path} is not valid TOML: {error}") from error
+        raise InvalidInput(f"the {label} {path} is not valid TOML: {error}") from error
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -160,7 +160,7 @@ ROLES: Mapping[str, Role] = {
             stage="guidance",
             contract="ex4d_core.testing.contracts.mesh:MeshBuilderContract",
             noun="Builder",
-            example_summary="a sheet of neighboring pixels, torn where the depth jumps",
+            example_summary="connects neighboring pixels, except across depth edges",
             example_usage="--depth-file depth.npz --cam 30 --set mesh.name={}",
         ),
         Role(

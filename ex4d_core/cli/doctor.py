@@ -25,7 +25,7 @@ class Finding:
     what: str
     state: str
     fix: str = ""
-    """The command that fixes the problem, or '' where there is none."""
+    """The command that fixes the problem, or ''."""
 
 
 def examine(plugins: Plugins) -> Iterator[Finding]:

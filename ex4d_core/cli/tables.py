@@ -19,7 +19,7 @@ from ex4d_core.terminal import as_text
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
-    """Yield a table of components and, where there are any, tables of commands and of problems."""
+    """Yield a table of components and, if there are any, tables of commands and of problems."""
     table = Table("role", "name", "description", "license", "from", title="components", title_justify="left")
     for offer in plugins.offers:
         origin = "built in" if offer.builtin else str(offer.source)

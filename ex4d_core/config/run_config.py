@@ -259,7 +259,7 @@ def make_options(cls: type[Options], values: Mapping[str, Any], section: str) ->
     Raises:
         InvalidConfig: an option is unknown, missing or invalid.
     """
-    fields = attrs.fields(cls)  # type: ignore[arg-type]  # cls is an attrs class, which type[] cannot say
+    fields = attrs.fields(cls)  # type: ignore[arg-type]  # type[] does not express attrs classes
     values = with_current_names(cls, values)
     refuse_unknown(values, [field.name for field in fields], section)
     prefix = f"{section}." if section else ""

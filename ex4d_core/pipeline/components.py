@@ -57,7 +57,7 @@ class ChosenPath:
     steps: tuple[tuple[tuple[Chosen, str], ...], ...]
     """Segments in order; the moves of a segment run at the same time, each with its easing."""
     weights: tuple[float, ...]
-    """Of the path that each step takes."""
+    """Fraction of the path of each segment."""
 
     @property
     def is_given(self) -> bool:

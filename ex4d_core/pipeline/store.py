@@ -161,7 +161,7 @@ class Store:
 
 
 def is_of_the_system(error: BaseException) -> bool:
-    """Return whether the system caused an error, which then says nothing about the content of a file."""
+    """Return whether the system caused an error, not the content of a file."""
     return any(
         isinstance(link, MemoryError) or (isinstance(link, OSError) and link.errno not in (None, *_NOT_A_FILE))
         for link in _chain(error)

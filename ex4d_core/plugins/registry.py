@@ -81,7 +81,7 @@ class Registry:
         names = sorted({o.name for o in self.offers(role)})
         aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]
         raise ComponentNotFound(
-            f"there is no {role} {name!r}{nearest(plain_name, [*names, *aliases])}; "
+            f"unknown {ROLES[role].title} {name!r}{nearest(plain_name, [*names, *aliases])}; "
             f"installed: {', '.join(names) or 'none'}; {MORE}"
         )
 
@@ -106,7 +106,7 @@ class Registry:
         self._refuse_broken(plain_name)
         names = {offer.name for offer in self.plugins.offers}
         raise ComponentNotFound(
-            f"there is no component {name!r}{nearest(plain_name, names)}; see ex4d plugins list; {MORE}"
+            f"unknown component {name!r}{nearest(plain_name, names)}; see ex4d plugins list; {MORE}"
         )
 
     def auto_names(self, role: str) -> list[str]:

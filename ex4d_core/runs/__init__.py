@@ -1,1 +1,1 @@
-"""Complete runs: batches, exported files, and the generation stage on its own."""
+"""Complete runs: batches, exported files, and the generation stage alone."""

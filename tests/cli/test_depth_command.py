@@ -195,7 +195,7 @@ WRONG = {
         ["VIDEO", "--depth-file", "DEPTH", "--format", "tiff"],
         "'tiff' is not one of 'npz', 'png', 'exr'",
     ),
-    "unknown estimator": (["VIDEO", "--depth", "depthcrofter"], "there is no depth 'depthcrofter'"),
+    "unknown estimator": (["VIDEO", "--depth", "depthcrofter"], "unknown depth estimator 'depthcrofter'"),
     "no estimator": (["VIDEO"], "--depth-file"),
     "no clip": ([], "no clip given"),
     "camera path": (["VIDEO", "--depth-file", "DEPTH", "--cam", "30"], "No such option"),

@@ -260,7 +260,7 @@ def test_terms_of_the_weights_that_were_chosen_are_in_the_plan(cache):
 
 
 def test_an_unknown_component_names_the_nearest():
-    with pytest.raises(ComponentNotFound, match="there is no component 'zbufer'; did you mean 'zbuffer'"):
+    with pytest.raises(ComponentNotFound, match="unknown component 'zbufer'; did you mean 'zbuffer'"):
         plan_for("zbufer")
 
 

@@ -200,7 +200,7 @@ def test_a_name_that_two_plugins_use_is_a_remark(install):
 
 
 def test_an_unknown_component_names_the_nearest():
-    with pytest.raises(ComponentNotFound, match="there is no renderer 'zbufer'; did you mean 'zbuffer'"):
+    with pytest.raises(ComponentNotFound, match="unknown renderer 'zbufer'; did you mean 'zbuffer'"):
         Registry().find("renderer", "zbufer")
 
 

@@ -67,7 +67,7 @@ def test_flags_win_over_settings_and_those_over_the_file(ex4d, here, flags, tmp_
         (("--set", "data.masks=3"), "unknown option data.masks; did you mean 'masks_per_clip'?"),
         (("--set", "mask.kind=x"), "unknown option mask; did you mean 'masks'?"),
         (("--set", "masks.kind=rendering"), "rendering masks need depth"),
-        (("--depth", "nothing"), "there is no depth 'nothing'"),
+        (("--depth", "nothing"), "unknown depth estimator 'nothing'"),
         (("--model", "lab/absent"), "lab/absent"),
         (("--data-path", "/nowhere"), "/nowhere does not exist; give a folder of videos, or a CSV"),
     ],
