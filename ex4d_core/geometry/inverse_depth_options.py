@@ -9,26 +9,26 @@ import attrs
 from ex4d_core.options import option
 
 NEAREST = 10000 / 3900
-"""Depth of the nearest point: 2.564, as EX-4D was trained with."""
+"""Depth of the nearest point: 2.564, as in the training of EX-4D."""
 
 
 def near_option() -> Any:
     """Declare `near`."""
     return option(
         NEAREST,
-        help="Depth that the nearest point of inverse depth gets.",
+        help="Depth of the nearest point of inverse depth.",
         unit="scene units",
         validator=attrs.validators.gt(0),
     )
 
 
 def far_option() -> Any:
-    """Declare `far`, for a class that has `near` before it."""
+    """Declare `far`, in a class that declares `near` before it."""
     return option(
         100.0,
         help=(
-            "Depth that inverse depth is cut off at, where it would run to infinity; 100 is where the mesh's border "
-            "ring lies, so nothing is behind it."
+            "Largest depth, at which inverse depth near 0 is clipped; 100 is the depth of the border of the mesh, "
+            "so that nothing is behind it."
         ),
         unit="scene units",
         validator=_above_near,
@@ -40,8 +40,8 @@ def percentile_option() -> Any:
     return option(
         0.0,
         help=(
-            "Share of all values of the clip that may lie beyond the nearest and the farthest point of inverse depth, "
-            "each; 0 is EX-4D's rule, the smallest and the largest value, which one bad pixel can spoil."
+            "Percentage of the values of the clip that is clipped at either end of inverse depth; 0, as in EX-4D, "
+            "uses the smallest and largest value and is sensitive to single wrong pixels."
         ),
         unit="percent",
         validator=_below_half,

@@ -1,10 +1,10 @@
 """Build a closed surface from a depth map, and mark its occluded faces.
 
 The depth watertight mesh {V, F, T, O} of EX-4D (arXiv 2506.05554, section 3.2): each pixel is a vertex, each 2x2
-block two faces, the outermost ring of pixels is pushed behind the scene, and a cap closes the back. Faces that
-bridge a jump in depth stay, marked as occluded, so that they hide what is behind them.
+block two faces, the outermost ring of pixels is moved behind the scene, and a cap closes the back. Faces across a
+depth discontinuity are kept and marked as occluded, so that they hide the scene behind them.
 
-Nothing here waits for the GPU: no size depends on values.
+No size depends on values, so nothing waits for the GPU.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ex4d_core.types import Intrinsics, Mesh
 from ex4d_core.types._arrays import tensor_summary
 
 NEAREST_BORDER = 100.0
-"""The automatic border depth is never nearer: EX-4D's own border, in units of the depth."""
+"""Smallest automatic border depth, the border depth of EX-4D, in units of the depth."""
 
 CAP_BULGE = 1.1
-"""Depth of the cap's middle over that of the ring: unknown pixels, at the ring's depth, must not touch the cap."""
+"""Depth of the middle of the cap over that of the ring, so that invalid pixels at the ring depth do not touch it."""
 
 FARTHEST = 1e8
-"""Depth beyond this counts as unknown: the squares of squares in the angle rule would leave float32."""
+"""Larger depths are invalid, since the angle rule would overflow float32."""
 
 
 def build_watertight(
@@ -43,8 +43,8 @@ def build_watertight(
 
     Vertex i * W + j belongs to pixel (row i, column j); the stitched cap adds one behind the middle of the ring.
     Faces come in this order: the upper left ones of all blocks (lower left, upper left, upper right), the lower
-    right ones (lower left, upper right, lower right), the cap. Unknown depth is treated as the ring: pushed to
-    the border depth, every face at it occluded.
+    right ones (lower left, upper right, lower right), the cap. Invalid depth is treated like the ring: moved to
+    the border depth, with all adjacent faces occluded.
 
     Args:
         frame: uint8 [H, W, 3], sRGB.
@@ -79,8 +79,8 @@ def build_watertight(
 def grid_faces(height: int, width: int, cap: str, device: torch.device) -> Tensor:
     """Return the faces of a grid of H x W vertices and its cap, int32 [F, 3].
 
-    With F = 2 (H-1) (W-1) + 2 (H-1) + 2 (W-1) for a stitched cap, or + 2 for one between the corners. All faces turn
-    the same way round. The list is kept for the next frame of the same size: do not write into it.
+    With F = 2 (H-1) (W-1) + 2 (H-1) + 2 (W-1) for a stitched cap, or + 2 for one between the corners. All faces have
+    the same orientation. The result is cached: do not modify it.
     """
     index = torch.arange(height * width, dtype=torch.int32).view(height, width)
     upper_left, upper_right = index[:-1, :-1], index[:-1, 1:]
@@ -94,15 +94,15 @@ def grid_faces(height: int, width: int, cap: str, device: torch.device) -> Tenso
 
 
 def _fan(index: Tensor) -> Tensor:
-    """Return the faces from each edge of the ring to one more vertex."""
+    """Return the faces that connect each edge of the ring to one additional vertex."""
     ring = torch.cat([index[0, :-1], index[:-1, -1], index[-1].flip(0)[:-1], index[:, 0].flip(0)[:-1]])
     center = torch.full_like(ring, index.numel())
-    # The grid runs along its edges in ring order; faces on the other side of an edge must run against it.
+    # Faces of the grid follow their edges in ring order; faces on the other side must use the opposite order.
     return torch.stack([ring.roll(-1), ring, center], dim=-1)
 
 
 def _corner_faces(index: Tensor) -> Tensor:
-    """Return EX-4D's cap."""
+    """Return the cap of EX-4D."""
     upper_left, upper_right, lower_left, lower_right = (int(index[i, j]) for i in (0, -1) for j in (0, -1))
     faces = [[upper_right, upper_left, lower_right], [lower_right, upper_left, lower_left]]
     return torch.tensor(faces, dtype=torch.int32)
@@ -140,7 +140,7 @@ def _without_ring(mask: Tensor) -> Tensor:
 def _grid_points(
     depth: Tensor, known: Tensor, intrinsics: Intrinsics, options: WatertightOptions
 ) -> tuple[Tensor, Tensor]:
-    """Return the points of the grid [3, H, W], one plane an axis, and the border depth [] that was used."""
+    """Return the points of the grid, [3, H, W], one plane per axis, and the border depth, []."""
     zero = depth.new_zeros(())
     if options.border_depth is None:
         border = (2 * torch.where(known, depth, zero).amax()).clamp_min(NEAREST_BORDER)
@@ -186,7 +186,7 @@ def _occluded_blocks(points: Tensor, known: Tensor, options: WatertightOptions) 
 def _sharp(points: Tensor, min_angle: float) -> Tensor:
     """Return bool [2, H-1, W-1]: faces whose smallest interior angle is below `min_angle` degrees.
 
-    The smallest angle is between the two longer edges b and c, and at most 60 degrees, so its sine decides:
+    The smallest angle is between the two longer edges b and c, and at most 60 degrees, so it is compared by its sine:
     |b x c|^2 < sin^2 |b|^2 |c|^2, where |b x c| is the same for any two edges and |b|^2 |c|^2 is the product of the
     longer edges' squares.
     """
@@ -232,7 +232,7 @@ def _steep(points: Tensor, max_slope: float) -> Tensor:
 
 
 def _cap_occluded(points: Tensor, options: WatertightOptions) -> Tensor:
-    """Return bool [faces of the cap]; a cap between the corners is judged by the rule, as in EX-4D."""
+    """Return bool [faces of the cap]; the option `occlusion` also applies to a cap between the corners, as in EX-4D."""
     height, width = points.shape[1:]
     if options.cap == "stitched":
         return torch.ones(2 * (height + width - 2), dtype=torch.bool, device=points.device)
@@ -242,7 +242,7 @@ def _cap_occluded(points: Tensor, options: WatertightOptions) -> Tensor:
 
 
 def _pixel_alpha(hidden: Tensor) -> Tensor:
-    """Return bool [H, W], False at the corners of occluded faces: what `Mesh.vertex_alpha` says, from slices."""
+    """Return bool [H, W], False at the corners of occluded faces: `Mesh.vertex_alpha`, computed from slices."""
     upper_left, lower_right = hidden
     either = upper_left | lower_right
     alpha = torch.ones(either.shape[0] + 1, either.shape[1] + 1, dtype=torch.bool, device=hidden.device)

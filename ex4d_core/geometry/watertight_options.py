@@ -15,15 +15,15 @@ class WatertightOptions:
 
     border_depth: float | None = option(
         None,
-        help="Depth of the outermost ring of pixels and of unknown ones; automatic: twice the frame's deepest pixel, "
-        "at least 100, so that it is never in front of the scene",
+        help="Depth of the outermost ring of pixels and of invalid pixels; automatic: twice the largest depth of the "
+        "frame, at least 100, so that it is never in front of the scene",
         unit="units of the depth",
         validator=attrs.validators.optional(_positive),
     )
     occlusion: str = option(
         "angle",
-        help="What makes a face one that nobody saw: 'angle', its smallest angle is below min_angle, or 'boundary', "
-        "it goes more than max_slope times as far in depth as it is wide or high",
+        help="Rule for occluded faces: 'angle', the smallest interior angle is below min_angle; 'boundary', the extent "
+        "in depth is more than max_slope times the width or height",
         validator=attrs.validators.in_(("angle", "boundary")),
     )
     min_angle: float = option(
@@ -41,19 +41,18 @@ class WatertightOptions:
     )
     cap: str = option(
         "stitched",
-        help="How the back is closed: 'stitched', a fan from the whole ring to one vertex behind it, all occluded, "
-        "or 'corners', EX-4D's two faces between the corners, which are judged as any other and leave gaps in topology",
+        help="Back of the mesh: 'stitched', a fan from the ring to one vertex behind it, all occluded; 'corners', "
+        "two faces between the corners, as in EX-4D, which are subject to the occlusion rule and leave gaps",
         validator=attrs.validators.in_(("stitched", "corners")),
     )
     pixel_center: float = option(
         0.5,
-        help="Where in its pixel the depth was seen: 0.5 is the center, 0 the upper left corner as in EX-4D",
+        help="Position of the depth sample in its pixel: 0.5 is the center, 0 the upper left corner as in EX-4D",
         unit="pixels",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
     hidden_colors: str = option(
         "keep",
-        help="Colors of vertices that touch an occluded face: 'keep', or 'black' as in EX-4D, which darkens what "
-        "is beside them",
+        help="Colors of the vertices of occluded faces: 'keep', or 'black' as in EX-4D, which darkens adjacent faces",
         validator=attrs.validators.in_(("keep", "black")),
     )

@@ -48,5 +48,5 @@ def test_a_result_that_is_no_number_is_refused_with_what_to_do(bad):
 
 
 def test_a_flat_result_is_refused():
-    with pytest.raises(InvalidInput, match="no difference in depth"):
+    with pytest.raises(InvalidInput, match="the same depth for the whole clip"):
         relative_inverse_depth(torch.ones(2, 4, 4), percentile=0, source="a network")
