@@ -216,10 +216,10 @@ def test_black_between_shots_is_far_and_a_black_clip_is_refused(estimator, stati
     monkeypatch.setattr(network, "predict", predict)
     both = Video(frames=torch.cat([room.frames[:2], black]), fps=Fraction(24))
     assert (component.estimate(both, progress=silent).depth[2:] == 100).all()
-    with pytest.raises(InvalidInput, match="no difference in depth"):
+    with pytest.raises(InvalidInput, match="the same depth for the whole clip"):
         component.estimate(Video(frames=black, fps=Fraction(24)), progress=silent)
     monkeypatch.setattr(network, "predict", lambda *_: Prediction(maps=torch.ones(4, 8, 8), fov=None))
-    with pytest.raises(InvalidInput, match="no difference in depth"):  # in either shot
+    with pytest.raises(InvalidInput, match="the same depth for the whole clip"):  # in either shot
         component.estimate(both, progress=silent)
 
 

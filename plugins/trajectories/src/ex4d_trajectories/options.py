@@ -283,11 +283,11 @@ class SlowOptions:
 @named("reverse")
 @attrs.frozen
 class ReverseOptions:
-    """Play the clip backwards, from its end if it is the first step of the path."""
+    """Play the clip backwards, from its end in the first segment of a path."""
 
     factor: float = option(
         1.0, help="How many times slower; below 1 is faster.", at_least=0.01, at_most=100, former="by"
     )
     frame: int | None = first_frame(
-        "First frame, counted from 0; by default the last one in the first step of a path, otherwise the current one."
+        "First frame, counted from 0; by default the last one in the first segment, otherwise the current one."
     )
