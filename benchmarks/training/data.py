@@ -2,8 +2,8 @@
 
     python -m benchmarks.training.data [--device auto] [--sizes 14B] [--frames 49] [--size 512] [--masks 4] [--repeat 3]
 
-A synthetic clip with exact depth, and encoders of the real sizes with random weights. Depth estimation and the embedding
-of captions, which is done once, are not included. Results are medians in seconds, without the first run.
+A synthetic clip with exact depth, and encoders of the real sizes with random weights. Depth estimation and the
+embedding of captions, which is done once, are not included. Results are medians in seconds, without the first run.
 """
 
 from __future__ import annotations

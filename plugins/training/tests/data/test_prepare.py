@@ -129,7 +129,7 @@ def test_a_shard_that_is_damaged_is_made_again(job, some_videos, out, damage, mo
     before = contents(out)
     shard = out / SHARDS[1]
     shard.write_bytes(before[shard.name][:-50]) if damage == "cut" else shard.unlink()
-    with pytest.raises(InvalidInput, match="`ex4d data prepare` with the same options makes it again"):
+    with pytest.raises(InvalidInput, match="run the same `ex4d data prepare` again"):
         LatentDataset(out)
     prepare(some_videos, out, job=job())
     assert contents(out) == before
