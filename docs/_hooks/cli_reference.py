@@ -12,8 +12,8 @@ from mkdocs.structure.pages import Page
 from typer.main import get_command
 
 import typer_cli
-from ex4d_core.plugins.offers import commands_by_name
 from ex4d_core.plugins.discovery import find_plugins
+from ex4d_core.plugins.offers import commands_by_name
 
 MARKER = "<!-- cli-reference -->"
 OWN_DISTRIBUTIONS = re.compile(r"ex4d-")
