@@ -271,7 +271,7 @@ def test_a_result_that_is_no_number_is_refused_with_what_to_do(estimator, clip, 
     component = estimator(model_type, steady=steady)
     for parameter in component.network.model.parameters():
         parameter.data.fill_(float("nan"))
-    with pytest.raises(InvalidInput, match=r"NaN or infinity for a part of frame 0; try --set depth\.dtype"):
+    with pytest.raises(InvalidInput, match=r"NaN or infinity in frame 0; try --set depth\.dtype"):
         component.estimate(clip(2), progress=silent)
 
 
