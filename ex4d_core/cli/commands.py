@@ -14,7 +14,6 @@ from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, OUTPUT, PATH_FLAGS
 from ex4d_core.cli.kit import Json, Set
 from ex4d_core.cli.plugin_commands import CommandsAndPlugins
 from ex4d_core.cli.shared import (
-    RECON_ROLES,
     FlagsCommand,
     JsonOutput,
     MeshFormat,
@@ -92,7 +91,7 @@ def run(
 
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
-    session = make_session(config, quiet or json_, tuple(ROLES))
+    session = make_session(config, quiet or json_, goal="result")
     outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
@@ -114,7 +113,7 @@ def recon(
 
     path = Path(clip or input_video or clips_of(config)[0])
     check_output(output_dir)
-    session = make_session(config, quiet or json_, RECON_ROLES)
+    session = make_session(config, quiet or json_, goal="guidance")
     outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
@@ -140,7 +139,7 @@ def depth(
 
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
-    session = make_session(config, quiet or json_, ("depth",))
+    session = make_session(config, quiet or json_, goal="depth")
     formats: Any = [each.value for each in format or ()]
     outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=formats, preview=preview)
     finish(outcomes, quiet, json_)
@@ -168,7 +167,7 @@ def preview(
 
     path = Path(clip or clips_of(config)[0])
     check_output(output_dir)
-    session = make_session(config, quiet or json_, RECON_ROLES)
+    session = make_session(config, quiet or json_, goal="guidance")
     with redirect_stdout_to_stderr():
         folder = run_folders([path], output_dir)[0]
         made = make_preview(session, path, folder=folder, frames=max_frames, side=max_side)
@@ -200,7 +199,9 @@ def masks(
     options = make_options(MaskOptions, default | config.masks | ({"kind": kind} if kind else {}), "masks")
     found = find_clips(clips or clips_of(config))
     check_output(output_dir)
-    session = make_session(config, quiet or json_, ("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer"))
+    session = make_session(
+        config, quiet or json_, roles=("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer")
+    )
     folders = run_folders(found, output_dir)
     outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
     finish(outcomes, quiet, json_, as_json=masks_json)
@@ -221,7 +222,7 @@ def generate(
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.runs.generate import generate_file, read_guidance
 
-    session = make_session(config, quiet or json_, ("backbone",))
+    session = make_session(config, quiet or json_, roles=("backbone",))
     with redirect_stdout_to_stderr():
         generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
     say(json.dumps({"result": str(output_video)}) if json_ else str(output_video))

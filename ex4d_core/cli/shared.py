@@ -1,5 +1,6 @@
 """Shared parts of the `ex4d` commands: flags, arguments, sessions and exit codes."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
@@ -10,16 +11,12 @@ from typer.core import TyperCommand
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN
 from ex4d_core.cli.kit import takes_config
 from ex4d_core.config.run_config import check_config, make_config
-from ex4d_core.roles import ROLES
 from ex4d_core.terminal import printable, say, say_error, show
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
     from ex4d_core.pipeline.session import Session
     from ex4d_core.runs.batch import Outcome
-
-RECON_ROLES = tuple(role.name for role in ROLES.values() if role.stage != "result")
-"""Roles of the stages that `recon` runs."""
 
 LONGEST_USAGE_ERROR = 800
 """Characters; a value on the command line may be longer."""
@@ -85,16 +82,24 @@ def clips_of(config: "RunConfig") -> tuple[str, ...]:
     return config.clips
 
 
-def make_session(config: "RunConfig", quiet: bool, roles: Sequence[str]) -> "Session":
-    """Return a session that reports to the terminal, after checking the requirements of these roles."""
+def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Sequence[str] = ()) -> "Session":
+    """Return a session that reports to the terminal, after checking its components.
+
+    Args:
+        config: names the components.
+        quiet: whether only warnings are printed.
+        goal: the stage that the command ends with; the roles up to it are checked.
+        roles: the roles to check, if the command runs no stages in order.
+    """
     from ex4d_core.cli.console import ConsoleReporter
+    from ex4d_core.pipeline.clip_run import roles_for
     from ex4d_core.pipeline.session import Session
 
     reporter = ConsoleReporter(quiet=quiet)
     session = Session(config, reporter=reporter)
     for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
-    session.check(*roles)
+    session.check(*(roles_for(goal) if goal else roles))
     return session
 
 
@@ -127,7 +132,9 @@ def is_usage_error(error: Exception) -> TypeGuard[typer.BadParameter]:
 
 def show_usage_error(error: typer.BadParameter) -> None:
     """Print the usage of the command and the error, as Typer does."""
-    message = printable(error.message.removeprefix("Value error, "))
+    # Typer's validator says "Input should be a valid number, unable to parse string as a number".
+    message = re.sub(r"^Input should be (a )?valid (.*?)(,.*)?$", r"must be a valid \2", error.message, flags=re.DOTALL)
+    message = printable(message.removeprefix("Value error, "))
     if len(message) > LONGEST_USAGE_ERROR:
         half = LONGEST_USAGE_ERROR // 2
         message = f"{message[:half]} [...] {message[-half:]}"

@@ -59,6 +59,12 @@ def describe_stages() -> tuple[StageDescription, ...]:
     )
 
 
+def roles_for(goal: str) -> tuple[str, ...]:
+    """Return the roles of a stage and of the stages that it needs, in order."""
+    stages = {stage.name: stage for stage in describe_stages()}
+    return tuple(role for name in (*stages[goal].needs, goal) for role in stages[name].roles)
+
+
 class ClipRun:
     """One clip: its frames and depth, shared by every camera path along it."""
 

@@ -14,7 +14,7 @@ from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
 
-MORE = "see 'Available plugins' in docs/plugins.md for others and how to install them"
+MORE = "docs/plugins.md lists others and how to install them"
 """Hint for a component that is not installed."""
 
 
@@ -106,7 +106,7 @@ class Registry:
         self._refuse_broken(plain_name)
         names = {offer.name for offer in self.plugins.offers}
         raise ComponentNotFound(
-            f"unknown component {name!r}{nearest(plain_name, names)}; see ex4d plugins list; {MORE}"
+            f"unknown component {name!r}{nearest(plain_name, names)}; list all with ex4d plugins list; {MORE}"
         )
 
     def auto_names(self, role: str) -> list[str]:

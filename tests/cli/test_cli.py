@@ -10,6 +10,8 @@ import pytest
 
 from ex4d_core.builtin.path_file import PathFile
 from ex4d_core.errors import Ex4dError
+from ex4d_core.pipeline.clip_run import describe_stages
+from ex4d_core.roles import ROLES
 from ex4d_core.video_io import read_video
 
 
@@ -119,12 +121,8 @@ def test_json_is_all_that_json_prints(run):
 
 def test_a_log_has_a_line_for_each_stage(run):
     _, _, err = run("--cam", "30")
-    assert [line.partition(":")[0] for line in err.splitlines() if " in " in line] == [
-        "read",
-        "depth",
-        "guidance",
-        "result",
-    ]
+    stages = [stage.name for stage in describe_stages()]
+    assert [line.partition(":")[0] for line in err.splitlines() if " in " in line] == stages
 
 
 def test_masks_leave_a_sheet_and_statistics(ex4d, small_clip, tmp_path):
@@ -162,7 +160,7 @@ WRONG = {
     "not a video": (["run", "text.mp4", "--depth-file", "DEPTH"], "text.mp4 is not a video"),
     "unknown component": (
         ["run", "VIDEO", "--depth", "depthcrofter"],
-        "; see 'Available plugins' in",
+        "; docs/plugins.md lists others",
     ),
     "unknown renderer": (["run", "VIDEO", "--depth-file", "DEPTH", "--renderer", "zbufer"], "did you mean 'zbuffer'"),
     "no depth": (["run", "VIDEO"], "--depth-file"),
@@ -306,7 +304,7 @@ def test_plugins_list_names_what_is_installed(ex4d):
     assert code == 0
     assert all(name in out for name in ("watertight", "zbuffer", "inpaint", "orbit", "built in", "Apache-2.0"))
     components = json.loads(ex4d("plugins", "list", "--json")[1])["components"]
-    assert {"depth", "mesh", "trajectory", "renderer", "backbone"} == {component["role"] for component in components}
+    assert set(ROLES) == {component["role"] for component in components}
 
 
 def test_plugins_show_lists_the_options(ex4d):
