@@ -24,7 +24,10 @@ class DepthEstimator(Protocol):
     """Turns a video into depth."""
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
-        """Return the depth of each frame, with the length and size of the video."""
+        """Return the depth of each frame, with the length and size of the video.
+
+        Optional methods `notes` and `warnings` return a list of texts about the last estimate, which are reported.
+        """
         ...
 
 

@@ -9,14 +9,24 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
-from ex4d_core.depth_io.read import MILLIMETRE, DepthFrames, open_depth
+from ex4d_core.depth_io.fit import fitted, same_aspect, through
+from ex4d_core.depth_io.frames import MILLIMETRE, WHOLE, DepthFrames
+from ex4d_core.depth_io.meaning import Evidence, direction, fills_range
+from ex4d_core.depth_io.read import open_depth
+from ex4d_core.depth_io.sentinels import Separated, separate
 from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry.watertight import FARTHEST
 from ex4d_core.progress import Progress, track
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Origin, Video
 from ex4d_core.video_io.framing import frame_to, sample_nearest
 
-SAME_ASPECT = 0.01
-"""Relative difference up to which aspect ratios are equal: sizes are rounded to pixels, or to multiples of 8 or 14."""
+_ASK = "set the depth kind to metric, relative or inverse (--depth-kind)"
+
+_FEWEST_STEPS = 1000
+"""Integers up to here are not millimeters: all depth would be within a meter."""
+
+_MISSING = -1
+"""Index of the depth map of a frame that has none."""
 
 
 class DepthFile:
@@ -25,46 +35,51 @@ class DepthFile:
     def __init__(self, options: DepthFileOptions, *, device: torch.device) -> None:
         self._options = options
         self._path = Path(options.path)
+        self._notes: list[str] = []
+        self._warnings: list[str] = []
+
+    def notes(self) -> list[str]:
+        """Return one line that states what the last file was taken for."""
+        return list(self._notes)
+
+    def warnings(self) -> list[str]:
+        """Return the doubts about the last file."""
+        return list(self._warnings)
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return depth with the length and size of the video.
 
         If the file has as many maps as the source of the video, frame selection and crop of the video are applied to
         it. If it has as many maps as the video, they are used in order. Pixels are sampled by nearest neighbor, since
-        averages of a near and a far surface belong to neither. Padding, NaN, infinity and, except for inverse depth,
-        0 are not valid.
+        averages of a near and a far surface belong to neither. Padding, NaN and, except for inverse depth, 0 are not
+        valid. Infinite depth is sky: valid, at the largest depth.
 
         Inverse depth is normalized to 0..1 over the whole file (`rel`, 1 = nearest) and converted to
         `near / max(rel, near / far)`.
 
         Raises:
             InputNotFound: the file does not exist.
-            InvalidInput: its length, size or values do not fit.
+            InvalidInput: its length, size or values do not fit, or its meaning cannot be decided.
         """
-        frames = open_depth(self._path)
-        indices = self._frame_indices(frames.count, video)
-        origin = self._window(frames.size, video)
+        self._notes, self._warnings = [], []
+        frames = open_depth(self._path, layer=self._options.layer, colormap=self._options.colormap)
+        indices = self._frame_indices(frames, video)
+        origin, place = self._window(frames, indices, video)
         is_inverse = self._is_inverse(frames)
-        numbers, valid = self._sampled(frames, indices, origin, video, progress)
-        if not valid.any():
+        numbers, inside = self._sampled(frames, indices, origin, video, progress)
+        found = separate(numbers, inside, frames.unit, is_inverse=is_inverse)
+        if not found.known.any():
+            cause = "0" if (numbers[inside] == 0).any() else "NaN, infinite or masked"
             raise InvalidInput(
-                f"{self._path} has no valid depth in the requested frames: all values are NaN, infinite or masked; "
-                "use another file"
+                f"{self._path} has no valid depth in the requested frames: all values are {cause}; use another file"
             )
         if is_inverse:
-            depth, kind = self._from_inverse(numbers, frames), DepthKind.AFFINE_INVERSE
+            depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
         else:
-            depth, kind = self._from_depth(numbers, valid, frames)
-            valid &= depth > 0
-        if not valid.any():
-            raise InvalidInput(
-                f"{self._path} has no valid depth in the requested frames: all values are 0; use another file"
-            )
-        try:
-            intrinsics = _intrinsics(frames, indices, origin, video)
-            cameras = _cameras(frames, indices, intrinsics)
-        except InvalidInput as error:
-            raise InvalidInput(f"{self._path}: {error}") from error
+            depth, kind, words = self._from_depth(numbers, frames, found)
+        valid = found.known | found.sky
+        intrinsics, cameras = self._cameras(frames, indices, origin, video)
+        self._describe(frames, words, (*place, *found.notes))
         return DepthVideo(
             depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
             valid=torch.from_numpy(valid),
@@ -73,33 +88,57 @@ class DepthFile:
             cameras=cameras,
         )
 
-    def _frame_indices(self, count: int, video: Video) -> Sequence[int]:
+    def _describe(self, frames: DepthFrames, words: str, details: Sequence[str]) -> None:
+        """Keep the line that states what the file was taken for."""
+        tool = f"{frames.tool}, " if frames.tool else ""
+        size = f"{frames.size[0]}x{frames.size[1]}"
+        self._notes = [f"{self._path}: {'; '.join((f'{tool}{words}, {size}', *details, *frames.notes))}"]
+
+    def _frame_indices(self, frames: DepthFrames, video: Video) -> Sequence[int]:
         """Return the index of the depth map of each frame of the video."""
-        origin = video.origin
+        origin, count = video.origin, frames.count
         if origin is not None:
             follows = count > max(origin.frame_indices) if origin.source_frames == 0 else count == origin.source_frames
             if follows:
                 return origin.frame_indices
         if count == video.num_frames:
             return range(count)
+        wanted = range(video.num_frames) if origin is None else origin.frame_indices
+        if frames.numbers is not None and count < len(wanted) and max(frames.numbers) <= max(wanted):
+            place = {number: index for index, number in enumerate(frames.numbers)}
+            gaps = [number for number in wanted if number not in place]
+            named = ", ".join(map(str, gaps[:5])) + (" ..." if len(gaps) > 5 else "")
+            self._warnings.append(f"{self._path} has no depth for the frames {named}, which stay empty")
+            return [place.get(number, _MISSING) for number in wanted]
         source = f", from a source of {origin.source_frames}" if origin is not None and origin.source_frames else ""
         raise InvalidInput(
             f"{self._path} has {count} depth maps but the video has {video.num_frames} frames{source}; "
             "pass one map for each frame of the video or of its source"
         )
 
-    def _window(self, size: tuple[int, int], video: Video) -> Origin:
-        """Return the window of the depth maps that corresponds to the video."""
-        filmed, shown = video.origin, (video.width, video.height)
+    def _window(self, frames: DepthFrames, indices: Sequence[int], video: Video) -> tuple[Origin, tuple[str, ...]]:
+        """Return the window of the depth maps that corresponds to the video, and its description."""
+        size, filmed, shown = frames.size, video.origin, (video.width, video.height)
+        own = frame_to(shown, None).origin(tuple(range(video.num_frames)), video.num_frames)
+        source = (filmed.source_width, filmed.source_height) if filmed else shown
+        if frames.covers != WHOLE and self._options.fit == "auto":
+            left, top, right, bottom = frames.covers
+            whole = (round(size[0] / (right - left)), round(size[1] / (bottom - top)))
+            if same_aspect(whole, source):
+                return through(filmed or own, frames.covers), (f"the upper left of pictures of {whole[0]}x{whole[1]}",)
         # Maps with exactly the size of the frames belong to them, even if the source has a similar shape.
-        if filmed and size != shown and _same_aspect(size, (filmed.source_width, filmed.source_height)):
-            return filmed
-        if _same_aspect(size, shown):
-            return frame_to(shown, None).origin(tuple(range(video.num_frames)), video.num_frames)
-        source = f" and its source {filmed.source_width}x{filmed.source_height}" if filmed else ""
+        origins = [(own, shown)] if filmed is None or size == shown else [(filmed, source), (own, shown)]
+        origins.sort(key=lambda pair: not same_aspect(size, pair[1]))
+        for origin, picture in origins:
+            present = sorted({index for index in indices if index != _MISSING})
+            sample = [present[0], present[len(present) // 2], present[-1]]
+            place = fitted(size, picture, self._options.fit, lambda sample=sample: list(frames.read(sample)))  # type: ignore[misc]
+            if place is not None:
+                return through(origin, place.covers), (place.note,) if place.note else ()
+        of_source = f" and its source {source[0]}x{source[1]}" if filmed else ""
         raise InvalidInput(
-            f"{self._path} is {size[0]}x{size[1]} but the video is {shown[0]}x{shown[1]}{source}; "
-            "depth must have the aspect ratio of the video or of its source"
+            f"{self._path} is {size[0]}x{size[1]} but the video is {shown[0]}x{shown[1]}{of_source}; "
+            "depth must have the aspect ratio of the video or of its source, or --set depth.fit=whole, crop or pad"
         )
 
     def _is_inverse(self, frames: DepthFrames) -> bool:
@@ -115,51 +154,94 @@ class DepthFile:
     def _sampled(
         self, frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video, progress: Progress
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the values of the file, float32 [T, H, W], 0 where invalid, and their validity, bool [T, H, W]."""
-        numbers = np.zeros(video.frames.shape[:3], np.float32)
-        valid = np.zeros(numbers.shape, bool)
-        maps = zip(indices, frames.read(indices), strict=True)
-        for index, (source, values) in enumerate(track(maps, progress, total=len(indices))):
-            sampled, inside = sample_nearest(values, origin, (video.width, video.height))
+        """Return the values of the file, float32 [T, H, W], and where there are any, bool [T, H, W]."""
+        numbers = np.full(video.frames.shape[:3], np.nan, np.float32)
+        inside = np.zeros(numbers.shape, bool)
+        size = (video.width, video.height)
+        present = [(place, index) for place, index in enumerate(indices) if index != _MISSING]
+        maps = zip(present, frames.read([index for _, index in present]), strict=True)
+        for (place, source), values in track(maps, progress, total=len(present)):
+            sampled, inside[place] = sample_nearest(values, origin, size)
             with np.errstate(over="ignore"):  # values beyond float32 count as infinite
-                sampled = sampled.astype(np.float32)
-            valid[index] = inside & np.isfinite(sampled)
+                numbers[place] = sampled.astype(np.float32)
             if frames.valid_at is not None:
-                valid[index] &= sample_nearest(frames.valid_at(source), origin, (video.width, video.height))[0]
-            numbers[index] = np.where(valid[index], sampled, 0)
-        return numbers, valid
+                inside[place] &= sample_nearest(frames.valid_at(source), origin, size)[0]
+        return numbers, inside
 
-    def _from_depth(self, numbers: np.ndarray, valid: np.ndarray, frames: DepthFrames) -> tuple[np.ndarray, DepthKind]:
-        kind = self._options.kind
-        known = numbers[valid]
-        if (known < 0).any():
+    def _from_depth(
+        self, numbers: np.ndarray, frames: DepthFrames, found: Separated
+    ) -> tuple[np.ndarray, DepthKind, str]:
+        """Return depth in the unit of its kind, the kind, and words for it."""
+        values = numbers[found.known]
+        if (values < 0).any():
             raise InvalidInput(
-                f"{self._path} has negative values, so it is not depth; set the depth kind to inverse for disparity"
+                f"{self._path} has negative values, so it is not depth; set the depth kind to inverse for disparity "
+                "(--depth-kind inverse)"
             )
-        found = frames.kind if kind == "auto" else DepthKind(kind)
-        if found is None and frames.unit != "integer" and 0 < known.max() <= 1:
-            raise InvalidInput(
-                f"all values of {self._path} lie between 0 and 1, which may be meters or normalized depth; "
-                "set the depth kind to metric, relative or inverse"
-            )
+        kind = DepthKind(self._options.kind) if self._options.kind != "auto" else self._kind_of(numbers, frames, found)
         default = MILLIMETRE if frames.unit == "integer" else 1.0
         scale = next(unit for unit in (self._options.scale, frames.scale, default) if unit is not None)
         with np.errstate(over="ignore"):
-            depth = numbers * np.float32(scale)
-        return np.where(np.isfinite(depth), depth, 0), found or DepthKind.METRIC
+            depth = np.minimum(numbers * np.float32(scale), np.float32(FARTHEST))
+        words = "depth up to scale" if kind is DepthKind.RELATIVE else f"depth in units of {scale:g} m"
+        is_stated = self._options.kind != "auto" or frames.kind is not None
+        words += "" if is_stated else " (not stated in the file; else --depth-kind or --set depth.scale)"
+        return np.where(found.sky, np.float32(FARTHEST), depth), kind, words
 
-    def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames) -> np.ndarray:
-        farthest, nearest = self._extremes(frames)
+    def _kind_of(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> DepthKind:
+        """Return the kind of depth that the file states or its values show."""
+        if frames.kind is not None:
+            return frames.kind
+        most = float(numbers[found.known].max())
+        looks_like = direction(numbers, found.known)
+        if frames.doubt and not (looks_like == "depth" and most > 1):
+            like = ", and its values look like disparity" if looks_like == "inverse" else ""
+            raise InvalidInput(f"{self._path}: {frames.doubt}{like}; {_ASK}")
+        if frames.unit != "integer" and most <= 1:
+            raise InvalidInput(
+                f"all values of {self._path} lie between 0 and 1, which may be meters or normalized depth; {_ASK}"
+            )
+        if frames.unit == "integer" and self._options.scale is None and frames.scale is None:
+            self._check_integers(numbers, found, most)
+        self._warn_of(looks_like, frames)
+        return DepthKind.METRIC
+
+    def _check_integers(self, numbers: np.ndarray, found: Separated, most: float) -> None:
+        if most < _FEWEST_STEPS:
+            raise InvalidInput(
+                f"the integers of {self._path} reach only {most:.0f}, less than a meter in millimeters, and may be "
+                f"disparity; {_ASK}"
+            )
+        if fills_range(np.where(np.isfinite(numbers), numbers, 0), np.isfinite(numbers), 0, 65500):
+            raise InvalidInput(
+                f"the maps of {self._path} use the whole range of 16 bits in every frame, so they are normalized, not "
+                f"millimeters; {_ASK}"
+            )
+
+    def _warn_of(self, looks_like: Evidence, frames: DepthFrames) -> None:
+        if frames.doubt:
+            self._warnings.append(f"{self._path} is read as meters, which its values look like: {frames.doubt}; {_ASK}")
+        elif looks_like == "inverse":
+            self._warnings.append(
+                f"{self._path} is read as depth, but its values look like disparity, where near is large; if so, set "
+                "the depth kind to inverse (--depth-kind inverse)"
+            )
+
+    def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> np.ndarray:
+        farthest, nearest = self._extremes(frames, found.lone)
         near, far = self._options.near, self._options.far
-        relative = (numbers - farthest) / (nearest - farthest)
-        return (near / np.maximum(relative, near / far)).astype(np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            relative = (numbers - farthest) / (nearest - farthest)
+            return (near / np.maximum(relative, near / far)).astype(np.float32)
 
-    def _extremes(self, frames: DepthFrames) -> tuple[float, float]:
+    def _extremes(self, frames: DepthFrames, lone: float | None) -> tuple[float, float]:
         """Return the smallest and the largest valid value of the whole file."""
         least, greatest = np.inf, -np.inf
         for index, values in enumerate(frames.read(range(frames.count))):
             with np.errstate(over="ignore"):
                 known = np.isfinite(values.astype(np.float32))
+            if lone is not None:
+                known &= values != lone
             if frames.valid_at is not None:
                 known &= frames.valid_at(index)
             if known.any():
@@ -169,9 +251,17 @@ class DepthFile:
             raise InvalidInput(f"all values of {self._path} are equal, so it cannot be inverse depth")
         return least, greatest
 
-
-def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= SAME_ASPECT
+    def _cameras(
+        self, frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video
+    ) -> tuple[tuple[Intrinsics, ...], CameraPath | None]:
+        """Return intrinsics and poses for the frames of the video; a frame without depth takes those before it."""
+        present = next(index for index in indices if index != _MISSING)
+        filled = [present := index if index != _MISSING else present for index in indices]
+        try:
+            intrinsics = _intrinsics(frames, filled, origin, video)
+            return intrinsics, _poses(frames, filled, intrinsics)
+        except InvalidInput as error:
+            raise InvalidInput(f"{self._path}: {error}") from error
 
 
 def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video) -> tuple[Intrinsics, ...]:
@@ -184,7 +274,7 @@ def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, vid
     return tuple(origin.windowed(camera, width=video.width, height=video.height) for camera in filmed)
 
 
-def _cameras(frames: DepthFrames, indices: Sequence[int], intrinsics: tuple[Intrinsics, ...]) -> CameraPath | None:
+def _poses(frames: DepthFrames, indices: Sequence[int], intrinsics: tuple[Intrinsics, ...]) -> CameraPath | None:
     """Return the source camera poses of the file for the frames of the video; the world is the first of them."""
     if frames.world_to_camera is None:
         return None

@@ -13,6 +13,8 @@ from ex4d_core.options import option
 
 Kind = Literal["auto", "metric", "relative", "inverse"]
 
+Fit = Literal["auto", "whole", "crop", "pad"]
+
 
 @attrs.frozen
 class DepthFileOptions:
@@ -20,8 +22,8 @@ class DepthFileOptions:
 
     path: str = option(
         help=(
-            "A .npy or .npz array [T, H, W], a folder of 16-bit PNG, EXR or .npy files, or a lossless 16-bit depth "
-            "video."
+            "A .npy or .npz array [T, H, W], a folder or zip of PNG, TIFF, EXR, PFM, DPT or .npy files, a lossless "
+            "depth video, or the output of a tool in docs/depth.md."
         ),
         affects_output=False,  # its content does, see fingerprint()
     )
@@ -43,11 +45,30 @@ class DepthFileOptions:
         unit="meters",
         validator=attrs.validators.optional(attrs.validators.gt(0)),
     )
+    fit: Fit = option(
+        "auto",
+        help=(
+            "Part of the picture that maps of another shape show: whole (stretched), crop (its middle), pad (the "
+            "picture between bars), or auto: whole up to rounded sides, or between bars of one value."
+        ),
+        validator=attrs.validators.in_(("auto", "whole", "crop", "pad")),
+    )
+    layer: str | None = option(
+        None,
+        help="Array of an archive or channel of EXR images. Default: found by its name.",
+    )
+    colormap: str | None = option(
+        None,
+        help=(
+            "Colormap of matplotlib whose colors stand for 0..1, such as inferno or Spectral_r. Default: color "
+            "pictures are refused."
+        ),
+    )
     near: float = near_option()
     far: float = far_option()
 
     def fingerprint(self) -> str:
-        """Return a hash of the content of the file, or of the names and contents in the folder.
+        """Return a hash of the content of the file or folder, and of the files beside it that tools write.
 
         Raises:
             InputNotFound: the file does not exist.

@@ -18,11 +18,16 @@ from ex4d_core.reading import read_bytes, reading
 from ex4d_core.video_io.images import MOST_BYTES
 from ex4d_core.video_io.limits import check_pixels
 
-DEPTH_NAMES = frozenset({"z", "depth", "zdepth"})
-"""Words in the full name of a channel of depth, in lower case."""
-
 _MAX_CHANNELS = 1024
 _SAMPLE_BYTES = 4
+
+_PLANES = frozenset({"z", "pz", "hitpz", "zdepth"})
+"""Names of depth channels: of most programs, of Houdini, of V-Ray."""
+
+_OTHERS = ("mist", "normal", "position", "vector", "crypto", "variance", "alpha")
+"""Parts of the names of layers that are not depth, although they may have a channel Z."""
+
+CENTIMETRE = 0.01
 
 
 @attrs.frozen(kw_only=True)
@@ -38,32 +43,108 @@ class ExrChannel:
     """Width and height of the data window, in pixels."""
     is_image: bool
     """Whether there is one sample for each pixel: not deep, not subsampled."""
+    offset: tuple[int, int] = (0, 0)
+    """Left and top edge of the data window in the display window."""
+    shown: tuple[int, int] | None = None
+    """Width and height of the display window, if it differs from the data window."""
 
     @property
     def words(self) -> list[str]:
         """The parts of the full name, in lower case."""
         return self.name.lower().split(".")
 
+    @property
+    def is_depth(self) -> bool:
+        """Whether the name says depth."""
+        if any(other in word for word in self.words for other in _OTHERS):
+            return False
+        return self.words[-1] in _PLANES or any("depth" in word or word == "z" for word in self.words)
 
-def read_exr(path: Path) -> np.ndarray:
+
+@attrs.frozen(eq=False, kw_only=True)
+class ExrDepth:
+    """The depth of an EXR image."""
+
+    values: np.ndarray
+    """[h, w], float32 or uint32."""
+    channel: str
+    tool: str = ""
+    scale: float | None = None
+    """Meters of a unit, where the layer states it."""
+    doubt: str = ""
+
+
+def read_exr(path: Path, layer: str | None = None) -> np.ndarray:
     """Return the depth channel of an EXR image, [h, w], float32 or uint32.
-
-    The depth channel is the one that is named Z or depth, or is in a layer or part of that name. Otherwise it is the
-    only channel, or red of an image that has only colors.
 
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: it cannot be read, has too many pixels, or not exactly one such channel.
     """
-    data = read_bytes(path, "EXR image", most=MOST_BYTES)
+    return decode_exr(read_bytes(path, "EXR image", most=MOST_BYTES), path, layer).values
+
+
+def decode_exr(data: bytes, path: Path, layer: str | None = None) -> ExrDepth:
+    """Return the depth of an EXR image.
+
+    The depth channel is the one that is named Z, Pz or depth, or is in a layer or part of that name. Otherwise it is
+    the only channel, or red of a gray image. A data window that is smaller than the display window is filled with NaN.
+
+    Args:
+        data: content of the file.
+        path: path of the file, for errors.
+        layer: full name of the channel; None: found by its name.
+
+    Raises:
+        InvalidInput: it cannot be read, has too many pixels, or not exactly one such channel.
+    """
     channels = list_channels(data, path)
-    chosen = depth_channel(channels, path)
+    chosen = depth_channel(channels, path, layer)
     samples = sum(channel.size[0] * channel.size[1] for channel in channels)
     with reading(path, "EXR image"):
         if samples * _SAMPLE_BYTES > psutil.virtual_memory().available:
             raise MemoryError  # all channels are decoded
-    pixels = _decode(data, path, parts=1 + max(channel.part for channel in channels))[chosen.part][chosen.key].pixels
-    return pixels.astype(np.float32) if pixels.dtype == np.float16 else np.asarray(pixels)
+    parts = _decode(data, path, parts=1 + max(channel.part for channel in channels))
+    pixels = parts[chosen.part][chosen.key].pixels
+    for other in _colors_beside(chosen, channels):
+        if not np.array_equal(pixels, parts[other.part][other.key].pixels, equal_nan=pixels.dtype.kind == "f"):
+            raise InvalidInput(
+                f"{path} has different values in {chosen.name} and {other.name}, colors or a map of points, not depth; "
+                "name the channel of depth with --set depth.layer=NAME"
+            )
+    values = pixels.astype(np.float32) if pixels.dtype == np.float16 else np.asarray(pixels)
+    return _described(_in_display(values, chosen), chosen)
+
+
+def _colors_beside(chosen: ExrChannel, channels: Sequence[ExrChannel]) -> list[ExrChannel]:
+    """Return the channels green and blue of a layer whose red is taken for gray."""
+    if chosen.words[-1] != "r":
+        return []
+    stem = chosen.words[:-1]
+    return [other for other in channels if other.words[:-1] == stem and other.words[-1] in ("g", "b")]
+
+
+def _in_display(values: np.ndarray, channel: ExrChannel) -> np.ndarray:
+    """Return the values in the display window, NaN where there are none."""
+    if channel.shown is None:
+        return values
+    (left, top), (width, height) = channel.offset, channel.shown
+    canvas = np.full((height, width), np.nan, np.float32)
+    x, y = max(0, left), max(0, top)
+    part = values[max(0, -top) :, max(0, -left) :][: height - y, : width - x]
+    canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return canvas
+
+
+def _described(values: np.ndarray, channel: ExrChannel) -> ExrDepth:
+    """Return the depth with the facts that the name of its layer states."""
+    name = channel.name.lower()
+    if "vrayzdepth" in name:
+        doubt = "V-Ray's ZDepth is 0..1 between two distances that the file does not state, near white or near black"
+        return ExrDepth(values=values, channel=channel.name, tool="V-Ray", doubt=doubt)
+    if "worlddepth" in name:  # Movie Render Queue of Unreal Engine
+        return ExrDepth(values=values, channel=channel.name, tool="Unreal Engine", scale=CENTIMETRE)
+    return ExrDepth(values=values, channel=channel.name)
 
 
 def list_channels(data: bytes, path: Path) -> list[ExrChannel]:
@@ -86,22 +167,32 @@ def list_channels(data: bytes, path: Path) -> list[ExrChannel]:
     return channels
 
 
-def depth_channel(channels: Sequence[ExrChannel], path: Path) -> ExrChannel:
+def depth_channel(channels: Sequence[ExrChannel], path: Path, layer: str | None = None) -> ExrChannel:
     """Return the depth channel of an image.
 
     Raises:
         InvalidInput: there is none, there are several, or it is not an ordinary image.
     """
-    named = [channel for channel in channels if DEPTH_NAMES & set(channel.words)]
+    named = [channel for channel in channels if channel.is_depth]
     candidates = named or list(channels)
+    if layer is not None:
+        candidates = [channel for channel in channels if channel.name == layer or channel.key == layer]
     colors = {channel.words[-1]: channel for channel in candidates}
     if len(candidates) == 1:
         (chosen,) = candidates
-    elif set(colors) <= set("rgba") and "r" in colors and len(colors) == len(candidates):
+    elif candidates and set(colors) <= set("rgba") and "r" in colors and len(colors) == len(candidates):
         chosen = colors["r"]  # depth saved as a gray image
     else:
-        names = textwrap.shorten(", ".join(channel.name for channel in candidates), 200, placeholder=" ...")
-        raise InvalidInput(f"{path} has the channels {names}; name exactly one of them Z or depth")
+        names = textwrap.shorten(", ".join(channel.name for channel in candidates or channels), 200, placeholder=" ...")
+        raise InvalidInput(
+            f"{path} has the channels {names}; name exactly one of them Z or depth, or give its name with "
+            "--set depth.layer=NAME"
+        )
+    if layer is None and "mist" in chosen.name.lower():
+        raise InvalidInput(
+            f"{path} has only the mist of Blender ({chosen.name}), 0..1 between two distances; render the pass Z, or "
+            f"take it with --set depth.layer={chosen.name} --depth-kind relative"
+        )
     if not chosen.is_image:
         raise InvalidInput(f"{path}: the channel {chosen.name} is deep or subsampled; save one sample per pixel")
     return chosen
@@ -113,6 +204,7 @@ def _channels(index: int, header: Mapping[str, Any], path: Path) -> Iterator[Exr
     if min(size) < 1:
         raise InvalidInput(f"{path} is not an EXR image that can be read: its data window is empty")
     check_pixels(*size, path)
+    offset, shown = _display(header, (left, top), size, path)
     part, is_deep = header.get("name", ""), "deep" in str(header["type"])
     for channel in header["channels"]:
         yield ExrChannel(
@@ -121,7 +213,22 @@ def _channels(index: int, header: Mapping[str, Any], path: Path) -> Iterator[Exr
             key=channel.name,
             size=size,
             is_image=not is_deep and channel.xSampling == channel.ySampling == 1,
+            offset=offset,
+            shown=shown,
         )
+
+
+def _display(
+    header: Mapping[str, Any], corner: tuple[int, int], size: tuple[int, int], path: Path
+) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """Return the place of the data window in the display window, and the size of that if it differs."""
+    (left, top), (right, bottom) = (edge.tolist() for edge in header["displayWindow"])
+    offset, shown = (corner[0] - left, corner[1] - top), (right - left + 1, bottom - top + 1)
+    overlaps = -size[0] < offset[0] < shown[0] and -size[1] < offset[1] < shown[1]
+    if min(shown) < 1 or not overlaps or (offset == (0, 0) and shown == size):
+        return (0, 0), None
+    check_pixels(*shown, path)
+    return offset, shown
 
 
 def _decode(data: bytes, path: Path, *, parts: int) -> list[Mapping[str, Any]]:

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ex4d_core.depth_io.exr import write_exr
-from ex4d_core.depth_io.read import FACTS_FILE, MILLIMETRE, POSES_NAME
+from ex4d_core.depth_io.facts import FACTS_FILE, POSES_NAME
+from ex4d_core.depth_io.frames import MILLIMETRE
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.types import DepthKind, DepthVideo

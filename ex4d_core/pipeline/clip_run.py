@@ -29,7 +29,8 @@ from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.store import Store, content_key, tensor_hash
-from ex4d_core.roles import ROLES, TrajectoryGenerator
+from ex4d_core.progress import Progress
+from ex4d_core.roles import ROLES, DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
 
@@ -188,8 +189,17 @@ class ClipRun:
             self.depth_inputs,
             DEPTH,
             needs=lambda: (self.video, self.components.depth_estimator()),
-            work=lambda needs, progress, _: stages.estimate_depth(*needs, progress=progress),
+            work=lambda needs, progress, _: self._estimate(*needs, progress=progress),
         )
+
+    def _estimate(self, video: Video, estimator: DepthEstimator, *, progress: Progress) -> DepthVideo:
+        """Return the depth of the frames, and report the notes and warnings of the estimator, if it has any."""
+        depth = stages.estimate_depth(video, estimator, progress=progress)
+        for name, report in (("notes", self.components.reporter.note), ("warnings", self.components.reporter.warn)):
+            texts: Callable[[], list[str]] = getattr(estimator, name, list)
+            for text in texts():
+                report(text)
+        return depth
 
     def stored_depth(self) -> DepthVideo | None:
         """Return the estimated depth if the run folder has it."""

@@ -207,7 +207,7 @@ def test_no_depth_is_invented_between_near_and_far(tmp_path):
 
 def test_unknown_values_are_not_valid(tmp_path):
     values = meters()
-    values[0, 0, :3] = np.nan, np.inf, 0
+    values[0, 0, :3] = np.nan, -np.inf, 0
     np.save(tmp_path / "d.npy", values)
     depth = depth_of(tmp_path / "d.npy")
     assert not depth.valid[0, 0, :3].any()
@@ -248,7 +248,10 @@ def test_the_fingerprint_changes_with_the_contents_only(tmp_path):
         (meters() / 100, "between 0 and 1, which may be meters or normalized"),
         (meters(5), "has 5 depth maps but the video has 3 frames"),
         (meters(3, 24, 24), "is 24x24 but the video is 32x24; depth must have the aspect ratio"),
-        (meters()[None, None], r"contains an array of shape \[1, 1, 3, 24, 32\]; depth must be \[T, H, W\]"),
+        (
+            meters()[None, None].repeat(2, 0),
+            r"contains an array of shape \[2, 1, 3, 24, 32\]; depth must be \[T, H, W\]",
+        ),
         (np.array(["a"]), "values; depth must be numbers"),
     ],
 )
@@ -308,7 +311,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         depth_of(tmp_path / "gone")
     with pytest.raises(InvalidInput, match="has no images"):
         depth_of(tmp_path)
-    cv2.imwrite(str(tmp_path / "0.png"), np.ones((HEIGHT, WIDTH, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "0.png"), np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3)))
     with pytest.raises(InvalidInput, match=r"0.png is a color image, not a depth map"):
         depth_of(tmp_path)
     for index, height in enumerate((HEIGHT, HEIGHT, 20)):

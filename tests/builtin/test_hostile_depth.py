@@ -192,25 +192,25 @@ def test_numbers_beyond_float32_are_as_good_as_infinite(tmp_path):
     values[0, 0, 0] = 1e300
     np.save(tmp_path / "d.npy", values)
     depth = estimated(tmp_path / "d.npy")
-    assert not depth.valid[0, 0, 0]
-    assert depth.valid.sum() == values.size - 1
+    assert depth.depth[0, 0, 0] == depth.depth.max() == 1e8
+    assert depth.valid.all()
     inverse = estimated(tmp_path / "d.npy", kind="inverse")
     values[0, 0, 0] = np.nan
     np.save(tmp_path / "n.npy", values)
     assert torch.equal(inverse.depth, estimated(tmp_path / "n.npy", kind="inverse").depth)
 
 
-@pytest.mark.parametrize("shape", [(3, 16, 24), (2, 16, 23)], ids=["other count", "other shape"])
+@pytest.mark.parametrize("shape", [(3, 16, 24), (2, 16, 17)], ids=["other count", "other shape"])
 def test_an_archive_that_does_not_fit_the_video_is_not_decoded(tmp_path, monkeypatch, shape):
     np.savez(tmp_path / "d.npz", depth=np.ones(shape), valid=np.ones(shape))
     monkeypatch.setattr("ex4d_core.arrays.Arrays._decode", lambda *_: pytest.fail("was decoded"))
-    with pytest.raises(InvalidInput, match=r"d\.npz (has 3 depth maps|is 23x16)"):
+    with pytest.raises(InvalidInput, match=r"d\.npz (has 3 depth maps|is 17x16)"):
         estimated(tmp_path / "d.npz")
 
 
 @pytest.mark.parametrize("name", ["K", "kind", "world_to_camera"])
 def test_facts_of_gigabytes_are_not_decoded(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("ex4d_core.depth_io.read._MAX_FACT_BYTES", 256)
+    monkeypatch.setattr("ex4d_core.depth_io.containers.arrays.MAX_FACT_BYTES", 256)
     np.savez(tmp_path / "d.npz", depth=DEPTH, **{name: np.ones((2, 4, 5))})
     with pytest.raises(InvalidInput, match=rf"d\.npz: {name} has the shape \[2, 4, 5\], which is too large"):
         open_depth(tmp_path / "d.npz")

@@ -70,6 +70,14 @@ class DepthEstimatorContract(LongWork):
         assert not torch.isnan(known).any(), "the depth of a valid pixel is NaN"
         assert (known > 0).all(), f"the depth of a valid pixel is {float(known.min()):g}"
 
+    @pytest.mark.parametrize("name", ["notes", "warnings"])
+    def test_notes_and_warnings_are_single_lines(
+        self, component: DepthEstimator, result: DepthVideo, name: str
+    ) -> None:
+        texts = getattr(component, name, list)()
+        assert isinstance(texts, list)
+        assert all(isinstance(text, str) and text and "\n" not in text for text in texts)
+
     @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 48), (3, 71, 45), (2, 40, 64)])
     def test_accepts_any_clip_shape(
         self, component: DepthEstimator, result: DepthVideo, frames: int, width: int, height: int

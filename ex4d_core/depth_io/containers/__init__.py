@@ -1,0 +1,1 @@
+"""Readers of depth files, one module per container."""

@@ -1,0 +1,183 @@
+"""Depth in `.npy` and `.npz` files."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from ex4d_core.arrays import Arrays, open_npz, read_npy
+from ex4d_core.depth_io.containers.array_facts import with_tool_facts
+from ex4d_core.depth_io.facts import FACTS_NAMES, with_facts
+from ex4d_core.depth_io.frames import DepthFrames, Unit
+from ex4d_core.depth_io.tools import (
+    GENERIC_DEPTH,
+    GENERIC_INVERSE,
+    GENERIC_LENS,
+    GENERIC_POSES,
+    PICTURES,
+    Tool,
+    tool_of,
+)
+from ex4d_core.errors import InvalidInput
+from ex4d_core.video_io.limits import check_pixels
+
+MAX_FACT_BYTES = 2**26
+"""Largest metadata array in bytes; poses of an hour of video have a tenth of it."""
+
+_FEWEST_ROWS = 16
+"""Smallest height of [H, W, 3]: a smaller array may be [T, H, W] of three columns."""
+
+
+def open_npy(path: Path) -> DepthFrames:
+    """Return the maps of an array file.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it does not contain depth.
+    """
+    array = read_npy(path, "depth file")
+    return from_head(array.shape, array.dtype, lambda: array, path)
+
+
+def open_archive(path: Path, name: str | None = None) -> DepthFrames:
+    """Return the maps of an archive, with the intrinsics and poses in it.
+
+    Args:
+        path: the archive.
+        name: the array of depth; None: found by its name.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it does not contain depth, or something in it is not valid.
+    """
+    arrays = open_npz(path, "depth file")
+    tool = None if name is not None else tool_of(arrays)
+    key = tool.depth if tool else _depth_name(arrays, path, name)
+    heads = {fact: _fact(arrays, fact, path) for fact in ("kind", *GENERIC_LENS, *GENERIC_POSES) if fact in arrays}
+    own = {fact: heads[fact]() for fact in FACTS_NAMES if fact in heads}
+    frames = _maps_of(arrays, key, tool, path)
+    frames = attrs.evolve(frames, is_inverse=key in GENERIC_INVERSE)
+    if "valid" in arrays and not (tool and tool.valid):
+        frames = attrs.evolve(frames, valid_at=_valid_maps(arrays, "valid", arrays.head(key)[0], path))
+    if tool is None and own.keys() & {"kind", "world_to_camera"}:
+        return with_facts(frames, own, path)  # written by ex4d
+    return with_tool_facts(frames, arrays, key, tool, path)
+
+
+def _maps_of(arrays: Arrays, key: str, tool: Tool | None, path: Path) -> DepthFrames:
+    shape, dtype = arrays.head(key)
+    if tool is None or not (tool.world_points or key == "point_map"):
+        frames = from_head(shape, dtype, lambda: arrays[key], path)
+    else:
+        if len(shape) != 4 or shape[-1] != 3:
+            raise InvalidInput(f"{path}: {key} has the shape {list(shape)}; points must be [T, H, W, 3]")
+        frames = from_head(shape[:3], dtype, lambda: arrays[key][..., 2], path)
+    if tool is None:
+        return frames
+    valid = None
+    if tool.valid and tool.valid in arrays:
+        valid = _valid_maps(arrays, tool.valid, (frames.count, frames.size[1], frames.size[0]), path)
+    return attrs.evolve(frames, tool=tool.name, kind=tool.kind, doubt=tool.doubt, valid_at=valid)
+
+
+def _fact(arrays: Arrays, name: str, path: Path) -> Callable[[], np.ndarray]:
+    """Return an access to a metadata array, after a check of its size."""
+    shape, dtype = arrays.head(name)
+    if math.prod(shape) * dtype.itemsize > MAX_FACT_BYTES:
+        raise InvalidInput(f"{path}: {name} has the shape {list(shape)}, which is too large")
+    return lambda: arrays[name]
+
+
+def _depth_name(arrays: Mapping[str, np.ndarray], path: Path, wanted: str | None) -> str:
+    found = textwrap.shorten(", ".join(arrays), 200, placeholder=" ...") or "none"
+    if wanted is not None:
+        if wanted in arrays:
+            return wanted
+        raise InvalidInput(f"{path} has no array {wanted[:40]!r}; it has the arrays {found}")
+    for name in (*GENERIC_DEPTH, *GENERIC_INVERSE):
+        if name in arrays:
+            return name
+    others = [name for name in arrays if name not in (*FACTS_NAMES, *GENERIC_LENS, *GENERIC_POSES, *PICTURES)]
+    if len(others) != 1:
+        raise InvalidInput(
+            f"{path} has the arrays {found}; name the array of depth one of depth, depths, inverse_depth, disparity, "
+            "or give its name with --set depth.layer=NAME"
+        )
+    return others[0]
+
+
+def three_axes(array: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array as [T, H, W]: axes of length 1 are removed, and of equal channels one is taken.
+
+    Raises:
+        InvalidInput: it has another shape, or channels that differ.
+    """
+    shape = array.shape
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
+        array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
+    elif array.ndim == 2:
+        array = array[None]
+    if array.ndim == 3 and array.shape[2] == 3 and array.shape[1] >= _FEWEST_ROWS:
+        array = array[None]
+    if array.ndim == 4 and array.shape[3] == 3:
+        array = _one_channel(array, path)
+    if array.ndim != 3 or 0 in array.shape:
+        raise InvalidInput(f"{path} contains an array of shape {list(shape)}; depth must be [T, H, W]")
+    return array
+
+
+def _one_channel(array: np.ndarray, path: Path) -> np.ndarray:
+    """Return one of three equal channels."""
+    if array.strides == (0,) * array.ndim:  # only the shape is of interest
+        return array[..., 0]
+    sample = np.asarray(array[:: max(1, len(array) // 4)], np.float64)
+    if np.array_equal(sample[..., 0], sample[..., 1], equal_nan=True) and np.array_equal(
+        sample[..., 0], sample[..., 2], equal_nan=True
+    ):
+        return array[..., 0]
+    with np.errstate(all="ignore"):
+        length = np.linalg.norm(sample, axis=-1)
+    content = "a map of normals" if np.nanmean(np.abs(length - 1) < 0.05) > 0.9 else "colors or a map of points"
+    raise InvalidInput(f"{path} has three channels that differ, {content}, not depth; use a depth map")
+
+
+def from_head(
+    shape: tuple[int, ...], dtype: np.dtype[np.generic], array: Callable[[], np.ndarray], path: Path
+) -> DepthFrames:
+    """Return the maps of an array that is decoded on the first read, after its size has been checked.
+
+    Raises:
+        InvalidInput: it does not contain numbers, has another shape, or too many pixels.
+    """
+    if dtype.kind not in "uif":
+        raise InvalidInput(f"{path} contains {dtype} values; depth must be numbers")
+    count, height, width = three_axes(np.broadcast_to(np.zeros((), bool), shape), path).shape
+    check_pixels(width, height, path)
+
+    def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
+        maps = three_axes(array(), path)
+        return (_normalized(np.asarray(maps[index])) for index in indices)
+
+    unit: Unit = "float" if dtype.kind == "f" else "normalized" if dtype == np.uint8 else "integer"
+    return DepthFrames(count=count, size=(width, height), read=read, unit=unit)
+
+
+def _normalized(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32) / 255 if values.dtype == np.uint8 else values
+
+
+def _valid_maps(arrays: Arrays, name: str, depth: tuple[int, ...], path: Path) -> Callable[[int], np.ndarray]:
+    shape, dtype = arrays.head(name)
+    if dtype.kind not in "buif":
+        raise InvalidInput(f"{path}: {name} contains {dtype} values; it must be true or false for each pixel")
+    wanted, found = (tuple(side for side in sides if side != 1) for sides in (depth, shape))
+    if wanted != found:
+        raise InvalidInput(f"{path}: {name} is {list(shape)} but the depth is {list(depth)}")
+    return lambda index: three_axes(arrays[name], path)[index] > 0

@@ -1,0 +1,104 @@
+"""Values of depth files that are not distances: sky, which is infinitely far, and unknown depth."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from ex4d_core.depth_io.frames import Unit
+
+SKY_LEAST = 1e10
+"""Renderers write 1e10 (Blender) or more, up to infinity, where there is no surface."""
+
+HALF_MOST = 65504.0
+"""Largest half float, to which larger distances are clamped."""
+
+INTEGER_MOST = (65535.0, 4294967296.0)
+"""Largest 16-bit and 32-bit integers (the latter as float32), unknown if they stand alone above all other values."""
+
+_GAP = 0.99
+"""Largest other value, in parts of a sentinel, for which that is not a distance."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Separated:
+    """The values of a clip, and the places of those that are not distances."""
+
+    known: np.ndarray
+    """bool [T, H, W]: a distance or disparity."""
+    sky: np.ndarray
+    """bool [T, H, W]: infinitely far."""
+    notes: tuple[str, ...]
+    """Counts in words."""
+    lone: float | None = None
+    """Negative number that marks unknown values."""
+
+
+def separate(numbers: np.ndarray, inside: np.ndarray, unit: Unit, *, is_inverse: bool) -> Separated:
+    """Separate distances, sky and unknown values.
+
+    In depth, infinity, values from `SKY_LEAST` and a lone `HALF_MOST` are sky; NaN, 0, one negative number and a lone
+    largest integer are unknown. In disparity, 0 is far, and infinity and one negative number are unknown.
+
+    Args:
+        numbers: float32 [T, H, W], as in the file.
+        inside: bool [T, H, W], False outside the maps and where the file says that there is no value.
+        unit: type of the values.
+        is_inverse: whether they are disparity.
+    """
+    known = inside & np.isfinite(numbers)
+    sky = np.zeros(numbers.shape, bool)
+    unknown: dict[str, int] = {}
+
+    def take(mask: np.ndarray, name: str) -> None:
+        if count := int((mask & inside).sum()):
+            unknown[name] = count
+        np.logical_and(known, ~mask, out=known)
+
+    take(np.isnan(numbers), "NaN")
+    if (lone := _lone_negative(numbers, known)) is not None:
+        take(numbers == lone, f"{lone:g}")
+    if is_inverse:
+        take(np.isinf(numbers), "infinite")
+        return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone)
+    take(numbers == -np.inf, "-infinite")
+    sky |= inside & (numbers >= SKY_LEAST)
+    known &= ~sky
+    most = HALF_MOST if unit == "float" else next((top for top in INTEGER_MOST if (numbers == top).any()), np.inf)
+    if unit != "normalized" and _stands_alone(numbers, known, most):
+        if unit == "float":
+            sky |= known & (numbers == most)
+            known &= ~sky
+        else:
+            take(numbers == most, f"{most:.0f}")
+    take(numbers == 0, "0")
+    return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone)
+
+
+def _lone_negative(numbers: np.ndarray, known: np.ndarray) -> float | None:
+    """Return the negative number that marks unknown values, if all negative values are equal and others are not."""
+    negative = numbers[known & (numbers < 0)]
+    if negative.size < 2 or negative.min() != negative.max() or negative.size == int(known.sum()):
+        return None
+    return float(negative[0])
+
+
+def _stands_alone(numbers: np.ndarray, known: np.ndarray, most: float) -> bool:
+    values = numbers[known]
+    if not (values == most).any():
+        return False
+    others = values[values < most]
+    return bool(others.size) and float(others.max()) < _GAP * most and not (values > most).any()
+
+
+def _notes(sky: np.ndarray, unknown: dict[str, int]) -> tuple[str, ...]:
+    total = sky.size
+    notes = [f"sky: {_share(int(sky.sum()), total)}"] if sky.any() else []
+    if unknown:
+        counts = ", ".join(f"{_share(count, total)} {name}" for name, count in unknown.items())
+        notes.append(f"unknown: {counts}")
+    return tuple(notes)
+
+
+def _share(count: int, total: int) -> str:
+    return f"{max(count / total, 0.001):.1%}"
