@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 _FORMATS = (".ply", ".glb")
 
+_CLOSED = 1e-6
+"""Largest sum of the vector areas of the faces of a closed mesh, relative to the sum of their areas."""
+
 
 def write_mesh(mesh: Mesh, path: str | Path) -> None:
     """Write a mesh as binary PLY or as GLB, by its suffix.
 
-    Colors are RGBA with alpha 0 at the vertices of occluded faces. PLY has OpenCV axes (x right, y down, z forward) and
-    a face property `occluded`; GLB has glTF axes (y up, z backward) and is unlit.
+    The faces of a closed mesh are turned outwards. Colors are RGBA with alpha 0 at the vertices of occluded faces. PLY
+    has OpenCV axes (x right, y down, z forward) and a face property `occluded`; GLB has glTF axes (y up, z backward)
+    and is unlit.
 
     Raises:
         InvalidInput: the suffix is neither .ply nor .glb.
@@ -102,7 +106,20 @@ def _as_trimesh(mesh: Mesh, vertices: np.ndarray) -> trimesh.Trimesh:
 
     alpha = mesh.vertex_alpha().cpu().numpy()
     colors = np.column_stack([mesh.vertex_colors.cpu().numpy(), np.where(alpha, 255, 0).astype(np.uint8)])
-    return trimesh.Trimesh(vertices, mesh.faces.cpu().numpy(), vertex_colors=colors, process=False)
+    return trimesh.Trimesh(vertices, _turned_outwards(mesh), vertex_colors=colors, process=False)
+
+
+def _turned_outwards(mesh: Mesh) -> np.ndarray:
+    """Return the faces, counterclockwise from outside if the mesh is closed, as programs that cull back faces require.
+
+    The vector areas of a closed surface add up to zero, and its volume is a third of the sum of their products with
+    a point of each face; the order of vertices determines the signs (divergence theorem).
+    """
+    faces = mesh.faces.cpu().numpy()
+    a, b, c = mesh.vertices.cpu().numpy().astype(np.float64)[faces.T]
+    areas = np.cross(b - a, c - a)
+    is_closed = np.linalg.norm(areas.sum(axis=0)) <= _CLOSED * np.linalg.norm(areas, axis=1).sum()
+    return faces[:, ::-1] if is_closed and (a * areas).sum() < 0 else faces
 
 
 def _load_ply(path: Path) -> trimesh.Trimesh:

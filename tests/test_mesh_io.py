@@ -3,6 +3,7 @@
 import json
 import struct
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ import trimesh
 
 from ex4d_core.errors import InputNotFound, InvalidInput, OutputFailed
 from ex4d_core.geometry.watertight import build_watertight
+from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.mesh_io import read_mesh, write_mesh
 from ex4d_core.types import Intrinsics
 
@@ -28,7 +30,35 @@ def test_a_ply_keeps_everything(mesh, tmp_path, name):
     write_mesh(mesh, tmp_path / name)
     back = read_mesh(tmp_path / name)
     for field in FIELDS:
-        assert torch.equal(getattr(back, field), getattr(mesh, field)), field
+        wanted = mesh.faces.flip(1) if field == "faces" else getattr(mesh, field)  # outwards
+        assert torch.equal(getattr(back, field), wanted), field
+
+
+@pytest.mark.parametrize("cap", ["stitched", "corners"])
+@pytest.mark.parametrize("suffix", ["ply", "glb"])
+def test_faces_turn_outwards_and_have_the_colors_of_the_frame(tmp_path, cap, suffix):
+    depth = torch.where(torch.arange(9) < 4, 1.0, 4.0).repeat(7, 1)
+    frame = torch.arange(7 * 9 * 3).remainder(256).view(7, 9, 3).to(torch.uint8)
+    options = WatertightOptions(cap=cap)
+    mesh = build_watertight(frame, depth, Intrinsics.from_fov(width=9, height=7), options)
+    write_mesh(mesh, tmp_path / f"mesh.{suffix}")
+    (loaded,) = trimesh.load_scene(tmp_path / f"mesh.{suffix}", process=False).geometry.values()
+    assert loaded.volume > 0
+    toward_camera = (loaded.face_normals * -loaded.triangles_center).sum(axis=1) > 0
+    blocks = 2 * 6 * 8  # the cap comes after them
+    assert toward_camera[:blocks][~mesh.face_occluded[:blocks].numpy()].all()
+    colors = loaded.visual.vertex_colors if suffix == "ply" else loaded.visual.vertex_attributes["color"]
+    assert np.array_equal(colors[:63, :3], frame.view(-1, 3))
+
+
+def test_open_meshes_and_meshes_that_face_outwards_keep_the_order_of_vertices(tmp_path, mesh):
+    write_mesh(mesh, tmp_path / "closed.ply")
+    outwards = read_mesh(tmp_path / "closed.ply")
+    visible = mesh.faces[~mesh.face_occluded]
+    sheet = attrs.evolve(mesh, faces=visible, face_occluded=torch.zeros(len(visible), dtype=torch.bool))
+    for name, kept in (("outwards.ply", outwards), ("sheet.ply", sheet)):
+        write_mesh(kept, tmp_path / name)
+        assert torch.equal(read_mesh(tmp_path / name).faces, kept.faces)
 
 
 def test_a_ply_says_in_its_header_what_it_holds(mesh, tmp_path):
@@ -57,7 +87,7 @@ def test_a_glb_is_upright_and_shows_what_was_seen(mesh, tmp_path):
     assert set(primitive["attributes"]) == {"POSITION", "COLOR_0"}
     (loaded,) = trimesh.load(tmp_path / "mesh.glb", process=False).geometry.values()
     assert np.array_equal(loaded.vertices, mesh.vertices * torch.tensor([1, -1, -1]))
-    assert np.array_equal(loaded.faces, mesh.faces)
+    assert np.array_equal(loaded.faces, mesh.faces.flip(1))
 
 
 def test_a_ply_of_another_program_is_white_and_all_of_it_was_seen(tmp_path):
