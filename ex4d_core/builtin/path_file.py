@@ -10,7 +10,16 @@ import numpy as np
 import torch
 
 from ex4d_core.builtin.path_file_options import PathFileOptions
-from ex4d_core.cameras.files import CameraFile, ReadOptions, naming, read_camera_path
+from ex4d_core.cameras.files import (
+    CameraFile,
+    FieldSide,
+    ReadOptions,
+    centered_size,
+    filled,
+    named_gaps,
+    naming,
+    read_camera_path,
+)
 from ex4d_core.cameras.generators import check_num_frames, poses_of, sampled
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import interpolate_linear, interpolate_smooth
@@ -22,6 +31,9 @@ from ex4d_core.types import CameraPath, Intrinsics, Scene
 
 SAME_SHAPE = 0.01
 """Relative difference up to which aspect ratios are equal, since sizes are rounded to pixels."""
+
+OFF_CENTER = 0.1
+"""Largest distance of a principal point from the center of its images, in sides of the image."""
 
 MIN_VISIBLE = 0.02
 """Fraction of the points of the scene below which a camera looks away from it."""
@@ -59,6 +71,8 @@ class PathFile:
         file, lenses = self._read(scene)
         if file.times is None and file.num_poses == num_frames:
             return _path(file, lenses)
+        if file.spread is not None:
+            return _path(attrs.evolve(file, world_to_camera=file.spread(num_frames), spread=None), lenses)
         return sampled(self._motion(file, lenses, num_frames, scene), num_frames, scene, lens=lenses[0])
 
     def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
@@ -82,42 +96,89 @@ class PathFile:
         options = self._options
         distance = float(np.linalg.norm(subject_point(scene, options.look_at)))
         file = self._load(distance=distance)
-        poses = file.world_to_camera.copy()
-        poses[:, :3, 3] *= options.scale * (distance if options.unit == "subject" else 1.0)
-        if options.start == "source":
-            poses = poses @ np.linalg.inv(poses[0])
+        if gaps := named_gaps(file):
+            if options.fill is None and not options.resample:
+                raise InvalidInput(
+                    f"{options.path} has no pose of {gaps}, counted from 0; add :fill=interpolate to interpolate them, "
+                    "or :fill=none if its poses are consecutive"
+                )
+            file = attrs.evolve(file, positions=None) if options.fill == "none" else filled(file)
+        scale = options.scale * (distance if options.unit == "subject" else 1.0)
+
+        def placed(matrices: np.ndarray) -> np.ndarray:
+            poses = matrices.copy()
+            poses[:, :3, 3] *= scale
+            from_source: np.ndarray = poses @ np.linalg.inv(poses[0]) if options.start == "source" else poses
+            return from_source
+
+        spread = file.spread
         if file.frames is not None and max(file.frames) >= scene.video.num_frames:
             raise InvalidInput(
                 f"{options.path} shows frame {max(file.frames)} of the clip, which has {scene.video.num_frames}, "
                 "counted from 0; use the clip for which the path was made"
             )
         with naming(options.path):
-            file = attrs.evolve(file, world_to_camera=poses)
+            file = attrs.evolve(
+                file,
+                world_to_camera=placed(file.world_to_camera),
+                spread=spread and (lambda frames: placed(spread(frames))),
+            )
         return file, self._lenses(file, scene)
 
     def _load(self, *, distance: float) -> CameraFile:
         options = self._options
-        reading = ReadOptions(distance=distance, camera=options.camera, convention=options.convention)
+        reading = ReadOptions(
+            distance=distance, camera=options.camera, convention=options.convention, elevation=options.elevation
+        )
         return read_camera_path(Path(options.path), reading, format=options.format)
 
     def _lenses(self, file: CameraFile, scene: Scene) -> tuple[Intrinsics, ...]:
+        """Return the intrinsics for the size of the clip."""
         clip = scene.depth.intrinsics_at(0)
-        if self._options.lens == "clip" or (file.intrinsics is None and file.fov_x is None):
+        if self._options.lens == "clip":
             return (clip,)
-        if file.intrinsics is None:
-            focal = clip.width / (2 * np.tan((file.fov_x or 0) / 2))
-            with naming(self._options.path):
-                return (Intrinsics.from_focal(float(focal), width=clip.width, height=clip.height),)
-        first = file.intrinsics[0]
-        if abs(first.width / first.height * clip.height / clip.width - 1) > SAME_SHAPE:
+        with naming(self._options.path):
+            if file.fov is not None:
+                return tuple(_of_field(angle, file.fov_side, clip) for angle in file.fov)
+            lenses = file.intrinsics or self._sized(file, clip, scene)
+        if lenses is None:
+            return (clip,)
+        first = lenses[0]
+        if not _same_shape(first, clip):
             raise InvalidInput(
                 f"the intrinsics in {self._options.path} are for images of {first.width}x{first.height}, "
                 f"but the clip is {clip.width}x{clip.height}; add :lens=clip to use the intrinsics of the clip"
             )
         with naming(self._options.path):
-            return tuple(lens.scaled_to(width=clip.width, height=clip.height) for lens in file.intrinsics)
+            return tuple(lens.scaled_to(width=clip.width, height=clip.height) for lens in lenses)
+
+    def _sized(self, file: CameraFile, clip: Intrinsics, scene: Scene) -> tuple[Intrinsics, ...] | None:
+        """Return intrinsics of a file without the size of the images.
+
+        It is twice the principal point if that has the shape of the clip, or else the size of the clip or its source,
+        if the principal point is near its center.
+        """
+        if file.unsized is None:
+            return None
+        first, origin = file.unsized[0], scene.video.origin
+        sizes = [(clip.width, clip.height)]
+        if origin is not None:
+            sizes.insert(0, (origin.source_width, origin.source_height))
+        if (twice := centered_size(first)) and not first.normalized and _same_shape(first.sized(*twice), clip):
+            sizes.insert(0, twice)
+        for width, height in sizes:
+            lens = first.sized(width, height)
+            if max(abs(lens.cx / width - 0.5), abs(lens.cy / height - 0.5)) <= OFF_CENTER or first.normalized:
+                return tuple(each.sized(width, height) for each in file.unsized)
+        raise InvalidInput(
+            f"its intrinsics do not say the size of the images, and their principal point, {first.cx:g}, {first.cy:g}, "
+            f"is not in the middle of the clip, which is {clip.width}x{clip.height}; "
+            "add :lens=clip to use the intrinsics of the clip"
+        )
 
     def _motion(self, file: CameraFile, lenses: Sequence[Intrinsics], num_frames: int, scene: Scene) -> Motion:
+        if file.spread is not None:
+            file = attrs.evolve(file, world_to_camera=file.spread(num_frames), spread=None)
         poses = poses_of(_path(file, lenses, frames=False))
         if file.times is not None:
             return Motion(pose=interpolate_smooth(poses, file.times), timing=_timing(file, file.times))
@@ -136,6 +197,17 @@ def _path(file: CameraFile, lenses: Sequence[Intrinsics], *, frames: bool = True
         intrinsics=tuple(lenses),
         frames=file.frames if frames else None,
     )
+
+
+def _same_shape(lens: Intrinsics, clip: Intrinsics) -> bool:
+    return abs(lens.width / lens.height * clip.height / clip.width - 1) <= SAME_SHAPE
+
+
+def _of_field(angle: float, side: FieldSide, clip: Intrinsics) -> Intrinsics:
+    """Return the intrinsics of a field of view in radians along a side of the clip."""
+    sides = {"width": clip.width, "height": clip.height, "longer": max(clip.width, clip.height)}
+    focal = sides[side] / (2 * np.tan(angle / 2))
+    return Intrinsics.from_focal(float(focal), width=clip.width, height=clip.height)
 
 
 def _timing(file: CameraFile, times: Sequence[float]) -> Timing | None:

@@ -11,6 +11,9 @@ from ex4d_core.files import tree_hash
 from ex4d_core.geometry.subject_spec import check_look_at
 from ex4d_core.options import option
 
+MODEL_FILES = ("images.txt", "cameras.txt", "images.bin", "cameras.bin")
+"""Files that stand for the folder of a COLMAP model."""
+
 
 def _look_at(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     check_look_at(value)
@@ -23,9 +26,9 @@ class PathFileOptions:
     path: str = option(help="The file, or a COLMAP folder.", affects_output=False)  # its content does
     format: str | None = option(
         None,
-        help="ex4d, json, csv, nerfstudio, blender, colmap, trajectorycrafter or recammaster; detected by default.",
+        help="Name of the format, as in docs/cameras.md; detected from the content by default.",
     )
-    camera: str | None = option(None, help="Camera of a ReCamMaster file that has several: 1 to 10, or its type.")
+    camera: str | None = option(None, help="Camera of a file that has several: its name, folder or number.")
     convention: str | None = option(
         None, help="Convention of plain matrices: c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl."
     )
@@ -38,6 +41,13 @@ class PathFileOptions:
     scale: float = option(1.0, help="Factor of lengths.", above=0, at_most=1e9)
     lens: Literal["file", "clip"] = option("file", help="Source of the intrinsics, if the file has some.")
     resample: bool = option(False, help="Resample the poses to the number of frames.")
+    fill: Literal["interpolate", "none"] | None = option(
+        None,
+        help="Frames without a pose: 'interpolate', or 'none' to treat the poses as consecutive; an error by default.",
+    )
+    elevation: float = option(
+        5.0, help="Elevation of the source camera in degrees, for ViewCrafter.", at_least=-89, at_most=89
+    )
     look_at: str = option(
         "auto",
         pixel=True,
@@ -53,4 +63,4 @@ class PathFileOptions:
             InvalidInput: it cannot be read.
         """
         path = Path(self.path)
-        return tree_hash(path if path.name not in ("images.txt", "cameras.txt") else path.parent, "camera file")
+        return tree_hash(path.parent if path.name in MODEL_FILES else path, "camera file")

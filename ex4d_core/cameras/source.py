@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import torch
 
-from ex4d_core.cameras.files import naming, read_camera_path
+from ex4d_core.cameras.files import named_gaps, naming, read_camera_path
 from ex4d_core.config.run_config import PathOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_path
@@ -43,8 +43,14 @@ def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVid
         InputNotFound: the file does not exist.
         InvalidInput: it has no poses, or the wrong number.
     """
-    poses = read_camera_path(file).world_to_camera
-    origin = video.origin
+    content = read_camera_path(file)
+    lengths = (video.num_frames, video.origin and video.origin.source_frames)
+    if (gaps := named_gaps(content)) and content.num_poses not in lengths:
+        raise InvalidInput(
+            f"{file} has no pose of {gaps}, counted from 0; "
+            f"interpolate them with ex4d cam convert {file} filled.json --fill"
+        )
+    poses, origin = content.world_to_camera, video.origin
     if origin is not None and len(poses) == origin.source_frames:
         poses = poses[list(origin.frame_indices)]
     if len(poses) != video.num_frames:

@@ -48,7 +48,7 @@ def from_file(path, num_frames=5, **options) -> CameraPath:
     return PathFile(PathFileOptions(path=str(path), **options), device=CPU).path(num_frames, scene(num_frames))
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name, kind in FORMATS.items() if kind.write])
 def test_a_path_survives_saving(name, tmp_path):
     path = to_the_right()
     target = tmp_path / f"path{FORMATS[name].suffix}"
@@ -97,7 +97,7 @@ def test_which_frames_are_shown_survives_saving(name, tmp_path):
         ("trajectorycrafter", path_through(orbited(30, 0, SUBJECT)), "relative to the first one"),
         ("recammaster", path_through(orbited(30, 0, SUBJECT)), "relative to the first one"),
         ("blender", path_through(orbited(0, 0, SUBJECT), lens=attrs.evolve(LENS, cx=3)), "use nerfstudio"),
-        ("nerf", to_the_right(), "unknown camera format 'nerf'; did you mean 'nerfstudio'?"),
+        ("nerf", to_the_right(), "unknown camera format 'nerf'; did you mean"),
     ],
 )
 def test_what_a_format_cannot_say_is_not_saved(name, path, says, tmp_path):
@@ -122,17 +122,18 @@ def test_trajectorycrafter_goes_up_right_forward_and_aside(tmp_path):
     assert eyes["y"] == pytest.approx([0, -0.5, 0])
 
 
-def test_trajectorycrafter_spreads_short_lines(tmp_path):
-    (tmp_path / "path.txt").write_text("0\n0 10 20 15 0 3 1\n0 0.3")
+def test_five_lines_hold_a_pose_in_each_column_and_short_lines_are_spread(tmp_path):
+    (tmp_path / "path.txt").write_text("0\n0 10 20 15 0 3 1\n0 0.3\n0\n0")
     file = read_camera_path(tmp_path / "path.txt")
     assert file.num_poses == 7
     turns = np.degrees(np.arctan2(-file.world_to_camera[:, 2, 0], file.world_to_camera[:, 0, 0]))
     assert turns == pytest.approx([0, 10, 20, 15, 0, 3, 1])
+    assert file.warnings == ()
 
 
 def test_angles_that_look_like_radians_are_named(tmp_path):
     (tmp_path / "path.txt").write_text("0 0\n0 0.785398\n0 0")
-    (doubt,) = read_camera_path(tmp_path / "path.txt").warnings
+    doubt = read_camera_path(tmp_path / "path.txt").warnings[-1]
     assert "turns by at most 0.785398 degrees; if it is meant in radians, multiply by 57.2958" in doubt
 
 
@@ -163,7 +164,7 @@ def test_a_camera_of_blender_that_is_not_turned_looks_down(tmp_path):
     file = read_camera_path(tmp_path / "transforms.json")
     rotation = file.world_to_camera[0][:3, :3]
     assert pytest.approx([0, 1, 0]) == rotation.T @ [0, 0, 1], "our y is down"
-    assert (file.intrinsics, file.fov_x) == (None, 1.0)
+    assert (file.intrinsics, file.fov, file.fov_side) == (None, (1.0,), "width")
 
 
 def test_frames_are_in_the_order_of_their_names(tmp_path):
@@ -186,9 +187,9 @@ def test_a_colmap_model_with_points_and_other_cameras(tmp_path):
     file = read_camera_path(tmp_path / "images.txt")
     assert file.world_to_camera[:, :3, 3].tolist() == [[0, 0, 0], [1, 2, 3]]
     assert file.intrinsics == (Intrinsics.from_focal(50, width=64, height=48),)
-    assert "SIMPLE_RADIAL" in file.warnings[0]
-    (tmp_path / "cameras.txt").write_text("3 FISHEYE 64 48 50 32 24 0.01\n")
-    with pytest.raises(InvalidInput, match=r"^\S+: cameras\.txt has a camera of model 'FISHEYE'; it must be one of"):
+    assert "lens distortion (SIMPLE_RADIAL, 1 camera)" in file.warnings[0]
+    (tmp_path / "cameras.txt").write_text("3 THIN 64 48 50 32 24 0.01\n")
+    with pytest.raises(InvalidInput, match=r"^\S+: cameras\.txt has a camera of model 'THIN'; it must be one of"):
         read_camera_path(tmp_path)
 
 
@@ -228,7 +229,7 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
     ("name", "content", "says"),
     [
         ("path.json", "{", "is not valid JSON"),
-        ("path.json", '{"a": 1}', "is not a camera path: it has neither world_to_camera"),
+        ("path.json", '{"a": 1}', "is not a camera path of a known format: it is an object with the keys 'a'"),
         ("path.json", '{"world_to_camera": [[1, 2]]}', "needs matrices of"),
         ("path.json", '{"frames": [{}]}', "has no list of frames, each with a transform_matrix"),
         ("path.json", '{"frame0": {"cam01": "[1 2]"}}', "as written by ReCamMaster"),
@@ -261,8 +262,8 @@ def test_matrices_that_are_no_poses_are_named(matrix, says, tmp_path):
         ("path.txt", "1 2\n3", "has 2 lines; it needs five"),
         ("path.txt", "up down", "must hold lines of numbers"),
         ("path.npz", "no archive", "is not a readable camera file"),
-        ("path", "", "has no suffix of a camera file"),
-        ("path.obj", "v 0 0 0", r"has no suffix of a camera file \(\.csv, \.json, \.npz, \.txt\)"),
+        ("path", "", "is not a camera path of a known format: it is a text of 0 lines"),
+        ("path.obj", "v 0 0 0", "is not a camera path of a known format: it is a text of 1 lines; docs/cameras.md"),
     ],
 )
 def test_a_file_that_is_no_path_is_one_sentence(name, content, says, tmp_path):
@@ -274,7 +275,7 @@ def test_a_file_that_is_no_path_is_one_sentence(name, content, says, tmp_path):
 def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(InputNotFound, match=r"camera file .* does not exist"):
         read_camera_path(tmp_path / "none.json")
-    with pytest.raises(InvalidInput, match=r"it has no cameras\.txt"):
+    with pytest.raises(InvalidInput, match="of a known format: it is a folder with no files"):
         read_camera_path(tmp_path)
 
 
@@ -389,7 +390,7 @@ def test_the_command_converts_and_warns(tmp_path, capsys):
     assert out.strip() == str(tmp_path / "out.json")
     assert "meant in radians" in err
     file = read_camera_path(tmp_path / "out.json")
-    assert np.linalg.inv(file.world_to_camera)[1][0, 3] == pytest.approx(2 * np.sin(np.radians(0.785398)))
+    assert np.linalg.inv(file.world_to_camera)[-1][0, 3] == pytest.approx(2 * np.sin(np.radians(0.785398)))
     with pytest.raises(InvalidInput, match="colmap requires intrinsics"):
         convert(tmp_path / "out.json", tmp_path / "model", to="colmap")
 

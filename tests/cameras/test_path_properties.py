@@ -108,7 +108,7 @@ def test_any_path_is_smooth(text):
 
 
 @quickly
-@given(text=PATHS, name=st.sampled_from(list(FORMATS)))
+@given(text=PATHS, name=st.sampled_from([name for name, kind in FORMATS.items() if kind.write]))
 @pytest.mark.slow
 def test_any_path_survives_saving(text, name, tmp_path_factory):
     path = said(text)
@@ -117,7 +117,7 @@ def test_any_path_survives_saving(text, name, tmp_path_factory):
     try:
         write_camera_path(path, file, format=name, distance=distance)
     except InvalidInput as error:
-        assert re.search("cannot (be stored|store)", str(error))  # noqa: PT017 - most are saved
+        assert re.search("cannot (say|store|be stored)", str(error))  # noqa: PT017 - most are saved
         return
     again = read_camera_path(file, ReadOptions(distance=distance), format=name)
     poses = torch.from_numpy(again.world_to_camera)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from ex4d_core.bounds import shown
-from ex4d_core.cameras.files import colmap, ex4d_npz, matrices, recammaster, trajectorycrafter, transforms
-from ex4d_core.cameras.files._value import (
-    WHAT,
-    CameraFile,
-    Capability,
-    Format,
-    ReadOptions,
-    check_rigid,
-    json_of,
-    naming,
-    text_of,
-)
-from ex4d_core.errors import InvalidInput, nearest
+from ex4d_core.cameras.files._colmap_files import TEXT
+from ex4d_core.cameras.files._detection import FORMATS, format_named, format_of
+from ex4d_core.cameras.files._format import Capability, Format, content_of
+from ex4d_core.cameras.files._poses import assumed_size, centered_size, filled, named_gaps
+from ex4d_core.cameras.files._value import WHAT, CameraFile, FieldSide, ReadOptions, check_rigid, naming
+from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import check_path
 from ex4d_core.reading import reading as file_errors
@@ -30,89 +21,25 @@ from ex4d_core.types import CameraPath
 __all__ = [
     "FORMATS",
     "CameraFile",
+    "FieldSide",
     "ReadOptions",
+    "centered_size",
     "check_rigid",
     "convert",
+    "filled",
+    "named_gaps",
     "naming",
     "read_camera_path",
     "write_camera_path",
     "write_keyframes",
 ]
 
-_ALL: frozenset[Capability] = frozenset({"lens", "zoom", "time"})
-
-FORMATS = {
-    kind.name: kind
-    for kind in (
-        Format(
-            name="ex4d",
-            suffix=".npz",
-            capabilities=_ALL,
-            content=ex4d_npz.content,
-            read=ex4d_npz.read,
-            write=ex4d_npz.write,
-        ),
-        Format(
-            name="json",
-            suffix=".json",
-            capabilities=_ALL,
-            content=json_of,
-            read=matrices.read_matrices,
-            write=matrices.write_matrices,
-        ),
-        Format(
-            name="csv",
-            suffix=".csv",
-            capabilities=_ALL,
-            content=text_of,
-            read=matrices.read_csv,
-            write=matrices.write_csv,
-        ),
-        Format(
-            name="nerfstudio",
-            suffix=".json",
-            capabilities=_ALL,
-            content=json_of,
-            read=transforms.read,
-            write=transforms.write_nerfstudio,
-        ),
-        Format(
-            name="blender",
-            suffix=".json",
-            capabilities=frozenset({"lens", "time"}),
-            content=json_of,
-            read=transforms.read,
-            write=transforms.write_blender,
-        ),
-        Format(
-            name="colmap",
-            suffix="",
-            capabilities=frozenset({"lens", "zoom"}),
-            content=colmap.content,
-            read=colmap.read,
-            write=colmap.write,
-        ),
-        Format(
-            name="trajectorycrafter",
-            suffix=".txt",
-            capabilities=frozenset(),
-            content=text_of,
-            read=trajectorycrafter.read,
-            write=trajectorycrafter.write,
-        ),
-        Format(
-            name="recammaster",
-            suffix=".json",
-            capabilities=frozenset(),
-            content=json_of,
-            read=recammaster.read,
-            write=recammaster.write,
-        ),
-    )
-}
-"""Formats by name."""
+_BY_SUFFIX = {".npz": "ex4d", ".csv": "csv", ".json": "json", ".txt": "trajectorycrafter"}
+"""Format in which a file is written by default."""
 
 _NEED_LENS = ("ex4d", "colmap")
+_MODEL_FILES = ("images.txt", "cameras.txt", "images.bin", "cameras.bin")
+"""Files that stand for the folder of a COLMAP model."""
 
 
 def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: str | None = None) -> CameraFile:
@@ -128,10 +55,26 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
         InvalidInput: it does not contain a camera path.
     """
     check_path(path, WHAT)
-    kind, content = _opened(path, format)
-    with file_errors(path, WHAT), naming(path):
-        file = kind.read(content, attrs.evolve(reading or ReadOptions(), file=path))
-    return attrs.evolve(file, warnings=tuple(f"{path} {warning}" for warning in file.warnings))
+    content = content_of(path.parent if path.name in _MODEL_FILES else path)
+    reading = attrs.evolve(reading or ReadOptions(), file=path)
+    with file_errors(path, WHAT):
+        kind = format_named(format) if format else format_of(content, reading)[0]
+        if content.kind not in kind.kinds:
+            raise InvalidInput(f"{path} is not a file of {kind.name}, which is: {kind.files}")
+        with naming(path):
+            file = kind.read(content, reading)
+    warnings = (*file.warnings, *_ignored(kind, reading))
+    return attrs.evolve(file, format=kind.name, warnings=tuple(f"{path} {warning}" for warning in warnings))
+
+
+def _ignored(kind: Format, reading: ReadOptions) -> list[str]:
+    """Return a warning if the convention of the user differs from that of the format."""
+    if reading.convention is None or not kind.convention or reading.convention == kind.convention:
+        return []
+    return [
+        f"is read as {kind.name}, which is {kind.convention}; convention={reading.convention} is not used; "
+        "for bare matrices, add format=matrices"
+    ]
 
 
 def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:
@@ -150,7 +93,7 @@ def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None
     value = CameraFile(
         world_to_camera=path.world_to_camera.double().numpy(), intrinsics=path.intrinsics, frames=path.frames
     )
-    _write(value, file, _format(format) if format else _by_suffix(file), distance)
+    _write(value, file, format_named(format) if format else _by_suffix(file), distance)
 
 
 def write_keyframes(path: CameraPath, file: Path, *, times: tuple[float, ...]) -> None:
@@ -172,7 +115,13 @@ def write_keyframes(path: CameraPath, file: Path, *, times: tuple[float, ...]) -
 
 
 def convert(
-    source: Path, target: Path, *, to: str | None, reading: ReadOptions | None = None, format: str | None = None
+    source: Path,
+    target: Path,
+    *,
+    to: str | None,
+    reading: ReadOptions | None = None,
+    format: str | None = None,
+    fill: bool = False,
 ) -> CameraFile:
     """Convert a camera file to another format, and return its content.
 
@@ -182,63 +131,40 @@ def convert(
         to: a name in `FORMATS`; None: by the suffix of the target.
         reading: information that the source may lack; its distance is also used for writing.
         format: of the source; None: detected.
+        fill: interpolate the poses of missing frames.
 
     Raises:
         InputNotFound: the source does not exist.
         InvalidInput: it does not contain a camera path, the format cannot store it, or the target is the source.
         OutputFailed: the file cannot be written.
     """
-    value = read_camera_path(source, reading, format=format)
+    value = assumed_size(read_camera_path(source, reading, format=format))
+    if gaps := named_gaps(value):
+        how = "interpolated" if fill else "left out; interpolate them with --fill"
+        value = attrs.evolve(
+            value, warnings=(*value.warnings, f"{source} has no pose of {gaps}, counted from 0: {how}")
+        )
+        value = filled(value) if fill else value
     if target.exists() and target.samefile(source):
         raise InvalidInput(f"{target} is the input file; choose another output name")
-    _write(value, target, _format(to) if to else _by_suffix(target), (reading or ReadOptions()).distance)
+    _write(value, target, format_named(to) if to else _by_suffix(target), (reading or ReadOptions()).distance)
     return value
 
 
-def _opened(path: Path, format: str | None) -> tuple[Format, Any]:
-    """Return the format of a file, by default detected from name and content, and its content."""
-    if format:
-        kind = _format(format)
-    elif path.is_dir() or path.name in ("images.txt", "cameras.txt"):
-        kind = FORMATS["colmap"]
-    elif path.suffix.lower() == ".json":
-        tree = json_of(path)
-        return _of_tree(tree, path), tree
-    else:
-        kind = _by_suffix(path)
-    return kind, kind.content(path)
-
-
-def _of_tree(tree: Any, path: Path) -> Format:
-    if not isinstance(tree, dict) or {"world_to_camera", "camera_to_world"} & set(tree):
-        return FORMATS["json"]
-    if "frame0" in tree:
-        return FORMATS["recammaster"]
-    if "frames" in tree:
-        return FORMATS["nerfstudio" if "fl_x" in tree else "blender"]
-    raise InvalidInput(
-        f"{path} is not a camera path: it has neither world_to_camera, camera_to_world, frames nor frame0; "
-        "docs/cameras.md describes the formats"
-    )
-
-
 def _by_suffix(path: Path) -> Format:
-    for kind in FORMATS.values():  # the first format of a suffix is its default
-        if kind.suffix and kind.suffix == path.suffix.lower():
-            return kind
-    suffixes = ", ".join(sorted({kind.suffix for kind in FORMATS.values() if kind.suffix}))
-    raise InvalidInput(f"{path} has no suffix of a camera file ({suffixes}); specify the format: {', '.join(FORMATS)}")
-
-
-def _format(name: str) -> Format:
-    if name not in FORMATS:
+    name = _BY_SUFFIX.get(path.suffix.lower())
+    if name is None:
+        written = ", ".join(kind.name for kind in FORMATS.values() if kind.write)
         raise InvalidInput(
-            f"unknown camera format {shown(name)}{nearest(name[:100], FORMATS)}; use one of {', '.join(FORMATS)}"
+            f"{path} has no suffix of a camera file ({', '.join(sorted(_BY_SUFFIX))}); specify the format: {written}"
         )
     return FORMATS[name]
 
 
 def _write(file: CameraFile, path: Path, kind: Format, distance: float) -> None:
+    if kind.write is None:
+        written = ", ".join(each.name for each in FORMATS.values() if each.write)
+        raise InvalidInput(f"{kind.name} is only read, not written; use one of {written}")
     file = attrs.evolve(file, intrinsics=None) if "lens" not in kind.capabilities and not _zooms(file) else file
     lost = [
         what
@@ -258,7 +184,7 @@ def _write(file: CameraFile, path: Path, kind: Format, distance: float) -> None:
 
 def _refuse_to_replace(path: Path, kind: Format) -> None:
     """Refuse to replace a folder that contains other files."""
-    others = sorted({file.name for file in path.iterdir()} - set(colmap.FILES)) if path.is_dir() else []
+    others = sorted({file.name for file in path.iterdir()} - set(TEXT)) if path.is_dir() else []
     if others:
         raise InvalidInput(f"{path} contains {others[0]}, which would be deleted; choose a new folder")
 

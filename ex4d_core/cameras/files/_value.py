@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 import numpy as np
@@ -23,7 +23,6 @@ from ex4d_core.types.camera import (
     LARGEST_SIDE,
     RIGID_TOLERANCE,
     SMALLEST_FOCAL,
-    from_camera_axes,
 )
 
 WHAT = "camera file"
@@ -38,7 +37,35 @@ LENS = tuple(field.name for field in attrs.fields(Intrinsics))
 SOURCE_TOLERANCE = 1e-6
 """Largest difference, in an entry of the matrix, of a first pose from the source camera."""
 
-Capability = Literal["lens", "zoom", "time"]
+_Lens = TypeVar("_Lens")
+FieldSide = Literal["width", "height", "longer"]
+
+
+@attrs.frozen(kw_only=True)
+class Pinhole:
+    """Intrinsics without the size of the images."""
+
+    fx: float
+    """Focal length along x, in pixels or, normalized, in widths of the image."""
+    fy: float
+    """Focal length along y, in pixels or in heights."""
+    cx: float
+    """Principal point from the left edge, in pixels or in widths."""
+    cy: float
+    """Principal point from the upper edge, in pixels or in heights."""
+    normalized: bool = False
+    """Whether lengths are in sides of the image."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("fx", "fy"):
+            number(getattr(self, name), name, SMALLEST_FOCAL, LARGEST_FOCAL)
+        for name in ("cx", "cy"):
+            number(getattr(self, name), name, -LARGEST_FOCAL, LARGEST_FOCAL)
+
+    def sized(self, width: int, height: int) -> Intrinsics:
+        """Return the intrinsics of images of this size."""
+        x, y = (width, height) if self.normalized else (1, 1)
+        return Intrinsics(fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y, width=width, height=height)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -51,14 +78,29 @@ class CameraFile:
     intrinsics: tuple[Intrinsics, ...] | None = None
     """One, or one for each pose; None if the file has none."""
 
-    fov_x: float | None = None
-    """Horizontal field of view in radians, if the file has it without an image size."""
+    unsized: tuple[Pinhole, ...] | None = None
+    """In place of intrinsics, if the file does not have the size of the images."""
+
+    fov: tuple[float, ...] | None = None
+    """One field of view in radians, or one for each pose, if the file has no more than that."""
+
+    fov_side: FieldSide = "width"
+    """Side of the image along which the field of view is measured."""
 
     frames: tuple[int, ...] | None = None
     """Frame of the clip that each pose shows; None: the original timing."""
 
     times: tuple[float, ...] | None = None
     """Normalized time of each keyframe, 0 to 1 and increasing; None: one pose for each frame."""
+
+    positions: tuple[int, ...] | None = None
+    """Frame of each pose, counted from the first and increasing, if poses of some frames are missing."""
+
+    spread: Callable[[int], np.ndarray] | None = None
+    """Returns the poses at another number of frames, if the file holds a curve."""
+
+    format: str = ""
+    """Name of the format as which the file was read."""
 
     warnings: tuple[str, ...] = ()
     """Possible problems of the file, each a sentence without its subject, the file."""
@@ -72,8 +114,14 @@ class CameraFile:
             raise InvalidInput(f"clip_frames must be at least 0, not {min(self.frames)}")
         if self.intrinsics is not None:
             check_lenses(self.intrinsics, self.num_poses)
-        if self.fov_x is not None:
-            check_angle(self.fov_x, "the field of view")
+        if self.unsized is not None:
+            check_lenses(self.unsized, self.num_poses)
+        if self.fov is not None:
+            check_lenses(self.fov, self.num_poses)
+            for angle in set(self.fov):
+                check_angle(angle, "the field of view")
+        if self.positions is not None and len(self.positions) != self.num_poses:
+            raise InvalidInput(f"it has {self.num_poses} poses but {len(self.positions)} frame numbers")
 
     @property
     def num_poses(self) -> int:
@@ -91,6 +139,8 @@ class ReadOptions:
     """Name of the camera, if the file has several."""
     convention: str | None = attrs.field(default=None)
     """Convention of bare matrices, such as `c2w-opencv`."""
+    elevation: float = 5.0
+    """Elevation of the source camera in degrees, for ViewCrafter, whose files do not have it."""
     file: Path = Path("FILE")
     """Path of the file, for commands in errors."""
 
@@ -105,24 +155,6 @@ class ReadOptions:
     def _check_convention(self, attribute: attrs.Attribute[str | None], value: str | None) -> None:
         if value is not None:
             check_convention(value)
-
-
-@attrs.frozen(kw_only=True)
-class Format:
-    """A camera file format."""
-
-    name: str
-    """Name in `--to`."""
-    suffix: str
-    """Suffix of its files; "" for a folder."""
-    capabilities: frozenset[Capability]
-    """Supported content besides poses: intrinsics, changing intrinsics, the shown frames of the clip."""
-    content: Callable[[Path], Any]
-    """Loads a file without interpreting it; errors name the file."""
-    read: Callable[[Any, ReadOptions], CameraFile]
-    """Interprets the content; errors do not name the file."""
-    write: Callable[[CameraFile, Path, float], None]
-    """Called as `write(file, path, distance)`."""
 
 
 @contextmanager
@@ -210,25 +242,6 @@ def camera_to_world_of(file: CameraFile) -> np.ndarray:
     return inverse
 
 
-def to_world_to_camera(matrices: np.ndarray, convention: str) -> np.ndarray:
-    """Return world-to-camera matrices, float64 [T, 4, 4], in OpenCV axes.
-
-    Args:
-        matrices: [T, 4, 4].
-        convention: direction and axes of the camera, such as `c2w-opencv`.
-
-    Raises:
-        InvalidInput: the convention is unknown, or a matrix is not a rigid transform.
-    """
-    direction, axes = check_convention(convention)
-    check_rigid(matrices)
-    to_world = np.linalg.inv(matrices) if direction == "w2c" else matrices
-    if direction == "w2c" and axes == "opencv":
-        return matrices  # exactly
-    inverse: np.ndarray = np.linalg.inv(from_camera_axes(to_world, axes))
-    return inverse
-
-
 def check_convention(convention: str) -> tuple[str, str]:
     """Return direction and axes of a convention such as `c2w-opencv`.
 
@@ -242,6 +255,24 @@ def check_convention(convention: str) -> tuple[str, str]:
             "camera to world or world to camera, and the axes of the camera"
         )
     return direction, axes
+
+
+def required_convention(reading: ReadOptions, matrices: np.ndarray, *, directions: str = "c2w or w2c") -> str:
+    """Return the convention of bare matrices; a camera that never leaves the origin is the same in all.
+
+    Raises:
+        InvalidInput: the convention is unknown.
+    """
+    if reading.convention is not None:
+        return reading.convention
+    if matrices.ndim == 3 and matrices.shape[1:] == (4, 4) and np.array_equal(matrices, matrices * 0 + np.eye(4)):
+        return "w2c-opencv"
+    first = directions.split()[0]
+    raise InvalidInput(
+        "the convention of its matrices is unknown; use "
+        f"--cam {reading.file.name}:convention={first}-opencv ({directions}, opencv or opengl), "
+        f"or convert the file: ex4d cam convert {reading.file} converted.json --convention {first}-opencv"
+    )
 
 
 def refuse_start_elsewhere(file: CameraFile, tool: str) -> None:
@@ -298,7 +329,7 @@ def lens_of(facts: Mapping[str, Any], names: Mapping[str, str] | None = None) ->
     )
 
 
-def check_lenses(lenses: Sequence[Intrinsics], poses: int) -> None:
+def check_lenses(lenses: Sequence[object], poses: int) -> None:
     """Validate that there is one lens, or one for each pose.
 
     Raises:
@@ -324,7 +355,7 @@ def natural_order(names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=lambda index: natural_key(names[index]))
 
 
-def one_or_each(intrinsics: Sequence[Intrinsics], poses: int) -> tuple[Intrinsics, ...]:
+def one_or_each(intrinsics: Sequence[_Lens], poses: int) -> tuple[_Lens, ...]:
     """Return a single lens if all are equal.
 
     Raises:

@@ -1,86 +1,107 @@
-"""The text model of COLMAP: a folder with `cameras.txt` and `images.txt` (colmap.github.io/format.html).
+"""Models of COLMAP: a folder with `cameras` and `images`, as text or binary (colmap.github.io/format.html).
 
-World-to-camera as a quaternion and a translation, OpenCV axes, pixels from the corner of the image.
+World-to-camera as a quaternion and a translation, OpenCV axes, pixels from the corner of the image. Binary files are
+used if both exist, as in COLMAP. Images contain the final poses, also in models with rigs of several cameras.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ex4d_core.bounds import number, shown, spelled
-from ex4d_core.cameras.files._value import (
-    WHAT,
-    CameraFile,
-    ReadOptions,
-    check_count,
-    lens_of,
-    natural_order,
-    one_or_each,
-)
+from ex4d_core.bounds import shown
+from ex4d_core.cameras.files._colmap_files import CAMERAS, IMAGES, TEXT, Image, Lens, has_model, has_rig, read_model
+from ex4d_core.cameras.files._format import Content, Format, Match, certain
+from ex4d_core.cameras.files._poses import positions_of_names, rigid, rotations_of
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_count, natural_order, one_or_each
 from ex4d_core.errors import InvalidInput
-from ex4d_core.reading import check_file
-from ex4d_core.reading import reading as file_errors
-from ex4d_core.types import Intrinsics
 
-CAMERAS, IMAGES = "cameras.txt", "images.txt"
-FILES = (CAMERAS, IMAGES, "points3D.txt")
+PLACES = ("", "sparse/0", "sparse", "0", "colmap/sparse/0")
+"""Folders of a project in which a model is looked for."""
 
-MODELS = {"SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2}
-"""Number of focal lengths of each model; the principal point follows, then distortion."""
-
-MOST_BYTES = 8 * 2**30
-"""Largest size of a file; half of its lines are points, which are skipped."""
-
-MOST_LINE = 64 * 2**20
-"""Largest length of a line; an image has a few thousand points of about 20 characters."""
-
-Model = tuple[list[str], list[str]]
-"""Lines of cameras and of images."""
+FISHEYE = re.compile("FISHEYE|FOV|EUCM|DIVISION")
+"""Models with a projection that differs from a pinhole even without distortion parameters."""
 
 
-def content(path: Path) -> Model:
-    """Load the lines of a model, without points.
+def read(content: Content, reading: ReadOptions) -> CameraFile:
+    """Read the poses of the images of one camera, ordered by name.
 
     Raises:
-        InvalidInput: a file is missing or cannot be read.
+        InvalidInput: a file is missing or malformed, or there are several cameras.
     """
-    folder = path if path.is_dir() else path.parent
-    for name in (CAMERAS, IMAGES):
-        if not (folder / name).exists():
-            binary = (folder / name).with_suffix(".bin").exists()
-            how = "; convert the binary model with colmap model_converter --output_type TXT" if binary else ""
-            raise InvalidInput(f"{folder} is not a COLMAP text model: it has no {name}{how}")
-    return list(_lines(folder / CAMERAS, every=1)), list(_lines(folder / IMAGES, every=2))
-
-
-def read(model: Model, reading: ReadOptions) -> CameraFile:
-    """Read the poses of the images, ordered by name.
-
-    Raises:
-        InvalidInput: a line is malformed.
-    """
-    cameras, warnings = _cameras(model[0])
-    images = [line.split(maxsplit=9) for line in model[1]]
+    folder = _model(content.path) or content.path
+    lenses, images = read_model(folder)
     check_count(len(images))
     if not images:
         raise InvalidInput(f"{IMAGES} has no images")
-    if short := next((words for words in images if len(words) < 10), None):
-        raise InvalidInput(
-            f"{IMAGES} has an image {shown(' '.join(short))}; an image needs id, quaternion, translation, "
-            "camera id and name"
-        )
-    if unknown := next((words[8] for words in images if words[8] not in cameras), None):
+    if unknown := next((image.camera for image in images if image.camera not in lenses), None):
         raise InvalidInput(f"{IMAGES} refers to camera {shown(unknown)}, which is not in {CAMERAS}")
-    order = natural_order([words[9].rstrip() for words in images])
+    images = _of_camera(images, reading, rig=has_rig(folder))
+    images = [images[at] for at in natural_order([image.name for image in images])]
+    table = np.array([image.pose for image in images])
+    for index in np.flatnonzero(~(np.linalg.norm(table[:, :4], axis=1) > 1e-9))[:1]:
+        raise InvalidInput(f"{images[index].name} has the quaternion 0 0 0 0, which is not a rotation")
     return CameraFile(
-        world_to_camera=np.stack([_matrix(images[at]) for at in order]),
-        intrinsics=one_or_each([cameras[images[at][8]] for at in order], len(order)),
-        warnings=warnings,
+        world_to_camera=rigid(rotations_of(table[:, :4], scalar_first=True), table[:, 4:]),
+        intrinsics=one_or_each([lenses[image.camera].intrinsics for image in images], len(images)),
+        positions=positions_of_names([image.name for image in images]),
+        warnings=_distortion([lenses[key] for key in dict.fromkeys(image.camera for image in images)]),
     )
+
+
+def _model(path: Path) -> Path | None:
+    """Return the folder of the model of a project."""
+    folders = [path / place for place in PLACES]
+    return next((each for each in folders if has_model(each, ".bin") or has_model(each, ".txt")), None)
+
+
+def _distortion(lenses: list[Lens]) -> tuple[str, ...]:
+    distorted = [lens.model for lens in lenses if lens.is_distorted or FISHEYE.search(lens.model)]
+    if not distorted:
+        return ()
+    names, cameras = ", ".join(sorted(set(distorted))), "camera" if len(distorted) == 1 else "cameras"
+    fisheye = any(FISHEYE.search(name) for name in distorted)
+    how = "; its images must be undistorted for a pinhole camera, or use :lens=clip" if fisheye else ""
+    return (f"has lens distortion ({names}, {len(distorted)} {cameras}), which is ignored{how}",)
+
+
+def _of_camera(images: list[Image], reading: ReadOptions, *, rig: bool) -> list[Image]:
+    """Return the images of the selected camera, or of the only one."""
+    views = _views(images, rig=rig)
+    if reading.camera is None and len(set(views)) == 1:
+        return images
+    chosen = [
+        image for image, view in zip(images, views, strict=True) if reading.camera in (view, image.camera) and view
+    ] or [image for image in images if image.camera == reading.camera]
+    if chosen:
+        return chosen
+    problem = f"has no camera {shown(reading.camera)}" if reading.camera else "has images of several cameras"
+    names = sorted({view or image.camera for image, view in zip(images, views, strict=True)})[:10]
+    raise InvalidInput(f"it {problem}; select one with {reading.file.name}:camera=NAME, out of {', '.join(names)}")
+
+
+def _views(images: list[Image], *, rig: bool) -> list[str]:
+    """Return the camera that took each image: its folder, or the name without the last number, or its number."""
+    paths = [PurePosixPath(image.name) for image in images]
+    folders = [str(path.parent) for path in paths]
+    if _several(folders):
+        return folders
+    parts = [re.fullmatch(r"(.*?)[^0-9]*([0-9]*)[^0-9]*", path.stem) for path in paths]
+    prefixes, numbers = ([part[group] if part else "" for part in parts] for group in (1, 2))
+    if _several(prefixes) and max(Counter(numbers).values()) > 1:
+        return prefixes
+    if rig and _several(cameras := [image.camera for image in images]):
+        return cameras
+    return [""] * len(images)
+
+
+def _several(groups: list[str]) -> bool:
+    """Return whether there are several groups of images, rather than an image in each."""
+    return 1 < len(set(groups)) <= len(groups) // 2
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
@@ -98,57 +119,28 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
         camera = file.intrinsics[index if len(file.intrinsics) > 1 else 0]
         words = " ".join(map(repr, [*quaternion, *matrix[:3, 3].tolist()]))
         images += [f"{index + 1} {words} {numbers[camera]} frame_{index:05d}.png", ""]
-    (path / CAMERAS).write_text("\n".join(["# CAMERA_ID MODEL WIDTH HEIGHT PARAMS", *cameras]) + "\n", encoding="utf-8")
+    (path / TEXT[0]).write_text("\n".join(["# CAMERA_ID MODEL WIDTH HEIGHT PARAMS", *cameras]) + "\n", encoding="utf-8")
     head = "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME, then a line of points"
-    (path / IMAGES).write_text("\n".join([head, *images]) + "\n", encoding="utf-8")
-    (path / "points3D.txt").write_text("# POINT3D_ID X Y Z R G B ERROR TRACK\n", encoding="utf-8")
+    (path / TEXT[1]).write_text("\n".join([head, *images]) + "\n", encoding="utf-8")
+    (path / TEXT[2]).write_text("# POINT3D_ID X Y Z R G B ERROR TRACK\n", encoding="utf-8")
 
 
-def _matrix(words: list[str]) -> np.ndarray:
-    """Return the world-to-camera matrix of an image."""
-    names = ("QW", "QX", "QY", "QZ", "TX", "TY", "TZ")
-    w, x, y, z, *shift = (
-        number(spelled(word, name), f"{name} in {IMAGES}") for name, word in zip(names, words[1:8], strict=True)
-    )
-    if not np.linalg.norm([w, x, y, z]) > 1e-9:
-        raise InvalidInput(f"{IMAGES} has an image whose quaternion is 0 0 0 0, which is not a rotation")
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_quat([w, x, y, z], scalar_first=True).as_matrix()
-    matrix[:3, 3] = shift
-    return matrix
+def _matches(content: Content) -> Match | None:
+    if _model(content.path):
+        return certain(f"{CAMERAS} and {IMAGES} of COLMAP")
+    return certain(f"{CAMERAS} or {IMAGES} of COLMAP") if set(TEXT[:2]) & set(content.value.names) else None
 
 
-def _cameras(lines: list[str]) -> tuple[dict[str, Intrinsics], tuple[str, ...]]:
-    cameras, warnings = {}, []
-    for line in lines:
-        words = line.split(maxsplit=50)
-        model = words[1] if len(words) > 1 else ""
-        if model not in MODELS:
-            raise InvalidInput(f"{CAMERAS} has a camera of model {shown(model)}; it must be one of {', '.join(MODELS)}")
-        focals, values = MODELS[model], [spelled(word, f"a number in {CAMERAS}") for word in words[2:]]
-        if len(values) < focals + 4:
-            raise InvalidInput(f"{CAMERAS} has a camera {shown(line)}; {model} needs {focals + 4} numbers")
-        width, height, *values = values
-        if any(values[focals + 2 :]):
-            warnings.append(f"has lens distortion ({model} in {CAMERAS}), which is ignored")
-        cx, cy = values[focals : focals + 2]
-        cameras[words[0]] = lens_of(
-            {"fx": values[0], "fy": values[focals - 1], "cx": cx, "cy": cy, "width": width, "height": height}
-        )
-    return cameras, tuple(warnings)
-
-
-def _lines(path: Path, *, every: int) -> Iterator[str]:
-    """Yield every n-th line that is not a comment; the line of points of an image may be empty."""
-    if (size := check_file(path, WHAT).st_size) > MOST_BYTES:
-        raise InvalidInput(f"the {WHAT} {path} has {size:,} bytes; at most {MOST_BYTES:,} are read")
-    place = 0
-    with file_errors(path, WHAT), path.open(encoding="utf-8-sig") as file:
-        while line := file.readline(MOST_LINE):
-            if len(line) == MOST_LINE:
-                raise InvalidInput(f"the {WHAT} {path} has a line of {MOST_LINE:,} characters or more")
-            if line.startswith("#"):
-                continue
-            if place % every == 0 and line.strip():
-                yield line
-            place += 1
+FORMATS = (
+    Format(
+        name="colmap",
+        files="folder of a COLMAP model, text or binary, or of its project with `sparse/0`",
+        kinds=("folder",),
+        matches=_matches,
+        read=read,
+        convention="w2c-opencv",
+        lens="pixels, can change",
+        capabilities=frozenset({"lens", "zoom"}),
+        write=write,
+    ),
+)

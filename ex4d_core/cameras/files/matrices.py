@@ -12,6 +12,8 @@ import attrs
 import numpy as np
 
 from ex4d_core.bounds import numbers, shown, spelled, whole
+from ex4d_core.cameras.files._format import Capability, Content, Format, Match, certain
+from ex4d_core.cameras.files._poses import square, to_world_to_camera
 from ex4d_core.cameras.files._value import (
     LENS,
     CameraFile,
@@ -19,7 +21,7 @@ from ex4d_core.cameras.files._value import (
     frames_of,
     lens_of,
     one_or_each,
-    to_world_to_camera,
+    required_convention,
 )
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
@@ -31,12 +33,13 @@ FORMER_TIMES = "shares"
 """Former key of `times` in JSON, still read."""
 
 
-def read_matrices(tree: Any, reading: ReadOptions) -> CameraFile:
+def read_matrices(content: Content, reading: ReadOptions) -> CameraFile:
     """Read JSON: an object with `world_to_camera` or `camera_to_world`, or bare matrices.
 
     Raises:
         InvalidInput: it contains no poses, or their convention is unknown.
     """
+    tree = content.value
     facts: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
     poses = _poses(tree, reading)
     times, frames = facts.get("times", facts.get(FORMER_TIMES)), facts.get("clip_frames")
@@ -51,11 +54,12 @@ def read_matrices(tree: Any, reading: ReadOptions) -> CameraFile:
 def _poses(tree: Any, reading: ReadOptions) -> np.ndarray:
     """Return world-to-camera matrices, float64 [T, 4, 4], in OpenCV axes."""
     if not isinstance(tree, Mapping):
-        return to_world_to_camera(_square(numbers(tree, "a camera path")), _required(reading.convention, reading))
+        matrices = square(tree, "a camera path")
+        return to_world_to_camera(matrices, required_convention(reading, matrices))
     found = [name for name in DIRECTIONS if name in tree]
     if len(found) != 1:
         raise InvalidInput("it must have either world_to_camera or camera_to_world, matrices of 4x4")
-    matrices = _square(numbers(tree[found[0]], found[0]))
+    matrices = square(tree[found[0]], found[0])
     return to_world_to_camera(matrices, f"{DIRECTIONS[found[0]]}-{tree.get('axes', 'opencv')}")
 
 
@@ -71,7 +75,7 @@ def write_matrices(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
-def read_csv(text: str, reading: ReadOptions) -> CameraFile:
+def read_csv(content: Content, reading: ReadOptions) -> CameraFile:
     """Read a CSV file with the 16 entries of a matrix in each row, and further columns if it has a header.
 
     A first line `# w2c-opencv` declares the convention of the matrices.
@@ -79,7 +83,7 @@ def read_csv(text: str, reading: ReadOptions) -> CameraFile:
     Raises:
         InvalidInput: it contains no poses, or their convention is unknown.
     """
-    lines = text.splitlines()
+    lines = content.value.text.splitlines()
     declared = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else None
     body = [line for line in lines if line.strip() and not line.startswith("#")]
     first = [word.strip() for word in next(csv.reader(body[:1]), [])]
@@ -91,7 +95,9 @@ def read_csv(text: str, reading: ReadOptions) -> CameraFile:
     matrices = numbers(np.array([[row[name] for name in MATRIX] for row in rows]).reshape(-1, 4, 4), "the matrices")
     lenses = [lens_of(row) for row in rows] if LENS[0] in used else []
     return CameraFile(
-        world_to_camera=to_world_to_camera(matrices, _required(reading.convention or declared, reading)),
+        world_to_camera=to_world_to_camera(
+            matrices, reading.convention or declared or required_convention(reading, matrices)
+        ),
         intrinsics=one_or_each(lenses, len(matrices)) if lenses else None,
         frames=tuple(whole(row[FRAME], FRAME) for row in rows) if FRAME in used else None,
     )
@@ -131,16 +137,6 @@ def write_csv(file: CameraFile, path: Path, distance: float) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _required(convention: str | None, reading: ReadOptions) -> str:
-    if convention is None:
-        raise InvalidInput(
-            "the convention of its matrices is unknown; use "
-            f"--cam {reading.file.name}:convention=c2w-opencv (c2w or w2c, opencv or opengl), "
-            f"or convert the file: ex4d cam convert {reading.file} converted.json --convention c2w-opencv"
-        )
-    return convention
-
-
 def _lenses(lenses: Any, poses: int) -> tuple[Intrinsics, ...] | None:
     if lenses is None:
         return None
@@ -149,14 +145,6 @@ def _lenses(lenses: Any, poses: int) -> tuple[Intrinsics, ...] | None:
         if not isinstance(facts, Mapping) or set(facts) != set(LENS):
             raise InvalidInput(f"it has intrinsics {shown(facts)}; each needs {', '.join(LENS)} and nothing else")
     return one_or_each([lens_of(facts) for facts in each], poses)
-
-
-def _square(numbers: np.ndarray) -> np.ndarray:
-    """Return matrices [T, 4, 4]; the last row is added to matrices [T, 3, 4]."""
-    if numbers.ndim == 3 and numbers.shape[1:] == (3, 4):
-        bottom = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (len(numbers), 1, 4))
-        return np.concatenate([numbers, bottom], axis=1)
-    return numbers
 
 
 def _increasing(values: Any) -> tuple[float, ...]:
@@ -172,3 +160,45 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _matches_json(content: Content) -> Match | None:
+    found = next((name for name in DIRECTIONS if name in content.facts), None)
+    return certain(found) if found and content.kind == "json" else None
+
+
+def _matches_csv(content: Content) -> Match | None:
+    if content.path.suffix.lower() == ".csv":
+        return certain("the suffix .csv")
+    named = any(word in MATRIX for row in content.value.rows[:1] for word in row)
+    return certain("columns m00, m01, ...") if named else None
+
+
+_ALL: frozenset[Capability] = frozenset({"lens", "zoom", "time"})
+
+FORMATS = (
+    Format(
+        name="json",
+        files="JSON with `world_to_camera` or `camera_to_world`, and `axes`; `times` of keyframes",
+        kinds=("json",),
+        matches=_matches_json,
+        read=read_matrices,
+        world="ex4d",
+        lens="pixels, can change",
+        suffix=".json",
+        capabilities=_ALL,
+        write=write_matrices,
+    ),
+    Format(
+        name="csv",
+        files="CSV with `m00`, `m01`, ...; the first line declares the convention, `# w2c-opencv`",
+        kinds=("text",),
+        matches=_matches_csv,
+        read=read_csv,
+        world="ex4d",
+        lens="pixels, can change",
+        suffix=".csv",
+        capabilities=_ALL,
+        write=write_csv,
+    ),
+)

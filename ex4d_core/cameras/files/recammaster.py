@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ex4d_core.bounds import numbers, shown, spelled
+from ex4d_core.cameras.files._format import Content, Format, Match, certain
 from ex4d_core.cameras.files._value import (
     CameraFile,
     ReadOptions,
@@ -24,6 +25,7 @@ from ex4d_core.cameras.files._value import (
     refuse_start_elsewhere,
 )
 from ex4d_core.errors import InvalidInput, nearest
+from ex4d_core.types import Intrinsics
 from ex4d_core.types.camera import CAMERA_AXES, from_camera_axes, to_camera_axes
 
 CENTIMETERS = 100.0
@@ -41,13 +43,20 @@ TYPES = (
 )
 """Moves of the cameras 1 to 10."""
 
+SENSOR, SIDE = 23.76, 1280
+"""Width of the sensor in millimeters and of the images in pixels, in the data set MultiCamVideo (its README)."""
 
-def read(tree: Any, reading: ReadOptions) -> CameraFile:
+_FOLDER = re.compile(r"f([0-9]{1,4})_aperture[0-9.]{1,8}")
+"""Folder of MultiCamVideo, named after the focal length in millimeters."""
+
+
+def read(content: Content, reading: ReadOptions) -> CameraFile:
     """Read the poses of one camera, relative to the first.
 
     Raises:
         InvalidInput: the camera does not exist, or a pose is not valid.
     """
+    tree = content.value
     if not isinstance(tree, Mapping) or not tree:
         raise InvalidInput(f"it must be an object of frames as written by ReCamMaster, not {shown(tree)}")
     check_count(len(tree))
@@ -59,7 +68,9 @@ def read(tree: Any, reading: ReadOptions) -> CameraFile:
     relative = np.linalg.inv(matrices[0]) @ matrices
     # The world is the first camera, so its axes are converted like those of the camera, from left- to right-handed.
     to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
-    return CameraFile(world_to_camera=np.linalg.inv(to_world))
+    focal = next((found for part in content.path.parts if (found := _FOLDER.fullmatch(part))), None)
+    lens = None if focal is None else Intrinsics.from_focal(float(focal[1]) / SENSOR * SIDE, width=SIDE, height=SIDE)
+    return CameraFile(world_to_camera=np.linalg.inv(to_world), intrinsics=None if lens is None else (lens,))
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
@@ -107,6 +118,8 @@ def _matrix(frame: Any, name: str) -> list[list[float]]:
     """Return the rows of the transposed matrix."""
     text = frame.get(name) if isinstance(frame, Mapping) else None
     words = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text) if isinstance(text, str) else []
+    if len(words) == 12:  # rows without their last number, which vis_cam.py of ReCamMaster accepts too
+        words = [*words[:3], "0", *words[3:6], "0", *words[6:9], "0", *words[9:], "1"]
     if len(words) != 16:
         raise InvalidInput(f"{name} of each frame must be a matrix as written by ReCamMaster, not {shown(text)}")
     rows = np.array([spelled(word, f"a number of {name}") for word in words]).reshape(4, 4)
@@ -115,3 +128,23 @@ def _matrix(frame: Any, name: str) -> list[list[float]]:
 
 def _text(matrix: np.ndarray) -> str:
     return " ".join("[" + " ".join(map(repr, row)) + "]" for row in matrix.tolist()) + " "
+
+
+def _matches(content: Content) -> Match | None:
+    return certain("frame0") if "frame0" in content.facts and content.kind == "json" else None
+
+
+FORMATS = (
+    Format(
+        name="recammaster",
+        files="`camera_extrinsics.json` of ReCamMaster and MultiCamVideo: matrices as text, transposed, in centimeters",
+        kinds=("json",),
+        matches=_matches,
+        read=read,
+        convention="c2w-unreal",
+        world="its first pose",
+        lens="from the folder name of MultiCamVideo",
+        suffix=".json",
+        write=write,
+    ),
+)

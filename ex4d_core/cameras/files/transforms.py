@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ex4d_core.bounds import numbers, whole
+from ex4d_core.bounds import whole
+from ex4d_core.cameras.files._format import Content, Format, Match, certain, possible
+from ex4d_core.cameras.files._poses import positions_of_names, square, to_world_to_camera
 from ex4d_core.cameras.files._value import (
     CameraFile,
     ReadOptions,
@@ -28,7 +30,7 @@ from ex4d_core.cameras.files._value import (
 )
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
-from ex4d_core.types.camera import LARGEST_SIDE, Z_UP, from_camera_axes, to_camera_axes
+from ex4d_core.types.camera import LARGEST_SIDE, RIGID_TOLERANCE, Z_UP, to_camera_axes
 
 LENS = {"fl_x": "fx", "fl_y": "fy", "cx": "cx", "cy": "cy", "w": "width", "h": "height"}
 """Names of nerfstudio for the fields of `Intrinsics`; the principal point is also measured from the image corner."""
@@ -37,28 +39,55 @@ ANGLE = "camera_angle_x"
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
-def read(tree: Any, reading: ReadOptions) -> CameraFile:
+def read(content: Content, reading: ReadOptions) -> CameraFile:
     """Read the poses of the frames, ordered by file name.
 
     Raises:
         InvalidInput: it contains no poses.
     """
+    tree = content.value
     frames = _frames_of(tree)
-    matrices = numbers([frame["transform_matrix"] for frame in frames], "transform_matrix")
-    check_rigid(matrices)
+    names = [str(frame.get("file_path", "")) for frame in frames]
+    matrices, scale = _unscaled(square([frame["transform_matrix"] for frame in frames], "transform_matrix"))
     each = [_lens_of({**tree, **frame}) for frame in frames]
     lenses = [camera for camera in each if camera is not None]
     lens = one_or_each(lenses, len(frames)) if len(lenses) == len(frames) else None
     angle = tree.get(ANGLE)
+    world = _world(tree.get("applied_transform"))
     shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
     distorted = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
     return CameraFile(
-        world_to_camera=np.linalg.inv(from_camera_axes(matrices, "opengl", world=Z_UP)),
+        world_to_camera=to_world_to_camera(matrices, "c2w-opengl", world=world),
         intrinsics=lens,
-        fov_x=None if angle is None or lens is not None else check_angle(angle, ANGLE),
+        fov=None if angle is None or lens is not None else (check_angle(angle, ANGLE),),
+        positions=positions_of_names(names),
         frames=frames_of(shown, "clip_frame") if len(shown) == len(frames) else None,
-        warnings=(f"has lens distortion ({distorted[0]}), which is ignored",) if distorted else (),
+        warnings=(
+            *([f"has lens distortion ({distorted[0]}), which is ignored"] if distorted else []),
+            *([f"has cameras with a scale of {scale:g}, which is divided out"] if scale != 1 else []),
+        ),
     )
+
+
+def _unscaled(matrices: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return matrices without the scale of a scaled camera object of Blender, and the scale, 1 if there is none."""
+    if matrices.ndim != 3 or matrices.shape[1:] != (4, 4):
+        return matrices, 1.0
+    lengths = np.linalg.norm(matrices[:, :3, :3], axis=1)
+    scale = float(np.median(lengths)) if lengths.size else 1.0
+    if not scale > RIGID_TOLERANCE or abs(scale - 1) < RIGID_TOLERANCE or np.ptp(lengths) > RIGID_TOLERANCE * scale:
+        return matrices, 1.0
+    return matrices / np.array([scale, scale, scale, 1.0]), scale
+
+
+def _world(applied: Any) -> np.ndarray:
+    """Return the rotation to the world of the file; nerfstudio names that of `ns-process-data`."""
+    if applied is None:
+        return Z_UP
+    matrix = square([applied], "applied_transform")
+    check_rigid(matrix)
+    rotation: np.ndarray = matrix[0, :3, :3]
+    return rotation
 
 
 def _frames_of(tree: Any) -> list[Mapping[str, Any]]:
@@ -131,3 +160,46 @@ def _lens_of(facts: Mapping[str, Any]) -> Intrinsics | None:
     fx = facts["fl_x"] if "fl_x" in facts else width / (2 * math.tan(check_angle(angle, ANGLE) / 2))
     values = {"fl_x": fx, "fl_y": fx, "cx": width / 2, "cy": height / 2, **facts, "w": width, "h": height}
     return lens_of({ours: values[name] for name, ours in LENS.items()}, {ours: name for name, ours in LENS.items()})
+
+
+def _matches(name: str) -> Callable[[Content], Match | None]:
+    def matches(content: Content) -> Match | None:
+        if "frames" not in content.facts or ("fl_x" in content.facts) != (name == "nerfstudio"):
+            return None
+        frames = content.facts["frames"]
+        has_poses = isinstance(frames, list) and frames and isinstance(frames[0], Mapping)
+        if has_poses and "transform_matrix" in frames[0]:
+            return certain("frames with transform_matrix")
+        return possible("frames")
+
+    return matches
+
+
+FORMATS = (
+    Format(
+        name="nerfstudio",
+        files="`transforms.json` of nerfstudio, instant-ngp, Polycam exports",
+        kinds=("json",),
+        matches=_matches("nerfstudio"),
+        read=read,
+        convention="c2w-opengl",
+        world="z up",
+        lens="`fl_x` ..., can change",
+        suffix=".json",
+        capabilities=frozenset({"lens", "zoom", "time"}),
+        write=write_nerfstudio,
+    ),
+    Format(
+        name="blender",
+        files="`transforms_*.json` of NeRF exporters for Blender",
+        kinds=("json",),
+        matches=_matches("blender"),
+        read=read,
+        convention="c2w-opengl",
+        world="z up",
+        lens="`camera_angle_x`, radians",
+        suffix=".json",
+        capabilities=frozenset({"lens", "time"}),
+        write=write_blender,
+    ),
+)

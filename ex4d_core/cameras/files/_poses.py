@@ -1,0 +1,230 @@
+"""Conversion of poses and intrinsics in files to those of ex4d."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+from ex4d_core.bounds import numbers
+from ex4d_core.cameras.files._value import (
+    MOST_POSES,
+    CameraFile,
+    Pinhole,
+    check_convention,
+    check_count,
+    check_rigid,
+    one_or_each,
+)
+from ex4d_core.errors import InvalidInput
+from ex4d_core.types import Intrinsics
+from ex4d_core.types.camera import LARGEST_SIDE, from_camera_axes
+
+Y_UP = np.diag([1.0, -1.0, -1.0])
+"""From world axes x right, y down, z forward to x right, y up, z backward."""
+
+WORLDS = {"z up": "x right, y forward, z up", "y up": "x right, y up, z backward"}
+"""Axes of the worlds in the documentation."""
+
+GAP = 1.5
+"""Steps between two poses from which frames are missing between them; time stamps vary by a tenth."""
+
+LONGEST_NUMBER = 15
+"""Largest number of digits of a frame number in a name."""
+
+NAMED_GAPS = 8
+"""Largest number of missing frames in a message."""
+
+
+def to_world_to_camera(matrices: np.ndarray, convention: str, *, world: np.ndarray | None = None) -> np.ndarray:
+    """Return world-to-camera matrices, float64 [T, 4, 4], in OpenCV axes.
+
+    Args:
+        matrices: [T, 4, 4].
+        convention: direction and axes of the camera, such as `c2w-opencv`.
+        world: [3, 3], rotation from the world of ex4d to that of the file; None: the same.
+
+    Raises:
+        InvalidInput: the convention is unknown, or a matrix is not a rigid transform.
+    """
+    direction, axes = check_convention(convention)
+    check_rigid(matrices)
+    to_world = np.linalg.inv(matrices) if direction == "w2c" else matrices
+    if direction == "w2c" and axes == "opencv" and world is None:
+        return matrices  # exactly
+    inverse: np.ndarray = np.linalg.inv(from_camera_axes(to_world, axes, world=world))
+    return inverse
+
+
+def square(value: Any, name: str) -> np.ndarray:
+    """Return matrices float64 [T, 4, 4] of [T, 4, 4], [T, 3, 4], [T, 16], [T, 12] or a single [4, 4] or [3, 4].
+
+    Raises:
+        InvalidInput: they are not such matrices.
+    """
+    array = numbers(value, name)
+    if array.ndim == 2 and array.shape[1] in (12, 16) and array.shape[0] != 4:
+        array = array.reshape(len(array), -1, 4)
+    if array.shape in ((4, 4), (3, 4)):
+        array = array[None]
+    if array.ndim == 3 and array.shape[1:] == (3, 4):
+        check_count(len(array))
+        bottom = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (len(array), 1, 4))
+        return np.concatenate([array, bottom], axis=1)
+    return array
+
+
+def poses_of(value: Any, name: str, convention: str, *, world: np.ndarray | None = None) -> np.ndarray:
+    """Return world-to-camera float64 [T, 4, 4] in OpenCV axes of the matrices in a file.
+
+    Raises:
+        InvalidInput: they are not poses.
+    """
+    return to_world_to_camera(square(value, name), convention, world=world)
+
+
+def rigid(rotation: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return matrices [T, 4, 4] of rotations [T, 3, 3] and translations [T, 3]."""
+    matrices: np.ndarray = np.tile(np.eye(4), (len(rotation), 1, 1))
+    matrices[:, :3, :3], matrices[:, :3, 3] = rotation, shift
+    return matrices
+
+
+def rotations_of(quaternions: np.ndarray, *, scalar_first: bool = False) -> np.ndarray:
+    """Return rotations [T, 3, 3] of quaternions [T, 4].
+
+    Raises:
+        InvalidInput: one is 0.
+    """
+    lengths = np.linalg.norm(quaternions, axis=1)
+    for index in np.flatnonzero(~(lengths > 1e-9))[:1]:
+        raise InvalidInput(f"pose {index} has the quaternion 0 0 0 0, which is not a rotation")
+    matrices: np.ndarray = Rotation.from_quat(quaternions, scalar_first=scalar_first).as_matrix()
+    return matrices
+
+
+def lens_fields(value: Any, size: tuple[int, int] | None, poses: int, *, name: str = "intrinsics") -> dict[str, Any]:
+    """Return the field of `CameraFile` with the intrinsics in a file.
+
+    Args:
+        value: matrices [3, 3] or [T, 3, 3], or fx, fy, cx, cy as [4] or [T, 4], in pixels.
+        size: width and height of the images, if known.
+        poses: their number.
+        name: in the file, for errors.
+
+    Raises:
+        InvalidInput: they are not intrinsics, or their number is not that of the poses.
+    """
+    array = numbers(value, name)
+    if array.shape[-2:] == (3, 3) and array.ndim in (2, 3):
+        k = array.reshape(-1, 3, 3)
+        array = np.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], axis=1)
+    array = array[None] if array.ndim == 1 else array
+    if array.ndim != 2 or array.shape[1] != 4 or not len(array):
+        raise InvalidInput(f"{name} has the shape {list(np.shape(value))[:5]}; it needs [T, 3, 3], or 4 numbers a pose")
+    check_count(len(array))
+    lenses = [Pinhole(fx=fx, fy=fy, cx=cx, cy=cy) for fx, fy, cx, cy in array.tolist()]
+    if size is None:
+        return {"unsized": one_or_each(lenses, poses)}
+    return {"intrinsics": one_or_each([lens.sized(*size) for lens in lenses], poses)}
+
+
+def centered_size(lens: Pinhole) -> tuple[int, int] | None:
+    """Return twice the principal point as size of the images, if it is a whole number of pixels."""
+    sides = (2 * lens.cx, 2 * lens.cy)
+    if any(abs(side - round(side)) > 0.01 or not 1 <= side <= LARGEST_SIDE for side in sides):
+        return None
+    return round(sides[0]), round(sides[1])
+
+
+def assumed_size(file: CameraFile) -> CameraFile:
+    """Return a file with sized intrinsics, twice the principal point, or without any, and a warning about it."""
+    if file.unsized is None:
+        return file
+    size = None if file.unsized[0].normalized else centered_size(file.unsized[0])
+    if size is None:
+        warning = "has intrinsics without the size of the images, which are left out"
+        return attrs.evolve(file, unsized=None, warnings=(*file.warnings, warning))
+    lenses = tuple(lens.sized(*size) for lens in file.unsized)
+    warning = f"does not have the size of the images; {size[0]}x{size[1]}, twice the principal point, is assumed"
+    return attrs.evolve(file, unsized=None, intrinsics=lenses, warnings=(*file.warnings, warning))
+
+
+def positions_of(stamps: Sequence[float] | np.ndarray) -> tuple[int, ...] | None:
+    """Return the frame of each pose by its number or time stamp, counted from the first; None if none is missing.
+
+    The median difference is one frame.
+    """
+    steps = np.diff(np.asarray(stamps, dtype=np.float64))
+    if len(steps) < 2 or not (steps > 0).all() or not (steps > GAP * (step := float(np.median(steps)))).any():
+        return None
+    at = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / step), 1))])
+    return tuple(int(position) for position in at) if at[-1] < MOST_POSES else None
+
+
+def positions_of_names(names: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the frame of each pose by the last number in its name; None if none is missing or it does not tell."""
+    found = [re.findall("[0-9]+", name.rpartition(".")[0] or name) for name in names]
+    if not all(found) or any(len(each[-1]) > LONGEST_NUMBER for each in found):
+        return None
+    return positions_of([float(each[-1]) for each in found])
+
+
+def missing_frames(file: CameraFile) -> list[int]:
+    """Return the frames without a pose, counted from 0."""
+    present = set(file.positions or ())
+    return [frame for frame in range(max(present, default=0)) if frame not in present]
+
+
+def named_gaps(file: CameraFile) -> str:
+    """Return the frames without a pose in words, such as "frames 2 and 5"; '' if there are none."""
+    missing = [str(frame) for frame in missing_frames(file)]
+    if not missing:
+        return ""
+    if len(missing) == 1:
+        return f"frame {missing[0]}"
+    if len(missing) > NAMED_GAPS:
+        return f"{len(missing)} frames ({', '.join(missing[:NAMED_GAPS])}, ...)"
+    return f"frames {', '.join(missing[:-1])} and {missing[-1]}"
+
+
+def filled(file: CameraFile) -> CameraFile:
+    """Return a file with interpolated poses and intrinsics for missing frames."""
+    if file.positions is None:
+        return file
+    at, frames = np.asarray(file.positions, dtype=float), np.arange(file.positions[-1] + 1, dtype=float)
+    to_world = np.linalg.inv(file.world_to_camera)
+    turns = Slerp(at, Rotation.from_matrix(to_world[:, :3, :3]))(frames).as_matrix()
+    centers = np.stack([np.interp(frames, at, column) for column in to_world[:, :3, 3].T], axis=1)
+    poses = np.linalg.inv(rigid(turns, centers))
+    poses[list(file.positions)] = file.world_to_camera
+    nearest = [int(np.argmin(np.abs(at - frame))) for frame in frames]
+
+    def each(values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return values if values is None or len(values) == 1 else tuple(values[index] for index in nearest)
+
+    return attrs.evolve(
+        file,
+        world_to_camera=poses,
+        intrinsics=_between(file.intrinsics, at, frames) or each(file.intrinsics),
+        unsized=each(file.unsized),
+        fov=each(file.fov),
+        frames=each(file.frames),
+        positions=None,
+    )
+
+
+def _between(
+    lenses: tuple[Intrinsics, ...] | None, at: np.ndarray, frames: np.ndarray
+) -> tuple[Intrinsics, ...] | None:
+    """Return interpolated intrinsics, if they change and are for images of one size."""
+    if lenses is None or len(lenses) == 1 or len({(lens.width, lens.height) for lens in lenses}) > 1:
+        return None
+    columns = [
+        np.interp(frames, at, [getattr(lens, name) for lens in lenses]).tolist() for name in ("fx", "fy", "cx", "cy")
+    ]
+    return tuple(attrs.evolve(lenses[0], fx=fx, fy=fy, cx=cx, cy=cy) for fx, fy, cx, cy in zip(*columns, strict=True))

@@ -1,0 +1,96 @@
+"""Matrices without a declared convention, in JSON lists, NumPy files, archives and tables; the user declares it.
+
+Numbers cannot tell camera to world from world to camera: both are rigid transforms, and a path is as smooth as its
+inverse. Only the name of an array can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ex4d_core.cameras.files._format import Content, Format, Match, possible
+from ex4d_core.cameras.files._poses import lens_fields, square, to_world_to_camera
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, required_convention
+from ex4d_core.errors import InvalidInput
+
+DIRECTIONS = {
+    **dict.fromkeys(("c2w", "c2ws", "cam_c2w", "cam2world", "camera_to_world"), "c2w"),
+    **dict.fromkeys(("w2c", "w2cs", "world2cam", "world_to_camera"), "w2c"),
+}
+"""Direction of matrices by their name."""
+
+POSES = (
+    *DIRECTIONS,
+    "extrinsics",
+    "extrinsic",
+    "poses",
+    "pose",
+    "camera_poses",
+    "cameras",
+    "trajectory",
+    "data",
+    "arr_0",
+)
+LENSES = ("intrinsics", "intrinsic", "K", "Ks")
+COLUMNS = (12, 16)
+
+
+def read(content: Content, reading: ReadOptions) -> CameraFile:
+    """Read matrices in the convention of the user.
+
+    Raises:
+        InvalidInput: they are not poses, or their convention is unknown.
+    """
+    name, value = _matrices(content)
+    matrices = square(value, name)
+    direction = DIRECTIONS.get(name)
+    convention = required_convention(reading, matrices, directions=direction or "c2w or w2c")
+    poses = to_world_to_camera(matrices, convention)
+    lens = next((each for each in LENSES if content.has(each)), None)
+    fields = {} if lens is None else lens_fields(content.value[lens], None, len(poses), name=lens)
+    if direction is not None and not convention.startswith(direction):
+        warning = f"has an array {name}, but its matrices are read as {convention}, as requested"
+        return CameraFile(world_to_camera=poses, warnings=(warning,), **fields)
+    return CameraFile(world_to_camera=poses, **fields)
+
+
+def _matrices(content: Content) -> tuple[str, Any]:
+    """Return the name and the value of the matrices."""
+    if content.kind == "text":
+        return "the table", content.value.table
+    if content.kind == "npz" or content.facts:
+        found = [name for name in POSES if content.has(name)]
+        if not found:
+            raise InvalidInput(f"it has no matrices; they can be named {', '.join(POSES[:10])}")
+        return found[0], content.value[found[0]]
+    return "a camera path", content.value
+
+
+def _matches(content: Content) -> Match | None:
+    if content.kind == "text":
+        table = content.value.table
+        return possible(f"a table of {table.shape[1]} columns") if table.shape[1] in COLUMNS else None
+    if content.kind == "npz":
+        found = next((name for name in POSES if _is_path(content.shape(name))), None)
+        return possible(f"an array {found} of matrices") if found else None
+    if content.kind == "npy":
+        return possible("an array of matrices") if _is_path(np.shape(content.value)) else None
+    return possible("a list") if isinstance(content.value, list) and not content.items() else None
+
+
+def _is_path(shape: tuple[int, ...]) -> bool:
+    return (shape[-2:] in ((4, 4), (3, 4)) and len(shape) in (2, 3)) or (len(shape) == 2 and shape[1] in COLUMNS)
+
+
+FORMATS = (
+    Format(
+        name="matrices",
+        files="lists, `.npy`, `.npz` and tables of 4x4 or 3x4 matrices; `convention=` is required",
+        kinds=("json", "npy", "npz", "text"),
+        matches=_matches,
+        read=read,
+        lens="pixels (`intrinsics`, `K`)",
+    ),
+)

@@ -1,0 +1,123 @@
+"""Trajectories of one line for each pose: time, position and quaternion.
+
+TUM RGB-D (cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats), ORB-SLAM, evo and DROID-SLAM write qx qy qz qw.
+MonST3R (dust3r/cloud_opt/base_opt.py) and the evaluation of CUT3R write qw qx qy qz. Both are unit quaternions, so the
+order is recognized from a heading, the name of the file, or a pose without rotation.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ex4d_core.bounds import numbers
+from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely, possible
+from ex4d_core.cameras.files._poses import lens_fields, positions_of, rigid, rotations_of
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_rigid, text_of
+from ex4d_core.errors import InvalidInput
+
+COLUMNS = 8
+UNIT = 0.02
+"""Largest difference of the length of a quaternion from 1, which some tools write with two decimals."""
+
+STILL = 1e-3
+"""Largest difference of a quaternion from that of a pose without rotation."""
+
+LENSES = "pred_intrinsics.txt"
+
+
+def _table(content: Content) -> np.ndarray:
+    """Return the table, float64 [T, 8], with a first pose that follows a heading in the same line.
+
+    Open3D writes no line break after its heading (cpp/open3d/io/file_format/FileTUM.cpp).
+    """
+    table: np.ndarray = content.value.table
+    for comment in content.value.comments[:10]:
+        words = comment.rpartition(">")[2].split() if ">" in comment else []
+        if len(words) == COLUMNS and all(re.fullmatch(r"[-+.\deE]{1,40}", word) for word in words):
+            first = np.array([[float(word) for word in words]])
+            return np.concatenate([first, table]) if table.shape[1:] == (COLUMNS,) else first
+    return table
+
+
+def _read(content: Content, *, scalar_first: bool) -> CameraFile:
+    table = numbers(_table(content), "the table")
+    if table.shape[1:] != (COLUMNS,) or not len(table):
+        raise InvalidInput("each line needs 8 numbers: time, position and quaternion")
+    to_world = rigid(rotations_of(table[:, 4:], scalar_first=scalar_first), table[:, 1:4])
+    check_rigid(to_world)
+    lens = content.path.parent / LENSES
+    fields = {}
+    if scalar_first and lens.is_file():
+        k = _lenses(text_of(lens))
+        size = (round(2 * float(k[0, 0, 2])), round(2 * float(k[0, 1, 2])))
+        fields = lens_fields(k, size, len(to_world), name=LENSES)
+    return CameraFile(world_to_camera=np.linalg.inv(to_world), positions=positions_of(table[:, 0]), **fields)
+
+
+def _lenses(text: str) -> np.ndarray:
+    try:
+        values = np.array([float(word) for word in text.split()])
+    except ValueError as error:
+        raise InvalidInput(f"{LENSES} beside it contains a word that is not a number") from error
+    if not values.size or values.size % 9:
+        raise InvalidInput(f"{LENSES} beside it must have 9 numbers in each line")
+    return values.reshape(-1, 3, 3)
+
+
+def read_tum(content: Content, reading: ReadOptions) -> CameraFile:
+    """Read quaternions qx qy qz qw.
+
+    Raises:
+        InvalidInput: a line is malformed.
+    """
+    return _read(content, scalar_first=False)
+
+
+def read_monst3r(content: Content, reading: ReadOptions) -> CameraFile:
+    """Read quaternions qw qx qy qz, and the intrinsics in `pred_intrinsics.txt` next to the file.
+
+    Raises:
+        InvalidInput: a line is malformed.
+    """
+    return _read(content, scalar_first=True)
+
+
+def _matches(content: Content, *, scalar_first: bool) -> Match | None:
+    table = _table(content)
+    if table.shape[1:] != (COLUMNS,) or not len(table) or (len(table) > 1 and not (np.diff(table[:, 0]) > 0).all()):
+        return None
+    if np.abs(np.linalg.norm(table[:, 4:], axis=1) - 1).max() > UNIT:
+        return None
+    heading = " ".join(content.value.comments).lower()
+    order = re.search(r"q_?w\W+q_?x", heading), re.search(r"q_?z\W+q_?w", heading)
+    if any(order):
+        return certain("a heading with the order of the quaternion") if bool(order[0]) == scalar_first else None
+    if content.path.name == "pred_traj.txt" or (content.path.parent / LENSES).is_file():
+        return certain(f"the name or the {LENSES} of MonST3R") if scalar_first else None
+    still = [np.abs(np.abs(table[:, column]) - 1).min() < STILL for column in (7, 4)]
+    if still[0] != still[1]:
+        return likely("a pose without rotation") if still[1] == scalar_first else None
+    return possible("a time, a position and a quaternion in each line")
+
+
+FORMATS = (
+    Format(
+        name="tum",
+        files="`.txt` of TUM, ORB-SLAM, evo, Open3D: time, position, qx qy qz qw in each line",
+        kinds=("text",),
+        matches=lambda content: _matches(content, scalar_first=False),
+        read=read_tum,
+        convention="c2w-opencv",
+    ),
+    Format(
+        name="monst3r",
+        files="`pred_traj.txt` of MonST3R and CUT3R: time, position, qw qx qy qz in each line",
+        kinds=("text",),
+        matches=lambda content: _matches(content, scalar_first=True),
+        read=read_monst3r,
+        convention="c2w-opencv",
+        lens="`pred_intrinsics.txt` next to it",
+    ),
+)
