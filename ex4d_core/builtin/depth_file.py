@@ -67,7 +67,8 @@ class DepthFile:
         origin, place = self._window(frames, indices, video)
         is_inverse = self._is_inverse(frames)
         numbers, inside = self._sampled(frames, indices, origin, video, progress)
-        found = separate(numbers, inside, frames.unit, is_inverse=is_inverse)
+        stated = frames.scale is not None
+        found = separate(numbers, inside, frames.unit, is_inverse=is_inverse, full_range=stated and not frames.tool)
         if not found.known.any():
             cause = "0" if (numbers[inside] == 0).any() else "NaN, infinite or masked"
             raise InvalidInput(
@@ -77,9 +78,13 @@ class DepthFile:
             depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
         else:
             depth, kind, words = self._from_depth(numbers, frames, found)
+        self._warn_of_flicker(numbers, found)
         valid = found.known | found.sky
         intrinsics, cameras = self._cameras(frames, indices, origin, video)
-        self._describe(frames, words, (*place, *found.notes))
+        masked = (
+            (f"unknown: {(~inside).mean():.1%} masked",) if frames.valid_at is not None and not inside.all() else ()
+        )
+        self._describe(frames, words, (*place, *found.notes, *masked))
         return DepthVideo(
             depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
             valid=torch.from_numpy(valid),
@@ -226,6 +231,11 @@ class DepthFile:
                 f"{self._path} is read as depth, but its values look like disparity, where near is large; if so, set "
                 "the depth kind to inverse (--depth-kind inverse)"
             )
+
+    def _warn_of_flicker(self, numbers: np.ndarray, found: Separated) -> None:
+        is_normalized = float(numbers[found.known].max()) == 1
+        if is_normalized and len(numbers) > 1 and fills_range(numbers, found.known, 0.1, 1):
+            self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> np.ndarray:
         farthest, nearest = self._extremes(frames, found.lone)

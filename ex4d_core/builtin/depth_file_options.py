@@ -16,6 +16,22 @@ Kind = Literal["auto", "metric", "relative", "inverse"]
 Fit = Literal["auto", "whole", "crop", "pad"]
 
 
+BESIDE = (
+    "calib.txt",
+    "../camera",
+    "../cameras.npz",
+    "../metadata",
+    "../metadata.json",
+    "../camera_poses.txt",
+    "../pose",
+    "../intrinsic",
+    "../intrinsics",
+    "../depth.txt",
+    "../groundtruth.txt",
+)
+"""Files and folders, relative to that of the maps, in which tools write intrinsics and poses."""
+
+
 @attrs.frozen
 class DepthFileOptions:
     """Options of precomputed depth."""
@@ -63,6 +79,7 @@ class DepthFileOptions:
             "Colormap of matplotlib whose colors stand for 0..1, such as inferno or Spectral_r. Default: color "
             "pictures are refused."
         ),
+        validator=attrs.validators.optional(attrs.validators.matches_re(r"[A-Za-z][A-Za-z0-9_]{0,40}")),
     )
     near: float = near_option()
     far: float = far_option()
@@ -74,4 +91,9 @@ class DepthFileOptions:
             InputNotFound: the file does not exist.
             InvalidInput: it cannot be read, or is neither a folder nor a regular file.
         """
-        return tree_hash(Path(self.path), "depth file")
+        path = Path(self.path)
+        own = tree_hash(path, "depth file")
+        beside = [path / name for name in BESIDE if (path / name).exists()] if path.is_dir() else []
+        if path.suffix.lower() in (".zip", ".pfm"):
+            beside = [path.parent / name for name in BESIDE if (path.parent / name).exists()]
+        return "-".join([own, *(tree_hash(file, "camera file") for file in beside)])

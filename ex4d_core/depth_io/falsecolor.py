@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import lru_cache
 from pathlib import Path
 
 import attrs
 import numpy as np
 
-from ex4d_core.errors import InvalidInput
+from ex4d_core.bounds import shown
+from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
 
 COLORMAPS = (
     "inferno",
@@ -53,6 +53,7 @@ class Colors:
         """Return a picture, uint8 [h, w, 3], RGB, as values of 0..1, float32 [h, w].
 
         Raises:
+            InvalidConfig: the colormap is unknown.
             InvalidInput: it has colors and no colormap is given, or the colors are not those of the colormap.
         """
         if self.colormap is not None:
@@ -85,18 +86,6 @@ def nearest_colormap(image: np.ndarray) -> str | None:
     return best if distance[best] <= _NEAR else None
 
 
-def check_colormap(name: str) -> str:
-    """Return the name of a colormap.
-
-    Raises:
-        ValueError: matplotlib has no such colormap.
-    """
-    with contextlib.suppress(KeyError):
-        _table(name)
-        return name
-    raise ValueError(f"colormap must be one of matplotlib, such as {', '.join(COLORMAPS[:6])} or Spectral_r")
-
-
 def _inverted(image: np.ndarray, name: str, path: Path) -> np.ndarray:
     pixels = image.reshape(-1, 3)
     distance, index = _nearest(pixels, name)
@@ -116,9 +105,15 @@ def _nearest(pixels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=32)
 def _table(name: str) -> np.ndarray:
-    """Return the colors of a colormap, float [256, 3], in levels."""
+    """Return the colors of a colormap, float [256, 3], in levels.
+
+    Raises:
+        InvalidConfig: matplotlib has no such colormap.
+    """
     import matplotlib
 
+    if name not in matplotlib.colormaps:
+        raise InvalidConfig(f"matplotlib has no colormap {shown(name)}{nearest(name, matplotlib.colormaps)}")
     colors: np.ndarray = matplotlib.colormaps[name](np.linspace(0, 1, _STEPS))[:, :3] * 255
     return colors
 

@@ -130,7 +130,7 @@ def _bars(size: Size, picture: Size, sample: Callable[[], Sequence[np.ndarray]])
     for place in (0.5, 0.0):
         before = max(0, round(bar * place) - _BAR_TOLERANCE)
         after = max(0, round(bar * (1 - place)) - _BAR_TOLERANCE)
-        if all(_is_bar(one, axis, before, after) for one in maps):
+        if maps and all(_is_bar(one, axis, before, after) for one in maps):
             return place
     return None
 

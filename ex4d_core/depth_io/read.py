@@ -56,7 +56,8 @@ def _open_file(path: Path, layer: str | None, colors: Colors) -> DepthFrames:
     if head.startswith(ZIP_START):
         return _open_zip(path, layer, colors)
     if suffix in IMAGE_SUFFIXES | COLOR_SUFFIXES or head.startswith(b"PIEH"):
-        return open_files([path], layer=layer, colors=colors)
+        frames = open_files([path], layer=layer, colors=colors)
+        return with_cameras_beside(frames, path, []) if suffix == ".pfm" else frames
     return open_depth_video(path, colors)
 
 

@@ -34,7 +34,9 @@ class Separated:
     """Negative number that marks unknown values."""
 
 
-def separate(numbers: np.ndarray, inside: np.ndarray, unit: Unit, *, is_inverse: bool) -> Separated:
+def separate(
+    numbers: np.ndarray, inside: np.ndarray, unit: Unit, *, is_inverse: bool, full_range: bool = False
+) -> Separated:
     """Separate distances, sky and unknown values.
 
     In depth, infinity, values from `SKY_LEAST` and a lone `HALF_MOST` are sky; NaN, 0, one negative number and a lone
@@ -45,6 +47,7 @@ def separate(numbers: np.ndarray, inside: np.ndarray, unit: Unit, *, is_inverse:
         inside: bool [T, H, W], False outside the maps and where the file says that there is no value.
         unit: type of the values.
         is_inverse: whether they are disparity.
+        full_range: whether the file states a scale that uses the largest integer for a distance.
     """
     known = inside & np.isfinite(numbers)
     sky = np.zeros(numbers.shape, bool)
@@ -65,7 +68,7 @@ def separate(numbers: np.ndarray, inside: np.ndarray, unit: Unit, *, is_inverse:
     sky |= inside & (numbers >= SKY_LEAST)
     known &= ~sky
     most = HALF_MOST if unit == "float" else next((top for top in INTEGER_MOST if (numbers == top).any()), np.inf)
-    if unit != "normalized" and _stands_alone(numbers, known, most):
+    if unit != "normalized" and not full_range and _stands_alone(numbers, known, most):
         if unit == "float":
             sky |= known & (numbers == most)
             known &= ~sky

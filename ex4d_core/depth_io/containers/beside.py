@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -201,7 +202,21 @@ def _kitti(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthF
     return None
 
 
+def _middlebury(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthFrames | None:
+    """Read `cam0=[f 0 cx; 0 f cy; 0 0 1]` of `calib.txt` beside a disparity map (Middlebury stereo, 2014)."""
+    file = path.parent / "calib.txt"
+    if path.suffix.lower() != ".pfm" or not file.is_file():
+        return None
+    found = re.search(r"cam0\s*=\s*\[([^\]]*)\]", read_text(file, "camera file"))
+    if found is None:
+        return None
+    with reading(file, "camera file"):
+        lens = np.array([float(word) for word in found[1].replace(";", " ").split()]).reshape(3, 3)
+    return _with(frames, file, tool=frames.tool, lens=lens, c2w=None, kind=frames.kind)
+
+
 _LAYOUTS: tuple[Layout, ...] = (
+    _middlebury,
     _cut3r,
     _vipe,
     _vista4d,
@@ -212,21 +227,6 @@ _LAYOUTS: tuple[Layout, ...] = (
     _tum,
     _kitti,
 )
-
-BESIDE = (
-    "../camera",
-    "../cameras.npz",
-    "../metadata",
-    "../metadata.json",
-    "../camera_poses.txt",
-    "../pose",
-    "../intrinsic",
-    "../depth.txt",
-    "../groundtruth.txt",
-    "../../pose",
-    "../../intrinsics",
-)
-"""Files and folders, relative to the maps, that a layout reads."""
 
 
 def _with(

@@ -1,0 +1,70 @@
+"""Sky and unknown values, and the direction of depth."""
+
+import numpy as np
+import pytest
+
+from ex4d_core.depth_io.meaning import direction
+from ex4d_core.depth_io.sentinels import separate
+from tests.depth_io import scene
+
+SKY = np.isinf(scene.depth())
+INSIDE = np.ones(SKY.shape, bool)
+FARTHEST = scene.depth()[~SKY].max()
+
+
+def separated(sky, unit="float", *, scale=1.0, is_inverse=False):
+    values = np.where(SKY, sky, scene.depth() * scale).astype(np.float32)
+    return separate(values, INSIDE, unit, is_inverse=is_inverse)
+
+
+@pytest.mark.parametrize("sky", [np.inf, 1e10, 1e30, 65504])
+def test_far_values_are_sky(sky):
+    found = separated(sky)
+    assert (found.sky == SKY).all()
+    assert (found.known == ~SKY).all()
+    assert found.notes[0].startswith("sky: ")
+
+
+@pytest.mark.parametrize(
+    ("sky", "unit", "scale"),
+    [(np.nan, "float", 1), (0, "float", 1), (-1, "float", 1), (-np.inf, "float", 1), (65535, "integer", 1000)],
+)
+def test_markers_are_unknown(sky, unit, scale):
+    found = separated(sky, unit, scale=scale)
+    assert not found.sky.any()
+    assert (found.known == ~SKY).all()
+    assert found.notes[0].startswith("unknown: ")
+
+
+@pytest.mark.parametrize(
+    ("sky", "unit", "scale"),
+    [(60000, "float", 1), (100, "float", 1), (1e4, "float", 1), (65535, "integer", 65530 / FARTHEST)],
+)
+def test_other_far_values_stay_distances(sky, unit, scale):
+    found = separated(sky, unit, scale=scale)
+    assert found.known.all()
+    assert not found.notes
+
+
+def test_the_far_end_of_disparity_is_known_and_infinite_disparity_is_not():
+    assert separated(0, is_inverse=True).known.all()
+    assert (separated(np.inf, is_inverse=True).known == ~SKY).all()
+    assert separated(-1, is_inverse=True).lone == -1
+
+
+def test_negative_values_that_differ_are_left_to_the_reader():
+    values = np.linspace(-3, 5, SKY.size).reshape(SKY.shape).astype(np.float32)
+    assert separate(values, INSIDE, "float", is_inverse=True).known.all()
+
+
+@pytest.mark.parametrize("scale", [0.01, 1, 1000])
+def test_planes_show_the_direction_at_any_scale(scale):
+    z = scene.depth()
+    assert direction(z * scale, ~SKY) == "depth"
+    assert direction(scale / z, ~SKY) == "inverse"
+    assert direction(scale * (1 / z + 0.1), ~SKY) == "inverse"
+
+
+def test_noise_and_flat_maps_show_no_direction():
+    assert direction(np.random.default_rng(0).random(SKY.shape) + 1, INSIDE) == ""
+    assert direction(np.ones(SKY.shape), INSIDE) == ""
