@@ -14,6 +14,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from ex4d_core.depth_io.tools import format_table
+
 ROOT = Path(__file__).parents[2]
 
 GENERATED = {
@@ -39,6 +41,7 @@ STANDS_FOR = {
 SOURCE_OF = {page: source for source, page in GENERATED.items()}
 IMAGES = {".png", ".jpg", ".svg", ".gif"}
 LAYERS = "<!-- layers -->"
+DEPTH_TOOLS = "<!-- depth tools -->"
 INCLUDE = re.compile(r"^<!-- include: (\S+) -->$", re.MULTILINE)
 LINK = re.compile(r"(?P<bang>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 CODE = re.compile(r"(^(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)[ ]*$|(?<!`)`[^`\n]+`(?!`))", re.MULTILINE | re.DOTALL)
@@ -65,7 +68,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         content = (ROOT / match[1]).read_text(encoding="utf-8")
         return _with_links(content, source=match[1], page=own, config=config)
 
-    return INCLUDE.sub(included, text.replace(LAYERS, _layers()))
+    generated = text.replace(LAYERS, _layers())
+    if DEPTH_TOOLS in generated:
+        generated = generated.replace(DEPTH_TOOLS, format_table())
+    return INCLUDE.sub(included, generated)
 
 
 def _layers() -> str:

@@ -33,6 +33,7 @@ def make_depths(folder: Path) -> None:
     _broken_arrays(folder, good)
     _broken_archives(folder, good)
     _folders(folder, good)
+    _other_formats(folder, good)
 
 
 def _archives(good: np.ndarray) -> dict[str, dict[str, Any]]:
@@ -167,6 +168,46 @@ def _bomb(path: Path) -> None:
         member.write(npy_header(head, body=b""))
         for _ in range(count * 4 // 2**24):
             member.write(bytes(2**24))
+
+
+def _other_formats(folder: Path, good: np.ndarray) -> None:
+    """Write broken files of the formats of other tools."""
+    facts = {"w": SIDE, "h": SIDE, "dw": SIDE, "dh": SIDE, "K": [80, 0, 0, 0, 80, 0, 48, 48, 1]}
+    files = {
+        "head-huge.pfm": b"Pf\n9999999 9999999\n-1.0\n" + bytes(99),
+        "head-digits.pfm": b"Pf\n" + b"9" * 5000 + b" 2\n-1.0\n",
+        "head-scale.pfm": b"Pf\n4 4\n1e\n" + bytes(64),
+        "cut.pfm": b"Pf\n96 96\n-1.0\n" + bytes(99),
+        "size-huge.dpt": struct.pack("<fii", 202021.25, 2**30, 2**30) + bytes(99),
+        "size-negative.dpt": struct.pack("<fii", 202021.25, -4, -4) + bytes(64),
+        "flow.flo": struct.pack("<fii", 202021.25, 4, 4) + bytes(128),
+        "model.glb": b"glTF" + bytes(64),
+        "image.jxl": b"\xff\x0a" + bytes(64),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    recordings = {
+        "metadata-list": ("[1]", good[0].tobytes()),
+        "metadata-deep": ("[" * 5000 + "]" * 5000, good[0].tobytes()),
+        "metadata-size": (json.dumps({**facts, "dw": 10**9, "dh": 10**9}), good[0].tobytes()),
+        "metadata-poses": (json.dumps({**facts, "poses": ["a", {}]}), good[0].tobytes()),
+        "cut": (json.dumps(facts), good[0].tobytes()[:99]),
+        "packed": (json.dumps(facts), b"bvx2" + bytes(64)),
+    }
+    for name, (metadata, depth) in recordings.items():
+        with zipfile.ZipFile(folder / f"{name}.r3d", "w") as archive:
+            archive.writestr("metadata", metadata)
+            archive.writestr("rgbd/0.depth", depth)
+    members = {
+        "no-images": {"read.me": b"text"},
+        "broken": {"0.exr": b"v/1\x01", "1.png": b"\x89PNG"},
+        "outside": {"../0.png": png_header_bomb(), "/etc/1.png": b""},
+        "folders": {"a/0.png": b"", "b/0.png": b""},
+    }
+    for name, contents in members.items():
+        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+            for member, data in contents.items():
+                archive.writestr(member, data)
 
 
 def _folders(folder: Path, good: np.ndarray) -> None:
