@@ -166,8 +166,9 @@ class ClipRun:
         """The frames."""
         if isinstance(self.clip, Video):
             return self.clip
-        with self.components.reporter.stage("read") as progress, measure() as cost:
-            video = read_clip(self.clip, self.components.config.video, progress=progress)
+        reporter = self.components.reporter
+        with reporter.stage("read") as progress, measure() as cost:
+            video = read_clip(self.clip, self.components.config.video, progress=progress, warn=reporter.warn)
         self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
         return video
 

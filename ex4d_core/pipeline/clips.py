@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ex4d_core.progress import Progress, silent
 from ex4d_core.types import CameraPath, Video
 from ex4d_core.video_io import probe_video, read_video
 from ex4d_core.video_io.images import list_images
+from ex4d_core.video_io.read import issue_warning
 
 LARGEST_SIDE = 8192
 """Pixels; a larger size is more likely a typing error."""
@@ -63,8 +65,16 @@ def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
     return size
 
 
-def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent) -> Video:
+def read_clip(
+    clip: Path,
+    options: VideoOptions,
+    *,
+    progress: Progress = silent,
+    warn: Callable[[str], None] = issue_warning,
+) -> Video:
     """Read the frames of a video or a folder of images that the options select.
+
+    `progress` is called after each frame, `warn` with each problem and conversion of the clip.
 
     Raises:
         InputNotFound: the clip does not exist.
@@ -78,5 +88,6 @@ def read_clip(clip: Path, options: VideoOptions, *, progress: Progress = silent)
         size=frame_size(options, clip),
         fit=options.fit,
         progress=progress,
+        warn=warn,
     )
     return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))

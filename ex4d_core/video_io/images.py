@@ -11,12 +11,10 @@ import numpy as np
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import natural_key
 from ex4d_core.reading import check_folder, check_path, read_bytes, reading
-from ex4d_core.video_io.limits import check_image_header
+from ex4d_core.video_io.exr import exr_colors
+from ex4d_core.video_io.limits import MOST_BYTES, check_image_header, is_exr
 
-MOST_BYTES = 2**30
-"""Largest image file in bytes; uncompressed 16-bit color of the largest size is smaller."""
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr"})
 """Suffixes of frames in a folder."""
 
 
@@ -52,6 +50,8 @@ def _is_image(entry: Path, suffixes: frozenset[str]) -> bool:
 def read_image(path: Path, flags: int | None = None) -> np.ndarray:
     """Return an image as uint8 [H, W, 3], sRGB, with its EXIF rotation applied; with cv2 `flags`, decoded by them.
 
+    The linear light of OpenEXR is converted to sRGB.
+
     Raises:
         InputNotFound: the file does not exist.
         InvalidInput: it cannot be read, or has too many pixels.
@@ -59,6 +59,8 @@ def read_image(path: Path, flags: int | None = None) -> np.ndarray:
     import cv2
 
     data = read_bytes(path, "image", most=MOST_BYTES)  # cv2.imread does not support all file names
+    if flags is None and is_exr(data):
+        return exr_colors(data, path)
     check_image_header(data, path)
     with reading(path, "image"):
         try:

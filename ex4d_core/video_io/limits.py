@@ -14,6 +14,9 @@ from ex4d_core.video_io.framing import MOST_PIXELS
 
 Size = tuple[int, int]
 
+MOST_BYTES = 2**30
+"""Largest image file in bytes; uncompressed 16-bit color of the largest size is smaller."""
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -70,6 +73,11 @@ def check_image_header(data: bytes, path: str | os.PathLike[str], *, is_whole: b
 def is_animated_webp(data: bytes) -> bool:
     """Return whether a file is a WebP image of several frames, by its first 21 bytes."""
     return data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8X" and bool(data[20:21]) and bool(data[20] & 2)
+
+
+def is_exr(data: bytes) -> bool:
+    """Return whether a file is an OpenEXR image, by its first 4 bytes."""
+    return data.startswith(b"\x76\x2f\x31\x01")
 
 
 def _png_size(data: bytes) -> Size:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +13,16 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.progress import Progress, silent
+from ex4d_core.progress import Progress, SilentReporter, silent
 from ex4d_core.types import Video
+from ex4d_core.video_io.clip import open_clip
 from ex4d_core.video_io.framing import Fit, Framing, check_selection, check_size, frame_to, selected
-from ex4d_core.video_io.images import is_image_folder, list_images, read_image
-from ex4d_core.video_io.source import open_video, pictures, raw_frames, read_timing
-from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
+from ex4d_core.video_io.source import open_video, raw_frames, read_timing
 
 LOWEST_RATE = Fraction(1, 10_000)
 """Lowest frame rate in Hz; MP4 does not support much lower ones."""
+
+issue_warning = SilentReporter().warn
 
 
 def read_video(
@@ -36,12 +35,16 @@ def read_video(
     fit: Fit = "crop",
     fps: Fraction | float | None = None,
     progress: Progress = silent,
+    warn: Callable[[str], None] = issue_warning,
 ) -> Video:
     """Read a video file or a folder of images.
 
     Rotation, mirroring, pixel aspect ratio, color matrix and range of the file are applied. Video without color tags
-    is treated as BT.709 above 1024x576 and as BT.601 otherwise. Alpha is ignored. A variable rate is converted to a
-    constant one of the same duration, to which frame numbers refer. Only the selected frames are held in memory.
+    is treated as BT.709 above 1024x576 and as BT.601 otherwise. HDR and wide gamuts are converted to SDR of BT.709,
+    interlaced frames are deinterlaced, linear light of OpenEXR and Radiance HDR is converted to sRGB. A frame of a
+    damaged packet repeats the one before. Transparent images are shown over black; alpha of videos is ignored. A
+    variable rate is converted to a constant one of the same duration, to which frame numbers refer. Only the selected
+    frames are held in memory.
 
     Args:
         path: the file or folder; images of a folder are sorted by the numbers in their names.
@@ -52,6 +55,7 @@ def read_video(
         fit: how to fit another aspect ratio: crop, pad with black, or stretch.
         fps: rate of a folder of images, 30 by default.
         progress: called after each frame.
+        warn: called with each problem and conversion of the clip, once; by default, issues Python warnings.
 
     Returns:
         The video, with its `origin` in the source.
@@ -63,7 +67,8 @@ def read_video(
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if size is not None:
         check_size(size)
-    timing, frames = _open(path, fps)
+    clip = open_clip(path, fps=None if fps is None else _rate(fps))
+    timing = clip.timing
     try:
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
         if timing.is_cut_off and (num_frames is None or len(ticks) < num_frames):
@@ -73,9 +78,11 @@ def read_video(
             )
         rate = _strided(timing.fps, stride, len(ticks))
         wanted = [timing.source_index[tick] for tick in ticks]
-        gathered, framing, seen = _gather(frames, wanted, size, fit, progress)
+        gathered, framing, seen = _gather(clip.pictures, wanted, size, fit, progress)
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
+    for problem in clip.messages(path):
+        warn(problem)
     indices = tuple(wanted[: len(gathered)])
     total = timing.source_frames if len(gathered) == len(wanted) else seen
     return Video(frames=torch.from_numpy(gathered), fps=rate, origin=framing.origin(indices, total))
@@ -93,32 +100,10 @@ def _strided(fps: Fraction, stride: int, count: int) -> Fraction:
     )
 
 
-def _open(
-    path: str | os.PathLike[str], fps: Fraction | float | None
-) -> tuple[Timing, Iterator[Callable[[], np.ndarray]]]:
-    if is_image_folder(path):
-        images = list_images(path)
-        rate = DEFAULT_FPS if fps is None else _rate(fps)
-        return Timing(fps=rate, source_index=range(len(images)), source_frames=len(images)), _image_frames(images)
-    if fps is not None:
-        raise InvalidInput(f"{path} has a frame rate; fps is for folders of images")
-    return read_timing(path), _video_frames(path)
-
-
 def _rate(fps: Fraction | float) -> Fraction:
     if not 0 < fps < float("inf"):
         raise InvalidInput(f"fps must be above 0, not {fps}")
     return Fraction(fps).limit_denominator(1001)
-
-
-def _image_frames(images: Sequence[Path]) -> Iterator[Callable[[], np.ndarray]]:
-    for path in images:
-        yield partial(read_image, path)
-
-
-def _video_frames(path: str | os.PathLike[str]) -> Iterator[Callable[[], np.ndarray]]:
-    with open_video(path) as (container, stream):
-        yield from pictures(container, stream, path)
 
 
 def _gather(

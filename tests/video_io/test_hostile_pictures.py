@@ -196,12 +196,6 @@ def test_a_frame_with_data_that_pyav_does_not_know_is_turned(tmp_path):
     assert np.array_equal(read_video(tmp_path / "i.png").frames[0], np.rot90(picture(32, 48), -1))
 
 
-def test_an_animated_webp_is_said_to_be_one(tmp_path):
-    (tmp_path / "a.webp").write_bytes(animated("WEBP"))
-    with pytest.raises(InvalidInput, match=r"a\.webp is an animated WebP image, which is not supported; convert it"):
-        read_video(tmp_path / "a.webp")
-
-
 @pytest.mark.parametrize("read", [read_video, probe_video, read_image, read_mask])
 def test_a_pipe_is_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "p.png")
