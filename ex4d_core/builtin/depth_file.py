@@ -84,6 +84,7 @@ class DepthFile:
         masked = (
             (f"unknown: {(~inside).mean():.1%} masked",) if frames.valid_at is not None and not inside.all() else ()
         )
+        self._warnings += [f"{self._path} {text}" for text in frames.warnings]
         self._describe(frames, words, (*place, *found.notes, *masked))
         return DepthVideo(
             depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
@@ -289,6 +290,5 @@ def _poses(frames: DepthFrames, indices: Sequence[int], intrinsics: tuple[Intrin
     if frames.world_to_camera is None:
         return None
     poses = frames.world_to_camera[list(indices)]
-    if indices[0] != 0:
-        poses = poses @ np.linalg.inv(poses[0])
+    poses = poses @ np.linalg.inv(poses[0])
     return CameraPath(world_to_camera=torch.from_numpy(poses.astype(np.float32)), intrinsics=intrinsics)

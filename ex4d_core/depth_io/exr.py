@@ -24,7 +24,7 @@ _SAMPLE_BYTES = 4
 _PLANES = frozenset({"z", "pz", "hitpz", "zdepth"})
 """Names of depth channels: of most programs, of Houdini, of V-Ray."""
 
-_OTHERS = ("mist", "normal", "position", "vector", "crypto", "variance", "alpha")
+_OTHERS = ("mist", "normal", "position", "vector", "crypto", "variance", "alpha", "denois")
 """Parts of the names of layers that are not depth, although they may have a channel Z."""
 
 CENTIMETRE = 0.01
@@ -173,7 +173,7 @@ def depth_channel(channels: Sequence[ExrChannel], path: Path, layer: str | None 
     Raises:
         InvalidInput: there is none, there are several, or it is not an ordinary image.
     """
-    named = [channel for channel in channels if channel.is_depth]
+    named = [channel for channel in channels if channel.is_depth and not _is_in_vector(channel, channels)]
     candidates = named or list(channels)
     if layer is not None:
         candidates = [channel for channel in channels if channel.name == layer or channel.key == layer]
@@ -196,6 +196,12 @@ def depth_channel(channels: Sequence[ExrChannel], path: Path, layer: str | None 
     if not chosen.is_image:
         raise InvalidInput(f"{path}: the channel {chosen.name} is deep or subsampled; save one sample per pixel")
     return chosen
+
+
+def _is_in_vector(channel: ExrChannel, channels: Sequence[ExrChannel]) -> bool:
+    """Return whether a channel Z is that of a vector, beside X and Y, as in layers of normals."""
+    beside = {other.words[-1] for other in channels if other.words[:-1] == channel.words[:-1]}
+    return channel.words[-1] == "z" and {"x", "y"} <= beside
 
 
 def _channels(index: int, header: Mapping[str, Any], path: Path) -> Iterator[ExrChannel]:

@@ -127,6 +127,8 @@ def checked_poses(poses: np.ndarray, count: int, path: Path, name: str = POSES_N
             a rotation and a translation.
     """
     found = poses[0] if poses.ndim == 4 and len(poses) == 1 else poses
+    if count == 1 and found.ndim == 2:
+        found = found[None]
     if name != POSES_NAME and found.shape == (count, 3, 4) and found.dtype.kind in "uif":
         found = np.concatenate([found, np.tile(np.eye(4)[3:], (count, 1, 1))], axis=1)
     if found.shape != (count, 4, 4):

@@ -26,6 +26,9 @@ MOST_ROUNDING = 0.2
 _BAR_TOLERANCE = 2
 """Pixels by which the bars of a letterbox may differ from those that the aspect ratio gives."""
 
+_MOST_BARS = 0.75
+"""Largest part of a map that is bars; no map is read for other shapes."""
+
 Size = tuple[int, int]
 
 
@@ -124,7 +127,7 @@ def _bars(size: Size, picture: Size, sample: Callable[[], Sequence[np.ndarray]])
     whole = size[1 - axis]
     inner = whole * min(1.0, _inverse_of_excess(size, picture))
     bar = whole - inner
-    if bar < 2 * _BAR_TOLERANCE + 2:
+    if not 2 * _BAR_TOLERANCE + 2 <= bar <= _MOST_BARS * whole:
         return None
     maps = sample()
     for place in (0.5, 0.0):

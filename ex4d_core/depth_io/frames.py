@@ -63,7 +63,7 @@ class DepthFrames:
     """Depth of one unit of the file, if stated in it."""
 
     world_to_camera: np.ndarray | None = None
-    """float64 [count, 4, 4], poses of the source camera (OpenCV axes), if the file contains them."""
+    """float64 [count, 4, 4], poses of the source camera (OpenCV axes) in any world, if the file contains them."""
 
     covers: Window = WHOLE
     """Part of the picture that the maps show, if stated in the file."""
@@ -72,4 +72,7 @@ class DepthFrames:
     """Frame numbers of the maps, if the tool leaves frames out."""
 
     notes: tuple[str, ...] = ()
-    """Parts of the file that are used or ignored, in words."""
+    """Parts of the file that are used, in words."""
+
+    warnings: tuple[str, ...] = ()
+    """Parts of the file that are ignored although they may matter, in words."""

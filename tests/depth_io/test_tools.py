@@ -406,3 +406,31 @@ def test_the_table_of_the_docs_has_every_tool():
     table = format_table()
     assert all(f"| {tool.name} |" in table for tool in (*ARCHIVES, *OTHERS))
     assert len({tool.name for tool in (*ARCHIVES, *OTHERS)}) == len(ARCHIVES) + len(OTHERS)
+
+
+def test_a_file_per_frame_may_hold_its_lens_and_pose(tmp_path):
+    for index in range(COUNT):
+        np.savez(tmp_path / f"{index}.npz", depth=FAR80[index], intrinsics=LENS, cam_c2w=C2W[index])
+    depth, _ = opened(tmp_path)
+    assert np.allclose(depth.intrinsics[-1].matrix(), LENS)
+    assert np.allclose(depth.cameras.world_to_camera.numpy(), scene.from_first(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["poses", "R_t"])
+def test_poses_of_an_unknown_direction_are_said_to_be_ignored(tmp_path, name):
+    depth, said = opened(npz(depth=FAR80, K=LENS, **{name: C2W})(tmp_path))
+    assert depth.cameras is None
+    assert f"ignores {name}, whose meaning its name does not state" in said
+
+
+def test_arrays_of_one_frame_each_are_put_in_order(tmp_path):
+    np.savez(tmp_path / "d.npz", **{f"frame_{index + 9}": one for index, one in enumerate(FAR80)})
+    assert np.allclose(opened(tmp_path / "d.npz")[0].depth, FAR80)
+    (tmp_path / "d.npz").rename(tmp_path / "d.zip")
+    assert np.allclose(opened(tmp_path / "d.zip")[0].depth, FAR80)
+
+
+def test_vectors_and_denoising_passes_are_not_depth(tmp_path):
+    vectors = {f"N.{axis}": OTHER for axis in "XYZ"} | {"ViewLayer.Denoising Depth.Z": OTHER}
+    depth, _ = opened(exrs(lambda z: {**vectors, "ViewLayer.Depth.Z": z})(tmp_path))
+    assert np.allclose(depth.depth.numpy()[~SKY], scene.depth()[~SKY])

@@ -29,9 +29,31 @@ def with_tool_facts(frames: DepthFrames, arrays: Arrays, key: str, tool: Tool | 
         frames = _with_poses(frames, arrays, name, tool.direction if tool else GENERIC_POSES[name], path)
     if tool and tool.world_points:
         frames = _depth_of_world_points(frames, arrays, key)
+    frames = _with_ignored(frames, arrays)
     if frames.intrinsics is None and (key == "point_map" or (tool and tool.world_points)):
         frames = _with_lens_of_points(frames, arrays, key)
     return frames
+
+
+def _with_ignored(frames: DepthFrames, arrays: Arrays) -> DepthFrames:
+    """Return the frames with a warning about arrays that may be poses or intrinsics and are not used."""
+    if frames.world_to_camera is not None and frames.intrinsics is not None:
+        return frames
+    shapes = {name: tuple(side for side in arrays.head(name)[0] if side != 1) for name in arrays}
+    per_frame = () if frames.count == 1 else (frames.count,)
+    wanted: set[tuple[int, ...]] = set()
+    if frames.world_to_camera is None:
+        wanted |= {(*per_frame, 4, 4), (*per_frame, 3, 4)} | ({(frames.count, 7)} if per_frame else set())
+    if frames.intrinsics is None:
+        wanted |= {(*per_frame, 3, 3), (3, 3)}
+    ignored = [name for name, shape in shapes.items() if shape in wanted]
+    if not ignored:
+        return frames
+    text = (
+        f"ignores {', '.join(ignored[:4])}, whose meaning its name does not state; name poses world_to_camera or "
+        "cam_c2w and the lens intrinsics"
+    )
+    return attrs.evolve(frames, warnings=(*frames.warnings, text))
 
 
 def _with_lens(frames: DepthFrames, arrays: Arrays, tool: Tool | None, path: Path) -> DepthFrames:
@@ -76,9 +98,8 @@ def _with_poses(frames: DepthFrames, arrays: Arrays, name: str, direction: Direc
     if direction == "either":
         how = _direction(frames, arrays, poses)
     to_camera = np.linalg.inv(poses) if how == "c2w" else poses
-    from_first = to_camera @ np.linalg.inv(to_camera[0])
     words = "camera-to-world" if how == "c2w" else "world-to-camera"
-    return attrs.evolve(frames, world_to_camera=from_first, notes=(*frames.notes, f"poses of {name} ({words})"))
+    return attrs.evolve(frames, world_to_camera=to_camera, notes=(*frames.notes, f"poses of {name} ({words})"))
 
 
 def _direction(frames: DepthFrames, arrays: Arrays, poses: np.ndarray) -> Direction:
@@ -101,7 +122,6 @@ def _direction(frames: DepthFrames, arrays: Arrays, poses: np.ndarray) -> Direct
 
 def _depth_of_world_points(frames: DepthFrames, arrays: Arrays, key: str) -> DepthFrames:
     """Return the depth of points in the world of the poses."""
-    # The poses of `frames` start at the first camera, so the world of the points is that of the file.
     poses = np.linalg.inv(arrays["camera_poses"].reshape(-1, 4, 4).astype(np.float64))
     return attrs.evolve(
         frames,

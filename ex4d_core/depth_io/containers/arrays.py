@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from ex4d_core.depth_io.tools import (
     tool_of,
 )
 from ex4d_core.errors import InvalidInput
+from ex4d_core.names import natural_key
 from ex4d_core.video_io.limits import check_pixels
 
 MAX_FACT_BYTES = 2**26
@@ -56,6 +58,8 @@ def open_archive(path: Path, name: str | None = None) -> DepthFrames:
         InvalidInput: it does not contain depth, or something in it is not valid.
     """
     arrays = open_npz(path, "depth file")
+    if name is None and (series := _series(arrays)):
+        return _open_series(arrays, series, path)
     tool = None if name is not None else tool_of(arrays)
     key = tool.depth if tool else _depth_name(arrays, path, name)
     heads = {fact: _fact(arrays, fact, path) for fact in ("kind", *GENERIC_LENS, *GENERIC_POSES) if fact in arrays}
@@ -67,6 +71,29 @@ def open_archive(path: Path, name: str | None = None) -> DepthFrames:
     if tool is None and own.keys() & {"kind", "world_to_camera"}:
         return with_facts(frames, own, path)  # written by ex4d
     return with_tool_facts(frames, arrays, key, tool, path)
+
+
+def _series(arrays: Arrays) -> list[str]:
+    """Return the names of arrays that differ only in their numbers and are all there is, a map each; else none."""
+    names = sorted(arrays, key=natural_key)
+    patterns = {re.sub(r"\d+", "#", name) for name in names}
+    return names if len(names) > 1 and len(patterns) == 1 and "#" in patterns.pop() else []
+
+
+def _open_series(arrays: Arrays, names: Sequence[str], path: Path) -> DepthFrames:
+    """Return the maps of an archive with an array for each frame."""
+    shape, dtype = arrays.head(names[0])
+    first = from_head(shape, dtype, lambda: arrays[names[0]], path)
+    if first.count != 1:
+        raise InvalidInput(f"{path} has {len(names)} arrays of {first.count} maps each; save one array [T, H, W]")
+
+    def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
+        for index in indices:
+            if arrays.head(names[index]) != (shape, dtype):
+                raise InvalidInput(f"{path}: {names[index]} has another size or type than {names[0]}")
+            yield three_axes(arrays[names[index]], path)[0]
+
+    return attrs.evolve(first, count=len(names), read=read)
 
 
 def _maps_of(arrays: Arrays, key: str, tool: Tool | None, path: Path) -> DepthFrames:

@@ -246,7 +246,7 @@ def _with(
         tool=tool,
         kind=kind,
         intrinsics=frames.intrinsics if lens is None else checked_lens(lens, frames, path),
-        world_to_camera=None if to_camera is None else to_camera @ np.linalg.inv(to_camera[0]),
+        world_to_camera=to_camera,
         notes=(*frames.notes, f"{' and '.join(found)} of {path}") if found else frames.notes,
     )
 

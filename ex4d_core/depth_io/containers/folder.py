@@ -82,12 +82,19 @@ def open_files(files: Sequence[Path], *, layer: str | None, colors: Colors) -> D
                 raise InvalidInput(f"{files[index]} has another size or type than {files[0].name}; they must be equal")
             yield next(frames.read([0]))
 
-    lens = None
-    if first.intrinsics is not None:
-        found = [open_one(file).intrinsics for file in files]
-        lens = np.concatenate([first.intrinsics if one is None else one for one in found])
+    lens = poses = None
+    if first.intrinsics is not None or first.world_to_camera is not None:
+        opened = [open_one(file) for file in files]
+        lens = _joined([one.intrinsics for one in opened])
+        poses = _joined([one.world_to_camera for one in opened])
     valid_at = None if first.valid_at is None else _valid(files, open_one)
-    return attrs.evolve(first, count=len(files), read=read, intrinsics=lens, valid_at=valid_at, world_to_camera=None)
+    return attrs.evolve(first, count=len(files), read=read, intrinsics=lens, valid_at=valid_at, world_to_camera=poses)
+
+
+def _joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return the arrays of all files, or None if one has none."""
+    found = [array for array in arrays if array is not None]
+    return np.concatenate(found) if len(found) == len(arrays) else None
 
 
 def _valid(files: Sequence[Path], open_one: Callable[[Path], DepthFrames]) -> Callable[[int], np.ndarray]:

@@ -74,7 +74,7 @@ def open_zip(path: Path, *, layer: str | None, colors: Colors) -> DepthFrames:
 
     def open_member(index: int) -> DepthFrames:
         name = str(files[index])
-        return open_map(path / name, layer=layer, colors=colors, data=member_bytes(path, name))
+        return open_map(Path(f"{path}/{name}"), layer=layer, colors=colors, data=member_bytes(path, name))
 
     first = open_member(0)
 
