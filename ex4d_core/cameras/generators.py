@@ -135,6 +135,11 @@ class GivenPath:
     def __init__(self, path: CameraPath) -> None:
         self._path = path
 
+    @property
+    def num_poses(self) -> int:
+        """The only number of poses that is possible."""
+        return self._path.num_frames
+
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
         """Return the path.
 

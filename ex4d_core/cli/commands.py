@@ -275,6 +275,7 @@ def cam_convert(
 
     reading = ReadOptions(distance=distance, camera=camera, convention=convention)
     file = convert(source, target, to=to, reading=reading, format=format, fill=fill)
+    say(f"{source} is read as {file.format}", err=True)
     for warning in file.warnings:
         say(f"warning: {warning}", err=True)
     say(str(target))

@@ -69,10 +69,11 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
 
 def _ignored(kind: Format, reading: ReadOptions) -> list[str]:
     """Return a warning if the convention of the user differs from that of the format."""
-    if reading.convention is None or not kind.convention or reading.convention == kind.convention:
+    own = kind.convention
+    if reading.convention is None or not own.startswith(("c2w", "w2c")) or reading.convention == own:
         return []
     return [
-        f"is read as {kind.name}, which is {kind.convention}; convention={reading.convention} is not used; "
+        f"is read as {kind.name}, which is {own}; convention={reading.convention} is not used; "
         "for bare matrices, add format=matrices"
     ]
 

@@ -146,8 +146,15 @@ class Content:
         return all(name in self.facts for name in names)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of an array of an archive without decoding it; () if it is missing."""
-        return tuple(self.value.head(name)[0]) if self.kind == "npz" and name in self.value else ()
+        """Return the shape of an array of an archive, without decoding it, or of lists in JSON; () if it is missing."""
+        if name not in self.facts:
+            return ()
+        if self.kind == "npz":
+            return tuple(self.value.head(name)[0])
+        try:
+            return np.shape(self.facts[name])
+        except ValueError:  # lists of several lengths
+            return ()
 
     def items(self) -> list[Mapping[str, Any]]:
         """Return a JSON list of objects, or []."""

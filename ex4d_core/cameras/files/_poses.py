@@ -157,10 +157,13 @@ def assumed_size(file: CameraFile) -> CameraFile:
 def positions_of(stamps: Sequence[float] | np.ndarray) -> tuple[int, ...] | None:
     """Return the frame of each pose by its number or time stamp, counted from the first; None if none is missing.
 
-    The median difference is one frame.
+    The lower quartile of the differences is one frame.
     """
     steps = np.diff(np.asarray(stamps, dtype=np.float64))
-    if len(steps) < 2 or not (steps > 0).all() or not (steps > GAP * (step := float(np.median(steps)))).any():
+    if len(steps) < 2 or not (steps > 0).all():
+        return None
+    step = float(np.quantile(steps, 0.25, method="lower"))
+    if not (steps > GAP * step).any():
         return None
     at = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / step), 1))])
     return tuple(int(position) for position in at) if at[-1] < MOST_POSES else None

@@ -60,6 +60,9 @@ def _matrices(content: Content) -> tuple[str, Any]:
     """Return the name and the value of the matrices."""
     if content.kind == "text":
         return "the table", content.value.table
+    if items := content.items():
+        name = next((name for name in POSES if all(name in item for item in items)), "")
+        return name, [item[name] for item in items] if name else None
     if content.kind == "npz" or content.facts:
         found = [name for name in POSES if content.has(name)]
         if not found:
@@ -72,12 +75,14 @@ def _matches(content: Content) -> Match | None:
     if content.kind == "text":
         table = content.value.table
         return possible(f"a table of {table.shape[1]} columns") if table.shape[1] in COLUMNS else None
-    if content.kind == "npz":
+    if content.facts:
         found = next((name for name in POSES if _is_path(content.shape(name))), None)
         return possible(f"an array {found} of matrices") if found else None
     if content.kind == "npy":
         return possible("an array of matrices") if _is_path(np.shape(content.value)) else None
-    return possible("a list") if isinstance(content.value, list) and not content.items() else None
+    if items := content.items():
+        return possible("a list of matrices") if any(name in items[0] for name in POSES) else None
+    return possible("a list") if isinstance(content.value, list) else None
 
 
 def _is_path(shape: tuple[int, ...]) -> bool:
@@ -87,7 +92,7 @@ def _is_path(shape: tuple[int, ...]) -> bool:
 FORMATS = (
     Format(
         name="matrices",
-        files="lists, `.npy`, `.npz` and tables of 4x4 or 3x4 matrices; `convention=` is required",
+        files="JSON, `.npy`, `.npz` and tables of 4x4 or 3x4 matrices; `convention=` is required",
         kinds=("json", "npy", "npz", "text"),
         matches=_matches,
         read=read,

@@ -55,7 +55,7 @@ FORMATS = (
     Format(
         name="da3",
         files="`.npz` of Depth Anything 3: `extrinsics` 3x4, `intrinsics`, `depth`",
-        kinds=("npz",),
+        kinds=("npz", "json"),
         matches=_matches,
         read=read,
         convention="w2c-opencv",

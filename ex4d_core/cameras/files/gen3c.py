@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ex4d_core.cameras.files._arrays import read_arrays
-from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely
+from ex4d_core.cameras.files._format import Content, Format, Match, certain, content_of, likely
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions
-from ex4d_core.errors import InvalidInput
 
 FILE = "camera.npz"
 
@@ -17,7 +16,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
         InvalidInput: it has no poses.
     """
     if content.kind == "folder":
-        raise InvalidInput(f"it is a folder of GEN3C; use {content.path.name}/{FILE}")
+        content = content_of(content.path / FILE)
     if content.has("w2cs_all"):
         return read_arrays(content, "w2cs_all", "w2c-opencv", lens="Ks_all")
     return read_arrays(content, "w2c", "w2c-opencv", lens="intrinsics")
@@ -35,7 +34,7 @@ FORMATS = (
     Format(
         name="gen3c",
         files="`camera.npz` of GEN3C: `w2c`, `intrinsics`; or `w2cs_all`, `Ks_all`",
-        kinds=("npz", "folder"),
+        kinds=("npz", "json", "folder"),
         matches=_matches,
         read=read,
         convention="w2c-opencv",

@@ -27,7 +27,7 @@ FORMATS = (
     Format(
         name="pi3",
         files="`predictions.npz` of Pi3: `camera_poses`; conditions of Pi3X: `poses`, `depths`, `intrinsics`",
-        kinds=("npz",),
+        kinds=("npz", "json"),
         matches=_matches,
         read=read,
         convention="c2w-opencv",

@@ -147,6 +147,7 @@ FORMATS = (
         kinds=("text",),
         matches=_matches,
         read=read,
+        convention="angles",
         world="its first pose",
         suffix=".txt",
         write=write,

@@ -56,6 +56,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     world = _world(tree.get("applied_transform"))
     shown = [frame["clip_frame"] for frame in frames if "clip_frame" in frame]
     distorted = [name for facts in (tree, *frames) for name in DISTORTION if facts.get(name)]
+    fisheye = str(tree.get("camera_model", "")).upper()
     return CameraFile(
         world_to_camera=to_world_to_camera(matrices, "c2w-opengl", world=world),
         intrinsics=lens,
@@ -64,6 +65,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
         frames=frames_of(shown, "clip_frame") if len(shown) == len(frames) else None,
         warnings=(
             *([f"has lens distortion ({distorted[0]}), which is ignored"] if distorted else []),
+            *([f"has a fisheye lens ({fisheye[:40]}), which is read as a pinhole"] if "FISHEYE" in fisheye else []),
             *([f"has cameras with a scale of {scale:g}, which is divided out"] if scale != 1 else []),
         ),
     )

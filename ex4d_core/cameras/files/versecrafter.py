@@ -52,8 +52,8 @@ def _matches(content: Content) -> Match | None:
         return None
     if content.path.name == FILE:
         return likely("the name of a file of VerseCrafter")
-    first = content.value["extrinsics"][0]
-    if first.dtype.kind == "f" and np.abs(first[:3, :3] - FORWARD).max() < RIGID_TOLERANCE:
+    first = np.asarray(content.value["extrinsics"][0])
+    if first.dtype.kind in "if" and np.abs(first[:3, :3] - FORWARD).max() < RIGID_TOLERANCE:
         return likely("extrinsics whose first camera looks along y with z up")
     return None
 
@@ -62,7 +62,7 @@ FORMATS = (
     Format(
         name="versecrafter",
         files="`custom_camera_trajectory.npz` of VerseCrafter: `extrinsics`",
-        kinds=("npz",),
+        kinds=("npz", "json"),
         matches=_matches,
         read=read,
         convention="c2w-opengl",

@@ -43,7 +43,7 @@ FORMATS = (
     Format(
         name="vggt",
         files="`predictions.npz` of VGGT: `extrinsic` 3x4, `intrinsic`, `depth`",
-        kinds=("npz",),
+        kinds=("npz", "json"),
         matches=_matches_vggt,
         read=read_vggt,
         convention="w2c-opencv",
@@ -52,7 +52,7 @@ FORMATS = (
     Format(
         name="mapanything",
         files="`predictions.npz` of MapAnything: `extrinsic` 4x4, `intrinsic`, `final_mask`",
-        kinds=("npz",),
+        kinds=("npz", "json"),
         matches=_matches_mapanything,
         read=read_mapanything,
         convention="c2w-opencv",

@@ -82,6 +82,7 @@ FORMATS = (
         kinds=("text",),
         matches=_matches,
         read=read,
+        convention="angles",
         world="its first pose",
     ),
 )

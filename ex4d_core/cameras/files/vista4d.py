@@ -30,7 +30,7 @@ def read_megasam(content: Content, reading: ReadOptions) -> CameraFile:
     Raises:
         InvalidInput: it has no poses.
     """
-    if content.kind == "npz":
+    if content.kind != "npy":
         return read_arrays(content, "cam_c2w", "c2w-opencv", lens="intrinsic", images=("images", "depths"))
     table = numbers(content.value, "the poses")
     if table.ndim != 2 or table.shape[1] != 7:
@@ -49,7 +49,7 @@ def _matches_vista4d(content: Content) -> Match | None:
 
 
 def _matches_megasam(content: Content) -> Match | None:
-    if content.kind == "npz":
+    if content.kind != "npy":
         return certain("cam_c2w and intrinsic") if content.has("cam_c2w", "intrinsic") else None
     is_table = np.ndim(content.value) == 2 and np.shape(content.value)[1] == 7
     return likely(f"7 columns and {LENSES}") if is_table and (content.path.parent / LENSES).is_file() else None
@@ -59,7 +59,7 @@ FORMATS = (
     Format(
         name="vista4d",
         files="`cameras.npz` of Vista4D: `cam_c2w`, `intrinsics` with 4 numbers a pose",
-        kinds=("npz",),
+        kinds=("npz", "json"),
         matches=_matches_vista4d,
         read=read_vista4d,
         convention="c2w-opencv",
@@ -68,7 +68,7 @@ FORMATS = (
     Format(
         name="megasam",
         files="`.npz` of MegaSaM: `cam_c2w`, `intrinsic`, `depths`; or `poses.npy` next to `intrinsics.npy`",
-        kinds=("npz", "npy"),
+        kinds=("npz", "json", "npy"),
         matches=_matches_megasam,
         read=read_megasam,
         convention="c2w-opencv",

@@ -1,0 +1,149 @@
+"""Camera files of other tools, of one path each: recognized, read as the tool means them, or asked about."""
+
+import attrs
+import numpy as np
+import pytest
+
+from ex4d_core.cameras.files import FORMATS, ReadOptions, convert, filled, named_gaps, read_camera_path
+from ex4d_core.errors import InvalidInput
+from tests.helpers import foreign_archives
+from tests.helpers.foreign_cameras import CX, CY, FX, FY, HEIGHT, NAMES, WIDTH, colmap_model
+
+SAMPLES = foreign_archives.SAMPLES
+ELSEWHERE = SAMPLES["tum_of_open3d"].world
+NOT_SAMPLED = {"ex4d", "json", "csv", "recammaster", "trajectorycrafter", "viewcrafter"}
+"""Formats of other tests."""
+
+
+def read(path, **options):
+    chosen = options.pop("format", None)
+    return read_camera_path(path, ReadOptions(**options), format=chosen)
+
+
+def lens_of(file, kind):
+    """Return focal lengths and principal point in pixels of the images of 640x360."""
+    if kind in ("unsized", "normalized"):
+        (lens,) = file.unsized
+        assert lens.normalized == (kind == "normalized")
+        lens = lens.sized(WIDTH, HEIGHT)
+    else:
+        (lens,) = file.intrinsics
+        assert (lens.width, lens.height) == ((WIDTH, HEIGHT) if kind == "sized" else (WIDTH // 40, HEIGHT // 40))
+        lens = lens.scaled_to(width=WIDTH, height=HEIGHT)
+    return lens.fx, lens.fy, lens.cx, lens.cy
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_file_of_another_tool_is_read_as_it_means_it(name, tmp_path):
+    sample = SAMPLES[name]
+    file = read(tmp_path / sample.write(tmp_path), **sample.options)
+    assert file.format == sample.format
+    np.testing.assert_allclose(file.world_to_camera, sample.world, atol=2e-6)
+    if sample.lens:
+        assert lens_of(file, sample.lens) == pytest.approx((FX, FY, CX, CY), abs=1e-4)
+    gaps = " and ".join(map(str, sample.missing))
+    assert named_gaps(file) == (f"frames {gaps}" if gaps else "")
+
+
+def test_each_format_has_a_sample():
+    assert {sample.format for sample in SAMPLES.values()} | NOT_SAMPLED == set(FORMATS)
+
+
+@pytest.mark.parametrize("name", [name for name, sample in SAMPLES.items() if sample.options])
+def test_what_a_file_does_not_say_is_asked_for(name, tmp_path):
+    sample = SAMPLES[name]
+    path = tmp_path / sample.write(tmp_path)
+    wanted = {
+        "format": "convention|select one",
+        "convention": "convention=c2w-opencv",
+        "camera": r"several cameras; s|of several cameras",
+    }
+    with pytest.raises(InvalidInput, match=wanted[next(iter(sample.options))]) as asked:
+        read_camera_path(path)
+    assert str(path) in str(asked.value)
+
+
+@pytest.mark.parametrize("convention", ["c2w-opencv", "w2c-opencv", "c2w-opengl", "w2c-opengl"])
+def test_a_convention_is_used_wherever_the_file_does_not_declare_its_own(convention, tmp_path):
+    flip = np.diag([1, -1, -1, 1]) if convention.endswith("opengl") else np.eye(4)
+    matrices = flip @ ELSEWHERE if convention.startswith("w2c") else np.linalg.inv(ELSEWHERE) @ flip
+    np.savez(tmp_path / "a.npz", extrinsics=matrices, intrinsics=np.eye(3) * 50)
+    np.savez(tmp_path / "b.npz", extrinsic=matrices[:, :3], intrinsic=np.eye(3) * 50)
+    np.savetxt(tmp_path / "c.txt", matrices[:, :3].reshape(-1, 12))
+    np.save(tmp_path / "d.npy", matrices)
+    for name in ("a.npz", "b.npz", "c.txt", "d.npy"):
+        file = read(tmp_path / name, convention=convention)
+        assert file.format == "matrices"
+        np.testing.assert_allclose(file.world_to_camera, ELSEWHERE, atol=1e-9)
+
+
+def test_a_convention_that_a_format_has_itself_is_not_used_which_is_said(tmp_path):
+    path = tmp_path / SAMPLES["tum"].write(tmp_path)
+    file = read(path, convention="w2c-opencv")
+    np.testing.assert_allclose(file.world_to_camera, SAMPLES["tum"].world, atol=1e-6)
+    assert "read as tum, which is c2w-opencv; convention=w2c-opencv is not used" in file.warnings[0]
+
+
+def test_a_format_of_another_kind_of_file_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", ELSEWHERE)
+    with pytest.raises(InvalidInput, match=r"a\.npy is not a file of tum, which is: `\.txt` of TUM"):
+        read(tmp_path / "a.npy", format="tum")
+
+
+def test_a_format_that_is_only_read_is_not_written(tmp_path):
+    path = tmp_path / SAMPLES["tum"].write(tmp_path)
+    with pytest.raises(InvalidInput, match="tum is only read, not written; use one of blender, colmap"):
+        convert(path, tmp_path / "b.txt", to="tum")
+
+
+def test_missing_frames_are_interpolated_on_request(tmp_path):
+    sample = SAMPLES["tum"]
+    file = read(tmp_path / sample.write(tmp_path))
+    full = filled(file)
+    assert full.num_poses == 6
+    assert named_gaps(full) == ""
+    np.testing.assert_array_equal(full.world_to_camera[[0, 1, 3, 5]], file.world_to_camera)
+    np.testing.assert_allclose(full.world_to_camera, SAMPLES["tum_of_open3d"].world, atol=0.1)
+    plain = convert(tmp_path / "a.txt", tmp_path / "b.json", to="json")
+    assert plain.num_poses == 4
+    assert "has no pose of frames 2 and 4, counted from 0: left out; interpolate them with --fill" in plain.warnings[-1]
+    assert convert(tmp_path / "a.txt", tmp_path / "b.json", to="json", fill=True).num_poses == 6
+    assert read(tmp_path / "b.json").num_poses == 6
+
+
+def test_distortion_is_said_once_for_all_cameras(tmp_path):
+    images = [(pose, at + 1, NAMES[at]) for at, pose in enumerate(ELSEWHERE)]
+    colmap_model(tmp_path, images, {at + 1: (2, [500.0, 320.0, 180.0, -0.1]) for at in range(len(images))})
+    (warning,) = read(tmp_path).warnings
+    assert "has lens distortion (SIMPLE_RADIAL, 6 cameras), which is ignored" in warning
+
+
+def test_a_camera_of_a_model_can_be_named_by_its_folder_or_number(tmp_path):
+    sample = SAMPLES["colmap_stereo"]
+    path = tmp_path / sample.write(tmp_path)
+    by_folder, by_number = (read(path, camera=name) for name in ("right", "2"))
+    np.testing.assert_array_equal(by_folder.world_to_camera, by_number.world_to_camera)
+    assert by_folder.intrinsics[0].fx == 500
+    with pytest.raises(InvalidInput, match=r"it has no camera 'middle'; select one with .* out of left, right"):
+        read(path, camera="middle")
+
+
+def test_intrinsics_without_a_size_are_for_twice_the_principal_point(tmp_path):
+    np.savez(tmp_path / "a.npz", w2c=ELSEWHERE, intrinsics=np.array([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]]))
+    file = convert(tmp_path / "a.npz", tmp_path / "b.json", to="json")
+    assert (file.intrinsics[0].width, file.intrinsics[0].height) == (64, 48)
+    assert "64x48, twice the principal point, is assumed" in file.warnings[-1]
+    odd = attrs.evolve(file.intrinsics[0], cx=31.3)
+    np.savez(tmp_path / "a.npz", w2c=ELSEWHERE, intrinsics=odd.matrix())
+    file = convert(tmp_path / "a.npz", tmp_path / "b.json", to="json")
+    assert file.intrinsics is None
+    assert "without the size of the images, which are left out" in file.warnings[-1]
+
+
+def test_a_file_that_is_only_a_lens_or_nothing_known_says_what_it_has(tmp_path):
+    np.savez(tmp_path / "a.npz", data=np.ones((3, 4)), inds=np.arange(3))
+    with pytest.raises(InvalidInput, match=r"it has the intrinsics of ViPE; use \.\./pose/a\.npz"):
+        read(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", depth=np.ones((3, 4)))
+    with pytest.raises(InvalidInput, match=r"is an archive with the arrays 'depth'; docs/cameras\.md"):
+        read(tmp_path / "b.npz")
