@@ -41,16 +41,16 @@ class Damage:
         """Return a sentence about the frames, or None if there are none."""
         parts = []
         if self.lost:
-            parts.append(f"{_listed(self.lost)} could not be decoded and repeat the frame before")
+            parts.append(f"{_listed(self.lost)} could not be decoded (replaced by the previous frame)")
         if self.partial:
-            parts.append(f"{_listed(self.partial)} were restored in part")
+            parts.append(f"{_listed(self.partial)} could be decoded in part")
         return f"{path} is damaged: {', and '.join(parts)}" if parts else None
 
 
 def _listed(frames: list[int]) -> str:
     shown = ", ".join(map(str, frames[:_SHOWN_FRAMES]))
     more = f" and {len(frames) - _SHOWN_FRAMES} more" if len(frames) > _SHOWN_FRAMES else ""
-    return f"frames {shown}{more}"
+    return f"frame{'s' if len(frames) > 1 else ''} {shown}{more}"
 
 
 def decodable_frames(open_stream: Open, plan: Plan, damage: Damage) -> Iterator[tuple[int, av.VideoFrame]]:

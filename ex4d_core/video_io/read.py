@@ -73,7 +73,7 @@ def read_video(
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
         if timing.is_cut_off and (num_frames is None or len(ticks) < num_frames):
             raise InvalidInput(
-                f"the file is cut off after {timing.source_frames} frames; copy it again, "
+                f"the file is cut off after {timing.num_frames} frames; copy it again, "
                 f"or read the {len(ticks)} existing ones with num_frames={len(ticks)}"
             )
         rate = _strided(timing.fps, stride, len(ticks))

@@ -31,6 +31,11 @@ _LISTS = frozenset(
 
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<MPD", b"v=0")
 
+_JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+
+_MOST_BOXES = 1000
+"""Boxes of an MP4 that are looked at."""
+
 _XML_LISTS = (b"<MPD", b"<CompositionPlaylist")
 
 _HEADER = 2**16
@@ -53,6 +58,11 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
         try:
             container = av.open(_unambiguous(path), options=_options(path), **_lenient(av.__version__))
         except (av.FFmpegError, UnicodeError) as error:
+            if _lacks_index(path):
+                raise InvalidInput(
+                    f"{path} has no index (moov), since the recording or the copy was not finished; copy it again, or "
+                    "repair it with untrunc and a complete clip of the same camera"
+                ) from error
             raise InvalidInput(
                 f"{path} is not a video that can be read ({_reason(error)}); use another file, or a folder of images"
             ) from error
@@ -72,7 +82,24 @@ def _check_start(path: str | os.PathLike[str]) -> None:
             f"{path} is a list of other files, which is not supported; join them into one video with: "
             "ffmpeg -i LIST -c copy clip.mp4"
         )
+    if start.startswith(_JPEG_XL):
+        raise InvalidInput(f"{path} is a JPEG XL image, which is not supported; convert it to PNG or JPEG")
     check_image_header(start, path, is_whole=False)
+
+
+def _lacks_index(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is an MP4 or MOV with frames but without their index, by its boxes (ISO/IEC 14496-12)."""
+    kinds = set()
+    with open(path, "rb") as file:
+        for _ in range(_MOST_BOXES):
+            header = file.read(16)
+            size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            length = int.from_bytes(header[8:16], "big") if size == 1 else size
+            kinds.add(kind)
+            if len(header) < 8 or length < 8:  # 0: up to the end of the file
+                break
+            file.seek(length - len(header), os.SEEK_CUR)
+    return b"mdat" in kinds and b"moov" not in kinds and b"ftyp" in kinds
 
 
 def _unambiguous(path: str | os.PathLike[str]) -> str:

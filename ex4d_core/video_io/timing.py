@@ -21,6 +21,13 @@ HALF_FRAME = 0.5
 """Largest deviation of frame times from a constant rate, in frames."""
 
 
+_JITTER = 0.02
+"""Deviation of frame times in frames from which they are irregular."""
+
+_QUARTER_FRAME = 0.25
+"""Largest deviation of irregular frame times from a usual rate, in frames."""
+
+
 @attrs.frozen(kw_only=True)
 class Timing:
     """A constant rate, and the source frame shown at each of its ticks."""
@@ -70,8 +77,16 @@ def constant_timing(
         # Times are rounded to the time base; prefer 30000/1001 to a ratio of large numbers within that rounding.
         rounding = float(time_base * fitted)
         fps = next(fps for fps, drift in zip(rates, drifts, strict=True) if drift <= best + rounding)
+        if best > max(rounding, _JITTER):
+            fps = _usual_rate(fitted, rates, drifts) or fps
         return Timing(fps=_simple(fps), source_index=range(count), source_frames=count)
     return _resampled(elapsed, time_base, last_duration or int(np.median(np.diff(elapsed))))
+
+
+def _usual_rate(fitted: Fraction, rates: Sequence[Fraction], drifts: Sequence[float]) -> Fraction | None:
+    """Return the rate of a clip with irregular times, as of a phone: a usual one next to the fit, if the times fit."""
+    near = [rate for rate, drift in zip(rates, drifts, strict=True) if rate in USUAL_FPS and drift < _QUARTER_FRAME]
+    return min(near, key=lambda rate: (rate.denominator, abs(rate - fitted)), default=None)
 
 
 def _resampled(elapsed: np.ndarray, time_base: Fraction, last_duration: int) -> Timing:
