@@ -15,8 +15,7 @@ import psutil
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
-from ex4d_core.video_io.images import MOST_BYTES
-from ex4d_core.video_io.limits import check_pixels
+from ex4d_core.video_io.limits import MOST_BYTES, check_pixels
 
 _MAX_CHANNELS = 1024
 _SAMPLE_BYTES = 4

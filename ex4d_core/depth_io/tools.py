@@ -13,8 +13,9 @@ import attrs
 
 from ex4d_core.types import DepthKind
 
-Direction = Literal["w2c", "c2w", "either"]
-"""Direction of poses: world-to-camera, camera-to-world, or one of both, decided by the points in the file."""
+Direction = Literal["w2c", "c2w", "either", "unknown"]
+"""Direction of poses: world-to-camera, camera-to-world, `either` by the points or depth in the file, else w2c, or
+`unknown`: by them alone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -209,6 +210,10 @@ GENERIC_POSES: Mapping[str, Direction] = {
     "camera_to_world": "c2w",
     "cam2world": "c2w",
     "camera_poses": "c2w",
+    "poses": "unknown",
+    "pose": "unknown",
+    "cam_poses": "unknown",
+    "camera_pose": "unknown",
 }
 """Names in archives of unknown tools."""
 

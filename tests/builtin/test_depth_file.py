@@ -363,3 +363,34 @@ def test_a_real_scene_of_inverse_depth_has_near_and_far():
     assert depth.valid.all()
     assert depth.depth.min() == pytest.approx(10000 / 3900)
     assert depth.depth.max() == pytest.approx(100)
+
+
+# Messages
+
+
+def test_a_run_says_what_the_file_was_taken_for_and_its_doubts(ex4d, small_clip, tmp_path):
+    values = np.load(small_clip.depth)
+    np.savez(tmp_path / "d.npz", depth=values, K=np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]), a=np.eye(4))
+    np.savez(tmp_path / "p.npz", depth=values, poses=np.tile(np.eye(4), (len(values), 1, 1)))
+    code, _, err = ex4d("recon", small_clip.video, "--depth-file", tmp_path / "d.npz", "--cam", "10", "-o", "a")
+    assert code == 0, err
+    assert "d.npz: depth in units of 1 m (not stated in the file; else --depth-kind" in err
+    assert "lens of K" in err
+    code, _, err = ex4d("recon", small_clip.video, "--depth-file", tmp_path / "p.npz", "--cam", "10", "-o", "b", "-q")
+    assert code == 0, err
+    assert "p.npz ignores poses" in err
+    assert "in units of" not in err
+
+
+def test_the_fingerprint_covers_cameras_beside_the_maps(tmp_path):
+    (tmp_path / "depth").mkdir()
+    np.save(tmp_path / "depth" / "0.npy", meters(1)[0])
+    first = DepthFileOptions(path=str(tmp_path / "depth")).fingerprint()
+    np.savez(tmp_path / "cameras.npz", cam_c2w=np.eye(4)[None])
+    assert DepthFileOptions(path=str(tmp_path / "depth")).fingerprint() != first
+
+
+@pytest.mark.parametrize("colormap", ["", "../x", "a" * 99])
+def test_a_colormap_is_a_name(colormap):
+    with pytest.raises(ValueError, match="colormap"):
+        DepthFileOptions(path="d.npy", colormap=colormap)

@@ -8,13 +8,11 @@ import attrs
 import numpy as np
 
 from ex4d_core.arrays import Arrays
+from ex4d_core.depth_io.containers.pose_direction import by_depth, by_world_points
 from ex4d_core.depth_io.facts import checked_lens, checked_poses, lens_of_another_size
 from ex4d_core.depth_io.frames import DepthFrames
 from ex4d_core.depth_io.tools import GENERIC_LENS, GENERIC_POSES, Direction, Tool
 from ex4d_core.errors import InvalidInput
-
-_SAMPLES = 4096
-"""Points that are compared to find the direction of poses or the lens of points."""
 
 
 def with_tool_facts(frames: DepthFrames, arrays: Arrays, key: str, tool: Tool | None, path: Path) -> DepthFrames:
@@ -95,29 +93,18 @@ def _lens_of_one_number(value: np.ndarray, name: str, size: tuple[int, int], pat
 def _with_poses(frames: DepthFrames, arrays: Arrays, name: str, direction: Direction, path: Path) -> DepthFrames:
     poses = checked_poses(arrays[name], frames.count, path, name)
     how = direction
-    if direction == "either":
-        how = _direction(frames, arrays, poses)
+    if direction in ("either", "unknown"):
+        found = by_world_points(frames, arrays, poses) or by_depth(frames, poses)
+        if found is None and direction == "unknown":
+            return frames  # with_ignored names them
+        how = found or "w2c"
+    elif by_depth(frames, poses) not in (None, direction):
+        other = "world-to-camera" if direction == "c2w" else "camera-to-world"
+        note = f"has poses {name} with which its depth disagrees; they may be {other}"
+        frames = attrs.evolve(frames, warnings=(*frames.warnings, note))
     to_camera = np.linalg.inv(poses) if how == "c2w" else poses
     words = "camera-to-world" if how == "c2w" else "world-to-camera"
     return attrs.evolve(frames, world_to_camera=to_camera, notes=(*frames.notes, f"poses of {name} ({words})"))
-
-
-def _direction(frames: DepthFrames, arrays: Arrays, poses: np.ndarray) -> Direction:
-    """Return the direction in which the poses turn the world points of the file into its depth; else w2c."""
-    if "world_points" not in arrays:
-        return "w2c"
-    shape, _ = arrays.head("world_points")
-    if shape[:3] != (frames.count, frames.size[1], frames.size[0]) or shape[-1] != 3:
-        return "w2c"
-    last = frames.count - 1
-    points = arrays["world_points"][last].reshape(-1, 3).astype(np.float64)
-    depth = next(frames.read([last])).reshape(-1).astype(np.float64)
-    step = max(1, len(depth) // _SAMPLES)
-    error = {}
-    for how, pose in (("w2c", poses[last]), ("c2w", np.linalg.inv(poses[last]))):
-        with np.errstate(all="ignore"):
-            error[how] = np.nanmedian(np.abs((points @ pose[2, :3] + pose[2, 3] - depth)[::step]))
-    return "c2w" if error["c2w"] < error["w2c"] else "w2c"
 
 
 def _depth_of_world_points(frames: DepthFrames, arrays: Arrays, key: str) -> DepthFrames:

@@ -16,8 +16,7 @@ from ex4d_core.depth_io.falsecolor import Colors
 from ex4d_core.depth_io.frames import DepthFrames, Unit
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
-from ex4d_core.video_io.images import MOST_BYTES
-from ex4d_core.video_io.limits import check_image_header, check_pixels
+from ex4d_core.video_io.limits import MOST_BYTES, check_image_header, check_pixels
 
 FLOAT_SUFFIXES = frozenset({".exr", ".pfm", ".dpt"})
 COLOR_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp", ".bmp"})

@@ -16,7 +16,7 @@ from ex4d_core.depth_io.falsecolor import Colors
 from ex4d_core.depth_io.frames import DepthFrames
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import reading
-from ex4d_core.video_io.images import MOST_BYTES
+from ex4d_core.video_io.limits import MOST_BYTES
 
 ZIP_START = b"PK\x03\x04"
 
