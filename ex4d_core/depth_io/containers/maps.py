@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import psutil
 
 from ex4d_core.depth_io.exr import decode_exr
 from ex4d_core.depth_io.falsecolor import Colors
@@ -27,6 +28,10 @@ _SINTEL = 202021.25
 """First number of `.dpt` and `.flo` files (MPI Sintel, sintel_io.py), the bytes `PIEH`."""
 
 _MOST_PAGES = 100_000
+
+_PIXEL_BYTES = 4
+
+_TIFF_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -168,9 +173,14 @@ def _tiff(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
 
     check_image_header(data, path)
     with reading(path, "image"):
+        sizes = _page_sizes(data)
+        for width, height in sizes:
+            check_pixels(width, height, path)
+        if sum(width * height for width, height in sizes) * _PIXEL_BYTES > psutil.virtual_memory().available:
+            raise MemoryError
         try:
-            count = _page_count(data)
-            found, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED, range=(0, count))
+            pixels = np.frombuffer(data, np.uint8)
+            found, pages = cv2.imdecodemulti(pixels, cv2.IMREAD_UNCHANGED, range=(0, len(sizes)))
         except cv2.error:
             found, pages = False, ()
     if not found or not pages:
@@ -179,18 +189,25 @@ def _tiff(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
     return attrs.evolve(maps[0], values=[page.values[0] for page in maps])
 
 
-def _page_count(data: bytes) -> int:
-    """Return the number of directories of a TIFF (TIFF 6.0, section 2; BigTIFF has offsets of 8 bytes)."""
+def _page_sizes(data: bytes) -> list[tuple[int, int]]:
+    """Return the width and height in each directory of a TIFF (TIFF 6.0, section 2; BigTIFF has offsets of 8 bytes)."""
     order = "<" if data.startswith(b"I") else ">"
     is_big = data[2:4] in (b"+\0", b"\0+")
-    offset, number, step = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+    offset, number, step, value = ("Q", "Q", 20, 12) if is_big else ("I", "H", 12, 8)
     (at,) = struct.unpack_from(order + offset, data, 8 if is_big else 4)
-    seen: set[int] = set()
-    while at and at not in seen and len(seen) < _MOST_PAGES:
-        seen.add(at)
+    sizes: dict[int, tuple[int, int]] = {}
+    while at and at not in sizes and len(sizes) < _MOST_PAGES:
         (entries,) = struct.unpack_from(order + number, data, at)
-        (at,) = struct.unpack_from(order + offset, data, at + struct.calcsize(number) + entries * step)
-    return len(seen)
+        first = at + struct.calcsize(order + number)
+        sides = {256: 0, 257: 0}
+        for entry in range(first, min(first + entries * step, len(data)), step):
+            tag, kind = struct.unpack_from(order + "HH", data, entry)
+            if tag in sides:
+                (side,) = struct.unpack_from(order + _TIFF_NUMBERS[kind], data, entry + value)
+                sides[tag] = max(sides[tag], side)
+        sizes[at] = sides[256], sides[257]
+        (at,) = struct.unpack_from(order + offset, data, first + entries * step)
+    return list(sizes.values())
 
 
 def _pages(image: np.ndarray, path: Path, colors: Colors) -> Pages:

@@ -17,6 +17,7 @@ from ex4d_core.depth_io.frames import DepthFrames
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import parse_json, reading
 from ex4d_core.types import DepthKind
+from ex4d_core.video_io.framing import MOST_PIXELS
 from ex4d_core.video_io.limits import check_pixels
 
 METADATA = "metadata"
@@ -73,6 +74,9 @@ def _unpacked(path: Path, name: str) -> bytes:
             "or export EXR and RGB from the app"
         ) from error
     with reading(path, "Record3D recording"):
+        # Each block starts with its magic and the size of its content (lzfse_internal.h).
+        if int.from_bytes(data[4:8], "little") > 4 * MOST_PIXELS:
+            raise MemoryError
         return bytes(liblzfse.decompress(data))
 
 
