@@ -60,6 +60,13 @@ class PathFile:
         self._options = options
         self._load(distance=1.0)  # report unreadable files before depth is estimated, which takes long
 
+    @property
+    def num_poses(self) -> int | None:
+        """The number of poses that the file prescribes, or None if they are interpolated."""
+        file = self._load(distance=1.0)
+        is_fixed = file.times is None and file.spread is None and not self._options.resample and not named_gaps(file)
+        return file.num_poses if is_fixed else None
+
     def path(self, num_frames: int, scene: Scene) -> CameraPath:
         """Return a pose for each of `num_frames` frames.
 

@@ -7,12 +7,8 @@ from typing import Literal
 
 import attrs
 
-from ex4d_core.files import tree_hash
 from ex4d_core.geometry.subject_spec import check_look_at
 from ex4d_core.options import option
-
-MODEL_FILES = ("images.txt", "cameras.txt", "images.bin", "cameras.bin")
-"""Files that stand for the folder of a COLMAP model."""
 
 
 def _look_at(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -56,11 +52,13 @@ class PathFileOptions:
     )
 
     def fingerprint(self) -> str:
-        """Return a hash of the content of the file, or of the names and contents in the folder.
+        """Return a hash of the content of the file and of those that it is read with.
 
         Raises:
             InputNotFound: the file does not exist.
             InvalidInput: it cannot be read.
         """
-        path = Path(self.path)
-        return tree_hash(path.parent if path.name in MODEL_FILES else path, "camera file")
+        from ex4d_core.cameras.files import ReadOptions, content_hash  # options are imported by all commands
+
+        reading = ReadOptions(camera=self.camera, convention=self.convention, elevation=self.elevation)
+        return content_hash(Path(self.path), reading, format=self.format)

@@ -41,9 +41,7 @@ def test_angles_and_radius_are_those_of_trajectorycrafter(tmp_path):
     assert theta == pytest.approx(spline(THETA, 49), abs=1e-9)
     assert phi == pytest.approx(spline(PHI, 49), abs=1e-9)
     moved = centers(file.world_to_camera) - np.outer(DISTANCE + spline(R, 49, DISTANCE), [0, 0, 1])
-    assert np.linalg.norm(moved, axis=1) == pytest.approx(DISTANCE, abs=1e-9), (
-        "forward, then turned"
-    )
+    assert np.linalg.norm(moved, axis=1) == pytest.approx(DISTANCE, abs=1e-9), "forward, then turned"
     assert "format=viewcrafter" in file.warnings[0]
 
 

@@ -41,6 +41,8 @@ def make_cameras(folder: Path) -> None:
         (folder / f"{name}.json").write_text(text)
     for name, data in {**_tables(), **_lines()}.items():
         (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+    for name, data in _foreign().items():
+        (folder / name).write_text(data)
     _archives(folder)
     _colmap(folder)
     for name in ("[red].json", "[x].json", "a b.json", "x\x1b[31m.json", "'q'.json", "-x.json"):
@@ -170,6 +172,33 @@ def _lines() -> dict[str, str | bytes]:
         "t_long.txt": ("0 " * 300_000 + "\n") * 3,
         "t_binary.txt": bytes(range(256)) * 20,
         "t_escape.txt": "\x1b[31m\x1b]0;t\x07\n",
+    }
+
+
+def _foreign() -> dict[str, str]:
+    """Return files in formats of other tools, by name."""
+    tum = "".join(f"{n} 0 0 0 0 0 0 1\n" for n in range(FRAMES))
+    row = "1 0 0 0 0 1 0 0 0 0 1 0"
+    return {
+        "f_good_tum.txt": tum,
+        "f_tum_zero.txt": "# tx ty tz qx qy qz qw\n" + tum.replace("0 0 0 1", "0 0 0 0"),
+        "f_tum_nan.txt": tum.replace("0 0 0 1", "0 0 nan 1"),
+        "f_tum_words.txt": tum.replace("0 0 0 1", "0 0 x 1"),
+        "f_kitti_scaled.txt": f"{row}\n{row.replace('1', '2')}\n" * 3,
+        "f_realestate_zero.txt": "url\n" + f"0 0 0 0 0 0 0 {row}\n" * 3,
+        "f_realestate_short.txt": "url\n0 1 1 .5 .5 0 0\n",
+        "f_bundle.out": "# Bundle file v0.3\n1000000000000 1\n1 0 0\n",
+        "f_log.log": "0 0 1\n1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n0 0 1\n",
+        "f_chan_words.chan": "1 a b c d e f\n",
+        "f_open3d.json": json.dumps({"class_name": "PinholeCameraTrajectory", "parameters": [{}, 3]}),
+        "f_open3d_short.json": json.dumps({"class_name": "PinholeCameraParameters", "extrinsic": [1], "intrinsic": 0}),
+        "f_path.json": json.dumps({"camera_path": [{"camera_to_world": [1] * 15}], "keyframes": 3}),
+        "f_keys.json": json.dumps({"keyframes": [{"matrix": "[[[[["}], "render_width": 9, "render_height": 9}),
+        "f_export.json": json.dumps([{"transform": EYE}, {"transform": [1]}]),
+        "f_record3d.json": json.dumps({"poses": [[0] * 7], "K": [1] * 9, "w": 9, "h": 9}),
+        "f_uni3c.json": json.dumps({"extrinsic": moved(), "intrinsic": [[0] * 3] * 3, "width": 10**30, "height": 9}),
+        "f_comfyui.json": json.dumps([{"position": {"x": 0, "y": 0, "z": 0}, "target": {"x": 0, "y": 1, "z": 0}}]),
+        "f_animation.json": json.dumps({"camera_animation": [{"frame": 0, "location": [], "rotation_euler": [1]}]}),
     }
 
 

@@ -178,7 +178,16 @@ def depth_rows(files: list[str]) -> Iterator[Row]:
         yield Row(name=f"depth/depth-file/clips/{name}", arguments=arguments, area="clips", codes=codes)
 
 
-_FINE_CAMERAS = ("good.json", "ns_good.json", "r_good.json", "good.csv", "t_good.txt", "z_good.npz", "m_good")
+_FINE_CAMERAS = (
+    "good.json",
+    "ns_good.json",
+    "r_good.json",
+    "good.csv",
+    "t_good.txt",
+    "z_good.npz",
+    "m_good",
+    "f_good_tum.txt",
+)
 _ANY_CAMERAS = (
     *("j_frames_fraction.json", "j_frames_text.json", "ns_distorted.json", "ns_path_digits.json", "t_short.txt"),
     *("ns_path_list.json", "m_name-digits", "r_many.json", "c_more.csv", "t_angle.txt", "m_zero-turn", "m_no-images"),
@@ -188,7 +197,7 @@ _ANY_CAMERAS = (
     *("c_hugefield.csv", "m_few", "z_size-zero.npz", "m_nan-turn", "c_digits.csv", "j_shares.json"),
 )
 _WRONG_CAMERAS = ("m_nan-turn", "m_few", "m_zero-turn", "m_no-images", "c_digits.csv", "j_shares.json", "r_huge.json")
-_LENSLESS = ("good.csv", "r_good.json", "t_good.txt")
+_LENSLESS = ("good.csv", "r_good.json", "t_good.txt", "f_good_tum.txt")
 TARGETS = {
     **{"json": "x.json", "csv": "x.csv", "ex4d": "x.npz", "nerfstudio": "x.json", "blender": "x.json"},
     **{"colmap": "x", "trajectorycrafter": "x.txt", "recammaster": "x.json"},

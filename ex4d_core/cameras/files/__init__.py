@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+import numpy as np
 
 from ex4d_core.cameras.files._colmap_files import TEXT
 from ex4d_core.cameras.files._detection import FORMATS, format_named, format_of
@@ -13,8 +15,8 @@ from ex4d_core.cameras.files._format import Capability, Format, content_of
 from ex4d_core.cameras.files._poses import assumed_size, centered_size, filled, named_gaps
 from ex4d_core.cameras.files._value import WHAT, CameraFile, FieldSide, ReadOptions, check_rigid, naming
 from ex4d_core.errors import InvalidInput
-from ex4d_core.files import atomic_write
-from ex4d_core.reading import check_path
+from ex4d_core.files import atomic_write, file_hash
+from ex4d_core.reading import MOST_TEXT, check_path
 from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import CameraPath
 
@@ -25,6 +27,7 @@ __all__ = [
     "ReadOptions",
     "centered_size",
     "check_rigid",
+    "content_hash",
     "convert",
     "filled",
     "named_gaps",
@@ -65,6 +68,20 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
             file = kind.read(content, reading)
     warnings = (*file.warnings, *_ignored(kind, reading))
     return attrs.evolve(file, format=kind.name, warnings=tuple(f"{path} {warning}" for warning in warnings))
+
+
+def content_hash(path: Path, reading: ReadOptions | None = None, *, format: str | None = None) -> str:
+    """Return a hash of the content of a camera file and of the files next to it or in it that it is read with.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidInput: it does not contain a camera path.
+    """
+    file = read_camera_path(path, reading, format=format)
+    own = file_hash(path) if path.is_file() and path.stat().st_size <= MOST_TEXT else ""
+    facts = (own, file.intrinsics, file.unsized, file.fov, file.fov_side, file.frames, file.times, file.positions)
+    poses = hashlib.blake2b(np.ascontiguousarray(file.world_to_camera).tobytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{poses}\0{facts!r}".encode(), digest_size=16).hexdigest()
 
 
 def _ignored(kind: Format, reading: ReadOptions) -> list[str]:
