@@ -14,14 +14,15 @@ import attrs
 import numpy as np
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.reading import check_file, reading
+from ex4d_core.reading import check_file, read_bytes, reading
 from ex4d_core.video_io.animation import animation_frames, animation_timing
 from ex4d_core.video_io.convert import Converter
 from ex4d_core.video_io.damage import Damage, decodable_frames
+from ex4d_core.video_io.heif import is_heif, read_layout
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
-from ex4d_core.video_io.limits import is_animated_webp, is_exr
-from ex4d_core.video_io.packets import Plan
-from ex4d_core.video_io.source import open_video, read_plan
+from ex4d_core.video_io.limits import MOST_BYTES, check_pixels, is_animated_webp, is_exr
+from ex4d_core.video_io.packets import Plan, facts_of
+from ex4d_core.video_io.source import first_frames, open_video, read_plan
 from ex4d_core.video_io.timing import DEFAULT_FPS, Timing
 from ex4d_core.video_io.tone_map import HLG, is_hdr
 
@@ -126,6 +127,8 @@ def open_clip(path: str | os.PathLike[str], *, fps: Fraction | None = None) -> C
         return Clip(timing=animation_timing(path), pictures=(partial(_same, image) for image in animation_frames(path)))
     if is_exr(start):
         return _photo(partial(read_image, Path(path)))
+    if is_heif(start):
+        return _photo(partial(_heif_image, path))
     return _video(path)
 
 
@@ -135,6 +138,24 @@ def _same(image: np.ndarray) -> np.ndarray:
 
 def _photo(picture: Picture) -> Clip:
     return Clip(timing=Timing(fps=PHOTO_FPS, source_index=range(1), source_frames=1), pictures=iter([picture]))
+
+
+def _heif_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return a HEIF photo: its tiles put together, cropped and rotated."""
+    layout = read_layout(read_bytes(path, "clip", most=MOST_BYTES), path)
+    check_pixels(*layout.size, path)
+    tiles = {}
+    with open_video(path) as (container, stream):
+        converter = Converter(facts_of(container, stream), path)
+        for item, frame in first_frames(container, layout.tiles):
+            converter.prepare(frame)
+            tiles[item] = converter.stored_rgb(frame)
+    if missing := set(layout.tiles) - tiles.keys():
+        raise InvalidInput(
+            f"{path}: {len(missing)} of its {len(layout.tiles)} tiles cannot be decoded; copy it again, or convert it "
+            "to JPEG or PNG"
+        )
+    return layout.assembled(tiles)
 
 
 def _video(path: str | os.PathLike[str]) -> Clip:

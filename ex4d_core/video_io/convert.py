@@ -47,6 +47,14 @@ class Converter:
         Raises:
             InvalidInput: it does not fit into memory.
         """
+        return oriented(self.stored_rgb(frame), frame)
+
+    def stored_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """Return a frame as uint8 [H, W, 3], sRGB, without its rotation.
+
+        Raises:
+            InvalidInput: it does not fit into memory.
+        """
         from av.video.reformatter import Colorspace, Interpolation
 
         assert self._size is not None, "prepare() comes first"
@@ -71,7 +79,7 @@ class Converter:
                 converted = over_black(converted)
             elif layout != "rgb24" and self._tone_map is not None:
                 converted = self._tone_map.apply(converted)
-            return oriented(converted, frame)
+            return converted
 
     def _layout(self, frame: av.VideoFrame) -> str:
         """Return the pixel format in which a frame is converted further."""

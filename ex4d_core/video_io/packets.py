@@ -109,10 +109,11 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path) -> Plan:
     )
     timing = attrs.evolve(timing, is_cut_off=_is_cut_off(stream, packets, path))
     ranks = {index: rank for rank, index in enumerate(order)}
-    return Plan(timing=timing, facts=_facts(container, stream), ranks=ranks, has_times=has_times)
+    return Plan(timing=timing, facts=facts_of(container, stream), ranks=ranks, has_times=has_times)
 
 
-def _facts(container: InputContainer, stream: VideoStream) -> StreamFacts:
+def facts_of(container: InputContainer, stream: VideoStream) -> StreamFacts:
+    """Return the facts of a stream."""
     formats = container.format.name.split(",")
     return StreamFacts(
         aspect=Fraction(stream.sample_aspect_ratio or 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -190,6 +190,19 @@ def raw_frames(container: InputContainer, stream: VideoStream, path: str | os.Pa
             count += 1
     except av.FFmpegError as error:
         raise _damaged(path, count, error) from error
+
+
+def first_frames(container: InputContainer, items: Collection[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield the number and the frame of those streams of a photo that have one of the numbers and can be decoded."""
+    import av
+
+    for packet in container.demux([stream for stream in container.streams.video if stream.id in items]):
+        try:
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    yield packet.stream.id, frame
+        except av.FFmpegError:
+            continue
 
 
 def first_of(frames: Iterator[Any], path: str | os.PathLike[str]) -> Any:
