@@ -78,7 +78,7 @@ class PathOptions:
 
     frames: int | None = option(
         None,
-        help="Number of frames of the path and the output; as many as the clip by default.",
+        help="Number of frames of the path and the output; by default as many as the clip, or 49 along a photo.",
         at_least=1,
     )
     relative_to: Literal["auto", "source", "world"] = option(

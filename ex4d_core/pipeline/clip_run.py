@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from ex4d_core.cameras.files import content_hash
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.intrinsics import given_intrinsics, intrinsics_file
 from ex4d_core.cameras.language import cam_file_part
@@ -33,6 +34,10 @@ from ex4d_core.progress import Progress
 from ex4d_core.roles import ROLES, DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
+
+
+PHOTO_FRAMES = 49
+"""Frames of a camera path along a photo, as many as EX-4D generates."""
 
 
 @attrs.frozen(kw_only=True)
@@ -156,10 +161,20 @@ class ClipRun:
         if isinstance(self.clip, Video):
             origin = self.clip.origin and attrs.asdict(self.clip.origin)
             return {"frames": tensor_hash(self.clip.frames), "origin": origin}
-        probe_video(self.clip)  # raises errors of missing and invalid files first
+        _ = self.is_photo  # raises errors of missing and invalid files first
         options = attrs.asdict(self.components.config.video)
         options.pop("fps")  # does not change frames
         return {"file": clip_hash(self.clip), "options": options}
+
+    @cached_property
+    def is_photo(self) -> bool:
+        """Whether the clip has a single frame."""
+        return (self.clip if isinstance(self.clip, Video) else probe_video(self.clip)).num_frames == 1
+
+    @property
+    def path_frames(self) -> int | None:
+        """The number of frames of paths, unless it is that of the clip."""
+        return self.components.config.path.frames or (PHOTO_FRAMES if self.is_photo else None)
 
     @cached_property
     def video(self) -> Video:
@@ -229,7 +244,7 @@ class ClipRun:
         """Everything that determines the length of paths and the motion of the source camera."""
         options = self.components.config.path
         file = source_cameras_file(options)
-        return {"frames": options.frames, "source_cameras": None if file is None else tree_hash(file)}
+        return {"frames": self.path_frames, "source_cameras": None if file is None else content_hash(file)}
 
     def along(self, cam: str | CameraPath) -> PathRun:
         """Return the clip along a camera path: a `--cam` text, or a path with its own intrinsics and size."""
@@ -275,11 +290,23 @@ class PathRun:
     def plan(self, scene: Scene) -> CameraPath:
         """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
         generator = self._generator()
-        path = stages.plan_path(scene, generator, num_frames=self._num_frames, follow=self._follow)
+        path = stages.plan_path(scene, generator, num_frames=self._length(generator), follow=self._follow)
         warnings: Callable[[Scene], list[str]] = getattr(generator, "warnings", lambda scene: [])
         for warning in warnings(scene):
             self.clip_run.components.reporter.warn(warning)
         return path
+
+    def _length(self, generator: TrajectoryGenerator) -> int | None:
+        """Return the number of poses, or None for that of the frames; a path along a photo is a move as well."""
+        if self._num_frames is not None or not self.clip_run.is_photo:
+            return self._num_frames
+        fixed: int | None = getattr(generator, "num_poses", None)
+        if fixed is not None:
+            return fixed
+        self.clip_run.components.reporter.note(
+            f"the clip is a photo: camera paths have {PHOTO_FRAMES} frames; choose another number with --output-frames"
+        )
+        return PHOTO_FRAMES
 
     @property
     def scene(self) -> Scene:
