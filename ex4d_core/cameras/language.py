@@ -28,7 +28,7 @@ _NAME = r"[a-z][a-z0-9_-]{0,99}(@[\w.-]{1,100})?"
 FILE = "from_file"
 """The trajectory generator of camera files."""
 
-FILE_SUFFIXES = (".npz", ".json", ".csv", ".txt")
+FILE_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".txt", ".chan", ".log", ".out", ".r3d")
 
 SYNONYMS = {"from": "start", "to": "end"}
 """Further names of options; `from` is a keyword of Python."""
@@ -134,11 +134,12 @@ def cam_file_part(text: str) -> str:
     contain characters other than letters, digits and `._+-`, files with options, and long texts.
     """
     text = text.strip()
-    in_folder = re.fullmatch(r"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:npz|json|csv|txt)", text)
+    suffixes = "|".join(suffix[1:] for suffix in FILE_SUFFIXES)
+    in_folder = re.fullmatch(rf"[^\s:]*[\\/]([^\s:\\/]+?)\.(?:{suffixes})", text)
     part = re.sub(r"[^\w.+-]+", "_", (in_folder[1] if in_folder else text).replace("=", "")).strip("_")
     short = shortened(part[:LONGEST_FILE_PART], 2 * LONGEST_FILE_PART)
     # In moves and numbers, the removed characters do not matter; in file names they do.
-    may_be_file = re.search(rf"[\"'/\\]|{FILE}|\.(?:npz|json|csv|txt)\b", text, re.IGNORECASE) is not None
+    may_be_file = re.search(rf"[\"'/\\]|{FILE}|\.(?:{suffixes})\b", text, re.IGNORECASE) is not None
     if part and part == short and (part == text or not may_be_file):
         return part
     return f"{short}-{text_hash(text)}"

@@ -84,6 +84,14 @@ def test_a_convention_that_a_format_has_itself_is_not_used_which_is_said(tmp_pat
     assert "read as tum, which is c2w-opencv; convention=w2c-opencv is not used" in file.warnings[0]
 
 
+def test_a_table_with_commas_is_recognized_by_its_columns(tmp_path):
+    rows = (tmp_path / SAMPLES["tum"].write(tmp_path)).read_text().splitlines()
+    (tmp_path / "b.csv").write_text("\n".join(row.replace(" ", ",") for row in rows))
+    file = read(tmp_path / "b.csv")
+    assert file.format == "tum"
+    np.testing.assert_allclose(file.world_to_camera, SAMPLES["tum"].world, atol=1e-6)
+
+
 def test_a_format_of_another_kind_of_file_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", ELSEWHERE)
     with pytest.raises(InvalidInput, match=r"a\.npy is not a file of tum, which is: `\.txt` of TUM"):

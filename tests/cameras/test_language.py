@@ -256,6 +256,13 @@ def test_a_file_is_written_so_that_it_is_read_as_one(name, written):
     assert (piece.name, piece.options) == ("from_file", {"path": name})
 
 
+@pytest.mark.parametrize("name", ["poses.npy", "camera.chan", "a.log", "bundle.out", "a.r3d", "a.NPZ"])
+def test_a_name_with_the_suffix_of_a_camera_file_is_a_file(name):
+    ((piece,),) = parse_path(f"{name}:convention=c2w-opencv")
+    assert piece.options == {"path": name, "convention": "c2w-opencv"}
+    assert cam_file_part(f"{name}:resample") != cam_file_part(f"{name}:resample=true")
+
+
 def test_a_move_that_is_not_installed_is_a_component_that_is_not_found():
     with pytest.raises(UnknownMove, match="unknown trajectory generator"):
         generator("30 then wobble")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import attrs
 import numpy as np
 
 from ex4d_core.bounds import numbers, shown, spelled, whole
-from ex4d_core.cameras.files._format import Capability, Content, Format, Match, certain
+from ex4d_core.cameras.files._format import Capability, Content, Evidence, Format, Match, certain, likely
 from ex4d_core.cameras.files._poses import square, to_world_to_camera
 from ex4d_core.cameras.files._value import (
     LENS,
@@ -168,10 +169,12 @@ def _matches_json(content: Content) -> Match | None:
 
 
 def _matches_csv(content: Content) -> Match | None:
-    if content.path.suffix.lower() == ".csv":
-        return certain("the suffix .csv")
-    named = any(word in MATRIX for row in content.value.rows[:1] for word in row)
-    return certain("columns m00, m01, ...") if named else None
+    text = content.value
+    if any(word in MATRIX for row in text.rows[:1] for word in row) or re.match("# *(c2w|w2c)-", text.text):
+        return certain("columns m00, m01, ..., or a convention in its first line")
+    if content.path.suffix.lower() != ".csv":
+        return None
+    return likely("16 columns and the suffix .csv") if text.table.shape[1] == 16 else Match(Evidence.SUFFIX, ".csv")
 
 
 _ALL: frozenset[Capability] = frozenset({"lens", "zoom", "time"})

@@ -39,7 +39,7 @@ def read_path(content: Content, reading: ReadOptions) -> CameraFile:
         matrices = numbers([pose.get("camera_to_world") for pose in poses], "camera_to_world")
     else:
         matrices = np.stack([_key(key.get("matrix")) for key in keys])
-    if matrices.ndim != 2 or matrices.shape[1] != 16:
+    if matrices.shape[1:] not in ((16,), (4, 4)):
         raise InvalidInput("each camera_to_world must be a list of 16 numbers")
     cameras = poses or keys
     times = None if poses or len(keys) == 1 else tuple(np.linspace(0, 1, len(keys)).tolist())
