@@ -183,8 +183,14 @@ def _video_pictures(
     def interlaced() -> None:
         problems.append(f"{path} is interlaced and was deinterlaced")
 
+    def suspected() -> None:
+        problems.append(
+            f"{path} looks interlaced but is not flagged as such, so it was not deinterlaced; if moving edges have "
+            "combs, deinterlace it with: ffmpeg -i INPUT -vf bwdif=mode=send_frame OUTPUT"
+        )
+
     is_first = True
-    for frame in deinterlaced(frames(), interlaced):
+    for frame in deinterlaced(frames(), interlaced, suspected):
         if is_first:
             problems.extend(_color_problems(frame, plan, path))
             is_first = False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import av
+
+Kind = tuple[int, int, str]
+"""Width, height and pixel format."""
 
 _TICK = Fraction(1, 1000)
 
@@ -13,15 +16,28 @@ _FILTERS = (("idet", ""), ("bwdif", "mode=send_frame:parity=auto:deint=interlace
 """idet detects fields in the picture and corrects the flags of the frames; bwdif changes only the flagged ones."""
 
 
-def deinterlaced(frames: Iterable[av.VideoFrame], found: Callable[[], None]) -> Iterator[av.VideoFrame]:
+_ORDER = "lavfi.idet.multiple.current_frame"
+"""The order of fields that idet finds by several frames."""
+
+_CHECKED = 8
+"""Frames at the start that are checked for fields without a flag."""
+
+_FEWEST = 5
+"""Fewest frames from which a clip is judged."""
+
+
+def deinterlaced(
+    frames: Iterable[av.VideoFrame], found: Callable[[], None], suspected: Callable[[], None]
+) -> Iterator[av.VideoFrame]:
     """Yield all frames, deinterlaced from the first that is flagged as interlaced.
 
     Args:
         frames: decoded frames.
         found: called once, at the first interlaced frame.
+        suspected: called once if all frames at the start look interlaced, but are not flagged.
     """
     filters: _Filters | None = None
-    for frame in frames:
+    for frame in _checked(frames, suspected):
         if filters is not None and not filters.fits(frame):
             yield from filters.push(None)
             filters = None
@@ -36,16 +52,52 @@ def deinterlaced(frames: Iterable[av.VideoFrame], found: Callable[[], None]) -> 
         yield from filters.push(None)
 
 
+def _checked(frames: Iterable[av.VideoFrame], suspected: Callable[[], None]) -> Iterator[av.VideoFrame]:
+    """Yield the frames unchanged, and check the first ones."""
+    orders: list[str] = []
+    checks: list[tuple[Kind, av.filter.Graph]] = []
+    for number, frame in enumerate(frames):
+        if number < _CHECKED and not frame.interlaced_frame:
+            checks = checks or [(_kind(frame), _graph_of(frame, [("idet", "")]))]
+            kind, graph = checks[0]
+            if _kind(frame) == kind:
+                graph.push(frame)
+                orders += (made.metadata.get(_ORDER, "") for made in _ready(graph))
+        if number == _CHECKED - 1 and _are_fields(orders):
+            suspected()
+        yield frame
+
+
+def _are_fields(orders: list[str]) -> bool:
+    return len(orders) >= _FEWEST and set(orders) in ({"tff"}, {"bff"})
+
+
+def _graph_of(frame: av.VideoFrame, filters: Sequence[tuple[str, str]]) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_TICK)
+    nodes = [graph.add(name, options) if options else graph.add(name) for name, options in filters]
+    graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
+    return graph
+
+
+def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
+    """Yield the frames that a graph has made."""
+    while True:
+        try:
+            made = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        assert isinstance(made, av.VideoFrame)
+        yield made
+
+
 class _Filters:
     """A graph for frames of one size and format."""
 
     def __init__(self, frame: av.VideoFrame) -> None:
-        self._graph = av.filter.Graph()
+        self._graph = _graph_of(frame, _FILTERS)
         self._kind = _kind(frame)
         self._times: list[tuple[int | None, Fraction | None]] = []
-        source = self._graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_TICK)
-        filters = [self._graph.add(name, options) if options else self._graph.add(name) for name, options in _FILTERS]
-        self._graph.link_nodes(source, *filters, self._graph.add("buffersink")).configure()
 
     def fits(self, frame: av.VideoFrame) -> bool:
         """Return whether a frame has the size and format of the graph."""
@@ -58,12 +110,7 @@ class _Filters:
             self._times.append((frame.pts, frame.time_base))
             frame.pts, frame.time_base = len(self._times) - 1, _TICK
         self._graph.push(frame)
-        while True:
-            try:
-                made = self._graph.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            assert isinstance(made, av.VideoFrame)
+        for made in _ready(self._graph):
             number = round((made.pts or 0) * (made.time_base or _TICK) / _TICK)
             made.pts, time_base = self._times[number]
             if time_base:
@@ -71,5 +118,5 @@ class _Filters:
             yield made
 
 
-def _kind(frame: av.VideoFrame) -> tuple[int, int, str]:
+def _kind(frame: av.VideoFrame) -> Kind:
     return frame.width, frame.height, frame.format.name

@@ -35,12 +35,12 @@ def read(path, **options):
 # Interlaced
 
 
-def interlaced(path, codec="mpeg2video", *, flag=True, whole=False):
+def interlaced(path, codec="mpeg2video", *, flag=True, whole=False, count=6):
     """Write a square that moves 4 pixels per field, on gray."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options={"flags": "+ildct+ilme"} if flag else {})
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 128, 64, "yuv420p", 8_000_000
-        for index in range(6):
+        for index in range(count):
             image = np.full((64, 128, 3), 60, np.uint8)
             for field in (0, 1):
                 left = 8 + 8 * index + (0 if whole else 4 * field)
@@ -63,7 +63,15 @@ def test_interlaced_frames_are_deinterlaced_one_to_one(tmp_path):
     assert said == [f"{tmp_path / 'a.mpg'} is interlaced and was deinterlaced"]
     middles = [int((frame[32, :, 0] > 130).nonzero().float().mean()) for frame in video.frames]
     assert np.diff(middles) == pytest.approx([8] * 5, abs=2)
-    assert combed(read(interlaced(tmp_path / "b.mpg", flag=False))[0]) > 0.01
+
+
+def test_fields_without_a_flag_are_reported_but_not_changed(tmp_path):
+    video, said = read(interlaced(tmp_path / "b.mpg", flag=False, count=12))
+    assert combed(video) > 0.01
+    assert [message.partition("b.mpg ")[2].partition(",")[0] for message in said] == [
+        "looks interlaced but is not flagged as such"
+    ]
+    assert read(interlaced(tmp_path / "c.mpg", flag=False, whole=True, count=12))[1] == []
 
 
 def test_whole_frames_that_are_flagged_are_not_changed(tmp_path):
