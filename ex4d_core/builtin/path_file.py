@@ -102,14 +102,7 @@ class PathFile:
         """Return the file in units of the scene, and its intrinsics for the size of the clip."""
         options = self._options
         distance = float(np.linalg.norm(subject_point(scene, options.look_at)))
-        file = self._load(distance=distance)
-        if gaps := named_gaps(file):
-            if options.fill is None and not options.resample:
-                raise InvalidInput(
-                    f"{options.path} has no pose of {gaps}, counted from 0; add :fill=interpolate to interpolate them, "
-                    "or :fill=none if its poses are consecutive"
-                )
-            file = attrs.evolve(file, positions=None) if options.fill == "none" else filled(file)
+        file = self._without_gaps(self._load(distance=distance))
         scale = options.scale * (distance if options.unit == "subject" else 1.0)
 
         def placed(matrices: np.ndarray) -> np.ndarray:
@@ -131,6 +124,19 @@ class PathFile:
                 spread=spread and (lambda frames: placed(spread(frames))),
             )
         return file, self._lenses(file, scene)
+
+    def _without_gaps(self, file: CameraFile) -> CameraFile:
+        """Return a file with a pose for each frame, as the user has chosen."""
+        gaps, options = named_gaps(file), self._options
+        if not gaps or options.fill == "none":
+            return attrs.evolve(file, positions=None)
+        if options.fill is None and not options.resample:
+            raise InvalidInput(
+                f"{options.path} has no pose of {gaps}, counted from 0; add :fill=interpolate to interpolate them, "
+                "or :fill=none if its poses are consecutive"
+            )
+        warning = f"{options.path} has no pose of {gaps}, counted from 0; they are interpolated"
+        return attrs.evolve(filled(file), warnings=(*file.warnings, warning))
 
     def _load(self, *, distance: float) -> CameraFile:
         options = self._options

@@ -65,6 +65,8 @@ def test_missing_frames_are_named_and_filled_on_request(scene, tmp_path):
         path_of(scene, path)
     filled = path_of(scene, path, fill="interpolate")
     np.testing.assert_allclose(filled.world_to_camera[[0, 1, 3, 5]], SAMPLES["tum"].world, atol=1e-5)
+    generator = PathFile(PathFileOptions(path=str(path), fill="interpolate"), device=CPU)
+    assert "has no pose of frames 2 and 4, counted from 0; they are interpolated" in generator.warnings(scene)[0]
     assert path_of(scene, path, 4, fill="none").num_frames == 4
     resampled = path_of(scene, path, 11, resample=True)
     np.testing.assert_allclose(resampled.world_to_camera[::2], filled.world_to_camera, atol=1e-5)
