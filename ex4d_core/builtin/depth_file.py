@@ -11,7 +11,7 @@ import torch
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.depth_io.fit import fitted, same_aspect, through
 from ex4d_core.depth_io.frames import MILLIMETRE, WHOLE, DepthFrames
-from ex4d_core.depth_io.meaning import Evidence, direction, fills_range
+from ex4d_core.depth_io.meaning import Evidence, direction, fills_range, reaches_zero
 from ex4d_core.depth_io.read import open_depth
 from ex4d_core.depth_io.sentinels import Separated, separate
 from ex4d_core.errors import InvalidInput
@@ -209,7 +209,7 @@ class DepthFile:
             )
         if frames.unit == "integer" and self._options.scale is None and frames.scale is None:
             self._check_integers(numbers, found, most)
-        self._warn_of(looks_like, frames)
+        self._warn_of(looks_like, frames, near_zero=reaches_zero(numbers, found.known))
         return DepthKind.METRIC
 
     def _check_integers(self, numbers: np.ndarray, found: Separated, most: float) -> None:
@@ -224,10 +224,10 @@ class DepthFile:
                 f"millimeters; {_ASK}"
             )
 
-    def _warn_of(self, looks_like: Evidence, frames: DepthFrames) -> None:
+    def _warn_of(self, looks_like: Evidence, frames: DepthFrames, *, near_zero: bool) -> None:
         if frames.doubt:
             self._warnings.append(f"{self._path} is read as meters, which its values look like: {frames.doubt}; {_ASK}")
-        elif looks_like == "inverse":
+        elif looks_like == "inverse" or (not looks_like and near_zero):
             self._warnings.append(
                 f"{self._path} is read as depth, but its values look like disparity, where near is large; if so, set "
                 "the depth kind to inverse (--depth-kind inverse)"

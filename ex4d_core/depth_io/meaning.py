@@ -18,29 +18,42 @@ _STEP = 3
 _FEWEST = 200
 """Fewest pixels for a decision."""
 
+_TOLERANCE = 0.6
+"""Largest distance of a median from 0 or 2."""
+
 _SLOPE = 0.01
 """Smallest relative change per step of a slope that counts."""
 
 _MOST_MAPS = 8
 
+_NEAR_ZERO = 0.02
+"""Largest part of the median that counts as near 0."""
+
+_MOST_VALUES = 100_000
+
 
 def direction(numbers: np.ndarray, known: np.ndarray) -> Evidence:
     """Return whether maps [T, H, W] look like depth or like disparity.
 
-    On a plane, 1/z is linear in the pixels. So v'' v / v'^2 is 2 where v is proportional to z, and 0 where v is linear
-    in 1/z, for any scale. The median over smooth slopes decides if half of them agree.
+    On a plane, 1/z is linear in the pixels. So r = v'' v / v'^2 is 2 where v is proportional to z, and 0 where v is
+    linear in 1/z, for any scale. For smooth values, r of 1/v is 2 - r; for noise it is not, so both must agree.
     """
-    ratios = []
+    own, inverse = [np.zeros(0)], [np.zeros(0)]
     for index in np.linspace(0, len(numbers) - 1, min(_MOST_MAPS, len(numbers))).astype(int):
-        pooled = _pooled(np.where(known[index], numbers[index], np.nan))
-        ratios += [_ratios(pooled), _ratios(pooled.T)]
-    found = np.concatenate(ratios) if ratios else np.zeros(0)
-    if len(found) < _FEWEST:
+        pooled = _pooled(np.where(known[index] & (numbers[index] > 0), numbers[index], np.nan))
+        for values in (pooled, pooled.T):
+            own.append(_ratios(values))
+            inverse.append(_ratios(1 / values))
+    ratios, others = np.concatenate(own), np.concatenate(inverse)
+    if min(len(ratios), len(others)) < _FEWEST:
         return ""
-    low, middle, high = np.percentile(found, (25, 50, 75))
-    if middle > 1.5 and low > 0.5:
+    if _is_near(ratios, 2) and _is_near(others, 0):
         return "depth"
-    return "inverse" if abs(middle) < 0.4 and low > -1.5 and high < 1.5 else ""
+    return "inverse" if _is_near(ratios, 0) and _is_near(others, 2) else ""
+
+
+def _is_near(ratios: np.ndarray, wanted: float) -> bool:
+    return bool(abs(np.median(ratios) - wanted) < _TOLERANCE)
 
 
 def _pooled(values: np.ndarray) -> np.ndarray:
@@ -63,9 +76,18 @@ def _ratios(values: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         slope = (c - a) / 2
         larger, smaller = np.maximum(abs(before), abs(after)), np.minimum(abs(before), abs(after))
-        smooth = (before * after > 0) & (larger < 2.5 * smaller) & (abs(slope) > _SLOPE * b) & (np.minimum(a, c) > 0)
+        smooth = (before * after > 0) & (larger < 2.5 * smaller) & (abs(slope) > _SLOPE * b)
         ratios = (after - before) * b / slope**2
     return np.asarray(ratios[smooth & np.isfinite(ratios)])
+
+
+def reaches_zero(numbers: np.ndarray, known: np.ndarray) -> bool:
+    """Return whether maps have many positive values near 0, as disparity has far away and depth only at the lens."""
+    values = numbers[known & (numbers > 0)]
+    if not values.size:
+        return False
+    low, middle = np.percentile(values[:: max(1, values.size // _MOST_VALUES)], (1, 50))
+    return bool(low < _NEAR_ZERO * middle)
 
 
 def fills_range(numbers: np.ndarray, known: np.ndarray, least: float, most: float) -> bool:

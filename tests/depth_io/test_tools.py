@@ -316,6 +316,9 @@ def test_metric_depth_of_video_depth_anything_is_read_with_a_warning(tmp_path):
 def test_depth_that_looks_like_disparity_is_read_with_a_warning(tmp_path):
     _, said = opened(npz(depth=scene.disparity() * 30 + 0.1)(tmp_path))
     assert "its values look like disparity" in said
+    noisy = np.random.default_rng(0).exponential(3, scene.depth().shape)
+    assert "its values look like disparity" in opened(npz(depth=noisy)(tmp_path))[1]
+    assert "disparity" not in opened(npz(depth=noisy + 1)(tmp_path))[1]
 
 
 NORMALS = np.zeros((COUNT, HEIGHT, WIDTH, 3))
