@@ -54,21 +54,29 @@ def animation_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     Raises:
         InvalidInput: it is damaged, or does not fit into memory.
     """
-    import cv2
-
     data = read_bytes(path, "clip", most=MOST_BYTES)
     table = read_table(data, path)
-    done, animation = False, None
     with reading(path, "clip"):
-        try:
-            done, animation = cv2.imdecodeanimation(np.frombuffer(data, np.uint8)[None], 0, _MOST_FRAMES)
-        except cv2.error:
-            done = False
-    frames: Any = animation.frames if done and animation is not None else ()
+        frames = _decode(data)
     for frame in frames:
         yield _over_black(frame)
     if len(frames) < len(table.durations):
         raise InvalidInput(f"{path} is damaged after {len(frames)} frames; copy or save it again")
+
+
+def _decode(data: bytes) -> Any:
+    """Return the frames as OpenCV composes them; none if the file is damaged."""
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it prints why a file is damaged
+    try:
+        done, animation = cv2.imdecodeanimation(np.frombuffer(data, np.uint8)[None], 0, _MOST_FRAMES)
+    except cv2.error:
+        return ()
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    return animation.frames if done else ()
 
 
 def read_table(data: bytes, path: str | os.PathLike[str]) -> Table:

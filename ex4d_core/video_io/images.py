@@ -38,6 +38,8 @@ def list_images(path: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_S
     check_folder(path, "folder")
     with reading(path, "folder"):
         images = [entry for entry in Path(path).iterdir() if _is_image(entry, suffixes)]
+    if suffixes is IMAGE_SUFFIXES:  # EXR images beside others are usually their depth
+        images = [image for image in images if image.suffix.lower() != ".exr"] or images
     if not images:
         raise InvalidInput(f"the folder {path} has no images ({', '.join(sorted(suffixes))})")
     return sorted(images, key=lambda image: natural_key(image.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import struct
@@ -9,7 +10,9 @@ import wave
 import zlib
 from pathlib import Path
 
+import av
 import numpy as np
+import OpenEXR
 import torch
 from PIL import Image
 
@@ -60,6 +63,7 @@ def make_clips(folder: Path) -> None:
     write_mask(mask[:, :64, :64].contiguous(), folder / "small-mask.mp4", fps=clip.video.fps)
     make_places(folder / "places", ".mp4")
     _damaged(folder)
+    _of_others(folder, clip.video)
     _playlists(folder)
     _named(folder / "named", folder / "good.mp4")
     _images(folder / "images", clip.video)
@@ -81,6 +85,51 @@ def _damaged(folder: Path) -> None:
     (folder / "box.mp4").write_bytes(struct.pack(">I4sI4s", 2**31, b"ftyp", 0, b"isom") + bytes(64))
     tiny = torch.zeros((1, 2, 2, 3), dtype=torch.uint8)
     write_video(Video(frames=tiny, fps=12), folder / "tiny.mp4")
+
+
+def _of_others(folder: Path, video: Video) -> None:
+    """Make what cameras and other programs write, damaged."""
+    _video(folder / "lost.avi", video, "mjpeg", "yuvj420p")
+    data = bytearray((folder / "lost.avi").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 900] = bytes(900)
+    (folder / "lost.avi").write_bytes(data)
+    _video(folder / "fields.mpg", video, "mpeg2video", "yuv420p", flags="+ildct+ilme")
+    _video(folder / "hdr.mkv", video, "ffv1", "gbrp10le")
+    whole = (folder / "good.mp4").read_bytes()
+    (folder / "moov.mp4").write_bytes(whole.replace(b"moov", b"xxxx"))
+    (folder / "photo.jxl").write_bytes(b"\xff\x0a" + bytes(200))
+    (folder / "layout.heic").write_bytes(struct.pack(">I4s4sI4s", 20, b"ftyp", b"heic", 0, b"mif1") + whole[20:])
+    frames = [Image.fromarray(frame.numpy()) for frame in video.frames]
+    frames[0].save(folder / "cut.webp", save_all=True, append_images=frames[1:], lossless=True)
+    data = bytearray((folder / "cut.webp").read_bytes())
+    (folder / "cut.webp").write_bytes(data[: len(data) // 2])
+    (folder / "wide.webp").write_bytes(data[:24] + b"\xff\xff\x00\xff\xff\x00" + data[30:])
+    (folder / "noise.webp").write_bytes(data[:200] + bytes(len(data) - 200))
+    _exr(folder / "names.exr", {"Z": np.ones((SIDE, SIDE), np.float32)})
+    _exr(folder / "cut.exr", {name: np.ones((SIDE, SIDE), np.float32) for name in "RGB"})
+    data = bytearray((folder / "cut.exr").read_bytes())
+    (folder / "cut.exr").write_bytes(data[: len(data) // 2])
+    at = data.index(b"dataWindow") + len(b"dataWindow\0box2i\0") + 4
+    (folder / "bomb.exr").write_bytes(data[: at + 8] + struct.pack("<ii", 2**30, 2**30) + data[at + 16 :])
+
+
+def _video(path: Path, video: Video, codec: str, pix_fmt: str, **options: str) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = pix_fmt
+        if path.suffix == ".mkv":
+            stream.codec_context.color_trc, stream.codec_context.color_primaries = 16, 9  # PQ, BT.2020
+        for pixels in video.frames:
+            frame = av.VideoFrame.from_ndarray(pixels.numpy(), format="rgb24").reformat(format=pix_fmt)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _exr(path: Path, channels: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    OpenEXR.File({"compression": OpenEXR.NO_COMPRESSION, "type": OpenEXR.scanlineimage}, channels).write(buffer)
+    path.write_bytes(buffer.getvalue())
 
 
 def _playlists(folder: Path) -> None:

@@ -118,6 +118,8 @@ DAMAGED = {
     **{f"{name}.{suffix}": (0, 2) for name in ("half", "holed", "misnamed") for suffix in ("mp4", "mkv")},
     **dict.fromkeys(("head.mp4", "head.mkv", "sound.wav", "sound.mp4", "zip.mp4", "box.mp4"), (2,)),
     "tiny.mp4": (0, 2),
+    **dict.fromkeys(("lost.avi", "fields.mpg", "hdr.mkv", "cut.webp", "noise.webp", "wide.webp"), (0, 2)),
+    **dict.fromkeys(("moov.mp4", "photo.jxl", "layout.heic", "cut.exr", "bomb.exr", "names.exr"), (2,)),
     **{f"lists/{name}": (2,) for name in ("a.ffconcat", "b.mp4", "c.m3u8", "d.mp4", "e.sdp", "f.mpd", "g.svg")},
     "good.npz": (2,),
 }

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -218,13 +219,16 @@ def test_transparent_images_are_over_black(tmp_path, suffix):
     assert frames[1, 24, 24].tolist() == pytest.approx([200, 40, 40], abs=3)
 
 
-def test_a_damaged_animation_is_refused(tmp_path):
+def test_a_damaged_animation_is_refused(tmp_path, capfd):
     path = animation(tmp_path / "a.webp", [40] * 6, lossless=True)
     data = bytearray(path.read_bytes())
     at = [index for index in range(len(data)) if data[index : index + 4] == b"VP8L"][3]
     data[at + 8 : at + 20] = bytes(12)
     path.write_bytes(data)
     refused(path, r"a\.webp is damaged after \d frames; copy or save it again")
+    path.write_bytes(data[: len(data) // 2])
+    refused(path, r"a\.webp is damaged after 0 frames")
+    assert capfd.readouterr().err == ""
 
 
 @FEW
@@ -266,6 +270,12 @@ def test_exr_frames_are_shown_as_srgb(tmp_path, dtype):
     photo, _ = read(tmp_path / "1.exr")
     assert (photo.frames[0] == video.frames[1]).all()
     assert probe_video(tmp_path / "1.exr").num_frames == 1
+
+
+def test_exr_images_beside_others_are_not_frames(tmp_path):
+    exr(tmp_path / "0.exr", planes(1.0))
+    Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(tmp_path / "0.png")
+    assert (read(tmp_path)[0].frames == torch.zeros(1, 32, 48, 3)).all()
 
 
 def test_the_color_layer_is_chosen_by_its_name(tmp_path):
