@@ -1,4 +1,4 @@
-"""Read the colors of OpenEXR images: linear light of BT.709 primaries, shown as sRGB."""
+"""Read the colors of OpenEXR images: linear light, of BT.709 primaries unless they state others, shown as sRGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import reading
 from ex4d_core.video_io.limits import check_pixels
-from ex4d_core.video_io.linear import srgb_codes
+from ex4d_core.video_io.linear import BT709, srgb_codes, to_bt709
 
 _MAX_CHANNELS = 1024
 _SAMPLE_BYTES = 4
@@ -41,9 +41,14 @@ def exr_colors(data: bytes, path: Path) -> np.ndarray:
         InvalidInput: it cannot be read, has too many pixels, or has no colors.
     """
     header, names = _color_channels(data, path)
+    try:
+        matrix = to_bt709(header.get("chromaticities", BT709))
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not an EXR image that can be read: its primaries are damaged") from error
     with reading(path, "EXR image"):
         planes = _decode(data, path, names)
-        return srgb_codes(_in_display(np.stack(planes, axis=-1), header))
+        image = _in_display(np.stack(planes, axis=-1), header)
+        return srgb_codes(image if matrix is None else image @ matrix.T.astype(np.float32))
 
 
 def _color_channels(data: bytes, path: Path) -> tuple[Mapping[str, Any], list[str]]:

@@ -19,8 +19,12 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.video_io import probe_video, read_video
 from ex4d_core.video_io.animation import read_table
 from ex4d_core.video_io.exr import exr_colors
+from ex4d_core.video_io.linear import srgb_codes, to_bt709
 from ex4d_core.video_io.timing import constant_timing
 from tests.video_io.test_read import encode, numbers, refused, shades
+
+AP0 = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+"""Chromaticities of ACES 2065-1 (SMPTE ST 2065-1)."""
 
 FEW = settings(
     derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -270,6 +274,18 @@ def test_exr_frames_are_shown_as_srgb(tmp_path, dtype):
     photo, _ = read(tmp_path / "1.exr")
     assert (photo.frames[0] == video.frames[1]).all()
     assert probe_video(tmp_path / "1.exr").num_frames == 1
+
+
+def test_the_primaries_of_an_exr_are_converted(tmp_path):
+    """AP0 of ACES: its white is white, and a color of BT.709 is restored."""
+    to_ap0 = np.linalg.inv(to_bt709(AP0))
+    color = to_ap0 @ np.array([0.6, 0.3, 0.2])
+    channels = {name: np.full((32, 48), value, np.float32) for name, value in zip("RGB", color, strict=True)}
+    (pixel,) = read(exr(tmp_path / "a.exr", channels, chromaticities=AP0))[0].frames[:, 0, 0].tolist()
+    assert pixel == srgb_codes(np.array([0.6, 0.3, 0.2], np.float32)).tolist()
+    assert to_ap0.sum(axis=1) == pytest.approx([1, 1, 1])
+    assert to_ap0[0] == pytest.approx([0.4396, 0.3830, 0.1774], abs=2e-3)  # published by ACES
+    assert (read(exr(tmp_path / "w.exr", planes(1.0), chromaticities=AP0))[0].frames == 255).all()
 
 
 def test_exr_images_beside_others_are_not_frames(tmp_path):
