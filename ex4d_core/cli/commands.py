@@ -268,12 +268,13 @@ def cam_convert(
     camera: Annotated[str | None, typer.Option(help="Camera to read from a source with several.")] = None,
     convention: Annotated[str | None, typer.Option(help="Convention of bare matrices, such as c2w-opencv.")] = None,
     distance: Annotated[float, typer.Option(help="Subject distance, for formats in units of it.")] = 1.0,
+    elevation: Annotated[float, typer.Option(help="Elevation of the source camera in degrees, for ViewCrafter.")] = 5.0,
     fill: Annotated[bool, typer.Option("--fill", help="Interpolate the poses of missing frames.")] = False,
 ) -> None:
     """Convert a camera path to the format of another tool; docs/cameras.md lists the formats."""
     from ex4d_core.cameras.files import ReadOptions, convert
 
-    reading = ReadOptions(distance=distance, camera=camera, convention=convention)
+    reading = ReadOptions(distance=distance, camera=camera, convention=convention, elevation=elevation)
     file = convert(source, target, to=to, reading=reading, format=format, fill=fill)
     say(f"{source} is read as {file.format}", err=True)
     for warning in file.warnings:

@@ -148,6 +148,12 @@ def test_intrinsics_without_a_size_are_for_twice_the_principal_point(tmp_path):
     assert "without the size of the images, which are left out" in file.warnings[-1]
 
 
+def test_a_field_of_view_that_is_not_written_is_named(tmp_path):
+    path = tmp_path / SAMPLES["chan"].write(tmp_path)
+    warnings = convert(path, tmp_path / "a.json", to="json").warnings
+    assert "has a field of view without the size of the images, which is left out" in warnings[-1]
+
+
 def test_a_file_that_is_only_a_lens_or_nothing_known_says_what_it_has(tmp_path):
     np.savez(tmp_path / "a.npz", data=np.ones((3, 4)), inds=np.arange(3))
     with pytest.raises(InvalidInput, match=r"it has the intrinsics of ViPE; use \.\./pose/a\.npz"):

@@ -7,6 +7,7 @@ import pytest
 from scipy.interpolate import UnivariateSpline
 
 from ex4d_core.cameras.files import ReadOptions, read_camera_path
+from ex4d_core.errors import InvalidInput
 
 THETA = "0 2 10 15 12 6 0 -2 -5 -12 -8 -3 0"
 PHI = "0 -3 -10 -20 -30 -25 -17 -10 0"
@@ -58,6 +59,12 @@ def test_viewcrafter_swaps_the_first_lines_and_turns_the_other_way(tmp_path):
     tilted = read(tmp_path, text, format="viewcrafter")
     assert np.abs(tilted.world_to_camera - file.world_to_camera).max() > 0.01
     assert read(tmp_path, text, name="viewcrafter.txt").format == "viewcrafter"
+
+
+@pytest.mark.parametrize("elevation", [90.0, float("nan")])
+def test_an_elevation_is_less_than_a_right_angle(elevation):
+    with pytest.raises(InvalidInput, match="the elevation must be between -89 and 89 degrees"):
+        ReadOptions(elevation=elevation)
 
 
 @pytest.mark.parametrize("frames", [16, 25, 49, 81, 200])

@@ -144,7 +144,10 @@ def centered_size(lens: Pinhole) -> tuple[int, int] | None:
 def assumed_size(file: CameraFile) -> CameraFile:
     """Return a file with sized intrinsics, twice the principal point, or without any, and a warning about it."""
     if file.unsized is None:
-        return file
+        if file.fov is None or file.intrinsics is not None:
+            return file
+        warning = "has a field of view without the size of the images, which is left out"
+        return attrs.evolve(file, warnings=(*file.warnings, warning))
     size = None if file.unsized[0].normalized else centered_size(file.unsized[0])
     if size is None:
         warning = "has intrinsics without the size of the images, which are left out"

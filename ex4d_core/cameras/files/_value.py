@@ -139,7 +139,7 @@ class ReadOptions:
     """Name of the camera, if the file has several."""
     convention: str | None = attrs.field(default=None)
     """Convention of bare matrices, such as `c2w-opencv`."""
-    elevation: float = 5.0
+    elevation: float = attrs.field(default=5.0)
     """Elevation of the source camera in degrees, for ViewCrafter, whose files do not have it."""
     file: Path = Path("FILE")
     """Path of the file, for commands in errors."""
@@ -150,6 +150,10 @@ class ReadOptions:
             raise InvalidInput(
                 f"the distance to the subject must be more than 0 and at most {LARGEST_SHIFT:g}, not {value:g}"
             )
+
+    @elevation.validator
+    def _check_elevation(self, attribute: attrs.Attribute[float], value: float) -> None:
+        number(value, "the elevation", -89, 89, unit="degrees")
 
     @convention.validator
     def _check_convention(self, attribute: attrs.Attribute[str | None], value: str | None) -> None:
