@@ -74,7 +74,7 @@ class DepthEstimatorContract(LongWork):
     def test_notes_and_warnings_are_single_lines(
         self, component: DepthEstimator, result: DepthVideo, name: str
     ) -> None:
-        texts = getattr(component, name, list)()
+        texts: Any = getattr(component, name, list)()
         assert isinstance(texts, list)
         assert all(isinstance(text, str) and text and "\n" not in text for text in texts)
 
