@@ -193,6 +193,13 @@ def test_a_colmap_model_with_points_and_other_cameras(tmp_path):
         read_camera_path(tmp_path)
 
 
+def test_images_of_colmap_without_lines_of_points_are_not_skipped(tmp_path):
+    (tmp_path / "cameras.txt").write_text("1 PINHOLE 64 48 50 50 32 24\n")
+    (tmp_path / "images.txt").write_text("1 1 0 0 0 0 0 0 1 a.png\n2 1 0 0 0 1 0 0 1 b.png\n")
+    with pytest.raises(InvalidInput, match=r"images\.txt has two images without a line of points between them"):
+        read_camera_path(tmp_path)
+
+
 @pytest.mark.parametrize("convention", ["c2w-opencv", "w2c-opencv", "c2w-opengl", "w2c-opengl"])
 def test_bare_matrices_need_a_convention(convention, tmp_path):
     path = to_the_right()

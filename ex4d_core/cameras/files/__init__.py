@@ -156,7 +156,7 @@ def convert(
         InvalidInput: it does not contain a camera path, the format cannot store it, or the target is the source.
         OutputFailed: the file cannot be written.
     """
-    value = assumed_size(read_camera_path(source, reading, format=format))
+    value = assumed_size(read_camera_path(source, reading, format=format), source)
     if gaps := named_gaps(value):
         how = "interpolated" if fill else "left out; interpolate them with --fill"
         value = attrs.evolve(

@@ -153,6 +153,10 @@ def _words(path: Path, *, every: int, most: int) -> Iterator[list[str]]:
                 count += 1
                 check_count(count)
                 yield line.split(maxsplit=most)
+            elif place % every and len(line.split(maxsplit=10)) == 10:  # points have three numbers each
+                raise InvalidInput(
+                    f"{path.name} has two images without a line of points between them, which may be empty"
+                )
             place += 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -141,19 +142,19 @@ def centered_size(lens: Pinhole) -> tuple[int, int] | None:
     return round(sides[0]), round(sides[1])
 
 
-def assumed_size(file: CameraFile) -> CameraFile:
+def assumed_size(file: CameraFile, path: Path) -> CameraFile:
     """Return a file with sized intrinsics, twice the principal point, or without any, and a warning about it."""
     if file.unsized is None:
         if file.fov is None or file.intrinsics is not None:
             return file
-        warning = "has a field of view without the size of the images, which is left out"
+        warning = f"{path} has a field of view without the size of the images, which is left out"
         return attrs.evolve(file, warnings=(*file.warnings, warning))
     size = None if file.unsized[0].normalized else centered_size(file.unsized[0])
     if size is None:
-        warning = "has intrinsics without the size of the images, which are left out"
+        warning = f"{path} has intrinsics without the size of the images, which are left out"
         return attrs.evolve(file, unsized=None, warnings=(*file.warnings, warning))
     lenses = tuple(lens.sized(*size) for lens in file.unsized)
-    warning = f"does not have the size of the images; {size[0]}x{size[1]}, twice the principal point, is assumed"
+    warning = f"{path} does not have the size of the images; {size[0]}x{size[1]}, twice the principal point, is assumed"
     return attrs.evolve(file, unsized=None, intrinsics=lenses, warnings=(*file.warnings, warning))
 
 
