@@ -190,7 +190,7 @@ def _video_pictures(
         )
 
     is_first = True
-    for frame in deinterlaced(frames(), interlaced, suspected):
+    for frame in frames() if plan.facts.is_image else deinterlaced(frames(), interlaced, suspected):
         if is_first:
             problems.extend(_color_problems(frame, plan, path))
             is_first = False

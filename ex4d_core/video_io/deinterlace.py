@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import av
+import numpy as np
 
 Kind = tuple[int, int, str]
 """Width, height and pixel format."""
@@ -21,6 +22,12 @@ _ORDER = "lavfi.idet.multiple.current_frame"
 
 _CHECKED = 8
 """Frames at the start that are checked for fields without a flag."""
+
+_EQUAL, _DIFFERENT = 10, 40
+"""Difference of two rows of one field, and of both fields, in codes."""
+
+_COMBS = 0.002
+"""Fraction of the pixels at which six rows alternate, from which a frame has combs."""
 
 _FEWEST = 5
 """Fewest frames from which a clip is judged."""
@@ -63,13 +70,22 @@ def _checked(frames: Iterable[av.VideoFrame], suspected: Callable[[], None]) -> 
             if _kind(frame) == kind:
                 graph.push(frame)
                 orders += (made.metadata.get(_ORDER, "") for made in _ready(graph))
-        if number == _CHECKED - 1 and _are_fields(orders):
+        if number == _CHECKED - 1 and _are_fields(orders) and _has_combs(frame):
             suspected()
         yield frame
 
 
 def _are_fields(orders: list[str]) -> bool:
     return len(orders) >= _FEWEST and set(orders) in ({"tff"}, {"bff"})
+
+
+def _has_combs(frame: av.VideoFrame) -> bool:
+    """Return whether rows alternate, unlike in noise, dither and flat frames, for which idet also finds an order."""
+    rows = frame.to_ndarray(format="gray").astype(np.int16)
+    same = np.abs(rows[2:] - rows[:-2]) < _EQUAL
+    other = np.abs(rows[1:] - rows[:-1]) > _DIFFERENT
+    combs = same[:-3] & same[1:-2] & same[2:-1] & same[3:] & other[:-4]
+    return bool(combs.mean() > _COMBS) if combs.size else False
 
 
 def _graph_of(frame: av.VideoFrame, filters: Sequence[tuple[str, str]]) -> av.filter.Graph:
