@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _FORMATS = (".ply", ".glb")
 
+_LINEAR = "_linear"
+"""Attribute of the vertices that becomes `COLOR_0`, whose colors trimesh would write with 8 bits."""
+
 _CLOSED = 1e-6
 """Largest sum of the vector areas of the faces of a closed mesh, relative to the sum of their areas."""
 
@@ -26,8 +29,8 @@ def write_mesh(mesh: Mesh, path: str | Path) -> None:
     """Write a mesh as binary PLY or as GLB, by its suffix.
 
     The faces of a closed mesh are turned outwards. Colors are RGBA with alpha 0 at the vertices of occluded faces. PLY
-    has OpenCV axes (x right, y down, z forward) and a face property `occluded`; GLB has glTF axes (y up, z backward)
-    and is unlit.
+    has OpenCV axes (x right, y down, z forward), sRGB colors and a face property `occluded`; GLB has glTF axes (y up,
+    z backward), linear colors as glTF requires, and is unlit.
 
     Raises:
         InvalidInput: the suffix is neither .ply nor .glb.
@@ -71,7 +74,7 @@ def read_mesh(path: str | Path) -> Mesh:
 
 
 def _ply_bytes(mesh: Mesh) -> bytes:
-    made = _as_trimesh(mesh, mesh.vertices.cpu().numpy())
+    made = _as_trimesh(mesh, mesh.vertices.cpu().numpy(), _rgba(mesh))
     made.face_attributes["occluded"] = mesh.face_occluded.cpu().numpy().astype(np.uint8)
     data: Any = made.export(file_type="ply", encoding="binary", vertex_normal=False, include_attributes=True)
     return bytes(data)
@@ -80,12 +83,21 @@ def _ply_bytes(mesh: Mesh) -> bytes:
 def _glb_bytes(mesh: Mesh) -> bytes:
     upright = mesh.vertices.cpu().numpy() * np.array([1, -1, -1], np.float32)
     made = _as_trimesh(mesh, upright)
+    made.vertex_attributes[_LINEAR] = _linear(_rgba(mesh))
     data: Any = made.export(file_type="glb", include_normals=False, tree_postprocessor=_show_as_guidance)
     return bytes(data)
 
 
+def _linear(colors: np.ndarray) -> np.ndarray:
+    """Return sRGB colors with alpha, uint8 [N, 4], as the linear ones of glTF's COLOR_0, uint16 (IEC 61966-2-1)."""
+    shades = np.arange(256) / 255
+    curve = np.where(shades <= 0.04045, shades / 12.92, ((shades + 0.055) / 1.055) ** 2.4)
+    linear = np.column_stack([curve[colors[:, :3]], colors[:, 3] / 255])
+    return np.round(linear * 65535).astype(np.uint16)
+
+
 def _show_as_guidance(tree: dict[str, Any]) -> None:
-    """Give a glTF tree one unlit two-sided material that hides what the source camera did not see."""
+    """Give a glTF tree its colors and one unlit two-sided material that hides what the source camera did not see."""
     tree["extensionsUsed"] = ["KHR_materials_unlit"]
     tree["materials"] = [
         {
@@ -99,14 +111,21 @@ def _show_as_guidance(tree: dict[str, Any]) -> None:
     for part in tree["meshes"]:
         for primitive in part["primitives"]:
             primitive["material"] = 0
+            colors = primitive["attributes"].pop(_LINEAR)
+            primitive["attributes"]["COLOR_0"] = colors
+            tree["accessors"][colors]["normalized"] = True
 
 
-def _as_trimesh(mesh: Mesh, vertices: np.ndarray) -> trimesh.Trimesh:
+def _as_trimesh(mesh: Mesh, vertices: np.ndarray, colors: np.ndarray | None = None) -> trimesh.Trimesh:
     import trimesh
 
-    alpha = mesh.vertex_alpha().cpu().numpy()
-    colors = np.column_stack([mesh.vertex_colors.cpu().numpy(), np.where(alpha, 255, 0).astype(np.uint8)])
     return trimesh.Trimesh(vertices, _turned_outwards(mesh), vertex_colors=colors, process=False)
+
+
+def _rgba(mesh: Mesh) -> np.ndarray:
+    """Return the colors, uint8 [N, 4], with alpha 0 at the vertices of occluded faces."""
+    alpha = mesh.vertex_alpha().cpu().numpy()
+    return np.column_stack([mesh.vertex_colors.cpu().numpy(), np.where(alpha, 255, 0).astype(np.uint8)])
 
 
 def _turned_outwards(mesh: Mesh) -> np.ndarray:

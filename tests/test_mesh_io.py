@@ -47,8 +47,11 @@ def test_faces_turn_outwards_and_have_the_colors_of_the_frame(tmp_path, cap, suf
     toward_camera = (loaded.face_normals * -loaded.triangles_center).sum(axis=1) > 0
     blocks = 2 * 6 * 8  # the cap comes after them
     assert toward_camera[:blocks][~mesh.face_occluded[:blocks].numpy()].all()
-    colors = loaded.visual.vertex_colors if suffix == "ply" else loaded.visual.vertex_attributes["color"]
-    assert np.array_equal(colors[:63, :3], frame.view(-1, 3))
+    if suffix == "ply":
+        assert np.array_equal(loaded.visual.vertex_colors[:63, :3], frame.view(-1, 3))
+    else:
+        linear = loaded.visual.vertex_attributes["color"][:63, :3]
+        assert np.array_equal(np.argsort(linear, axis=None), np.argsort(frame.view(-1, 3).numpy(), axis=None))
 
 
 def test_open_meshes_and_meshes_that_face_outwards_keep_the_order_of_vertices(tmp_path, mesh):
@@ -88,6 +91,15 @@ def test_a_glb_is_upright_and_shows_what_was_seen(mesh, tmp_path):
     (loaded,) = trimesh.load(tmp_path / "mesh.glb", process=False).geometry.values()
     assert np.array_equal(loaded.vertices, mesh.vertices * torch.tensor([1, -1, -1]))
     assert np.array_equal(loaded.faces, mesh.faces.flip(1))
+
+
+def test_colors_of_a_glb_are_linear_as_gltf_requires(mesh, tmp_path):
+    gray = attrs.evolve(mesh, vertex_colors=torch.full_like(mesh.vertex_colors, 128))
+    write_mesh(gray, tmp_path / "mesh.glb")
+    (loaded,) = trimesh.load(tmp_path / "mesh.glb", process=False).geometry.values()
+    colors = loaded.visual.vertex_attributes["color"]
+    assert colors.dtype == np.uint16
+    assert np.allclose(colors[:, :3] / 65535, 0.2159, atol=1e-4)  # 128 / 255 by the sRGB curve
 
 
 def test_a_ply_of_another_program_is_white_and_all_of_it_was_seen(tmp_path):

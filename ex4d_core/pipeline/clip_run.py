@@ -35,7 +35,6 @@ from ex4d_core.roles import ROLES, DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
 
-
 PHOTO_FRAMES = 49
 """Frames of a camera path along a photo, as many as EX-4D generates."""
 

@@ -18,6 +18,7 @@ from ex4d_core.types import Video
 from ex4d_core.video_io.clip import open_clip
 from ex4d_core.video_io.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.video_io.source import open_video, raw_frames, read_timing
+from ex4d_core.video_io.timing import Timing
 
 LOWEST_RATE = Fraction(1, 10_000)
 """Lowest frame rate in Hz; MP4 does not support much lower ones."""
@@ -71,11 +72,7 @@ def read_video(
     timing = clip.timing
     try:
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
-        if timing.is_cut_off and (num_frames is None or len(ticks) < num_frames):
-            raise InvalidInput(
-                f"the file is cut off after {timing.num_frames} frames; copy it again, "
-                f"or read the {len(ticks)} existing ones with num_frames={len(ticks)}"
-            )
+        _check_complete(timing, len(ticks), num_frames)
         rate = _strided(timing.fps, stride, len(ticks))
         wanted = [timing.source_index[tick] for tick in ticks]
         gathered, framing, seen = _gather(clip.pictures, wanted, size, fit, progress)
@@ -86,6 +83,15 @@ def read_video(
     indices = tuple(wanted[: len(gathered)])
     total = timing.source_frames if len(gathered) == len(wanted) else seen
     return Video(frames=torch.from_numpy(gathered), fps=rate, origin=framing.origin(indices, total))
+
+
+def _check_complete(timing: Timing, available: int, num_frames: int | None) -> None:
+    """Refuse a file that is cut off before the last selected frame."""
+    if timing.is_cut_off and (num_frames is None or available < num_frames):
+        raise InvalidInput(
+            f"the file is cut off after {timing.num_frames} frames; copy it again, "
+            f"or read the {available} existing ones with num_frames={available}"
+        )
 
 
 def _strided(fps: Fraction, stride: int, count: int) -> Fraction:
