@@ -1,5 +1,7 @@
 """Camera files of other tools, of one path each: recognized, read as the tool means them, or asked about."""
 
+import json
+
 import attrs
 import numpy as np
 import pytest
@@ -77,11 +79,29 @@ def test_a_convention_is_used_wherever_the_file_does_not_declare_its_own(convent
         np.testing.assert_allclose(file.world_to_camera, ELSEWHERE, atol=1e-9)
 
 
-def test_a_convention_that_a_format_has_itself_is_not_used_which_is_said(tmp_path):
-    path = tmp_path / SAMPLES["tum"].write(tmp_path)
-    file = read(path, convention="w2c-opencv")
-    np.testing.assert_allclose(file.world_to_camera, SAMPLES["tum"].world, atol=1e-6)
-    assert "read as tum, which is c2w-opencv; convention=w2c-opencv is not used" in file.warnings[0]
+@pytest.mark.parametrize("name", ["tum", "kitti", "realestate10k", "open3d", "vista4d", "colmap_project", "vipe"])
+def test_a_convention_replaces_that_of_a_format_which_is_said(name, tmp_path):
+    sample = SAMPLES[name]
+    path = tmp_path / sample.write(tmp_path)
+    own = FORMATS[sample.format].convention
+    other = own.replace("c2w", "w2c") if own.startswith("c2w") else own.replace("w2c", "c2w")
+    file = read(path, convention=other, format=sample.format)
+    np.testing.assert_allclose(file.world_to_camera, np.linalg.inv(sample.world), atol=1e-5)
+    note = f"is read as {other}, as requested, in place of {own}, the convention of {sample.format}"
+    assert note in file.warnings[-1]
+
+
+def test_a_convention_replaces_the_key_and_the_axes_of_json(tmp_path):
+    flip = np.diag([1.0, -1, -1, 1])
+    (tmp_path / "a.json").write_text(json.dumps({"camera_to_world": (np.linalg.inv(ELSEWHERE) @ flip).tolist()}))
+    file = read(tmp_path / "a.json", convention="c2w-opengl")
+    np.testing.assert_allclose(file.world_to_camera, ELSEWHERE, atol=1e-9)
+
+
+@pytest.mark.parametrize("convention", ["c2w-opencv", "w2c-opencv"])
+def test_of_two_arrays_that_of_the_requested_direction_is_read(convention, tmp_path):
+    np.savez(tmp_path / "a.npz", c2w=np.linalg.inv(ELSEWHERE), w2c=ELSEWHERE)
+    np.testing.assert_allclose(read(tmp_path / "a.npz", convention=convention).world_to_camera, ELSEWHERE, atol=1e-9)
 
 
 def test_a_table_with_commas_is_recognized_by_its_columns(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 from ex4d_core.cameras.files._colmap_files import TEXT
 from ex4d_core.cameras.files._detection import FORMATS, format_named, format_of
 from ex4d_core.cameras.files._format import Capability, Format, content_of
-from ex4d_core.cameras.files._poses import assumed_size, centered_size, filled, named_gaps
+from ex4d_core.cameras.files._poses import assumed_size, centered_size, convention_of_user, filled, named_gaps
 from ex4d_core.cameras.files._value import WHAT, CameraFile, FieldSide, ReadOptions, check_rigid, naming
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write, file_hash
@@ -64,9 +64,13 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
         kind = format_named(format) if format else format_of(content, reading)[0]
         if content.kind not in kind.kinds:
             raise InvalidInput(f"{path} is not a file of {kind.name}, which is: {kind.files}")
-        with naming(path):
+        with naming(path), convention_of_user(reading.convention) as replaced:
             file = kind.read(content, reading)
-    warnings = (*file.warnings, *_ignored(kind, reading))
+    notes = [
+        f"is read as {reading.convention}, as requested, in place of {own}, the convention of {kind.name}"
+        for own in replaced[:1]
+    ]
+    warnings = (*file.warnings, *notes)
     return attrs.evolve(file, format=kind.name, warnings=tuple(f"{path} {warning}" for warning in warnings))
 
 
@@ -82,17 +86,6 @@ def content_hash(path: Path, reading: ReadOptions | None = None, *, format: str 
     facts = (own, file.intrinsics, file.unsized, file.fov, file.fov_side, file.frames, file.times, file.positions)
     poses = hashlib.blake2b(np.ascontiguousarray(file.world_to_camera).tobytes(), digest_size=16).hexdigest()
     return hashlib.blake2b(f"{poses}\0{facts!r}".encode(), digest_size=16).hexdigest()
-
-
-def _ignored(kind: Format, reading: ReadOptions) -> list[str]:
-    """Return a warning if the convention of the user differs from that of the format."""
-    own = kind.convention
-    if reading.convention is None or not own.startswith(("c2w", "w2c")) or reading.convention == own:
-        return []
-    return [
-        f"is read as {kind.name}, which is {own}; convention={reading.convention} is not used; "
-        "for bare matrices, add format=matrices"
-    ]
 
 
 def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:

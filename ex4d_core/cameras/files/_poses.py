@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +42,35 @@ LONGEST_NUMBER = 15
 NAMED_GAPS = 8
 """Largest number of missing frames in a message."""
 
+_CHOSEN: ContextVar[tuple[str, list[str]] | None] = ContextVar("_CHOSEN", default=None)
+"""The convention of the user, and the conventions of files that it has replaced."""
+
+
+@contextmanager
+def convention_of_user(convention: str | None) -> Iterator[list[str]]:
+    """Read matrices in a convention in place of that of their format; return the conventions that it replaces."""
+    replaced: list[str] = []
+    token = _CHOSEN.set(None if convention is None else (convention, replaced))
+    try:
+        yield replaced
+    finally:
+        _CHOSEN.reset(token)
+
 
 def to_world_to_camera(matrices: np.ndarray, convention: str, *, world: np.ndarray | None = None) -> np.ndarray:
     """Return world-to-camera matrices, float64 [T, 4, 4], in OpenCV axes.
 
     Args:
         matrices: [T, 4, 4].
-        convention: direction and axes of the camera, such as `c2w-opencv`.
+        convention: direction and axes of the camera, such as `c2w-opencv`; that of `convention_of_user` replaces it.
         world: [3, 3], rotation from the world of ex4d to that of the file; None: the same.
 
     Raises:
         InvalidInput: the convention is unknown, or a matrix is not a rigid transform.
     """
+    if (chosen := _CHOSEN.get()) is not None and chosen[0] != convention:
+        chosen[1].append(convention)
+        convention = chosen[0]
     direction, axes = check_convention(convention)
     check_rigid(matrices)
     to_world = np.linalg.inv(matrices) if direction == "w2c" else matrices

@@ -43,7 +43,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     Raises:
         InvalidInput: they are not poses, or their convention is unknown.
     """
-    name, value = _matrices(content)
+    name, value = _matrices(content, reading)
     matrices = square(value, name)
     direction = DIRECTIONS.get(name)
     convention = required_convention(reading, matrices, directions=direction or "c2w or w2c")
@@ -56,8 +56,8 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     return CameraFile(world_to_camera=poses, **fields)
 
 
-def _matrices(content: Content) -> tuple[str, Any]:
-    """Return the name and the value of the matrices."""
+def _matrices(content: Content, reading: ReadOptions) -> tuple[str, Any]:
+    """Return the name and the value of the matrices; of several arrays, one whose name has the requested direction."""
     if content.kind == "text":
         return "the table", content.value.table
     if items := content.items():
@@ -67,6 +67,8 @@ def _matrices(content: Content) -> tuple[str, Any]:
         found = [name for name in POSES if content.has(name)]
         if not found:
             raise InvalidInput(f"it has no matrices; they can be named {', '.join(POSES[:10])}")
+        wanted = (reading.convention or "")[:3]
+        found.sort(key=lambda name: DIRECTIONS.get(name, wanted) != wanted)
         return found[0], content.value[found[0]]
     return "a camera path", content.value
 

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from ex4d_core.bounds import shown
 from ex4d_core.cameras.files._colmap_files import CAMERAS, IMAGES, TEXT, Image, Lens, has_model, has_rig, read_model
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
-from ex4d_core.cameras.files._poses import positions_of_names, rigid, rotations_of
+from ex4d_core.cameras.files._poses import positions_of_names, rigid, rotations_of, to_world_to_camera
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_count, natural_order, one_or_each
 from ex4d_core.errors import InvalidInput
 
@@ -45,8 +45,9 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     table = np.array([image.pose for image in images])
     for index in np.flatnonzero(~(np.linalg.norm(table[:, :4], axis=1) > 1e-9))[:1]:
         raise InvalidInput(f"{images[index].name} has the quaternion 0 0 0 0, which is not a rotation")
+    matrices = rigid(rotations_of(table[:, :4], scalar_first=True), table[:, 4:])
     return CameraFile(
-        world_to_camera=rigid(rotations_of(table[:, :4], scalar_first=True), table[:, 4:]),
+        world_to_camera=to_world_to_camera(matrices, "w2c-opencv"),
         intrinsics=one_or_each([lenses[image.camera].intrinsics for image in images], len(images)),
         positions=positions_of_names([image.name for image in images]),
         warnings=_distortion([lenses[key] for key in dict.fromkeys(image.camera for image in images)]),

@@ -96,9 +96,7 @@ def read_csv(content: Content, reading: ReadOptions) -> CameraFile:
     matrices = numbers(np.array([[row[name] for name in MATRIX] for row in rows]).reshape(-1, 4, 4), "the matrices")
     lenses = [lens_of(row) for row in rows] if LENS[0] in used else []
     return CameraFile(
-        world_to_camera=to_world_to_camera(
-            matrices, reading.convention or declared or required_convention(reading, matrices)
-        ),
+        world_to_camera=to_world_to_camera(matrices, declared or required_convention(reading, matrices)),
         intrinsics=one_or_each(lenses, len(matrices)) if lenses else None,
         frames=tuple(whole(row[FRAME], FRAME) for row in rows) if FRAME in used else None,
     )

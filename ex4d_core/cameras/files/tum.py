@@ -13,8 +13,8 @@ import numpy as np
 
 from ex4d_core.bounds import numbers
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely, possible
-from ex4d_core.cameras.files._poses import lens_fields, positions_of, rigid, rotations_of
-from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_rigid, text_of
+from ex4d_core.cameras.files._poses import lens_fields, positions_of, rigid, rotations_of, to_world_to_camera
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, text_of
 from ex4d_core.errors import InvalidInput
 
 COLUMNS = 8
@@ -46,14 +46,14 @@ def _read(content: Content, *, scalar_first: bool) -> CameraFile:
     if table.shape[1:] != (COLUMNS,) or not len(table):
         raise InvalidInput("each line needs 8 numbers: time, position and quaternion")
     to_world = rigid(rotations_of(table[:, 4:], scalar_first=scalar_first), table[:, 1:4])
-    check_rigid(to_world)
+    poses = to_world_to_camera(to_world, "c2w-opencv")
     lens = content.path.parent / LENSES
     fields = {}
     if scalar_first and lens.is_file():
         k = _lenses(text_of(lens))
         size = (round(2 * float(k[0, 0, 2])), round(2 * float(k[0, 1, 2])))
         fields = lens_fields(k, size, len(to_world), name=LENSES)
-    return CameraFile(world_to_camera=np.linalg.inv(to_world), positions=positions_of(table[:, 0]), **fields)
+    return CameraFile(world_to_camera=poses, positions=positions_of(table[:, 0]), **fields)
 
 
 def _lenses(text: str) -> np.ndarray:
