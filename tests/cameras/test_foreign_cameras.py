@@ -5,8 +5,10 @@ import json
 import attrs
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from ex4d_core.cameras.files import FORMATS, ReadOptions, convert, filled, named_gaps, read_camera_path
+from ex4d_core.cameras.files._poses import positions_of
 from ex4d_core.errors import InvalidInput
 from tests.helpers import foreign_archives
 from tests.helpers.foreign_cameras import CX, CY, FX, FY, HEIGHT, NAMES, WIDTH, colmap_model
@@ -181,3 +183,73 @@ def test_a_file_that_is_only_a_lens_or_nothing_known_says_what_it_has(tmp_path):
     np.savez(tmp_path / "b.npz", depth=np.ones((3, 4)))
     with pytest.raises(InvalidInput, match=r"is an archive with the arrays 'depth'; docs/cameras\.md"):
         read(tmp_path / "b.npz")
+
+
+HALF_TURN = np.diag([1.0, -1, -1])
+"""Rotation by 180 degrees about x."""
+
+
+def quaternion_rows(*, half_turn=False, step=1.0, order=(0, 1, 2, 3)):
+    """Return lines of time, position and quaternion, and the poses."""
+    turns = Rotation.from_euler("y", np.array([[0, 5, 11, 18, 26, 35]]).T, degrees=True).as_matrix()
+    to_world = np.tile(np.eye(4), (6, 1, 1))
+    to_world[:, :3, :3] = HALF_TURN @ turns if half_turn else turns
+    to_world[:, :3, 3] = np.linspace([0.5, 0, 1], [1, 2, 3], 6)
+    quaternions = Rotation.from_matrix(to_world[:, :3, :3]).as_quat()[:, order]
+    return np.c_[np.arange(6) * step, to_world[:, :3, 3], quaternions], np.linalg.inv(to_world)
+
+
+@pytest.mark.parametrize("heading", ["time x y z q_x q_y q_z q_w", "time pos quat(xyzw)", "t tx ty tz qx qy qz qw", ""])
+def test_half_a_turn_does_not_change_the_order_of_quaternions(heading, tmp_path):
+    rows, poses = quaternion_rows(half_turn=True, step=0.1)
+    np.savetxt(tmp_path / "a.txt", rows, header=heading, comments="# " if heading else "")
+    file = read(tmp_path / "a.txt")
+    assert file.format == "tum"
+    np.testing.assert_allclose(file.world_to_camera, poses, atol=1e-9)
+
+
+@pytest.mark.parametrize("heading", ["time pos quat(wxyz)", "t p_RS_R_x q_RS_w [] q_RS_x [] q_RS_y [] q_RS_z []", ""])
+def test_a_quaternion_with_w_first_is_recognized(heading, tmp_path):
+    rows, poses = quaternion_rows(order=(3, 0, 1, 2))
+    np.savetxt(tmp_path / "a.txt", rows, header=heading, comments="# " if heading else "")
+    file = read(tmp_path / "a.txt")
+    assert file.format == "monst3r"
+    np.testing.assert_allclose(file.world_to_camera, poses, atol=1e-9)
+
+
+@pytest.mark.parametrize("columns", [[0, 7, 4, 5, 6, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6]])
+@pytest.mark.parametrize("heading", ["", "id qw qx qy qz tx ty tz"])
+def test_a_table_of_8_or_7_columns_is_not_taken_for_angles(columns, heading, tmp_path):
+    np.savetxt(tmp_path / "a.txt", quaternion_rows()[0][:, columns], header=heading)
+    with pytest.raises(InvalidInput):
+        read(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "b.txt"])
+def test_poses_that_are_not_in_order_are_sorted_by_their_time(name, tmp_path):
+    rows, poses = quaternion_rows(step=0.1)
+    lines = np.c_[rows[:, :1], np.tile([0.9, 1.6, 0.5, 0.5, 0, 0], (6, 1)), poses[:, :3].reshape(6, 12)]
+    table = {"a.txt": rows, "b.txt": lines}[name]
+    np.savetxt(tmp_path / name, table[[3, 0, 5, 1, 4]])
+    file = read(tmp_path / name)
+    np.testing.assert_allclose(file.world_to_camera, poses[[0, 1, 3, 4, 5]], atol=1e-9)
+    assert named_gaps(file) == "frame 2"
+    np.savetxt(tmp_path / name, table[[0, 1, 1, 2, 3, 4]])
+    with pytest.raises(InvalidInput, match=r"two poses of the time 0\.1"):
+        read(tmp_path / name)
+
+
+def test_times_that_vary_by_a_third_are_no_gaps():
+    assert positions_of(np.arange(12) + np.array([0, 0.15, -0.15] * 4)) is None
+    assert positions_of([0, 0.8, 2.1, 3.1, 4.1, 6.0]) == (0, 1, 2, 3, 4, 6)
+    assert positions_of([0, 2, 4, 5, 6]) == (0, 2, 4, 5, 6)
+
+
+def test_a_few_lines_that_hold_poses_are_not_key_numbers(tmp_path):
+    rows, poses = quaternion_rows()
+    number = np.arange(5)[:, None]
+    tables = (rows[:5, 1:], np.c_[number, poses[:5].reshape(5, 16)], poses[1, :3], poses[1, :3, :3])
+    for table in tables:
+        np.savetxt(tmp_path / "a.txt", table)
+        with pytest.raises(InvalidInput):
+            read(tmp_path / "a.txt")

@@ -74,11 +74,18 @@ def count_of_lines(content: Content) -> int:
 
 
 def _holds_poses(table: np.ndarray) -> bool:
-    """Return whether each line is a matrix, or ends with a unit quaternion, like those of other formats."""
-    if table.shape[1] == 8:
-        return bool(np.abs(np.linalg.norm(table[:, 4:], axis=1) - 1).max() < TOLERANCE)
-    if table.shape[1] not in (12, 13, 16, 19):
+    """Return whether lines are matrices or have a unit quaternion, or all are one matrix, as in other formats."""
+    rows, columns = table.shape
+    if columns in (7, 8):
+        pieces = (table[:, -4:], table[:, columns - 7 : columns - 3])
+        return any(bool(np.abs(np.linalg.norm(piece, axis=1) - 1).max() < TOLERANCE) for piece in pieces)
+    if (rows, columns) in ((3, 3), (3, 4)):
+        matrices = table[None]
+    elif columns in (16, 17):
+        matrices = table[:, -16:].reshape(-1, 4, 4)
+    elif columns in (12, 13, 19):
+        matrices = table[:, -12:].reshape(-1, 3, 4)
+    else:
         return False
-    matrices = table.reshape(-1, 4, 4) if table.shape[1] == 16 else table[:, -12:].reshape(-1, 3, 4)
     rotation = matrices[:, :3, :3]
     return bool(np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() < TOLERANCE)

@@ -34,7 +34,10 @@ WORLDS = {"z up": "x right, y forward, z up", "y up": "x right, y up, z backward
 """Axes of the worlds in the documentation."""
 
 GAP = 1.5
-"""Steps between two poses from which frames are missing between them; time stamps vary by a tenth."""
+"""Steps between two poses from which frames are missing between them; time stamps vary by a third."""
+
+UNEVEN = 1.8
+"""Ratio of the longest to the shortest step below which no frame is missing."""
 
 LONGEST_NUMBER = 15
 """Largest number of digits of a frame number in a name."""
@@ -177,18 +180,35 @@ def assumed_size(file: CameraFile, path: Path) -> CameraFile:
     return attrs.evolve(file, unsized=None, intrinsics=lenses, warnings=(*file.warnings, warning))
 
 
+def order_of(stamps: np.ndarray) -> np.ndarray:
+    """Return the indices that sort poses by their time; as they are if all have the same.
+
+    Raises:
+        InvalidInput: two poses have the same time.
+    """
+    if (stamps == stamps[0]).all():
+        return np.arange(len(stamps))
+    order: np.ndarray = np.argsort(stamps, kind="stable")
+    for index in np.flatnonzero(np.diff(stamps[order]) == 0)[:1]:
+        raise InvalidInput(f"it has two poses of the time {stamps[order][index]:.15g}; each needs its own")
+    return order
+
+
 def positions_of(stamps: Sequence[float] | np.ndarray) -> tuple[int, ...] | None:
     """Return the frame of each pose by its number or time stamp, counted from the first; None if none is missing.
 
-    The lower quartile of the differences is one frame.
+    One frame is first taken for the lower quartile of the differences, then for the mean over the counted frames.
     """
     steps = np.diff(np.asarray(stamps, dtype=np.float64))
-    if len(steps) < 2 or not (steps > 0).all():
+    if len(steps) < 2 or not (steps > 0).all() or steps.max() < UNEVEN * steps.min():
         return None
     step = float(np.quantile(steps, 0.25, method="lower"))
-    if not (steps > GAP * step).any():
+    for _ in range(2):
+        counts = np.maximum(np.ceil(steps / step - (GAP - 1)), 1)
+        step = float(steps.sum() / counts.sum())
+    if (counts == 1).all():
         return None
-    at = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / step), 1))])
+    at = np.concatenate([[0], np.cumsum(counts)])
     return tuple(int(position) for position in at) if at[-1] < MOST_POSES else None
 
 

@@ -6,6 +6,8 @@ with y up. The file does not contain the order of rotations; XYZ is the default 
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -15,6 +17,8 @@ from ex4d_core.cameras.files._value import CameraFile, ReadOptions, one_or_each
 from ex4d_core.errors import InvalidInput
 
 COLUMNS = (7, 8)
+FIELDS = (5.0, 150.0)
+"""Range of fields of view in degrees by which the format is recognized without its suffix."""
 WARNING = "does not contain the order of its rotations; XYZ, the default of Blender, is assumed"
 
 
@@ -40,14 +44,16 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
 
 
 def _matches(content: Content) -> Match | None:
-    if content.value.table.shape[1] not in COLUMNS:
+    table = content.value.table
+    heading = " ".join((*content.value.comments[:10], content.value.title)).lower()
+    if table.shape[1] not in COLUMNS or re.search(r"(?<![a-z])q_?[wxyz](?![a-z])|quat", heading):
         return None
     if content.path.suffix.lower() == ".chan":
         return certain("the suffix .chan")
-    table = content.value.table
+    if table.shape[1] != 8 or not ((table[:, 7] >= FIELDS[0]) & (table[:, 7] <= FIELDS[1])).all():
+        return None
     counted = len(table) > 1 and (np.diff(table[:, 0]) == 1).all() and not (table[:, 0] % 1).any()
-    angles = np.abs(np.linalg.norm(table[:, 4:8], axis=1) - 1).max() > 0.1
-    return possible("frame numbers, positions and angles") if counted and angles else None
+    return possible("frame numbers, positions, angles and fields of view") if counted else None
 
 
 FORMATS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely
-from ex4d_core.cameras.files._poses import poses_of, positions_of
+from ex4d_core.cameras.files._poses import order_of, poses_of, positions_of
 from ex4d_core.cameras.files._value import CameraFile, Pinhole, ReadOptions, one_or_each
 from ex4d_core.errors import InvalidInput
 
@@ -27,6 +27,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     table = content.value.table
     if table.shape[1:] != (COLUMNS,):
         raise InvalidInput("each line needs 19 numbers: time, fx, fy, cx, cy, two unused, and a 3x4 matrix")
+    table = table[order_of(table[:, 0])]
     poses = poses_of(table[:, 7:].reshape(-1, 3, 4), "the matrices", "w2c-opencv")
     lenses = [Pinhole(fx=fx, fy=fy, cx=cx, cy=cy, normalized=True) for fx, fy, cx, cy in table[:, 1:5].tolist()]
     return CameraFile(

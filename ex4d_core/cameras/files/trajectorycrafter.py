@@ -133,7 +133,8 @@ def _matches(content: Content) -> Match | None:
         return certain("five numbers separated by semicolons")
     count = count_of_lines(content)
     if not count:
-        return Match(Evidence.SUFFIX, "the suffix .txt") if content.path.suffix.lower() == ".txt" else None
+        named = content.path.suffix.lower() == ".txt" and not text.table.size
+        return Match(Evidence.SUFFIX, "the suffix .txt") if named else None
     named = "viewcrafter" not in str(content.path).lower()
     if count == len(NAMES):
         return likely("five lines of numbers")

@@ -2,7 +2,8 @@
 
 TUM RGB-D (cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats), ORB-SLAM, evo and DROID-SLAM write qx qy qz qw.
 MonST3R (dust3r/cloud_opt/base_opt.py) and the evaluation of CUT3R write qw qx qy qz. Both are unit quaternions, so the
-order is recognized from a heading, the name of the file, or a pose without rotation.
+order is recognized from a heading, the name of the file, times in seconds, which only the former have, or a first pose
+without rotation.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from ex4d_core.bounds import numbers
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely, possible
-from ex4d_core.cameras.files._poses import lens_fields, positions_of, rigid, rotations_of, to_world_to_camera
+from ex4d_core.cameras.files._poses import lens_fields, order_of, positions_of, rigid, rotations_of, to_world_to_camera
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, text_of
 from ex4d_core.errors import InvalidInput
 
@@ -45,6 +46,7 @@ def _read(content: Content, *, scalar_first: bool) -> CameraFile:
     table = numbers(_table(content), "the table")
     if table.shape[1:] != (COLUMNS,) or not len(table):
         raise InvalidInput("each line needs 8 numbers: time, position and quaternion")
+    table = table[order_of(table[:, 0])]
     to_world = rigid(rotations_of(table[:, 4:], scalar_first=scalar_first), table[:, 1:4])
     poses = to_world_to_camera(to_world, "c2w-opencv")
     lens = content.path.parent / LENSES
@@ -84,21 +86,32 @@ def read_monst3r(content: Content, reading: ReadOptions) -> CameraFile:
     return _read(content, scalar_first=True)
 
 
+def _order(heading: str) -> str:
+    """Return the order of the quaternion in a heading, such as `qx qy qz qw` or `quat(xyzw)`; '' if it has none."""
+    if found := re.search(r"(?<![a-z])(xyzw|wxyz)(?![a-z])", heading):
+        return found[1]
+    letters = re.findall(r"(?<![a-z])q(?:uat\w{0,10})?_?(?:[a-z]{1,3}_)?([wxyz])(?![a-z0-9])", heading)
+    return "".join(letters[:4])
+
+
 def _matches(content: Content, *, scalar_first: bool) -> Match | None:
     table = _table(content)
-    if table.shape[1:] != (COLUMNS,) or not len(table) or (len(table) > 1 and not (np.diff(table[:, 0]) > 0).all()):
+    if table.shape[1:] != (COLUMNS,) or np.abs(np.linalg.norm(table[:, 4:], axis=1) - 1).max() > UNIT:
         return None
-    if np.abs(np.linalg.norm(table[:, 4:], axis=1) - 1).max() > UNIT:
-        return None
-    heading = " ".join(content.value.comments).lower()
-    order = re.search(r"q_?w\W+q_?x", heading), re.search(r"q_?z\W+q_?w", heading)
-    if any(order):
-        return certain("a heading with the order of the quaternion") if bool(order[0]) == scalar_first else None
+    heading = " ".join((*content.value.comments[:10], content.value.title)).lower()
+    if order := _order(heading):
+        wanted = "wxyz" if scalar_first else "xyzw"
+        return certain("a heading with the order of the quaternion") if order == wanted else None
     if content.path.name == "pred_traj.txt" or (content.path.parent / LENSES).is_file():
         return certain(f"the name or the {LENSES} of MonST3R") if scalar_first else None
-    still = [np.abs(np.abs(table[:, column]) - 1).min() < STILL for column in (7, 4)]
-    if still[0] != still[1]:
-        return likely("a pose without rotation") if still[1] == scalar_first else None
+    table = table[np.argsort(table[:, 0])]
+    seconds = (table[:, 0] % 1).any()  # MonST3R counts frames
+    still = abs(table[0, 7] - 1) < STILL
+    turned = abs(table[0, 4] - 1) < STILL  # no rotation, or half a turn about x in the order of TUM
+    if seconds or still:
+        return None if scalar_first else likely("times in seconds or a first pose without rotation")
+    if turned:
+        return likely("frame numbers and a first pose without rotation") if scalar_first else None
     return possible("a time, a position and a quaternion in each line")
 
 
