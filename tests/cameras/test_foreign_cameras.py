@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ex4d_core.cameras.files import FORMATS, ReadOptions, convert, filled, named_gaps, read_camera_path
-from ex4d_core.cameras.files._poses import positions_of
+from ex4d_core.cameras.files._poses import positions_of, positions_of_names
 from ex4d_core.errors import InvalidInput
 from tests.helpers import foreign_archives
 from tests.helpers.foreign_cameras import CX, CY, FX, FY, HEIGHT, NAMES, WIDTH, colmap_model
@@ -253,3 +253,26 @@ def test_a_few_lines_that_hold_poses_are_not_key_numbers(tmp_path):
         np.savetxt(tmp_path / "a.txt", table)
         with pytest.raises(InvalidInput):
             read(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    "name", ["scene_1.0/r_{}", "r_{}_640x480.png", "f_{:04d}_v2.png", "C:\\d\\f_{}.png", "images.v2/r_{}"]
+)
+def test_a_frame_is_missing_by_the_number_that_varies_in_the_names(name):
+    assert positions_of_names([name.format(frame) for frame in (3, 4, 6, 10)]) == (0, 1, 3, 7)
+
+
+def test_the_scale_of_nerfstudio_is_divided_out_and_an_image_has_one_pose(tmp_path):
+    matrices = np.linalg.inv(ELSEWHERE)
+    frames = [{"file_path": f"{at}.png", "transform_matrix": each.tolist()} for at, each in enumerate(matrices)]
+    (tmp_path / "a.json").write_text(json.dumps({"frames": frames}))
+    for frame in frames:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= 0.25
+    (tmp_path / "b.json").write_text(json.dumps({"frames": frames, "applied_scale": 0.25}))
+    file = read(tmp_path / "b.json")
+    np.testing.assert_allclose(file.world_to_camera, read(tmp_path / "a.json").world_to_camera, atol=1e-9)
+    assert "applied_scale of 0.25, which is divided out" in file.warnings[-1]
+    (tmp_path / "b.json").write_text(json.dumps({"frames": [*frames, frames[1]]}))
+    with pytest.raises(InvalidInput, match=r"several frames of '?1\.png"):
+        read(tmp_path / "b.json")

@@ -213,11 +213,21 @@ def positions_of(stamps: Sequence[float] | np.ndarray) -> tuple[int, ...] | None
 
 
 def positions_of_names(names: Sequence[str]) -> tuple[int, ...] | None:
-    """Return the frame of each pose by the last number in its name; None if none is missing or it does not tell."""
-    found = [re.findall("[0-9]+", name.rpartition(".")[0] or name) for name in names]
-    if not all(found) or any(len(each[-1]) > LONGEST_NUMBER for each in found):
+    """Return the frame of each pose by the number in its name; None if none is missing or it does not tell.
+
+    It is the last number that varies, unlike the size of the images or a version.
+    """
+    found = [re.findall("[0-9]+", re.sub(r"\.[A-Za-z]\w{0,7}$", "", name)) for name in names]
+    if not found or not all(found):
         return None
-    return positions_of([float(each[-1]) for each in found])
+    if len({len(each) for each in found}) == 1:
+        columns = list(zip(*found, strict=True))
+        numbered = next((column for column in reversed(columns) if len(set(column)) > 1), columns[-1])
+    else:
+        numbered = tuple(each[-1] for each in found)
+    if any(len(number) > LONGEST_NUMBER for number in numbered):
+        return None
+    return positions_of([float(number) for number in numbered])
 
 
 def missing_frames(file: CameraFile) -> list[int]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ex4d_core.bounds import whole
+from ex4d_core.bounds import number, shown, whole
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, possible
 from ex4d_core.cameras.files._poses import positions_of_names, square, to_world_to_camera
 from ex4d_core.cameras.files._value import (
@@ -36,6 +37,7 @@ LENS = {"fl_x": "fx", "fl_y": "fy", "cx": "cx", "cy": "cy", "w": "width", "h": "
 """Names of nerfstudio for the fields of `Intrinsics`; the principal point is also measured from the image corner."""
 ANGLE = "camera_angle_x"
 """Horizontal field of view in radians."""
+SMALLEST_SCALE = 1e-9
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
@@ -49,6 +51,8 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     frames = _frames_of(tree)
     names = [str(frame.get("file_path", "")) for frame in frames]
     matrices, scale = _unscaled(square([frame["transform_matrix"] for frame in frames], "transform_matrix"))
+    applied = number(tree.get("applied_scale", 1.0), "applied_scale", SMALLEST_SCALE, 1 / SMALLEST_SCALE)
+    matrices = _without_scale(matrices, applied)
     each = [_lens_of({**tree, **frame}) for frame in frames]
     lenses = [camera for camera in each if camera is not None]
     lens = one_or_each(lenses, len(frames)) if len(lenses) == len(frames) else None
@@ -67,6 +71,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
             *([f"has lens distortion ({distorted[0]}), which is ignored"] if distorted else []),
             *([f"has a fisheye lens ({fisheye[:40]}), which is read as a pinhole"] if "FISHEYE" in fisheye else []),
             *([f"has cameras with a scale of {scale:g}, which is divided out"] if scale != 1 else []),
+            *([f"has an applied_scale of {applied:g}, which is divided out"] if applied != 1 else []),
         ),
     )
 
@@ -80,6 +85,15 @@ def _unscaled(matrices: np.ndarray) -> tuple[np.ndarray, float]:
     if not scale > RIGID_TOLERANCE or abs(scale - 1) < RIGID_TOLERANCE or np.ptp(lengths) > RIGID_TOLERANCE * scale:
         return matrices, 1.0
     return matrices / np.array([scale, scale, scale, 1.0]), scale
+
+
+def _without_scale(matrices: np.ndarray, scale: float) -> np.ndarray:
+    """Return matrices in the lengths before `ns-process-data` multiplied them."""
+    if matrices.ndim != 3 or matrices.shape[1:] != (4, 4) or scale == 1:
+        return matrices
+    matrices = matrices.copy()
+    matrices[:, :3, 3] /= scale
+    return matrices
 
 
 def _world(applied: Any) -> np.ndarray:
@@ -101,7 +115,10 @@ def _frames_of(tree: Any) -> list[Mapping[str, Any]]:
         or not all(isinstance(frame, Mapping) and "transform_matrix" in frame for frame in frames)
     ):
         raise InvalidInput("it has no list of frames, each with a transform_matrix of 4x4")
-    return [frames[at] for at in natural_order([str(frame.get("file_path", "")) for frame in frames])]
+    names = [str(frame.get("file_path", "")) for frame in frames]
+    if again := next((name for name, count in Counter(names).items() if name and count > 1), None):
+        raise InvalidInput(f"it has several frames of {shown(again)}; each image needs one pose")
+    return [frames[at] for at in natural_order(names)]
 
 
 def write_nerfstudio(file: CameraFile, path: Path, distance: float) -> None:
