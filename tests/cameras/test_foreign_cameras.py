@@ -276,3 +276,24 @@ def test_the_scale_of_nerfstudio_is_divided_out_and_an_image_has_one_pose(tmp_pa
     (tmp_path / "b.json").write_text(json.dumps({"frames": [*frames, frames[1]]}))
     with pytest.raises(InvalidInput, match=r"several frames of '?1\.png"):
         read(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("name", ["extrinsic", "w2c", "pose", "world_to_camera"])
+def test_frames_with_matrices_are_read_in_the_convention_that_is_given(name, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"frames": [{name: each.tolist()} for each in ELSEWHERE]}))
+    np.testing.assert_allclose(read(tmp_path / "a.json", convention="w2c-opencv").world_to_camera, ELSEWHERE)
+    with pytest.raises(InvalidInput, match="convention of its matrices is unknown"):
+        read(tmp_path / "a.json")
+
+
+def test_a_batch_of_one_path_and_four_rows_are_read(tmp_path):
+    np.savez(tmp_path / "a.npz", viewmats=ELSEWHERE[None])
+    np.savetxt(tmp_path / "b.txt", ELSEWHERE[:4].reshape(4, 16))
+    for name, poses in (("a.npz", ELSEWHERE), ("b.txt", ELSEWHERE[:4])):
+        np.testing.assert_allclose(read(tmp_path / name, convention="w2c-opencv").world_to_camera, poses, atol=1e-9)
+
+
+def test_a_log_of_open3d_names_missing_frames(tmp_path):
+    lines = [f"{at} {at} {at + 1}\n" + "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n" for at in (0, 1, 3, 4)]
+    (tmp_path / "a.log").write_text("".join(lines))
+    assert named_gaps(read(tmp_path / "a.log")) == "frame 2"

@@ -84,13 +84,15 @@ def to_world_to_camera(matrices: np.ndarray, convention: str, *, world: np.ndarr
 
 
 def square(value: Any, name: str) -> np.ndarray:
-    """Return matrices float64 [T, 4, 4] of [T, 4, 4], [T, 3, 4], [T, 16], [T, 12] or a single [4, 4] or [3, 4].
+    """Return matrices float64 [T, 4, 4] of [T, 4, 4], [T, 3, 4], a batch of 1, [T, 16], [T, 12], or one matrix.
 
     Raises:
         InvalidInput: they are not such matrices.
     """
     array = numbers(value, name)
-    if array.ndim == 2 and array.shape[1] in (12, 16) and array.shape[0] != 4:
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 2 and array.shape[1] in (12, 16):
         array = array.reshape(len(array), -1, 4)
     if array.shape in ((4, 4), (3, 4)):
         array = array[None]

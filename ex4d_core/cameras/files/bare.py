@@ -6,18 +6,19 @@ inverse. Only the name of an array can.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ex4d_core.cameras.files._format import Content, Format, Match, possible
+from ex4d_core.cameras.files._format import Content, Format, Match, likely, possible
 from ex4d_core.cameras.files._poses import lens_fields, square, to_world_to_camera
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, required_convention
 from ex4d_core.errors import InvalidInput
 
 DIRECTIONS = {
-    **dict.fromkeys(("c2w", "c2ws", "cam_c2w", "cam2world", "camera_to_world"), "c2w"),
-    **dict.fromkeys(("w2c", "w2cs", "world2cam", "world_to_camera"), "w2c"),
+    **dict.fromkeys(("c2w", "c2ws", "cam_c2w", "cam2world", "camera_to_world", "camtoworlds", "T_wc"), "c2w"),
+    **dict.fromkeys(("w2c", "w2cs", "world2cam", "world_to_camera", "viewmats", "extrinsics_w2c"), "w2c"),
 }
 """Direction of matrices by their name."""
 
@@ -28,6 +29,8 @@ POSES = (
     "poses",
     "pose",
     "camera_poses",
+    "cam_poses",
+    "matrices",
     "cameras",
     "trajectory",
     "data",
@@ -60,7 +63,7 @@ def _matrices(content: Content, reading: ReadOptions) -> tuple[str, Any]:
     """Return the name and the value of the matrices; of several arrays, one whose name has the requested direction."""
     if content.kind == "text":
         return "the table", content.value.table
-    if items := content.items():
+    if items := _items(content):
         name = next((name for name in POSES if all(name in item for item in items)), "")
         return name, [item[name] for item in items] if name else None
     if content.kind == "npz" or content.facts:
@@ -73,10 +76,20 @@ def _matrices(content: Content, reading: ReadOptions) -> tuple[str, Any]:
     return "a camera path", content.value
 
 
+def _items(content: Content) -> list[Mapping[str, Any]]:
+    """Return the objects of a list in JSON, which can be named frames."""
+    frames = content.facts.get("frames") if content.kind == "json" else None
+    if isinstance(frames, list) and frames and all(isinstance(each, Mapping) for each in frames):
+        return frames
+    return content.items()
+
+
 def _matches(content: Content) -> Match | None:
     if content.kind == "text":
         table = content.value.table
         return possible(f"a table of {table.shape[1]} columns") if table.shape[1] in COLUMNS else None
+    if content.has("frames") and (items := _items(content)):
+        return likely("frames with matrices") if any(name in items[0] for name in POSES) else None
     if content.facts:
         found = next((name for name in POSES if _is_path(content.shape(name))), None)
         return possible(f"an array {found} of matrices") if found else None
@@ -88,6 +101,7 @@ def _matches(content: Content) -> Match | None:
 
 
 def _is_path(shape: tuple[int, ...]) -> bool:
+    shape = shape[1:] if len(shape) == 4 and shape[0] == 1 else shape
     return (shape[-2:] in ((4, 4), (3, 4)) and len(shape) in (2, 3)) or (len(shape) == 2 and shape[1] in COLUMNS)
 
 

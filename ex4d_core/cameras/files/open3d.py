@@ -58,7 +58,11 @@ def read_log(content: Content, reading: ReadOptions) -> CameraFile:
         matrices = np.array([[float(word) for word in group] for group in groups])
     except ValueError as error:
         raise InvalidInput("it contains a word that is not a number") from error
-    return CameraFile(world_to_camera=poses_of(matrices.reshape(-1, 4, 4), "the matrices", "c2w-opencv"))
+    numbered = [row[0] for row in rows[::5]]
+    return CameraFile(
+        world_to_camera=poses_of(matrices.reshape(-1, 4, 4), "the matrices", "c2w-opencv"),
+        positions=positions_of_names(numbered),
+    )
 
 
 def _columns(values: list[Any], name: str, side: int) -> np.ndarray:
