@@ -65,7 +65,7 @@ class Cancelled(Ex4dError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean X?' with the known word closest to `word`, or '' if none is close."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.51)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

@@ -37,6 +37,7 @@ def read_video(
     fps: Fraction | float | None = None,
     progress: Progress = silent,
     warn: Callable[[str], None] = issue_warning,
+    strict: bool = False,
 ) -> Video:
     """Read a video file or a folder of images.
 
@@ -44,8 +45,7 @@ def read_video(
     is treated as BT.709 above 1024x576 and as BT.601 otherwise. HDR and wide gamuts are converted to SDR of BT.709,
     interlaced frames are deinterlaced, linear light of OpenEXR and Radiance HDR is converted to sRGB. A frame of a
     damaged packet repeats the one before. Transparent images are shown over black; alpha of videos is ignored. A
-    variable rate is converted to a constant one of the same duration, to which frame numbers refer. Only the selected
-    frames are held in memory.
+    variable rate is converted to a constant one of the same duration. Only the selected frames are held in memory.
 
     Args:
         path: the file or folder; images of a folder are sorted by the numbers in their names.
@@ -57,6 +57,7 @@ def read_video(
         fps: rate of a folder of images, 30 by default.
         progress: called after each frame.
         warn: called with each problem and conversion of the clip, once; by default, issues Python warnings.
+        strict: refuse a clip with damaged frames.
 
     Returns:
         The video, with its `origin` in the source.
@@ -76,13 +77,15 @@ def read_video(
         rate = _strided(timing.fps, stride, len(ticks))
         wanted = [timing.source_index[tick] for tick in ticks]
         gathered, framing, seen = _gather(clip.pictures, wanted, size, fit, progress)
+        if strict and (damage := clip.damage.message(path)):
+            raise InvalidInput(damage)
     except InvalidInput as error:
         raise error if str(path) in str(error) else InvalidInput(f"{path}: {error}") from error
     for problem in clip.messages(path):
         warn(problem)
-    indices = tuple(wanted[: len(gathered)])
     total = timing.source_frames if len(gathered) == len(wanted) else seen
-    return Video(frames=torch.from_numpy(gathered), fps=rate, origin=framing.origin(indices, total))
+    origin = framing.origin(tuple(wanted[: len(gathered)]), total)
+    return Video(frames=torch.from_numpy(gathered), fps=rate, origin=origin)
 
 
 def _check_complete(timing: Timing, available: int, num_frames: int | None) -> None:

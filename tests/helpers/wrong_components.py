@@ -151,6 +151,11 @@ class DepthForOneSize(Brightness):
         return super().estimate(video, progress=progress)
 
 
+class DepthWithLongNotes(Brightness):
+    def notes(self):
+        return ["two\nlines"]
+
+
 class DepthByTheClock(Brightness):
     def estimate(self, video, *, progress):
         found = super().estimate(video, progress=progress)

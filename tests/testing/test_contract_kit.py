@@ -38,6 +38,7 @@ FAULTS = {
         (wrong.DepthWithoutProgress, {"reports_progress_from_zero_to_total"}),
         (wrong.DepthThatCannotBeStopped, {"can_be_cancelled_and_rerun"}),
         (wrong.DepthForOneSize, {"accepts_any_clip_shape"}),
+        (wrong.DepthWithLongNotes, {"notes_and_warnings_are_single_lines"}),
         (wrong.DepthByTheClock, {"does_not_depend_on_frame_rate"}),
         (wrong.DepthThatDrifts, {"scale_is_consistent_over_time"}),
     ],

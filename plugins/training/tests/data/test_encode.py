@@ -131,6 +131,18 @@ def test_a_video_that_is_cut_off_is_refused(samples, some_videos, job, tmp_path)
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     refusal = VideoEncoder(job(), texts=tmp_path).samples(VideoSource(name="cut.mp4", path=tmp_path / "cut.mp4"))
     assert isinstance(refusal, Refusal)
+
+
+def test_a_video_with_damaged_frames_is_refused(some_videos, job, tmp_path):
+    """Their repetitions would be learned as if the scene stood still."""
+    damaged = bytearray((some_videos / "a.mp4").read_bytes())
+    start = damaged.index(b"mdat") + 4
+    for at in range(start + 2000, len(damaged) - 3000, 400):
+        damaged[at : at + 40] = bytes(40)
+    (tmp_path / "damaged.mp4").write_bytes(damaged)
+    source = VideoSource(name="damaged.mp4", path=tmp_path / "damaged.mp4")
+    refusal = VideoEncoder(job(), texts=tmp_path).samples(source)
+    assert isinstance(refusal, Refusal)
     assert refusal.filter == "unreadable"
 
 

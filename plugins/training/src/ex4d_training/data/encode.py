@@ -186,6 +186,7 @@ def clips_of(source: VideoSource, options: DataOptions) -> Iterator[tuple[int, V
                 stride=step,
                 size=options.width_height,
                 fit=options.fit,
+                strict=True,
             )
             if clip.num_frames < options.frames:
                 raise InvalidInput(
