@@ -82,15 +82,17 @@ def _decoded(open_stream: Open, plan: Plan, damage: Damage, *, is_strict: bool) 
             if index is None:
                 continue
             rank, lost = places.take(index, is_key=frame.key_frame, has_errors=decoder.has_errors)
-            if lost and is_strict:
+            if is_strict and (lost or rank is None):
                 damage.is_found = True
                 return
             damage.lost += lost
+            if rank is None:
+                continue
             if frame.is_corrupt:
                 damage.partial.append(rank)
             yield rank, frame
         rest = places.rest(has_errors=decoder.has_errors)
-        damage.is_found = damage.is_found or decoder.has_errors or bool(rest)
+        damage.is_found = damage.is_found or decoder.has_errors or bool(places.missing)
         if not is_strict:
             damage.lost += rest
 
@@ -138,7 +140,7 @@ class _Places:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._next = 0
-        self.missing = set(plan.ranks)
+        self.missing = set(plan.places)
         """Packets whose frame was not decoded."""
 
     def index_of(self, frame: av.VideoFrame) -> int | None:
@@ -146,11 +148,17 @@ class _Places:
         tag: Any = frame.opaque
         return tag[0] if tag and tag[0] in self.missing else None
 
-    def take(self, index: int, *, is_key: bool, has_errors: bool) -> tuple[int, list[int]]:
-        """Return the index of the frame of a packet, and those of the lost frames before it."""
+    def take(self, index: int, *, is_key: bool, has_errors: bool) -> tuple[int | None, list[int]]:
+        """Return the index of the frame of a packet, and those of the lost frames before it.
+
+        The index is None if a later frame came first, as decoders do behind damage: its place is taken.
+        """
         self.missing.discard(index)
         if self._plan.has_times:
-            gap = max(0, self._plan.ranks[index] - self._next)  # negative for equal times in another order
+            places = self._plan.places[index]
+            if places.stop <= self._next:
+                return None, []
+            gap = max(0, places.start - self._next)
         else:
             overdue = {other for other in self.missing if other < index and (is_key or index - other > _REORDERED)}
             self.missing -= overdue
@@ -162,5 +170,5 @@ class _Places:
     def rest(self, *, has_errors: bool) -> list[int]:
         """Return the lost frames at the end."""
         if self._plan.has_times or has_errors:
-            return list(range(self._next, len(self._plan.ranks)))
+            return list(range(self._next, len(self._plan.places)))
         return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ _DURATION_SLACK = 0.2
 
 _IMAGES = frozenset({"image2", "gif", "apng"})
 """Formats of FFmpeg for images; the names of others end with `_pipe`."""
+
+_NO_TAG = "\0\0\0\0"
+"""Codec tag of streams of Matroska with a codec of its own."""
 
 _RETRIES = 8
 """Successive errors of a container after which the rest of it is not read."""
@@ -52,8 +56,9 @@ class Plan:
     timing: Timing
     facts: StreamFacts
 
-    ranks: Mapping[int, int]
-    """Index of the frame of each packet that has one, by the index of the packet."""
+    places: Mapping[int, range]
+    """Possible indices of the frame of each packet that has one, by the index of the packet; several if frames have
+    equal times."""
 
     has_times: bool
     """Whether the packets state the order of the frames; otherwise it is that of the packets."""
@@ -96,7 +101,7 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path) -> Plan:
         _Facts(packet.pts, packet.duration or 0, packet.is_corrupt, packet.is_keyframe, packet.is_discard)
         for packet in packets_of(container, stream)
     ]
-    order, has_times = _shown(packets, is_reordered=stream.codec_context.has_b_frames)
+    order, has_times = _shown(packets, is_guessed=stream.codec_context.has_b_frames and _lacks_times(container, stream))
     if not order:
         raise InvalidInput(f"{path} has no frames; use a video with at least one")
     times = [packets[index].pts for index in order]
@@ -108,8 +113,18 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path) -> Plan:
         nominal=_nominal_rates(stream),
     )
     timing = attrs.evolve(timing, is_cut_off=_is_cut_off(stream, packets, path))
-    ranks = {index: rank for rank, index in enumerate(order)}
-    return Plan(timing=timing, facts=facts_of(container, stream), ranks=ranks, has_times=has_times)
+    places = _places(order, times)
+    return Plan(timing=timing, facts=facts_of(container, stream), places=places, has_times=has_times)
+
+
+def _places(order: list[int], times: list[int | None]) -> dict[int, range]:
+    """Return the possible indices of the frame of each packet."""
+    places: dict[int, range] = {}
+    for _, equal in groupby(enumerate(order), key=lambda placed: times[placed[0]]):
+        group = list(equal)
+        same = range(group[0][0], group[-1][0] + 1)
+        places |= {index: same for _, index in group}
+    return places
 
 
 def facts_of(container: InputContainer, stream: VideoStream) -> StreamFacts:
@@ -122,7 +137,16 @@ def facts_of(container: InputContainer, stream: VideoStream) -> StreamFacts:
     )
 
 
-def _shown(packets: list[_Facts], *, is_reordered: bool) -> tuple[list[int], bool]:
+def _lacks_times(container: InputContainer, stream: VideoStream) -> bool:
+    """Return whether a container states no times of display: raw streams, AVI, and streams of AVI in Matroska."""
+    from av.format import Flags
+
+    name = container.format.name
+    is_avi = name == "avi" or ("matroska" in name and stream.codec_context.codec_tag != _NO_TAG)
+    return is_avi or bool(container.format.flags & Flags.no_timestamps.value)
+
+
+def _shown(packets: list[_Facts], *, is_guessed: bool) -> tuple[list[int], bool]:
     """Return the indices of the packets with a frame of their own in the order of display, and whether times tell it.
 
     Packets before the first key frame cannot be decoded, nor can later ones that are shown before it. Packets without a
@@ -136,8 +160,7 @@ def _shown(packets: list[_Facts], *, is_reordered: bool) -> tuple[list[int], boo
     ]
     first = next((index for index, packet in enumerate(packets) if packet.is_key), 0)
     times = [packets[index].pts or 0 for index in own]
-    # Times in the order of the packets although frames are reordered (AVI, raw streams) are guessed by FFmpeg.
-    has_times = has_some_times and not (is_reordered and times == sorted(times))
+    has_times = has_some_times and not (is_guessed and times == sorted(times))  # FFmpeg counts the packets
     own = [index for index in own if index >= first]
     if not has_times:
         return own, False

@@ -1,0 +1,90 @@
+"""Damaged clips: every frame that can be decoded is at its own index, and the others are named."""
+
+import random
+
+import av
+import numpy as np
+import pytest
+
+from tests.video_io.test_other_clips import read
+from tests.video_io.test_read import encode
+
+GOP = 5
+"""Frames from one key frame to the next."""
+
+
+def numbered(count=20, *, moves=True):
+    """Frames with their number in five squares, on a texture that moves, or is another one in each frame."""
+    textures = np.random.default_rng(0).integers(0, 30, (count, 32, 160, 3), dtype=np.uint8)
+    frames = [np.roll(textures[0], index, axis=1) for index in range(count)] if moves else list(textures)
+    for index, frame in enumerate(frames):
+        for bit in range(5):
+            frame[:, 32 * bit : 32 * bit + 32] += 220 if index >> bit & 1 else 0
+    return frames
+
+
+def numbers(video):
+    bits = video.frames.numpy().reshape(-1, 32, 5, 32, 3)[:, 8:24, :, 8:24].mean(axis=(1, 3, 4)) > 125
+    return (bits @ (1 << np.arange(5))).tolist()
+
+
+def packets(path):
+    with av.open(str(path)) as container:
+        return [packet for packet in container.demux(video=0) if packet.size]
+
+
+def overwrite(path, index, start=0.0, end=1.0):
+    """Overwrite a part of a packet; return the path of the result."""
+    data, content = bytearray(path.read_bytes()), bytes(packets(path)[index])
+    first, last = int(len(content) * start), int(len(content) * end)
+    at = data.index(content)
+    data[at + first : at + last] = random.Random(1).randbytes(last - first)
+    damaged = path.with_name(f"damaged{path.suffix}")
+    damaged.write_bytes(data)
+    return damaged
+
+
+def clip(path, codec="libx264", **options):
+    return encode(path, numbered(), codec, g=str(GOP), sc_threshold="0", **options)
+
+
+REORDERED = {"bf": "2", "b_strategy": "0"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        ("mp4", "libx264", REORDERED),
+        ("mkv", "libx264", {"bf": "0"}),
+        ("webm", "libvpx-vp9", {"cpu-used": "8"}),
+    ],
+)
+@pytest.mark.parametrize(("start", "end"), [(0.0, 0.3), (0.4, 0.7)])
+def test_frames_of_other_groups_keep_their_index(tmp_path, suffix, codec, options, start, end):
+    """Also frames of one group, which decoders return late behind damage, do not move those of the next."""
+    path = clip(tmp_path / f"a.{suffix}", codec, **options)
+    assert numbers(read(path)[0]) == list(range(20))
+    for index in (5, 6, 10, 13):
+        video, _ = read(overwrite(path, index, start, end))
+        shown = numbers(video)
+        group = index - index % GOP
+        assert len(shown) == 20
+        assert shown[: group - 2] == list(range(group - 2))
+        assert shown[group + GOP :] == list(range(group + GOP, 20))
+
+
+def test_a_lost_last_frame_is_repeated_although_decoders_do_not_report_it(tmp_path):
+    """The stream announces reordered frames but has none, so its times are in the order of its packets."""
+    path = encode(tmp_path / "a.mp4", numbered(moves=False), bf="2")
+    assert [packet.pts for packet in packets(path)] == sorted(packet.pts for packet in packets(path))
+    video, said = read(overwrite(path, 19))
+    assert numbers(video)[:19] == list(range(19))
+    assert video.num_frames == 20
+    assert len(said) == 1
+
+
+def test_frames_with_equal_times_are_not_damaged(tmp_path):
+    path = encode(tmp_path / "a.mkv", numbered(6), "libx264", pts=[0, 40, 80, 80, 120, 160], **REORDERED)
+    video, said = read(path)
+    assert video.num_frames == 6
+    assert said == []
