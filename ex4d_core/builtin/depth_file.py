@@ -239,25 +239,24 @@ class DepthFile:
             self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> np.ndarray:
-        farthest, nearest = self._extremes(frames, found.lone)
+        farthest, nearest = self._extremes(frames, found)
         near, far = self._options.near, self._options.far
         with np.errstate(invalid="ignore", over="ignore"):
             relative = (numbers - farthest) / (nearest - farthest)
             return (near / np.maximum(relative, near / far)).astype(np.float32)
 
-    def _extremes(self, frames: DepthFrames, lone: float | None) -> tuple[float, float]:
+    def _extremes(self, frames: DepthFrames, found: Separated) -> tuple[float, float]:
         """Return the smallest and the largest valid value of the whole file."""
         least, greatest = np.inf, -np.inf
         for index, values in enumerate(frames.read(range(frames.count))):
             with np.errstate(over="ignore"):
-                known = np.isfinite(values.astype(np.float32))
-            if lone is not None:
-                known &= values != lone
-            if frames.valid_at is not None:
-                known &= frames.valid_at(index)
+                numbers = values.astype(np.float32)
+            inside = np.ones(numbers.shape, bool) if frames.valid_at is None else frames.valid_at(index)
+            own = separate(numbers, inside, frames.unit, is_inverse=True)
+            known = own.known & (numbers != found.lone) & (numbers < found.marker)
             if known.any():
-                least = min(least, float(values[known].min()))
-                greatest = max(greatest, float(values[known].max()))
+                least = min(least, float(numbers[known].min()))
+                greatest = max(greatest, float(numbers[known].max()))
         if not least < greatest:
             raise InvalidInput(f"all values of {self._path} are equal, so it cannot be inverse depth")
         return least, greatest

@@ -19,6 +19,9 @@ INTEGER_MOST = (65535.0, 4294967296.0)
 _GAP = 0.99
 """Largest other value, in parts of a sentinel, for which that is not a distance."""
 
+_INVERSE_SHARE = 0.001
+"""Smallest part of disparity that is a marker; the nearest pixel of normalized disparity is not."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Separated:
@@ -32,6 +35,8 @@ class Separated:
     """Counts in words."""
     lone: float | None = None
     """Negative number that marks unknown values."""
+    marker: float = np.inf
+    """Least number that marks unknown disparity."""
 
 
 def separate(
@@ -40,7 +45,8 @@ def separate(
     """Separate distances, sky and unknown values.
 
     In depth, infinity, values from `SKY_LEAST` and a lone `HALF_MOST` are sky; NaN, 0, one negative number and a lone
-    largest integer are unknown. In disparity, 0 is far, and infinity and one negative number are unknown.
+    largest integer are unknown. In disparity, 0 is infinitely far, and so valid: sky is 0. Infinity, values from
+    `SKY_LEAST`, a lone `HALF_MOST`, a lone largest integer, NaN and one negative number are unknown.
 
     Args:
         numbers: float32 [T, H, W], as in the file.
@@ -61,14 +67,20 @@ def separate(
     take(np.isnan(numbers), "NaN")
     if (lone := _lone_negative(numbers, known)) is not None:
         take(numbers == lone, f"{lone:g}")
+    most = HALF_MOST if unit == "float" else next((top for top in INTEGER_MOST if (numbers == top).any()), np.inf)
+    is_marked = unit != "normalized" and not full_range
     if is_inverse:
         take(np.isinf(numbers), "infinite")
-        return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone)
+        take(numbers >= SKY_LEAST, f"{SKY_LEAST:g} or more")
+        marker = SKY_LEAST
+        if is_marked and _stands_alone(numbers, known & (numbers > 0), most, _INVERSE_SHARE):
+            take(numbers == most, f"{most:.0f}")
+            marker = most
+        return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone, marker=marker)
     take(numbers == -np.inf, "-infinite")
     sky |= inside & (numbers >= SKY_LEAST)
     known &= ~sky
-    most = HALF_MOST if unit == "float" else next((top for top in INTEGER_MOST if (numbers == top).any()), np.inf)
-    if unit != "normalized" and not full_range and _stands_alone(numbers, known, most):
+    if is_marked and _stands_alone(numbers, known, most):
         if unit == "float":
             sky |= known & (numbers == most)
             known &= ~sky
@@ -86,9 +98,9 @@ def _lone_negative(numbers: np.ndarray, known: np.ndarray) -> float | None:
     return float(negative[0])
 
 
-def _stands_alone(numbers: np.ndarray, known: np.ndarray, most: float) -> bool:
+def _stands_alone(numbers: np.ndarray, known: np.ndarray, most: float, share: float = 0) -> bool:
     values = numbers[known]
-    if not (values == most).any():
+    if not int((values == most).sum()) > share * values.size:
         return False
     others = values[values < most]
     return bool(others.size) and float(others.max()) < _GAP * most and not (values > most).any()

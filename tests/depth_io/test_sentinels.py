@@ -52,6 +52,23 @@ def test_the_far_end_of_disparity_is_known_and_infinite_disparity_is_not():
     assert separated(-1, is_inverse=True).lone == -1
 
 
+@pytest.mark.parametrize("marker", [np.inf, -np.inf, np.nan, 1e10, 1e30, 65504, -1])
+def test_markers_in_disparity_are_unknown(marker):
+    values = np.where(SKY, marker, 90 / scene.depth()).astype(np.float32)
+    found = separate(values, INSIDE, "float", is_inverse=True)
+    assert (found.known == ~SKY).all()
+    assert not found.sky.any()
+    assert found.notes[0].startswith("unknown: ")
+
+
+def test_the_largest_integer_is_a_marker_in_disparity_only_if_it_has_an_area():
+    values = np.where(SKY, 65535, 3000 / scene.depth()).astype(np.uint16).astype(np.float32)
+    assert (separate(values, INSIDE, "integer", is_inverse=True).known == ~SKY).all()
+    values[SKY] = 0
+    values[0, -1, -1] = 65535
+    assert separate(values, INSIDE, "integer", is_inverse=True).known.all()
+
+
 def test_negative_values_that_differ_are_left_to_the_reader():
     values = np.linspace(-3, 5, SKY.size).reshape(SKY.shape).astype(np.float32)
     assert separate(values, INSIDE, "float", is_inverse=True).known.all()

@@ -1,60 +1,15 @@
 """Depth files in the layouts of other tools: meaning, sky, lens, poses, and files that are not depth."""
 
-from fractions import Fraction
-
 import numpy as np
 import OpenEXR
 import pytest
-import torch
 
-from ex4d_core.builtin.depth_file import DepthFile
-from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.depth_io.tools import ARCHIVES, OTHERS, format_table
 from ex4d_core.errors import InvalidConfig, InvalidInput
-from ex4d_core.progress import silent
-from ex4d_core.types import DepthKind, Video
+from ex4d_core.types import DepthKind
 from tests.depth_io import scene
+from tests.depth_io.reader import F32, SKY, exrs, images, npy, npz, opened
 from tests.depth_io.scene import COUNT, HEIGHT, LENS, WIDTH, exr, pfm, png, write_files, write_zip
-
-SKY = np.isinf(scene.depth())
-F32 = np.float32
-
-
-def clip(count=COUNT):
-    return Video(frames=torch.zeros(count, HEIGHT, WIDTH, 3, dtype=torch.uint8), fps=Fraction(30))
-
-
-def opened(path, *, count=COUNT, **options):
-    """Return the depth of a file, and what the reader says about it."""
-    file = DepthFile(DepthFileOptions(path=str(path), **options), device=torch.device("cpu"))
-    depth = file.estimate(clip(count), progress=silent)
-    return depth, " ".join([*file.notes(), *file.warnings()])
-
-
-def npz(**arrays):
-    def write(folder):
-        np.savez(folder / "d.npz", **arrays)
-        return folder / "d.npz"
-
-    return write
-
-
-def npy(values):
-    def write(folder):
-        np.save(folder / "d.npy", values)
-        return folder / "d.npy"
-
-    return write
-
-
-def images(name, contents):
-    return lambda folder: write_files(folder / "maps", name, contents)
-
-
-def exrs(channels, name="clip.{:04d}.exr", sky=1e10):
-    """Write an EXR image per frame; `channels` maps a depth map to channels."""
-    return images(name, [exr(channels(one)) for one in scene.filled(sky).astype(F32)])
-
 
 C2W, W2C = scene.poses(), np.linalg.inv(scene.poses())
 FAR80 = scene.filled(80).astype(F32)
@@ -409,43 +364,6 @@ def test_the_table_of_the_docs_has_every_tool():
     table = format_table()
     assert all(f"| {tool.name} |" in table for tool in (*ARCHIVES, *OTHERS))
     assert len({tool.name for tool in (*ARCHIVES, *OTHERS)}) == len(ARCHIVES) + len(OTHERS)
-
-
-def wall():
-    """Depth of the plane z = 5 of the world, seen from the poses."""
-    rays = np.einsum("tij,thwj->thwi", C2W[:, :3, :3], scene.camera_points(np.ones((COUNT, HEIGHT, WIDTH))))
-    return (5 - C2W[:, 2, 3, None, None]) / rays[..., 2]
-
-
-WALL = wall()
-
-
-def test_a_file_per_frame_may_hold_its_lens_and_pose(tmp_path):
-    for index in range(COUNT):
-        np.savez(tmp_path / f"{index}.npz", depth=FAR80[index], intrinsics=LENS, cam_c2w=C2W[index])
-    depth, _ = opened(tmp_path)
-    assert np.allclose(depth.intrinsics[-1].matrix(), LENS)
-    assert np.allclose(depth.cameras.world_to_camera.numpy(), scene.from_first(), atol=1e-5)
-
-
-@pytest.mark.parametrize(("name", "poses"), [("poses", W2C), ("poses", C2W), ("extrinsics", C2W), ("pose", W2C)])
-def test_the_direction_of_poses_is_that_in_which_depth_agrees(tmp_path, name, poses):
-    depth, said = opened(npz(depth=WALL, K=LENS, **{name: poses})(tmp_path))
-    assert np.allclose(depth.cameras.world_to_camera.numpy(), scene.from_first(), atol=1e-5)
-    assert f"poses of {name} ({'camera-to-world' if poses is C2W else 'world-to-camera'})" in said
-
-
-def test_poses_that_disagree_with_the_depth_are_named(tmp_path):
-    depth, said = opened(npz(depth=WALL, K=LENS, cam_c2w=W2C)(tmp_path))
-    assert depth.cameras is not None
-    assert "has poses cam_c2w with which its depth disagrees; they may be world-to-camera" in said
-
-
-@pytest.mark.parametrize("name", ["poses", "R_t"])
-def test_poses_of_an_unknown_direction_are_said_to_be_ignored(tmp_path, name):
-    depth, said = opened(npz(depth=FAR80, K=LENS, **{name: C2W})(tmp_path))
-    assert depth.cameras is None
-    assert f"ignores {name}, whose meaning its name does not state" in said
 
 
 def test_arrays_of_one_frame_each_are_put_in_order(tmp_path):
