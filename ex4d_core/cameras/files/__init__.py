@@ -64,11 +64,13 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
         kind = format_named(format) if format else format_of(content, reading)[0]
         if content.kind not in kind.kinds:
             raise InvalidInput(f"{path} is not a file of {kind.name}, which is: {kind.files}")
-        with naming(path), convention_of_user(reading.convention) as replaced:
+        with naming(path), convention_of_user(reading.convention) as conventions:
             file = kind.read(content, reading)
+            if reading.convention is not None and not conventions:
+                raise InvalidInput(f"convention= does not apply to {kind.name}, which has only one; remove it")
     notes = [
         f"is read as {reading.convention}, as requested, in place of {own}, the convention of {kind.name}"
-        for own in replaced[:1]
+        for own in [own for own in conventions if own != reading.convention][:1]
     ]
     warnings = (*file.warnings, *notes)
     return attrs.evolve(file, format=kind.name, warnings=tuple(f"{path} {warning}" for warning in warnings))

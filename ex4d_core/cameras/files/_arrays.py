@@ -57,8 +57,15 @@ def read_arrays(
 
 
 def size_of(content: Content, name: str) -> tuple[int, int] | None:
-    """Return width and height of an array [T, H, W], [T, H, W, C] or [T, C, H, W] of an archive."""
+    """Return width and height of images [T, H, W], [T, H, W, C] or [T, C, H, W], or of a batch of 1 of these."""
     shape = content.shape(name)
-    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
-        shape = shape[:1] + shape[2:]
-    return (shape[2], shape[1]) if len(shape) in (3, 4) and 0 not in shape[1:3] else None
+    shape = shape[1:] if len(shape) == 5 else shape
+    if len(shape) == 4:
+        shape = shape[:3] if shape[3] in (1, 3, 4) else shape[1:]
+    return (shape[2], shape[1]) if len(shape) == 3 and 0 not in shape[1:] else None
+
+
+def pose_shape(content: Content, name: str) -> tuple[int, ...]:
+    """Return the shape of each pose in an array [T, ...] or in a batch of 1; () if it is missing."""
+    shape = content.shape(name)
+    return shape[2:] if len(shape) == 4 and shape[0] == 1 else shape[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,8 @@ class Match:
     evidence: Evidence
     reason: str
     """Continues "it has"."""
+    otherwise: str = ""
+    """Another meaning of such content, if it is as likely; the user is asked. Continues "or"."""
 
 
 def certain(reason: str) -> Match:
@@ -105,6 +108,15 @@ class Text:
         except ValueError:
             return np.zeros((0, 0))
         return table if np.isfinite(table).all() else np.zeros((0, 0))
+
+    @cached_property
+    def stamps(self) -> np.ndarray:
+        """The first column of the table minus its first number, float64 [rows], exact for nanoseconds since 1970."""
+        rows = self.rows[1:] if self.title else self.rows
+        if not self.table.size:
+            return np.zeros(0)
+        first = Decimal(rows[0][0])
+        return np.array([float(Decimal(row[0]) - first) for row in rows])
 
 
 @attrs.frozen

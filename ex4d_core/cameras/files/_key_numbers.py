@@ -16,6 +16,7 @@ from scipy.interpolate import UnivariateSpline
 
 from ex4d_core.bounds import LARGEST, number, shown
 from ex4d_core.cameras.files._format import Content, Text
+from ex4d_core.cameras.files._poses import are_rigid
 from ex4d_core.cameras.files._value import check_count
 from ex4d_core.errors import InvalidInput
 
@@ -73,12 +74,28 @@ def count_of_lines(content: Content) -> int:
     return 0 if _holds_poses(content.value.table) else len(rows)
 
 
+def may_be_poses(table: np.ndarray) -> bool:
+    """Return whether lines may be positions and angles, after a number or before a field of view, of a few poses.
+
+    The key numbers of a path that starts at the source camera start with 0.
+    """
+    return bool(table.shape[1] in (6, 7, 8) and table[:, 0].any())
+
+
+def is_intrinsics(matrix: np.ndarray) -> bool:
+    """Return whether a matrix [3, 3] has focal lengths and a principal point."""
+    zero = (matrix[1, 0], matrix[2, 0], matrix[2, 1])
+    return bool(not any(zero) and matrix[2, 2] == 1 and min(matrix[0, 0], matrix[1, 1]) > 0)
+
+
 def _holds_poses(table: np.ndarray) -> bool:
     """Return whether lines are matrices or have a unit quaternion, or all are one matrix, as in other formats."""
     rows, columns = table.shape
     if columns in (7, 8):
         pieces = (table[:, -4:], table[:, columns - 7 : columns - 3])
         return any(bool(np.abs(np.linalg.norm(piece, axis=1) - 1).max() < TOLERANCE) for piece in pieces)
+    if (rows, columns) == (3, 3) and is_intrinsics(table):
+        return True
     if (rows, columns) in ((3, 3), (3, 4)):
         matrices = table[None]
     elif columns in (16, 17):
@@ -87,5 +104,4 @@ def _holds_poses(table: np.ndarray) -> bool:
         matrices = table[:, -12:].reshape(-1, 3, 4)
     else:
         return False
-    rotation = matrices[:, :3, :3]
-    return bool(np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() < TOLERANCE)
+    return are_rigid(matrices, tolerance=TOLERANCE)

@@ -25,7 +25,7 @@ from ex4d_core.cameras.files._value import (
 )
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
-from ex4d_core.types.camera import LARGEST_SIDE, from_camera_axes
+from ex4d_core.types.camera import LARGEST_SIDE, RIGID_TOLERANCE, from_camera_axes
 
 Y_UP = np.diag([1.0, -1.0, -1.0])
 """From world axes x right, y down, z forward to x right, y up, z backward."""
@@ -39,23 +39,26 @@ GAP = 1.5
 UNEVEN = 1.8
 """Ratio of the longest to the shortest step below which no frame is missing."""
 
-LONGEST_NUMBER = 15
-"""Largest number of digits of a frame number in a name."""
+MATRICES = ((4, 4), (3, 4))
+"""Shapes of a pose."""
+
+LONGEST_NUMBER = 30
+"""Largest number of digits of a frame number or time stamp in a name."""
 
 NAMED_GAPS = 8
 """Largest number of missing frames in a message."""
 
 _CHOSEN: ContextVar[tuple[str, list[str]] | None] = ContextVar("_CHOSEN", default=None)
-"""The convention of the user, and the conventions of files that it has replaced."""
+"""The convention of the user, and those in whose place it was used."""
 
 
 @contextmanager
 def convention_of_user(convention: str | None) -> Iterator[list[str]]:
-    """Read matrices in a convention in place of that of their format; return the conventions that it replaces."""
-    replaced: list[str] = []
-    token = _CHOSEN.set(None if convention is None else (convention, replaced))
+    """Read matrices in a convention; return the conventions of formats and files in whose place it was used."""
+    own: list[str] = []
+    token = _CHOSEN.set(None if convention is None else (convention, own))
     try:
-        yield replaced
+        yield own
     finally:
         _CHOSEN.reset(token)
 
@@ -71,7 +74,7 @@ def to_world_to_camera(matrices: np.ndarray, convention: str, *, world: np.ndarr
     Raises:
         InvalidInput: the convention is unknown, or a matrix is not a rigid transform.
     """
-    if (chosen := _CHOSEN.get()) is not None and chosen[0] != convention:
+    if (chosen := _CHOSEN.get()) is not None:
         chosen[1].append(convention)
         convention = chosen[0]
     direction, axes = check_convention(convention)
@@ -84,7 +87,11 @@ def to_world_to_camera(matrices: np.ndarray, convention: str, *, world: np.ndarr
 
 
 def square(value: Any, name: str) -> np.ndarray:
-    """Return matrices float64 [T, 4, 4] of [T, 4, 4], [T, 3, 4], a batch of 1, [T, 16], [T, 12], or one matrix.
+    """Return matrices float64 [T, 4, 4] of poses.
+
+    Args:
+        value: [T, 4, 4], [T, 3, 4], [T, 16], [T, 12], a batch of 1, [4, 4, T], [3, 4, T], or one matrix.
+        name: in the file, for errors.
 
     Raises:
         InvalidInput: they are not such matrices.
@@ -92,6 +99,7 @@ def square(value: Any, name: str) -> np.ndarray:
     array = numbers(value, name)
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
+    array = _frames_first(array)
     if array.ndim == 2 and array.shape[1] in (12, 16):
         array = array.reshape(len(array), -1, 4)
     if array.shape in ((4, 4), (3, 4)):
@@ -101,6 +109,24 @@ def square(value: Any, name: str) -> np.ndarray:
         bottom = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (len(array), 1, 4))
         return np.concatenate([array, bottom], axis=1)
     return array
+
+
+def _frames_first(array: np.ndarray) -> np.ndarray:
+    """Return matrices [4, 4, T] or [3, 4, T] with the frames along the first axis."""
+    if array.ndim != 3 or array.shape[:2] not in MATRICES:
+        return array
+    turned: np.ndarray = np.moveaxis(array, 2, 0)
+    if array.shape[1:] not in MATRICES:
+        return turned
+    return turned if are_rigid(turned) and not are_rigid(array) else array
+
+
+def are_rigid(matrices: np.ndarray, *, tolerance: float = RIGID_TOLERANCE) -> bool:
+    """Return whether matrices [T, 4, 4] or [T, 3, 4] have rotations, and 0 0 0 1 as last row."""
+    rotation, bottom = matrices[:, :3, :3], matrices[:, 3:]
+    with np.errstate(all="ignore"):  # from values that are not finite
+        turned = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(initial=0)
+    return bool(turned <= tolerance and np.abs(bottom - [0, 0, 0, 1]).max(initial=0) <= tolerance)
 
 
 def poses_of(value: Any, name: str, convention: str, *, world: np.ndarray | None = None) -> np.ndarray:
@@ -136,7 +162,7 @@ def lens_fields(value: Any, size: tuple[int, int] | None, poses: int, *, name: s
     """Return the field of `CameraFile` with the intrinsics in a file.
 
     Args:
-        value: matrices [3, 3] or [T, 3, 3], or fx, fy, cx, cy as [4] or [T, 4], in pixels.
+        value: matrices [3, 3] or [T, 3, 3], or fx, fy, cx, cy as [4] or [T, 4], in pixels; or a batch of 1 of these.
         size: width and height of the images, if known.
         poses: their number.
         name: in the file, for errors.
@@ -145,6 +171,10 @@ def lens_fields(value: Any, size: tuple[int, int] | None, poses: int, *, name: s
         InvalidInput: they are not intrinsics, or their number is not that of the poses.
     """
     array = numbers(value, name)
+    if array.shape[:1] == (1,) and array.ndim == (4 if array.shape[-2:] == (3, 3) else 3):
+        array = array[0]
+    if array.ndim == 3 and array.shape[:2] == (3, 3) != array.shape[1:]:
+        array = np.moveaxis(array, 2, 0)
     if array.shape[-2:] == (3, 3) and array.ndim in (2, 3):
         k = array.reshape(-1, 3, 3)
         array = np.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], axis=1)
@@ -192,7 +222,7 @@ def order_of(stamps: np.ndarray) -> np.ndarray:
         return np.arange(len(stamps))
     order: np.ndarray = np.argsort(stamps, kind="stable")
     for index in np.flatnonzero(np.diff(stamps[order]) == 0)[:1]:
-        raise InvalidInput(f"it has two poses of the time {stamps[order][index]:.15g}; each needs its own")
+        raise InvalidInput(f"poses {order[index]} and {order[index + 1]} have the same time; each needs its own")
     return order
 
 
@@ -214,6 +244,16 @@ def positions_of(stamps: Sequence[float] | np.ndarray) -> tuple[int, ...] | None
     return tuple(int(position) for position in at) if at[-1] < MOST_POSES else None
 
 
+def positions_of_numbers(frames: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the frame of each pose by its number, counted from the first; None if none is missing.
+
+    Of two poses, frames are missing between numbers that do not follow each other.
+    """
+    if len(frames) == 2 and 1 < frames[1] - frames[0] < MOST_POSES:
+        return 0, frames[1] - frames[0]
+    return positions_of([float(frame - frames[0]) for frame in frames])
+
+
 def positions_of_names(names: Sequence[str]) -> tuple[int, ...] | None:
     """Return the frame of each pose by the number in its name; None if none is missing or it does not tell.
 
@@ -229,7 +269,7 @@ def positions_of_names(names: Sequence[str]) -> tuple[int, ...] | None:
         numbered = tuple(each[-1] for each in found)
     if any(len(number) > LONGEST_NUMBER for number in numbered):
         return None
-    return positions_of([float(number) for number in numbered])
+    return positions_of_numbers([int(number) for number in numbered])
 
 
 def missing_frames(file: CameraFile) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, possible
-from ex4d_core.cameras.files._poses import Y_UP, poses_of, positions_of, rigid
+from ex4d_core.cameras.files._poses import Y_UP, order_of, poses_of, positions_of, rigid
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, one_or_each
 from ex4d_core.errors import InvalidInput
 
@@ -31,6 +31,8 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     table = content.value.table
     if table.shape[1] not in COLUMNS:
         raise InvalidInput("each line needs a frame number, position, three angles and, optionally, a field of view")
+    order = order_of(content.value.stamps)
+    table = table[order]
     turns = Rotation.from_euler("xyz", table[:, 4:7], degrees=True).as_matrix()
     poses = poses_of(rigid(turns, table[:, 1:4]), "the matrices", "c2w-opengl", world=Y_UP)
     fields = np.radians(table[:, 7]).tolist() if table.shape[1] == 8 else None
@@ -38,7 +40,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
         world_to_camera=poses,
         fov=None if fields is None else one_or_each(fields, len(poses)),
         fov_side="height",
-        positions=positions_of(table[:, 0]),
+        positions=positions_of(content.value.stamps[order]),
         warnings=(WARNING,),
     )
 

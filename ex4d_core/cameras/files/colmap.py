@@ -7,17 +7,17 @@ used if both exist, as in COLMAP. Images contain the final poses, also in models
 from __future__ import annotations
 
 import re
-from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ex4d_core.bounds import shown
-from ex4d_core.cameras.files._colmap_files import CAMERAS, IMAGES, TEXT, Image, Lens, has_model, has_rig, read_model
+from ex4d_core.cameras.files._colmap_files import CAMERAS, IMAGES, TEXT, Lens, has_model, has_rig, read_model
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
+from ex4d_core.cameras.files._names import of_camera, order_of_names
 from ex4d_core.cameras.files._poses import positions_of_names, rigid, rotations_of, to_world_to_camera
-from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_count, natural_order, one_or_each
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, check_count, one_or_each
 from ex4d_core.errors import InvalidInput
 
 PLACES = ("", "sparse/0", "sparse", "0", "colmap/sparse/0")
@@ -40,8 +40,10 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
         raise InvalidInput(f"{IMAGES} has no images")
     if unknown := next((image.camera for image in images if image.camera not in lenses), None):
         raise InvalidInput(f"{IMAGES} refers to camera {shown(unknown)}, which is not in {CAMERAS}")
-    images = _of_camera(images, reading, rig=has_rig(folder))
-    images = [images[at] for at in natural_order([image.name for image in images])]
+    names = [image.name for image in images]
+    chosen = of_camera(names, [image.camera for image in images], reading, rig=has_rig(folder))
+    images = [images[at] for at in chosen]
+    images = [images[at] for at in order_of_names([image.name for image in images])]
     table = np.array([image.pose for image in images])
     for index in np.flatnonzero(~(np.linalg.norm(table[:, :4], axis=1) > 1e-9))[:1]:
         raise InvalidInput(f"{images[index].name} has the quaternion 0 0 0 0, which is not a rotation")
@@ -68,41 +70,6 @@ def _distortion(lenses: list[Lens]) -> tuple[str, ...]:
     fisheye = any(FISHEYE.search(name) for name in distorted)
     how = "; its images must be undistorted for a pinhole camera, or use :lens=clip" if fisheye else ""
     return (f"has lens distortion ({names}, {len(distorted)} {cameras}), which is ignored{how}",)
-
-
-def _of_camera(images: list[Image], reading: ReadOptions, *, rig: bool) -> list[Image]:
-    """Return the images of the selected camera, or of the only one."""
-    views = _views(images, rig=rig)
-    if reading.camera is None and len(set(views)) == 1:
-        return images
-    chosen = [
-        image for image, view in zip(images, views, strict=True) if reading.camera in (view, image.camera) and view
-    ] or [image for image in images if image.camera == reading.camera]
-    if chosen:
-        return chosen
-    problem = f"has no camera {shown(reading.camera)}" if reading.camera else "has images of several cameras"
-    names = sorted({view or image.camera for image, view in zip(images, views, strict=True)})[:10]
-    raise InvalidInput(f"it {problem}; select one with {reading.file.name}:camera=NAME, out of {', '.join(names)}")
-
-
-def _views(images: list[Image], *, rig: bool) -> list[str]:
-    """Return the camera that took each image: its folder, or the name without the last number, or its number."""
-    paths = [PurePosixPath(image.name) for image in images]
-    folders = [str(path.parent) for path in paths]
-    if _several(folders):
-        return folders
-    parts = [re.fullmatch(r"(.*?)[^0-9]*([0-9]*)[^0-9]*", path.stem) for path in paths]
-    prefixes, numbers = ([part[group] if part else "" for part in parts] for group in (1, 2))
-    if _several(prefixes) and max(Counter(numbers).values()) > 1:
-        return prefixes
-    if rig and _several(cameras := [image.camera for image in images]):
-        return cameras
-    return [""] * len(images)
-
-
-def _several(groups: list[str]) -> bool:
-    """Return whether there are several groups of images, rather than an image in each."""
-    return 1 < len(set(groups)) <= len(groups) // 2
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ex4d_core.cameras.files._arrays import read_arrays
+from ex4d_core.cameras.files._arrays import pose_shape, read_arrays
 from ex4d_core.cameras.files._format import Content, Format, Match, Text, likely
 from ex4d_core.cameras.files._poses import lens_fields, poses_of
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, text_of
@@ -41,7 +41,7 @@ def read_streaming(content: Content, reading: ReadOptions) -> CameraFile:
 
 
 def _matches(content: Content) -> Match | None:
-    if not content.has("extrinsics", "intrinsics") or content.shape("extrinsics")[1:] != (3, 4):
+    if not content.has("extrinsics", "intrinsics") or pose_shape(content, "extrinsics") != (3, 4):
         return None
     return likely("extrinsics of 3x4 and intrinsics")
 

@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from ex4d_core.cameras.files._format import Content, Format, Match, likely
-from ex4d_core.cameras.files._poses import poses_of, positions_of
+from ex4d_core.cameras.files._poses import are_rigid, order_of, poses_of, positions_of
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions
 from ex4d_core.errors import InvalidInput
 
@@ -26,8 +26,10 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     table = content.value.table
     if table.shape[1] not in COLUMNS:
         raise InvalidInput("each line needs the 12 numbers of a 3x4 matrix, after a frame number or not")
-    poses = poses_of(table[:, -12:].reshape(-1, 3, 4), "the matrices", "c2w-opencv")
-    return CameraFile(world_to_camera=poses, positions=positions_of(table[:, 0]) if table.shape[1] == 13 else None)
+    stamps = content.value.stamps if table.shape[1] == 13 else np.zeros(len(table))
+    order = order_of(stamps)
+    poses = poses_of(table[order, -12:].reshape(-1, 3, 4), "the matrices", "c2w-opencv")
+    return CameraFile(world_to_camera=poses, positions=positions_of(stamps[order]))
 
 
 def _matches(content: Content) -> Match | None:
@@ -35,8 +37,7 @@ def _matches(content: Content) -> Match | None:
     if table.shape[1] not in COLUMNS:
         return None
     matrices = table[:, -12:].reshape(-1, 3, 4)
-    rotation = matrices[:, :, :3]
-    if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() > 0.01:
+    if not are_rigid(matrices, tolerance=0.01):
         return None
     if table.shape[1] == 13:
         return likely("a frame number and a 3x4 matrix in each line") if not (table[:, 0] % 1).any() else None

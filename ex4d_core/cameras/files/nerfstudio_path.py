@@ -15,8 +15,9 @@ import numpy as np
 
 from ex4d_core.bounds import number, numbers, whole
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
+from ex4d_core.cameras.files._names import order_of_names
 from ex4d_core.cameras.files._poses import poses_of, positions_of_names
-from ex4d_core.cameras.files._value import CameraFile, ReadOptions, natural_order, one_or_each
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, one_or_each
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import parse_json
 from ex4d_core.types import Intrinsics
@@ -92,7 +93,7 @@ def read_export(content: Content, reading: ReadOptions) -> CameraFile:
     """
     frames = content.items()
     names = [str(frame.get("file_path", "")) for frame in frames]
-    order = natural_order(names)
+    order = order_of_names(names)
     matrices = [frames[at].get("transform") for at in order]
     return CameraFile(
         world_to_camera=poses_of(matrices, "transform", "c2w-opengl", world=Z_UP),

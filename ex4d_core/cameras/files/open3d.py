@@ -36,10 +36,10 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     if not isinstance(cameras, list) or not all(isinstance(camera, Mapping) for camera in cameras):
         raise InvalidInput("its parameters must be a list of cameras as written by Open3D")
     extrinsics = _columns([camera.get("extrinsic") for camera in cameras], "extrinsic", 4)
-    lenses = [_lens(camera.get("intrinsic")) for camera in cameras]
+    lenses = [_lens(camera["intrinsic"]) for camera in cameras if camera.get("intrinsic") is not None]
     return CameraFile(
         world_to_camera=poses_of(extrinsics, "extrinsic", "w2c-opencv"),
-        intrinsics=one_or_each(lenses, len(extrinsics)),
+        intrinsics=one_or_each(lenses, len(extrinsics)) if lenses else None,
         positions=positions,
     )
 
@@ -85,8 +85,16 @@ def _matches(content: Content) -> Match | None:
     if content.kind == "folder":
         files = content.value.matching(r".*\.json")
         tree = json_of(files[0]) if files else {}
-    name = tree.get("class_name") if isinstance(tree, Mapping) else None
-    return certain(f"the class {name}") if name in (ONE, SEVERAL) else None
+    tree = tree if isinstance(tree, Mapping) else {}
+    if (name := tree.get("class_name")) in (ONE, SEVERAL):
+        return certain(f"the class {name}")
+    cameras = tree.get("parameters", [tree])
+    first = cameras[0] if isinstance(cameras, list) and cameras else None
+    if not isinstance(first, Mapping) or np.shape(first.get("extrinsic")) != (16,):
+        return None
+    lens = first.get("intrinsic")
+    named = isinstance(lens, Mapping) and "intrinsic_matrix" in lens
+    return certain("extrinsic and intrinsic_matrix") if named or "parameters" in tree else None
 
 
 def _matches_log(content: Content) -> Match | None:

@@ -6,10 +6,8 @@ A URL, then 19 numbers for each frame: microseconds, fx, fy, cx, cy in sides of 
 
 from __future__ import annotations
 
-import numpy as np
-
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely
-from ex4d_core.cameras.files._poses import order_of, poses_of, positions_of
+from ex4d_core.cameras.files._poses import are_rigid, order_of, poses_of, positions_of
 from ex4d_core.cameras.files._value import CameraFile, Pinhole, ReadOptions, one_or_each
 from ex4d_core.errors import InvalidInput
 
@@ -27,11 +25,14 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     table = content.value.table
     if table.shape[1:] != (COLUMNS,):
         raise InvalidInput("each line needs 19 numbers: time, fx, fy, cx, cy, two unused, and a 3x4 matrix")
-    table = table[order_of(table[:, 0])]
+    order = order_of(content.value.stamps)
+    table = table[order]
     poses = poses_of(table[:, 7:].reshape(-1, 3, 4), "the matrices", "w2c-opencv")
     lenses = [Pinhole(fx=fx, fy=fy, cx=cx, cy=cy, normalized=True) for fx, fy, cx, cy in table[:, 1:5].tolist()]
     return CameraFile(
-        world_to_camera=poses, unsized=one_or_each(lenses, len(poses)), positions=positions_of(table[:, 0])
+        world_to_camera=poses,
+        unsized=one_or_each(lenses, len(poses)),
+        positions=positions_of(content.value.stamps[order]),
     )
 
 
@@ -39,8 +40,7 @@ def _matches(content: Content) -> Match | None:
     table = content.value.table
     if table.shape[1:] != (COLUMNS,) or not ((table[:, 1:3] > FOCAL[0]) & (table[:, 1:3] < FOCAL[1])).all():
         return None
-    rotation = table[:, 7:].reshape(-1, 3, 4)[:, :, :3]
-    if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() > 0.01:
+    if not are_rigid(table[:, 7:].reshape(-1, 3, 4), tolerance=0.01):
         return None
     reason = "19 columns with intrinsics in sides of the image and a rotation"
     return certain(reason) if content.value.title else likely(reason)

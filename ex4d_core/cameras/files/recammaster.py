@@ -16,6 +16,7 @@ import numpy as np
 
 from ex4d_core.bounds import numbers, shown, spelled
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
+from ex4d_core.cameras.files._poses import positions_of_numbers
 from ex4d_core.cameras.files._value import (
     CameraFile,
     ReadOptions,
@@ -60,7 +61,8 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     if not isinstance(tree, Mapping) or not tree:
         raise InvalidInput(f"it must be an object of frames as written by ReCamMaster, not {shown(tree)}")
     check_count(len(tree))
-    frames = [tree[name] for name in sorted(tree, key=_index)]
+    names = sorted(tree, key=_index)
+    frames = [tree[name] for name in names]
     name = _camera(frames[0], reading)
     matrices = numbers([_matrix(frame, name) for frame in frames], "the matrices")
     matrices[:, :3, 3] /= CENTIMETERS
@@ -70,7 +72,11 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     to_world = from_camera_axes(relative, "unreal", world=CAMERA_AXES["unreal"].T)
     focal = next((found for part in content.path.parts if (found := _FOLDER.fullmatch(part))), None)
     lens = None if focal is None else Intrinsics.from_focal(float(focal[1]) / SENSOR * SIDE, width=SIDE, height=SIDE)
-    return CameraFile(world_to_camera=np.linalg.inv(to_world), intrinsics=None if lens is None else (lens,))
+    return CameraFile(
+        world_to_camera=np.linalg.inv(to_world),
+        intrinsics=None if lens is None else (lens,),
+        positions=positions_of_numbers([_index(name) for name in names]),
+    )
 
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
@@ -131,7 +137,11 @@ def _text(matrix: np.ndarray) -> str:
 
 
 def _matches(content: Content) -> Match | None:
-    return certain("frame0") if "frame0" in content.facts and content.kind == "json" else None
+    if content.kind != "json" or not all(re.fullmatch("frame[0-9]{1,9}", name) for name in content.facts):
+        return None
+    first = next(iter(content.facts.values()), None)
+    named = isinstance(first, Mapping) and all(re.fullmatch("cam[0-9]{1,2}", str(name)) for name in first)
+    return certain("frames with cam01, ...") if named and first else None
 
 
 FORMATS = (

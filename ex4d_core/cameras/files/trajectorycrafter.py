@@ -17,7 +17,7 @@ import numpy as np
 
 from ex4d_core.bounds import number, spelled
 from ex4d_core.cameras.files._format import Content, Evidence, Format, Match, certain, likely, possible
-from ex4d_core.cameras.files._key_numbers import NAMES, count_of_lines, lines_of, spread
+from ex4d_core.cameras.files._key_numbers import NAMES, count_of_lines, lines_of, may_be_poses, spread
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, refuse_start_elsewhere
 from ex4d_core.errors import InvalidInput
 
@@ -26,6 +26,8 @@ FRAMES = 49
 
 ROLL = 1e-6
 """Largest error, in an entry of the matrix, of a rotation described by two angles."""
+
+OTHERWISE = "positions and angles of a pose in each line, which are not read"
 
 AMBIGUOUS = (
     "has three lines, which are read as theta, phi and r of TrajectoryCrafter; "
@@ -135,6 +137,8 @@ def _matches(content: Content) -> Match | None:
     if not count:
         named = content.path.suffix.lower() == ".txt" and not text.table.size
         return Match(Evidence.SUFFIX, "the suffix .txt") if named else None
+    if may_be_poses(text.table):
+        return Match(Evidence.LIKELY, f"{count} lines of key numbers", OTHERWISE)
     named = "viewcrafter" not in str(content.path).lower()
     if count == len(NAMES):
         return likely("five lines of numbers")

@@ -17,6 +17,7 @@ import numpy as np
 
 from ex4d_core.bounds import number, shown, whole
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, possible
+from ex4d_core.cameras.files._names import of_camera, order_of_names
 from ex4d_core.cameras.files._poses import positions_of_names, square, to_world_to_camera
 from ex4d_core.cameras.files._value import (
     CameraFile,
@@ -26,7 +27,6 @@ from ex4d_core.cameras.files._value import (
     check_rigid,
     frames_of,
     lens_of,
-    natural_order,
     one_or_each,
 )
 from ex4d_core.errors import InvalidInput
@@ -48,7 +48,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
         InvalidInput: it contains no poses.
     """
     tree = content.value
-    frames = _frames_of(tree)
+    frames = _frames_of(tree, reading)
     names = [str(frame.get("file_path", "")) for frame in frames]
     matrices, scale = _unscaled(square([frame["transform_matrix"] for frame in frames], "transform_matrix"))
     applied = number(tree.get("applied_scale", 1.0), "applied_scale", SMALLEST_SCALE, 1 / SMALLEST_SCALE)
@@ -106,8 +106,8 @@ def _world(applied: Any) -> np.ndarray:
     return rotation
 
 
-def _frames_of(tree: Any) -> list[Mapping[str, Any]]:
-    """Return the frames ordered by file name."""
+def _frames_of(tree: Any, reading: ReadOptions) -> list[Mapping[str, Any]]:
+    """Return the frames of one camera, ordered by file name."""
     frames = tree.get("frames") if isinstance(tree, Mapping) else None
     if (
         not isinstance(frames, list)
@@ -118,7 +118,11 @@ def _frames_of(tree: Any) -> list[Mapping[str, Any]]:
     names = [str(frame.get("file_path", "")) for frame in frames]
     if again := next((name for name, count in Counter(names).items() if name and count > 1), None):
         raise InvalidInput(f"it has several frames of {shown(again)}; each image needs one pose")
-    return [frames[at] for at in natural_order(names)]
+    if all(names):
+        lenses = [tuple(frame.get(name) for name in (*LENS, ANGLE)) for frame in frames]
+        numbered = {lens: str(number) for number, lens in enumerate(dict.fromkeys(lenses))}
+        frames = [frames[at] for at in of_camera(names, [numbered[lens] for lens in lenses], reading)]
+    return [frames[at] for at in order_of_names([str(frame.get("file_path", "")) for frame in frames])]
 
 
 def write_nerfstudio(file: CameraFile, path: Path, distance: float) -> None:

@@ -13,7 +13,7 @@ import re
 import numpy as np
 
 from ex4d_core.bounds import numbers
-from ex4d_core.cameras.files._format import Content, Format, Match, certain, likely, possible
+from ex4d_core.cameras.files._format import Content, Format, Match, Text, certain, likely, possible
 from ex4d_core.cameras.files._poses import lens_fields, order_of, positions_of, rigid, rotations_of, to_world_to_camera
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, text_of
 from ex4d_core.errors import InvalidInput
@@ -25,29 +25,35 @@ UNIT = 0.02
 STILL = 1e-3
 """Largest difference of a quaternion from that of a pose without rotation."""
 
+EXACT = 1e-6
+"""Largest difference of a quaternion that was not estimated."""
+
+LITTLE = 1 / 3
+"""Largest roll, relative to the pitch, of a camera that is held upright."""
+
 LENSES = "pred_intrinsics.txt"
 
 
-def _table(content: Content) -> np.ndarray:
-    """Return the table, float64 [T, 8], with a first pose that follows a heading in the same line.
+def _text(content: Content) -> Text:
+    """Return the text, with a first pose that follows a heading in the same line on a line of its own.
 
     Open3D writes no line break after its heading (cpp/open3d/io/file_format/FileTUM.cpp).
     """
-    table: np.ndarray = content.value.table
-    for comment in content.value.comments[:10]:
+    text: Text = content.value
+    for comment in text.comments[:10]:
         words = comment.rpartition(">")[2].split() if ">" in comment else []
         if len(words) == COLUMNS and all(re.fullmatch(r"[-+.\deE]{1,40}", word) for word in words):
-            first = np.array([[float(word) for word in words]])
-            return np.concatenate([first, table]) if table.shape[1:] == (COLUMNS,) else first
-    return table
+            return Text(f"{' '.join(words)}\n{text.text}")
+    return text
 
 
 def _read(content: Content, *, scalar_first: bool) -> CameraFile:
-    table = numbers(_table(content), "the table")
-    if table.shape[1:] != (COLUMNS,) or not len(table):
+    text = _text(content)
+    if text.table.shape[1:] != (COLUMNS,):
         raise InvalidInput("each line needs 8 numbers: time, position and quaternion")
-    table = table[order_of(table[:, 0])]
-    to_world = rigid(rotations_of(table[:, 4:], scalar_first=scalar_first), table[:, 1:4])
+    order = order_of(text.stamps)
+    table = numbers(text.table[:, 1:], "the table")[order]
+    to_world = rigid(rotations_of(table[:, 3:], scalar_first=scalar_first), table[:, :3])
     poses = to_world_to_camera(to_world, "c2w-opencv")
     lens = content.path.parent / LENSES
     fields = {}
@@ -55,7 +61,7 @@ def _read(content: Content, *, scalar_first: bool) -> CameraFile:
         k = _lenses(text_of(lens))
         size = (round(2 * float(k[0, 0, 2])), round(2 * float(k[0, 1, 2])))
         fields = lens_fields(k, size, len(to_world), name=LENSES)
-    return CameraFile(world_to_camera=poses, positions=positions_of(table[:, 0]), **fields)
+    return CameraFile(world_to_camera=poses, positions=positions_of(text.stamps[order]), **fields)
 
 
 def _lenses(text: str) -> np.ndarray:
@@ -95,7 +101,7 @@ def _order(heading: str) -> str:
 
 
 def _matches(content: Content, *, scalar_first: bool) -> Match | None:
-    table = _table(content)
+    table = _text(content).table
     if table.shape[1:] != (COLUMNS,) or np.abs(np.linalg.norm(table[:, 4:], axis=1) - 1).max() > UNIT:
         return None
     heading = " ".join((*content.value.comments[:10], content.value.title)).lower()
@@ -105,14 +111,24 @@ def _matches(content: Content, *, scalar_first: bool) -> Match | None:
     if content.path.name == "pred_traj.txt" or (content.path.parent / LENSES).is_file():
         return certain(f"the name or the {LENSES} of MonST3R") if scalar_first else None
     table = table[np.argsort(table[:, 0])]
-    seconds = (table[:, 0] % 1).any()  # MonST3R counts frames
-    still = abs(table[0, 7] - 1) < STILL
-    turned = abs(table[0, 4] - 1) < STILL  # no rotation, or half a turn about x in the order of TUM
-    if seconds or still:
-        return None if scalar_first else likely("times in seconds or a first pose without rotation")
-    if turned:
+    counted = (table[:, 0] == np.arange(len(table))).all()  # as MonST3R does
+    if counted and abs(table[0, 4] - 1) < STILL:  # no rotation, or half a turn about x in the order of TUM
         return likely("frame numbers and a first pose without rotation") if scalar_first else None
+    still = abs(table[0, 7] - 1) < STILL  # no rotation, or half a turn about z in the order of MonST3R
+    if (still and _is_upright(table)) or not (still or counted):
+        return None if scalar_first else likely("times in seconds or a first pose without rotation")
     return possible("a time, a position and a quaternion in each line")
+
+
+def _is_upright(table: np.ndarray) -> bool:
+    """Return whether a first quaternion 0 0 0 1 is that of a pose without rotation, rather than half a turn about z.
+
+    Paths relative to their first pose start at the origin. Others have little roll, which is the pitch in the order of
+    MonST3R. An estimated rotation is not exactly half a turn.
+    """
+    exact = abs(table[0, 7] - 1) < EXACT and np.abs(table[0, 4:7]).max() < EXACT
+    pitch, roll = np.ptp(table[:, 4]), np.ptp(table[:, 6])
+    return bool(not exact or np.abs(table[0, 1:4]).max() < STILL or roll <= LITTLE * pitch + STILL)
 
 
 FORMATS = (

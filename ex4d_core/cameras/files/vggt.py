@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ex4d_core.cameras.files._arrays import read_arrays
+from ex4d_core.cameras.files._arrays import pose_shape, read_arrays
 from ex4d_core.cameras.files._format import Content, Format, Match, likely
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions
 
@@ -28,13 +28,13 @@ def read_mapanything(content: Content, reading: ReadOptions) -> CameraFile:
 
 
 def _matches_vggt(content: Content) -> Match | None:
-    if not content.has("extrinsic", "intrinsic") or content.shape("extrinsic")[1:] != (3, 4):
+    if not content.has("extrinsic", "intrinsic") or pose_shape(content, "extrinsic") != (3, 4):
         return None
     return likely("extrinsic of 3x4 and intrinsic")
 
 
 def _matches_mapanything(content: Content) -> Match | None:
-    if not content.has("extrinsic", "intrinsic") or content.shape("extrinsic")[1:] != (4, 4):
+    if not content.has("extrinsic", "intrinsic") or pose_shape(content, "extrinsic") != (4, 4):
         return None
     return likely("extrinsic of 4x4 and final_mask") if content.has("final_mask") else None
 
