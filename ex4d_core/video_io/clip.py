@@ -161,7 +161,7 @@ def _heif_image(path: str | os.PathLike[str]) -> np.ndarray:
 def _video(path: str | os.PathLike[str]) -> Clip:
     plan = read_plan(path)
     problems: list[str] = []
-    damage = Damage()
+    damage = Damage(keys=plan.keys, num_frames=len(plan.places))
     pictures = _video_pictures(path, plan, problems, damage)
     return Clip(timing=plan.timing, pictures=_without_gaps(pictures, damage), problems=problems, damage=damage)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +38,37 @@ class Damage:
     is_found: bool = False
     """Whether a packet could not be decoded, or a frame is missing."""
 
+    keys: Sequence[int] = ()
+    """Key frames of the clip, by their index."""
+
+    num_frames: int = 0
+    """Frames of the clip."""
+
     def message(self, path: str | os.PathLike[str]) -> str | None:
         """Return a sentence about the frames, or None if there are none."""
-        parts = []
-        if self.lost:
-            parts.append(f"{_listed(self.lost)} could not be decoded (replaced by the previous frame)")
+        ahead = [index for place, index in enumerate(self.lost) if index == place]  # at the start, none is before them
+        parts = [
+            f"{_listed(frames)} could not be decoded (replaced by the {beside} frame)"
+            for frames, beside in ((ahead, "next"), (self.lost[len(ahead) :], "previous"))
+            if frames
+        ]
         if self.partial:
             parts.append(f"{_listed(self.partial)} could be decoded in part")
-        return f"{path} is damaged: {', and '.join(parts)}" if parts else None
+        return f"{path} is damaged: {', and '.join(parts)}{self._dependent()}" if parts else None
+
+    def _dependent(self) -> str:
+        """Return a clause about the frames that are decoded from damaged ones."""
+        broken = {*self.lost, *self.partial}
+        ends = set()
+        for index in broken:
+            position = bisect_right(self.keys, index)
+            end = self.keys[position] if position < len(self.keys) else self.num_frames
+            if not broken.issuperset(range(index + 1, end)):
+                ends.add(end)
+        keys = sorted(ends - {self.num_frames})
+        up_to = [f"the next key frame ({_listed(keys)})"] if keys else []
+        up_to += ["the end"] if self.num_frames in ends else []
+        return f"; those that follow may be damaged too, up to {' or '.join(up_to)}" if up_to else ""
 
 
 def _listed(frames: list[int]) -> str:

@@ -6,7 +6,7 @@ A frame that a damaged packet loses is then known by its place, so the others ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,9 @@ _IMAGES = frozenset({"image2", "gif", "apng"})
 
 _NO_TAG = "\0\0\0\0"
 """Codec tag of streams of Matroska with a codec of its own."""
+
+_NO_TIMESTAMPS = 0x80
+"""Flag of raw streams, AVFMT_NOTIMESTAMPS of FFmpeg."""
 
 _RETRIES = 8
 """Successive errors of a container after which the rest of it is not read."""
@@ -59,6 +62,9 @@ class Plan:
     places: Mapping[int, range]
     """Possible indices of the frame of each packet that has one, by the index of the packet; several if frames have
     equal times."""
+
+    keys: Sequence[int]
+    """Indices of the key frames."""
 
     has_times: bool
     """Whether the packets state the order of the frames; otherwise it is that of the packets."""
@@ -91,8 +97,15 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packe
             failures += 1
 
 
-def plan_of(container: InputContainer, stream: VideoStream, path: Path) -> Plan:
+def plan_of(container: InputContainer, stream: VideoStream, path: Path, starts_with_key: Callable[[], bool]) -> Plan:
     """Read all packets and return the frames that they announce.
+
+    Args:
+        container: the open file.
+        stream: its stream, at the start.
+        path: path of the file.
+        starts_with_key: returns whether the container marks the first packet as a key frame. FFmpeg judges by the
+            content, so it does not recognize a damaged key frame.
 
     Raises:
         InvalidInput: there are none.
@@ -101,7 +114,8 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path) -> Plan:
         _Facts(packet.pts, packet.duration or 0, packet.is_corrupt, packet.is_keyframe, packet.is_discard)
         for packet in packets_of(container, stream)
     ]
-    order, has_times = _shown(packets, is_guessed=stream.codec_context.has_b_frames and _lacks_times(container, stream))
+    is_guessed = stream.codec_context.has_b_frames and _lacks_times(container, stream)
+    order, has_times = _shown(packets, _first_key(packets, starts_with_key), is_guessed=is_guessed)
     if not order:
         raise InvalidInput(f"{path} has no frames; use a video with at least one")
     times = [packets[index].pts for index in order]
@@ -114,7 +128,14 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path) -> Plan:
     )
     timing = attrs.evolve(timing, is_cut_off=_is_cut_off(stream, packets, path))
     places = _places(order, times)
-    return Plan(timing=timing, facts=facts_of(container, stream), places=places, has_times=has_times)
+    keys = [rank for rank, index in enumerate(order) if packets[index].is_key]
+    return Plan(timing=timing, facts=facts_of(container, stream), places=places, keys=keys, has_times=has_times)
+
+
+def _first_key(packets: list[_Facts], starts_with_key: Callable[[], bool]) -> int:
+    """Return the index of the first key frame, which may be damaged; 0 if there is none."""
+    first = next((index for index, packet in enumerate(packets) if packet.is_key), 0)
+    return 0 if first > 0 and starts_with_key() else first
 
 
 def _places(order: list[int], times: list[int | None]) -> dict[int, range]:
@@ -139,14 +160,12 @@ def facts_of(container: InputContainer, stream: VideoStream) -> StreamFacts:
 
 def _lacks_times(container: InputContainer, stream: VideoStream) -> bool:
     """Return whether a container states no times of display: raw streams, AVI, and streams of AVI in Matroska."""
-    from av.format import Flags
-
     name = container.format.name
     is_avi = name == "avi" or ("matroska" in name and stream.codec_context.codec_tag != _NO_TAG)
-    return is_avi or bool(container.format.flags & Flags.no_timestamps.value)
+    return is_avi or bool(container.format.flags & _NO_TIMESTAMPS)
 
 
-def _shown(packets: list[_Facts], *, is_guessed: bool) -> tuple[list[int], bool]:
+def _shown(packets: list[_Facts], first: int, *, is_guessed: bool) -> tuple[list[int], bool]:
     """Return the indices of the packets with a frame of their own in the order of display, and whether times tell it.
 
     Packets before the first key frame cannot be decoded, nor can later ones that are shown before it. Packets without a
@@ -158,7 +177,6 @@ def _shown(packets: list[_Facts], *, is_guessed: bool) -> tuple[list[int], bool]
         for index, packet in enumerate(packets)
         if not packet.is_hidden and (packet.pts is not None or not has_some_times)
     ]
-    first = next((index for index, packet in enumerate(packets) if packet.is_key), 0)
     times = [packets[index].pts or 0 for index in own]
     has_times = has_some_times and not (is_guessed and times == sorted(times))  # FFmpeg counts the packets
     own = [index for index in own if index >= first]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_file, reading
 from ex4d_core.video_io.convert import oriented as oriented
 from ex4d_core.video_io.limits import check_image_header, check_pixels
-from ex4d_core.video_io.packets import Plan, plan_of
+from ex4d_core.video_io.packets import Plan, packets_of, plan_of
 from ex4d_core.video_io.timing import Timing
 
 if TYPE_CHECKING:
@@ -43,8 +43,12 @@ _HEADER = 2**16
 
 
 @contextmanager
-def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream.
+def open_video(path: str | os.PathLike[str], **options: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its main video stream.
+
+    Args:
+        path: the file.
+        **options: options of FFmpeg for its container.
 
     Raises:
         InputNotFound: the file does not exist.
@@ -56,7 +60,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
     with reading(path, "clip"):
         _check_start(path)
         try:
-            container = av.open(_unambiguous(path), options=_options(path), **_lenient(av.__version__))
+            container = av.open(_unambiguous(path), options=_options(path) | options, **_lenient(av.__version__))
         except (av.FFmpegError, UnicodeError) as error:
             if _lacks_index(path):
                 raise InvalidInput(
@@ -162,7 +166,14 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         InvalidInput: it is not a video, or has no frames.
     """
     with open_video(path) as (container, stream):
-        return plan_of(container, stream, Path(path))
+        return plan_of(container, stream, Path(path), partial(_starts_with_key, path))
+
+
+def _starts_with_key(path: str | os.PathLike[str]) -> bool:
+    """Return whether a container marks the first packet as a key frame, whatever its content."""
+    with suppress(InvalidInput), open_video(path, fflags="noparse+nofillin") as (container, stream):
+        return next((packet.is_keyframe for packet in packets_of(container, stream)), False)
+    return False  # a raw stream, which cannot be opened without its content
 
 
 def read_timing(path: str | os.PathLike[str]) -> Timing:

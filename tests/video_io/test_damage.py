@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from ex4d_core.video_io.damage import Damage
 from tests.video_io.test_other_clips import read
 from tests.video_io.test_read import encode
 
@@ -81,6 +82,60 @@ def test_a_lost_last_frame_is_repeated_although_decoders_do_not_report_it(tmp_pa
     assert numbers(video)[:19] == list(range(19))
     assert video.num_frames == 20
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [("mp4", "libx264", REORDERED), ("mkv", "libx264", {}), ("webm", "libvpx-vp9", {"cpu-used": "8"})],
+)
+def test_frames_before_the_first_intact_key_frame_are_counted(tmp_path, suffix, codec, options):
+    path = clip(tmp_path / f"a.{suffix}", codec, **options)
+    video, said = read(overwrite(path, 0))
+    assert numbers(video) == [5] * 5 + list(range(5, 20))
+    (message,) = said
+    assert message.endswith("is damaged: frames 0, 1, 2, 3, 4 could not be decoded (replaced by the next frame)")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "ts", "h264"])
+def test_streams_that_start_within_a_group_start_with_their_first_key_frame(tmp_path, suffix):
+    source = clip(tmp_path / "a.mp4", bf="0")
+    with av.open(str(source)) as whole, av.open(str(tmp_path / f"b.{suffix}"), "w") as part:
+        stream = part.add_stream_from_template(whole.streams.video[0])
+        for packet in packets(source)[2:]:
+            packet.stream = stream
+            part.mux(packet)
+    video, said = read(tmp_path / f"b.{suffix}")
+    assert (numbers(video), said) == (list(range(5, 20)), [])
+
+
+@pytest.mark.parametrize(
+    ("lost", "partial", "said"),
+    [
+        (
+            [0, 1],
+            [],
+            "frames 0, 1 could not be decoded (replaced by the next frame); those that follow may be damaged too, "
+            "up to the next key frame (frame 4)",
+        ),
+        (
+            [0, 2, 3],
+            [],
+            "frame 0 could not be decoded (replaced by the next frame), and frames 2, 3 could not be decoded "
+            "(replaced by the previous frame); those that follow may be damaged too, up to the next key frame "
+            "(frame 4)",
+        ),
+        ([3], [], "frame 3 could not be decoded (replaced by the previous frame)"),
+        (
+            [7],
+            [5],
+            "frame 7 could not be decoded (replaced by the previous frame), and frame 5 could be decoded in part; "
+            "those that follow may be damaged too, up to the end",
+        ),
+    ],
+)
+def test_damage_is_described(lost, partial, said):
+    damage = Damage(lost=lost, partial=partial, keys=[0, 4], num_frames=8)
+    assert damage.message("a.mp4") == f"a.mp4 is damaged: {said}"
 
 
 def test_frames_with_equal_times_are_not_damaged(tmp_path):
