@@ -310,8 +310,9 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], section: str
 
 
 def _reason(error: BaseException, kind: type | None) -> str:
-    if get_origin(kind) is Literal:
-        return f"must be one of {', '.join(map(str, get_args(kind)))}"
+    choices = next((each for each in (kind, *get_args(kind)) if get_origin(each) is Literal), None)
+    if choices is not None:  # alone, or with None
+        return f"must be one of {', '.join(map(str, get_args(choices)))}"
     if get_origin(kind) is tuple and isinstance(error, TypeError):
         return "must be a list, as in [0, 40]"
     if isinstance(error, (ValueError, TypeError)) and error.args:
