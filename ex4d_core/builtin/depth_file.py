@@ -25,6 +25,9 @@ _ASK = "set the depth kind to metric, relative or inverse (--depth-kind)"
 _FEWEST_STEPS = 1000
 """Integers up to here are not millimeters: all depth would be within a meter."""
 
+_MOST_MAPS = 8
+"""Most maps whose values are compared with those of planes."""
+
 _MISSING = -1
 """Index of the depth map of a frame that has none."""
 
@@ -65,7 +68,8 @@ class DepthFile:
         frames = open_depth(self._path, layer=self._options.layer, colormap=self._options.colormap)
         indices = self._frame_indices(frames, video)
         origin, place = self._window(frames, indices, video)
-        is_inverse = self._is_inverse(frames)
+        looks_like = self._looks_like(frames, indices)
+        is_inverse = self._is_inverse(frames, looks_like)
         numbers, inside = self._sampled(frames, indices, origin, video, progress)
         stated = frames.scale is not None
         found = separate(numbers, inside, frames.unit, is_inverse=is_inverse, full_range=stated and not frames.tool)
@@ -77,7 +81,7 @@ class DepthFile:
         if is_inverse:
             depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
         else:
-            depth, kind, words = self._from_depth(numbers, frames, found)
+            depth, kind, words = self._from_depth(numbers, frames, found, looks_like)
         self._warn_of_flicker(numbers, found)
         valid = found.known | found.sky
         intrinsics, cameras = self._cameras(frames, indices, origin, video)
@@ -147,10 +151,29 @@ class DepthFile:
             "depth must have the aspect ratio of the video or of its source, or --set depth.fit=whole, crop or pad"
         )
 
-    def _is_inverse(self, frames: DepthFrames) -> bool:
+    def _looks_like(self, frames: DepthFrames, indices: Sequence[int]) -> Evidence:
+        """Return what the maps look like; in their own size, since sampled planes have steps."""
+        present = sorted({index for index in indices if index != _MISSING})
+        chosen = [present[at] for at in np.linspace(0, len(present) - 1, min(_MOST_MAPS, len(present))).astype(int)]
+        with np.errstate(over="ignore"):
+            maps = np.stack([values.astype(np.float32) for values in frames.read(chosen)])
+        inside = np.ones(maps.shape, bool)
+        if frames.valid_at is not None:
+            inside = np.stack([frames.valid_at(index) for index in chosen])
+        return direction(maps, separate(maps, inside, frames.unit, is_inverse=True).known)
+
+    def _is_inverse(self, frames: DepthFrames, looks_like: Evidence) -> bool:
         kind = self._options.kind
+        if frames.is_inverse and looks_like == "depth":
+            if kind == "auto":
+                raise InvalidInput(
+                    f"{self._path} has a name that says disparity, but its values look like depth; {_ASK}"
+                )
+            return kind == "inverse"
         if frames.is_inverse and kind not in ("auto", "inverse"):
-            raise InvalidInput(f"{self._path} contains an array of inverse depth, so its kind cannot be {kind}")
+            raise InvalidInput(
+                f"{self._path} has a name of inverse depth, so its kind cannot be {kind}; omit the kind, or rename it"
+            )
         if frames.kind is not None and not frames.is_inverse and kind == "inverse":
             raise InvalidInput(
                 f"{self._path} contains depth of kind {frames.kind.value}, so its kind cannot be inverse; omit the kind"
@@ -175,7 +198,7 @@ class DepthFile:
         return numbers, inside
 
     def _from_depth(
-        self, numbers: np.ndarray, frames: DepthFrames, found: Separated
+        self, numbers: np.ndarray, frames: DepthFrames, found: Separated, looks_like: Evidence
     ) -> tuple[np.ndarray, DepthKind, str]:
         """Return depth in the unit of its kind, the kind, and words for it."""
         values = numbers[found.known]
@@ -184,7 +207,7 @@ class DepthFile:
                 f"{self._path} has negative values, so it is not depth; set the depth kind to inverse for disparity "
                 "(--depth-kind inverse)"
             )
-        kind = DepthKind(self._options.kind) if self._options.kind != "auto" else self._kind_of(numbers, frames, found)
+        kind = self._kind_of(numbers, frames, found, looks_like)
         default = MILLIMETRE if frames.unit == "integer" else 1.0
         scale = next(unit for unit in (self._options.scale, frames.scale, default) if unit is not None)
         with np.errstate(over="ignore"):
@@ -194,12 +217,13 @@ class DepthFile:
         words += "" if is_stated else " (not stated in the file; else --depth-kind or --set depth.scale)"
         return np.where(found.sky, np.float32(FARTHEST), depth), kind, words
 
-    def _kind_of(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> DepthKind:
-        """Return the kind of depth that the file states or its values show."""
+    def _kind_of(self, numbers: np.ndarray, frames: DepthFrames, found: Separated, looks_like: Evidence) -> DepthKind:
+        """Return the kind of depth that the options or the file state, or its values show."""
+        if self._options.kind != "auto":
+            return DepthKind(self._options.kind)
         if frames.kind is not None:
             return frames.kind
         most = float(numbers[found.known].max())
-        looks_like = direction(numbers, found.known)
         if frames.doubt and not (looks_like == "depth" and most > 1):
             like = ", and its values look like disparity" if looks_like == "inverse" else ""
             raise InvalidInput(f"{self._path}: {frames.doubt}{like}; {_ASK}")

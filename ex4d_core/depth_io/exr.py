@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import psutil
 
+from ex4d_core.depth_io.meaning import says_inverse
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
 from ex4d_core.video_io.limits import MOST_BYTES, check_pixels
@@ -57,7 +58,8 @@ class ExrChannel:
         """Whether the name says depth."""
         if any(other in word for word in self.words for other in _OTHERS):
             return False
-        return self.words[-1] in _PLANES or any("depth" in word or word == "z" for word in self.words)
+        is_named = any("depth" in word or word == "z" for word in self.words)
+        return self.words[-1] in _PLANES or is_named or says_inverse(self.name)
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -45,7 +45,7 @@ class DepthFrames:
     """The program that writes this layout, if it is recognized."""
 
     is_inverse: bool = False
-    """Whether the file states that it contains inverse depth."""
+    """Whether a name in the file, or of it, says disparity; its values may contradict."""
 
     doubt: str = ""
     """Why the meaning of the values cannot be taken from the layout: what its values are, in words."""

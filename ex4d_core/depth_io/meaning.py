@@ -1,7 +1,9 @@
-"""Decide from values whether they are depth or disparity."""
+"""Decide from values and names whether they are depth or disparity."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,6 +23,9 @@ _FEWEST = 200
 _TOLERANCE = 0.6
 """Largest distance of a median from 0 or 2."""
 
+_LEAST_SHARE = 0.45
+"""Smallest part of the ratios within the tolerance: planes have one value, resampled or curved surfaces many."""
+
 _SLOPE = 0.01
 """Smallest relative change per step of a slope that counts."""
 
@@ -30,6 +35,17 @@ _NEAR_ZERO = 0.02
 """Largest part of the median that counts as near 0."""
 
 _MOST_VALUES = 100_000
+
+_TOPS = (1.0, 255.0, 65535.0)
+"""Largest values of depth that is normalized over a clip."""
+
+_LEAST = 0.01
+"""Smallest value of a normalized clip, at most, in parts of the largest."""
+
+_INVERSE = re.compile(
+    r"disparit|(?<![a-z])disps?(?![a-z])|(?<![a-z])(idepth|inv(erse)?_?(depth|z(?![a-z])))|depth_?inv(erse)?(?![a-z])"
+)
+"""Names of disparity: disparity, disp, inverse_depth, invdepth, idepth, depth_inverse."""
 
 
 def direction(numbers: np.ndarray, known: np.ndarray) -> Evidence:
@@ -53,7 +69,9 @@ def direction(numbers: np.ndarray, known: np.ndarray) -> Evidence:
 
 
 def _is_near(ratios: np.ndarray, wanted: float) -> bool:
-    return bool(abs(np.median(ratios) - wanted) < _TOLERANCE)
+    distances = abs(ratios - wanted)
+    share = np.mean(distances < _TOLERANCE)
+    return bool(abs(np.median(ratios) - wanted) < _TOLERANCE and share >= _LEAST_SHARE)
 
 
 def _pooled(values: np.ndarray) -> np.ndarray:
@@ -96,3 +114,25 @@ def fills_range(numbers: np.ndarray, known: np.ndarray, least: float, most: floa
         bool(inside.any()) and values[inside].min() <= least and values[inside].max() >= most
         for values, inside in zip(numbers, known, strict=True)
     )
+
+
+def is_normalized(numbers: np.ndarray, known: np.ndarray) -> bool:
+    """Return whether the values of a clip reach from almost 0 to exactly 1, 255 or 65535."""
+    values = numbers[known]
+    if not values.size:
+        return False
+    most = float(values.max())
+    top = min(_TOPS, key=lambda top: abs(top - most))
+    least = min(float(values.min()), 0 if (numbers == 0).any() else np.inf)
+    return abs(most - top) < 1e-3 * top and least < _LEAST * top
+
+
+def says_inverse(name: str) -> bool:
+    """Return whether a name says disparity or inverse depth; `invalid` and `display` do not."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)  # SceneDisparity
+    return bool(_INVERSE.search(re.sub(r"[^a-z0-9]+", "_", words.lower())))
+
+
+def file_says_inverse(path: Path) -> bool:
+    """Return whether the name of a file or of its folder says disparity."""
+    return says_inverse(path.stem) or says_inverse(path.parent.name)

@@ -15,6 +15,7 @@ from ex4d_core.arrays import Arrays, open_npz, read_npy
 from ex4d_core.depth_io.containers.array_facts import with_tool_facts
 from ex4d_core.depth_io.facts import FACTS_NAMES, with_facts
 from ex4d_core.depth_io.frames import DepthFrames, Unit
+from ex4d_core.depth_io.meaning import file_says_inverse, says_inverse
 from ex4d_core.depth_io.tools import (
     GENERIC_DEPTH,
     GENERIC_INVERSE,
@@ -43,7 +44,8 @@ def open_npy(path: Path) -> DepthFrames:
         InvalidInput: it does not contain depth.
     """
     array = read_npy(path, "depth file")
-    return from_head(array.shape, array.dtype, lambda: array, path)
+    frames = from_head(array.shape, array.dtype, lambda: array, path)
+    return attrs.evolve(frames, is_inverse=file_says_inverse(path))
 
 
 def open_archive(path: Path, name: str | None = None) -> DepthFrames:
@@ -65,7 +67,8 @@ def open_archive(path: Path, name: str | None = None) -> DepthFrames:
     heads = {fact: _fact(arrays, fact, path) for fact in ("kind", *GENERIC_LENS, *GENERIC_POSES) if fact in arrays}
     own = {fact: heads[fact]() for fact in FACTS_NAMES if fact in heads}
     frames = _maps_of(arrays, key, tool, path)
-    frames = attrs.evolve(frames, is_inverse=key in GENERIC_INVERSE)
+    names_depth = key in GENERIC_DEPTH or tool is not None
+    frames = attrs.evolve(frames, is_inverse=says_inverse(key) or (not names_depth and file_says_inverse(path)))
     if "valid" in arrays and not (tool and tool.valid):
         frames = attrs.evolve(frames, valid_at=_valid_maps(arrays, "valid", arrays.head(key)[0], path))
     if tool is None and own.keys() & {"kind", "world_to_camera"}:
@@ -93,7 +96,7 @@ def _open_series(arrays: Arrays, names: Sequence[str], path: Path) -> DepthFrame
                 raise InvalidInput(f"{path}: {names[index]} has another size or type than {names[0]}")
             yield three_axes(arrays[names[index]], path)[0]
 
-    return attrs.evolve(first, count=len(names), read=read)
+    return attrs.evolve(first, count=len(names), read=read, is_inverse=says_inverse(names[0]))
 
 
 def _maps_of(arrays: Arrays, key: str, tool: Tool | None, path: Path) -> DepthFrames:
@@ -129,6 +132,9 @@ def _depth_name(arrays: Mapping[str, np.ndarray], path: Path, wanted: str | None
     for name in (*GENERIC_DEPTH, *GENERIC_INVERSE):
         if name in arrays:
             return name
+    named = [name for name in arrays if says_inverse(name)]
+    if len(named) == 1:
+        return named[0]
     others = [name for name in arrays if name not in (*FACTS_NAMES, *GENERIC_LENS, *GENERIC_POSES, *PICTURES)]
     if len(others) != 1:
         raise InvalidInput(

@@ -19,13 +19,14 @@ from ex4d_core.depth_io.containers.zips import open_zip
 from ex4d_core.depth_io.facts import FACTS_FILE, with_folder_facts
 from ex4d_core.depth_io.falsecolor import Colors
 from ex4d_core.depth_io.frames import DepthFrames, Unit
+from ex4d_core.depth_io.meaning import file_says_inverse
 from ex4d_core.depth_io.tools import ARCHIVES
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import natural_key
 from ex4d_core.reading import check_folder, read_json, reading
 from ex4d_core.types import DepthKind
 
-_SUBFOLDERS = ("depth", "depths", "depth_npy")
+_SUBFOLDERS = ("depth", "depths", "depth_npy", "disparity", "disp")
 """Folders of depth beside other outputs of the same tool."""
 
 
@@ -124,7 +125,13 @@ def _array_map(file: Path) -> DepthFrames:
         raise InvalidInput(f"{file} is an array of shape {list(array.shape)}, not a depth map")
     height, width = array.shape
     unit: Unit = "float" if array.dtype.kind == "f" else "integer"
-    return DepthFrames(count=1, size=(width, height), read=lambda indices: (array for _ in indices), unit=unit)
+    return DepthFrames(
+        count=1,
+        size=(width, height),
+        read=lambda indices: (array for _ in indices),
+        unit=unit,
+        is_inverse=file_says_inverse(file),
+    )
 
 
 def _named(frames: DepthFrames, folder: Path, files: Sequence[Path]) -> DepthFrames:

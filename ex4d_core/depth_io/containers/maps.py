@@ -15,6 +15,7 @@ import psutil
 from ex4d_core.depth_io.exr import decode_exr
 from ex4d_core.depth_io.falsecolor import Colors
 from ex4d_core.depth_io.frames import DepthFrames, Unit
+from ex4d_core.depth_io.meaning import file_says_inverse, says_inverse
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
 from ex4d_core.video_io.limits import MOST_BYTES, check_image_header, check_pixels
@@ -78,7 +79,7 @@ def open_map(path: Path, *, layer: str | None, colors: Colors, data: bytes | Non
         tool=pages.tool,
         scale=pages.scale,
         doubt=pages.doubt,
-        is_inverse=pages.is_inverse,
+        is_inverse=not pages.doubt and (pages.is_inverse or file_says_inverse(path)),
     )
 
 
@@ -96,7 +97,14 @@ def _decoder(path: Path, data: bytes) -> Decode:
 def _exr(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
     found = decode_exr(data, path, layer)
     unit: Unit = "float" if found.values.dtype.kind == "f" else "integer"
-    return Pages(values=[found.values], unit=unit, tool=found.tool, scale=found.scale, doubt=found.doubt)
+    return Pages(
+        values=[found.values],
+        unit=unit,
+        tool=found.tool,
+        scale=found.scale,
+        doubt=found.doubt,
+        is_inverse=says_inverse(found.channel),
+    )
 
 
 def _pfm(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:

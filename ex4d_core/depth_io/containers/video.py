@@ -10,6 +10,7 @@ import numpy as np
 
 from ex4d_core.depth_io.falsecolor import Colors, is_gray
 from ex4d_core.depth_io.frames import DepthFrames, Unit
+from ex4d_core.depth_io.meaning import file_says_inverse
 from ex4d_core.errors import InvalidInput
 from ex4d_core.video_io.source import first_of, open_video, oriented, raw_frames, read_timing
 
@@ -53,7 +54,9 @@ def open_depth_video(path: Path, colors: Colors) -> DepthFrames:
                     return
         raise InvalidInput(f"{path} ends before frame {remaining[0]}")
 
-    return DepthFrames(count=timing.source_frames, size=(width, height), read=read, unit=unit)
+    return DepthFrames(
+        count=timing.source_frames, size=(width, height), read=read, unit=unit, is_inverse=file_says_inverse(path)
+    )
 
 
 def _frame_unit(frame: av.VideoFrame) -> Unit:
