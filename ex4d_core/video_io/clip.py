@@ -161,6 +161,11 @@ def _heif_image(path: str | os.PathLike[str]) -> np.ndarray:
 def _video(path: str | os.PathLike[str]) -> Clip:
     plan = read_plan(path)
     problems: list[str] = []
+    if plan.ends_early and not plan.timing.is_cut_off:
+        problems.append(
+            f"{path} is cut off: {plan.timing.source_frames} frames could be read, and later ones may be missing; "
+            "copy it again"
+        )
     damage = Damage(keys=plan.keys, num_frames=len(plan.places))
     pictures = _video_pictures(path, plan, problems, damage)
     return Clip(timing=plan.timing, pictures=_without_gaps(pictures, damage), problems=problems, damage=damage)

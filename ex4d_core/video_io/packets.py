@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.video_io.endings import ends_early
 from ex4d_core.video_io.timing import Timing, constant_timing
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Plan:
 
     keys: Sequence[int]
     """Indices of the key frames."""
+
+    ends_early: bool
+    """Whether the file is cut off, by the sizes that its container states."""
 
     has_times: bool
     """Whether the packets state the order of the frames; otherwise it is that of the packets."""
@@ -129,7 +133,14 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path, starts_w
     timing = attrs.evolve(timing, is_cut_off=_is_cut_off(stream, packets, path))
     places = _places(order, times)
     keys = [rank for rank, index in enumerate(order) if packets[index].is_key]
-    return Plan(timing=timing, facts=facts_of(container, stream), places=places, keys=keys, has_times=has_times)
+    return Plan(
+        timing=timing,
+        facts=facts_of(container, stream),
+        places=places,
+        keys=keys,
+        ends_early=ends_early(path),
+        has_times=has_times,
+    )
 
 
 def _first_key(packets: list[_Facts], starts_with_key: Callable[[], bool]) -> int:

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from ex4d_core.errors import InvalidInput
 from ex4d_core.video_io.damage import Damage
 from tests.video_io.test_other_clips import read
 from tests.video_io.test_read import encode
@@ -143,3 +144,40 @@ def test_frames_with_equal_times_are_not_damaged(tmp_path):
     video, said = read(path)
     assert video.num_frames == 6
     assert said == []
+
+
+ENDINGS = [
+    ("a.gif", "gif", "rgb8", {}),
+    ("a.mpg", "mpeg2video", "yuv420p", {}),
+    ("b.mpg", "mpeg1video", "yuv420p", {"format": "mpeg"}),
+    ("a.ts", "libx264", "yuv420p", {}),
+    ("a.m2ts", "libx264", "yuv420p", {}),
+    ("a.webm", "libvpx-vp9", "yuv420p", {}),
+    ("live.webm", "libvpx-vp9", "yuv420p", {"options": {"live": "1"}}),
+    ("a.avi", "mpeg4", "yuv420p", {}),
+    ("fragments.mp4", "libx264", "yuv420p", {"options": {"movflags": "frag_keyframe+empty_moov"}}),
+    ("a.apng", "apng", "rgb24", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt", "options"), ENDINGS)
+def test_files_that_are_cut_off_are_reported_or_refused(tmp_path, name, codec, pix_fmt, options):
+    path = tmp_path / name
+    with av.open(str(path), "w", **options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 32, pix_fmt
+        for frame in numbered(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pix_fmt)))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    for rest in (b"", bytes(400)):
+        path.write_bytes(data + rest)
+        video, said = read(path)
+        assert (video.num_frames, said) == (10, [])
+    end = data.rindex(bytes(packets(path)[7])[:24]) + 12
+    path.write_bytes(data[:end])
+    try:
+        said = read(path)[1]
+    except InvalidInput as error:
+        said = [str(error)]
+    assert "cut off" in said[0]
