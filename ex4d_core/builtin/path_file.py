@@ -19,8 +19,10 @@ from ex4d_core.cameras.files import (
     named_gaps,
     naming,
     read_camera_path,
+    share_world,
 )
 from ex4d_core.cameras.generators import check_num_frames, poses_of, sampled
+from ex4d_core.cameras.source import SourceCameras, parse_source_cameras
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.keyframes import interpolate_linear, interpolate_smooth
 from ex4d_core.geometry.motion import Clock, Motion, Timing
@@ -43,6 +45,11 @@ MIN_GAIN = 0.3
 
 POINTS = 24
 """Tested points of the scene along each side of the image."""
+
+ONE_WORLD = (
+    "{path} is read in the world of the source cameras in {source}, which have the same format; "
+    "if its world is the source camera of frame 0, add :start=file"
+)
 
 MAX_CAMERAS = 500
 """Largest number of tested cameras of a path."""
@@ -98,17 +105,26 @@ class PathFile:
         file, lenses = self._read(scene)
         return [*file.warnings, *_looks_away(_path(file, lenses), scene, self._options)]
 
+    def notes(self, scene: Scene) -> list[str]:
+        """Return how the file is read, where it could be meant otherwise, one sentence each."""
+        source = self._source(self._load(distance=1.0), scene)
+        return [] if source is None else [ONE_WORLD.format(path=self._options.path, source=source.path)]
+
     def _read(self, scene: Scene) -> tuple[CameraFile, tuple[Intrinsics, ...]]:
         """Return the file in units of the scene, and its intrinsics for the size of the clip."""
         options = self._options
         distance = float(np.linalg.norm(subject_point(scene, options.look_at)))
         file = self._without_gaps(self._load(distance=distance))
+        source = self._source(file, scene)
         scale = options.scale * (distance if options.unit == "subject" else 1.0)
+        if source is not None and (options.scale, options.unit) == (1.0, "scene"):
+            scale = source.scale
+        world = np.eye(4) if source is None else np.linalg.inv(source.poses(scene.video)[0])
 
         def placed(matrices: np.ndarray) -> np.ndarray:
             poses = matrices.copy()
             poses[:, :3, 3] *= scale
-            from_source: np.ndarray = poses @ np.linalg.inv(poses[0]) if options.start == "source" else poses
+            from_source: np.ndarray = poses @ (np.linalg.inv(poses[0]) if options.start == "source" else world)
             return from_source
 
         spread = file.spread
@@ -124,6 +140,14 @@ class PathFile:
                 spread=spread and (lambda frames: placed(spread(frames))),
             )
         return file, self._lenses(file, scene)
+
+    def _source(self, file: CameraFile, scene: Scene) -> SourceCameras | None:
+        """Return the source cameras if they are in the same world as the file."""
+        options = self._options
+        if options.start != "auto" or options.source_cameras is None or scene.depth.cameras is None:
+            return None
+        source = parse_source_cameras(options.source_cameras)
+        return source if share_world(file.format, source.load().format) else None
 
     def _without_gaps(self, file: CameraFile) -> CameraFile:
         """Return a file with a pose for each frame, as the user has chosen."""

@@ -28,8 +28,10 @@ class PathFileOptions:
     convention: str | None = option(
         None, help="Convention of plain matrices: c2w-opencv, w2c-opencv, c2w-opengl or w2c-opengl."
     )
-    start: Literal["file", "source"] = option(
-        "file", help="'file': the file uses the world of the scene; 'source': its first camera is the source camera."
+    start: Literal["auto", "file", "source"] = option(
+        "auto",
+        help="'file': the file uses the world of the scene; 'source': its first camera is the source camera; 'auto': "
+        "the world of --source-cameras if both files are of one format with a world of its own, otherwise 'file'.",
     )
     unit: Literal["scene", "subject"] = option(
         "scene", help="Unit of lengths: that of the depth, or the distance to the subject."
@@ -40,6 +42,9 @@ class PathFileOptions:
     fill: Literal["interpolate", "none"] | None = option(
         None,
         help="Frames without a pose: 'interpolate', or 'none' to treat the poses as consecutive; an error by default.",
+    )
+    source_cameras: str | None = option(
+        None, help="The source cameras, by default those of the run.", affects_output=False
     )
     elevation: float = option(
         5.0, help="Elevation of the source camera in degrees, for ViewCrafter.", at_least=-89, at_most=89

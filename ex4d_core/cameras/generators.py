@@ -73,8 +73,15 @@ class JoinedPath:
 
     def warnings(self, scene: Scene) -> list[str]:
         """Return the warnings of its moves."""
+        return self._texts("warnings", scene)
+
+    def notes(self, scene: Scene) -> list[str]:
+        """Return the notes of its moves."""
+        return self._texts("notes", scene)
+
+    def _texts(self, name: str, scene: Scene) -> list[str]:
         generators = [move.generator for segment in self._segments for move in segment.moves]
-        return [text for generator in generators for text in getattr(generator, "warnings", _no_warnings)(scene)]
+        return [text for generator in generators for text in getattr(generator, name, _no_texts)(scene)]
 
     def motion(self, num_frames: int, scene: Scene, start: Pose) -> Motion:
         """Return the whole path as one move."""
@@ -191,7 +198,7 @@ def generate_camera_trajectory(
     )
 
 
-def _no_warnings(scene: Scene) -> list[str]:
+def _no_texts(scene: Scene) -> list[str]:
     return []
 
 

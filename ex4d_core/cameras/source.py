@@ -3,36 +3,127 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 import torch
 
-from ex4d_core.cameras.files import named_gaps, naming, read_camera_path
-from ex4d_core.config.run_config import PathOptions
-from ex4d_core.errors import InvalidInput
+from ex4d_core.cameras.files import CameraFile, ReadOptions, content_hash, filled, named_gaps, naming, read_camera_path
+from ex4d_core.cameras.language import FILE, parse_path
+from ex4d_core.config.run_config import PathOptions, make_options
+from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.options import option
 from ex4d_core.reading import check_path
 from ex4d_core.types import CameraPath, DepthVideo, Video
 
 
-def source_cameras_file(options: PathOptions) -> Path | None:
+@attrs.frozen
+class SourceCameras:
+    """The file with the poses of the source camera, `FILE[:option,...]` as in `--cam`."""
+
+    path: str = option(help="The file, or a COLMAP folder.", affects_output=False)  # its content does
+    format: str | None = option(None, help="Name of the format; detected from the content by default.")
+    camera: str | None = option(None, help="Camera of a file that has several.")
+    convention: str | None = option(None, help="Convention of plain matrices.")
+    scale: float = option(1.0, help="Factor of lengths.", above=0, at_most=1e9)
+    fill: Literal["interpolate", "none"] | None = option(
+        None, help="Frames without a pose: 'interpolate', or 'none' to treat the poses as consecutive."
+    )
+
+    @property
+    def reading(self) -> ReadOptions:
+        """Information that the file may lack."""
+        return ReadOptions(camera=self.camera, convention=self.convention)
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that determines the poses.
+
+        Raises:
+            InputNotFound: the file does not exist.
+            InvalidInput: it cannot be read.
+        """
+        content = content_hash(Path(self.path), self.reading, format=self.format)
+        changed = (self.scale, self.fill) != (1.0, None)
+        return f"{content}:{self.scale}:{self.fill}" if changed else content
+
+    def load(self) -> CameraFile:
+        """Return the content of the file, with lengths in units of the depth.
+
+        Raises:
+            InputNotFound: the file does not exist.
+            InvalidInput: it has no poses.
+        """
+        file = read_camera_path(Path(self.path), self.reading, format=self.format)
+        file = filled(file) if self.fill == "interpolate" else file
+        poses = file.world_to_camera.copy()
+        poses[:, :3, 3] *= self.scale
+        return attrs.evolve(file, world_to_camera=poses, positions=None if self.fill else file.positions)
+
+    def poses(self, video: Video) -> np.ndarray:
+        """Return the world-to-camera matrix of each frame of a video in the world of the file, float64 [T, 4, 4].
+
+        The file has one pose for each frame of the video or of the clip that it was taken from.
+
+        Raises:
+            InputNotFound: the file does not exist.
+            InvalidInput: it has no poses, or the wrong number.
+        """
+        content, origin = self.load(), video.origin
+        lengths = (video.num_frames, origin and origin.source_frames)
+        if (gaps := named_gaps(content)) and content.num_poses not in lengths:
+            raise InvalidInput(
+                f"{self.path} has no pose of {gaps}, counted from 0; add :fill=interpolate to interpolate them, "
+                f"or write them with ex4d cam convert {self.path} filled.json --fill"
+            )
+        poses = content.world_to_camera
+        if origin is not None and len(poses) == origin.source_frames:
+            poses = poses[list(origin.frame_indices)]
+        if len(poses) != video.num_frames:
+            source = f" of {origin.source_frames} in the clip" if origin is not None and origin.source_frames else ""
+            raise InvalidInput(
+                f"{self.path} has {len(poses)} source camera poses but the video has {video.num_frames} frames"
+                f"{source}; give one pose for each frame of either"
+            )
+        return poses
+
+
+def parse_source_cameras(text: str) -> SourceCameras:
+    """Return the file and the options in a text.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidConfig: an option is unknown or invalid.
+    """
+    given: dict[str, Any] = {"path": text}
+    if ":" in text and not Path(text).exists():
+        try:
+            segments = parse_path(text)
+        except InvalidConfig as error:
+            raise InvalidConfig(str(error).replace("--cam", "--source-cameras", 1)) from error
+        ((move, *more), *rest) = segments
+        if more or rest:
+            raise InvalidConfig(f"--source-cameras takes one file, not {len(segments)} moves: {text[:100]}")
+        given = {**({} if move.name == FILE else {"path": move.name}), **move.options}
+    options = make_options(SourceCameras, given, "path.source_cameras")
+    check_path(Path(options.path), "camera file")
+    return options
+
+
+def source_cameras_file(options: PathOptions) -> SourceCameras | None:
     """Return the file or COLMAP folder in the options, if any.
 
     Raises:
         InputNotFound: the file does not exist.
+        InvalidConfig: one of its options is unknown or invalid.
     """
-    if options.source_cameras is None:
-        return None
-    path = Path(options.source_cameras)
-    check_path(path, "camera file")
-    return path
+    return None if options.source_cameras is None else parse_source_cameras(options.source_cameras)
 
 
-def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVideo:
+def with_source_cameras(depth: DepthVideo, file: SourceCameras, video: Video) -> DepthVideo:
     """Return the depth with the source camera poses of a file.
 
-    The file has one pose for each frame of the video or of the clip that it was taken from. The camera of the first
-    frame becomes the world.
+    The camera of the first frame becomes the world.
 
     Args:
         depth: of the video.
@@ -43,23 +134,8 @@ def with_source_cameras(depth: DepthVideo, file: Path, video: Video) -> DepthVid
         InputNotFound: the file does not exist.
         InvalidInput: it has no poses, or the wrong number.
     """
-    content = read_camera_path(file)
-    lengths = (video.num_frames, video.origin and video.origin.source_frames)
-    if (gaps := named_gaps(content)) and content.num_poses not in lengths:
-        raise InvalidInput(
-            f"{file} has no pose of {gaps}, counted from 0; "
-            f"interpolate them with ex4d cam convert {file} filled.json --fill"
-        )
-    poses, origin = content.world_to_camera, video.origin
-    if origin is not None and len(poses) == origin.source_frames:
-        poses = poses[list(origin.frame_indices)]
-    if len(poses) != video.num_frames:
-        source = f" of {origin.source_frames} in the clip" if origin is not None and origin.source_frames else ""
-        raise InvalidInput(
-            f"{file} has {len(poses)} source camera poses but the video has {video.num_frames} frames{source}; "
-            "give one pose for each frame of either"
-        )
+    poses = file.poses(video)
     from_first = torch.from_numpy(poses @ np.linalg.inv(poses[0])).float()
-    with naming(file):
+    with naming(file.path):
         cameras = CameraPath(world_to_camera=from_first, intrinsics=depth.intrinsics)
     return attrs.evolve(depth, cameras=cameras)

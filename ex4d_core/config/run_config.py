@@ -87,7 +87,7 @@ class PathOptions:
         "for files.",
     )
     source_cameras: str | None = option(
-        None, help="File with the poses of the source camera, in the units of the depth."
+        None, help="File with the poses of the source camera, in units of the depth, with options as in --cam FILE."
     )
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import attrs
 
-from ex4d_core.cameras.files import content_hash
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.intrinsics import given_intrinsics, intrinsics_file
 from ex4d_core.cameras.language import cam_file_part
@@ -243,7 +242,7 @@ class ClipRun:
         """Everything that determines the length of paths and the motion of the source camera."""
         options = self.components.config.path
         file = source_cameras_file(options)
-        return {"frames": self.path_frames, "source_cameras": None if file is None else content_hash(file)}
+        return {"frames": self.path_frames, "source_cameras": None if file is None else file.fingerprint()}
 
     def along(self, cam: str | CameraPath) -> PathRun:
         """Return the clip along a camera path: a `--cam` text, or a path with its own intrinsics and size."""
@@ -290,9 +289,11 @@ class PathRun:
         """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
         generator = self._generator()
         path = stages.plan_path(scene, generator, num_frames=self._length(generator), follow=self._follow)
-        warnings: Callable[[Scene], list[str]] = getattr(generator, "warnings", lambda scene: [])
-        for warning in warnings(scene):
-            self.clip_run.components.reporter.warn(warning)
+        reporter = self.clip_run.components.reporter
+        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
+            texts: Callable[[Scene], list[str]] = getattr(generator, name, lambda scene: [])
+            for text in texts(scene):
+                report(text)
         return path
 
     def _length(self, generator: TrajectoryGenerator) -> int | None:

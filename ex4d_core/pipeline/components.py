@@ -242,6 +242,8 @@ class Components:
             known |= {field.name for field in attrs.fields(each.spec.options)}
         refuse_unknown(given, sorted(known), "trajectory")
         own = {field.name for field in attrs.fields(offer.spec.options)}
+        if self.config.path.source_cameras is not None:
+            given = {"source_cameras": self.config.path.source_cameras, **given}
         return {key: value for key, value in given.items() if key in own}
 
     def _best(self, role: str) -> Choice:

@@ -33,6 +33,7 @@ __all__ = [
     "named_gaps",
     "naming",
     "read_camera_path",
+    "share_world",
     "write_camera_path",
     "write_keyframes",
 ]
@@ -74,6 +75,12 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
     ]
     warnings = (*file.warnings, *notes)
     return attrs.evolve(file, format=kind.name, warnings=tuple(f"{path} {warning}" for warning in warnings))
+
+
+def share_world(one: str, other: str) -> bool:
+    """Return whether files of two formats, by name, have one world: formats of one tool, whose world is its own."""
+    first, second = FORMATS[one], FORMATS[other]
+    return first.read is second.read and first.world not in ("ex4d", "its first pose")
 
 
 def content_hash(path: Path, reading: ReadOptions | None = None, *, format: str | None = None) -> str:
