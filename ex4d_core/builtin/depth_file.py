@@ -11,7 +11,7 @@ import torch
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
 from ex4d_core.depth_io.fit import fitted, same_aspect, through
 from ex4d_core.depth_io.frames import MILLIMETRE, WHOLE, DepthFrames
-from ex4d_core.depth_io.meaning import Evidence, direction, fills_range, reaches_zero
+from ex4d_core.depth_io.meaning import Evidence, direction, fills_range, is_normalized, reaches_zero
 from ex4d_core.depth_io.read import open_depth
 from ex4d_core.depth_io.sentinels import Separated, separate
 from ex4d_core.errors import InvalidInput
@@ -24,6 +24,9 @@ _ASK = "set the depth kind to metric, relative or inverse (--depth-kind)"
 
 _FEWEST_STEPS = 1000
 """Integers up to here are not millimeters: all depth would be within a meter."""
+
+_MOST_MIDDLE = 1000
+"""Median in meters above which the unit is probably another one."""
 
 _MOST_MAPS = 8
 """Most maps whose values are compared with those of planes."""
@@ -231,21 +234,29 @@ class DepthFile:
             raise InvalidInput(
                 f"all values of {self._path} lie between 0 and 1, which may be meters or normalized depth; {_ASK}"
             )
-        if frames.unit == "integer" and self._options.scale is None and frames.scale is None:
-            self._check_integers(numbers, found, most)
+        if self._options.scale is None and frames.scale is None:
+            self._check_range(numbers, frames, found, most)
         self._warn_of(looks_like, frames, near_zero=reaches_zero(numbers, found.known))
         return DepthKind.METRIC
 
-    def _check_integers(self, numbers: np.ndarray, found: Separated, most: float) -> None:
-        if most < _FEWEST_STEPS:
+    def _check_range(self, numbers: np.ndarray, frames: DepthFrames, found: Separated, most: float) -> None:
+        """Refuse values that are not in a unit of length, and warn of those that are probably not meters."""
+        if frames.unit == "integer" and most < _FEWEST_STEPS:
             raise InvalidInput(
                 f"the integers of {self._path} reach only {most:.0f}, less than a meter in millimeters, and may be "
                 f"disparity; {_ASK}"
             )
-        if fills_range(np.where(np.isfinite(numbers), numbers, 0), np.isfinite(numbers), 0, 65500):
+        in_every_frame = frames.unit == "integer" and fills_range(numbers, np.isfinite(numbers), 0, 65500)
+        if in_every_frame or is_normalized(numbers, found.known):
             raise InvalidInput(
-                f"the maps of {self._path} use the whole range of 16 bits in every frame, so they are normalized, not "
-                f"millimeters; {_ASK}"
+                f"the values of {self._path} reach from 0 to {most:.0f}, so they are probably "
+                f"normalized, not a length; {_ASK}"
+            )
+        middle = float(np.median(numbers[found.known]))
+        if frames.unit == "float" and middle > _MOST_MIDDLE:
+            self._warnings.append(
+                f"{self._path} is read as meters, with a median of {middle:.0f} m; if its unit is a millimeter, use "
+                "--set depth.scale=0.001"
             )
 
     def _warn_of(self, looks_like: Evidence, frames: DepthFrames, *, near_zero: bool) -> None:

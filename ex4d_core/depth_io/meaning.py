@@ -124,7 +124,7 @@ def is_normalized(numbers: np.ndarray, known: np.ndarray) -> bool:
     most = float(values.max())
     top = min(_TOPS, key=lambda top: abs(top - most))
     least = min(float(values.min()), 0 if (numbers == 0).any() else np.inf)
-    return abs(most - top) < 1e-3 * top and least < _LEAST * top
+    return abs(most - top) < 1e-5 * top and least < _LEAST * top
 
 
 def says_inverse(name: str) -> bool:

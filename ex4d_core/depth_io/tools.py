@@ -29,8 +29,8 @@ class Tool:
     """Meaning of the values, as in the table of the docs."""
     keys: tuple[str, ...] = ()
     """Arrays that an archive must have."""
-    only: bool = False
-    """Whether the archive has no other arrays."""
+    without: tuple[str, ...] = ()
+    """Arrays that it does not have."""
     depth: str = ""
     """Array of depth, or of points in camera axes [..., 3] or, with `world_points`, in world axes."""
     world_points: bool = False
@@ -150,7 +150,7 @@ ARCHIVES: tuple[Tool, ...] = (
         files="`*_depths.npz`, `*_depths_exr/`",
         meaning="disparity or, from the metric model, meters: `--depth-kind` decides",
         keys=("depths",),
-        only=True,
+        without=("kind", "valid", "world_to_camera", "cam_c2w"),
         depth="depths",
         doubt=(
             "Video Depth Anything writes disparity of its relative model and meters of its metric model under the "
@@ -221,7 +221,7 @@ GENERIC_POSES: Mapping[str, Direction] = {
 def tool_of(names: Mapping[str, object]) -> Tool | None:
     """Return the tool that writes an archive with these arrays, if it is known."""
     for tool in ARCHIVES:
-        if all(key in names for key in tool.keys) and (not tool.only or len(names) == len(tool.keys)):
+        if all(key in names for key in tool.keys) and not any(key in names for key in tool.without):
             return tool
     return None
 
