@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +10,21 @@ from typing import Any
 
 import attrs
 import numpy as np
-import psutil
 
 from ex4d_core.depth_io.meaning import says_inverse
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
+from ex4d_core.video_io.exr_parts import (
+    MAX_CHANNELS,
+    Window,
+    check_samples,
+    decode_parts,
+    in_window,
+    is_sampled_once,
+    read_headers,
+    window_of,
+)
 from ex4d_core.video_io.limits import MOST_BYTES, check_pixels
-
-_MAX_CHANNELS = 1024
-_SAMPLE_BYTES = 4
 
 _PLANES = frozenset({"z", "pz", "hitpz", "zdepth"})
 """Names of depth channels: of most programs, of Houdini, of V-Ray."""
@@ -103,9 +108,8 @@ def decode_exr(data: bytes, path: Path, layer: str | None = None) -> ExrDepth:
     chosen = depth_channel(channels, path, layer)
     samples = sum(channel.size[0] * channel.size[1] for channel in channels)
     with reading(path, "EXR image"):
-        if samples * _SAMPLE_BYTES > psutil.virtual_memory().available:
-            raise MemoryError  # all channels are decoded
-    parts = _decode(data, path, parts=1 + max(channel.part for channel in channels))
+        check_samples(samples)
+    parts = decode_parts(data, path, parts=1 + max(channel.part for channel in channels))
     pixels = parts[chosen.part][chosen.key].pixels
     for other in _colors_beside(chosen, channels):
         if not np.array_equal(pixels, parts[other.part][other.key].pixels, equal_nan=pixels.dtype.kind == "f"):
@@ -114,7 +118,9 @@ def decode_exr(data: bytes, path: Path, layer: str | None = None) -> ExrDepth:
                 "name the channel of depth with --set depth.layer=NAME"
             )
     values = pixels.astype(np.float32) if pixels.dtype == np.float16 else np.asarray(pixels)
-    return _described(_in_display(values, chosen), chosen)
+    if chosen.shown is not None:
+        values = in_window(values, chosen.offset, chosen.shown, np.nan)
+    return _described(values, chosen)
 
 
 def _colors_beside(chosen: ExrChannel, channels: Sequence[ExrChannel]) -> list[ExrChannel]:
@@ -123,18 +129,6 @@ def _colors_beside(chosen: ExrChannel, channels: Sequence[ExrChannel]) -> list[E
         return []
     stem = chosen.words[:-1]
     return [other for other in channels if other.words[:-1] == stem and other.words[-1] in ("g", "b")]
-
-
-def _in_display(values: np.ndarray, channel: ExrChannel) -> np.ndarray:
-    """Return the values in the display window, NaN where there are none."""
-    if channel.shown is None:
-        return values
-    (left, top), (width, height) = channel.offset, channel.shown
-    canvas = np.full((height, width), np.nan, np.float32)
-    x, y = max(0, left), max(0, top)
-    part = values[max(0, -top) :, max(0, -left) :][: height - y, : width - x]
-    canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return canvas
 
 
 def _described(values: np.ndarray, channel: ExrChannel) -> ExrDepth:
@@ -154,17 +148,11 @@ def list_channels(data: bytes, path: Path) -> list[ExrChannel]:
     Raises:
         InvalidInput: the header is damaged, or announces too many pixels or channels.
     """
-    import OpenEXR
-
-    try:
-        file = OpenEXR.File(io.BytesIO(data), header_only=True, num_threads=0)
-        headers = [file.header(index) for index in range(len(file.parts))]
-    except Exception as error:
-        raise InvalidInput(f"{path} is not an EXR image that can be read: its header is damaged") from error
+    headers = read_headers(data, path)
     with reading(path, "EXR image"):
         channels = [channel for index, header in enumerate(headers) for channel in _channels(index, header, path)]
-    if not 0 < len(channels) <= _MAX_CHANNELS:
-        raise InvalidInput(f"{path} has {len(channels)} channels; 1 to {_MAX_CHANNELS} are supported")
+    if not 0 < len(channels) <= MAX_CHANNELS:
+        raise InvalidInput(f"{path} has {len(channels)} channels; 1 to {MAX_CHANNELS} are supported")
     return channels
 
 
@@ -206,48 +194,33 @@ def _is_in_vector(channel: ExrChannel, channels: Sequence[ExrChannel]) -> bool:
 
 
 def _channels(index: int, header: Mapping[str, Any], path: Path) -> Iterator[ExrChannel]:
-    (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])
-    size = right - left + 1, bottom - top + 1
-    if min(size) < 1:
+    window = window_of(header, "dataWindow")
+    if min(window.size) < 1:
         raise InvalidInput(f"{path} is not an EXR image that can be read: its data window is empty")
-    check_pixels(*size, path)
-    offset, shown = _display(header, (left, top), size, path)
-    part, is_deep = header.get("name", ""), "deep" in str(header["type"])
+    check_pixels(*window.size, path)
+    offset, shown = _display(header, window, path)
+    part = header.get("name", "")
     for channel in header["channels"]:
         yield ExrChannel(
             part=index,
             name=f"{part}.{channel.name}" if part else channel.name,
             key=channel.name,
-            size=size,
-            is_image=not is_deep and channel.xSampling == channel.ySampling == 1,
+            size=window.size,
+            is_image=is_sampled_once(header, channel),
             offset=offset,
             shown=shown,
         )
 
 
-def _display(
-    header: Mapping[str, Any], corner: tuple[int, int], size: tuple[int, int], path: Path
-) -> tuple[tuple[int, int], tuple[int, int] | None]:
+def _display(header: Mapping[str, Any], window: Window, path: Path) -> tuple[tuple[int, int], tuple[int, int] | None]:
     """Return the place of the data window in the display window, and the size of that if it differs."""
-    (left, top), (right, bottom) = (edge.tolist() for edge in header["displayWindow"])
-    offset, shown = (corner[0] - left, corner[1] - top), (right - left + 1, bottom - top + 1)
-    overlaps = -size[0] < offset[0] < shown[0] and -size[1] < offset[1] < shown[1]
-    if min(shown) < 1 or not overlaps or (offset == (0, 0) and shown == size):
+    display = window_of(header, "displayWindow")
+    offset = window.left - display.left, window.top - display.top
+    overlaps = -window.width < offset[0] < display.width and -window.height < offset[1] < display.height
+    if min(display.size) < 1 or not overlaps or window == display:
         return (0, 0), None
-    check_pixels(*shown, path)
-    return offset, shown
-
-
-def _decode(data: bytes, path: Path, *, parts: int) -> list[Mapping[str, Any]]:
-    """Return the channels of each part by name."""
-    import OpenEXR
-
-    printed = io.StringIO()  # the library prints why it skips a part
-    with reading(path, "EXR image"), contextlib.redirect_stdout(printed):
-        file = OpenEXR.File(io.BytesIO(data), separate_channels=True, num_threads=0)
-    if len(file.parts) < parts:
-        raise InvalidInput(f"{path} is not an EXR image that can be read: it is cut off or damaged")
-    return [part.channels for part in file.parts]
+    check_pixels(*display.size, path)
+    return offset, display.size
 
 
 def write_exr(path: Path, depth: np.ndarray) -> None:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import reading
+from ex4d_core.video_io.exr_parts import (
+    MAX_CHANNELS,
+    check_samples,
+    decode_parts,
+    in_window,
+    is_sampled_once,
+    read_headers,
+    window_of,
+)
 from ex4d_core.video_io.limits import check_pixels
 from ex4d_core.video_io.linear import BT709, srgb_codes, to_bt709
-
-_MAX_CHANNELS = 1024
-_SAMPLE_BYTES = 4
 
 _BEAUTY = ("", "rgba", "rgb", "beauty", "combined", "color", "image", "finalimage", "c")
 """Names of the layer with the final colors, in lower case and best first: of most programs, of Blender, of Houdini."""
 
 _SHOWN_NAMES = 200
 """Characters of the list of layers in an error."""
-
-Window = tuple[tuple[int, int], tuple[int, int]]
-"""Left and top, right and bottom, inclusive."""
 
 
 def exr_colors(data: bytes, path: Path) -> np.ndarray:
@@ -46,32 +46,29 @@ def exr_colors(data: bytes, path: Path) -> np.ndarray:
     except ValueError as error:
         raise InvalidInput(f"{path} is not an EXR image that can be read: its primaries are damaged") from error
     with reading(path, "EXR image"):
-        planes = _decode(data, path, names)
+        channels = decode_parts(data, path, parts=1)[0]
+        planes = [np.asarray(channels[name].pixels, np.float32) for name in names]
         image = _in_display(np.stack(planes, axis=-1), header)
         return srgb_codes(image if matrix is None else image @ matrix.T.astype(np.float32))
 
 
 def _color_channels(data: bytes, path: Path) -> tuple[Mapping[str, Any], list[str]]:
     """Return the header of the first part, and its channels red, green and blue; gray is three times the same."""
-    import OpenEXR
-
-    try:
-        header = OpenEXR.File(io.BytesIO(data), header_only=True, num_threads=0).header(0)
+    with reading(path, "EXR image"):
+        header = read_headers(data, path)[0]
         channels = {channel.name: channel for channel in header["channels"]}
-        windows = [_window(header, name) for name in ("dataWindow", "displayWindow")]
-    except Exception as error:
-        raise InvalidInput(f"{path} is not an EXR image that can be read: its header is damaged") from error
-    for (left, top), (right, bottom) in windows:
-        if right < left or bottom < top:
+        windows = [window_of(header, name) for name in ("dataWindow", "displayWindow")]
+    for window in windows:
+        if min(window.size) < 1:
             raise InvalidInput(f"{path} is not an EXR image that can be read: a window of it is empty")
-        check_pixels(right - left + 1, bottom - top + 1, path)
+        check_pixels(*window.size, path)
     names = _chosen(list(channels), path)
-    if "deep" in str(header["type"]) or any(channels[name].xSampling * channels[name].ySampling != 1 for name in names):
+    if not all(is_sampled_once(header, channels[name]) for name in names):
         raise InvalidInput(f"{path} is deep or has subsampled colors; save one sample per pixel")
-    (left, top), (right, bottom) = windows[0]
-    samples = (right - left + 1) * (bottom - top + 1) * len(channels)
-    if len(channels) > _MAX_CHANNELS or samples * _SAMPLE_BYTES > psutil.virtual_memory().available:
-        raise InvalidInput(f"{path} has {len(channels)} channels, which do not fit into memory; save fewer layers")
+    if len(channels) > MAX_CHANNELS:
+        raise InvalidInput(f"{path} has {len(channels)} channels; at most {MAX_CHANNELS} are supported")
+    with reading(path, "EXR image"):
+        check_samples(windows[0].width * windows[0].height * len(channels))
     return header, names
 
 
@@ -96,30 +93,9 @@ def _chosen(names: Sequence[str], path: Path) -> list[str]:
     return [best[0]["y"]] * 3 if "r" not in best[0] else [best[0][channel] for channel in "rgb"]
 
 
-def _decode(data: bytes, path: Path, names: Sequence[str]) -> list[np.ndarray]:
-    import OpenEXR
-
-    with contextlib.redirect_stdout(io.StringIO()):  # the library prints why it skips a part
-        parts = OpenEXR.File(io.BytesIO(data), separate_channels=True, num_threads=0).parts
-    if not parts:
-        raise InvalidInput(f"{path} is not an EXR image that can be read: it is cut off or damaged")
-    return [np.asarray(parts[0].channels[name].pixels, np.float32) for name in names]
-
-
-def _window(header: Mapping[str, Any], name: str) -> Window:
-    first, last = (corner.tolist() for corner in header[name])
-    return (int(first[0]), int(first[1])), (int(last[0]), int(last[1]))
-
-
 def _in_display(image: np.ndarray, header: Mapping[str, Any]) -> np.ndarray:
     """Return the image in the display window."""
-    (left, top), _ = _window(header, "dataWindow")
-    (first, upper), (last, lower) = _window(header, "displayWindow")
-    width, height = last - first + 1, lower - upper + 1
-    if (left, top) == (first, upper) and image.shape[:2] == (height, width):
+    data, display = window_of(header, "dataWindow"), window_of(header, "displayWindow")
+    if data == display:
         return image
-    canvas = np.zeros((height, width, 3), np.float32)
-    x, y = left - first, top - upper
-    part = image[max(0, -y) :, max(0, -x) :][: max(0, height - max(0, y)), : max(0, width - max(0, x))]
-    canvas[max(0, y) : max(0, y) + part.shape[0], max(0, x) : max(0, x) + part.shape[1]] = part
-    return canvas
+    return in_window(image, (data.left - display.left, data.top - display.top), display.size, 0)
