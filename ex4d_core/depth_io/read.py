@@ -20,6 +20,22 @@ from ex4d_core.reading import check_file, check_path, reading
 _NOT_DEPTH = {b"glTF": "a GLB model", b"ply\n": "a PLY model", b"ply\r": "a PLY model", b"%PDF": "a PDF document"}
 """First bytes of files that are not depth."""
 
+_OTHERS = {
+    ".h5": "an HDF5 file",
+    ".hdf5": "an HDF5 file",
+    ".hdf": "an HDF5 file",
+    ".mat": "a MATLAB file",
+    ".pt": "a file of PyTorch",
+    ".pth": "a file of PyTorch",
+    ".pkl": "a Python pickle",
+    ".pickle": "a Python pickle",
+    ".safetensors": "a file of tensors",
+}
+"""Containers of arrays that are not read, by suffix."""
+
+_STARTS = {b"\x89HDF": ".h5", b"MATL": ".mat"}
+"""First bytes of such containers, under any name."""
+
 _HEAD_BYTES = 16
 
 
@@ -49,6 +65,11 @@ def _open_file(path: Path, layer: str | None, colors: Colors) -> DepthFrames:
         head = file.read(_HEAD_BYTES)
     if head[:4] in _NOT_DEPTH:
         raise InvalidInput(f"{path} is {_NOT_DEPTH[head[:4]]}, not depth; use the depth maps of the tool that wrote it")
+    if other := _OTHERS.get(_STARTS.get(head[:4], suffix)):
+        raise InvalidInput(
+            f"{path} is {other}, which is not read as depth; save its array of depth [T, H, W] with numpy.save or "
+            "numpy.savez, and pass the .npy or .npz file"
+        )
     if suffix == ".npy":
         return open_npy(path)
     if suffix == ".npz":

@@ -290,6 +290,10 @@ REFUSED = {
     "V-Ray": (exrs(lambda z: {f"VRayZDepth.{c}": OTHER for c in "RGB"}), r"0\.\.1 between two distances"),
     "two depths": (exrs(lambda z: {"front.Z": z, "back.Z": z}), "back.Z, front.Z"),
     "model": (lambda folder: write_files(folder, "m.glb", [b"glTF" + bytes(20)]) / "m.glb", "a GLB model"),
+    "HDF5": (lambda folder: write_files(folder, "d.dat", [b"\x89HDF\r\n"]) / "d.dat", "an HDF5 file, .* numpy.savez"),
+    "PyTorch": (lambda folder: write_files(folder, "d.pt", [b"PK\3\4"]) / "d.pt", "PyTorch, .* numpy.save"),
+    "MATLAB": (lambda folder: write_files(folder, "d.mat", [b"MATLAB 5.0"]) / "d.mat", "a MATLAB file, .* numpy.save"),
+    "pickle": (lambda folder: write_files(folder, "d.pkl", [b"\x80\4"]) / "d.pkl", "a Python pickle, .* numpy.save"),
     "no depth": (npz(images=PICTURES, cam_c2w=C2W), "has the arrays images, cam_c2w"),
     "two series": (images("{}_a.png", [png(PICTURES[0])]), "has 1 depth maps"),
 }
