@@ -20,7 +20,7 @@ from ex4d_core.progress import Progress, track
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Origin, Video
 from ex4d_core.video_io.framing import frame_to, sample_nearest
 
-_ASK = "set the depth kind to metric, relative or inverse (--depth-kind)"
+_ASK = "set the depth kind to metric, relative or inverse (--depth-kind), or to affine for depth up to scale and shift"
 
 _FEWEST_STEPS = 1000
 """Integers up to here are not millimeters: all depth would be within a meter."""
@@ -75,7 +75,15 @@ class DepthFile:
         is_inverse = self._is_inverse(frames, looks_like)
         numbers, inside = self._sampled(frames, indices, origin, video, progress)
         stated = frames.scale is not None
-        found = separate(numbers, inside, frames.unit, is_inverse=is_inverse, full_range=stated and not frames.tool)
+        is_affine = self._options.kind == "affine"
+        found = separate(
+            numbers,
+            inside,
+            frames.unit,
+            is_inverse=is_inverse,
+            full_range=stated and not frames.tool,
+            is_shifted=is_affine,
+        )
         if not found.known.any():
             cause = "0" if (numbers[inside] == 0).any() else "NaN, infinite or masked"
             raise InvalidInput(
@@ -83,6 +91,8 @@ class DepthFile:
             )
         if is_inverse:
             depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
+        elif is_affine:
+            depth, kind, words = self._from_affine(numbers, frames, found)
         else:
             depth, kind, words = self._from_depth(numbers, frames, found, looks_like)
         self._warn_of_flicker(numbers, found)
@@ -274,26 +284,37 @@ class DepthFile:
             self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> np.ndarray:
-        farthest, nearest = self._extremes(frames, found)
+        farthest, nearest = self._extremes(frames, found, is_inverse=True)
         near, far = self._options.near, self._options.far
         with np.errstate(invalid="ignore", over="ignore"):
             relative = (numbers - farthest) / (nearest - farthest)
             return (near / np.maximum(relative, near / far)).astype(np.float32)
 
-    def _extremes(self, frames: DepthFrames, found: Separated) -> tuple[float, float]:
+    def _from_affine(
+        self, numbers: np.ndarray, frames: DepthFrames, found: Separated
+    ) -> tuple[np.ndarray, DepthKind, str]:
+        """Return depth whose scale and shift are those that place it between `near` and `far`, its kind, and words."""
+        nearest, farthest = self._extremes(frames, found, is_inverse=False)
+        near, far = self._options.near, self._options.far
+        with np.errstate(invalid="ignore", over="ignore"):
+            depth = (near + (numbers - nearest) / (farthest - nearest) * (far - near)).astype(np.float32)
+        words = f"depth up to scale and shift, placed between {near:.4g} and {far:.4g} (--set depth.near and depth.far)"
+        return np.where(found.sky, np.float32(FARTHEST), depth), DepthKind.RELATIVE, words
+
+    def _extremes(self, frames: DepthFrames, found: Separated, *, is_inverse: bool) -> tuple[float, float]:
         """Return the smallest and the largest valid value of the whole file."""
         least, greatest = np.inf, -np.inf
         for index, values in enumerate(frames.read(range(frames.count))):
             with np.errstate(over="ignore"):
                 numbers = values.astype(np.float32)
             inside = np.ones(numbers.shape, bool) if frames.valid_at is None else frames.valid_at(index)
-            own = separate(numbers, inside, frames.unit, is_inverse=True)
+            own = separate(numbers, inside, frames.unit, is_inverse=is_inverse, is_shifted=not is_inverse)
             known = own.known & (numbers != found.lone) & (numbers < found.marker)
             if known.any():
                 least = min(least, float(numbers[known].min()))
                 greatest = max(greatest, float(numbers[known].max()))
         if not least < greatest:
-            raise InvalidInput(f"all values of {self._path} are equal, so it cannot be inverse depth")
+            raise InvalidInput(f"all values of {self._path} are equal, so it cannot be inverse depth or have a shift")
         return least, greatest
 
     def _cameras(

@@ -11,7 +11,7 @@ from ex4d_core.files import tree_hash
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option
 from ex4d_core.options import option
 
-Kind = Literal["auto", "metric", "relative", "inverse"]
+Kind = Literal["auto", "metric", "relative", "affine", "inverse"]
 
 Fit = Literal["auto", "whole", "crop", "pad"]
 
@@ -38,19 +38,20 @@ class DepthFileOptions:
 
     path: str = option(
         help=(
-            "A .npy or .npz array [T, H, W], a folder or zip of PNG, TIFF, EXR, PFM, DPT or .npy files, a lossless "
-            "depth video, or the output of a tool in docs/depth.md."
+            "A .npy or .npz array [T, H, W], a folder of PNG, TIFF, EXR, PFM, DPT, .npy or .npz files, a zip of "
+            "images, a lossless depth video, or the output of a tool in docs/depth.md."
         ),
         affects_output=False,  # its content does, see fingerprint()
     )
     kind: Kind = option(
         "auto",
         help=(
-            "Meaning of the values: metric (meters), relative (depth up to scale), inverse (disparity up to scale and "
-            "shift), or auto: as stated in the file or by the name of its array, else metric; an error if all values "
-            "lie between 0 and 1."
+            "Meaning of the values: metric (meters), relative (depth up to scale), affine (depth up to scale and "
+            "shift, placed between depth.near and depth.far), inverse (disparity up to scale and "
+            "shift), or auto: as the file or a name in it states, else metric; an error if the values "
+            "are normalized or contradict the name."
         ),
-        validator=attrs.validators.in_(("auto", "metric", "relative", "inverse")),
+        validator=attrs.validators.in_(("auto", "metric", "relative", "affine", "inverse")),
     )
     scale: float | None = option(
         None,

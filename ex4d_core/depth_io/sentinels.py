@@ -40,7 +40,13 @@ class Separated:
 
 
 def separate(
-    numbers: np.ndarray, inside: np.ndarray, unit: Unit, *, is_inverse: bool, full_range: bool = False
+    numbers: np.ndarray,
+    inside: np.ndarray,
+    unit: Unit,
+    *,
+    is_inverse: bool,
+    full_range: bool = False,
+    is_shifted: bool = False,
 ) -> Separated:
     """Separate distances, sky and unknown values.
 
@@ -53,6 +59,7 @@ def separate(
         inside: bool [T, H, W], False outside the maps and where the file says that there is no value.
         unit: type of the values.
         is_inverse: whether they are disparity.
+        is_shifted: whether 0 is only the smallest value, as in depth up to scale and shift.
         full_range: whether the file states a scale that uses the largest integer for a distance.
     """
     known = inside & np.isfinite(numbers)
@@ -86,7 +93,8 @@ def separate(
             known &= ~sky
         else:
             take(numbers == most, f"{most:.0f}")
-    take(numbers == 0, "0")
+    if not is_shifted:
+        take(numbers == 0, "0")
     return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone)
 
 

@@ -6,7 +6,7 @@ import pytest
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import DepthKind
 from tests.depth_io import scene
-from tests.depth_io.reader import F32, images, npy, npz, opened
+from tests.depth_io.reader import F32, SKY, images, npy, npz, opened
 
 ROWS, COLUMNS = np.mgrid[0 : scene.HEIGHT, 0 : scene.WIDTH] / 9
 HILLS = np.stack([2 + np.sin(COLUMNS + index) * np.cos(ROWS) for index in range(scene.COUNT)])
@@ -50,3 +50,19 @@ def test_large_numbers_are_read_as_meters_with_a_warning(tmp_path):
     assert "with a median of" in said
     assert "--set depth.scale=0.001" in said
     assert "median" not in opened(npy((HILLS * 100).astype(F32))(tmp_path))[1]
+
+
+def test_affine_depth_is_placed_between_near_and_far(tmp_path):
+    path = npy(np.where(SKY, np.inf, NORMALIZED).astype(F32))(tmp_path)
+    depth, said = opened(path, kind="affine", near=2, far=6)
+    assert depth.kind is DepthKind.RELATIVE
+    assert depth.valid.all()
+    values = NORMALIZED[~SKY]
+    wanted = 2 + 4 * (values - values.min()) / (values.max() - values.min())
+    assert np.allclose(depth.depth.numpy()[~SKY], wanted, atol=1e-5)
+    assert "depth up to scale and shift, placed between 2 and 6" in said
+
+
+def test_affine_depth_may_be_negative_and_has_zero(tmp_path):
+    depth, _ = opened(npy((NORMALIZED * 2 - 1).astype(F32))(tmp_path), kind="affine", near=1, far=3)
+    assert np.allclose(depth.depth, 1 + 2 * NORMALIZED, atol=1e-5)
