@@ -29,6 +29,9 @@ from ex4d_core.video_io.limits import MOST_BYTES, check_pixels
 _PLANES = frozenset({"z", "pz", "hitpz", "zdepth"})
 """Names of depth channels: of most programs, of Houdini, of V-Ray."""
 
+_ALONG_Z = frozenset({"pz", "hitpz"})
+"""Names of z in camera axes, which Houdini writes with either sign."""
+
 _OTHERS = ("mist", "normal", "position", "vector", "crypto", "variance", "alpha", "denois")
 """Parts of the names of layers that are not depth, although they may have a channel Z."""
 
@@ -137,7 +140,12 @@ def _described(values: np.ndarray, channel: ExrChannel) -> ExrDepth:
     if "vrayzdepth" in name:
         doubt = "V-Ray's ZDepth is 0..1 between two distances that the file does not state, near white or near black"
         return ExrDepth(values=values, channel=channel.name, tool="V-Ray", doubt=doubt)
-    if "worlddepth" in name:  # Movie Render Queue of Unreal Engine
+    if channel.words[-1] in _ALONG_Z and (values < 0).any() and not (values > 0).any():  # cameras look along -z
+        return ExrDepth(values=-values, channel=channel.name, tool="Houdini")
+    if channel.name == "depth.Z":
+        doubt = "Nuke writes 1/z to depth.Z, and other programs write z"
+        return ExrDepth(values=values, channel=channel.name, doubt=doubt)
+    if "worlddepth" in name or "scenedepth" in name:  # Movie Render Queue of Unreal Engine
         return ExrDepth(values=values, channel=channel.name, tool="Unreal Engine", scale=CENTIMETRE)
     return ExrDepth(values=values, channel=channel.name)
 

@@ -184,15 +184,18 @@ OTHERS: tuple[Tool, ...] = (
     Tool(
         name="Marigold, Lotus",
         files="folder of `*_depth.npy` or 16-bit PNG",
-        meaning="normalized in each frame: `--depth-kind` decides",
+        meaning="normalized in each frame: `--depth-kind affine`, or `inverse` of Lotus with disparity",
     ),
     Tool(name="KITTI", files="PNG in `proj_depth` or `groundtruth`", meaning="1/256 m, 0 unknown"),
     Tool(name="TUM RGB-D", files="PNG beside `depth.txt`", meaning="1/5000 m, 0 unknown"),
     Tool(name="MPI Sintel", files="folder of `.dpt`", meaning="meters"),
     Tool(name="Middlebury", files="`disp*.pfm`", meaning="disparity, infinite is unknown: `--depth-kind inverse`"),
     Tool(name="Blender", files="EXR, also multilayer and multipart", meaning="scene units as meters; 1e10 is sky"),
-    Tool(name="Unreal Engine", files="EXR with a layer `WorldDepth`", meaning="centimeters; 65504 is sky"),
-    Tool(name="Houdini, Nuke, Arnold", files="EXR with `Pz`, `depth.Z` or `Z`", meaning="scene units as meters"),
+    Tool(
+        name="Unreal Engine", files="EXR with a layer `WorldDepth` or `SceneDepth`", meaning="centimeters; 65504 is sky"
+    ),
+    Tool(name="Houdini, Arnold", files="EXR with `Pz` or `Z`", meaning="scene units as meters; `Pz` of either sign"),
+    Tool(name="Nuke", files="EXR with `depth.Z`", meaning="1/z or z: `--depth-kind` decides unless slopes show depth"),
 )
 """Layouts of images and folders, which their readers recognize."""
 

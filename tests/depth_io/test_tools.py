@@ -182,6 +182,12 @@ READ = {
         (METRIC, "sky", ()),
     ),
     "Houdini": (exrs(lambda z: {"C.R": OTHER, "Pz": z}, sky=0), (METRIC, "unknown", ())),
+    "Houdini, negative": (exrs(lambda z: {"C.R": OTHER, "Pz": -z}, sky=0), (METRIC, "unknown", ())),
+    "Unreal Engine, SceneDepth": (
+        exrs(lambda z: {f"FinalImageSceneDepth.{c}": (z * 100).clip(0, 65504).astype(F32) for c in "RGB"}),
+        (METRIC, "sky", ()),
+    ),
+    "Nuke, z": (exrs(lambda z: {"depth.Z": z}), (METRIC, "sky", ())),
     "Arnold": (exrs(lambda z: {"R": OTHER, "G": OTHER, "B": OTHER, "Z": z}, sky=1e30), (METRIC, "sky", ())),
     "gray EXR": (exrs(lambda z: dict.fromkeys("RGBA", z)), (METRIC, "sky", ())),
     "infinite": (npy(scene.depth()), (METRIC, "sky", ())),
@@ -245,6 +251,7 @@ ASKED = {
     "Marigold, 16 bits": images("{}_depth.png", [png((one * 65535).astype(np.uint16)) for one in NORMALIZED]),
     "Middlebury": images("disp{}.pfm", [pfm(one * 90) for one in scene.disparity()]),
     "Nuke": exrs(lambda z: {"depth.Z": 1 / z}),
+    "Nuke, near": exrs(lambda z: {"depth.Z": 9 / z}),
 }
 
 

@@ -18,6 +18,7 @@ from ex4d_core.depth_io.frames import DepthFrames, Unit
 from ex4d_core.depth_io.meaning import file_says_inverse, says_inverse
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_bytes, reading
+from ex4d_core.video_io.jpeg_xl import JPEG_XL, decode_jpeg_xl
 from ex4d_core.video_io.limits import MOST_BYTES, check_image_header, check_pixels
 
 FLOAT_SUFFIXES = frozenset({".exr", ".pfm", ".dpt"})
@@ -145,19 +146,7 @@ def _dpt(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
 
 
 def _jxl(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
-    """Decode JPEG XL, if the plugin of Pillow is installed."""
-    try:
-        import pillow_jxl  # type: ignore[import-not-found,unused-ignore]  # noqa: F401  # registers the format
-        from PIL import Image
-    except ImportError as error:
-        raise InvalidInput(
-            f"{path} is a JPEG XL image; install its reader with `pip install pillow-jxl-plugin`, or save PNG"
-        ) from error
-    import io
-
-    with reading(path, "JPEG XL image"), Image.open(io.BytesIO(data)) as image:
-        check_pixels(*image.size, path)
-        return _pages(np.asarray(image), path, colors)
+    return _pages(decode_jpeg_xl(data, path), path, colors)
 
 
 def _image(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
@@ -246,8 +235,7 @@ _FORMATS: tuple[tuple[bytes, Decode], ...] = (
     (b"PIEH", _dpt),
     (b"Pf", _pfm),
     (b"PF", _pfm),
-    (b"\xff\x0a", _jxl),
-    (b"\0\0\0\x0cJXL ", _jxl),
+    *((start, _jxl) for start in JPEG_XL),
     *((start, _tiff) for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
 )
 """First bytes of the formats with their own decoder."""
