@@ -32,6 +32,8 @@ FLAT = {f"{at:03d}": pose for at, pose in reversed(list(enumerate(ELSEWHERE)))}
         {"extrinsics": FLAT},
         {"poses": {str(at): pose.ravel() for at, pose in enumerate(ELSEWHERE)}},
         [{"frame_id": at, "extrinsic": ELSEWHERE[at]} for at in (3, 0, 5, 1, 4, 2)],
+        {name: {"extrinsic": pose, "intrinsic": K} for name, pose in FLAT.items()},
+        {"frames": {name: {"w2c": pose} for name, pose in FLAT.items()}},
     ],
 )
 def test_matrices_by_name_or_number_are_read_in_its_order(tree, tmp_path):
@@ -134,22 +136,37 @@ def test_frames_are_ordered_by_their_number_over_folders(names, tmp_path):
     np.testing.assert_allclose(read(model).world_to_camera, ELSEWHERE, atol=1e-9)
 
 
-def test_frames_of_several_cameras_are_asked_about(tmp_path):
-    names = [f"cam{camera}/{at}.png" for camera in (1, 2) for at in range(6)]
+@pytest.mark.parametrize("name", ["{}/{}.png", "{}_{:03d}.png", "{1:03d}-{0}.png", "images/{}{}.png"])
+def test_frames_of_several_cameras_are_asked_about(name, tmp_path):
+    names = [name.format(camera, at) for camera in ("left", "right") for at in range(6)]
     path = save(tmp_path / "a.json", transforms(names, np.concatenate([C2W, C2W[::-1]])))
-    with pytest.raises(InvalidInput, match=r"several cameras; select one with a\.json:camera=NAME, out of cam1, cam2"):
+    with pytest.raises(InvalidInput, match=r"several cameras; select one with a\.json:camera=NAME, out of left, right"):
         read(path)
-    np.testing.assert_allclose(read(path, camera="cam2").world_to_camera, ELSEWHERE[::-1], atol=1e-9)
+    np.testing.assert_allclose(read(path, camera="right").world_to_camera, ELSEWHERE[::-1], atol=1e-9)
+
+
+def test_a_log_and_a_list_of_open3d_are_read_in_order(tmp_path):
+    order = [2, 0, 1, 4]
+    blocks = [f"{at} {at} {at + 1}\n" + "\n".join(" ".join(map(repr, row)) for row in C2W[at].tolist()) for at in order]
+    (tmp_path / "a.log").write_text("\n".join(blocks))
+    file = read(tmp_path / "a.log")
+    np.testing.assert_allclose(file.world_to_camera, ELSEWHERE[[0, 1, 2, 4]], atol=1e-9)
+    assert named_gaps(file) == "frame 3"
+    cameras = [{"class_name": "PinholeCameraParameters", "extrinsic": pose.T.ravel()} for pose in ELSEWHERE]
+    np.testing.assert_allclose(read(save(tmp_path / "a.json", cameras)).world_to_camera, ELSEWHERE)
+
+
+def test_comments_behind_numbers_are_ignored(tmp_path):
+    rows = np.c_[np.arange(6) * 0.1, C2W[:, :3, 3], quaternions(C2W)]
+    (tmp_path / "a.txt").write_text("".join(f"{' '.join(map(str, row))}  # still\n" for row in rows))
+    np.testing.assert_allclose(read(tmp_path / "a.txt").world_to_camera, ELSEWHERE, atol=1e-9)
 
 
 def recammaster(frames):
     unreal = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     poses = unreal @ np.linalg.inv(FROM_FIRST) @ unreal.T
     poses[:, :3, 3] *= 100
-    return {
-        f"frame{at}": {"cam01": " ".join(f"[{' '.join(map(repr, row))}]" for row in poses[at].T.tolist())}
-        for at in frames
-    }
+    return {f"frame_{at:04d}": {"cam01": poses[at].T.tolist()} for at in frames}
 
 
 def test_frames_that_recammaster_lacks_are_named_and_interpolated(tmp_path):

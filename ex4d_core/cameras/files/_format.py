@@ -86,8 +86,8 @@ class Text:
 
     @cached_property
     def rows(self) -> list[list[str]]:
-        """Words of the other lines, separated by blanks or commas."""
-        lines = (line.strip() for line in self.text.splitlines())
+        """Words of the other lines, separated by blanks or commas, without comments behind them."""
+        lines = (re.sub(r"\s#.*", "", line).strip() for line in self.text.splitlines())
         return [re.split(r"[\s,]+", line.strip(",")) for line in lines if line and not line.startswith("#")]
 
     @cached_property

@@ -51,21 +51,29 @@ def of_camera(names: Sequence[str], cameras: Sequence[str], reading: ReadOptions
 
 
 def _views(names: Sequence[str], cameras: Sequence[str], *, rig: bool) -> list[str]:
-    """Return the camera that took each image: its folder, or the name without the last number, or its number.
+    """Return the camera that took each image: its folder, or the rest of its name, or its number.
 
     Folders with images of different numbers, such as `train` and `test`, are of one camera if it has one number.
     """
     paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
     folders = [str(path.parent) for path in paths]
-    parts = [re.fullmatch(r"(.*?)[^0-9]*([0-9]*)[^0-9]*", path.stem) for path in paths]
-    prefixes, numbers = ([part[group] if part else "" for part in parts] for group in (1, 2))
+    parts = [_parts(path.stem) for path in paths]
+    sides, numbers = [side for side, _ in parts], [number for _, number in parts]
     if _several(folders) and (rig or _several(cameras) or len(set(numbers)) < len(numbers)):
         return folders
-    if _several(prefixes) and max(Counter(numbers).values()) > 1:
-        return prefixes
+    if _several(sides) and max(Counter(numbers).values()) > 1:
+        return sides
     if rig and _several(cameras):
         return list(cameras)
     return [""] * len(names)
+
+
+def _parts(stem: str) -> tuple[str, str]:
+    """Return a name without its last number, and the number: left and 003 of left_003 or 003_left."""
+    digits = re.search(r"([0-9]+)[^0-9]*$", stem)
+    if digits is None:
+        return stem, ""
+    return f"{stem[: digits.start(1)]}{stem[digits.end(1) :]}".strip("_-. "), digits[1]
 
 
 def _several(groups: Sequence[str]) -> bool:

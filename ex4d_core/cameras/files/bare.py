@@ -96,10 +96,11 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
 
 
 def _lens_fields(content: Content, order: list[int] | None, poses: int) -> dict[str, Any]:
-    name = next((each for each in LENSES if content.has(each)), None)
+    items = _items(content)
+    name = next((each for each in LENSES if content.has(each) or (items and all(each in item for item in items))), None)
     if name is None:
         return {}
-    value = content.value[name]
+    value = content.value[name] if content.has(name) else [item[name] for item in items]
     if isinstance(value, Mapping):
         value = [value[key] for key in value]
     lenses = numbers(value, name)
@@ -177,17 +178,22 @@ def _is_named(value: object) -> bool:
 
 
 def _items(content: Content) -> list[Mapping[str, Any]]:
-    """Return the objects of a list in JSON, which can be named frames."""
-    frames = content.facts.get("frames") if content.kind == "json" else None
+    """Return the objects of a list in JSON, which can be named frames, or those of an object with names or numbers."""
+    if content.kind != "json":
+        return []
+    frames = content.facts.get("frames", content.facts)
     if isinstance(frames, list) and frames and all(isinstance(each, Mapping) for each in frames):
         return frames
+    named = isinstance(frames, Mapping) and all(_is_label(name) for name in frames)
+    if named and frames and all(isinstance(each, Mapping) for each in frames.values()):
+        return [{**each, LABELS[0]: name} for name, each in frames.items()]
     return content.items()
 
 
 def _matches(content: Content) -> Match | None:
     if content.kind == "text":
         return _matches_text(content.value)
-    if content.has("frames") and (items := _items(content)):
+    if content.facts and (items := _items(content)):
         return likely("frames with matrices") if any(name in items[0] for name in POSES) else None
     if content.facts:
         if content.kind == "json" and _is_named(content.facts):

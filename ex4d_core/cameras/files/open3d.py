@@ -13,7 +13,7 @@ import numpy as np
 
 from ex4d_core.bounds import numbers
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
-from ex4d_core.cameras.files._poses import poses_of, positions_of_names
+from ex4d_core.cameras.files._poses import order_of, poses_of, positions_of, positions_of_names
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions, json_of, lens_of, one_or_each
 from ex4d_core.errors import InvalidInput
 
@@ -32,7 +32,7 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
         cameras = [json_of(file) for file in files]
         positions = positions_of_names([file.name for file in files])
     else:
-        cameras = content.facts.get("parameters", [content.value])
+        cameras = content.items() or content.facts.get("parameters", [content.value])
     if not isinstance(cameras, list) or not all(isinstance(camera, Mapping) for camera in cameras):
         raise InvalidInput("its parameters must be a list of cameras as written by Open3D")
     extrinsics = _columns([camera.get("extrinsic") for camera in cameras], "extrinsic", 4)
@@ -56,12 +56,13 @@ def read_log(content: Content, reading: ReadOptions) -> CameraFile:
         raise InvalidInput("each pose needs a line of three whole numbers and four lines of four numbers")
     try:
         matrices = np.array([[float(word) for word in group] for group in groups])
+        numbered = np.array([float(row[0]) for row in rows[::5]])
     except ValueError as error:
         raise InvalidInput("it contains a word that is not a number") from error
-    numbered = [row[0] for row in rows[::5]]
+    order = order_of(numbered)
     return CameraFile(
-        world_to_camera=poses_of(matrices.reshape(-1, 4, 4), "the matrices", "c2w-opencv"),
-        positions=positions_of_names(numbered),
+        world_to_camera=poses_of(matrices[order].reshape(-1, 4, 4), "the matrices", "c2w-opencv"),
+        positions=positions_of(numbered[order]),
     )
 
 
@@ -81,7 +82,7 @@ def _lens(facts: Any) -> Any:
 
 
 def _matches(content: Content) -> Match | None:
-    tree: Any = content.facts
+    tree: Any = {"parameters": content.items()} if content.items() else content.facts
     if content.kind == "folder":
         files = content.value.matching(r".*\.json")
         tree = json_of(files[0]) if files else {}
@@ -92,9 +93,11 @@ def _matches(content: Content) -> Match | None:
     first = cameras[0] if isinstance(cameras, list) and cameras else None
     if not isinstance(first, Mapping) or np.shape(first.get("extrinsic")) != (16,):
         return None
+    if first.get("class_name") == ONE:
+        return certain(f"the class {ONE}")
     lens = first.get("intrinsic")
     named = isinstance(lens, Mapping) and "intrinsic_matrix" in lens
-    return certain("extrinsic and intrinsic_matrix") if named or "parameters" in tree else None
+    return certain("extrinsic and intrinsic_matrix") if named or content.has("parameters") else None
 
 
 def _matches_log(content: Content) -> Match | None:

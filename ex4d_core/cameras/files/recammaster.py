@@ -16,7 +16,7 @@ import numpy as np
 
 from ex4d_core.bounds import numbers, shown, spelled
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
-from ex4d_core.cameras.files._poses import positions_of_numbers
+from ex4d_core.cameras.files._poses import positions_of_numbers, square
 from ex4d_core.cameras.files._value import (
     CameraFile,
     ReadOptions,
@@ -93,7 +93,7 @@ def write(file: CameraFile, path: Path, distance: float) -> None:
 
 
 def _index(name: str) -> int:
-    found = re.fullmatch(r"(?:frame)?([0-9]{1,9})", name)
+    found = re.fullmatch(r"(?:frame_?)?([0-9]{1,9})", name)
     if found is None:
         raise InvalidInput(f"it has a frame {shown(name)}; frames must be named frame0, frame1 and so on")
     return int(found[1])
@@ -123,6 +123,8 @@ def _camera(frame: Any, reading: ReadOptions) -> str:
 def _matrix(frame: Any, name: str) -> list[list[float]]:
     """Return the rows of the transposed matrix."""
     text = frame.get(name) if isinstance(frame, Mapping) else None
+    if isinstance(text, list):
+        return square(text, name)[0].T.tolist()
     words = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text) if isinstance(text, str) else []
     if len(words) == 12:  # rows without their last number, which vis_cam.py of ReCamMaster accepts too
         words = [*words[:3], "0", *words[3:6], "0", *words[6:9], "0", *words[9:], "1"]
@@ -137,7 +139,7 @@ def _text(matrix: np.ndarray) -> str:
 
 
 def _matches(content: Content) -> Match | None:
-    if content.kind != "json" or not all(re.fullmatch("frame[0-9]{1,9}", name) for name in content.facts):
+    if content.kind != "json" or not all(re.fullmatch("frame_?[0-9]{1,9}", name) for name in content.facts):
         return None
     first = next(iter(content.facts.values()), None)
     named = isinstance(first, Mapping) and all(re.fullmatch("cam[0-9]{1,2}", str(name)) for name in first)

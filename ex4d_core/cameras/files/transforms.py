@@ -120,7 +120,8 @@ def _frames_of(tree: Any, reading: ReadOptions) -> list[Mapping[str, Any]]:
         raise InvalidInput(f"it has several frames of {shown(again)}; each image needs one pose")
     if all(names):
         lenses = [tuple(frame.get(name) for name in (*LENS, ANGLE)) for frame in frames]
-        numbered = {lens: str(number) for number, lens in enumerate(dict.fromkeys(lenses))}
+        several = len(set(lenses)) > 1
+        numbered = {lens: str(number) if several else "" for number, lens in enumerate(dict.fromkeys(lenses))}
         frames = [frames[at] for at in of_camera(names, [numbered[lens] for lens in lenses], reading)]
     return [frames[at] for at in order_of_names([str(frame.get("file_path", "")) for frame in frames])]
 
