@@ -17,6 +17,7 @@ Fit = Literal["auto", "whole", "crop", "pad"]
 
 
 BESIDE = (
+    "fov.json",
     "calib.txt",
     "../camera",
     "../cameras.npz",
@@ -95,6 +96,6 @@ class DepthFileOptions:
         path = Path(self.path)
         own = tree_hash(path, "depth file")
         beside = [path / name for name in BESIDE if (path / name).exists()] if path.is_dir() else []
-        if path.suffix.lower() in (".zip", ".pfm"):
+        if path.suffix.lower() in (".zip", ".pfm", ".exr"):
             beside = [path.parent / name for name in BESIDE if (path.parent / name).exists()]
         return "-".join([own, *(tree_hash(file, "camera file") for file in beside)])

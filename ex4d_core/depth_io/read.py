@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ex4d_core.depth_io.containers.arrays import open_archive, open_npy
 from ex4d_core.depth_io.containers.beside import with_cameras_beside
-from ex4d_core.depth_io.containers.folder import open_files, open_folder
+from ex4d_core.depth_io.containers.folder import open_files, open_folder, open_moge
 from ex4d_core.depth_io.containers.maps import COLOR_SUFFIXES, IMAGE_SUFFIXES
 from ex4d_core.depth_io.containers.record3d import is_recording, open_recording
 from ex4d_core.depth_io.containers.video import open_depth_video
@@ -77,6 +77,8 @@ def _open_file(path: Path, layer: str | None, colors: Colors) -> DepthFrames:
     if head.startswith(ZIP_START):
         return _open_zip(path, layer, colors)
     if suffix in IMAGE_SUFFIXES | COLOR_SUFFIXES or head.startswith(b"PIEH"):
+        if path.name == "depth.exr" and (path.parent / "fov.json").is_file():
+            return open_moge(path, layer=layer, colors=colors)
         frames = open_files([path], layer=layer, colors=colors)
         return with_cameras_beside(frames, path, []) if suffix == ".pfm" else frames
     return open_depth_video(path, colors)

@@ -202,6 +202,8 @@ OTHERS: tuple[Tool, ...] = (
 GENERIC_DEPTH = ("depth", "depths", "depth_map", "depth_maps", "pred_depth", "depth_pred", "predicted_depth")
 GENERIC_INVERSE = ("inverse_depth", "disparity", "disparities", "disp", "disps", "inv_depth")
 GENERIC_LENS = ("intrinsics", "K", "intrinsic", "Ks", "camera_matrix")
+GENERIC_VALID = ("valid", "valid_mask", "validity", "depth_valid", "depth_mask")
+GENERIC_MASK = ("mask", "masks")
 PICTURES = ("images", "image", "rgb", "frames", "video", "colors")
 GENERIC_POSES: Mapping[str, Direction] = {
     "world_to_camera": "w2c",

@@ -20,7 +20,9 @@ from ex4d_core.depth_io.tools import (
     GENERIC_DEPTH,
     GENERIC_INVERSE,
     GENERIC_LENS,
+    GENERIC_MASK,
     GENERIC_POSES,
+    GENERIC_VALID,
     PICTURES,
     Tool,
     tool_of,
@@ -28,6 +30,9 @@ from ex4d_core.depth_io.tools import (
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import natural_key
 from ex4d_core.video_io.limits import check_pixels
+
+_NOT_DEPTH = {*FACTS_NAMES, *GENERIC_LENS, *GENERIC_POSES, *GENERIC_VALID, *GENERIC_MASK, *PICTURES}
+"""Names of other arrays beside depth."""
 
 MAX_FACT_BYTES = 2**26
 """Largest metadata array in bytes; poses of an hour of video have a tenth of it."""
@@ -69,11 +74,22 @@ def open_archive(path: Path, name: str | None = None) -> DepthFrames:
     frames = _maps_of(arrays, key, tool, path)
     names_depth = key in GENERIC_DEPTH or tool is not None
     frames = attrs.evolve(frames, is_inverse=says_inverse(key) or (not names_depth and file_says_inverse(path)))
-    if "valid" in arrays and not (tool and tool.valid):
-        frames = attrs.evolve(frames, valid_at=_valid_maps(arrays, "valid", arrays.head(key)[0], path))
+    if not (tool and tool.valid):
+        frames = _with_valid(frames, arrays, key, path)
     if tool is None and own.keys() & {"kind", "world_to_camera"}:
         return with_facts(frames, own, path)  # written by ex4d
-    return with_tool_facts(frames, arrays, key, tool, path)
+    frames = with_tool_facts(frames, arrays, key, tool, path)
+    return frames if tool else _with_ignored_maps(frames, arrays, key)
+
+
+def _with_ignored_maps(frames: DepthFrames, arrays: Arrays, key: str) -> DepthFrames:
+    """Return the maps with a note about arrays of the same shape that are not used."""
+    used = {key, *GENERIC_VALID} | {name for name in GENERIC_MASK if f"validity of {name}" in frames.notes}
+    shape = _sides(arrays.head(key)[0])
+    ignored = [name for name in arrays if name not in used and _sides(arrays.head(name)[0]) == shape]
+    if not ignored:
+        return frames
+    return attrs.evolve(frames, notes=(*frames.notes, f"ignores {textwrap.shorten(', '.join(ignored), 100)}"))
 
 
 def _series(arrays: Arrays) -> list[str]:
@@ -135,7 +151,7 @@ def _depth_name(arrays: Mapping[str, np.ndarray], path: Path, wanted: str | None
     named = [name for name in arrays if says_inverse(name)]
     if len(named) == 1:
         return named[0]
-    others = [name for name in arrays if name not in (*FACTS_NAMES, *GENERIC_LENS, *GENERIC_POSES, *PICTURES)]
+    others = [name for name in arrays if name not in _NOT_DEPTH]
     if len(others) != 1:
         raise InvalidInput(
             f"{path} has the arrays {found}; name the array of depth one of depth, depths, inverse_depth, disparity, "
@@ -206,11 +222,29 @@ def _normalized(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32) / 255 if values.dtype == np.uint8 else values
 
 
+def _with_valid(frames: DepthFrames, arrays: Arrays, key: str, path: Path) -> DepthFrames:
+    """Return the maps with the validity in an archive: by its name or, of a mask, by the values outside it."""
+    shape = arrays.head(key)[0]
+    named = next((name for name in GENERIC_VALID if name in arrays), "")
+    if named:
+        return attrs.evolve(frames, valid_at=_valid_maps(arrays, named, shape, path))
+    for name in GENERIC_MASK:
+        if name in arrays and _sides(arrays.head(name)[0]) == _sides(shape):
+            valid_at = _valid_maps(arrays, name, shape, path)
+            outside = next(frames.read([0]))[~valid_at(0)]
+            if outside.size and (not (outside > 0).any() or not np.isfinite(outside).any() or np.ptp(outside) == 0):
+                return attrs.evolve(frames, valid_at=valid_at, notes=(*frames.notes, f"validity of {name}"))
+    return frames
+
+
+def _sides(shape: Sequence[int]) -> list[int]:
+    return [side for side in shape if side != 1]
+
+
 def _valid_maps(arrays: Arrays, name: str, depth: tuple[int, ...], path: Path) -> Callable[[int], np.ndarray]:
     shape, dtype = arrays.head(name)
     if dtype.kind not in "buif":
         raise InvalidInput(f"{path}: {name} contains {dtype} values; it must be true or false for each pixel")
-    wanted, found = (tuple(side for side in sides if side != 1) for sides in (depth, shape))
-    if wanted != found:
+    if _sides(depth) != _sides(shape):
         raise InvalidInput(f"{path}: {name} is {list(shape)} but the depth is {list(depth)}")
     return lambda index: three_axes(arrays[name], path)[index] > 0

@@ -50,11 +50,23 @@ def open_folder(path: Path, *, layer: str | None, colors: Colors) -> DepthFrames
             return with_cameras_beside(open_zip(archives[0], layer=layer, colors=colors), archives[0], [])
         if inner := next((folder for folder in folders if folder.name.lower() in _SUBFOLDERS), None):
             return open_folder(inner, layer=layer, colors=colors)
+    if {"depth.exr", "fov.json"} <= {file.name for file in files}:
+        return open_moge(path / "depth.exr", layer=layer, colors=colors)
     series = [Path(file) for file in depth_series(files, path)]
     frames = open_files(series, layer=layer, colors=colors)
     if (path / FACTS_FILE).is_file():
         return with_folder_facts(frames, path / FACTS_FILE)
     return with_cameras_beside(_named(frames, path, series), path, series)
+
+
+def open_moge(path: Path, *, layer: str | None, colors: Colors) -> DepthFrames:
+    """Return the map of one picture by MoGe, with the field of view beside it.
+
+    Raises:
+        InputNotFound: it does not exist.
+        InvalidInput: it cannot be read.
+    """
+    return _moge(open_files([path], layer=layer, colors=colors), [path])
 
 
 def open_files(files: Sequence[Path], *, layer: str | None, colors: Colors) -> DepthFrames:

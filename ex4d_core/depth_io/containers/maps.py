@@ -161,7 +161,7 @@ def _image(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
             image = None
     if image is None:
         raise InvalidInput(f"{path} is not an image that can be read")
-    return _pages(image[..., [2, 1, 0]] if image.ndim == 3 and image.shape[2] >= 3 else image, path, colors)
+    return _pages(image[..., [2, 1, 0, *range(3, image.shape[2])]] if _has_colors(image) else image, path, colors)
 
 
 def _tiff(data: bytes, path: Path, layer: str | None, colors: Colors) -> Pages:
@@ -212,15 +212,26 @@ def _pages(image: np.ndarray, path: Path, colors: Colors) -> Pages:
     pixels: Any = np.squeeze(image)
     if pixels.dtype.kind not in "uif":
         raise InvalidInput(f"{path} contains {pixels.dtype} values; depth must be numbers")
-    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+    if _has_colors(pixels):
+        hidden = pixels[..., 3] == 0 if pixels.shape[2] == 4 else np.zeros(pixels.shape[:2], bool)
         if pixels.dtype == np.uint8:
-            return Pages(values=[colors.decode(pixels[..., :3], path)], unit="normalized")
-        pixels = _one_of_equal(pixels[..., :3], path)
+            return Pages(values=[_without(colors.decode(pixels[..., :3], path), hidden)], unit="normalized")
+        unit: Unit = "float" if pixels.dtype.kind == "f" else "integer"
+        return Pages(values=[_without(_one_of_equal(pixels[..., :3], path), hidden)], unit=unit)
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise InvalidInput(f"{path} is an array of shape {list(pixels.shape)}, not a depth map")
     if pixels.dtype == np.uint8:
         return Pages(values=[pixels.astype(np.float32) / 255], unit="normalized")
     return Pages(values=[pixels], unit="float" if pixels.dtype.kind == "f" else "integer")
+
+
+def _has_colors(image: np.ndarray) -> bool:
+    return image.ndim == 3 and image.shape[2] >= 3
+
+
+def _without(values: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Return values with NaN where a picture is transparent, unless all of it is."""
+    return np.where(hidden, np.float32(np.nan), values) if hidden.any() and not hidden.all() else values
 
 
 def _one_of_equal(image: np.ndarray, path: Path) -> np.ndarray:
