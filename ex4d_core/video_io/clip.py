@@ -20,6 +20,7 @@ from ex4d_core.video_io.convert import Converter
 from ex4d_core.video_io.damage import Damage, decodable_frames
 from ex4d_core.video_io.heif import is_heif, read_layout
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
+from ex4d_core.video_io.jpeg_xl import JPEG_XL
 from ex4d_core.video_io.limits import MOST_BYTES, check_pixels, is_animated_webp, is_exr
 from ex4d_core.video_io.packets import Plan, facts_of
 from ex4d_core.video_io.source import first_frames, open_video, read_plan
@@ -125,7 +126,7 @@ def open_clip(path: str | os.PathLike[str], *, fps: Fraction | None = None) -> C
         start = file.read(_HEADER)
     if is_animated_webp(start):
         return Clip(timing=animation_timing(path), pictures=(partial(_same, image) for image in animation_frames(path)))
-    if is_exr(start):
+    if is_exr(start) or start.startswith(JPEG_XL):
         return _photo(partial(read_image, Path(path)))
     if is_heif(start):
         return _photo(partial(_heif_image, path))

@@ -31,8 +31,6 @@ _LISTS = frozenset(
 
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<MPD", b"v=0")
 
-_JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
-
 _MOST_BOXES = 1000
 """Boxes of an MP4 that are looked at."""
 
@@ -86,8 +84,6 @@ def _check_start(path: str | os.PathLike[str]) -> None:
             f"{path} is a list of other files, which is not supported; join them into one video with: "
             "ffmpeg -i LIST -c copy clip.mp4"
         )
-    if start.startswith(_JPEG_XL):
-        raise InvalidInput(f"{path} is a JPEG XL image, which is not supported; convert it to PNG or JPEG")
     check_image_header(start, path, is_whole=False)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import sys
 from fractions import Fraction
 
 import av
@@ -156,9 +157,11 @@ def test_a_recording_that_was_not_finished_is_named(tmp_path):
     refused(path, r"a\.mp4 has no index \(moov\), since the recording or the copy was not finished")
 
 
-def test_jpeg_xl_is_named(tmp_path):
+@pytest.mark.parametrize("name", ["", "a.jxl"])
+def test_the_reader_of_jpeg_xl_is_named(tmp_path, name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
     (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + bytes(100))
-    refused(tmp_path / "a.jxl", r"a\.jxl is a JPEG XL image, which is not supported; convert it")
+    refused(tmp_path / name, r"a\.jxl is a JPEG XL image; install its reader with `pip install pillow-jxl-plugin`")
 
 
 # Times and streams
@@ -221,6 +224,35 @@ def test_transparent_images_are_over_black(tmp_path, suffix):
     assert frames.shape[0] == 2
     assert (frames[:, 4, 4] == 0).all()
     assert frames[1, 24, 24].tolist() == pytest.approx([200, 40, 40], abs=3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+def test_transparent_frames_of_a_folder_are_over_black(tmp_path, suffix, orientation):
+    pixels = np.random.default_rng(0).integers(40, 255, (24, 32, 4), dtype=np.uint8)
+    pixels[:, 8:] = [200, 40, 40, 255]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", exif=exif, **options)
+    (frame,) = read(tmp_path)[0].frames.numpy()
+    shown = np.rint(pixels[..., :3] * (pixels[..., 3:] / 255))
+    turned = {6: np.rot90(shown, -1), 7: np.rot90(shown, 2).swapaxes(0, 1)}
+    if frame.shape != shown.shape:  # OpenCV ignores the orientation of some formats
+        shown = turned[orientation]
+    assert np.abs(frame - shown).max() <= 1
+
+
+def test_jpeg_xl_frames_are_read_if_the_plugin_is_installed(tmp_path):
+    pytest.importorskip("pillow_jxl")
+    pixels = np.full((32, 48, 4), (200, 40, 40, 255), np.uint8)
+    pixels[:16, :16, 3] = 0
+    for index in range(2):
+        Image.fromarray(pixels).save(tmp_path / f"{index}.jxl", lossless=True)
+    frames = read(tmp_path)[0].frames
+    assert frames[:, 20, 20].tolist() == [[200, 40, 40]] * 2
+    assert (frames[:, :16, :16] == 0).all()
+    assert (read(tmp_path / "0.jxl")[0].frames[0] == frames[0]).all()
 
 
 def test_a_damaged_animation_is_refused(tmp_path, capfd):

@@ -217,8 +217,8 @@ def test_a_folder_is_read_in_the_order_people_count(tmp_path, suffix):
     assert video_io.probe_video(tmp_path).num_frames == 12
 
 
-def test_images_are_rgb_without_alpha_and_in_eight_bits(tmp_path):
-    bgra = np.full((32, 32, 4), (FLAT[2] * 257, FLAT[1] * 257, FLAT[0] * 257, 9), np.uint16)
+def test_images_are_rgb_in_eight_bits(tmp_path):
+    bgra = np.full((32, 32, 4), (FLAT[2] * 257, FLAT[1] * 257, FLAT[0] * 257, 65535), np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), bgra)
     video = video_io.read_video(tmp_path)
     assert (video.frames == torch.tensor(FLAT, dtype=torch.uint8)).all()
