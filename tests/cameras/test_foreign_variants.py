@@ -136,6 +136,14 @@ def test_frames_are_ordered_by_their_number_over_folders(names, tmp_path):
     np.testing.assert_allclose(read(model).world_to_camera, ELSEWHERE, atol=1e-9)
 
 
+def test_a_folder_for_each_moment_has_a_file_for_each_camera(tmp_path):
+    images = [(pose, at + 1, f"{frame}/cam{at}.png") for frame, pose in enumerate(ELSEWHERE) for at in (0, 1)]
+    colmap_model(tmp_path, images, {1: (1, [FX, FX, CX, 180.0]), 2: (1, [FX, FX, CX, 180.0])})
+    with pytest.raises(InvalidInput, match="out of cam0, cam1"):
+        read(tmp_path)
+    np.testing.assert_allclose(read(tmp_path, camera="cam1").world_to_camera, ELSEWHERE, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["{}/{}.png", "{}_{:03d}.png", "{1:03d}-{0}.png", "images/{}{}.png"])
 def test_frames_of_several_cameras_are_asked_about(name, tmp_path):
     names = [name.format(camera, at) for camera in ("left", "right") for at in range(6)]

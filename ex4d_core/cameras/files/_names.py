@@ -60,7 +60,8 @@ def _views(names: Sequence[str], cameras: Sequence[str], *, rig: bool) -> list[s
     parts = [_parts(path.stem) for path in paths]
     sides, numbers = [side for side, _ in parts], [number for _, number in parts]
     if _several(folders) and (rig or _several(cameras) or len(set(numbers)) < len(numbers)):
-        return folders
+        stems = [path.stem for path in paths]
+        return stems if _tells(stems, cameras) and not _tells(folders, cameras) else folders
     if _several(sides) and max(Counter(numbers).values()) > 1:
         return sides
     if rig and _several(cameras):
@@ -74,6 +75,11 @@ def _parts(stem: str) -> tuple[str, str]:
     if digits is None:
         return stem, ""
     return f"{stem[: digits.start(1)]}{stem[digits.end(1) :]}".strip("_-. "), digits[1]
+
+
+def _tells(groups: Sequence[str], cameras: Sequence[str]) -> bool:
+    """Return whether each group of images is of one camera, as files of folders for each moment may be."""
+    return len(set(zip(groups, cameras, strict=True))) == len(set(groups))
 
 
 def _several(groups: Sequence[str]) -> bool:

@@ -91,7 +91,7 @@ def _matches(content: Content) -> Match | None:
         return certain(f"the class {name}")
     cameras = tree.get("parameters", [tree])
     first = cameras[0] if isinstance(cameras, list) and cameras else None
-    if not isinstance(first, Mapping) or np.shape(first.get("extrinsic")) != (16,):
+    if not isinstance(first, Mapping) or not isinstance(first.get("extrinsic"), list) or len(first["extrinsic"]) != 16:
         return None
     if first.get("class_name") == ONE:
         return certain(f"the class {ONE}")

@@ -124,7 +124,8 @@ def _matrix(frame: Any, name: str) -> list[list[float]]:
     """Return the rows of the transposed matrix."""
     text = frame.get(name) if isinstance(frame, Mapping) else None
     if isinstance(text, list):
-        return square(text, name)[0].T.tolist()
+        transposed: list[list[float]] = square(text, name)[0].T.tolist()
+        return transposed
     words = re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text) if isinstance(text, str) else []
     if len(words) == 12:  # rows without their last number, which vis_cam.py of ReCamMaster accepts too
         words = [*words[:3], "0", *words[3:6], "0", *words[6:9], "0", *words[9:], "1"]
