@@ -262,7 +262,8 @@ class DepthFile:
                 f"the values of {self._path} reach from 0 to {most:.0f}, so they are probably "
                 f"normalized, not a length; {_ASK}"
             )
-        middle = float(np.median(numbers[found.known]))
+        below = numbers[found.known & (numbers < most)]  # many tools write one number for the sky
+        middle = float(np.median(below)) if below.size else most
         if frames.unit == "float" and middle > _MOST_MIDDLE:
             self._warnings.append(
                 f"{self._path} is read as meters, with a median of {middle:.0f} m; if its unit is a millimeter, use "

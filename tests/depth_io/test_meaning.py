@@ -50,6 +50,7 @@ def test_large_numbers_are_read_as_meters_with_a_warning(tmp_path):
     assert "with a median of" in said
     assert "--set depth.scale=0.001" in said
     assert "median" not in opened(npy((HILLS * 100).astype(F32))(tmp_path))[1]
+    assert "median" not in opened(npy(scene.filled(1e4).astype(F32))(tmp_path))[1]
 
 
 def test_affine_depth_is_placed_between_near_and_far(tmp_path):
