@@ -16,7 +16,7 @@ import numpy as np
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_file, read_bytes, reading
 from ex4d_core.video_io.animation import animation_frames, animation_timing
-from ex4d_core.video_io.convert import Converter
+from ex4d_core.video_io.convert import Converter, has_known_matrix
 from ex4d_core.video_io.damage import Damage, decodable_frames
 from ex4d_core.video_io.heif import is_heif, read_layout
 from ex4d_core.video_io.images import is_image_folder, list_images, read_image
@@ -201,7 +201,11 @@ def _video_pictures(
             problems.extend(_color_problems(frame, plan, path))
             is_first = False
         converter.prepare(frame)
-        yield ranks.popleft(), partial(converter.rgb, frame)
+        is_photo = plan.facts.is_image and len(plan.places) == 1
+        if is_photo and not has_known_matrix(frame):
+            yield ranks.popleft(), partial(read_image, Path(path))  # OpenCV applies EXIF
+        else:
+            yield ranks.popleft(), partial(converter.rgb, frame)
 
 
 def _color_problems(frame: av.VideoFrame, plan: Plan, path: str | os.PathLike[str]) -> Iterator[str]:

@@ -111,10 +111,9 @@ def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
 
     The matrix maps (x, y) to (a x + c y, b x + d y); see FFmpeg's libavutil/display.h.
     """
-    try:
-        side_data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV fails if any side data is of an unknown kind, such as EXIF
+    if not has_known_matrix(frame):
         return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+    side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return image
     a, b, _, c, d = np.frombuffer(cast(Any, side_data), np.int32)[:5].tolist()
@@ -122,3 +121,15 @@ def oriented(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
         image = image.swapaxes(0, 1)
         a, d = c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def has_known_matrix(frame: av.VideoFrame) -> bool:
+    """Return whether the display matrix of a frame can be read.
+
+    PyAV fails if any side data is of an unknown kind, such as EXIF; its rotation is still known, but not its mirroring.
+    """
+    try:
+        frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        return False
+    return True

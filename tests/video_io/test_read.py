@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image, ImageOps
 
 from ex4d_core import video_io
 from ex4d_core.errors import InputNotFound, InvalidInput
@@ -136,6 +137,20 @@ def test_frames_are_turned_as_a_player_shows_them(tmp_path, matrix, shown):
     info = video_io.probe_video(path)
     assert (info.height, info.width) == wanted.shape[:2]
     assert (video.origin.source_height, video.origin.source_width) == wanted.shape[:2]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_photos_are_turned_and_mirrored_by_exif(tmp_path, suffix, orientation):
+    image = Image.fromarray(picture(24, 40))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / f"a.{suffix}", exif=exif, **({"quality": 100, "subsampling": 0} if suffix == "jpg" else {}))
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / f"a.{suffix}")), np.float32)
+    for path in (tmp_path / f"a.{suffix}", tmp_path):
+        (frame,) = video_io.read_video(path).frames.numpy()
+        assert frame.shape == shown.shape
+        assert np.abs(frame - shown).mean() < 3
 
 
 def test_pixels_that_are_not_square_are_shown_square(tmp_path):
