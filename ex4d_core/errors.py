@@ -63,10 +63,12 @@ class Cancelled(Ex4dError):
     """A progress callback cancelled the work."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean X?' with the known word closest to `word`, or '' if none is close."""
+def nearest(word: str, known: Iterable[str], *, then: str = "") -> str:
+    """Return '; did you mean X? THEN' with the known word closest to `word`, or '; THEN' if none is close."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.51)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    if not matches:
+        return f"; {then}" if then else ""
+    return f"; did you mean {matches[0]!r}?{f' {then[0].upper()}{then[1:]}' if then else ''}"
 
 
 def one_line(error: BaseException) -> str:

@@ -224,9 +224,8 @@ def _value(text: str) -> Any:
 
 def _ease(value: Any, text: str, places: Mapping[str, tuple[int, int]]) -> str:
     if not isinstance(value, str) or value not in EASES:
-        known = ", ".join(EASES)
-        guess = nearest(value, EASES) if isinstance(value, str) else ""
-        raise CamError(f"unknown ease {shown(value)}{guess}; use one of {known}", text, *places["ease"])
+        guess = nearest(value if isinstance(value, str) else "", EASES, then=f"use one of {', '.join(EASES)}")
+        raise CamError(f"unknown ease {shown(value)}{guess}", text, *places["ease"])
     return value
 
 

@@ -66,7 +66,8 @@ def named(plugins: Plugins, name: str) -> Plugins:
     if not (offers or commands or problems):
         known = {offer.name for offer in plugins.offers} | {command.name for command in plugins.commands}
         known |= {problem.source.plugin for problem in plugins.problems}
-        raise ComponentNotFound(f"unknown component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list")
+        guess = nearest(name, known, then="see ex4d plugins list")
+        raise ComponentNotFound(f"unknown component or plugin {name!r}{guess}")
     return Plugins(offers=offers, commands=commands, problems=problems)
 
 

@@ -30,8 +30,8 @@ def preset(name: str | None) -> Preset:
     if name is None:
         return {}
     if not isinstance(name, str) or name not in PRESETS:
-        guess = nearest(str(name)[:100], PRESETS)
-        raise InvalidConfig(f"unknown preset {shown(name)}{guess}; use one of {', '.join(PRESETS)}")
+        guess = nearest(str(name)[:100], PRESETS, then=f"use one of {', '.join(PRESETS)}")
+        raise InvalidConfig(f"unknown preset {shown(name)}{guess}")
     return PRESETS[name]
 
 

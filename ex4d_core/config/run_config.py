@@ -306,7 +306,7 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], section: str
             unknown = (
                 f"the {section} {component!r} has no option {name}" if component else f"unknown option {prefix}{name}"
             )
-            raise InvalidConfig(f"{unknown}{nearest(name, known)}; {choices}", option=key)
+            raise InvalidConfig(f"{unknown}{nearest(name, known, then=choices)}", option=key)
 
 
 def _reason(error: BaseException, kind: type | None) -> str:

@@ -45,7 +45,7 @@ def new_plugin(name: str, role: str, folder: Path, plugins: Plugins) -> Path:
         OutputFailed: the folder exists, or cannot be written.
     """
     if role not in ROLES:
-        raise InvalidConfig(f"unknown role {role!r}{nearest(role, ROLES)}; use one of {', '.join(ROLES)}")
+        raise InvalidConfig(f"unknown role {role!r}{nearest(role, ROLES, then='use one of ' + ', '.join(ROLES))}")
     _check_name(name)
     _refuse_taken(name, role, plugins)
     words = _words(name, role)

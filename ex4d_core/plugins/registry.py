@@ -80,10 +80,8 @@ class Registry:
         self._refuse_broken(plain_name)
         names = sorted({o.name for o in self.offers(role)})
         aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]
-        raise ComponentNotFound(
-            f"unknown {ROLES[role].title} {name!r}{nearest(plain_name, [*names, *aliases])}; "
-            f"installed: {', '.join(names) or 'none'}; {MORE}"
-        )
+        guess = nearest(plain_name, [*names, *aliases], then=f"installed: {', '.join(names) or 'none'}; {MORE}")
+        raise ComponentNotFound(f"unknown {ROLES[role].title} {name!r}{guess}")
 
     def find_anywhere(self, name: str) -> Offer:
         """Return the component with a name, whatever its role, or with `role.name` if two roles use one name.
@@ -105,9 +103,8 @@ class Registry:
             raise InvalidConfig(f"several roles have a component {plain_name!r}; use {full_names}")
         self._refuse_broken(plain_name)
         names = {offer.name for offer in self.plugins.offers}
-        raise ComponentNotFound(
-            f"unknown component {name!r}{nearest(plain_name, names)}; list all with ex4d plugins list; {MORE}"
-        )
+        guess = nearest(plain_name, names, then=f"list all with ex4d plugins list; {MORE}")
+        raise ComponentNotFound(f"unknown component {name!r}{guess}")
 
     def auto_names(self, role: str) -> list[str]:
         """Return the names that `auto` tries, the highest priority first, then in alphabetical order."""

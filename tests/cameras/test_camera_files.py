@@ -95,7 +95,7 @@ def test_which_frames_are_shown_survives_saving(name, tmp_path):
         ("trajectorycrafter", path_through(orbited(30, 0, SUBJECT)), "relative to the first one"),
         ("recammaster", path_through(orbited(30, 0, SUBJECT)), "relative to the first one"),
         ("blender", path_through(orbited(0, 0, SUBJECT), lens=attrs.evolve(LENS, cx=3)), "use nerfstudio"),
-        ("nerf", to_the_right(), "unknown camera format 'nerf'; did you mean"),
+        ("nerf", to_the_right(), r"unknown camera format 'nerf'; did you mean 'nerfies'\? Use one of blender"),
     ],
 )
 def test_what_a_format_cannot_say_is_not_saved(name, path, says, tmp_path):

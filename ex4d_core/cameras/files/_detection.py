@@ -34,9 +34,8 @@ def format_named(name: str) -> Format:
         InvalidInput: the name is unknown.
     """
     if name not in FORMATS:
-        raise InvalidInput(
-            f"unknown camera format {shown(name)}{nearest(name[:100], FORMATS)}; use one of {', '.join(FORMATS)}"
-        )
+        guess = nearest(name[:100], FORMATS, then=f"use one of {', '.join(FORMATS)}")
+        raise InvalidInput(f"unknown camera format {shown(name)}{guess}")
     return FORMATS[name]
 
 

@@ -112,11 +112,10 @@ def _camera(frame: Any, reading: ReadOptions) -> str:
     number = TYPES.index(text) + 1 if text in TYPES else int(text) if re.fullmatch("[0-9]{1,2}", text) else 0
     name = f"cam{number:02d}"
     if name not in frame:
-        problem = f"has no camera {shown(selected)}{nearest(text[:100], TYPES)}" if selected else "has several cameras"
-        raise InvalidInput(
-            f"it {problem}; select one with {reading.file.name}:camera=1, "
-            f"out of {', '.join(map(repr, sorted(frame)[:10]))} ({', '.join(TYPES)})"
-        )
+        names = f"{', '.join(map(repr, sorted(frame)[:10]))} ({', '.join(TYPES)})"
+        how = f"select one with {reading.file.name}:camera=1, out of {names}"
+        guess = nearest(text[:100] if selected else "", TYPES, then=how)
+        raise InvalidInput(f"it {f'has no camera {shown(selected)}' if selected else 'has several cameras'}{guess}")
     return name
 
 

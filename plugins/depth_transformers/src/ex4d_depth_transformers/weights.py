@@ -50,10 +50,8 @@ def hub_files(options: TransformersWeightsOptions) -> list[HubRepo]:
     """
     files = HubRepo(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)
     if "/" not in files.repo and files.folder() is None:
-        raise InputNotFound(
-            f"{options.model!r} is not a depth model or a folder{nearest(options.model, MODELS)}; "
-            f"known: {', '.join(MODELS)}; others by OWNER/NAME on the hub"
-        )
+        guess = nearest(options.model, MODELS, then=f"known: {', '.join(MODELS)}; others by OWNER/NAME on the hub")
+        raise InputNotFound(f"{options.model!r} is not a depth model or a folder{guess}")
     return [files]
 
 
