@@ -23,8 +23,9 @@ _FEWEST = 200
 _TOLERANCE = 0.6
 """Largest distance of a median from 0 or 2."""
 
-_LEAST_SHARE = 0.45
-"""Smallest part of the ratios within the tolerance: planes have one value, resampled or curved surfaces many."""
+_CLEARLY = 1.5
+"""Smallest ratio of the number of values near one result to that near the other: curved surfaces have as many of both,
+and so have some planes that were resampled."""
 
 _SLOPE = 0.01
 """Smallest relative change per step of a slope that counts."""
@@ -69,9 +70,8 @@ def direction(numbers: np.ndarray, known: np.ndarray) -> Evidence:
 
 
 def _is_near(ratios: np.ndarray, wanted: float) -> bool:
-    distances = abs(ratios - wanted)
-    share = np.mean(distances < _TOLERANCE)
-    return bool(abs(np.median(ratios) - wanted) < _TOLERANCE and share >= _LEAST_SHARE)
+    near, opposite = (np.mean(abs(ratios - value) < _TOLERANCE) for value in (wanted, 2 - wanted))
+    return bool(abs(np.median(ratios) - wanted) < _TOLERANCE and near > _CLEARLY * opposite)
 
 
 def _pooled(values: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Sky and unknown values, and the direction of depth."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -86,3 +87,28 @@ def test_planes_show_the_direction_at_any_scale(scale):
 def test_noise_and_flat_maps_show_no_direction(noise):
     assert direction(getattr(np.random.default_rng(0), noise)(SKY.shape) + 5, INSIDE) == ""
     assert direction(np.ones(SKY.shape), INSIDE) == ""
+
+
+def curves(seed):
+    """Smooth surfaces without planes."""
+    numbers = np.random.default_rng(seed).normal(size=(2, *SKY.shape[1:])).astype(np.float32)
+    smooth = np.stack([cv2.GaussianBlur(one, (0, 0), 3) for one in numbers])
+    return 2 + 8 * ((smooth - smooth.min()) / np.ptp(smooth)) ** 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_curved_surfaces_show_no_direction(seed):
+    inside = np.ones((2, *SKY.shape[1:]), bool)
+    assert direction(curves(seed), inside) == ""
+    assert direction(1 / curves(seed), inside) == ""
+
+
+@pytest.mark.parametrize("size", [(70, 126), (84, 140), (50, 90), (30, 60)])
+@pytest.mark.parametrize("shown", [(36, 64), (180, 320)])
+def test_resampled_planes_show_no_wrong_direction(size, shown):
+    values = np.where(SKY, np.nan, scene.depth())
+    for height, width in (size, shown):
+        rows, columns = np.arange(height) * values.shape[1] // height, np.arange(width) * values.shape[2] // width
+        values = values[:, rows[:, None], columns[None]]
+    assert direction(values, ~np.isnan(values)) != "inverse"
+    assert direction(1 / values, ~np.isnan(values)) != "depth"
