@@ -85,6 +85,20 @@ def test_a_table_of_matrices_may_start_with_a_number_or_time(tmp_path):
         read(tmp_path / "a.txt", convention="w2c-opencv")
 
 
+def test_poses_are_in_the_order_of_a_column_or_array_of_numbers(tmp_path):
+    kept = [4, 0, 1, 3, 5]
+    head = ",".join(["frame", *(f"m{row}{column}" for row in range(4) for column in range(4))])
+    table = np.c_[kept, ELSEWHERE[kept].reshape(5, 16)]
+    np.savetxt(tmp_path / "a.csv", table, delimiter=",", header=f"w2c-opencv\n{head}", comments="", fmt="%.17g")
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(f"# {text}")
+    np.savez(tmp_path / "b.npz", w2c=ELSEWHERE[kept], frame_ids=kept)
+    for name, convention in (("a.csv", None), ("b.npz", "w2c-opencv")):
+        file = read(tmp_path / name, convention=convention)
+        np.testing.assert_allclose(file.world_to_camera, ELSEWHERE[sorted(kept)])
+        assert named_gaps(file) == "frame 2"
+
+
 def quaternions(to_world, *, scalar_first=False):
     return Rotation.from_matrix(to_world[:, :3, :3]).as_quat(scalar_first=scalar_first)
 
@@ -220,3 +234,14 @@ def test_half_a_turn_about_z_with_w_first_is_not_taken_for_tum(step, tmp_path):
         read(tmp_path / "a.txt")
     file = read(tmp_path / "a.txt", format="monst3r")
     np.testing.assert_allclose(file.world_to_camera, np.linalg.inv(to_world), atol=1e-9)
+
+
+def test_no_rotation_with_w_first_at_the_origin_is_asked_about_if_times_are_in_seconds(tmp_path):
+    to_world = np.linalg.inv(FROM_FIRST)
+    np.savetxt(
+        tmp_path / "a.txt", np.c_[np.arange(6) * 0.1, to_world[:, :3, 3], quaternions(to_world, scalar_first=True)]
+    )
+    with pytest.raises(InvalidInput, match="can be monst3r or tum"):
+        read(tmp_path / "a.txt")
+    np.savetxt(tmp_path / "a.txt", np.c_[np.arange(6), to_world[:, :3, 3], quaternions(to_world, scalar_first=True)])
+    assert read(tmp_path / "a.txt").format == "monst3r"

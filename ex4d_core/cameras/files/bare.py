@@ -57,6 +57,9 @@ COLUMNS = (12, 16)
 TOLERANCE = 0.01
 """Largest deviation of a rotation in a table, with few digits."""
 
+NUMBERS = ("inds", "frame_ids", "frame_indices", "frame_numbers", "indices", "frames", "timestamps", "times")
+"""Names of arrays with the number or time of each pose."""
+
 LABELS = ("frame_id", "frame", "frame_index", "index", "id", "file_path", "image_path", "image_name", "name")
 """Names or numbers of frames in a list of objects."""
 
@@ -145,8 +148,20 @@ def _of_facts(content: Content, reading: ReadOptions) -> _Found:
     found.sort(key=lambda name: DIRECTIONS.get(name, wanted) != wanted)
     value = content.value[found[0]]
     if not isinstance(value, Mapping):
-        return _Found(name=found[0], value=value)
+        return _numbered(content, found[0], value)
     return _named(found[0], list(value), list(value.values()))
+
+
+def _numbered(content: Content, name: str, value: Any) -> _Found:
+    """Return matrices in the order of an array with the number or time of each."""
+    for each in NUMBERS:
+        if content.shape(each) != (len(square(value, name)),):
+            continue
+        stamps = numbers(content.value[each], each)
+        if len(set(stamps.tolist())) == len(stamps):
+            order = order_of(stamps)
+            return _Found(name=name, value=value, order=order.tolist(), positions=positions_of(stamps[order]))
+    return _Found(name=name, value=value)
 
 
 def _named(name: str, labels: Sequence[object], values: Any) -> _Found:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ex4d_core.bounds import numbers, shown, spelled, whole
 from ex4d_core.cameras.files._format import Capability, Content, Evidence, Format, Match, certain, likely
-from ex4d_core.cameras.files._poses import square, to_world_to_camera
+from ex4d_core.cameras.files._poses import order_of, positions_of, square, to_world_to_camera
 from ex4d_core.cameras.files._value import (
     LENS,
     CameraFile,
@@ -30,6 +30,8 @@ from ex4d_core.types import Intrinsics
 DIRECTIONS = {"world_to_camera": "w2c", "camera_to_world": "c2w"}
 MATRIX = [f"m{row}{column}" for row in range(4) for column in range(4)]
 FRAME = "clip_frame"
+NUMBERS = ("frame", "frame_id", "index", "timestamp", "time")
+"""Columns with the number or time of a pose, of which one is used."""
 FORMER_TIMES = "shares"
 """Former key of `times` in JSON, still read."""
 
@@ -94,8 +96,13 @@ def read_csv(content: Content, reading: ReadOptions) -> CameraFile:
     table = csv.DictReader(body[has_header:], fieldnames=columns)
     rows = [_row(row, number, used) for number, row in enumerate(table, 1)]
     matrices = numbers(np.array([[row[name] for name in MATRIX] for row in rows]).reshape(-1, 4, 4), "the matrices")
+    number = next((name for name in NUMBERS if name in used), None)
+    stamps = np.zeros(len(rows)) if number is None else np.array([row[number] for row in rows])
+    order = order_of(stamps) if rows else []
+    rows, matrices = [rows[at] for at in order], matrices[order]
     lenses = [lens_of(row) for row in rows] if LENS[0] in used else []
     return CameraFile(
+        positions=positions_of(stamps[order]),
         world_to_camera=to_world_to_camera(matrices, declared or required_convention(reading, matrices)),
         intrinsics=one_or_each(lenses, len(matrices)) if lenses else None,
         frames=tuple(whole(row[FRAME], FRAME) for row in rows) if FRAME in used else None,
@@ -111,7 +118,8 @@ def _used_columns(columns: list[str]) -> list[str]:
         raise InvalidInput(
             f"it has a column {lens[0]} but no column {missing[0]}; intrinsics need the columns {', '.join(LENS)}"
         )
-    return [*MATRIX, *lens, *([FRAME] if FRAME in columns else [])]
+    numbered = [name for name in NUMBERS if name in columns][:1]
+    return [*MATRIX, *lens, *([FRAME] if FRAME in columns else []), *numbered]
 
 
 def _row(row: dict[str, str | None], number: int, columns: list[str]) -> dict[str, float]:

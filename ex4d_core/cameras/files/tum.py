@@ -111,24 +111,40 @@ def _matches(content: Content, *, scalar_first: bool) -> Match | None:
     if content.path.name == "pred_traj.txt" or (content.path.parent / LENSES).is_file():
         return certain(f"the name or the {LENSES} of MonST3R") if scalar_first else None
     table = table[np.argsort(table[:, 0])]
-    counted = (table[:, 0] == np.arange(len(table))).all()  # as MonST3R does
-    if counted and abs(table[0, 4] - 1) < STILL:  # no rotation, or half a turn about x in the order of TUM
-        return likely("frame numbers and a first pose without rotation") if scalar_first else None
-    still = abs(table[0, 7] - 1) < STILL  # no rotation, or half a turn about z in the order of MonST3R
-    if (still and _is_upright(table)) or not (still or counted):
-        return None if scalar_first else likely("times in seconds or a first pose without rotation")
-    return possible("a time, a position and a quaternion in each line")
+    first = _has_scalar_first(table)
+    if first is None:
+        return possible("a time, a position and a quaternion in each line")
+    return likely("times or a first pose of this order of the quaternion") if first == scalar_first else None
 
 
-def _is_upright(table: np.ndarray) -> bool:
-    """Return whether a first quaternion 0 0 0 1 is that of a pose without rotation, rather than half a turn about z.
+def _has_scalar_first(table: np.ndarray) -> bool | None:
+    """Return whether w is first in the quaternions of poses in order, or None if it may be first or last.
 
-    Paths relative to their first pose start at the origin. Others have little roll, which is the pitch in the order of
-    MonST3R. An estimated rotation is not exactly half a turn.
+    1 0 0 0 is no rotation with w first, and half a turn about x with w last; 0 0 0 1 is half a turn about z, or none.
     """
-    exact = abs(table[0, 7] - 1) < EXACT and np.abs(table[0, 4:7]).max() < EXACT
-    pitch, roll = np.ptp(table[:, 4]), np.ptp(table[:, 6])
-    return bool(not exact or np.abs(table[0, 1:4]).max() < STILL or roll <= LITTLE * pitch + STILL)
+    counted = (table[:, 0] == np.arange(len(table))).all()  # as MonST3R does
+    x, y, z, w = np.ptp(table[:, 4:], axis=0)  # in the order of TUM
+    if abs(table[0, 7] - 1) < STILL:
+        return False if _is_still(table, 7) or _is_level(pitch=x, roll=z) else None
+    if abs(table[0, 4] - 1) < STILL and counted:
+        return True if _is_still(table, 4) or _is_level(pitch=y, roll=w) else None
+    if abs(table[0, 4] - 1) < STILL:
+        return False if np.abs(table[0, 1:4]).max() > STILL and y <= w + STILL else None
+    return None if counted else False
+
+
+def _is_still(table: np.ndarray, scalar: int) -> bool:
+    """Return whether the first pose is near one without rotation, with w in a column, rather than half a turn.
+
+    Paths relative to their first pose start at the origin. An estimated rotation is not exactly half a turn.
+    """
+    exact = np.abs(np.delete(table[0, 4:], scalar - 4)).max() < EXACT
+    return bool(not exact or np.abs(table[0, 1:4]).max() < STILL)
+
+
+def _is_level(pitch: float, roll: float) -> bool:
+    """Return whether a camera is held upright; in the other order of a quaternion, roll and pitch are exchanged."""
+    return bool(roll <= LITTLE * pitch + STILL)
 
 
 FORMATS = (
