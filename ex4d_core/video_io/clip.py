@@ -184,6 +184,7 @@ def _video_pictures(
     def frames() -> Iterator[av.VideoFrame]:
         for rank, frame in decodable_frames(partial(open_video, path), plan, damage):
             ranks.append(rank)
+            converter.complete_tags(frame)
             yield frame
 
     def interlaced() -> None:

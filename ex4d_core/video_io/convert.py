@@ -30,6 +30,12 @@ class Converter:
         self._size: tuple[int, int] | None = None
         self._tone_map: ToneMap | None = None
 
+    def complete_tags(self, frame: av.VideoFrame) -> None:
+        """Set the color tags that only the container states, as of ProRes."""
+        for name, tag in self._facts.color_tags.items():
+            if getattr(frame, name) == UNTAGGED and tag not in (0, UNTAGGED):
+                setattr(frame, name, tag)
+
     def prepare(self, frame: av.VideoFrame) -> None:
         """Choose the size and the tone mapping by the first frame.
 

@@ -29,6 +29,9 @@ _DURATION_SLACK = 0.2
 _IMAGES = frozenset({"image2", "gif", "apng"})
 """Formats of FFmpeg for images; the names of others end with `_pipe`."""
 
+COLOR_TAGS = ("color_trc", "color_primaries", "colorspace")
+"""Attributes of frames and streams that state their colors (ITU-T H.273)."""
+
 _NO_TAG = "\0\0\0\0"
 """Codec tag of streams of Matroska with a codec of its own."""
 
@@ -51,6 +54,9 @@ class StreamFacts:
 
     is_image: bool
     """Whether the file is an image, which may be animated."""
+
+    color_tags: Mapping[str, int]
+    """Transfer, primaries and matrix that the container states, by the name of the attribute of a frame."""
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +171,7 @@ def facts_of(container: InputContainer, stream: VideoStream) -> StreamFacts:
     return StreamFacts(
         aspect=Fraction(stream.sample_aspect_ratio or 1),
         codec_tag=stream.codec_context.codec_tag,
+        color_tags={name: getattr(stream.codec_context, name) for name in COLOR_TAGS},
         is_image=any(name in _IMAGES or name.endswith("_pipe") for name in formats),
     )
 

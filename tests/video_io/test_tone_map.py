@@ -110,3 +110,18 @@ def test_no_code_is_out_of_the_tables():
 def test_linear_light_is_clipped():
     light = np.array([np.nan, -1, 0, 0.2140, 1, 2, np.inf, -np.inf], np.float32)
     assert srgb_codes(light).tolist() == [0, 0, 0, 127, 255, 255, 255, 0]
+
+
+def test_tags_that_only_the_container_states_are_used(tmp_path):
+    """The frames of ProRes here state no transfer."""
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream("prores_ks", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv422p10le"
+        stream.codec_context.color_trc, stream.codec_context.color_primaries = PQ, 9
+        stream.codec_context.colorspace = 9
+        frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 90, np.uint8), format="rgb24")
+        container.mux(stream.encode(frame.reformat(format="yuv422p10le")))
+        container.mux(stream.encode(None))
+    said = []
+    read_video(tmp_path / "a.mov", warn=said.append)
+    assert said == [f"{tmp_path / 'a.mov'} is HDR (PQ) and was converted to SDR"]
