@@ -98,7 +98,7 @@ def read_csv(content: Content, reading: ReadOptions) -> CameraFile:
     matrices = numbers(np.array([[row[name] for name in MATRIX] for row in rows]).reshape(-1, 4, 4), "the matrices")
     number = next((name for name in NUMBERS if name in used), None)
     stamps = np.zeros(len(rows)) if number is None else np.array([row[number] for row in rows])
-    order = order_of(stamps) if rows else []
+    order = order_of(stamps) if rows else np.arange(0)
     rows, matrices = [rows[at] for at in order], matrices[order]
     lenses = [lens_of(row) for row in rows] if LENS[0] in used else []
     return CameraFile(
