@@ -177,21 +177,23 @@ class DepthFile:
 
     def _is_inverse(self, frames: DepthFrames, looks_like: Evidence) -> bool:
         kind = self._options.kind
-        if frames.is_inverse and looks_like == "depth":
+        is_known = frames.tool and not frames.doubt and (frames.kind is not None or frames.scale is not None)
+        is_named = frames.is_inverse and not is_known  # a folder may have any name
+        if is_named and looks_like == "depth":
             if kind == "auto":
                 raise InvalidInput(
                     f"{self._path} has a name that says disparity, but its values look like depth; {_ASK}"
                 )
             return kind == "inverse"
-        if frames.is_inverse and kind not in ("auto", "inverse"):
+        if is_named and kind not in ("auto", "inverse"):
             raise InvalidInput(
                 f"{self._path} has a name of inverse depth, so its kind cannot be {kind}; omit the kind, or rename it"
             )
-        if frames.kind is not None and not frames.is_inverse and kind == "inverse":
+        if frames.kind is not None and not is_named and kind == "inverse":
             raise InvalidInput(
                 f"{self._path} contains depth of kind {frames.kind.value}, so its kind cannot be inverse; omit the kind"
             )
-        return frames.is_inverse or kind == "inverse"
+        return is_named or kind == "inverse"
 
     def _sampled(
         self, frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video, progress: Progress

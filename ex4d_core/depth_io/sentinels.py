@@ -19,6 +19,9 @@ INTEGER_MOST = (65535.0, 4294967296.0)
 _GAP = 0.99
 """Largest other value, in parts of a sentinel, for which that is not a distance."""
 
+_INVERSE_GAP = 0.1
+"""The same for any largest number in disparity, as tools divide by almost 0 where depth is unknown."""
+
 _INVERSE_SHARE = 0.001
 """Smallest part of disparity that is a marker; the nearest pixel of normalized disparity is not."""
 
@@ -52,7 +55,8 @@ def separate(
 
     In depth, infinity, values from `SKY_LEAST` and a lone `HALF_MOST` are sky; NaN, 0, one negative number and a lone
     largest integer are unknown. In disparity, 0 is infinitely far, and so valid: sky is 0. Infinity, values from
-    `SKY_LEAST`, a lone `HALF_MOST`, a lone largest integer, NaN and one negative number are unknown.
+    `SKY_LEAST`, a lone `HALF_MOST` or largest integer, a number far above all others, NaN and one negative number
+    are unknown.
 
     Args:
         numbers: float32 [T, H, W], as in the file.
@@ -78,11 +82,9 @@ def separate(
     is_marked = unit != "normalized" and not full_range
     if is_inverse:
         take(np.isinf(numbers), "infinite")
-        take(numbers >= SKY_LEAST, f"{SKY_LEAST:g} or more")
-        marker = SKY_LEAST
-        if is_marked and _stands_alone(numbers, known & (numbers > 0), most, _INVERSE_SHARE):
-            take(numbers == most, f"{most:.0f}")
-            marker = most
+        take(known & (numbers >= SKY_LEAST), f"from {SKY_LEAST:g}")
+        marker = _marker(numbers, known, most if is_marked else np.inf)
+        take(known & (numbers == marker), f"{marker:g}")
         return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone, marker=marker)
     take(numbers == -np.inf, "-infinite")
     sky |= inside & (numbers >= SKY_LEAST)
@@ -98,6 +100,14 @@ def separate(
     return Separated(known=known, sky=sky, notes=_notes(sky, unknown), lone=lone)
 
 
+def _marker(numbers: np.ndarray, known: np.ndarray, most: float) -> float:
+    """Return the largest number of disparity if it marks unknown values, else infinity."""
+    positive = known & (numbers > 0)
+    top = float(numbers[positive].max(initial=0))
+    gap = _GAP if top == most else _INVERSE_GAP
+    return top if _stands_alone(numbers, positive, top, share=_INVERSE_SHARE, gap=gap) else np.inf
+
+
 def _lone_negative(numbers: np.ndarray, known: np.ndarray) -> float | None:
     """Return the negative number that marks unknown values, if all negative values are equal and others are not."""
     negative = numbers[known & (numbers < 0)]
@@ -106,12 +116,12 @@ def _lone_negative(numbers: np.ndarray, known: np.ndarray) -> float | None:
     return float(negative[0])
 
 
-def _stands_alone(numbers: np.ndarray, known: np.ndarray, most: float, share: float = 0) -> bool:
+def _stands_alone(numbers: np.ndarray, known: np.ndarray, most: float, *, share: float = 0, gap: float = _GAP) -> bool:
     values = numbers[known]
     if not int((values == most).sum()) > share * values.size:
         return False
     others = values[values < most]
-    return bool(others.size) and float(others.max()) < _GAP * most and not (values > most).any()
+    return bool(others.size) and float(others.max()) < gap * most and not (values > most).any()
 
 
 def _notes(sky: np.ndarray, unknown: dict[str, int]) -> tuple[str, ...]:

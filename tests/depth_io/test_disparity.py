@@ -66,3 +66,11 @@ def test_a_name_that_the_values_contradict_is_asked_about(tmp_path):
 @pytest.mark.parametrize("name", ["display", "invalid_depth", "dispersion", "depth", "raw_depth_meter", "mini_z"])
 def test_other_names_do_not_say_disparity(name):
     assert not says_inverse(name)
+
+
+def test_the_layout_of_a_tool_outweighs_the_name_of_a_folder(tmp_path):
+    folder = scene.write_files(tmp_path / "disparity", "depth.exr", [scene.exr({"Y": HILLS[0]})])
+    (folder / "fov.json").write_text('{"fov_x": 56.0, "fov_y": 33.0}')
+    depth, _ = opened(folder, count=1)
+    assert depth.kind is DepthKind.METRIC
+    assert np.allclose(depth.depth, HILLS[0])

@@ -53,13 +53,14 @@ def test_the_far_end_of_disparity_is_known_and_infinite_disparity_is_not():
     assert separated(-1, is_inverse=True).lone == -1
 
 
-@pytest.mark.parametrize("marker", [np.inf, -np.inf, np.nan, 1e10, 1e30, 65504, -1])
+@pytest.mark.parametrize("marker", [np.inf, -np.inf, np.nan, 1e10, 1e30, 65504, 1e6, 65535, -1])
 def test_markers_in_disparity_are_unknown(marker):
     values = np.where(SKY, marker, 90 / scene.depth()).astype(np.float32)
     found = separate(values, INSIDE, "float", is_inverse=True)
     assert (found.known == ~SKY).all()
     assert not found.sky.any()
     assert found.notes[0].startswith("unknown: ")
+    assert "," not in found.notes[0]
 
 
 def test_the_largest_integer_is_a_marker_in_disparity_only_if_it_has_an_area():
