@@ -41,7 +41,9 @@ FLAGS = (
         ),
         implies={"depth": {"name": "file"}},
     ),
-    _component_flag("--depth-kind", "depth.kind", DEPTH, "Meaning of depth values: metric, relative, affine or inverse."),
+    _component_flag(
+        "--depth-kind", "depth.kind", DEPTH, "Meaning of depth values: metric, relative, affine or inverse."
+    ),
     _field_flag("--fov", "lens.fov", DEPTH),
     _field_flag("--focal-px", "lens.focal_px", DEPTH),
     _field_flag("--intrinsics", "lens.intrinsics", DEPTH),
