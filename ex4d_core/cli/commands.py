@@ -221,10 +221,12 @@ def generate(
     """Run only the generation stage on a color video and a mask video."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.runs.generate import generate_file, read_guidance
+    from ex4d_core.video_io import Sound
 
     session = make_session(config, quiet or json_, roles=("backbone",))
     with redirect_stdout_to_stderr():
-        generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
+        guidance = read_guidance(color_video, mask_video, camera)
+        generate_file(session, guidance, output_video, sound=Sound(clip=color_video))
     say(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
 

@@ -29,11 +29,12 @@ from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
+from ex4d_core.pipeline.sound import sound_of
 from ex4d_core.pipeline.store import Store, content_key, tensor_hash
 from ex4d_core.progress import Progress
 from ex4d_core.roles import ROLES, DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
-from ex4d_core.video_io import probe_video, write_video
+from ex4d_core.video_io import Sound, VideoInfo, count_tracks, probe_video, write_video
 
 PHOTO_FRAMES = 49
 """Frames of a camera path along a photo, as many as EX-4D generates."""
@@ -168,7 +169,18 @@ class ClipRun:
     @cached_property
     def is_photo(self) -> bool:
         """Whether the clip has a single frame."""
-        return (self.clip if isinstance(self.clip, Video) else probe_video(self.clip)).num_frames == 1
+        return (self.clip if isinstance(self.clip, Video) else self.info).num_frames == 1
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """Properties of the clip, which is a file or a folder."""
+        assert not isinstance(self.clip, Video), "frames in memory have no file"
+        return probe_video(self.clip)
+
+    @cached_property
+    def has_sound(self) -> bool:
+        """Whether the clip is a video with audio tracks."""
+        return not isinstance(self.clip, Video) and count_tracks(self.clip) > 0
 
     @property
     def path_frames(self) -> int | None:
@@ -363,6 +375,15 @@ class PathRun:
             needs=lambda: (self.guidance, self.clip_run.scene),
             show=self._show,
         )
+
+    @cached_property
+    def sound(self) -> Sound | None:
+        """The sound of the result; None, with a warning, if the time of the result is not that of the clip."""
+        run = self.clip_run
+        if isinstance(run.clip, Video) or not run.has_sound:
+            return None
+        components = run.components
+        return sound_of(run.clip, run.info, components.config.video, self.guidance, warn=components.reporter.warn)
 
     def _show(self, name: str, video: Video) -> None:
         """Write a preview of the result into the run folder."""

@@ -202,9 +202,10 @@ def _groups(path_run: PathRun, goal: Goal, save_mesh: MeshChoice | None, mesh_fo
         groups.append(_mesh_group(path_run.clip_run, folder, save_mesh, mesh_format))
     if goal == "result":
         names = {"result": f"result_{part}.mp4", "sheet": f"sheet_{part}.png"}
+        sound = {"sound": "copied"} if path_run.clip_run.has_sound else {}
         groups.append(
             OutputGroup(
-                key=content_key(path_run.video_inputs),
+                key=content_key({**path_run.video_inputs, **sound}),
                 files={label: folder / name for label, name in names.items()},
                 write=partial(_write_result, path_run, names),
                 stage="result",
@@ -223,7 +224,8 @@ def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> N
 
 
 def _write_result(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
-    write_video(path_run.video, folder / names["result"])
+    warn = path_run.clip_run.components.reporter.warn
+    write_video(path_run.video, folder / names["result"], sound=path_run.sound, warn=warn)
     _write_sheet(path_run, folder / names["sheet"])
 
 

@@ -18,7 +18,7 @@ from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
-from ex4d_core.video_io import check_video_suffix, read_mask, read_video, write_video
+from ex4d_core.video_io import Sound, check_video_suffix, read_mask, read_video, write_video
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
@@ -40,8 +40,8 @@ def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidan
     return Guidance(color=frames, mask=visible, fps=video.fps, cameras=None if camera is None else _read_path(camera))
 
 
-def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
-    """Generate the hidden regions of the guidance and write the video.
+def generate_file(session: Session, guidance: Guidance, output: Path, *, sound: Sound | None = None) -> None:
+    """Generate the hidden regions of the guidance and write the video, with the given sound.
 
     Raises:
         InvalidInput: the suffix of the output is not that of a video.
@@ -63,7 +63,7 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
         inputs,
         needs=lambda: (guidance, None),
         show=show,
-        finish=lambda video: write_video(video, output),
+        finish=lambda video: write_video(video, output, sound=sound, warn=session.reporter.warn),
     )
 
 
