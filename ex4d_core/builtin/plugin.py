@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
+from ex4d_core.builtin.depth_sketch_options import SketchOptions
 from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
 from ex4d_core.builtin.telea_options import TeleaOptions
@@ -16,7 +17,7 @@ EX4D_RANGE = {"near": 1e-3, "far": 1e3}
 
 @hookimpl
 def ex4d_depth_estimators() -> list[Provider]:
-    """Offer depth from files."""
+    """Offer depth from files, and depth without weights."""
     return [
         Provider(
             name="file",
@@ -26,7 +27,16 @@ def ex4d_depth_estimators() -> list[Provider]:
             options=DepthFileOptions,
             presets={"ex4d": {"far": 10000.0}},
             contract="ex4d_core.testing.builtin_contracts:FileContract",
-        )
+        ),
+        Provider(
+            name="sketch",
+            summary="a sketch from position, parallax, motion and color; no weights, any device",
+            license="Apache-2.0",
+            component="ex4d_core.builtin.depth_sketch:SketchDepth",
+            options=SketchOptions,
+            auto=-10,
+            contract="ex4d_core.testing.builtin_contracts:SketchContract",
+        ),
     ]
 
 
