@@ -42,6 +42,7 @@ class DepthFileOptions:
             "depth video, or the output of a tool in docs/depth.md."
         ),
         affects_output=False,  # its content does, see fingerprint()
+        path=True,
     )
     kind: Kind = option(
         "auto",

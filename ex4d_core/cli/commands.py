@@ -25,6 +25,8 @@ from ex4d_core.cli.shared import (
     finish,
     is_usage_error,
     make_session,
+    output_folders,
+    parent_of_outputs,
     show_usage_error,
     takes_flags,
 )
@@ -80,19 +82,20 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def run(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     save_mesh: SaveMesh = None,
     mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
     json_: JsonOutput = False,
 ) -> None:
     """Run the full pipeline: depth, mesh, rendering, generation."""
-    from ex4d_core.runs.batch import find_clips, run_batch, run_folders
+    from ex4d_core.runs.batch import find_clips, run_batch
 
     found = find_clips(clips or clips_of(config))
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(config, quiet or json_, goal="result")
-    outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=save_mesh, mesh_format=mesh_format)
+    folders = output_folders(config, found, clips, output_dir)
+    outcomes = run_batch(session, found, folders, save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
 
@@ -102,7 +105,7 @@ def recon(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
     input_video: Annotated[str | None, typer.Option(hidden=True)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     save_mesh: SaveMesh = None,
     mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
@@ -112,9 +115,10 @@ def recon(
     from ex4d_core.runs.batch import run_batch
 
     path = Path(clip or input_video or clips_of(config)[0])
-    check_output(output_dir)
+    folder = output_dir or Path(config.run_folder or "outputs")
+    check_output(folder)
     session = make_session(config, quiet or json_, goal="guidance")
-    outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
+    outcomes = run_batch(session, [path], [folder], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
 
@@ -123,7 +127,7 @@ def recon(
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     format: Annotated[
         list[DepthFileFormat] | None,
         typer.Option(help="Additional format, PNG with 16 bits; repeatable.", rich_help_panel=OUTPUT),
@@ -135,13 +139,14 @@ def depth(
     json_: JsonOutput = False,
 ) -> None:
     """Estimate and export depth for inspection or editing; re-import it with --depth-file."""
-    from ex4d_core.runs.batch import depth_batch, find_clips, run_folders
+    from ex4d_core.runs.batch import depth_batch, find_clips
 
     found = find_clips(clips or clips_of(config))
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(config, quiet or json_, goal="depth")
     formats: Any = [each.value for each in format or ()]
-    outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=formats, preview=preview)
+    folders = output_folders(config, found, clips, output_dir)
+    outcomes = depth_batch(session, found, folders, formats=formats, preview=preview)
     finish(outcomes, quiet, json_)
 
 
@@ -150,7 +155,7 @@ def depth(
 def preview(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     max_frames: Annotated[
         int, typer.Option(min=1, max=100_000, help="Maximum number of frames.", rich_help_panel=OUTPUT)
     ] = 25,
@@ -163,13 +168,12 @@ def preview(
     """Preview camera paths: visible coverage, layout and warnings."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.preview.build import make_preview, preview_facts
-    from ex4d_core.runs.batch import run_folders
 
     path = Path(clip or clips_of(config)[0])
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(config, quiet or json_, goal="guidance")
     with redirect_stdout_to_stderr():
-        folder = run_folders([path], output_dir)[0]
+        folder = output_folders(config, [path], clip, output_dir)[0]
         made = make_preview(session, path, folder=folder, frames=max_frames, side=max_side)
     say(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
@@ -185,7 +189,7 @@ def masks(
     ] = None,
     count: Annotated[int, typer.Option(help="Number of masks; each uses the next seed.", min=1, max=10_000)] = 4,
     no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions only.")] = False,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     quiet: Quiet = False,
     json_: JsonOutput = False,
 ) -> None:
@@ -193,16 +197,16 @@ def masks(
     from ex4d_core.cli.console import masks_json
     from ex4d_core.config.run_config import make_options
     from ex4d_core.masks import MaskOptions
-    from ex4d_core.runs.batch import find_clips, mask_batch, run_folders
+    from ex4d_core.runs.batch import find_clips, mask_batch
 
     default = {"kind": "tracking"} if no_depth else {}
     options = make_options(MaskOptions, default | config.masks | ({"kind": kind} if kind else {}), "masks")
     found = find_clips(clips or clips_of(config))
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(
         config, quiet or json_, roles=("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer")
     )
-    folders = run_folders(found, output_dir)
+    folders = output_folders(config, found, clips, output_dir)
     outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
     finish(outcomes, quiet, json_, as_json=masks_json)
 

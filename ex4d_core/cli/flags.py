@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import attrs
 
 from ex4d_core.cli.kit import Flag, field_flag, layered_tables
-from ex4d_core.config.run_config import RunConfig, check_config, make_config
+from ex4d_core.config.run_config import RunConfig, Tree, make_config
 
 
 def _field_flag(name: str, key: str, panel: str, *, help: str = "") -> Flag:
@@ -27,7 +28,7 @@ def _component_flag(name: str, key: str, panel: str, help: str, kind: type = str
 PATH, DEPTH, OUTPUT = "Camera path", "Depth and intrinsics", "Output"
 GENERATION, VIDEO, RUN = "Generation", "Input video", "Run"
 FLAGS = (
-    _field_flag("--cam", "cam", PATH),
+    attrs.evolve(_field_flag("--cam", "cam", PATH), implies={"cam_folder": ""}),
     _component_flag(
         "--look-at", "trajectory.look_at", PATH, "Target of the camera: auto, nearest, a pixel X,Y, or a depth."
     ),
@@ -76,6 +77,14 @@ FORMER_NAMES = {
 """Flags by the name that they had before; it still works."""
 
 
+def read_file(path: Path) -> Tree:
+    """Return the tables of a configuration file, with paths as seen from the current folder."""
+    from ex4d_core.plugins.registry import Registry
+    from ex4d_core.runs.saved_config import read_run_config
+
+    return read_run_config(path, Registry())
+
+
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of a run: flags override `--set`, which overrides the file.
 
@@ -88,6 +97,6 @@ def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
         InputNotFound: the file does not exist.
     """
     tables = layered_tables(
-        flags, given, settings=given["settings"] or (), config_file=given["config_file"], check_file=check_config
+        flags, given, settings=given["settings"] or (), config_file=given["config_file"], read_file=read_file
     )
     return make_config(tables)

@@ -90,7 +90,7 @@ def layered_tables(
     *,
     settings: Iterable[str] = (),
     config_file: Path | None = None,
-    check_file: Callable[[Tree, Path], None] | None = None,
+    read_file: Callable[[Path], Tree] = read_config,
 ) -> Tree:
     """Return the tables of the configuration: flags override `--set`, which overrides the file.
 
@@ -99,7 +99,7 @@ def layered_tables(
         values: their values by `Flag.parameter`; None if not used.
         settings: texts of `--set`.
         config_file: TOML file.
-        check_file: validates the tables of the file before they are merged.
+        read_file: returns the tables of the file.
 
     Raises:
         InvalidConfig: a setting is not SECTION.OPTION=VALUE, or the file is not valid TOML.
@@ -114,9 +114,7 @@ def layered_tables(
             plain = str(value) if isinstance(value, Path) else value
             from_flags = merge(from_flags, {section: {option: plain}} if section else {option: plain})
             implied = merge(implied, flag.implies)
-    file = read_config(config_file) if config_file else {}
-    if config_file and check_file:
-        check_file(file, config_file)
+    file = read_file(config_file) if config_file else {}
     return merge(file, parse_settings(settings), implied, from_flags)
 
 
@@ -126,7 +124,7 @@ def takes_config(
     *,
     later_flags: Sequence[Flag] = (),
     panel: str = "",
-    check_file: Callable[[Tree, Path], None] | None = None,
+    read_file: Callable[[Path], Tree] = read_config,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds flags, `--set` and `--config` to a command, which receives the argument `config`.
 
@@ -137,7 +135,7 @@ def takes_config(
         flags: the flags of the command.
         later_flags: flags that follow the options of the command.
         panel: heading of `--set` and `--config` in `--help`.
-        check_file: as for `layered_tables`.
+        read_file: as for `layered_tables`.
     """
     flags_of_both = (*flags, *later_flags)
 
@@ -155,7 +153,7 @@ def takes_config(
             settings, config_file = used.pop("settings"), used.pop("config_file")
             own_values = {name: value for name, value in values.items() if name not in added}
             tables = layered_tables(
-                flags_of_both, used, settings=settings or (), config_file=config_file, check_file=check_file
+                flags_of_both, used, settings=settings or (), config_file=config_file, read_file=read_file
             )
             command(**own_values, config=make(tables))
 

@@ -61,7 +61,9 @@ class LensOptions:
 
     fov: float | None = option(None, help="Field of view of the clip along its longer side.", unit="degrees")
     focal_px: float | None = option(None, help="Focal length of the clip.", unit="pixels")
-    intrinsics: str | None = option(None, help="File with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt).")
+    intrinsics: str | None = option(
+        None, help="File with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt).", path=True
+    )
     of: Literal["input", "frame"] = option(
         "input", help="Image that the intrinsics describe: the clip as filmed, or the frame after fitting."
     )
@@ -87,7 +89,7 @@ class PathOptions:
         "for files.",
     )
     source_cameras: str | None = option(
-        None, help="File with the poses of the source camera, in the units of the depth."
+        None, help="File with the poses of the source camera, in the units of the depth.", path=True
     )
 
 
@@ -121,6 +123,10 @@ class RunConfig:
         "repeatable.",
         validator=attrs.validators.min_len(1),
     )
+    cam_folder: str = option(
+        "", help="Folder of relative camera files in `cam`; by default the current one.", affects_output=False
+    )
+    run_folder: str | None = option(None, help="Run folder that the configuration belongs to.", affects_output=False)
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()
@@ -160,7 +166,12 @@ def check_config(tree: Mapping[str, Any], path: Path) -> None:
 
 
 def write_config(config: RunConfig) -> str:
-    """Return a configuration as TOML, from which `read_config` and `make_config` restore it.
+    """Return a configuration as TOML, from which `read_config` and `make_config` restore it."""
+    return tomli_w.dumps(config_tree(config))
+
+
+def config_tree(config: RunConfig) -> Tree:
+    """Return a configuration as tables, from which `make_config` restores it.
 
     Defaults are omitted, so that a preset that is added later applies.
     """
@@ -174,7 +185,7 @@ def write_config(config: RunConfig) -> str:
             tree[field.name] = attrs.asdict(value, filter=lambda option, given: given != option.default)
         elif value != field.default:
             tree[field.name] = list(value) if isinstance(value, tuple) else value
-    return tomli_w.dumps(_without_none({key: value for key, value in tree.items() if value != {}}))
+    return _without_none({key: value for key, value in tree.items() if value != {}})
 
 
 def parse_settings(settings: Iterable[str]) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from ex4d_core.config.run_config import (
 )
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
 from ex4d_core.hub.local import find_in_cache
-from ex4d_core.options import with_current_names
+from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
@@ -157,6 +158,7 @@ class Components:
         shared = self._shared_by_paths(offer)
         try:
             given = merge(offer.alias_options(move.name), with_current_names(offer.spec.options, move.options))
+            given = changed_paths(offer.spec.options, given, self._in_cam_folder)
             places = with_current_names(offer.spec.options, move.places)
         except InvalidConfig as error:
             raise CamError(str(error), text, *move.places[error.option]) from error
@@ -232,6 +234,9 @@ class Components:
     def _move(self, chosen: Chosen) -> TrajectoryGenerator:
         generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return generator
+
+    def _in_cam_folder(self, path: str) -> str:
+        return os.path.join(self.config.cam_folder, path)
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
         """Return the options of the table `trajectory` that this move has; refuse options that no move has."""

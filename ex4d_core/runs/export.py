@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ex4d_core.cameras.language import cam_file_part
-from ex4d_core.config.run_config import make_config, read_config, write_config
+from ex4d_core.config.run_config import make_config
 from ex4d_core.depth_io.write import DepthFormat, png_error, write_depth
 from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import atomic_write
@@ -28,7 +28,9 @@ from ex4d_core.pipeline.outputs import OutputGroup, update_files
 from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
+from ex4d_core.runs.saved_config import CONFIG, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
@@ -44,9 +46,6 @@ DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
     "exr": ("exr", "depth_exr"),
 }
 """Label and file or folder name of each format."""
-
-CONFIG = "config.toml"
-"""Configuration of the run, for `--config`."""
 
 COARSE = 0.01
 """Relative depth error of a 16-bit PNG above which a warning is printed."""
@@ -116,13 +115,14 @@ def open_run(folder: Path, *, reporter: Reporter | None = None) -> ClipRun:
         raise InputNotFound(f"the run folder {folder} does not exist; create it with: ex4d run CLIP -o {folder.parent}")
     if not os.path.isfile(folder / CONFIG):
         raise InputNotFound(f"{folder} is not a run folder, since it has no {CONFIG}; pass the folder of a run")
-    config = make_config(read_config(folder / CONFIG))
+    registry = Registry()
+    config = make_config(read_run_config(folder / CONFIG, registry))
     clips = [*_recorded_clip(folder), *config.clips[:1]]
     if not clips:
         raise InputNotFound(f"{folder} is a run of frames in memory, which cannot be opened; run a file instead")
     for clip in clips:  # the path in the configuration may be relative, and is UTF-8
         if os.path.exists(clip):
-            return Session(config, reporter=reporter).open_clip(clip, folder=folder, read_only=True)
+            return Session(config, registry=registry, reporter=reporter).open_clip(clip, folder=folder, read_only=True)
     raise InputNotFound(
         f"the clip {clips[0]} of the run {folder} does not exist; use the folder from which the run was started"
     )
@@ -280,7 +280,8 @@ def _facts(clip_run: ClipRun) -> Facts:
 def _write_config(clip_run: ClipRun) -> None:
     assert clip_run.folder is not None
     clips = () if isinstance(clip_run.clip, Video) else (clip_run.title,)
-    text = write_config(attrs.evolve(clip_run.components.config, clips=clips))
+    components = clip_run.components
+    text = run_config_toml(attrs.evolve(components.config, clips=clips), clip_run.folder, components.registry)
     try:
         # Python decodes bytes that are invalid in the locale to surrogates; most often they are UTF-8.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8")

@@ -51,6 +51,7 @@ class DepthCrafterWeightsOptions:
         "tencent/DepthCrafter",
         help="DepthCrafter's UNet: OWNER/NAME on the Hugging Face hub, or a folder with config.json and weights.",
         affects_output=False,  # the fingerprint does
+        path=True,
     )
     unet_revision: str = option(
         "c1a22b53f8abf80cd0b025adf29e637773229eca",
@@ -61,6 +62,7 @@ class DepthCrafterWeightsOptions:
         "stabilityai/stable-video-diffusion-img2vid",
         help="Stable Video Diffusion, for all but the UNet: OWNER/NAME on the hub, or a folder in its layout.",
         affects_output=False,
+        path=True,
     )
     base_revision: str = option(
         "9cf024d5bfa8f56622af86c884f26a52f6676f2e",

@@ -30,6 +30,7 @@ class TransformersWeightsOptions:
             f"{', '.join(f'{name} ({model.license})' for name, model in MODELS.items())}."
         ),
         affects_output=False,  # the fingerprint does
+        path=True,
     )
     revision: str = option("main", help="Commit, tag or branch on the hub; ignored for a folder.", affects_output=False)
 
