@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -31,6 +34,16 @@ def owners() -> dict[str, str]:
         for module in {entry.value.partition(":")[0].partition(".")[0], *modules} - _CORE:
             named.setdefault(module, f"plugin {entry.name!r}{origin}")
     return named
+
+
+def pip_command() -> str:
+    """Return the shell command for the pip of this environment: `pip`, unless that is the pip of another one."""
+    python = Path(sys.executable)
+    found = shutil.which("pip")
+    if found is not None and Path(found).parent == python.parent:
+        return "pip"
+    near = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return f"{shlex.quote(str(near))} -m pip"
 
 
 def upgrade_command(*distributions: str) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from ex4d_core.cli.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
 from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.known import COMMAND, where_to_get
 from ex4d_core.plugins.offers import CommandOffer, Offer, Source, commands_by_name
 from ex4d_core.roles import ROLES
 from ex4d_core.terminal import as_text
@@ -64,6 +65,8 @@ def named(plugins: Plugins, name: str) -> Plugins:
     commands = tuple(command for command in plugins.commands if name == command.name or is_from(command.source))
     problems = tuple(problem for problem in plugins.problems if is_from(problem.source))
     if not (offers or commands or problems):
+        if sentence := where_to_get(name, COMMAND, *ROLES):
+            raise ComponentNotFound(sentence)
         known = {offer.name for offer in plugins.offers} | {command.name for command in plugins.commands}
         known |= {problem.source.plugin for problem in plugins.problems}
         raise ComponentNotFound(f"unknown component or plugin {name!r}{nearest(name, known)}; see ex4d plugins list")
