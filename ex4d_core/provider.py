@@ -49,9 +49,32 @@ def _is_priority(instance: object, attribute: attrs.Attribute[int | None], value
         raise ValueError(f"auto must be a whole number or None, not {value!r}")
 
 
+def _has_weights(instance: Provider, attribute: attrs.Attribute[Any], value: Download | None) -> None:
+    if value is not None and not instance.weights:
+        raise ValueError("offer_download describes weights, and the field weights does not list any")
+
+
 def _is_import_path_or_empty(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     if value:
         _is_import_path(instance, attribute, value)
+
+
+@attrs.frozen(kw_only=True)
+class Download:
+    """A small download that commands offer in a terminal, as the question describes it."""
+
+    title: str = attrs.field(validator=attrs.validators.min_len(1))
+    """What it is, such as `Depth Anything V2 Small`."""
+
+    license: str = attrs.field(validator=attrs.validators.min_len(1))
+    """SPDX identifier or a short sentence."""
+
+    size: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.gt(0)])
+    """In bytes."""
+
+    def __str__(self) -> str:
+        size = f"{self.size / 1e9:.1f} GB" if self.size >= 1e9 else f"{max(1, round(self.size / 1e6))} MB"
+        return f"{self.title}, {self.license}, {size}"
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +125,11 @@ class Provider:
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """Path of a function that lists the weights, `"package.module:function"`, or ''. It takes the options and returns a
     list of `ex4d_core.hub.HubRepo`, local folders included; its module must import nothing heavy."""
+
+    offer_download: Download | None = attrs.field(
+        default=None, validator=[attrs.validators.optional(attrs.validators.instance_of(Download)), _has_weights]
+    )
+    """The weights of the default options, if a command may offer to download them when they are missing."""
 
     gpu_hints: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """Path of a function that returns hints for a GPU, `"package.module:function"`, or ''. It takes the GPU memory in

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -31,7 +30,7 @@ from ex4d_core.cli.shared import (
     takes_flags,
 )
 from ex4d_core.roles import ROLES
-from ex4d_core.terminal import say, show
+from ex4d_core.terminal import can_ask, confirm, say, show
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
@@ -254,8 +253,8 @@ def fetch(
     folders = None
     if not dry_run:
         plan.check_room()
-        if plan.missing and not yes and sys.stdin.isatty():
-            typer.confirm("Download?", default=True, abort=True, err=True)
+        if plan.missing and not yes and can_ask() and not confirm("Download?"):
+            raise KeyboardInterrupt
         with ConsoleReporter(quiet=json_ or not plan.missing).transfer("download") as progress:
             folders = download(plan, progress)
     if json_:

@@ -45,6 +45,8 @@ class Flag:
     """Shown in `--help`; None if it depends on the clip or the component."""
     implies: Mapping[str, Any] = attrs.field(factory=dict)
     """Tables that the flag sets too, unless another flag sets the same entries."""
+    value: Any = None
+    """What a flag without an argument sets; `kind` is bool."""
 
     @property
     def parameter(self) -> str:
@@ -109,6 +111,8 @@ def layered_tables(
     implied: Tree = {}
     for flag in flags:
         value = values[flag.parameter]
+        if flag.value is not None:
+            value = flag.value if value else None
         if value not in (None, []):
             section, _, option = flag.key.rpartition(".")
             plain = str(value) if isinstance(value, Path) else value
@@ -222,7 +226,8 @@ def _own_parameters(command: Callable[..., None]) -> list[inspect.Parameter]:
 
 
 def _parameter(flag: Flag) -> inspect.Parameter:
-    name = f"{flag.name}/--no-{flag.name[2:]}" if flag.kind is bool else flag.name
+    is_switch = flag.kind is bool and flag.value is None
+    name = f"{flag.name}/--no-{flag.name[2:]}" if is_switch else flag.name
     return _option(
         flag.parameter,
         flag.kind,

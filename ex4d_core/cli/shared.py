@@ -11,11 +11,12 @@ from typer.core import TyperCommand
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, read_file
 from ex4d_core.cli.kit import takes_config
 from ex4d_core.config.run_config import make_config
-from ex4d_core.terminal import printable, say, say_error, show
+from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
     from ex4d_core.pipeline.session import Session
+    from ex4d_core.plugins.offers import Offer
     from ex4d_core.runs.batch import Outcome
 
 LONGEST_USAGE_ERROR = 800
@@ -129,11 +130,24 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
     from ex4d_core.pipeline.session import Session
 
     reporter = ConsoleReporter(quiet=quiet)
-    session = Session(config, reporter=reporter)
+    session = Session(config, reporter=reporter, consent=None if quiet else ask_to_download)
     for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
     session.check(*(roles_for(goal) if goal else roles))
     return session
+
+
+def ask_to_download(offer: "Offer") -> bool:
+    """Ask in a terminal whether the weights of a component may be downloaded; elsewhere print how to get them.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    if can_ask():
+        return confirm(f"{offer.spec.offer_download}. Download now?")
+    how = f"pass --yes to download it, or type: ex4d fetch {offer.name}"
+    say(f"{offer.spec.offer_download}, is not on this machine; {how}", err=True)
+    return False
 
 
 def finish(

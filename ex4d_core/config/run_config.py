@@ -116,6 +116,11 @@ class RunConfig:
     """Name of a preset; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
+    download: Literal["ask", "yes", "no"] = option(
+        "ask",
+        help="Small downloads of weights that automatic selection lacks: ask in a terminal, yes or no.",
+        affects_output=False,
+    )
     prompt: str = option("", help="Text that describes the video, for backbones that read it.")
     cam: tuple[str, ...] = option(
         ("30",),
@@ -173,11 +178,13 @@ def write_config(config: RunConfig) -> str:
 def config_tree(config: RunConfig) -> Tree:
     """Return a configuration as tables, from which `make_config` restores it.
 
-    Defaults are omitted, so that a preset that is added later applies.
+    Defaults are omitted, so that a preset that is added later applies, and so is consent to downloads.
     """
     tree: Tree = {}
     for field in attrs.fields(RunConfig):
         value = getattr(config, field.name)
+        if not field.metadata.get("affects_output", True):
+            continue
         if isinstance(value, ComponentConfig):
             name = {} if value.name == "auto" else {"name": value.name}
             tree[field.name] = {**name, **value.options}

@@ -176,6 +176,14 @@ def huggingface_hub() -> ModuleType:
     return huggingface_hub  # type: ignore[no-any-return]  # its types are not followed
 
 
+def is_offline() -> bool:
+    """Return whether the user forbids downloads (`HF_HUB_OFFLINE`), or the client of the hub is not available."""
+    try:
+        return bool(huggingface_hub().constants.HF_HUB_OFFLINE)
+    except PluginFailed:
+        return True
+
+
 def _has_parts(path: Path) -> bool:
     """Return whether the files listed in an index of weights exist; True for any other file."""
     if not path.name.endswith(".index.json"):

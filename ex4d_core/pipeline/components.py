@@ -23,8 +23,9 @@ from ex4d_core.config.run_config import (
     refuse_unknown,
 )
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
-from ex4d_core.hub.local import find_in_cache
+from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
+from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
@@ -82,17 +83,22 @@ class ChosenPath:
 class Components:
     """The components of a session: selected once, loaded on first use, and reused."""
 
-    def __init__(self, config: RunConfig, *, registry: Registry, reporter: Reporter) -> None:
+    def __init__(
+        self, config: RunConfig, *, registry: Registry, reporter: Reporter, consent: Consent | None = None
+    ) -> None:
         """Set the configuration; nothing is selected yet.
 
         Args:
             config: component of each role, and its options.
             registry: the installed components.
             reporter: receives selections and terms of use.
+            consent: asks the user before a download; if None, nothing is downloaded unless the configuration says so.
         """
         self.config = config
         self.registry = registry
         self.reporter = reporter
+        self._consent = consent
+        self._offered: set[str] = set()
         self._loaded: dict[str, Any] = {}
         self._choices: dict[str, Choice] = {}
 
@@ -123,6 +129,8 @@ class Components:
         given: ComponentConfig = getattr(self.config, role)
         if given.name != "auto":
             offer = self.registry.find(role, given.name)
+            if offer.spec.offer_download and self._lacks_weights(offer):
+                self._offer_download(offer)
             return Chosen(offer=offer, options=self._options(role, offer, given.options))
         choice = self._best(role)
         try:
@@ -185,9 +193,6 @@ class Components:
             InvalidInput: a camera file cannot be read.
         """
         _ = self.device
-        for role in roles:
-            if not ROLES[role].in_cam:
-                self.choose(role).offer.check_requirements()
         for cam in self.config.cam if any(ROLES[role].in_cam for role in roles) else ():
             try:
                 self.trajectory(cam)
@@ -195,6 +200,9 @@ class Components:
                 raise
             except Exception as error:
                 raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
+        for role in reversed(roles):  # depth last: no download before the errors of the others
+            if not ROLES[role].in_cam:
+                self.choose(role).offer.check_requirements()
 
     def depth_estimator(self) -> DepthEstimator:
         """Load and return the depth estimator."""
@@ -252,15 +260,36 @@ class Components:
     def _best(self, role: str) -> Choice:
         """Return the automatic selection for a role, which is made once in a session."""
         if role not in self._choices:
-            self._choices[role] = self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+            choice = self._select(role)
+            if any(map(self._offer_download, choice.unfetched)):
+                choice = self._select(role)
+            self._choices[role] = choice
         return self._choices[role]
 
-    def _lacks_weights(self, offer: Offer) -> bool:
+    def _select(self, role: str) -> Choice:
+        return self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+
+    def _offer_download(self, offer: Offer) -> bool:
+        """Download the weights of a component if it declares a download and the user agrees; asked once for a role.
+
+        Returns:
+            Whether the weights were downloaded.
+        """
+        options = self._given_options(offer)
+        if offer.role in self._offered or self.config.download == "no" or not is_offered(offer, options):
+            return False
+        self._offered.add(offer.role)
+        if self.config.download == "ask" and (self._consent is None or is_offline() or not self._consent(offer)):
+            return False
+        return download_weights(offer, options, self.reporter)
+
+    def _given_options(self, offer: Offer) -> Any:
         given: ComponentConfig = getattr(self.config, offer.role)
+        return self._options(offer.role, offer, given.options)
+
+    def _lacks_weights(self, offer: Offer) -> bool:
         try:
-            return not all(
-                find_in_cache(files) for files in offer.weights(self._options(offer.role, offer, given.options))
-            )
+            return not all(find_in_cache(files) for files in offer.weights(self._given_options(offer)))
         except InvalidConfig:  # raised on use; an invalid option does not change the selection
             return False
         except PluginFailed:  # huggingface_hub is not installed
@@ -270,7 +299,8 @@ class Components:
         if role not in self._loaded:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
-                why = "".join(f"; {reason}" for reason in self._best(role).rejected)
+                here = ["its weights are on this machine"] if chosen.offer.spec.weights else []
+                why = "".join(f"; {reason}" for reason in (*here, *self._best(role).rejected))
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")

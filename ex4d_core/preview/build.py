@@ -180,7 +180,8 @@ def _cheap_session(session: Session, video: VideoOptions) -> Session:
     config = session.config
     known = {field.name for field in attrs.fields(session.choose("depth").offer.spec.options)}
     options = {**{name: value for name, value in CHEAP.items() if name in known}, **config.depth.options}
-    cheap = attrs.evolve(config, video=video, depth=ComponentConfig(name=config.depth.name, options=options))
+    depth = ComponentConfig(name=config.depth.name, options=options)
+    cheap = attrs.evolve(config, video=video, depth=depth, download="no")  # the first session has asked
     return Session(cheap, registry=session.registry, reporter=session.reporter)
 
 

@@ -165,7 +165,6 @@ WRONG = {
         "; docs/plugins.md lists others",
     ),
     "unknown renderer": (["run", "VIDEO", "--depth-file", "DEPTH", "--renderer", "zbufer"], "did you mean 'zbuffer'"),
-    "no depth": (["run", "VIDEO"], "--depth-file"),
     "unknown option": (
         ["run", "VIDEO", "--depth-file", "DEPTH", "--set", "mesh.min_angel=3"],
         "did you mean 'min_angle'",
