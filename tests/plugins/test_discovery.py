@@ -182,7 +182,7 @@ def test_the_plugins_of_this_repository_are_tried_in_this_order():
     found = Registry()
     order = {role: found.auto_names(role) for role in ROLES}
     assert order == {
-        "depth": ["depthcrafter", "transformers"],
+        "depth": ["depthcrafter", "transformers", "sketch"],
         "mesh": ["watertight"],
         "trajectory": [],
         "renderer": ["nvdiffrast", "torch", "zbuffer"],
