@@ -223,13 +223,11 @@ def generate(
 ) -> None:
     """Run only the generation stage on a color video and a mask video."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
-    from ex4d_core.runs.generate import generate_file, read_guidance
-    from ex4d_core.video_io import Sound
+    from ex4d_core.runs.generate import generate_from_files
 
     session = make_session(config, quiet or json_, roles=("backbone",))
     with redirect_stdout_to_stderr():
-        guidance = read_guidance(color_video, mask_video, camera)
-        generate_file(session, guidance, output_video, sound=Sound(clip=color_video))
+        generate_from_files(session, color_video, mask_video, camera, output_video)
     say(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
 

@@ -27,6 +27,7 @@ from ex4d_core.pipeline.clip_identity import FRAMES_IN_MEMORY, ClipIdentity, cla
 from ex4d_core.pipeline.clips import clip_hash, path_key, read_clip
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
+from ex4d_core.pipeline.inputs import input_files, is_input, refuse_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.sound import sound_of
@@ -136,12 +137,18 @@ class ClipRun:
         """Record that the run folder belongs to this clip; warn if it belonged to another one.
 
         Raises:
-            OutputFailed: the folder cannot be written to.
+            OutputFailed: the folder cannot be written to, or is an input of the run.
         """
         if self._is_claimed:
             return
+        refuse_inputs([self.record.path], self.input_files)
         claim(self.record, self.clip_identity, name=self.title)
         self._is_claimed = True
+
+    @cached_property
+    def input_files(self) -> list[Path]:
+        """The files and folders that the run reads."""
+        return input_files(self.components.config, None if isinstance(self.clip, Video) else self.clip)
 
     @cached_property
     def clip_identity(self) -> ClipIdentity:
@@ -387,5 +394,7 @@ class PathRun:
 
     def _show(self, name: str, video: Video) -> None:
         """Write a preview of the result into the run folder."""
-        if self.clip_run.folder is not None:
-            write_video(video, self.clip_run.folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4")
+        folder = self.clip_run.folder
+        path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4"
+        if path and not is_input(path, self.clip_run.input_files):
+            write_video(video, path)

@@ -18,6 +18,7 @@ from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
+from ex4d_core.pipeline.inputs import input_files, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import (
     PathWarning,
@@ -127,6 +128,7 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
     Raises:
         Ex4dError: the clip, an option or an output cannot be used.
     """
+    refuse_inputs(_files(folder).values(), input_files(session.config, Path(clip)))
     small = _small_scene(session, Path(clip), folder, frames, side)
     subject = subject_distance(small.scene.depth)
     drawn: dict[str, DrawnPath] = {}

@@ -19,10 +19,12 @@ from ex4d_core.depth_io.write import DepthFormat, png_error, write_depth
 from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import atomic_write
 from ex4d_core.mesh_io import write_mesh
+from ex4d_core.names import text_hash
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
+from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, update_files
 from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
@@ -30,7 +32,7 @@ from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
-from ex4d_core.runs.saved_config import CONFIG, read_run_config, run_config_toml
+from ex4d_core.runs.saved_config import CONFIG, is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
@@ -69,9 +71,10 @@ def export(
     Files that were made from the same artifacts are kept. An edited file is renamed, not overwritten.
 
     Raises:
-        OutputFailed: the folder cannot be written to, or the disk is full.
+        OutputFailed: the folder cannot be written to, the disk is full, or an output is an input of the run.
     """
     groups = _groups(path_run, goal, save_mesh, mesh_format)
+    refuse_inputs([path for group in groups for path in group.files.values()], path_run.clip_run.input_files)
     path_run.clip_run.claim()
     _write_config(path_run.clip_run)  # first, so that a run can be viewed while it runs
     exported = _update(path_run.clip_run, groups)
@@ -141,6 +144,11 @@ def _update(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
     records_before = len(clip_run.records)
     files: dict[str, Path] = {}
     for group in groups:
+        if any(is_input(path, clip_run.input_files) for path in group.files.values()):
+            for path in group.files.values():
+                clip_run.components.reporter.note(f"{path} is an input of this run; it is not overwritten")
+            files |= group.files
+            continue
         fresh = update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=clip_run.components.reporter)
         if fresh and group.stage:
             clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
@@ -282,6 +290,9 @@ def _write_config(clip_run: ClipRun) -> None:
     clips = () if isinstance(clip_run.clip, Video) else (clip_run.title,)
     components = clip_run.components
     text = run_config_toml(attrs.evolve(components.config, clips=clips), clip_run.folder, components.registry)
+    path = clip_run.folder / CONFIG
+    if path.exists() and is_same_config(path, text):
+        return
     try:
         # Python decodes bytes that are invalid in the locale to surrogates; most often they are UTF-8.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8")
@@ -290,8 +301,12 @@ def _write_config(clip_run: ClipRun) -> None:
             f"{clip_run.folder / CONFIG} has '?' in place of bytes that are not UTF-8 in names; "
             "rename those files to run it again"
         )
-    with atomic_write(clip_run.folder / CONFIG) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
+
+    def write(folder: Path) -> None:
+        (folder / CONFIG).write_text(text, encoding="utf-8", errors="replace")
+
+    group = OutputGroup(key=text_hash(text), files={"config": path}, write=write)
+    update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=components.reporter)
 
 
 def _record(record: StageRecord) -> Facts:

@@ -14,7 +14,6 @@ from typing import Any
 
 import tomli_w
 
-from ex4d_core.cameras.language import FILE, CamError, parse_path
 from ex4d_core.config.run_config import (
     LensOptions,
     PathOptions,
@@ -24,10 +23,13 @@ from ex4d_core.config.run_config import (
     config_tree,
     read_config,
 )
+from ex4d_core.errors import Ex4dError
 from ex4d_core.masks.options import MaskOptions
 from ex4d_core.options import changed_paths
+from ex4d_core.pipeline.inputs import camera_files
 from ex4d_core.pipeline.records import RUN_RECORD
 from ex4d_core.plugins.registry import Registry
+from ex4d_core.reading import parse_toml
 from ex4d_core.roles import ROLES
 
 CONFIG = "config.toml"
@@ -54,7 +56,7 @@ def read_run_config(path: Path, registry: Registry) -> Tree:
         located["run_folder"] = str(path.parent)
     elif written and not is_run_folder(Path(written)):
         del located["run_folder"]
-    files = _camera_files(tree.get("cam", ()))
+    files = camera_files(_texts(tree.get("cam", ())))
     if files and not all(map(os.path.isabs, files)):
         located["cam_folder"] = _base_of(files, [_joined(base, tree.get("cam_folder", "")) for base in bases])
     return located
@@ -70,18 +72,25 @@ def run_config_toml(config: RunConfig, folder: Path, registry: Registry) -> str:
     here = os.path.realpath(folder)
     tree = _with_paths(config_tree(config), registry, lambda text: _relative(text, here))
     tree["run_folder"] = here
-    if any(not os.path.isabs(file) for file in _camera_files(config.cam)):
+    if any(not os.path.isabs(file) for file in camera_files(config.cam)):
         tree["cam_folder"] = _relative(config.cam_folder or os.curdir, here)
     plain = {key: value for key, value in tree.items() if not isinstance(value, Mapping)}
     return HEADER + tomli_w.dumps({**plain, **tree})
 
 
+def is_same_config(path: Path, text: str) -> bool:
+    """Return whether a file has the same values as a configuration, whatever its comments and order."""
+    try:
+        return read_config(path) == parse_toml(text)
+    except (Ex4dError, ValueError):
+        return False
+
+
 def _with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> Tree:
     """Return tables with a function applied to each path."""
     changed = dict(tree)
-    clips = tree.get("clips", [])
-    if clips:
-        changed["clips"] = [change(clip) for clip in ([clips] if isinstance(clips, str) else clips)]
+    if clips := _texts(tree.get("clips", ())):
+        changed["clips"] = [change(clip) for clip in clips]
     sections: dict[str, Sequence[type]] = {"lens": [LensOptions], "path": [PathOptions], "masks": [MaskOptions]}
     for section in (*sections, *ROLES):
         table = tree.get(section)
@@ -90,6 +99,11 @@ def _with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> 
                 table = changed_paths(cls, table, change)
             changed[section] = table
     return changed
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the entries of a list, or of a value in its place."""
+    return [str(each) for each in (value if isinstance(value, list | tuple) else [value])]
 
 
 def _option_classes(role: str, table: Mapping[str, Any], registry: Registry) -> list[type]:
@@ -135,15 +149,3 @@ def _relative(text: str, folder: str) -> str:
         return os.path.relpath(os.path.join(os.path.realpath(above), name), folder)
     except ValueError:  # another drive of Windows
         return os.path.abspath(text)
-
-
-def _camera_files(cams: Sequence[str] | str) -> list[str]:
-    """Return the camera files that `--cam` texts name."""
-    files = []
-    for text in [cams] if isinstance(cams, str) else cams:
-        try:
-            moves = [move for segment in parse_path(str(text)) for move in segment]
-        except CamError:  # the run reports it
-            continue
-        files += [str(move.options["path"]) for move in moves if move.name == FILE and "path" in move.options]
-    return files
