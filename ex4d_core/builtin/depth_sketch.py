@@ -19,7 +19,7 @@ from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Video
 SIDE = 320
 """Longer side in pixels at which motion is measured; smaller loses lamp posts, larger takes more time."""
 
-FAR_END, NEAR_END = 0.1, 0.85
+FAR_END, NEAR_END = 0.1, 0.8
 """Inverse depth of the upper and lower edge of the picture before anything is measured; the rest of 0..1 is room for
 what is nearer or farther, such as the sky."""
 
@@ -29,7 +29,7 @@ KEPT = 0.8
 SHARE_MOVING = 0.35
 """Share of frames in which a pixel must move to be part of a thing that moves."""
 
-SMALLEST, WIDEST = 0.002, 0.6
+SMALLEST, WIDEST = 0.002, 0.5
 """A thing that moves covers more of the picture than noise, and is narrower than moving ground, such as water."""
 
 THROUGH_GROUND = 0.12
@@ -37,6 +37,9 @@ THROUGH_GROUND = 0.12
 
 SKY = 0.02
 """Inverse depth of the sky."""
+
+SMALLEST_SKY = 0.02
+"""A bright lamp or screen at the upper edge covers less of the picture."""
 
 JUMP = 0.05
 """Difference of inverse depth that is an edge, not a slope."""
@@ -109,9 +112,16 @@ def _forward(clip: _Clip) -> Iterator[tuple[Array, Array]]:
     summed = np.zeros((*clip.prior.shape, 4), np.float32)
     for frame in range(len(clip.pictures)):
         before = _carried(clip, summed, frame - 1, frame) if frame else summed
-        new = _measured(clip, frame, Evidence(before).fused(clip.prior))
+        new = _measured(clip, frame, _without_drift(Evidence(before).fused(clip.prior), clip.prior))
         summed = before + new
         yield new.astype(np.float16), summed.astype(np.float16)
+
+
+def _without_drift(inverse: Array, prior: Array) -> Array:
+    """Return inverse depth with the mean and spread of the prior; parallax shows neither scale nor shift."""
+    scale = prior.std() / max(float(inverse.std()), 1e-3)
+    steady: Array = prior.mean() + (inverse - inverse.mean()) * min(1.0, scale)
+    return steady
 
 
 def _backward(clip: _Clip, evidence: list[Array], sums: list[Array]) -> Iterator[tuple[int, Evidence]]:
@@ -140,7 +150,9 @@ def _measured(clip: _Clip, frame: int, known: Array) -> Array:
         return np.zeros((*known.shape, 4), np.float32)
     total = joined(found[0], found[-1]).maps
     through = _through_ground(total[..., 0] / np.maximum(total[..., 1], 1e-6), _ground(known))
-    total[..., 2] = np.maximum(total[..., 2], total[..., 3] * (through & (total[..., 1] > PRIOR_PRECISION)))
+    through &= total[..., 1] > PRIOR_PRECISION
+    total[..., 2] = np.maximum(total[..., 2], total[..., 3] * through)
+    total[..., :2] *= ~through[..., None]
     return total
 
 
@@ -160,7 +172,7 @@ def _aligned(clip: _Clip, frame: int, evidence: Evidence, full: Picture) -> Arra
     """Return inverse depth, 0 to 1, of the size of a full frame, with its edges at edges of color."""
     picture = clip.pictures[frame]
     inverse, weight = evidence.fused(clip.prior), PRIOR_PRECISION + evidence.precision
-    sky = _sky(picture, evidence)
+    sky = _sky(picture)
     inverse, weight = np.where(sky, SKY, inverse), np.where(sky, 10 * PRIOR_PRECISION, weight)
     inverse = _standing(evidence.moving() > SHARE_MOVING, inverse)
     # Flow is uncertain by the size of its patches; where depth jumps, colors decide.
@@ -170,26 +182,22 @@ def _aligned(clip: _Clip, frame: int, evidence: Evidence, full: Picture) -> Arra
     return _guided(inverse, weight / weight.max(), picture, full).clip(0, 1)
 
 
-def _sky(picture: Picture, evidence: Evidence) -> NDArray[np.bool_]:
-    """Return smooth, bright blue or white from the upper edge that ends above the lower one and shows no parallax."""
+def _sky(picture: Picture) -> NDArray[np.bool_]:
+    """Return where the picture is smooth and bright blue or white from its upper edge down, but not to the lower one."""
     red, blue = picture[..., 0].astype(int), picture[..., 2].astype(int)
-    bright = ((blue > 110) & (blue >= red + 8)) | ((blue > 215) & (blue >= red - 5))
+    bright = ((blue > 180) & (blue >= red + 8)) | ((blue > 215) & (blue >= red - 5))
     smooth = cv2.morphologyEx(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.MORPH_GRADIENT, np.ones((3, 3))) < 16
     labels = cv2.connectedComponents((bright & smooth).astype(np.uint8))[1]
-    sky = np.zeros(labels.shape, bool)
-    for label in set(labels[0]) - set(labels[-1]) - {0}:
-        region = labels == label
-        precision = evidence.precision[region]
-        near = evidence.maps[..., 0][region].sum() > 0.25 * precision.sum() and precision.mean() > PRIOR_PRECISION
-        if region.mean() > 0.01 and not near:
-            sky |= region
+    regions = set(labels[0]) - set(labels[-1]) - {0}
+    sizes = np.bincount(labels.ravel())
+    sky: NDArray[np.bool_] = np.isin(labels, [each for each in regions if sizes[each] > SMALLEST_SKY * labels.size])
     return sky
 
 
 def _ground(inverse: Array) -> Array:
-    """Return the inverse depth of the plane through the lower third of the picture: it is linear in the pixel."""
+    """Return the inverse depth of the plane through the lower half of the picture: it is linear in the pixel."""
     height, width = inverse.shape
-    rows, columns = np.mgrid[height * 2 // 3 : height : 4, 0:width:4].reshape(2, -1)
+    rows, columns = np.mgrid[height // 2 : height : 4, 0:width:4].reshape(2, -1)
     design = np.stack([columns / width, rows / height, np.ones(len(rows))])
     values = inverse[rows, columns].astype(np.float64)
     weights = np.ones(len(rows))
@@ -208,8 +216,6 @@ def _standing(moving: NDArray[np.bool_], still: Array) -> Array:
     inverse = still.copy()
     for region in _regions(moving):
         rows, columns = np.nonzero(region)
-        if np.ptp(columns) > WIDEST * moving.shape[1]:
-            continue
         behind = cv2.dilate(region, np.ones((9, 9), np.uint8)) > region
         foot = int(rows.max())
         depth = float(np.median(ground[foot, columns[rows >= foot - 2]]))
@@ -218,10 +224,11 @@ def _standing(moving: NDArray[np.bool_], still: Array) -> Array:
 
 
 def _regions(mask: NDArray[np.bool_]) -> Iterator[Picture]:
-    """Yield connected regions as masks, with gaps closed and holes filled."""
-    reach = 2 * max(1, max(mask.shape) // 80) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disk)
+    """Yield connected regions as masks, with gaps closed and holes filled; wide rows are moving ground, such as water."""
+    reach = max(1, max(mask.shape) // 80)
+    tall = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 4 * reach + 1))
+    narrow = mask & (mask.mean(axis=1, keepdims=True) < WIDEST)
+    closed = cv2.morphologyEx(narrow.astype(np.uint8), cv2.MORPH_CLOSE, tall)
     for outline in cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
         if cv2.contourArea(outline) >= SMALLEST * mask.size:
             yield cv2.drawContours(np.zeros_like(closed), [outline], -1, 1, cv2.FILLED)

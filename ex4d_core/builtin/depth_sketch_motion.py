@@ -41,6 +41,9 @@ PRIOR_PRECISION = 1 / PRIOR_SPREAD**2
 MOST_PRECISE = 25 * PRIOR_PRECISION
 """Upper bound of the precision of a frame; errors of optical flow are common to neighbors and do not average out."""
 
+NEAREST = 1.2
+"""Largest inverse depth that is believed; the prior ends below 1."""
+
 SLOPE_NOISE = 2.0
 """Slope of brightness, in levels per pixel, below which optical flow is interpolated."""
 
@@ -136,7 +139,7 @@ class MotionField:
             measured = (rest_x * along_x + rest_y * along_y) / squared
             across = np.abs(rest_x * along_y - rest_y * along_x) / length
             noise = max(FLOW_NOISE, 1.5 * float(np.median(across)))
-            plausible = np.clip(measured, 0, 1)
+            plausible = np.clip(measured, 0, NEAREST)
             off = (across + np.abs(measured - plausible) * length) / noise
             precision = np.minimum(squared / noise**2 / (1 + (off / 2) ** 2) ** 2, MOST_PRECISE) * certainty
             inverse = (plausible * precision + known * PRIOR_PRECISION) / (precision + PRIOR_PRECISION)
