@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from ex4d_core.shell import command_line, quote
 from ex4d_core.version import __version__
 
 GROUP = "ex4d"
@@ -43,7 +43,7 @@ def pip_command() -> str:
     if found is not None and Path(found).parent == python.parent:
         return "pip"
     near = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    return f"{shlex.quote(str(near))} -m pip"
+    return f"{command_line([str(near)])} -m pip"
 
 
 def upgrade_command(*distributions: str) -> str:
@@ -71,8 +71,8 @@ def _direct(origin: dict[str, Any]) -> str:
     url = str(origin["url"])
     if vcs := origin.get("vcs_info"):
         revision = vcs.get("requested_revision")
-        return shlex.quote(f"{vcs['vcs']}+{url}" + (f"@{revision}" if revision else ""))
+        return quote(f"{vcs['vcs']}+{url}" + (f"@{revision}" if revision else ""))
     if not url.startswith("file:"):
-        return shlex.quote(url)
+        return quote(url)
     editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
-    return editable + shlex.quote(url2pathname(urlsplit(url).path))
+    return editable + quote(url2pathname(urlsplit(url).path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,6 +16,7 @@ import attrs
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, PluginFailed, one_line
 from ex4d_core.names import safe_name
 from ex4d_core.reading import read_json, reading, refusal
+from ex4d_core.shell import quote
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
@@ -146,7 +146,7 @@ def fetch_command(name: str, options: Any, *, role: str, of: Sequence[str]) -> s
     """
     defaults = {field.name: field.default for field in attrs.fields(type(options))}
     given = [option for option in of if getattr(options, option) != defaults[option]]
-    settings = [shlex.quote(f"{role}.{option}={getattr(options, option)}") for option in given]
+    settings = [quote(f"{role}.{option}={getattr(options, option)}") for option in given]
     return " --set ".join([f"ex4d fetch {name}", *settings])
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import shlex
 from pathlib import Path
 
 import attrs
 
 from ex4d_core.distributions import pip_command
+from ex4d_core.shell import quote
 
 COMMAND = "command"
 """Kind of the commands; that of a component is its role."""
@@ -35,8 +35,7 @@ class KnownPlugin:
             return f"{pip_command()} install {self.distribution}"
         is_here = Path.cwd() == _CHECKOUT
         pins, folder = (
-            f"./{path}" if is_here else shlex.quote(str(_CHECKOUT / path))
-            for path in ("requirements-dev.txt", self.folder)
+            f"./{path}" if is_here else quote(str(_CHECKOUT / path)) for path in ("requirements-dev.txt", self.folder)
         )
         return f"{pip_command()} install -c {pins} {folder}"
 
