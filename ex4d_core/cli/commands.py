@@ -1,7 +1,6 @@
 """The commands of `ex4d`. Each parses, calls the library and prints; heavy imports are deferred to the call."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +29,7 @@ from ex4d_core.cli.shared import (
     takes_flags,
 )
 from ex4d_core.roles import ROLES
+from ex4d_core.shell import command_line, in_order
 from ex4d_core.terminal import can_ask, confirm, say, show
 
 if TYPE_CHECKING:
@@ -338,8 +338,8 @@ def plugins_new(
 
     folder = new_plugin(name, role, output_dir, find_plugins())
     say(folder)
-    install, test = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
-    say(f"try: pip install -e {install} && pytest {test} && ex4d plugins check {name}", err=True)
+    words = (("pip", "install", "-e", f"{folder}[test]"), ("pytest", str(folder)), ("ex4d", "plugins", "check", name))
+    say(f"try: {in_order(map(command_line, words))}", err=True)
 
 
 @app.command()
