@@ -140,6 +140,21 @@ class Components:
                 raise
             raise InvalidConfig(f"{error}; it was selected because {' and '.join(choice.rejected)}") from error
 
+    def recorded_config(self) -> RunConfig:
+        """Return the configuration with the names of components that were selected because of weights.
+
+        Otherwise the same configuration would select others after a download.
+
+        Raises:
+            ComponentNotFound: no depth estimator can be selected.
+        """
+        self.choose("depth")
+        changed = {}
+        for role, choice in self._choices.items():
+            if choice.unfetched or choice.offer.spec.weights:
+                changed[role] = attrs.evolve(getattr(self.config, role), name=choice.offer.name)
+        return attrs.evolve(self.config, **changed)
+
     def choose_trajectory(self, cam: str) -> ChosenPath:
         """Return the moves of a `--cam` text and their options.
 

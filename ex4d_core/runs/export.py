@@ -289,7 +289,8 @@ def _write_config(clip_run: ClipRun) -> None:
     assert clip_run.folder is not None
     clips = () if isinstance(clip_run.clip, Video) else (clip_run.title,)
     components = clip_run.components
-    text = run_config_toml(attrs.evolve(components.config, clips=clips), clip_run.folder, components.registry)
+    config = attrs.evolve(components.recorded_config(), clips=clips)
+    text = run_config_toml(config, clip_run.folder, components.registry)
     path = clip_run.folder / CONFIG
     if path.exists() and is_same_config(path, text):
         return

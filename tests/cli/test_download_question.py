@@ -1,6 +1,7 @@
 """Commands that need depth offer a small download in a terminal, and go on without it."""
 
 import io
+import json
 import os
 import pty
 import sys
@@ -182,6 +183,11 @@ def test_a_cut_download_is_resumed_by_the_next_run(ex4d, hub, small_clip, tmp_pa
     assert f"bytes={kept}-" in hub.asked
 
 
-def test_consent_is_not_written_into_the_configuration(ex4d, small_clip, tmp_path):
-    assert ex4d("run", small_clip.video, *SMALL, "--yes")[0] == 0
-    assert "download" not in (tmp_path / "outputs" / "clip" / "config.toml").read_text()
+def test_the_configuration_has_the_selection_and_not_the_consent(ex4d, small_clip, tmp_path):
+    assert ex4d("run", small_clip.video, *SMALL, "--no-download")[0] == 0
+    config = tmp_path / "outputs" / "clip" / "config.toml"
+    assert 'name = "flat"' in config.read_text()
+    assert ex4d("run", small_clip.video, *SMALL, "--yes", "-o", "with_net")[0] == 0
+    assert "download" not in (tmp_path / "with_net" / "clip" / "config.toml").read_text()
+    code, out, _ = ex4d("run", "--config", config, "--json")  # the weights of net are here now
+    assert (code, all(stage["reused"] for stage in json.loads(out)[0]["stages"])) == (0, True)
