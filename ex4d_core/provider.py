@@ -11,6 +11,8 @@ import attrs
 NAME = r"[a-z][a-z0-9_-]*"
 """Pattern of names: lower-case letters, digits, `-`, `_`."""
 
+_is_setting = attrs.validators.in_(("prompt", "seed"))
+
 OptionSets = Mapping[str, Mapping[str, Any]]
 """Named sets of option values of a component."""
 
@@ -116,6 +118,10 @@ class Provider:
     auto: int | None = attrs.field(default=None, validator=_is_priority)
     """Priority for automatic selection; higher is tried first, None is never selected."""
 
+    ignores: tuple[str, ...] = attrs.field(default=(), validator=attrs.validators.deep_iterable(_is_setting))
+    """Settings of the run that a backbone does not read, of `("prompt", "seed")`. Its results are reused when they
+    change, and a run that sets one prints a warning."""
+
     requires: tuple[str, ...] = ()
     """Required modules, such as `("open3d",)`."""
 
@@ -125,6 +131,12 @@ class Provider:
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """Path of a function that lists the weights, `"package.module:function"`, or ''. It takes the options and returns a
     list of `ex4d_core.hub.HubRepo`, local folders included; its module must import nothing heavy."""
+
+    preview: bool = False
+    """Whether results stand in for those of a model: guessed depth, or holes filled without a generative model."""
+
+    gpu_memory: float = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """Minimum GPU memory with the most economical options, in GiB; 0 if no GPU is required."""
 
     offer_download: Download | None = attrs.field(
         default=None, validator=[attrs.validators.optional(attrs.validators.instance_of(Download)), _has_weights]

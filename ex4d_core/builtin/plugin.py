@@ -34,6 +34,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.depth_sketch:SketchDepth",
             options=SketchOptions,
+            preview=True,
             auto=-10,
             contract="ex4d_core.testing.builtin_contracts:SketchContract",
         ),
@@ -120,7 +121,9 @@ def ex4d_backbones() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.backbone_telea:TeleaBackbone",
             options=TeleaOptions,
+            preview=True,
             auto=0,
+            ignores=("prompt", "seed"),
             contract="ex4d_core.testing.builtin_contracts:TeleaContract",
         )
     ]

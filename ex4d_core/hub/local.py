@@ -40,6 +40,9 @@ class HubRepo:
     kind: Literal["model", "dataset"] = "model"
     """Type of the repository on the hub; a model and a data set can have the same name."""
 
+    size: int = attrs.field(default=0, eq=False)
+    """Approximate size of these files in bytes, shown where the hub is not asked; 0 if unknown."""
+
     def folder(self) -> Path | None:
         """Return `repo` as a local folder, or None if it does not exist.
 

@@ -28,6 +28,8 @@ class KnownPlugin:
     kind: str
     names: tuple[str, ...]
     """The components or commands that it offers."""
+    gpu_memory: float = 0
+    """As for `Provider`."""
 
     def install_command(self) -> str:
         """Return the command that installs it: from the checkout of ex4d, if there is one, with tested versions."""
@@ -44,12 +46,19 @@ KNOWN_PLUGINS = (
     KnownPlugin(
         distribution="ex4d-backbone-inpaint", folder="plugins/backbone_inpaint", kind="backbone", names=("inpaint",)
     ),
-    KnownPlugin(distribution="ex4d-backbone-wan", folder="plugins/backbone_wan", kind="backbone", names=("wan",)),
+    KnownPlugin(
+        distribution="ex4d-backbone-wan",
+        folder="plugins/backbone_wan",
+        kind="backbone",
+        names=("wan",),
+        gpu_memory=8,
+    ),
     KnownPlugin(
         distribution="ex4d-depth-depthcrafter",
         folder="plugins/depth_depthcrafter",
         kind="depth",
         names=("depthcrafter",),
+        gpu_memory=6,
     ),
     KnownPlugin(
         distribution="ex4d-depth-transformers",

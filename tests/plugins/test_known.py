@@ -49,6 +49,8 @@ def test_the_table_is_that_of_the_repository():
     for offer in (*plugins.offers, *plugins.commands):
         if offer.source.distribution in projects:
             offered[offer.source.distribution, offer.kind].add(offer.name)
+    memory = {offer.source.distribution: offer.spec.gpu_memory for offer in plugins.offers}
+    assert [p.names for p in KNOWN_PLUGINS if p.gpu_memory != memory.get(p.distribution, 0)] == []
     table = {(plugin.distribution, plugin.kind): set(plugin.names) for plugin in KNOWN_PLUGINS}
     assert table == offered
     assert {plugin.distribution: plugin.folder for plugin in KNOWN_PLUGINS} == projects

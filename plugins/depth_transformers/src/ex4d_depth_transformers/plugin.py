@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Download, Provider
-from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS
+from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS, SIZES
 from ex4d_depth_transformers.options import TransformersOptions
 
 
@@ -24,7 +24,9 @@ def ex4d_depth_estimators() -> list[Provider]:
             auto=10,
             requires=("transformers",),
             weights="ex4d_depth_transformers.weights:hub_files",
-            offer_download=Download(title="Depth Anything V2 Small", license=MODELS[DEFAULT].license, size=99_200_000),
+            offer_download=Download(
+                title="Depth Anything V2 Small", license=MODELS[DEFAULT].license, size=SIZES[DEFAULT]
+            ),
             contract="ex4d_depth_transformers.contract:TransformersContract",
         )
     ]

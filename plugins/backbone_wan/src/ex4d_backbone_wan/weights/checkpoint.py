@@ -114,6 +114,14 @@ _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "im
 """Keys in config.json of the original layout for sizes that cannot be derived from shapes of tensors."""
 
 
+_SIZES: Mapping[str, int] = {
+    "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": 90_000_000_000,
+    "yihouxiang/EX-4D": 400_000_000,
+}
+"""Approximate sizes on the hub: 4 bytes for each of 16.4 + 5.7 billion parameters, and the small networks; of the
+adapter, 100 million."""
+
+
 def _changed_loras(text: str, change: Callable[[str], str]) -> str:
     """Return a list of LoRAs with a function applied to each path."""
     entries = [entry.strip().rpartition(":") for entry in text.split(",") if entry.strip()]
@@ -165,7 +173,12 @@ def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
         InputNotFound: the file of the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
-    adapter = HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
+    adapter = HubRepo(
+        repo=options.adapter,
+        revision=options.adapter_revision,
+        patterns=(_ADAPTER_PATTERN,),
+        size=_SIZES.get(options.adapter, 0),
+    )
     return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
 
 
@@ -238,7 +251,9 @@ def _is_number(text: str) -> bool:
 
 
 def _model(options: WanWeightsOptions) -> HubRepo:
-    return HubRepo(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
+    return HubRepo(
+        repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS, size=_SIZES.get(options.model, 0)
+    )
 
 
 def _adapter_file(options: WanWeightsOptions) -> Path | None:
