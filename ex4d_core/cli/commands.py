@@ -343,17 +343,20 @@ def plugins_new(
 
 
 @app.command()
-def doctor(json_: Json = False) -> None:
-    """Check the installation and print the command that fixes each problem."""
-    from ex4d_core.cli.doctor import examine
-    from ex4d_core.cli.tables import findings_table
+def doctor(
+    all_: Annotated[bool, typer.Option("--all", "-v", help="Print what is fine too.")] = False, json_: Json = False
+) -> None:
+    """Check what works on this machine and print the command that fixes each problem; exit with 1 for a defect."""
+    from ex4d_core.cli.doctor import Machine, examine
+    from ex4d_core.cli.tables import diagnosis, diagnosis_json
+    from ex4d_core.cli.verdict import verdict
     from ex4d_core.plugins.discovery import find_plugins
 
-    findings = list(examine(find_plugins()))
-    if json_:
-        say(json.dumps([{"what": f.what, "state": f.state, "fix": f.fix} for f in findings], indent=2))
-    else:
-        show(findings_table(findings))
+    plugins, machine = find_plugins(), Machine.this()
+    lines, findings = verdict(plugins, machine), list(examine(plugins, device_type=machine.device_type))
+    say(diagnosis_json(lines, findings)) if json_ else show(*diagnosis(lines, findings, show_all=all_))
+    if any(finding.level == "broken" for finding in findings):
+        raise typer.Exit(1)
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:

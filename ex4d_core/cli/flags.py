@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 import attrs
 
 from ex4d_core.cli.kit import Flag, field_flag, layered_tables
-from ex4d_core.config.run_config import RunConfig, Tree, make_config
+from ex4d_core.config.run_config import RunConfig, Tree, make_config, read_config
+from ex4d_core.config.user_config import read_user_config, with_defaults
 
 
 def _field_flag(name: str, key: str, panel: str, *, help: str = "") -> Flag:
@@ -100,6 +101,18 @@ def read_file(path: Path) -> Tree:
     from ex4d_core.runs.saved_config import read_run_config
 
     return read_run_config(path, Registry())
+
+
+def add_user_config(tables: Tree, config_file: Path | None) -> Tree:
+    """Return the tables of a run on top of the user configuration.
+
+    Raises:
+        InvalidConfig: an entry of the user configuration is invalid.
+        InputNotFound: the user configuration or the configuration file does not exist.
+    """
+    defaults = read_user_config(read_file)
+    saved_run = bool(defaults and config_file) and "run_folder" in read_config(config_file)
+    return with_defaults(tables, defaults, saved_run=saved_run)
 
 
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:

@@ -129,6 +129,7 @@ def takes_config(
     later_flags: Sequence[Flag] = (),
     panel: str = "",
     read_file: Callable[[Path], Tree] = read_config,
+    add_defaults: Callable[[Tree, Path | None], Tree] = lambda tables, file: tables,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds flags, `--set` and `--config` to a command, which receives the argument `config`.
 
@@ -140,6 +141,8 @@ def takes_config(
         later_flags: flags that follow the options of the command.
         panel: heading of `--set` and `--config` in `--help`.
         read_file: as for `layered_tables`.
+        add_defaults: returns the merged tables on top of defaults of the user; its second argument is the file of
+            `--config`, if any.
     """
     flags_of_both = (*flags, *later_flags)
 
@@ -159,7 +162,7 @@ def takes_config(
             tables = layered_tables(
                 flags_of_both, used, settings=settings or (), config_file=config_file, read_file=read_file
             )
-            command(**own_values, config=make(tables))
+            command(**own_values, config=make(add_defaults(tables, config_file)))
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         required = [parameter for parameter in own if parameter.default is inspect.Parameter.empty]

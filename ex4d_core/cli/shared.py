@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
 import typer
 from typer.core import TyperCommand
 
-from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, read_file
+from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
 from ex4d_core.cli.kit import takes_config
 from ex4d_core.config.run_config import make_config
 from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
@@ -48,6 +48,7 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
         later_flags=[flag for flag in flags if flag.panel not in (PATH, DEPTH)],
         panel=RUN,
         read_file=read_file,
+        add_defaults=add_user_config,
     )
 
 
@@ -126,11 +127,14 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
         roles: the roles to check, if the command runs no stages in order.
     """
     from ex4d_core.cli.console import ConsoleReporter
-    from ex4d_core.pipeline.clip_run import roles_for
+    from ex4d_core.config.user_config import user_config_file
     from ex4d_core.pipeline.session import Session
+    from ex4d_core.pipeline.stage_order import roles_for
 
     reporter = ConsoleReporter(quiet=quiet)
     session = Session(config, reporter=reporter, consent=None if quiet else ask_to_download)
+    if (file := user_config_file()) and file.exists():
+        reporter.note(f"defaults: {file}")
     for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
     session.check(*(roles_for(goal) if goal else roles))

@@ -123,12 +123,32 @@ def _option_sets(offer: Offer) -> Iterator[RenderableType]:
             yield as_text(f"{title} {name}: {values or 'default options'}")
 
 
-def findings_table(findings: Iterable[Finding]) -> Table:
-    """Return the findings of `ex4d doctor` as a table."""
-    table = Table("item", "state", "fix", title="ex4d doctor", title_justify="left")
+def diagnosis(verdict: Iterable[str], findings: Iterable[Finding], *, show_all: bool) -> Iterator[RenderableType]:
+    """Yield the result of `ex4d doctor`: the verdict, a table of findings, and one line for those that are fine.
+
+    Args:
+        verdict: the first lines.
+        findings: all findings.
+        show_all: whether the table has those that are fine too.
+    """
+    yield from map(as_text, verdict)
+    rows: list[Finding] = []
+    folded: list[Finding] = []
     for finding in findings:
-        table.add_row(*map(as_text, (finding.what, finding.state, finding.fix)))
-    return table
+        (rows if show_all or finding.level != "fine" else folded).append(finding)
+    if rows:
+        table = Table("item", "state", "fix")
+        for finding in rows:
+            what = as_text(finding.what, "red" if finding.level == "broken" else "")
+            table.add_row(what, *map(as_text, (finding.state, finding.fix)))
+        yield table
+    if folded:
+        yield as_text(f"{len(folded)} checks found nothing to do; ex4d doctor --all lists them")
+
+
+def diagnosis_json(verdict: Iterable[str], findings: Iterable[Finding]) -> str:
+    """Return the result of `ex4d doctor` as JSON."""
+    return json.dumps({"verdict": list(verdict), "findings": list(map(attrs.asdict, findings))}, indent=2)
 
 
 def as_json(plugins: Plugins) -> str:
