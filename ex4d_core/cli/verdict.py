@@ -100,4 +100,4 @@ def _terms(chosen: dict[str, Offer]) -> Iterator[str]:
         yield f"publishing and selling results: {'; '.join(terms)} ({LICENSES})"
     elif chosen:
         names = " and ".join(offer.name for offer in chosen.values())
-        yield f"publishing and selling results: not restricted by {names} ({LICENSES})"
+        yield f"publishing and selling results: no restriction declared by {names} ({LICENSES})"

@@ -88,7 +88,7 @@ def test_a_model_that_alone_is_installed_is_fetched_first():
 @pytest.mark.parametrize(
     ("terms", "line"),
     [
-        ("", "publishing and selling results: not restricted by "),
+        ("", "publishing and selling results: no restriction declared by "),
         ("for academic use only", "publishing and selling results: backbone holes: for academic use only"),
     ],
 )
