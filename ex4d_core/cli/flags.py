@@ -111,7 +111,7 @@ def add_user_config(tables: Tree, config_file: Path | None) -> Tree:
         InputNotFound: the user configuration or the configuration file does not exist.
     """
     defaults = read_user_config(read_file)
-    saved_run = bool(defaults and config_file) and "run_folder" in read_config(config_file)
+    saved_run = bool(defaults) and config_file is not None and "run_folder" in read_config(config_file)
     return with_defaults(tables, defaults, saved_run=saved_run)
 
 
