@@ -41,11 +41,13 @@ class Chosen:
 
     def identity(self) -> Tree:
         """Return everything that determines its results, as plain values."""
+        resolved = getattr(self.options, "resolved", None)
+        options = self.options if resolved is None else resolved()
         facts = {
             "name": self.offer.name,
             "distribution": self.offer.source.distribution,
             "version": self.offer.source.version,
-            "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("affects_output", True)),
+            "options": attrs.asdict(options, filter=lambda field, _: field.metadata.get("affects_output", True)),
         }
         # The content of a file counts, not its name.
         fingerprint = getattr(self.options, "fingerprint", None)
