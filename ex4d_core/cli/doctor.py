@@ -10,6 +10,7 @@ from typing import Literal
 
 import attrs
 
+from ex4d_core.cli.flags import read_defaults
 from ex4d_core.cli.weights_here import size_of, weights_are_here
 from ex4d_core.config.user_config import EX4D_CONFIG, user_config_file
 from ex4d_core.distributions import upgrade_command
@@ -94,6 +95,7 @@ def _user_config() -> Finding:
     what = "user configuration"
     try:
         file = user_config_file()
+        read_defaults()
     except Ex4dError as error:
         return Finding(what=what, state=str(error), level="broken")
     if file is None:

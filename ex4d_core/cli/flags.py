@@ -9,8 +9,11 @@ from typing import Any, get_type_hints
 import attrs
 
 from ex4d_core.cli.kit import Flag, field_flag, layered_tables
-from ex4d_core.config.run_config import RunConfig, Tree, make_config, read_config
-from ex4d_core.config.user_config import read_user_config, with_defaults
+from ex4d_core.config.run_config import RunConfig, Tree, make_config, read_config, refuse_unknown
+from ex4d_core.config.user_config import read_user_config, user_config_file, with_defaults
+from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.options import with_current_names
+from ex4d_core.roles import ROLES
 
 
 def _field_flag(name: str, key: str, panel: str, *, help: str = "") -> Flag:
@@ -103,6 +106,32 @@ def read_file(path: Path) -> Tree:
     return read_run_config(path, Registry())
 
 
+def read_defaults() -> Tree:
+    """Return the tables of the user configuration, after checking components and names of their options.
+
+    Raises:
+        InvalidConfig: an entry is invalid, or a component is not available; the message names the file.
+        InputNotFound: `EX4D_CONFIG` names a file that does not exist.
+    """
+    from ex4d_core.plugins.registry import Registry
+
+    tables = read_user_config(read_file)
+    if not tables:
+        return tables
+    registry, config = Registry(), make_config(tables)
+    for role in ROLES:
+        given = getattr(config, role)
+        if given.name == "auto" or ROLES[role].in_cam:
+            continue
+        try:
+            offer = registry.find(role, given.name)
+            known = [field.name for field in attrs.fields(offer.spec.options)]
+            refuse_unknown(with_current_names(offer.spec.options, given.options), known, role, component=offer.name)
+        except Ex4dError as error:
+            raise InvalidConfig(f"{user_config_file()}: {error}") from error
+    return tables
+
+
 def add_user_config(tables: Tree, config_file: Path | None) -> Tree:
     """Return the tables of a run on top of the user configuration.
 
@@ -110,7 +139,7 @@ def add_user_config(tables: Tree, config_file: Path | None) -> Tree:
         InvalidConfig: an entry of the user configuration is invalid.
         InputNotFound: the user configuration or the configuration file does not exist.
     """
-    defaults = read_user_config(read_file)
+    defaults = read_defaults()
     saved_run = bool(defaults) and config_file is not None and "run_folder" in read_config(config_file)
     return with_defaults(tables, defaults, saved_run=saved_run)
 

@@ -18,6 +18,9 @@ from ex4d_core.plugins.offers import CommandOffer, Offer, Source, commands_by_na
 from ex4d_core.roles import ROLES
 from ex4d_core.terminal import as_text
 
+LICENSES = "docs/licenses.md"
+"""The page on the terms of results."""
+
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
     """Yield a table of components and, if there are any, tables of commands and of problems."""
@@ -27,6 +30,8 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
         row = (offer.role, offer.name, offer.spec.summary, offer.spec.license, origin)
         table.add_row(*map(as_text, row))
     yield table
+    if restricted := [offer.name for offer in plugins.offers if offer.spec.usage_terms]:
+        yield as_text(f"these restrict the use of results: {', '.join(restricted)}; see {LICENSES}")
     if plugins.commands:
         yield _commands_table(plugins.commands)
     for title, disabled in (("disabled", True), ("warnings", False)):

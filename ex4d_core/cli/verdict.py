@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from ex4d_core.cli.doctor import Machine
+from ex4d_core.cli.tables import LICENSES
 from ex4d_core.cli.weights_here import size_of, weights_are_here
 from ex4d_core.errors import ComponentNotFound, Ex4dError
 from ex4d_core.plugins.discovery import Plugins
@@ -17,8 +18,6 @@ from ex4d_core.shell import in_order
 
 _TITLES = {"depth": "depth", "backbone": "generation"}
 _DEVICES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
-LICENSES = "docs/licenses.md"
-"""The page on the terms of results."""
 
 
 def verdict(plugins: Plugins, machine: Machine) -> list[str]:

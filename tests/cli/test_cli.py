@@ -274,7 +274,7 @@ def test_an_error_of_a_plugins_own_kind_is_one_sentence_too(ex4d, small_clip, mo
         raise NoWeights("the weights are missing; type: ex4d fetch them")
 
     monkeypatch.setattr("ex4d_core.runs.generate.read_guidance", fail)
-    code, _, err = ex4d("generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o")
+    code, _, err = ex4d("generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o.mp4")
     assert (code, err) == (2, "error: the weights are missing; type: ex4d fetch them\n")
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from ex4d_core.cli import verdict as module
 from ex4d_core.cli.doctor import Machine
+from ex4d_core.cli.tables import listing
 from ex4d_core.cli.verdict import verdict
 from ex4d_core.hub.local import HubRepo
 from ex4d_core.plugins.known import KnownPlugin
@@ -94,6 +95,12 @@ def test_a_model_that_alone_is_installed_is_fetched_first():
 )
 def test_the_last_line_is_on_the_terms_of_results(terms, line):
     assert verdict(plugins_with(attrs.evolve(PREVIEW, usage_terms=terms)), CPU)[-1].startswith(line)
+
+
+def test_the_list_names_components_that_restrict_results():
+    plugins = plugins_with(attrs.evolve(STEPWISE, name="strict", usage_terms="for academic use only"))
+    text = [str(each) for each in listing(plugins)]
+    assert any(each.startswith("these restrict the use of results: ") and "strict" in each for each in text)
 
 
 def test_a_plugin_that_is_not_installed_is_named(monkeypatch):

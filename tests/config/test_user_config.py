@@ -63,6 +63,8 @@ def test_a_file_that_is_missing_is_named(monkeypatch):
         ("seed = 'x'", "seed"),
         ("[dpth]", "unknown"),
         ("seed =", "TOML"),
+        ("[depth]\nname = 'nowhere'", "unknown depth estimator 'nowhere'"),
+        ("[backbone]\nname = 'telea'\nmemory = 12", "memory"),
     ],
 )
 def test_errors_name_the_file(ex4d, defaults, text, says):
@@ -71,6 +73,10 @@ def test_errors_name_the_file(ex4d, defaults, text, says):
     assert code == 2
     assert str(file) in err
     assert says in err
+    code, out, _ = ex4d("doctor", "--json")
+    found = {each["what"]: each for each in json.loads(out)["findings"]}["user configuration"]
+    assert (code, found["level"]) == (1, "broken")
+    assert str(file) in found["state"]
 
 
 @pytest.mark.parametrize(
