@@ -67,8 +67,8 @@ def _better(registry: Registry, preview: Offer, machine: Machine) -> list[str]:
         elif missing := offer.missing_requirements():
             here.append(f"{name} requires {' and '.join(missing)}: `{in_order(offer.install_commands())}`")
         elif machine.device_type in offer.spec.devices:
-            size = size_of(offer)
-            here.append(f"`ex4d fetch {name}`{size and f' ({size})'} makes {name} available")
+            facts = "; ".join(filter(None, (size_of(offer), offer.spec.usage_terms)))
+            here.append(f"`ex4d fetch {name}`{facts and f' ({facts})'} makes {name} available")
     for plugin in KNOWN_PLUGINS:
         for name in plugin.names if plugin.kind == preview.role else ():
             how = where_to_get(name, preview.role)

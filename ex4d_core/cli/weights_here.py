@@ -23,13 +23,15 @@ def weights_are_here(offer: Offer) -> bool:
 
 
 def size_of(offer: Offer) -> str:
-    """Return the declared size of the weights, such as `99.2 MB`, or '' if a part of it is unknown.
+    """Return the declared size of the weights, such as `99 MB`, or '' if a part of it is unknown.
 
     Raises:
         PluginFailed: the plugin cannot list them.
     """
     sizes = [files.size for files in _needed(offer)]
-    return filesize.decimal(sum(sizes), precision=0 if sum(sizes) < 1e9 else 1) if sizes and all(sizes) else ""
+    if not (sizes and all(sizes)):
+        return ""
+    return filesize.decimal(sum(sizes), precision=1 if 1e9 <= sum(sizes) < 1e10 else 0)
 
 
 def _needed(offer: Offer) -> list[HubRepo]:

@@ -71,6 +71,11 @@ def test_a_size_of_which_a_part_is_unknown_is_left_out():
     assert generation(PREVIEW, provider, machine=LARGE).endswith("`ex4d fetch model` makes model available")
 
 
+def test_terms_of_results_are_named_before_the_download():
+    line = generation(PREVIEW, attrs.evolve(MODEL, usage_terms="for academic use only"), machine=LARGE)
+    assert "`ex4d fetch model` (1.5 GB; for academic use only) makes" in line
+
+
 def test_requirements_come_before_weights():
     provider = attrs.evolve(MODEL, requires=("not_there",), install_hint=("pip install this",))
     line = generation(PREVIEW, provider, machine=LARGE)
