@@ -5,7 +5,7 @@
 # make format  mend what `make check` says of formatting
 #
 # Another Python: make run PYTHON=python3.12. Another place for the environment: VENV=/tmp/venv.
-# pip reads its own settings: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu gets the small torch.
+# On Linux without an NVIDIA driver the small build of PyTorch for CPUs is installed; TORCH_INDEX= gets the one with CUDA.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,10 +15,9 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 PYTEST_GUARD := --max-worker-restart 0 -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 BIN := $(VENV)/bin
-PLUGINS := plugins/trajectories plugins/backbone_inpaint plugins/render_nvdiffrast plugins/viewer
+PLUGINS := plugins/trajectories plugins/backbone_inpaint plugins/depth_transformers plugins/render_nvdiffrast plugins/viewer
 # Plugins that need gigabytes of libraries or weights are set up for the tests only.
-DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/depth_transformers plugins/backbone_wan \
-  plugins/training
+DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/backbone_wan plugins/training
 PROJECTS := pyproject.toml $(DEV_PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 

@@ -1,6 +1,7 @@
 """What all tests of the repository share."""
 
 import importlib.util
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ pytest_plugins = ["ex4d_backbone_wan.fixtures"] if importlib.util.find_spec("ex4
 def pytest_configure() -> None:
     """Let commands that tests start be stopped with Ctrl-C: in the background a shell has all it starts ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["EX4D_CONFIG"] = ""  # not the defaults of the user
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

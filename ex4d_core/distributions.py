@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from ex4d_core.shell import command_line, quote
 from ex4d_core.version import __version__
 
 GROUP = "ex4d"
@@ -31,6 +34,16 @@ def owners() -> dict[str, str]:
         for module in {entry.value.partition(":")[0].partition(".")[0], *modules} - _CORE:
             named.setdefault(module, f"plugin {entry.name!r}{origin}")
     return named
+
+
+def pip_command() -> str:
+    """Return the shell command for the pip of this environment: `pip`, unless that is the pip of another one."""
+    python = Path(sys.executable)
+    found = shutil.which("pip")
+    if found is not None and Path(found).parent == python.parent:
+        return "pip"
+    near = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return f"{command_line([str(near)])} -m pip"
 
 
 def upgrade_command(*distributions: str) -> str:
@@ -58,8 +71,8 @@ def _direct(origin: dict[str, Any]) -> str:
     url = str(origin["url"])
     if vcs := origin.get("vcs_info"):
         revision = vcs.get("requested_revision")
-        return shlex.quote(f"{vcs['vcs']}+{url}" + (f"@{revision}" if revision else ""))
+        return quote(f"{vcs['vcs']}+{url}" + (f"@{revision}" if revision else ""))
     if not url.startswith("file:"):
-        return shlex.quote(url)
+        return quote(url)
     editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
-    return editable + shlex.quote(url2pathname(urlsplit(url).path))
+    return editable + quote(url2pathname(urlsplit(url).path))

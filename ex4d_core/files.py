@@ -218,6 +218,9 @@ def _release(lock: FileLock | None) -> None:
     with suppress(OSError):
         os.unlink(lock.lock_file)
     lock.release()
+    if os.name == "nt":  # an open file cannot be removed, neither ours before nor that of another process now
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
 
 
 def set_aside(path: Path, names: Iterable[str]) -> Path:

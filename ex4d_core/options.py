@@ -11,6 +11,8 @@ import attrs
 from ex4d_core.bounds import Bounds
 from ex4d_core.errors import InvalidConfig
 
+Change = Callable[[str], str]
+
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
 
 
@@ -26,6 +28,7 @@ def option(
     at_most: float | None = None,
     below: float | None = None,
     pixel: bool = False,
+    path: bool | Callable[[str, Change], str] = False,
     former: str = "",
     former_values: Mapping[str, str] | None = None,
 ) -> Any:
@@ -42,6 +45,8 @@ def option(
         at_most: upper bound, inclusive.
         below: upper bound, exclusive.
         pixel: whether a text option accepts the two numbers of a pixel, [320, 180].
+        path: whether the value is a path, which a configuration file states relative to itself. For a text that
+            contains paths: a function of the text and of a function that it applies to each path.
         former: former name of the option, still accepted in `--cam`, `--set` and configuration files.
         former_values: former values, still accepted under the former name, and their current equivalents.
     """
@@ -55,6 +60,7 @@ def option(
             "unit": unit,
             "affects_output": affects_output,
             "pixel": pixel,
+            "path": path,
             "former": former,
             "former_values": former_values or {},
         },
@@ -78,6 +84,16 @@ def with_current_names(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
         value, equivalents = current.pop(former), field.metadata["former_values"]
         current[field.name] = equivalents.get(value, value) if isinstance(value, str) else value
     return current
+
+
+def changed_paths(cls: type, values: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """Return the values of options with a function applied to each path, see `option`."""
+    changed = dict(values)
+    for field in attrs.fields(cls):
+        path, value = field.metadata.get("path"), values.get(field.name)
+        if path and isinstance(value, str) and value:
+            changed[field.name] = change(value) if path is True else path(value, change)
+    return changed
 
 
 def _all(checks: Sequence[Validator]) -> Validator:

@@ -35,6 +35,10 @@ class Reporter(Protocol):
         """Open a stage and return a context manager that yields its progress callback."""
         ...
 
+    def transfer(self, name: str) -> AbstractContextManager[Progress]:
+        """Open a transfer, whose progress is in bytes."""
+        ...
+
     def note(self, text: str) -> None:
         """Report information, such as an automatic selection."""
         ...
@@ -49,6 +53,10 @@ class SilentReporter:
 
     def stage(self, name: str) -> AbstractContextManager[Progress]:
         """Open a stage."""
+        return nullcontext(silent)
+
+    def transfer(self, name: str) -> AbstractContextManager[Progress]:
+        """Open a transfer."""
         return nullcontext(silent)
 
     def note(self, text: str) -> None:

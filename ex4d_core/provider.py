@@ -11,6 +11,8 @@ import attrs
 NAME = r"[a-z][a-z0-9_-]*"
 """Pattern of names: lower-case letters, digits, `-`, `_`."""
 
+_is_setting = attrs.validators.in_(("prompt", "seed"))
+
 OptionSets = Mapping[str, Mapping[str, Any]]
 """Named sets of option values of a component."""
 
@@ -49,9 +51,32 @@ def _is_priority(instance: object, attribute: attrs.Attribute[int | None], value
         raise ValueError(f"auto must be a whole number or None, not {value!r}")
 
 
+def _has_weights(instance: Provider, attribute: attrs.Attribute[Any], value: Download | None) -> None:
+    if value is not None and not instance.weights:
+        raise ValueError("offer_download describes weights, and the field weights does not list any")
+
+
 def _is_import_path_or_empty(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     if value:
         _is_import_path(instance, attribute, value)
+
+
+@attrs.frozen(kw_only=True)
+class Download:
+    """A small download that commands offer in a terminal, as the question describes it."""
+
+    title: str = attrs.field(validator=attrs.validators.min_len(1))
+    """What it is, such as `Depth Anything V2 Small`."""
+
+    license: str = attrs.field(validator=attrs.validators.min_len(1))
+    """SPDX identifier or a short sentence."""
+
+    size: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.gt(0)])
+    """In bytes."""
+
+    def __str__(self) -> str:
+        size = f"{self.size / 1e9:.1f} GB" if self.size >= 1e9 else f"{max(1, round(self.size / 1e6))} MB"
+        return f"{self.title}, {self.license}, {size}"
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +118,10 @@ class Provider:
     auto: int | None = attrs.field(default=None, validator=_is_priority)
     """Priority for automatic selection; higher is tried first, None is never selected."""
 
+    ignores: tuple[str, ...] = attrs.field(default=(), validator=attrs.validators.deep_iterable(_is_setting))
+    """Settings of the run that a backbone does not read, of `("prompt", "seed")`. Its results are reused when they
+    change, and a run that sets one prints a warning."""
+
     requires: tuple[str, ...] = ()
     """Required modules, such as `("open3d",)`."""
 
@@ -102,6 +131,17 @@ class Provider:
     weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """Path of a function that lists the weights, `"package.module:function"`, or ''. It takes the options and returns a
     list of `ex4d_core.hub.HubRepo`, local folders included; its module must import nothing heavy."""
+
+    preview: bool = False
+    """Whether results stand in for those of a model: guessed depth, or holes filled without a generative model."""
+
+    gpu_memory: float = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """Minimum GPU memory with the most economical options, in GiB; 0 if no GPU is required."""
+
+    offer_download: Download | None = attrs.field(
+        default=None, validator=[attrs.validators.optional(attrs.validators.instance_of(Download)), _has_weights]
+    )
+    """The weights of the default options, if a command may offer to download them when they are missing."""
 
     gpu_hints: str = attrs.field(default="", validator=_is_import_path_or_empty)
     """Path of a function that returns hints for a GPU, `"package.module:function"`, or ''. It takes the GPU memory in

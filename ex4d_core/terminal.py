@@ -76,6 +76,34 @@ def one_message(sentence: str) -> str:
     return re.sub(r"\n(?!  )", r"\\n", sentence)
 
 
+def can_ask() -> bool:
+    """Return whether a question reaches the user: stdin and stderr are a terminal."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, _stream(err=True)))
+
+
+def confirm(question: str) -> bool:
+    """Ask a question on stderr until the answer is yes or no; Enter is yes.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed, or the input ended.
+    """
+    while True:
+        _write(f"{printable(question)} [Y/n] ", err=True)
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            _write("\n", err=True)  # ends the line of the question
+            raise
+        if not answer:
+            _write("\n", err=True)
+            raise KeyboardInterrupt
+        word = answer.strip().lower()
+        if word in ("", "y", "yes"):
+            return True
+        if word in ("n", "no"):
+            return False
+
+
 def show(*renderables: Any) -> None:
     """Print tables, and texts with markup, to stdout.
 

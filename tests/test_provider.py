@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from ex4d_core.provider import Provider
+from ex4d_core.provider import Download, Provider
 
 
 @attrs.frozen
@@ -44,3 +44,15 @@ def test_plain_angles_set_options_that_there_are():
     assert provider(angle_options=("far",), aliases={"180": {}}).angle_options == ("far",)
     with pytest.raises(ValueError, match="angle_options: 'angle' is not one of its options"):
         provider(angle_options=("angle",))
+
+
+@pytest.mark.parametrize(("size", "shown"), [(99_200_000, "99 MB"), (3, "1 MB"), (1_450_000_000, "1.4 GB")])
+def test_a_download_states_title_license_and_size(size, shown):
+    assert str(Download(title="Small Net", license="MIT", size=size)) == f"Small Net, MIT, {shown}"
+
+
+def test_a_download_is_of_declared_weights():
+    download = Download(title="Small Net", license="MIT", size=10)
+    assert provider(weights="nowhere:weights", offer_download=download).offer_download == download
+    with pytest.raises(ValueError, match="offer_download describes weights, and the field weights does not list any"):
+        provider(offer_download=download)

@@ -33,11 +33,16 @@ make_environment() {
 }
 
 install_packages() {
-    local pip=("$venv/bin/python" -m pip install --disable-pip-version-check) editables=(-e .) plugin
+    local pip=("$venv/bin/python" -m pip install --disable-pip-version-check) editables=(-e .) plugin index sources=()
     [ -t 2 ] || pip+=(-qq) # errors only; a terminal gets the download bars
     for plugin in "$@"; do editables+=(-e "$plugin"); done
     say "Installing $requirements into $venv (a few minutes the first time)."
-    "${pip[@]}" -r "$requirements"
+    index=$("$venv/bin/python" tools/torch_index.py)
+    if [ -n "$index" ]; then
+        say "PyTorch is installed from $index (no NVIDIA driver was found; TORCH_INDEX= installs the build with CUDA)."
+        sources=(--extra-index-url "$index")
+    fi
+    "${pip[@]}" ${sources[@]+"${sources[@]}"} -r "$requirements"
     # In one command, because a plugin needs the core, which no index has; without isolation it takes 2 s, not 11.
     "${pip[@]}" --no-deps --no-build-isolation "${editables[@]}"
 }

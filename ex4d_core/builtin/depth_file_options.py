@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 
+from ex4d_core.errors import InvalidInput
 from ex4d_core.files import tree_hash
 from ex4d_core.geometry.inverse_depth_options import far_option, near_option
 from ex4d_core.options import option
@@ -43,6 +44,7 @@ class DepthFileOptions:
             "images, a lossless depth video, or the output of a tool in docs/depth.md."
         ),
         affects_output=False,  # its content does, see fingerprint()
+        path=True,
     )
     kind: Kind = option(
         "auto",
@@ -85,6 +87,20 @@ class DepthFileOptions:
     )
     near: float = near_option()
     far: float = far_option()
+
+    def resolved(self) -> DepthFileOptions:
+        """Return options of the same effect, with the kind that the file states in place of `auto`."""
+        from ex4d_core.depth_io.read import open_depth  # options are imported by all commands
+
+        if self.kind != "auto":
+            return self
+        try:
+            frames = open_depth(Path(self.path), layer=self.layer, colormap=self.colormap)
+        except InvalidInput:  # the run reports it
+            return self
+        stated = "inverse" if frames.is_inverse else frames.kind and frames.kind.value
+        known: dict[str | None, Kind] = {kind: kind for kind in get_args(Kind)}
+        return attrs.evolve(self, kind=known.get(stated, "auto"))
 
     def fingerprint(self) -> str:
         """Return a hash of the content of the file or folder, and of the files beside it that tools write.

@@ -19,7 +19,7 @@ def _look_at(instance: object, attribute: attrs.Attribute[str], value: str) -> N
 class PathFileOptions:
     """Options of a camera path from a file."""
 
-    path: str = option(help="The file, or a COLMAP folder.", affects_output=False)  # its content does
+    path: str = option(help="The file, or a COLMAP folder.", affects_output=False, path=True)  # its content does
     format: str | None = option(
         None,
         help="Name of the format, as in docs/cameras.md; detected from the content by default.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ex4d_core.builtin.depth_file_options import DepthFileOptions
+from ex4d_core.builtin.depth_sketch_options import SketchOptions
 from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
 from ex4d_core.builtin.telea_options import TeleaOptions
@@ -16,7 +17,7 @@ EX4D_RANGE = {"near": 1e-3, "far": 1e3}
 
 @hookimpl
 def ex4d_depth_estimators() -> list[Provider]:
-    """Offer depth from files."""
+    """Offer depth from files, and depth without weights."""
     return [
         Provider(
             name="file",
@@ -26,7 +27,17 @@ def ex4d_depth_estimators() -> list[Provider]:
             options=DepthFileOptions,
             presets={"ex4d": {"far": 10000.0}},
             contract="ex4d_core.testing.builtin_contracts:FileContract",
-        )
+        ),
+        Provider(
+            name="sketch",
+            summary="a sketch from position, parallax, motion and color; no weights, any device",
+            license="Apache-2.0",
+            component="ex4d_core.builtin.depth_sketch:SketchDepth",
+            options=SketchOptions,
+            preview=True,
+            auto=-10,
+            contract="ex4d_core.testing.builtin_contracts:SketchContract",
+        ),
     ]
 
 
@@ -110,7 +121,9 @@ def ex4d_backbones() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.backbone_telea:TeleaBackbone",
             options=TeleaOptions,
+            preview=True,
             auto=0,
+            ignores=("prompt", "seed"),
             contract="ex4d_core.testing.builtin_contracts:TeleaContract",
         )
     ]

@@ -1,8 +1,6 @@
 """The commands of `ex4d`. Each parses, calls the library and prints; heavy imports are deferred to the call."""
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -25,11 +23,14 @@ from ex4d_core.cli.shared import (
     finish,
     is_usage_error,
     make_session,
+    output_folders,
+    parent_of_outputs,
     show_usage_error,
     takes_flags,
 )
 from ex4d_core.roles import ROLES
-from ex4d_core.terminal import say, show
+from ex4d_core.shell import command_line, in_order
+from ex4d_core.terminal import can_ask, confirm, say, show
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
@@ -80,19 +81,20 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def run(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     save_mesh: SaveMesh = None,
     mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
     json_: JsonOutput = False,
 ) -> None:
     """Run the full pipeline: depth, mesh, rendering, generation."""
-    from ex4d_core.runs.batch import find_clips, run_batch, run_folders
+    from ex4d_core.runs.batch import find_clips, run_batch
 
     found = find_clips(clips or clips_of(config))
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(config, quiet or json_, goal="result")
-    outcomes = run_batch(session, found, run_folders(found, output_dir), save_mesh=save_mesh, mesh_format=mesh_format)
+    folders = output_folders(config, found, clips, output_dir)
+    outcomes = run_batch(session, found, folders, save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
 
@@ -102,7 +104,7 @@ def recon(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
     input_video: Annotated[str | None, typer.Option(hidden=True)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     save_mesh: SaveMesh = None,
     mesh_format: MeshFormat = "ply",
     quiet: Quiet = False,
@@ -112,9 +114,10 @@ def recon(
     from ex4d_core.runs.batch import run_batch
 
     path = Path(clip or input_video or clips_of(config)[0])
-    check_output(output_dir)
+    folder = output_dir or Path(config.run_folder or "outputs")
+    check_output(folder)
     session = make_session(config, quiet or json_, goal="guidance")
-    outcomes = run_batch(session, [path], [output_dir], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
+    outcomes = run_batch(session, [path], [folder], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
 
@@ -123,7 +126,7 @@ def recon(
 def depth(
     config: "RunConfig",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     format: Annotated[
         list[DepthFileFormat] | None,
         typer.Option(help="Additional format, PNG with 16 bits; repeatable.", rich_help_panel=OUTPUT),
@@ -135,13 +138,14 @@ def depth(
     json_: JsonOutput = False,
 ) -> None:
     """Estimate and export depth for inspection or editing; re-import it with --depth-file."""
-    from ex4d_core.runs.batch import depth_batch, find_clips, run_folders
+    from ex4d_core.runs.batch import depth_batch, find_clips
 
     found = find_clips(clips or clips_of(config))
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(config, quiet or json_, goal="depth")
     formats: Any = [each.value for each in format or ()]
-    outcomes = depth_batch(session, found, run_folders(found, output_dir), formats=formats, preview=preview)
+    folders = output_folders(config, found, clips, output_dir)
+    outcomes = depth_batch(session, found, folders, formats=formats, preview=preview)
     finish(outcomes, quiet, json_)
 
 
@@ -150,7 +154,7 @@ def depth(
 def preview(
     config: "RunConfig",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     max_frames: Annotated[
         int, typer.Option(min=1, max=100_000, help="Maximum number of frames.", rich_help_panel=OUTPUT)
     ] = 25,
@@ -163,13 +167,12 @@ def preview(
     """Preview camera paths: visible coverage, layout and warnings."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.preview.build import make_preview, preview_facts
-    from ex4d_core.runs.batch import run_folders
 
     path = Path(clip or clips_of(config)[0])
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(config, quiet or json_, goal="guidance")
     with redirect_stdout_to_stderr():
-        folder = run_folders([path], output_dir)[0]
+        folder = output_folders(config, [path], clip, output_dir)[0]
         made = make_preview(session, path, folder=folder, frames=max_frames, side=max_side)
     say(json.dumps(preview_facts(made), indent=2) if json_ else "\n".join(map(str, made.files.values())))
 
@@ -185,7 +188,7 @@ def masks(
     ] = None,
     count: Annotated[int, typer.Option(help="Number of masks; each uses the next seed.", min=1, max=10_000)] = 4,
     no_depth: Annotated[bool, typer.Option("--no-depth", help="Tracking masks of random regions only.")] = False,
-    output_dir: OutputDir = Path("outputs"),
+    output_dir: OutputDir = None,
     quiet: Quiet = False,
     json_: JsonOutput = False,
 ) -> None:
@@ -193,16 +196,16 @@ def masks(
     from ex4d_core.cli.console import masks_json
     from ex4d_core.config.run_config import make_options
     from ex4d_core.masks import MaskOptions
-    from ex4d_core.runs.batch import find_clips, mask_batch, run_folders
+    from ex4d_core.runs.batch import find_clips, mask_batch
 
     default = {"kind": "tracking"} if no_depth else {}
     options = make_options(MaskOptions, default | config.masks | ({"kind": kind} if kind else {}), "masks")
     found = find_clips(clips or clips_of(config))
-    check_output(output_dir)
+    parent_of_outputs(config, output_dir)
     session = make_session(
         config, quiet or json_, roles=("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer")
     )
-    folders = run_folders(found, output_dir)
+    folders = output_folders(config, found, clips, output_dir)
     outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
     finish(outcomes, quiet, json_, as_json=masks_json)
 
@@ -220,11 +223,11 @@ def generate(
 ) -> None:
     """Run only the generation stage on a color video and a mask video."""
     from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
-    from ex4d_core.runs.generate import generate_file, read_guidance
+    from ex4d_core.runs.generate import generate_from_files
 
     session = make_session(config, quiet or json_, roles=("backbone",))
     with redirect_stdout_to_stderr():
-        generate_file(session, read_guidance(color_video, mask_video, camera), output_video)
+        generate_from_files(session, color_video, mask_video, camera, output_video)
     say(json.dumps({"result": str(output_video)}) if json_ else str(output_video))
 
 
@@ -248,8 +251,8 @@ def fetch(
     folders = None
     if not dry_run:
         plan.check_room()
-        if plan.missing and not yes and sys.stdin.isatty():
-            typer.confirm("Download?", default=True, abort=True, err=True)
+        if plan.missing and not yes and can_ask() and not confirm("Download?"):
+            raise KeyboardInterrupt
         with ConsoleReporter(quiet=json_ or not plan.missing).transfer("download") as progress:
             folders = download(plan, progress)
     if json_:
@@ -335,22 +338,25 @@ def plugins_new(
 
     folder = new_plugin(name, role, output_dir, find_plugins())
     say(folder)
-    install, test = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
-    say(f"try: pip install -e {install} && pytest {test} && ex4d plugins check {name}", err=True)
+    words = (("pip", "install", "-e", f"{folder}[test]"), ("pytest", str(folder)), ("ex4d", "plugins", "check", name))
+    say(f"try: {in_order(map(command_line, words))}", err=True)
 
 
 @app.command()
-def doctor(json_: Json = False) -> None:
-    """Check the installation and print the command that fixes each problem."""
-    from ex4d_core.cli.doctor import examine
-    from ex4d_core.cli.tables import findings_table
+def doctor(
+    all_: Annotated[bool, typer.Option("--all", "-v", help="Print what is fine too.")] = False, json_: Json = False
+) -> None:
+    """Check what works on this machine and print the command that fixes each problem; exit with 1 for a defect."""
+    from ex4d_core.cli.doctor import Machine, examine
+    from ex4d_core.cli.tables import diagnosis, diagnosis_json
+    from ex4d_core.cli.verdict import verdict
     from ex4d_core.plugins.discovery import find_plugins
 
-    findings = list(examine(find_plugins()))
-    if json_:
-        say(json.dumps([{"what": f.what, "state": f.state, "fix": f.fix} for f in findings], indent=2))
-    else:
-        show(findings_table(findings))
+    plugins, machine = find_plugins(), Machine.this()
+    lines, findings = verdict(plugins, machine), list(examine(plugins, device_type=machine.device_type))
+    say(diagnosis_json(lines, findings)) if json_ else show(*diagnosis(lines, findings, show_all=all_))
+    if any(finding.level == "broken" for finding in findings):
+        raise typer.Exit(1)
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:

@@ -177,7 +177,7 @@ def masks_json(outcomes: Sequence[Outcome]) -> str:
             {
                 "clip": str(outcome.clip),
                 "sheet": str(outcome.files["sheet"]) if outcome.files else None,
-                "masks": json.loads(outcome.files["statistics"].read_text()) if outcome.files else [],
+                "masks": json.loads(outcome.files["statistics"].read_text(encoding="utf-8")) if outcome.files else [],
                 "error": outcome.error,
             }
             for outcome in outcomes

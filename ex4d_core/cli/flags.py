@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import attrs
 
 from ex4d_core.cli.kit import Flag, field_flag, layered_tables
-from ex4d_core.config.run_config import RunConfig, check_config, make_config
+from ex4d_core.config.run_config import RunConfig, Tree, make_config, read_config, refuse_unknown
+from ex4d_core.config.user_config import read_user_config, user_config_file, with_defaults
+from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.options import with_current_names
+from ex4d_core.roles import ROLES
 
 
 def _field_flag(name: str, key: str, panel: str, *, help: str = "") -> Flag:
@@ -27,7 +32,7 @@ def _component_flag(name: str, key: str, panel: str, help: str, kind: type = str
 PATH, DEPTH, OUTPUT = "Camera path", "Depth and intrinsics", "Output"
 GENERATION, VIDEO, RUN = "Generation", "Input video", "Run"
 FLAGS = (
-    _field_flag("--cam", "cam", PATH),
+    attrs.evolve(_field_flag("--cam", "cam", PATH), implies={"cam_folder": ""}),
     _component_flag(
         "--look-at", "trajectory.look_at", PATH, "Target of the camera: auto, nearest, a pixel X,Y, or a depth."
     ),
@@ -40,6 +45,23 @@ FLAGS = (
             "--depth-file", "depth.path", DEPTH, "Precomputed depth: .npy, .npz, a folder of PNG or EXR, or a video."
         ),
         implies={"depth": {"name": "file"}},
+    ),
+    Flag(
+        name="--yes",
+        short="-y",
+        key="download",
+        panel=DEPTH,
+        kind=bool,
+        value="yes",
+        help="Download the small weights of a depth estimator without asking, if there are none.",
+    ),
+    Flag(
+        name="--no-download",
+        key="download",
+        panel=DEPTH,
+        kind=bool,
+        value="no",
+        help="Neither ask nor download; without weights, depth is a sketch.",
     ),
     _component_flag(
         "--depth-kind", "depth.kind", DEPTH, "Meaning of depth values: metric, relative, affine or inverse."
@@ -78,6 +100,52 @@ FORMER_NAMES = {
 """Flags by the name that they had before; it still works."""
 
 
+def read_file(path: Path) -> Tree:
+    """Return the tables of a configuration file, with paths as seen from the current folder."""
+    from ex4d_core.plugins.registry import Registry
+    from ex4d_core.runs.saved_config import read_run_config
+
+    return read_run_config(path, Registry())
+
+
+def read_defaults() -> Tree:
+    """Return the tables of the user configuration, after checking components and names of their options.
+
+    Raises:
+        InvalidConfig: an entry is invalid, or a component is not available; the message names the file.
+        InputNotFound: `EX4D_CONFIG` names a file that does not exist.
+    """
+    from ex4d_core.plugins.registry import Registry
+
+    tables = read_user_config(read_file)
+    if not tables:
+        return tables
+    registry, config = Registry(), make_config(tables)
+    for role in ROLES:
+        given = getattr(config, role)
+        if given.name == "auto" or ROLES[role].in_cam:
+            continue
+        try:
+            offer = registry.find(role, given.name)
+            known = [field.name for field in attrs.fields(offer.spec.options)]
+            refuse_unknown(with_current_names(offer.spec.options, given.options), known, role, component=offer.name)
+        except Ex4dError as error:
+            raise InvalidConfig(f"{user_config_file()}: {error}") from error
+    return tables
+
+
+def add_user_config(tables: Tree, config_file: Path | None) -> Tree:
+    """Return the tables of a run on top of the user configuration.
+
+    Raises:
+        InvalidConfig: an entry of the user configuration is invalid.
+        InputNotFound: the user configuration or the configuration file does not exist.
+    """
+    defaults = read_defaults()
+    saved_run = bool(defaults) and config_file is not None and "run_folder" in read_config(config_file)
+    return with_defaults(tables, defaults, saved_run=saved_run)
+
+
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of a run: flags override `--set`, which overrides the file.
 
@@ -90,6 +158,6 @@ def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:
         InputNotFound: the file does not exist.
     """
     tables = layered_tables(
-        flags, given, settings=given["settings"] or (), config_file=given["config_file"], check_file=check_config
+        flags, given, settings=given["settings"] or (), config_file=given["config_file"], read_file=read_file
     )
     return make_config(tables)

@@ -45,6 +45,8 @@ class Flag:
     """Shown in `--help`; None if it depends on the clip or the component."""
     implies: Mapping[str, Any] = attrs.field(factory=dict)
     """Tables that the flag sets too, unless another flag sets the same entries."""
+    value: Any = None
+    """What a flag without an argument sets; `kind` is bool."""
 
     @property
     def parameter(self) -> str:
@@ -90,7 +92,7 @@ def layered_tables(
     *,
     settings: Iterable[str] = (),
     config_file: Path | None = None,
-    check_file: Callable[[Tree, Path], None] | None = None,
+    read_file: Callable[[Path], Tree] = read_config,
 ) -> Tree:
     """Return the tables of the configuration: flags override `--set`, which overrides the file.
 
@@ -99,7 +101,7 @@ def layered_tables(
         values: their values by `Flag.parameter`; None if not used.
         settings: texts of `--set`.
         config_file: TOML file.
-        check_file: validates the tables of the file before they are merged.
+        read_file: returns the tables of the file.
 
     Raises:
         InvalidConfig: a setting is not SECTION.OPTION=VALUE, or the file is not valid TOML.
@@ -109,14 +111,14 @@ def layered_tables(
     implied: Tree = {}
     for flag in flags:
         value = values[flag.parameter]
+        if flag.value is not None:
+            value = flag.value if value else None
         if value not in (None, []):
             section, _, option = flag.key.rpartition(".")
             plain = str(value) if isinstance(value, Path) else value
             from_flags = merge(from_flags, {section: {option: plain}} if section else {option: plain})
             implied = merge(implied, flag.implies)
-    file = read_config(config_file) if config_file else {}
-    if config_file and check_file:
-        check_file(file, config_file)
+    file = read_file(config_file) if config_file else {}
     return merge(file, parse_settings(settings), implied, from_flags)
 
 
@@ -126,7 +128,8 @@ def takes_config(
     *,
     later_flags: Sequence[Flag] = (),
     panel: str = "",
-    check_file: Callable[[Tree, Path], None] | None = None,
+    read_file: Callable[[Path], Tree] = read_config,
+    add_defaults: Callable[[Tree, Path | None], Tree] = lambda tables, file: tables,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds flags, `--set` and `--config` to a command, which receives the argument `config`.
 
@@ -137,7 +140,9 @@ def takes_config(
         flags: the flags of the command.
         later_flags: flags that follow the options of the command.
         panel: heading of `--set` and `--config` in `--help`.
-        check_file: as for `layered_tables`.
+        read_file: as for `layered_tables`.
+        add_defaults: returns the merged tables on top of defaults of the user; its second argument is the file of
+            `--config`, if any.
     """
     flags_of_both = (*flags, *later_flags)
 
@@ -155,9 +160,9 @@ def takes_config(
             settings, config_file = used.pop("settings"), used.pop("config_file")
             own_values = {name: value for name, value in values.items() if name not in added}
             tables = layered_tables(
-                flags_of_both, used, settings=settings or (), config_file=config_file, check_file=check_file
+                flags_of_both, used, settings=settings or (), config_file=config_file, read_file=read_file
             )
-            command(**own_values, config=make(tables))
+            command(**own_values, config=make(add_defaults(tables, config_file)))
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         required = [parameter for parameter in own if parameter.default is inspect.Parameter.empty]
@@ -224,7 +229,8 @@ def _own_parameters(command: Callable[..., None]) -> list[inspect.Parameter]:
 
 
 def _parameter(flag: Flag) -> inspect.Parameter:
-    name = f"{flag.name}/--no-{flag.name[2:]}" if flag.kind is bool else flag.name
+    is_switch = flag.kind is bool and flag.value is None
+    name = f"{flag.name}/--no-{flag.name[2:]}" if is_switch else flag.name
     return _option(
         flag.parameter,
         flag.kind,

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ex4d_core.distributions import upgrade_command
-from ex4d_core.errors import PluginFailed, one_line
+from ex4d_core.errors import ComponentNotFound, PluginFailed, one_line
 from ex4d_core.terminal import plain_markup, say
 
 if TYPE_CHECKING:
@@ -29,14 +29,21 @@ class CommandsAndPlugins(TyperGroup):
         return name, command.loaded() if isinstance(command, _PluginCommand) else command, rest
 
     def _look_for_plugins(self, name: str | None = None) -> None:
-        """Add the commands of plugins; warn of disabled plugins if none has a command `name`."""
+        """Add the commands of plugins; warn of disabled plugins if none has a command `name`.
+
+        Raises:
+            ComponentNotFound: a plugin that is not installed has the command.
+        """
         from ex4d_core.plugins.discovery import find_plugins
+        from ex4d_core.plugins.known import COMMAND, where_to_get
         from ex4d_core.plugins.offers import commands_by_name
 
         plugins = find_plugins()
         for offered_name, offer in commands_by_name(plugins.commands).items():
             self.commands.setdefault(offered_name, _PluginCommand(offered_name, offer))
         if name is not None and name not in self.commands:
+            if sentence := where_to_get(name, COMMAND):
+                raise ComponentNotFound(sentence)
             for problem in plugins.broken:
                 say(f"warning: {problem.sentence()}", err=True)
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
 import typer
 from typer.core import TyperCommand
 
-from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN
+from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
 from ex4d_core.cli.kit import takes_config
-from ex4d_core.config.run_config import check_config, make_config
-from ex4d_core.terminal import printable, say, say_error, show
+from ex4d_core.config.run_config import make_config
+from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
     from ex4d_core.pipeline.session import Session
+    from ex4d_core.plugins.offers import Offer
     from ex4d_core.runs.batch import Outcome
 
 LONGEST_USAGE_ERROR = 800
@@ -46,11 +47,21 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
         [flag for flag in flags if flag.panel in (PATH, DEPTH)],
         later_flags=[flag for flag in flags if flag.panel not in (PATH, DEPTH)],
         panel=RUN,
-        check_file=check_config,
+        read_file=read_file,
+        add_defaults=add_user_config,
     )
 
 
-OutputDir = Annotated[Path, typer.Option("--output-dir", "-o", help="Output folder.", rich_help_panel=OUTPUT)]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir",
+        "-o",
+        help="Output folder.",
+        show_default="outputs, or that of --config",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only warnings and output paths.", rich_help_panel=OUTPUT)
 ]
@@ -60,6 +71,30 @@ SaveMesh = Annotated[
     typer.Option(help="Write the mesh of the first frame or of all frames.", rich_help_panel=OUTPUT),
 ]
 MeshFormat = Annotated[Literal["ply", "glb"], typer.Option(help="File format of meshes.", rich_help_panel=OUTPUT)]
+
+
+def parent_of_outputs(config: "RunConfig", output_dir: Path | None) -> Path:
+    """Return the folder of the run folders, after checking that it can be written to."""
+    own = config.run_folder
+    parent = output_dir or (Path(own).parent if own else Path("outputs"))
+    check_output(parent)
+    return parent
+
+
+def output_folders(config: "RunConfig", clips: "list[Path]", given: object, output_dir: Path | None) -> "list[Path]":
+    """Return the run folder of each clip: that of the configuration if the clip is from there too.
+
+    Args:
+        config: the configuration.
+        clips: the clips.
+        given: the clips of the command line, if any.
+        output_dir: the output folder of the command line.
+    """
+    from ex4d_core.runs.batch import run_folders
+
+    if not given and not output_dir and config.run_folder and len(clips) == 1:
+        return [Path(config.run_folder)]
+    return run_folders(clips, parent_of_outputs(config, output_dir))
 
 
 def check_output(folder: Path) -> None:
@@ -92,15 +127,31 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
         roles: the roles to check, if the command runs no stages in order.
     """
     from ex4d_core.cli.console import ConsoleReporter
-    from ex4d_core.pipeline.clip_run import roles_for
+    from ex4d_core.config.user_config import user_config_file
     from ex4d_core.pipeline.session import Session
+    from ex4d_core.pipeline.stage_order import roles_for
 
     reporter = ConsoleReporter(quiet=quiet)
-    session = Session(config, reporter=reporter)
+    session = Session(config, reporter=reporter, consent=None if quiet else ask_to_download)
+    if (file := user_config_file()) and file.exists():
+        reporter.note(f"defaults: {file}")
     for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
     session.check(*(roles_for(goal) if goal else roles))
     return session
+
+
+def ask_to_download(offer: "Offer") -> bool:
+    """Ask in a terminal whether the weights of a component may be downloaded; elsewhere print how to get them.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    if can_ask():
+        return confirm(f"{offer.spec.offer_download}. Download now?")
+    how = f"pass --yes to download it, or type: ex4d fetch {offer.name}"
+    say(f"{offer.spec.offer_download}, is not on this machine; {how}", err=True)
+    return False
 
 
 def finish(

@@ -13,9 +13,13 @@ from rich.text import Text
 from ex4d_core.cli.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
 from ex4d_core.plugins.discovery import Plugins, Problem
+from ex4d_core.plugins.known import COMMAND, where_to_get
 from ex4d_core.plugins.offers import CommandOffer, Offer, Source, commands_by_name
 from ex4d_core.roles import ROLES
 from ex4d_core.terminal import as_text
+
+LICENSES = "docs/licenses.md"
+"""The page on the terms of results."""
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
@@ -26,6 +30,8 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
         row = (offer.role, offer.name, offer.spec.summary, offer.spec.license, origin)
         table.add_row(*map(as_text, row))
     yield table
+    if restricted := [offer.name for offer in plugins.offers if offer.spec.usage_terms]:
+        yield as_text(f"these restrict the use of results: {', '.join(restricted)}; see {LICENSES}")
     if plugins.commands:
         yield _commands_table(plugins.commands)
     for title, disabled in (("disabled", True), ("warnings", False)):
@@ -64,6 +70,8 @@ def named(plugins: Plugins, name: str) -> Plugins:
     commands = tuple(command for command in plugins.commands if name == command.name or is_from(command.source))
     problems = tuple(problem for problem in plugins.problems if is_from(problem.source))
     if not (offers or commands or problems):
+        if sentence := where_to_get(name, COMMAND, *ROLES):
+            raise ComponentNotFound(sentence)
         known = {offer.name for offer in plugins.offers} | {command.name for command in plugins.commands}
         known |= {problem.source.plugin for problem in plugins.problems}
         guess = nearest(name, known, then="see ex4d plugins list")
@@ -121,12 +129,32 @@ def _option_sets(offer: Offer) -> Iterator[RenderableType]:
             yield as_text(f"{title} {name}: {values or 'default options'}")
 
 
-def findings_table(findings: Iterable[Finding]) -> Table:
-    """Return the findings of `ex4d doctor` as a table."""
-    table = Table("item", "state", "fix", title="ex4d doctor", title_justify="left")
+def diagnosis(verdict: Iterable[str], findings: Iterable[Finding], *, show_all: bool) -> Iterator[RenderableType]:
+    """Yield the result of `ex4d doctor`: the verdict, a table of findings, and one line for those that are fine.
+
+    Args:
+        verdict: the first lines.
+        findings: all findings.
+        show_all: whether the table has those that are fine too.
+    """
+    yield from map(as_text, verdict)
+    rows: list[Finding] = []
+    folded: list[Finding] = []
     for finding in findings:
-        table.add_row(*map(as_text, (finding.what, finding.state, finding.fix)))
-    return table
+        (rows if show_all or finding.level != "fine" else folded).append(finding)
+    if rows:
+        table = Table("item", "state", "fix")
+        for finding in rows:
+            what = as_text(finding.what, "red" if finding.level == "broken" else "")
+            table.add_row(what, *map(as_text, (finding.state, finding.fix)))
+        yield table
+    if folded:
+        yield as_text(f"{len(folded)} checks found nothing to do; ex4d doctor --all lists them")
+
+
+def diagnosis_json(verdict: Iterable[str], findings: Iterable[Finding]) -> str:
+    """Return the result of `ex4d doctor` as JSON."""
+    return json.dumps({"verdict": list(verdict), "findings": list(map(attrs.asdict, findings))}, indent=2)
 
 
 def as_json(plugins: Plugins) -> str:

@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import attrs
 import cattrs
 import tomli_w
-from cattrs.cols import list_structure_factory
 
 from ex4d_core.bounds import shown
 from ex4d_core.config.presets import preset
+from ex4d_core.config.strict_values import strict_converter
 from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
 from ex4d_core.options import option, with_current_names
 from ex4d_core.reading import parse_toml, read_toml
@@ -22,17 +22,13 @@ Options = TypeVar("Options")
 Tree = dict[str, Any]
 """Nested tables, as TOML has them."""
 
-GREATEST_INT = 10**20
-"""Largest absolute value of an integer option; larger values are typing errors."""
-
-GREATEST_FLOAT = 1e30
-"""Largest absolute value of a float option; finite in float32."""
-
 MOST_REASONS = 4
 """Maximum number of reasons in one error."""
 
 LONGEST_KEY = 80
 """Maximum number of characters of a key in an error."""
+
+_CONVERTER = strict_converter()
 
 SECTIONS = ("video", "lens", "path", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
@@ -61,7 +57,9 @@ class LensOptions:
 
     fov: float | None = option(None, help="Field of view of the clip along its longer side.", unit="degrees")
     focal_px: float | None = option(None, help="Focal length of the clip.", unit="pixels")
-    intrinsics: str | None = option(None, help="File with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt).")
+    intrinsics: str | None = option(
+        None, help="File with fx, fy, cx, cy (JSON) or a 3x3 matrix (.npy, .npz, .txt).", path=True
+    )
     of: Literal["input", "frame"] = option(
         "input", help="Image that the intrinsics describe: the clip as filmed, or the frame after fitting."
     )
@@ -87,7 +85,9 @@ class PathOptions:
         "for files.",
     )
     source_cameras: str | None = option(
-        None, help="File with the poses of the source camera, in units of the depth, with options as in --cam FILE."
+        None,
+        help="File with the poses of the source camera, in units of the depth, with options as in --cam FILE.",
+        path=True,
     )
 
 
@@ -114,6 +114,11 @@ class RunConfig:
     """Name of a preset; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
+    download: Literal["ask", "yes", "no"] = option(
+        "ask",
+        help="Small downloads of weights that automatic selection lacks: ask in a terminal, yes or no.",
+        affects_output=False,
+    )
     prompt: str = option("", help="Text that describes the video, for backbones that read it.")
     cam: tuple[str, ...] = option(
         ("30",),
@@ -121,6 +126,10 @@ class RunConfig:
         "repeatable.",
         validator=attrs.validators.min_len(1),
     )
+    cam_folder: str = option(
+        "", help="Folder of relative camera files in `cam`; by default the current one.", affects_output=False
+    )
+    run_folder: str | None = option(None, help="Run folder that the configuration belongs to.", affects_output=False)
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()
@@ -160,13 +169,20 @@ def check_config(tree: Mapping[str, Any], path: Path) -> None:
 
 
 def write_config(config: RunConfig) -> str:
-    """Return a configuration as TOML, from which `read_config` and `make_config` restore it.
+    """Return a configuration as TOML, from which `read_config` and `make_config` restore it."""
+    return tomli_w.dumps(config_tree(config))
 
-    Defaults are omitted, so that a preset that is added later applies.
+
+def config_tree(config: RunConfig) -> Tree:
+    """Return a configuration as tables, from which `make_config` restores it.
+
+    Defaults are omitted, so that a preset that is added later applies, and so is consent to downloads.
     """
     tree: Tree = {}
     for field in attrs.fields(RunConfig):
         value = getattr(config, field.name)
+        if not field.metadata.get("affects_output", True):
+            continue
         if isinstance(value, ComponentConfig):
             name = {} if value.name == "auto" else {"name": value.name}
             tree[field.name] = {**name, **value.options}
@@ -174,7 +190,7 @@ def write_config(config: RunConfig) -> str:
             tree[field.name] = attrs.asdict(value, filter=lambda option, given: given != option.default)
         elif value != field.default:
             tree[field.name] = list(value) if isinstance(value, tuple) else value
-    return tomli_w.dumps(_without_none({key: value for key, value in tree.items() if value != {}}))
+    return _without_none({key: value for key, value in tree.items() if value != {}})
 
 
 def parse_settings(settings: Iterable[str]) -> Tree:
@@ -333,55 +349,3 @@ def _without_none(tree: Tree) -> Tree:
         for key, value in tree.items()
         if value is not None
     }
-
-
-def _is_list(kind: Any) -> bool:
-    """Return whether a type is a tuple of any length."""
-    return get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis
-
-
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter()
-
-    def strict_bool(value: Any, _: Any) -> bool:
-        if not isinstance(value, bool):
-            raise ValueError(f"must be true or false, not {shown(value)}")
-        return value
-
-    def strict_int(value: Any, _: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be a whole number, not {shown(value)}")
-        if abs(value) > GREATEST_INT:
-            raise ValueError(f"must be a whole number of at most 20 digits, not {shown(value)}")
-        return value
-
-    def strict_float(value: Any, _: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be a number, not {shown(value)}")
-        if not abs(value) <= GREATEST_FLOAT:  # NaN too
-            raise ValueError(f"must be a finite number up to {GREATEST_FLOAT:g}, not {shown(value)}")
-        return float(value)
-
-    def text(value: Any, _: Any) -> str:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"must be a text, not {shown(value)}")
-        return str(value)
-
-    def strict_list(kind: Any, converter: cattrs.Converter) -> Any:
-        entries: Any = list[get_args(kind)[0]]  # type: ignore[misc]
-        structure = list_structure_factory(entries, converter)
-
-        def listed(value: Any, kind: Any) -> Any:
-            if not isinstance(value, list | tuple):
-                raise TypeError(f"must be a list, not {shown(value)}")
-            return tuple(structure(value, kind))
-
-        return listed
-
-    converter.register_structure_hook_factory(_is_list, strict_list)
-    for kind, hook in ((bool, strict_bool), (int, strict_int), (float, strict_float), (str, text)):
-        converter.register_structure_hook(kind, hook)
-    return converter
-
-
-_CONVERTER = _converter()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,6 +16,7 @@ import attrs
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, PluginFailed, one_line
 from ex4d_core.names import safe_name
 from ex4d_core.reading import read_json, reading, refusal
+from ex4d_core.shell import quote
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
@@ -39,6 +39,9 @@ class HubRepo:
 
     kind: Literal["model", "dataset"] = "model"
     """Type of the repository on the hub; a model and a data set can have the same name."""
+
+    size: int = attrs.field(default=0, eq=False)
+    """Approximate size of these files in bytes, shown where the hub is not asked; 0 if unknown."""
 
     def folder(self) -> Path | None:
         """Return `repo` as a local folder, or None if it does not exist.
@@ -146,7 +149,7 @@ def fetch_command(name: str, options: Any, *, role: str, of: Sequence[str]) -> s
     """
     defaults = {field.name: field.default for field in attrs.fields(type(options))}
     given = [option for option in of if getattr(options, option) != defaults[option]]
-    settings = [shlex.quote(f"{role}.{option}={getattr(options, option)}") for option in given]
+    settings = [quote(f"{role}.{option}={getattr(options, option)}") for option in given]
     return " --set ".join([f"ex4d fetch {name}", *settings])
 
 
@@ -174,6 +177,14 @@ def huggingface_hub() -> ModuleType:
             f"{' and '.join(sorted(variables)) or 'its installation'}"
         ) from error
     return huggingface_hub  # type: ignore[no-any-return]  # its types are not followed
+
+
+def is_offline() -> bool:
+    """Return whether the user forbids downloads (`HF_HUB_OFFLINE`), or the client of the hub is not available."""
+    try:
+        return bool(huggingface_hub().constants.HF_HUB_OFFLINE)
+    except PluginFailed:
+        return True
 
 
 def _has_parts(path: Path) -> bool:

@@ -80,7 +80,9 @@ class MaskOptions:
         unit="pixels",
         validator=_between(1, 64),
     )
-    cotracker: str = option("", help="Tracking: weights of CoTracker3, to track with it; empty for optical flow.")
+    cotracker: str = option(
+        "", help="Tracking: weights of CoTracker3, to track with it; empty for optical flow.", path=True
+    )
     erosion: tuple[int, int] | None = option(
         (2, 8),
         help="Range of the side of the erosion square of the visible region, drawn for each frame; None disables it.",

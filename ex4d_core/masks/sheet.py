@@ -22,6 +22,11 @@ from ex4d_core.types import Scene, Video
 from ex4d_core.video_io.images import write_png
 
 
+def mask_files(folder: Path, options: MaskOptions) -> dict[str, Path]:
+    """Return the files of `write_masks`."""
+    return {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}
+
+
 def write_masks(
     scene: Scene | Video,
     folder: Path,
@@ -64,7 +69,7 @@ def write_masks(
         rows |= {f"{kind} {seed}": simulated.mask[picks], f"shown {seed}": simulated.color[picks]}
         known = [round(fraction, 4) for fraction in known_by_frame(simulated.mask)]
         facts.append({"seed": seed, "kind": kind, **attrs.asdict(measure(simulated.mask)), "known_by_frame": known})
-    files = {"sheet": folder / f"masks_{options.kind}.png", "statistics": folder / f"masks_{options.kind}.json"}
+    files = mask_files(folder, options)
     with atomic_write(files["sheet"]) as temporary:
         write_png(temporary, contact_sheet(rows).numpy())
     with atomic_write(files["statistics"]) as temporary:

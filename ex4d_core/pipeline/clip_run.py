@@ -1,4 +1,4 @@
-"""Run one clip: video -> depth -> guidance -> result; `describe_stages` lists what each stage needs.
+"""Run one clip: video -> depth -> guidance -> result; `stage_order.py` lists what each stage needs.
 
 The key of a stage is a hash of everything that determines its result. The keys of a run are therefore known before
 anything is decoded or loaded, and a stage whose artifact is in the run folder costs nothing.
@@ -14,59 +14,29 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.cameras.generators import GivenPath
-from ex4d_core.cameras.intrinsics import given_intrinsics, intrinsics_file
+from ex4d_core.cameras.intrinsics import given_intrinsics
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
-from ex4d_core.files import tree_hash
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
 from ex4d_core.pipeline.clip_identity import FRAMES_IN_MEMORY, ClipIdentity, claim, real_path
-from ex4d_core.pipeline.clips import clip_hash, path_key, read_clip
+from ex4d_core.pipeline.clips import Selection, clip_hash, path_key, read_clip, select
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
+from ex4d_core.pipeline.inputs import input_files, is_input, refuse_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
+from ex4d_core.pipeline.sound import sound_of
 from ex4d_core.pipeline.store import Store, content_key, tensor_hash
 from ex4d_core.progress import Progress
-from ex4d_core.roles import ROLES, DepthEstimator, TrajectoryGenerator
-from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
-from ex4d_core.video_io import probe_video, write_video
+from ex4d_core.roles import DepthEstimator, TrajectoryGenerator
+from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, Scene, Video
+from ex4d_core.video_io import Sound, VideoInfo, count_tracks, probe_video, write_video
 
 PHOTO_FRAMES = 49
 """Frames of a camera path along a photo, as many as EX-4D generates."""
-
-
-@attrs.frozen(kw_only=True)
-class StageDescription:
-    """One stage of a run."""
-
-    name: str
-    makes: type
-    needs: tuple[str, ...]
-    """Earlier stages whose results it works on."""
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """Roles of the components that take part in the stage."""
-        return tuple(role.name for role in ROLES.values() if role.stage == self.name)
-
-
-def describe_stages() -> tuple[StageDescription, ...]:
-    """Return the stages of a run, in order."""
-    return (
-        StageDescription(name="read", makes=Video, needs=()),
-        StageDescription(name="depth", makes=DepthVideo, needs=("read",)),
-        StageDescription(name="guidance", makes=Guidance, needs=("read", "depth")),
-        StageDescription(name="result", makes=Video, needs=("read", "depth", "guidance")),
-    )
-
-
-def roles_for(goal: str) -> tuple[str, ...]:
-    """Return the roles of a stage and of the stages that it needs, in order."""
-    stages = {stage.name: stage for stage in describe_stages()}
-    return tuple(role for name in (*stages[goal].needs, goal) for role in stages[name].roles)
 
 
 class ClipRun:
@@ -134,12 +104,18 @@ class ClipRun:
         """Record that the run folder belongs to this clip; warn if it belonged to another one.
 
         Raises:
-            OutputFailed: the folder cannot be written to.
+            OutputFailed: the folder cannot be written to, or is an input of the run.
         """
         if self._is_claimed:
             return
+        refuse_inputs([self.record.path], self.input_files)
         claim(self.record, self.clip_identity, name=self.title)
         self._is_claimed = True
+
+    @cached_property
+    def input_files(self) -> list[Path]:
+        """The files and folders that the run reads."""
+        return input_files(self.components.config, None if isinstance(self.clip, Video) else self.clip)
 
     @cached_property
     def clip_identity(self) -> ClipIdentity:
@@ -159,20 +135,36 @@ class ClipRun:
         if isinstance(self.clip, Video):
             origin = self.clip.origin and attrs.asdict(self.clip.origin)
             return {"frames": tensor_hash(self.clip.frames), "origin": origin}
-        _ = self.is_photo  # raises errors of missing and invalid files first
-        options = attrs.asdict(self.components.config.video)
-        options.pop("fps")  # does not change frames
-        return {"file": clip_hash(self.clip), "options": options}
+        return {"selection": self.selection.inputs, "file": clip_hash(self.clip)}
 
     @cached_property
     def is_photo(self) -> bool:
         """Whether the clip has a single frame."""
-        return (self.clip if isinstance(self.clip, Video) else probe_video(self.clip)).num_frames == 1
+        return (self.clip if isinstance(self.clip, Video) else self.info).num_frames == 1
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """Properties of the clip, which is a file or a folder."""
+        assert not isinstance(self.clip, Video), "frames in memory have no file"
+        return probe_video(self.clip)
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The frames that the options select from the clip, which is a file or a folder."""
+        assert not isinstance(self.clip, Video), "frames in memory are used as they are"
+        return select(self.clip, self.components.config.video, self.info)
+
+    @cached_property
+    def has_sound(self) -> bool:
+        """Whether the clip is a video with audio tracks."""
+        return not isinstance(self.clip, Video) and count_tracks(self.clip) > 0
 
     @property
     def path_frames(self) -> int | None:
-        """The number of frames of paths, unless it is that of the clip."""
-        return self.components.config.path.frames or (PHOTO_FRAMES if self.is_photo else None)
+        """The number of frames of paths that the options ask for, unless it is that of the clip anyway."""
+        count = self.clip.num_frames if isinstance(self.clip, Video) else self.selection.num_frames
+        frames = self.components.config.path.frames
+        return None if frames == count and not self.is_photo else frames
 
     @cached_property
     def video(self) -> Video:
@@ -186,9 +178,9 @@ class ClipRun:
         return video
 
     @property
-    def fps(self) -> Fraction | float | None:
-        """The frame rate of the outputs, if it is known before the clip is read."""
-        return self.clip.fps if isinstance(self.clip, Video) else self.components.config.video.fps
+    def fps(self) -> Fraction:
+        """The frame rate of the outputs."""
+        return self.clip.fps if isinstance(self.clip, Video) else self.selection.fps
 
     @cached_property
     def depth_inputs(self) -> Tree:
@@ -222,27 +214,32 @@ class ClipRun:
     @cached_property
     def scene(self) -> Scene:
         """The frames and their depth, with the intrinsics and source cameras of the user, if any."""
-        video, depth = self.video, self.estimated_depth
-        intrinsics = given_intrinsics(self.components.config.lens, (video.width, video.height), video.origin)
-        depth = stages.with_intrinsics(depth, intrinsics)
+        video, depth = self.video, stages.with_intrinsics(self.estimated_depth, self.given_intrinsics)
         if file := source_cameras_file(self.components.config.path):
             depth = with_source_cameras(depth, file, video)
         return Scene(video=video, depth=depth)
 
     @cached_property
+    def given_intrinsics(self) -> Intrinsics | None:
+        """The intrinsics that the options state, for the frames."""
+        clip, lens = self.clip, self.components.config.lens
+        if isinstance(clip, Video):
+            return given_intrinsics(lens, (clip.width, clip.height), clip.origin)
+        framing = self.selection.framing
+        return given_intrinsics(lens, framing.size, framing.origin((), 0))
+
+    @property
     def lens_inputs(self) -> Tree:
         """Everything that determines the intrinsics."""
-        lens = self.components.config.lens
-        file = intrinsics_file(lens)
-        # The content of the file counts, not its name.
-        return {**attrs.asdict(lens), "intrinsics": None if file is None else tree_hash(file)}
+        return {"given": self.given_intrinsics and attrs.asdict(self.given_intrinsics)}
 
     @cached_property
     def motion_inputs(self) -> Tree:
         """Everything that determines the length of paths and the motion of the source camera."""
         options = self.components.config.path
         file = source_cameras_file(options)
-        return {"frames": self.path_frames, "source_cameras": None if file is None else file.fingerprint()}
+        frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
+        return {"frames": frames, "source_cameras": None if file is None else file.fingerprint()}
 
     def along(self, cam: str | CameraPath) -> PathRun:
         """Return the clip along a camera path: a `--cam` text, or a path with its own intrinsics and size."""
@@ -266,7 +263,7 @@ class PathRun:
         self.clip_run = clip_run
         options = clip_run.components.config.path
         self._generator: Callable[[], TrajectoryGenerator]
-        self._num_frames = options.frames
+        self._num_frames = clip_run.path_frames
         if isinstance(cam, CameraPath):
             self._path_inputs: Tree = {"given": path_key(cam)}
             self._generator = partial(GivenPath, cam)
@@ -365,7 +362,18 @@ class PathRun:
             show=self._show,
         )
 
+    @cached_property
+    def sound(self) -> Sound | None:
+        """The sound of the result; None, with a warning, if the time of the result is not that of the clip."""
+        run = self.clip_run
+        if isinstance(run.clip, Video) or not run.has_sound:
+            return None
+        components = run.components
+        return sound_of(run.clip, run.info, components.config.video, self.guidance, warn=components.reporter.warn)
+
     def _show(self, name: str, video: Video) -> None:
         """Write a preview of the result into the run folder."""
-        if self.clip_run.folder is not None:
-            write_video(video, self.clip_run.folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4")
+        folder = self.clip_run.folder
+        path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4"
+        if path and not is_input(path, self.clip_run.input_files):
+            write_video(video, path)

@@ -10,15 +10,16 @@ import attrs
 
 from ex4d_core.bounds import parse_size
 from ex4d_core.config.presets import ex4d_size
-from ex4d_core.config.run_config import VideoOptions
+from ex4d_core.config.run_config import Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.pipeline.store import content_key, tensor_hash
 from ex4d_core.progress import Progress, silent
 from ex4d_core.types import CameraPath, Video
-from ex4d_core.video_io import probe_video, read_video
+from ex4d_core.video_io import VideoInfo, probe_video, read_video
+from ex4d_core.video_io.framing import Framing, frame_to, selected
 from ex4d_core.video_io.images import list_images
-from ex4d_core.video_io.read import issue_warning
+from ex4d_core.video_io.read import issue_warning, strided_rate
 
 LARGEST_SIDE = 8192
 """Pixels; a larger size is more likely a typing error."""
@@ -63,6 +64,45 @@ def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
             f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, each at most {LARGEST_SIDE}"
         )
     return size
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """The frames that options select from a clip: equal for options that select the same ones."""
+
+    start: int
+    stride: int
+    num_frames: int | None
+    """Number of selected frames; None if the clip is cut off, so that reading all of it is an error."""
+    framing: Framing
+    fps: Fraction = attrs.field(eq=False)
+    """Rate of the selected frames."""
+
+    @property
+    def inputs(self) -> Tree:
+        """Everything that determines the frames."""
+        return attrs.asdict(self, filter=lambda field, _: field.name != "fps")
+
+
+def select(clip: Path, options: VideoOptions, info: VideoInfo) -> Selection:
+    """Return the selection of frames, without reading them.
+
+    Raises:
+        InvalidInput: the clip has no such frames, or a size is invalid.
+    """
+    try:
+        ticks = selected(info.num_frames, num_frames=options.num_frames, start=options.start, stride=options.stride)
+        fps = strided_rate(info.fps, options.stride, len(ticks))
+    except InvalidInput as error:
+        raise InvalidInput(f"{clip}: {error}") from error
+    is_whole = options.num_frames is None or options.num_frames > len(ticks)
+    return Selection(
+        start=options.start,
+        stride=options.stride,
+        num_frames=None if info.is_cut_off and is_whole else len(ticks),
+        framing=frame_to((info.width, info.height), frame_size(options, clip), options.fit),
+        fps=fps if options.fps is None else usual_rate(options.fps),
+    )
 
 
 def read_clip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,9 @@ from ex4d_core.config.run_config import (
     refuse_unknown,
 )
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
-from ex4d_core.hub.local import find_in_cache
-from ex4d_core.options import with_current_names
+from ex4d_core.hub.local import find_in_cache, is_offline
+from ex4d_core.options import changed_paths, with_current_names
+from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
@@ -39,11 +41,13 @@ class Chosen:
 
     def identity(self) -> Tree:
         """Return everything that determines its results, as plain values."""
+        resolved = getattr(self.options, "resolved", None)
+        options = self.options if resolved is None else resolved()
         facts = {
             "name": self.offer.name,
             "distribution": self.offer.source.distribution,
             "version": self.offer.source.version,
-            "options": attrs.asdict(self.options, filter=lambda field, _: field.metadata.get("affects_output", True)),
+            "options": attrs.asdict(options, filter=lambda field, _: field.metadata.get("affects_output", True)),
         }
         # The content of a file counts, not its name.
         fingerprint = getattr(self.options, "fingerprint", None)
@@ -81,17 +85,22 @@ class ChosenPath:
 class Components:
     """The components of a session: selected once, loaded on first use, and reused."""
 
-    def __init__(self, config: RunConfig, *, registry: Registry, reporter: Reporter) -> None:
+    def __init__(
+        self, config: RunConfig, *, registry: Registry, reporter: Reporter, consent: Consent | None = None
+    ) -> None:
         """Set the configuration; nothing is selected yet.
 
         Args:
             config: component of each role, and its options.
             registry: the installed components.
             reporter: receives selections and terms of use.
+            consent: asks the user before a download; if None, nothing is downloaded unless the configuration says so.
         """
         self.config = config
         self.registry = registry
         self.reporter = reporter
+        self._consent = consent
+        self._offered: set[str] = set()
         self._loaded: dict[str, Any] = {}
         self._choices: dict[str, Choice] = {}
 
@@ -122,6 +131,8 @@ class Components:
         given: ComponentConfig = getattr(self.config, role)
         if given.name != "auto":
             offer = self.registry.find(role, given.name)
+            if offer.spec.offer_download and self._lacks_weights(offer):
+                self._offer_download(offer)
             return Chosen(offer=offer, options=self._options(role, offer, given.options))
         choice = self._best(role)
         try:
@@ -130,6 +141,21 @@ class Components:
             if not choice.rejected:
                 raise
             raise InvalidConfig(f"{error}; it was selected because {' and '.join(choice.rejected)}") from error
+
+    def recorded_config(self) -> RunConfig:
+        """Return the configuration with the names of components that were selected because of weights.
+
+        Otherwise the same configuration would select others after a download.
+
+        Raises:
+            ComponentNotFound: no depth estimator can be selected.
+        """
+        self.choose("depth")
+        changed = {}
+        for role, choice in self._choices.items():
+            if choice.unfetched or choice.offer.spec.weights:
+                changed[role] = attrs.evolve(getattr(self.config, role), name=choice.offer.name)
+        return attrs.evolve(self.config, **changed)
 
     def choose_trajectory(self, cam: str) -> ChosenPath:
         """Return the moves of a `--cam` text and their options.
@@ -157,6 +183,7 @@ class Components:
         shared = self._shared_by_paths(offer)
         try:
             given = merge(offer.alias_options(move.name), with_current_names(offer.spec.options, move.options))
+            given = changed_paths(offer.spec.options, given, self._in_cam_folder)
             places = with_current_names(offer.spec.options, move.places)
         except InvalidConfig as error:
             raise CamError(str(error), text, *move.places[error.option]) from error
@@ -183,9 +210,6 @@ class Components:
             InvalidInput: a camera file cannot be read.
         """
         _ = self.device
-        for role in roles:
-            if not ROLES[role].in_cam:
-                self.choose(role).offer.check_requirements()
         for cam in self.config.cam if any(ROLES[role].in_cam for role in roles) else ():
             try:
                 self.trajectory(cam)
@@ -193,6 +217,9 @@ class Components:
                 raise
             except Exception as error:
                 raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
+        for role in reversed(roles):  # depth last: no download before the errors of the others
+            if not ROLES[role].in_cam:
+                self.choose(role).offer.check_requirements()
 
     def depth_estimator(self) -> DepthEstimator:
         """Load and return the depth estimator."""
@@ -233,6 +260,9 @@ class Components:
         generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return generator
 
+    def _in_cam_folder(self, path: str) -> str:
+        return os.path.join(self.config.cam_folder, path)
+
     def _shared_by_paths(self, offer: Offer) -> Tree:
         """Return the options of the table `trajectory` that this move has; refuse options that no move has."""
         given = self.config.trajectory.options
@@ -249,15 +279,36 @@ class Components:
     def _best(self, role: str) -> Choice:
         """Return the automatic selection for a role, which is made once in a session."""
         if role not in self._choices:
-            self._choices[role] = self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+            choice = self._select(role)
+            if any(map(self._offer_download, choice.unfetched)):
+                choice = self._select(role)
+            self._choices[role] = choice
         return self._choices[role]
 
-    def _lacks_weights(self, offer: Offer) -> bool:
+    def _select(self, role: str) -> Choice:
+        return self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+
+    def _offer_download(self, offer: Offer) -> bool:
+        """Download the weights of a component if it declares a download and the user agrees; asked once for a role.
+
+        Returns:
+            Whether the weights were downloaded.
+        """
+        options = self._given_options(offer)
+        if offer.role in self._offered or self.config.download == "no" or not is_offered(offer, options):
+            return False
+        self._offered.add(offer.role)
+        if self.config.download == "ask" and (self._consent is None or is_offline() or not self._consent(offer)):
+            return False
+        return download_weights(offer, options, self.reporter)
+
+    def _given_options(self, offer: Offer) -> Any:
         given: ComponentConfig = getattr(self.config, offer.role)
+        return self._options(offer.role, offer, given.options)
+
+    def _lacks_weights(self, offer: Offer) -> bool:
         try:
-            return not all(
-                find_in_cache(files) for files in offer.weights(self._options(offer.role, offer, given.options))
-            )
+            return not all(find_in_cache(files) for files in offer.weights(self._given_options(offer)))
         except InvalidConfig:  # raised on use; an invalid option does not change the selection
             return False
         except PluginFailed:  # huggingface_hub is not installed
@@ -267,7 +318,8 @@ class Components:
         if role not in self._loaded:
             chosen = self.choose(role)
             if getattr(self.config, role).name == "auto":
-                why = "".join(f"; {reason}" for reason in self._best(role).rejected)
+                here = ["its weights are on this machine"] if chosen.offer.spec.weights else []
+                why = "".join(f"; {reason}" for reason in (*here, *self._best(role).rejected))
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")

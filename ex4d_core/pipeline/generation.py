@@ -17,8 +17,10 @@ from ex4d_core.workspace import Workspace
 
 def generation_inputs(components: Components) -> Tree:
     """Return what determines the result besides the guidance."""
-    config = components.config
-    return {"backbone": components.choose("backbone").identity(), "prompt": config.prompt, "seed": config.seed}
+    backbone = components.choose("backbone")
+    settings = {"prompt": components.config.prompt, "seed": components.config.seed}
+    read = {name: value for name, value in settings.items() if name not in backbone.offer.spec.ignores}
+    return {"backbone": backbone.identity(), **read}
 
 
 def generate_stage(

@@ -9,6 +9,7 @@ from typing import Any
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
+from ex4d_core.pipeline.downloads import Consent
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.roles import ROLES
@@ -29,6 +30,7 @@ class Session(Components):
         *,
         registry: Registry | None = None,
         reporter: Reporter | None = None,
+        consent: Consent | None = None,
         **settings: Any,
     ) -> None:
         """Create a session; nothing is loaded yet.
@@ -37,6 +39,8 @@ class Session(Components):
             config: a complete configuration; excludes `settings`.
             registry: the components; by default all that are installed.
             reporter: receives progress and messages; silent by default.
+            consent: asks the user before weights that `auto` would use are downloaded. By default nothing is
+                downloaded, unless `download="yes"` is among the settings.
             settings: fields of `RunConfig`; that of a role is a name (`depth="file"`) or a table of name and options
                 (`depth={"name": "file", "path": "depth.npz"}`).
 
@@ -49,6 +53,7 @@ class Session(Components):
             config or make_config(tables(settings)),
             registry=registry or Registry(),
             reporter=reporter or SilentReporter(),
+            consent=consent,
         )
         self._last_clip: ClipRun | None = None
 

@@ -15,6 +15,7 @@ from ex4d_core.errors import Ex4dError, PluginFailed, one_line, unexpected
 from ex4d_core.hub.local import HubRepo
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.provider import Command, Provider
+from ex4d_core.shell import in_order
 
 Spec = TypeVar("Spec", Provider, Command)
 
@@ -83,7 +84,7 @@ class Offered(Generic[Spec]):
             terms = f" (license: {self.spec.license})" if self.spec.license else ""
             raise PluginFailed(
                 f"the {self.title} requires {' and '.join(missing)}, which is not installed{terms}; "
-                f"run: {' && '.join(self.install_commands())}"
+                f"run: {in_order(self.install_commands())}"
             )
 
     def _import(self, path: str) -> Any:
@@ -133,7 +134,7 @@ class Offer(Offered[Provider]):
         if device_type not in self.spec.devices:
             return f"is for {' or '.join(self.spec.devices)}"
         if missing := self.missing_requirements():
-            return f"requires {' and '.join(missing)} ({' && '.join(self.install_commands())})"
+            return f"requires {' and '.join(missing)} ({in_order(self.install_commands())})"
         return ""
 
     def load(self) -> type:

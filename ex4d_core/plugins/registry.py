@@ -10,6 +10,7 @@ import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
 from ex4d_core.plugins.discovery import Plugins, find_plugins
+from ex4d_core.plugins.known import known_names, where_to_get
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
@@ -25,6 +26,8 @@ class Choice:
     offer: Offer
     rejected: tuple[str, ...] = ()
     """Components of higher priority, each with the reason why it was not selected."""
+    unfetched: tuple[Offer, ...] = ()
+    """Those of them that lack only their weights."""
 
 
 def _full_names(name: str, offers: Iterable[Offer]) -> str:
@@ -78,9 +81,15 @@ class Registry:
             full_names = _full_names(found[0].name if by_angles else plain_name, found)
             raise InvalidConfig(f"several plugins offer the {role} {plain_name!r}; use {full_names}")
         self._refuse_broken(plain_name)
+        if sentence := where_to_get(plain_name, role):
+            raise ComponentNotFound(sentence)
         names = sorted({o.name for o in self.offers(role)})
         aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]
-        guess = nearest(plain_name, [*names, *aliases], then=f"installed: {', '.join(names) or 'none'}; {MORE}")
+        guess = nearest(
+            plain_name,
+            [*names, *aliases, *known_names(role)],
+            then=f"installed: {', '.join(names) or 'none'}; {MORE}",
+        )
         raise ComponentNotFound(f"unknown {ROLES[role].title} {name!r}{guess}")
 
     def find_anywhere(self, name: str) -> Offer:
@@ -102,6 +111,8 @@ class Registry:
             full_names = " or ".join(f"{role}.{name}" for role in roles)
             raise InvalidConfig(f"several roles have a component {plain_name!r}; use {full_names}")
         self._refuse_broken(plain_name)
+        if sentence := where_to_get(plain_name, *ROLES):
+            raise ComponentNotFound(sentence)
         names = {offer.name for offer in self.plugins.offers}
         guess = nearest(plain_name, names, then=f"list all with ex4d plugins list; {MORE}")
         raise ComponentNotFound(f"unknown component {name!r}{guess}")
@@ -140,9 +151,9 @@ class Registry:
                 better.append(f"{offer.name} requires weights (ex4d fetch {offer.name})")
                 unfetched.append(offer)
             else:
-                return Choice(offer=offer, rejected=tuple(better))
+                return Choice(offer=offer, rejected=tuple(better), unfetched=tuple(unfetched))
         if unfetched:
-            return Choice(offer=unfetched[0])
+            return Choice(offer=unfetched[0], unfetched=tuple(unfetched))
         names = ", ".join(sorted({o.name for o in self.offers(role)})) or "none"
         alternative = ROLES[role].alternative and f"{ROLES[role].alternative} or "
         raise ComponentNotFound(

@@ -10,10 +10,10 @@ import attrs
 from ex4d_core.config.run_config import make_config, make_options, parse_settings, refuse_unknown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.download import Plan, look_up
-from ex4d_core.hub.errors import ANOTHER_DISK
 from ex4d_core.hub.local import huggingface_hub
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Registry
+from ex4d_core.shell import WINDOWS, with_variable
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +27,10 @@ class WeightsPlan(Plan):
     @property
     def elsewhere(self) -> str:
         """The command that downloads to another disk."""
-        return f"{ANOTHER_DISK}=/another/disk ex4d fetch {self.offer.name}"
+        command = with_variable(
+            "HF_HOME", "D:/another/folder" if WINDOWS else "/another/disk", f"ex4d fetch {self.offer.name}"
+        )
+        return f"put the hub's cache on another disk: {command}"
 
 
 def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | None = None) -> WeightsPlan:

@@ -18,6 +18,7 @@ from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
+from ex4d_core.pipeline.inputs import input_files, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import (
     PathWarning,
@@ -127,6 +128,7 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
     Raises:
         Ex4dError: the clip, an option or an output cannot be used.
     """
+    refuse_inputs(_files(folder).values(), input_files(session.config, Path(clip)))
     small = _small_scene(session, Path(clip), folder, frames, side)
     subject = subject_distance(small.scene.depth)
     drawn: dict[str, DrawnPath] = {}
@@ -180,7 +182,8 @@ def _cheap_session(session: Session, video: VideoOptions) -> Session:
     config = session.config
     known = {field.name for field in attrs.fields(session.choose("depth").offer.spec.options)}
     options = {**{name: value for name, value in CHEAP.items() if name in known}, **config.depth.options}
-    cheap = attrs.evolve(config, video=video, depth=ComponentConfig(name=config.depth.name, options=options))
+    depth = ComponentConfig(name=config.depth.name, options=options)
+    cheap = attrs.evolve(config, video=video, depth=depth, download="no")  # the first session has asked
     return Session(cheap, registry=session.registry, reporter=session.reporter)
 
 

@@ -16,12 +16,13 @@ from ex4d_core.command_exit import interrupt_behind
 from ex4d_core.depth_io.write import DepthFormat
 from ex4d_core.errors import Ex4dError, tracing, unexpected
 from ex4d_core.masks.options import MaskOptions
-from ex4d_core.masks.sheet import write_masks
+from ex4d_core.masks.sheet import mask_files, write_masks
 from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_identity import owner_of, real_path
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import clip_hash
+from ex4d_core.pipeline.inputs import is_same, refuse_inputs
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
@@ -84,10 +85,10 @@ def run_folders(clips: Sequence[Path], parent: Path, *, note: Callable[[str], No
         for name in _folder_names(clip):
             if name_key(name) in taken:
                 continue
-            owner = _other_owner(parent / name, clip)
+            owner = str(clip) if is_same(parent / name, clip) else _other_owner(parent / name, clip)
             if owner is None:
                 break
-            others.append(f"{parent / name} belongs to {owner}")
+            others.append(f"{parent / name} " + ("is the clip" if owner == str(clip) else f"belongs to {owner}"))
         taken.add(name_key(name))
         folders.append(parent / name)
         if others:
@@ -163,6 +164,7 @@ def mask_batch(
 
     def write(clip_run: ClipRun) -> Exported:
         assert clip_run.folder is not None, "masks need a run folder"
+        refuse_inputs(mask_files(clip_run.folder, options).values(), clip_run.input_files)
         scene = clip_run.scene if depth else clip_run.video
         seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # range of torch generators
         with session.reporter.stage("masks") as progress:

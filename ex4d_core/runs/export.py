@@ -14,21 +14,25 @@ import numpy as np
 import torch
 
 from ex4d_core.cameras.language import cam_file_part
-from ex4d_core.config.run_config import make_config, read_config, write_config
+from ex4d_core.config.run_config import make_config
 from ex4d_core.depth_io.write import DepthFormat, png_error, write_depth
 from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import atomic_write
 from ex4d_core.mesh_io import write_mesh
+from ex4d_core.names import text_hash
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
+from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, update_files
 from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
+from ex4d_core.runs.saved_config import CONFIG, is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
@@ -44,9 +48,6 @@ DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
     "exr": ("exr", "depth_exr"),
 }
 """Label and file or folder name of each format."""
-
-CONFIG = "config.toml"
-"""Configuration of the run, for `--config`."""
 
 COARSE = 0.01
 """Relative depth error of a 16-bit PNG above which a warning is printed."""
@@ -70,9 +71,10 @@ def export(
     Files that were made from the same artifacts are kept. An edited file is renamed, not overwritten.
 
     Raises:
-        OutputFailed: the folder cannot be written to, or the disk is full.
+        OutputFailed: the folder cannot be written to, the disk is full, or an output is an input of the run.
     """
     groups = _groups(path_run, goal, save_mesh, mesh_format)
+    refuse_inputs([path for group in groups for path in group.files.values()], path_run.clip_run.input_files)
     path_run.clip_run.claim()
     _write_config(path_run.clip_run)  # first, so that a run can be viewed while it runs
     exported = _update(path_run.clip_run, groups)
@@ -116,13 +118,14 @@ def open_run(folder: Path, *, reporter: Reporter | None = None) -> ClipRun:
         raise InputNotFound(f"the run folder {folder} does not exist; create it with: ex4d run CLIP -o {folder.parent}")
     if not os.path.isfile(folder / CONFIG):
         raise InputNotFound(f"{folder} is not a run folder, since it has no {CONFIG}; pass the folder of a run")
-    config = make_config(read_config(folder / CONFIG))
+    registry = Registry()
+    config = make_config(read_run_config(folder / CONFIG, registry))
     clips = [*_recorded_clip(folder), *config.clips[:1]]
     if not clips:
         raise InputNotFound(f"{folder} is a run of frames in memory, which cannot be opened; run a file instead")
     for clip in clips:  # the path in the configuration may be relative, and is UTF-8
         if os.path.exists(clip):
-            return Session(config, reporter=reporter).open_clip(clip, folder=folder, read_only=True)
+            return Session(config, registry=registry, reporter=reporter).open_clip(clip, folder=folder, read_only=True)
     raise InputNotFound(
         f"the clip {clips[0]} of the run {folder} does not exist; use the folder from which the run was started"
     )
@@ -141,6 +144,11 @@ def _update(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
     records_before = len(clip_run.records)
     files: dict[str, Path] = {}
     for group in groups:
+        if any(is_input(path, clip_run.input_files) for path in group.files.values()):
+            for path in group.files.values():
+                clip_run.components.reporter.note(f"{path} is an input of this run; it is not overwritten")
+            files |= group.files
+            continue
         fresh = update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=clip_run.components.reporter)
         if fresh and group.stage:
             clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
@@ -202,9 +210,10 @@ def _groups(path_run: PathRun, goal: Goal, save_mesh: MeshChoice | None, mesh_fo
         groups.append(_mesh_group(path_run.clip_run, folder, save_mesh, mesh_format))
     if goal == "result":
         names = {"result": f"result_{part}.mp4", "sheet": f"sheet_{part}.png"}
+        sound = {"sound": "copied"} if path_run.clip_run.has_sound else {}
         groups.append(
             OutputGroup(
-                key=content_key(path_run.video_inputs),
+                key=content_key({**path_run.video_inputs, **sound}),
                 files={label: folder / name for label, name in names.items()},
                 write=partial(_write_result, path_run, names),
                 stage="result",
@@ -223,7 +232,8 @@ def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> N
 
 
 def _write_result(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
-    write_video(path_run.video, folder / names["result"])
+    warn = path_run.clip_run.components.reporter.warn
+    write_video(path_run.video, folder / names["result"], sound=path_run.sound, warn=warn)
     _write_sheet(path_run, folder / names["sheet"])
 
 
@@ -278,7 +288,12 @@ def _facts(clip_run: ClipRun) -> Facts:
 def _write_config(clip_run: ClipRun) -> None:
     assert clip_run.folder is not None
     clips = () if isinstance(clip_run.clip, Video) else (clip_run.title,)
-    text = write_config(attrs.evolve(clip_run.components.config, clips=clips))
+    components = clip_run.components
+    config = attrs.evolve(components.recorded_config(), clips=clips)
+    text = run_config_toml(config, clip_run.folder, components.registry)
+    path = clip_run.folder / CONFIG
+    if path.exists() and is_same_config(path, text):
+        return
     try:
         # Python decodes bytes that are invalid in the locale to surrogates; most often they are UTF-8.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8")
@@ -287,8 +302,12 @@ def _write_config(clip_run: ClipRun) -> None:
             f"{clip_run.folder / CONFIG} has '?' in place of bytes that are not UTF-8 in names; "
             "rename those files to run it again"
         )
-    with atomic_write(clip_run.folder / CONFIG) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
+
+    def write(folder: Path) -> None:
+        (folder / CONFIG).write_text(text, encoding="utf-8", errors="replace")
+
+    group = OutputGroup(key=text_hash(text), files={"config": path}, write=write)
+    update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=components.reporter)
 
 
 def _record(record: StageRecord) -> Facts:

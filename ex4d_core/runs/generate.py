@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from ex4d_core.names import safe_name
 from ex4d_core.pipeline.artifacts import StageCache
 from ex4d_core.pipeline.clips import path_key
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
+from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
-from ex4d_core.video_io import check_video_suffix, read_mask, read_video, write_video
+from ex4d_core.video_io import Sound, check_video_suffix, read_mask, read_video, write_video
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
@@ -40,18 +42,51 @@ def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidan
     return Guidance(color=frames, mask=visible, fps=video.fps, cameras=None if camera is None else _read_path(camera))
 
 
-def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
+def generate_from_files(session: Session, color: Path, mask: Path, camera: Path | None, output: Path) -> None:
+    """Generate the hidden regions of a color video and write the video, with the sound of the color video.
+
+    Args:
+        session: the backbone and its options.
+        color: color video.
+        mask: mask video.
+        camera: camera path in the `.npz` format of EX-4D, if any.
+        output: output video.
+
+    Raises:
+        InputNotFound: a file does not exist.
+        InvalidInput: a file has another format, or lengths or sizes differ.
+        OutputFailed: the output cannot be written, or is one of the files.
+    """
+    inputs = [path for path in (color, mask, camera) if path is not None]
+    check_video_suffix(output)
+    refuse_inputs([output], inputs, instead="another --output-video")
+    guidance = read_guidance(color, mask, camera)
+    generate_file(session, guidance, output, sound=Sound(clip=color), inputs=inputs)
+
+
+def generate_file(
+    session: Session, guidance: Guidance, output: Path, *, sound: Sound | None = None, inputs: Sequence[Path] = ()
+) -> None:
     """Generate the hidden regions of the guidance and write the video.
+
+    Args:
+        session: the backbone and its options.
+        guidance: the guidance.
+        output: output video.
+        sound: sound of the output.
+        inputs: files that previews do not overwrite.
 
     Raises:
         InvalidInput: the suffix of the output is not that of a video.
         OutputFailed: the output cannot be written.
     """
     check_video_suffix(output)  # before minutes of work
-    inputs = _inputs(session, guidance)
+    determining = _inputs(session, guidance)
 
     def show(name: str, video: Video) -> None:
-        write_video(video, output.with_name(safe_name(f"{output.stem}_{name}{output.suffix}")))
+        path = output.with_name(safe_name(f"{output.stem}_{name}{output.suffix}"))
+        if not is_input(path, inputs):
+            write_video(video, path)
 
     def scratch(stage: str, key: str) -> AbstractContextManager[Path | None]:
         folder = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{key}")
@@ -60,10 +95,10 @@ def generate_file(session: Session, guidance: Guidance, output: Path) -> None:
     generate_stage(
         StageCache(session.reporter, scratch=scratch),
         session,
-        inputs,
+        determining,
         needs=lambda: (guidance, None),
         show=show,
-        finish=lambda video: write_video(video, output),
+        finish=lambda video: write_video(video, output, sound=sound, warn=session.reporter.warn),
     )
 
 

@@ -34,6 +34,14 @@ class FileContract(DepthEstimatorContract):
         return {"path": str(tmp_path / "depth.npy")}
 
 
+class SketchContract(DepthEstimatorContract):
+    """Clips of any length and size have depth, which is steady."""
+
+    name = "sketch"
+    any_clip = True
+    steadiness = 0.05
+
+
 class WatertightContract(MeshBuilderContract):
     """Builds a closed mesh."""
 

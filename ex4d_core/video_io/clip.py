@@ -59,6 +59,9 @@ class VideoInfo:
     num_frames: int
     """Number of frames at that rate."""
 
+    is_cut_off: bool = False
+    """Whether the file ends before the number of frames in its header."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Clip:
@@ -90,7 +93,10 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
     """
     clip = open_clip(path)
     height, width = next_picture(clip.pictures, path)().shape[:2]
-    return VideoInfo(width=width, height=height, fps=clip.timing.fps, num_frames=clip.timing.num_frames)
+    timing = clip.timing
+    return VideoInfo(
+        width=width, height=height, fps=timing.fps, num_frames=timing.num_frames, is_cut_off=timing.is_cut_off
+    )
 
 
 def next_picture(pictures: Iterator[Picture], path: str | os.PathLike[str]) -> Picture:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -21,6 +21,7 @@ from ex4d_core.video_io.timing import Timing, constant_timing
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 _DURATION_SLACK = 0.2
@@ -79,6 +80,9 @@ class Plan:
     has_times: bool
     """Whether the packets state the order of the frames; otherwise it is that of the packets."""
 
+    start: Fraction = Fraction(0)
+    """Time of the first frame in seconds, on the clock that all streams of the file share."""
+
 
 @attrs.frozen
 class _Facts:
@@ -91,14 +95,14 @@ class _Facts:
     is_hidden: bool
 
 
-def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
     """Yield the packets with data; after an error, reading is resumed behind it as long as there are more."""
     import av
 
     failures = 0
     while failures < _RETRIES:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux(*streams):
                 failures = 0
                 if packet.size:
                     yield packet
@@ -129,8 +133,9 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path, starts_w
     if not order:
         raise InvalidInput(f"{path} has no frames; use a video with at least one")
     times = [packets[index].pts for index in order]
+    known = sorted(time for time in times if time is not None)
     timing = constant_timing(
-        sorted(time for time in times if time is not None) if None not in times else [],
+        known if None not in times else [],
         count=len(order),
         time_base=stream.time_base or Fraction(1),
         last_duration=packets[order[-1]].duration,
@@ -138,6 +143,7 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path, starts_w
     )
     timing = attrs.evolve(timing, is_cut_off=_is_cut_off(stream, packets, path))
     places = _places(order, times)
+    start = known[0] * (stream.time_base or Fraction(1)) if known else Fraction(0)
     keys = [rank for rank, index in enumerate(order) if packets[index].is_key]
     return Plan(
         timing=timing,
@@ -146,6 +152,7 @@ def plan_of(container: InputContainer, stream: VideoStream, path: Path, starts_w
         keys=keys,
         ends_early=ends_early(path),
         has_times=has_times,
+        start=start,
     )
 
 

@@ -74,7 +74,7 @@ def read_video(
     try:
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)
         _check_complete(timing, len(ticks), num_frames)
-        rate = _strided(timing.fps, stride, len(ticks))
+        rate = strided_rate(timing.fps, stride, len(ticks))
         wanted = [timing.source_index[tick] for tick in ticks]
         gathered, framing, seen = _gather(clip.pictures, wanted, size, fit, progress)
         if strict and (damage := clip.damage.message(path)):
@@ -97,8 +97,12 @@ def _check_complete(timing: Timing, available: int, num_frames: int | None) -> N
         )
 
 
-def _strided(fps: Fraction, stride: int, count: int) -> Fraction:
-    """Return the rate of every `stride`-th frame."""
+def strided_rate(fps: Fraction, stride: int, count: int) -> Fraction:
+    """Return the rate of `count` frames that are every `stride`-th one.
+
+    Raises:
+        InvalidInput: it is too low for a video.
+    """
     if stride == 1 or fps / stride >= LOWEST_RATE:
         return fps / stride
     if count == 1:

@@ -14,6 +14,8 @@ from torch import Tensor
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.types import Video
+from ex4d_core.video_io.read import issue_warning
+from ex4d_core.video_io.sound import Sound, add_sound
 
 if TYPE_CHECKING:
     import av
@@ -34,7 +36,14 @@ FFV1_OPTIONS = {"level": "3", "slices": "4", "slicecrc": "1", "coder": "1", "g":
 """Version 3, four slices for multithreading with checksums, intra frames only."""
 
 
-def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) -> None:
+def write_video(
+    video: Video,
+    path: str | os.PathLike[str],
+    *,
+    crf: int = 18,
+    sound: Sound | None = None,
+    warn: Callable[[str], None] = issue_warning,
+) -> None:
     """Write a video: H.264 for `.mp4`, `.m4v`, `.mov`; lossless FFV1 for `.mkv`. Creates folders.
 
     H.264 is compatible with browsers and phones: High profile, 4:2:0, BT.709 with limited range, index at the start.
@@ -44,13 +53,23 @@ def write_video(video: Video, path: str | os.PathLike[str], *, crf: int = 18) ->
         video: the video.
         path: output file, written atomically.
         crf: quality of x264, 1 (best) to 51; ignored for `.mkv`.
+        sound: sound of the clip that the video was made from; None for a silent video.
+        warn: called with a sentence for each audio track that cannot be added; by default, issues Python warnings.
 
     Raises:
         InvalidInput: the suffix is unknown, `crf` is out of range, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
     _refuse_empty(video.frames, path)
-    write_frames((frame.numpy() for frame in video.frames), path, fps=video.fps, crf=crf)
+    frames = (frame.numpy() for frame in video.frames)
+    if sound is None:
+        write_frames(frames, path, fps=video.fps, crf=crf)
+        return
+    with atomic_write(Path(path)) as partial:
+        write_frames(frames, partial, fps=video.fps, crf=crf)
+        options = _container_options(lossless=_is_lossless(path))
+        for problem in add_sound(partial, sound, seconds=video.num_frames / video.fps, options=options):
+            warn(problem)
 
 
 def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, fps: Fraction, crf: int = 18) -> None:
@@ -170,9 +189,7 @@ def _encode(path: Path, frames: Iterable[av.VideoFrame], fps: Fraction, codec: s
     import av
 
     lossless = codec == "ffv1"
-    # Reproducible files: otherwise, Matroska contains random identifiers.
-    container_options = {"fflags": "+bitexact"} if lossless else {"movflags": "+faststart"}
-    with av.open(str(path), "w", container_options=container_options) as container:
+    with av.open(str(path), "w", container_options=_container_options(lossless=lossless)) as container:
         stream: Any = None
         for index, frame in enumerate(frames):
             if stream is None:
@@ -185,6 +202,11 @@ def _encode(path: Path, frames: Iterable[av.VideoFrame], fps: Fraction, codec: s
             frame.pts, frame.time_base = index, 1 / fps
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _container_options(*, lossless: bool) -> dict[str, str]:
+    # Reproducible files: otherwise, Matroska contains random identifiers.
+    return {"fflags": "+bitexact"} if lossless else {"movflags": "+faststart"}
 
 
 def _tag_bt709(context: Any) -> None:

@@ -28,9 +28,10 @@ FILES = {
 
 
 class HubServer(ThreadingHTTPServer):
-    """Serves the repository REPO, as a model and as a data set, at COMMIT, its branch main.
+    """Serves the repository `repo`, as a model and as a data set, at COMMIT, its branch main.
 
     Attributes:
+        repo: OWNER/NAME; REPO unless another is set.
         files: bytes by path; what `is_large` says is large, as in git LFS.
         cut_after: how many bytes of a large file are sent before the connection breaks, for each answer in turn.
         changed: other bytes that are sent for a path.
@@ -47,6 +48,7 @@ class HubServer(ThreadingHTTPServer):
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.repo = REPO
         self.files = files
         self.cut_after: list[int] = []
         self.changed: dict[str, bytes] = {}
@@ -102,15 +104,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):  # what http.server calls
         path = unquote(urlsplit(self.path).path).strip("/")
-        path = path.removeprefix("datasets/").replace("api/datasets/", "api/models/")
-        if path.startswith(f"{REPO}/resolve/"):
-            return self._file(path.removeprefix(f"{REPO}/resolve/").partition("/")[2])
-        if path in (f"api/models/{REPO}/revision/main", f"api/models/{REPO}/revision/{COMMIT}"):
+        path, repo = path.removeprefix("datasets/").replace("api/datasets/", "api/models/"), self.server.repo
+        if path.startswith(f"{repo}/resolve/"):
+            return self._file(path.removeprefix(f"{repo}/resolve/").partition("/")[2])
+        if path in (f"api/models/{repo}/revision/main", f"api/models/{repo}/revision/{COMMIT}"):
             siblings = [self._listed(name, data) for name, data in self.server.files.items()]
-            listing = {"id": REPO, "sha": COMMIT, "siblings": siblings}
+            listing = {"id": repo, "sha": COMMIT, "siblings": siblings}
             self.server.lies(listing)
             return self._send_body(self.server.answer or json.dumps(listing).encode())
-        code = "RevisionNotFound" if path.startswith(f"api/models/{REPO}/") else "RepoNotFound"
+        code = "RevisionNotFound" if path.startswith(f"api/models/{repo}/") else "RepoNotFound"
         return self._refuse(404, code)
 
     def _listed(self, name, data):

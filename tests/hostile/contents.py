@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 
 CHANGING = frozenset(
     {"seconds", "peak_bytes", "peak_memory", "reused", "blake2b", "bytes", "versions", "stages", "time"}
+    | {"run_folder", "config.toml"}  # the configuration has the absolute path of its folder
 )
 """Keys of records whose values differ from run to run."""
 
@@ -84,6 +86,10 @@ def _json(path: Path) -> Any:
     return _steady(json.loads(path.read_text(encoding="utf-8")))
 
 
+def _toml(path: Path) -> Any:
+    return _steady(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
 def _lines(path: Path) -> Any:
     return [_steady(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -95,5 +101,12 @@ def _steady(tree: Any) -> Any:
     return [_steady(value) for value in tree] if isinstance(tree, list) else tree
 
 
-_READERS = {".mkv": _frames, ".npz": _arrays, ".safetensors": _tensors, ".json": _json, ".jsonl": _lines}
+_READERS = {
+    ".mkv": _frames,
+    ".npz": _arrays,
+    ".safetensors": _tensors,
+    ".json": _json,
+    ".jsonl": _lines,
+    ".toml": _toml,
+}
 """Of files whose bytes are not the same twice, by suffix."""

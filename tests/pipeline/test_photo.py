@@ -52,4 +52,3 @@ def test_one_frame_of_a_longer_clip_is_one_view(photo, small_clip):
 def test_a_video_is_made_of_a_photo(photo):
     clip_run = clip_run_of(photo)
     assert clip_run.along("10").video.num_frames == 49
-    assert clip_run.path_frames == 49

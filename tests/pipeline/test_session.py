@@ -42,7 +42,9 @@ def test_auto_takes_the_preview_where_the_weights_are_not_here_and_says_why(sess
 
 
 def test_auto_takes_the_model_whose_weights_are_here(session, notes_of, tmp_path):
-    assert notes_of(session(WAN, model=str(tmp_path))) == ["backbone: wan (for tests), on cpu"]
+    assert notes_of(session(WAN, model=str(tmp_path))) == [
+        "backbone: wan (for tests), on cpu; its weights are on this machine"
+    ]
 
 
 def test_auto_takes_no_model_that_needs_a_gpu_where_there_is_none(session, notes_of):

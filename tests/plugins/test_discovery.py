@@ -12,6 +12,7 @@ from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.plugins.discovery import HOOKS, Plugins, find_plugins
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import ROLES
+from tests.helpers.estimators import with_estimators
 
 GOOD = """
 import attrs
@@ -181,7 +182,7 @@ def test_the_plugins_of_this_repository_are_tried_in_this_order():
     found = Registry()
     order = {role: found.auto_names(role) for role in ROLES}
     assert order == {
-        "depth": ["depthcrafter"],
+        "depth": ["depthcrafter", "transformers", "sketch"],
         "mesh": ["watertight"],
         "trajectory": [],
         "renderer": ["nvdiffrast", "torch", "zbuffer"],
@@ -246,7 +247,7 @@ def test_auto_takes_the_best_that_works_here():
 
 def test_auto_without_a_candidate_lists_what_can_be_named():
     with pytest.raises(ComponentNotFound, match=r"pass --depth-file FILE or --depth NAME \(installed: .*file"):
-        Registry(find_plugins(disabled=["depthcrafter"])).choose("depth", "cpu")
+        Registry(with_estimators()).choose("depth", "cpu")
 
 
 def test_nothing_in_the_core_imports_a_plugin():

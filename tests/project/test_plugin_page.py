@@ -135,3 +135,12 @@ def test_plugins_import_only_what_is_promised(plugin):
     }
     used = {module for path in plugin.rglob("*.py") for module in imported_from_the_core(path)}
     assert used - promised == set()
+
+
+def test_the_table_of_licenses_is_what_the_plugins_say():
+    page = (ROOT / "docs" / "licenses.md").read_text(encoding="utf-8")
+    tool = runpy.run_path(str(ROOT / "tools" / "license_table.py"))
+    assert tool["with_table"](page) == page, "type: .venv/bin/python tools/license_table.py"
+    free = {name: terms for name, _, terms in tool["depths"]()}
+    assert free["`sketch`"] == ""
+    assert "academic" in free["`depthcrafter`"]

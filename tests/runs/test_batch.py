@@ -89,8 +89,8 @@ def test_names_that_some_systems_take_for_one_are_two(tmp_path):
 def test_a_folder_is_named_after_what_it_is_not_how_it_is_reached(tmp_path, monkeypatch):
     (tmp_path / "frames").mkdir()
     monkeypatch.chdir(tmp_path / "frames")
-    assert [folder.name for folder in run_folders([Path()], tmp_path)] == ["frames"]
-    assert [folder.name for folder in run_folders([Path("../frames/..")], tmp_path)] == [tmp_path.name]
+    assert [folder.name for folder in run_folders([Path()], tmp_path / "out")] == ["frames"]
+    assert [folder.name for folder in run_folders([Path("../frames/..")], tmp_path / "out")] == [tmp_path.name]
 
 
 def test_a_clip_whose_name_is_not_utf8_can_be_run_and_looked_at(ex4d, small_clip):

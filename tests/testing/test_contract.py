@@ -5,6 +5,7 @@ import pytest
 from ex4d_core.testing.builtin_contracts import (
     FileContract,
     FromFileContract,
+    SketchContract,
     TeleaContract,
     WatertightContract,
     ZBufferContract,
@@ -15,6 +16,10 @@ pytestmark = pytest.mark.slow
 
 
 class TestFile(FileContract):
+    pass
+
+
+class TestSketch(SketchContract):
     pass
 
 

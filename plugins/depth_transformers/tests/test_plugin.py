@@ -17,6 +17,7 @@ from ex4d_core.video_io.write import write_video
 from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS
 from ex4d_depth_transformers.options import TransformersOptions
 from ex4d_depth_transformers.plugin import ex4d_depth_estimators
+from tests.helpers.hub_server import HubServer, ask_only
 
 
 def ex4d(*words):
@@ -112,3 +113,26 @@ def test_a_folder_that_is_no_checkpoint_is_said_in_one_sentence(clip, tmp_path, 
     assert code != 0
     said = " ".join(capsys.readouterr().err.split())
     assert "has no config.json" in said
+
+
+def test_the_small_model_is_offered_for_download_as_it_is():
+    (provider,) = ex4d_depth_estimators()
+    assert str(provider.offer_download) == "Depth Anything V2 Small, Apache-2.0, 99 MB"
+    assert (DEFAULT, MODELS[DEFAULT].license) == ("depth-anything-v2-small", "Apache-2.0")
+
+
+@pytest.mark.slow
+def test_a_run_downloads_the_small_model_and_uses_it(checkpoint, clip, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("transformers")
+    server = HubServer({path.name: path.read_bytes() for path in checkpoint().iterdir()})
+    server.repo = MODELS[DEFAULT].repo
+    ask_only(server, tmp_path / "hub", monkeypatch)
+    write_video(clip(2, width=64, height=48), tmp_path / "clip.mp4")
+    try:
+        run = ("run", tmp_path / "clip.mp4", "--cam", "10", "--device", "cpu", "--yes", "-o", tmp_path / "out")
+        assert ex4d(*run) == 0
+    finally:
+        server.close()
+    err = capsys.readouterr().err
+    assert "depth: transformers (" in err
+    assert "its weights are on this machine" in err

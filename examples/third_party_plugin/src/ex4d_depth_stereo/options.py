@@ -26,6 +26,7 @@ class StereoOptions:
     right: str = option(
         help="Video with the right view: a separate one, or the stereo video from which the clip was extracted.",
         affects_output=False,  # its content does, see fingerprint()
+        path=True,
     )
     layout: Layout = option(
         "whole",

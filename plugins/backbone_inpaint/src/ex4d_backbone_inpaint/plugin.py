@@ -17,7 +17,9 @@ def ex4d_backbones() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_backbone_inpaint.backbone:InpaintBackbone",
             options=InpaintOptions,
+            preview=True,
             auto=10,
+            ignores=("prompt", "seed"),
             contract="ex4d_backbone_inpaint.contract:InpaintContract",
         )
     ]

@@ -23,6 +23,7 @@ def ex4d_backbones() -> list[Provider]:
             requires=("diffusers", "transformers", "accelerate", "peft", "ftfy"),
             weights="ex4d_backbone_wan.weights:hub_files",
             contract="ex4d_backbone_wan.contract:WanContract",
+            gpu_memory=8,
             gpu_hints="ex4d_backbone_wan.compute.advice:advice",
         )
     ]

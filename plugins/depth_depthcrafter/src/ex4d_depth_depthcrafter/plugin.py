@@ -22,6 +22,7 @@ def ex4d_depth_estimators() -> list[Provider]:
             devices=("cuda",),
             auto=20,
             requires=("diffusers", "transformers", "accelerate"),
+            gpu_memory=6,
             weights="ex4d_depth_depthcrafter.weights:hub_files",
             contract="ex4d_depth_depthcrafter.contract:DepthCrafterContract",
         )

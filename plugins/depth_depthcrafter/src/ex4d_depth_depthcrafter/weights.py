@@ -21,6 +21,7 @@ NETWORK_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.
 
 _NETWORKS = {"image_encoder": "model", "vae": "diffusion_pytorch_model"}
 _CONFIGS = {"feature_extractor": "preprocessor_config.json", "scheduler": "scheduler_config.json"}
+_SIZES = {"tencent/DepthCrafter": 3_050_000_000, "stabilityai/stable-video-diffusion-img2vid": 1_460_000_000}
 _HALF = ".fp16."
 _NAMES = ("unet", "unet_revision", "base", "base_revision")
 
@@ -51,6 +52,7 @@ class DepthCrafterWeightsOptions:
         "tencent/DepthCrafter",
         help="DepthCrafter's UNet: OWNER/NAME on the Hugging Face hub, or a folder with config.json and weights.",
         affects_output=False,  # the fingerprint does
+        path=True,
     )
     unet_revision: str = option(
         "c1a22b53f8abf80cd0b025adf29e637773229eca",
@@ -61,6 +63,7 @@ class DepthCrafterWeightsOptions:
         "stabilityai/stable-video-diffusion-img2vid",
         help="Stable Video Diffusion, for all but the UNet: OWNER/NAME on the hub, or a folder in its layout.",
         affects_output=False,
+        path=True,
     )
     base_revision: str = option(
         "9cf024d5bfa8f56622af86c884f26a52f6676f2e",
@@ -82,7 +85,7 @@ def hub_files(options: DepthCrafterWeightsOptions) -> list[HubRepo]:
     unet = ("config.json", "diffusion_pytorch_model*.safetensors")
     # The hub has each network in 16 and 32 bits; the 16-bit weights are downloaded, and converted for float32.
     return [
-        HubRepo(repo=options.unet, revision=options.unet_revision, patterns=unet),
+        HubRepo(repo=options.unet, revision=options.unet_revision, patterns=unet, size=_SIZES.get(options.unet, 0)),
         _base(options, ".fp16.safetensors"),
     ]
 
@@ -123,7 +126,12 @@ def weight_files(folder: Path, *, half: bool) -> str | None:
 def _base(options: DepthCrafterWeightsOptions, kind: str) -> HubRepo:
     networks = [f"{part}/{file}" for part, name in _NETWORKS.items() for file in ("config.json", f"{name}{kind}")]
     configs = [f"{part}/{file}" for part, file in _CONFIGS.items()]
-    return HubRepo(repo=options.base, revision=options.base_revision, patterns=(*networks, *configs))
+    return HubRepo(
+        repo=options.base,
+        revision=options.base_revision,
+        patterns=(*networks, *configs),
+        size=_SIZES.get(options.base, 0),
+    )
 
 
 def _needed(checkpoint: DepthCrafterCheckpoint, options: DepthCrafterWeightsOptions) -> Iterator[tuple[Path, str, str]]:

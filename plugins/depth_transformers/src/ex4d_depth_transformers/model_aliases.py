@@ -39,6 +39,9 @@ FREE = ("Apache-2.0", "MIT")
 
 DEFAULT = "depth-anything-v2-small"
 
+SIZES = {DEFAULT: 99_200_000}
+"""Sizes on the hub in bytes, by short name."""
+
 
 def repo_of(name: str) -> str:
     """Return the repository of a short name, or the name itself."""

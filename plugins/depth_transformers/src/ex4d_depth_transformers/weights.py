@@ -11,7 +11,7 @@ from ex4d_core.files import weights_hash
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights
 from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_core.options import option
-from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS, repo_of
+from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS, SIZES, repo_of
 
 TENSORS = ("*.safetensors", "*.safetensors.index.json")
 """Name patterns of the files with tensors."""
@@ -30,6 +30,7 @@ class TransformersWeightsOptions:
             f"{', '.join(f'{name} ({model.license})' for name, model in MODELS.items())}."
         ),
         affects_output=False,  # the fingerprint does
+        path=True,
     )
     revision: str = option("main", help="Commit, tag or branch on the hub; ignored for a folder.", affects_output=False)
 
@@ -48,7 +49,8 @@ def hub_files(options: TransformersWeightsOptions) -> list[HubRepo]:
     Raises:
         InputNotFound: the model is not a short name, a name on the hub or a folder.
     """
-    files = HubRepo(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS)
+    size = SIZES.get(options.model, 0)
+    files = HubRepo(repo=repo_of(options.model), revision=options.revision, patterns=_PATTERNS, size=size)
     if "/" not in files.repo and files.folder() is None:
         guess = nearest(options.model, MODELS, then=f"known: {', '.join(MODELS)}; others by OWNER/NAME on the hub")
         raise InputNotFound(f"{options.model!r} is not a depth model or a folder{guess}")

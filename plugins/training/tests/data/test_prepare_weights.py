@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_training.data import prepare
 
 
@@ -34,3 +34,9 @@ def test_weights_that_are_damaged_are_no_fault_of_the_videos(job, some_videos, o
         prepare(some_videos, out, job=attrs.evolve(job(), model=damaged))
     refused = (out / ".prepare" / "refused.jsonl").read_text().splitlines()
     assert [json.loads(line)["video"] for line in refused if line] == ["c.mp4"]
+
+
+def test_a_sketch_of_depth_is_not_taken_by_itself(job, some_videos, out, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(InvalidConfig, match="a sketch of depth is not fit for training; run ex4d fetch depthcrafter"):
+        prepare(some_videos, out, job=job(depth="auto"))

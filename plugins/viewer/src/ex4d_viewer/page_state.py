@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import attrs
@@ -12,6 +11,7 @@ from ex4d_core.cameras.language import cam_of_file
 from ex4d_core.page_guard import text_as_markdown
 from ex4d_core.preview.pictures import visible_fractions, with_holes
 from ex4d_core.runs.export import CONFIG
+from ex4d_core.shell import command_line
 from ex4d_core.types import CameraPath
 from ex4d_viewer.panel import resize
 from ex4d_viewer.run_watcher import RunWatcher
@@ -92,7 +92,7 @@ class PageState:
 def command_for(path: Path, run: Path) -> str:
     """Return the command that runs the clip of a run along a path in a file."""
     words = ["ex4d", "run", "--config", run / CONFIG, "-o", run.parent, "--cam", cam_of_file(path)]
-    return shlex.join(map(str, words))
+    return command_line(map(str, words))
 
 
 def _listed(lines: list[str]) -> str:

@@ -211,5 +211,5 @@ def _pending_failure(connection: Connection) -> Failure | None:
 def _death(process: Any) -> str:
     code = process.exitcode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-    hint = "; main memory may be too small for one copy of the weights per GPU" if code == -signal.SIGKILL else ""
+    hint = "; main memory may be too small for one copy of the weights per GPU" if how.endswith("SIGKILL") else ""
     return f"the process of {process.name} {how}{hint}; use fewer --gpus"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +114,20 @@ _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "im
 """Keys in config.json of the original layout for sizes that cannot be derived from shapes of tensors."""
 
 
+_SIZES: Mapping[str, int] = {
+    "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": 90_000_000_000,
+    "yihouxiang/EX-4D": 400_000_000,
+}
+"""Approximate sizes on the hub: 4 bytes for each of 16.4 + 5.7 billion parameters, and the small networks; of the
+adapter, 100 million."""
+
+
+def _changed_loras(text: str, change: Callable[[str], str]) -> str:
+    """Return a list of LoRAs with a function applied to each path."""
+    entries = [entry.strip().rpartition(":") for entry in text.split(",") if entry.strip()]
+    return ",".join(f"{change(path)}:{scale}" if colon else change(scale) for path, colon, scale in entries)
+
+
 @attrs.frozen
 class WanWeightsOptions:
     """Options that choose the weights."""
@@ -122,6 +136,7 @@ class WanWeightsOptions:
         "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
         help="Wan: OWNER/NAME on the Hugging Face hub, or a folder in the layout of diffusers or the original.",
         affects_output=False,  # the fingerprint does
+        path=True,
     )
     model_revision: str = option(
         "main", help="Commit, tag or branch of Wan on the hub; ignored for a folder.", affects_output=False
@@ -130,11 +145,17 @@ class WanWeightsOptions:
         "yihouxiang/EX-4D",
         help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), OWNER/NAME on the hub, or none.",
         affects_output=False,
+        path=True,
     )
     adapter_revision: str = option(
         "main", help="Commit, tag or branch of the adapter on the hub; ignored for a file.", affects_output=False
     )
-    loras: str = option("", help="Further LoRAs with scales: style.safetensors:0.8,few_steps.safetensors:1.")
+    loras: str = option(
+        "",
+        help="Further LoRAs with scales: style.safetensors:0.8,few_steps.safetensors:1.",
+        affects_output=False,
+        path=_changed_loras,
+    )
 
     def fingerprint(self) -> str:
         """Return a hash of the weights: blob names in the cache of the hub, or hashes of the files.
@@ -152,7 +173,12 @@ def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
         InputNotFound: the file of the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
-    adapter = HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
+    adapter = HubRepo(
+        repo=options.adapter,
+        revision=options.adapter_revision,
+        patterns=(_ADAPTER_PATTERN,),
+        size=_SIZES.get(options.adapter, 0),
+    )
     return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
 
 
@@ -225,7 +251,9 @@ def _is_number(text: str) -> bool:
 
 
 def _model(options: WanWeightsOptions) -> HubRepo:
-    return HubRepo(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
+    return HubRepo(
+        repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS, size=_SIZES.get(options.model, 0)
+    )
 
 
 def _adapter_file(options: WanWeightsOptions) -> Path | None:

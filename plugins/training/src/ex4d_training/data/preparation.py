@@ -20,7 +20,7 @@ import attrs
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.windows import latent_length
 from ex4d_core.bounds import shown
-from ex4d_core.errors import InvalidInput, PluginFailed
+from ex4d_core.errors import InvalidConfig, InvalidInput, PluginFailed
 from ex4d_core.files import atomic_write
 from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import Reporter, SilentReporter, track
@@ -232,12 +232,22 @@ def _hold_failures(
 
 
 def _check(job: Job, reporter: Reporter) -> None:
-    """Check the requirements of all components before any work."""
+    """Check the requirements of all components before any work.
+
+    Raises:
+        InvalidConfig: no estimated depth is available.
+    """
     without_depth = job.run.depth.name == NO_DEPTH
     if without_depth and job.run.depth.options:
         unused = ", ".join(map(shown, job.run.depth.options))
         reporter.warn(f"depth is {NO_DEPTH}, so its options are not used: {unused}")
-    Session(job.run).check(*(["mesh", "renderer"] if without_depth else ["depth", "mesh", "renderer"]))
+    session = Session(job.run)
+    session.check(*(["mesh", "renderer"] if without_depth else ["depth", "mesh", "renderer"]))
+    if job.run.depth.name == "auto" and session.choose("depth").offer.name == "sketch":
+        raise InvalidConfig(
+            "no depth estimator has its weights on this machine, and a sketch of depth is not fit for training; run "
+            "ex4d fetch depthcrafter, or select another estimator with --depth"
+        )
 
 
 def _without_caption(videos: VideoList, job: Job, reporter: Reporter) -> tuple[str, ...]:
