@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -70,6 +71,12 @@ class LensOptions:
             raise InvalidConfig(f"{given[0]} and {given[1]} both set the focal length; pass one of them")
 
 
+def _changed_camera_file(text: str, change: Callable[[str], str]) -> str:
+    """Return `FILE:option=...` with a function applied to the file."""
+    file, options = re.fullmatch(r"(.+?)((?::\w+=.*)?)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # any text matches
+    return change(file) + options
+
+
 @attrs.frozen(kw_only=True)
 class PathOptions:
     """Options of all camera paths."""
@@ -87,7 +94,7 @@ class PathOptions:
     source_cameras: str | None = option(
         None,
         help="File with the poses of the source camera, in units of the depth, with options as in --cam FILE.",
-        path=True,
+        path=_changed_camera_file,
     )
 
 
