@@ -179,11 +179,21 @@ def _aligned(clip: _Clip, frame: int, evidence: Evidence, full: Picture) -> Arra
     patch = np.ones((9, 9), np.uint8)
     jump = cv2.dilate(inverse, patch) - cv2.erode(inverse, patch)
     weight = weight / (1 + (jump / JUMP) ** 2)
-    return _guided(inverse, weight / weight.max(), picture, full).clip(0, 1)
+    return _crisp(_guided(inverse, weight / weight.max(), picture, full)).clip(0, 1)
+
+
+def _crisp(inverse: Array) -> Array:
+    """Return inverse depth that jumps where it was steep; a gradual change between two things would tear as rubber."""
+    window = np.ones((2 * max(1, max(inverse.shape) // 100) + 1,) * 2, np.uint8)
+    low, high = cv2.erode(inverse, window), cv2.dilate(inverse, window)
+    part = (inverse - low) / np.maximum(high - low, 1e-6)
+    steep = np.clip((high - low) / JUMP - 1, 0, 1)
+    crisp: Array = inverse + steep * (low + (high - low) * np.clip(4 * part - 1.5, 0, 1) - inverse)
+    return crisp
 
 
 def _sky(picture: Picture) -> NDArray[np.bool_]:
-    """Return where the picture is smooth and bright blue or white from its upper edge down, but not to the lower one."""
+    """Return where the picture is smooth and bright blue or white from its upper, but not to its lower edge."""
     red, blue = picture[..., 0].astype(int), picture[..., 2].astype(int)
     bright = ((blue > 180) & (blue >= red + 8)) | ((blue > 215) & (blue >= red - 5))
     smooth = cv2.morphologyEx(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.MORPH_GRADIENT, np.ones((3, 3))) < 16
@@ -224,7 +234,7 @@ def _standing(moving: NDArray[np.bool_], still: Array) -> Array:
 
 
 def _regions(mask: NDArray[np.bool_]) -> Iterator[Picture]:
-    """Yield connected regions as masks, with gaps closed and holes filled; wide rows are moving ground, such as water."""
+    """Yield connected regions as masks, with gaps and holes filled; wide rows are moving ground, such as water."""
     reach = max(1, max(mask.shape) // 80)
     tall = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 4 * reach + 1))
     narrow = mask & (mask.mean(axis=1, keepdims=True) < WIDEST)
