@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import attrs
 import cv2
@@ -101,8 +102,8 @@ def _shrunk(video: Video) -> _Clip:
     scale = min(1.0, SIDE / max(video.height, video.width))
     width, height = (max(1, round(side * scale)) for side in (video.width, video.height))
     pictures = [cv2.resize(frame.numpy(), (width, height), interpolation=cv2.INTER_AREA) for frame in video.frames]
-    down = (np.arange(height, dtype=np.float32) + 0.5) / height
-    prior = np.repeat((FAR_END + (NEAR_END - FAR_END) * down)[:, None], width, axis=1)
+    down = FAR_END + (NEAR_END - FAR_END) * (np.arange(height) + 0.5) / height
+    prior = np.repeat(down[:, None], width, axis=1).astype(np.float32)
     grays = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     return _Clip(pictures, grays, MotionField(height, width), prior)
 
@@ -149,7 +150,8 @@ def _measured(clip: _Clip, frame: int, known: Array) -> Array:
     if not found:
         return np.zeros((*known.shape, 4), np.float32)
     total = joined(found[0], found[-1]).maps
-    through = _through_ground(total[..., 0] / np.maximum(total[..., 1], 1e-6), _ground(known))
+    measured = cast(Array, total[..., 0] / np.maximum(total[..., 1], 1e-6))
+    through = _through_ground(measured, _ground(known))
     through &= total[..., 1] > PRIOR_PRECISION
     total[..., 2] = np.maximum(total[..., 2], total[..., 3] * through)
     total[..., :2] *= ~through[..., None]
@@ -179,11 +181,21 @@ def _aligned(clip: _Clip, frame: int, evidence: Evidence, full: Picture) -> Arra
     patch = np.ones((9, 9), np.uint8)
     jump = cv2.dilate(inverse, patch) - cv2.erode(inverse, patch)
     weight = weight / (1 + (jump / JUMP) ** 2)
-    return _guided(inverse, weight / weight.max(), picture, full).clip(0, 1)
+    return _crisp(_guided(inverse, weight / weight.max(), picture, full)).clip(0, 1)
+
+
+def _crisp(inverse: Array) -> Array:
+    """Return inverse depth that jumps where it was steep; a gradual change between two things would tear as rubber."""
+    window = np.ones((2 * max(1, max(inverse.shape) // 100) + 1,) * 2, np.uint8)
+    low, high = cv2.erode(inverse, window), cv2.dilate(inverse, window)
+    part = (inverse - low) / np.maximum(high - low, 1e-6)
+    steep = np.clip((high - low) / JUMP - 1, 0, 1)
+    crisp: Array = inverse + steep * (low + (high - low) * np.clip(4 * part - 1.5, 0, 1) - inverse)
+    return crisp
 
 
 def _sky(picture: Picture) -> NDArray[np.bool_]:
-    """Return where the picture is smooth and bright blue or white from its upper edge down, but not to the lower one."""
+    """Return where the picture is smooth and bright blue or white from its upper, but not to its lower edge."""
     red, blue = picture[..., 0].astype(int), picture[..., 2].astype(int)
     bright = ((blue > 180) & (blue >= red + 8)) | ((blue > 215) & (blue >= red - 5))
     smooth = cv2.morphologyEx(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.MORPH_GRADIENT, np.ones((3, 3))) < 16
@@ -224,14 +236,14 @@ def _standing(moving: NDArray[np.bool_], still: Array) -> Array:
 
 
 def _regions(mask: NDArray[np.bool_]) -> Iterator[Picture]:
-    """Yield connected regions as masks, with gaps closed and holes filled; wide rows are moving ground, such as water."""
+    """Yield connected regions as masks, with gaps and holes filled; wide rows are moving ground, such as water."""
     reach = max(1, max(mask.shape) // 80)
     tall = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 4 * reach + 1))
     narrow = mask & (mask.mean(axis=1, keepdims=True) < WIDEST)
     closed = cv2.morphologyEx(narrow.astype(np.uint8), cv2.MORPH_CLOSE, tall)
     for outline in cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
         if cv2.contourArea(outline) >= SMALLEST * mask.size:
-            yield cv2.drawContours(np.zeros_like(closed), [outline], -1, 1, cv2.FILLED)
+            yield cast(Picture, cv2.drawContours(np.zeros_like(closed), [outline], -1, 1, cv2.FILLED))
 
 
 def _guided(values: Array, weight: Array, picture: Picture, full: Picture) -> Array:
@@ -242,7 +254,7 @@ def _guided(values: Array, weight: Array, picture: Picture, full: Picture) -> Ar
     side = 2 * max(1, max(values.shape) // 40) + 1
 
     def mean(*maps: Array) -> list[Array]:
-        return [cv2.boxFilter(each, -1, (side, side), borderType=cv2.BORDER_REFLECT) for each in maps]
+        return [cast(Array, cv2.blur(each, (side, side), borderType=cv2.BORDER_REFLECT)) for each in maps]
 
     colors = cv2.split(picture.astype(np.float32) / 255)
     (total,) = mean(weight)
@@ -257,18 +269,15 @@ def _guided(values: Array, weight: Array, picture: Picture, full: Picture) -> Ar
         for second, (i, j) in zip(seconds, pairs, strict=True)
     )
     # Cramer's rule for the symmetric matrix [[a, b, c], [b, d, e], [c, e, f]].
-    rows = ((d * f - e * e, c * e - b * f, b * e - c * d), (a * f - c * c, b * c - a * e), (a * d - b * b,))
-    inverse = (
-        (rows[0][0], rows[0][1], rows[0][2]),
-        (rows[0][1], rows[1][0], rows[1][1]),
-        (rows[0][2], rows[1][1], rows[2][0]),
-    )
-    determinant = a * rows[0][0] + b * rows[0][1] + c * rows[0][2]
-    slopes = [sum(m * k for m, k in zip(row, cross, strict=True)) / determinant for row in inverse]
+    u, v, w, x, y, z = d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b
+    determinant = a * u + b * v + c * w
+    slopes = [
+        (i * cross[0] + j * cross[1] + k * cross[2]) / determinant for i, j, k in ((u, v, w), (v, x, y), (w, y, z))
+    ]
     offset = level - sum(slope * color for slope, color in zip(slopes, means, strict=True))
     blurred = mean(np.dstack([*slopes, offset]) * total[..., None])[0] / mean(total)[0][..., None]
     large = cv2.split(cv2.resize(blurred, full.shape[1::-1], interpolation=cv2.INTER_LINEAR))
-    result: Array = large[3]
+    result = cast(Array, large[3])
     for slope, color in zip(large[:3], cv2.split(full), strict=True):
         result += slope * (color.astype(np.float32) / 255)
     return result

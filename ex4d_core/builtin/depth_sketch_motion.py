@@ -8,6 +8,7 @@ are a linear least-squares problem; they in turn correct r. Pixels that contradi
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import attrs
 import cv2
@@ -67,8 +68,7 @@ class Evidence:
 
     def moving(self) -> Array:
         """Return the share, 0 to 1, of frames in which a pixel moves by itself."""
-        moving: Array = self.maps[..., 2] / np.maximum(self.maps[..., 3], 1)
-        return moving
+        return cast(Array, self.maps[..., 2] / np.maximum(self.maps[..., 3], 1))
 
 
 class MotionField:
@@ -78,7 +78,7 @@ class MotionField:
         self._rows, self._columns = np.mgrid[:height, :width].astype(np.float32)
         focal = max(height, width) / (2 * math.tan(math.radians(DEFAULT_FOV) / 2))
         self._x, self._y = (self._columns + 0.5 - width / 2) / focal, (self._rows + 0.5 - height / 2) / focal
-        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._has_room = min(height, width) >= 16  # for the patches of the search
         self._distances = {1: 0, -1: 0}
 
@@ -110,8 +110,7 @@ class MotionField:
     def at(self, maps: Array | Picture, flow: Array) -> Array:
         """Return maps of another frame at the positions to which the flow points; 0 outside."""
         there = (self._columns + flow[..., 0], self._rows + flow[..., 1])
-        moved: Array = cv2.remap(maps, *there, cv2.INTER_LINEAR, borderValue=(0,) * 4)
-        return moved
+        return cast(Array, cv2.remap(maps, *there, cv2.INTER_LINEAR, borderValue=(0,) * 4))
 
     def likeness(self, picture: Picture, other: Picture, flow: Array) -> Array:
         """Return 1 where the other frame has the same color at the position of the flow, towards 0 elsewhere."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import attrs
 
+from ex4d_core.errors import Ex4dError
 from ex4d_core.geometry.subject_spec import check_look_at
 from ex4d_core.options import option
 
@@ -55,6 +56,22 @@ class PathFileOptions:
         help="The subject, for lengths in its distance; as for camera moves.",
         validator=_look_at,
     )
+
+    def ignored(self) -> tuple[str, ...]:
+        """Return the options without effect: the subject, unless lengths are in its distance."""
+        from ex4d_core.cameras.files import ReadOptions, read_camera_path  # options are imported by all commands
+
+        if self.unit == "subject":
+            return ()
+        reading = ReadOptions(camera=self.camera, convention=self.convention, elevation=self.elevation)
+        try:
+            one, two = (
+                read_camera_path(Path(self.path), attrs.evolve(reading, distance=distance), format=self.format)
+                for distance in (1.0, 2.0)
+            )
+        except Ex4dError:  # the run reports it
+            return ()
+        return ("look_at",) if (one.world_to_camera == two.world_to_camera).all() else ()
 
     def fingerprint(self) -> str:
         """Return a hash of the content of the file and of those that it is read with.

@@ -128,6 +128,7 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
     """
     from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.config.user_config import user_config_file
+    from ex4d_core.pipeline.ignored import ignored_settings
     from ex4d_core.pipeline.session import Session
     from ex4d_core.pipeline.stage_order import roles_for
 
@@ -137,7 +138,10 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
         reporter.note(f"defaults: {file}")
     for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
-    session.check(*(roles_for(goal) if goal else roles))
+    roles = roles_for(goal) if goal else roles
+    session.check(*roles)
+    for sentence in ignored_settings(session, roles):
+        reporter.warn(sentence)
     return session
 
 

@@ -18,6 +18,7 @@ from ex4d_core.cameras.intrinsics import given_intrinsics
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
+from ex4d_core.errors import InvalidInput
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
@@ -358,9 +359,22 @@ class PathRun:
             self.clip_run.cache,
             self.clip_run.components,
             self.video_inputs,
-            needs=lambda: (self.guidance, self.clip_run.scene),
+            needs=lambda: (self._visible_guidance(), self.clip_run.scene),
             show=self._show,
         )
+
+    def _visible_guidance(self) -> Guidance:
+        """Return the guidance.
+
+        Raises:
+            InvalidInput: none of its pixels is visible.
+        """
+        if not self.guidance.mask.any():
+            raise InvalidInput(
+                f"--cam {self.cam} sees no pixel of the clip in any frame, so there is nothing to generate from; use a "
+                "smaller angle or distance, and look at it with ex4d preview"
+            )
+        return self.guidance
 
     @cached_property
     def sound(self) -> Sound | None:

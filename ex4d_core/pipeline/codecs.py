@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ex4d_core.arrays import open_npz
 from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.pipeline.packed_frames import read_frames, write_frames
 from ex4d_core.pipeline.store import Damaged, is_of_the_system
 from ex4d_core.reading import parse_json
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Origin, Video
@@ -99,21 +100,28 @@ def load_guidance(folder: Path) -> Guidance:
 
 
 def save_depth(folder: Path, value: DepthVideo) -> None:
-    """Write `depth.safetensors`: `depth`, `intrinsics` [N, 6] and, if present, `valid` and source cameras.
+    """Write `depth.frames`, `valid.frames` if there is a mask, `cameras.safetensors` and `meta.json`.
+
+    `cameras.safetensors` holds `intrinsics` [N, 6] and the source cameras, if any.
 
     Raises:
         OutputFailed: the folder cannot be written.
     """
-    tensors = {"depth": value.depth, "intrinsics": _to_table(value.intrinsics)}
-    if value.valid is not None:
-        tensors["valid"] = value.valid
+    tensors = {"intrinsics": _to_table(value.intrinsics)}
     if value.cameras is not None:
-        tensors["cameras_world_to_camera"] = value.cameras.world_to_camera
+        tensors["cameras_world_to_camera"] = value.cameras.world_to_camera.contiguous()
         tensors["cameras_intrinsics"] = _to_table(value.cameras.intrinsics)
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    metadata = {"kind": value.kind.value, "crc32": _checksum_all(tensors)}
+    frames = {"depth": value.depth} if value.valid is None else {"depth": value.depth, "valid": value.valid}
     with _saving(folder):
-        _save_tensors(folder / "depth.safetensors", tensors, metadata)
+        for name, each in frames.items():
+            write_frames(folder / f"{name}.frames", each)
+        _save_tensors(folder / "cameras.safetensors", tensors, {"crc32": _checksum_all(tensors)})
+        _save_meta(
+            folder,
+            kind=value.kind.value,
+            shape=list(value.depth.shape),
+            crc32={name: _checksum(each) for name, each in frames.items()},
+        )
 
 
 def load_depth(folder: Path) -> DepthVideo:
@@ -123,15 +131,16 @@ def load_depth(folder: Path) -> DepthVideo:
         Damaged: a file is missing or damaged.
         InvalidInput: a file cannot be read because of the system.
     """
-    from safetensors import safe_open
-
-    path = folder / "depth.safetensors"
     with _loading(folder):
-        path.open("rb").close()  # `safe_open` reports every failure as a missing file
-    with _loading(folder), safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        if _checksum_all(tensors) != file.metadata()["crc32"]:
-            raise InvalidInput("the checksum of depth.safetensors differs")
+        meta = _load_meta(folder)
+        frames, height, width = meta["shape"]
+        kinds = {"depth": torch.float32, "valid": torch.bool}
+        found = {
+            name: read_frames(folder / f"{name}.frames", (frames, height, width), kinds[name]) for name in meta["crc32"]
+        }
+        if {name: _checksum(each) for name, each in found.items()} != meta["crc32"]:
+            raise InvalidInput("the checksum of depth.frames or valid.frames differs")
+        tensors = _load_tensors(folder / "cameras.safetensors")
         cameras = None
         if "cameras_world_to_camera" in tensors:
             cameras = CameraPath(
@@ -139,12 +148,24 @@ def load_depth(folder: Path) -> DepthVideo:
                 intrinsics=_from_table(tensors["cameras_intrinsics"]),
             )
         return DepthVideo(
-            depth=tensors["depth"],
-            kind=file.metadata()["kind"],
+            depth=found["depth"],
+            kind=meta["kind"],
             intrinsics=_from_table(tensors["intrinsics"]),
-            valid=tensors.get("valid"),
+            valid=found.get("valid"),
             cameras=cameras,
         )
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, after comparing them with their checksums."""
+    from safetensors import safe_open
+
+    path.open("rb").close()  # `safe_open` reports every failure as a missing file
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        if _checksum_all(tensors) != file.metadata()["crc32"]:
+            raise InvalidInput(f"the checksum of {path.name} differs")
+    return tensors
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -20,13 +20,7 @@ from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
 from ex4d_core.pipeline.inputs import input_files, refuse_inputs
 from ex4d_core.pipeline.session import Session
-from ex4d_core.preview.path_checks import (
-    PathWarning,
-    check_coverage,
-    check_geometry,
-    check_jumps,
-    geometry_distances,
-)
+from ex4d_core.preview.path_checks import PathWarning, check_path
 from ex4d_core.preview.path_plot import DrawnPath, write_plot
 from ex4d_core.preview.pictures import sheet_rows, tiles, visible_fractions
 from ex4d_core.preview.sampling import sampled_depth, size_within
@@ -138,11 +132,7 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
         picks = range(0, path.num_frames, math.ceil(path.num_frames / frames))
         guidance[cam] = _rendered(small, path, picks, cam)
         visible = visible_fractions(guidance[cam])
-        warnings = [
-            *check_geometry(geometry_distances(path, small.scene), subject),
-            *check_coverage(visible, picks),
-            *check_jumps(path, subject),
-        ]
+        warnings = check_path(path, small.scene, visible, picks)
         for warning in warnings:
             session.reporter.warn(f"--cam {cam}: {warning.sentence}")
         drawn[cam] = DrawnPath(path=path, visible=visible, frames=picks, warnings=warnings)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.geometry.projective import transform_points, unproject_depth
+from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.pipeline.stages import source_to_world
 from ex4d_core.types import CameraPath, DepthVideo, Scene
 
@@ -175,6 +176,25 @@ def check_jumps(path: CameraPath, subject: float) -> list[PathWarning]:
     how = " and ".join(word for word, found in (("position", moved), ("direction", turned)) if found)
     sentence = f"it jumps in {how} at {_named(frames)}; the other steps are far smaller"
     return [PathWarning(kind="jump", frames=tuple(frames), sentence=sentence)]
+
+
+def check_path(
+    path: CameraPath, scene: Scene, visible: Tensor, frames: Sequence[int] | None = None
+) -> list[PathWarning]:
+    """Return all warnings about a path.
+
+    Args:
+        path: the poses.
+        scene: the clip and its depth, at any resolution.
+        visible: visible fraction of N frames of the path, [N].
+        frames: numbers of these frames in the path; all by default.
+    """
+    subject = subject_distance(scene.depth)
+    return [
+        *check_geometry(geometry_distances(path, scene), subject),
+        *check_coverage(visible, frames),
+        *check_jumps(path, subject),
+    ]
 
 
 def _named(frames: Sequence[int]) -> str:

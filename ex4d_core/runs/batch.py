@@ -133,7 +133,7 @@ def run_batch(
     """Run every clip along every path of the configuration; return the outcome of each."""
 
     def write(clip_run: ClipRun, cam: str) -> Exported:
-        return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format)
+        return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
 
     return [
         _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))

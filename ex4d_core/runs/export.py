@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ex4d_core.cameras.language import cam_file_part
-from ex4d_core.config.run_config import make_config
+from ex4d_core.config.run_config import Tree, make_config
 from ex4d_core.depth_io.write import DepthFormat, png_error, write_depth
 from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import atomic_write
@@ -24,13 +24,17 @@ from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
+from ex4d_core.pipeline.differences import differences
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, update_files
-from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
+from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
+from ex4d_core.preview.path_checks import check_path
+from ex4d_core.preview.pictures import visible_fractions
+from ex4d_core.preview.sampling import sampled_scene
 from ex4d_core.progress import Reporter
 from ex4d_core.runs.saved_config import CONFIG, is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
@@ -49,6 +53,9 @@ DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
 }
 """Label and file or folder name of each format."""
 
+CHECKED_SIDE = 320
+"""Longer side in pixels at which camera paths are checked."""
+
 COARSE = 0.01
 """Relative depth error of a 16-bit PNG above which a warning is printed."""
 
@@ -64,21 +71,35 @@ class Exported:
 
 
 def export(
-    path_run: PathRun, *, goal: Goal = "result", save_mesh: MeshChoice | None = None, mesh_format: MeshFormat = "ply"
+    path_run: PathRun,
+    *,
+    goal: Goal = "result",
+    save_mesh: MeshChoice | None = None,
+    mesh_format: MeshFormat = "ply",
+    announce: bool = False,
 ) -> Exported:
     """Update the files of a path in the run folder.
 
     Files that were made from the same artifacts are kept. An edited file is renamed, not overwritten.
 
+    Args:
+        path_run: the clip along the path.
+        goal: the last stage.
+        save_mesh: write the mesh of the first frame or of all frames.
+        mesh_format: file format of meshes.
+        announce: warn of a result that is replaced, and of paths as a preview does.
+
     Raises:
         OutputFailed: the folder cannot be written to, the disk is full, or an output is an input of the run.
     """
-    groups = _groups(path_run, goal, save_mesh, mesh_format)
+    groups = _groups(path_run, goal, save_mesh, mesh_format, announce)
     refuse_inputs([path for group in groups for path in group.files.values()], path_run.clip_run.input_files)
     path_run.clip_run.claim()
     _write_config(path_run.clip_run)  # first, so that a run can be viewed while it runs
-    exported = _update(path_run.clip_run, groups)
     inputs = path_run.video_inputs if goal == "result" else path_run.guidance_inputs
+    if announce:
+        _name_replaced(path_run, groups, inputs)
+    exported = _update(path_run.clip_run, groups)
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
     with path_run.clip_run.record.changing() as change:
         change.table("takes")[path_run.cam] = done
@@ -194,7 +215,9 @@ def _write_preview(clip_run: ClipRun, name: str, folder: Path) -> None:
         write_preview(scene, folder / name, progress=progress)
 
 
-def _groups(path_run: PathRun, goal: Goal, save_mesh: MeshChoice | None, mesh_format: MeshFormat) -> list[OutputGroup]:
+def _groups(
+    path_run: PathRun, goal: Goal, save_mesh: MeshChoice | None, mesh_format: MeshFormat, announce: bool
+) -> list[OutputGroup]:
     folder, part = path_run.clip_run.folder, cam_file_part(path_run.cam)
     assert folder is not None, "exports need a run folder"
     names = {"color": f"color_{part}.mp4", "mask": f"mask_{part}.mp4", "camera": f"camera_{part}.npz"}
@@ -202,7 +225,7 @@ def _groups(path_run: PathRun, goal: Goal, save_mesh: MeshChoice | None, mesh_fo
         OutputGroup(
             key=content_key(path_run.guidance_inputs),
             files={label: folder / name for label, name in names.items()},
-            write=partial(_write_guidance, path_run, names),
+            write=partial(_write_guidance, path_run, names, announce),
             stage="guidance",
         )
     ]
@@ -222,8 +245,36 @@ def _groups(path_run: PathRun, goal: Goal, save_mesh: MeshChoice | None, mesh_fo
     return groups
 
 
-def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
+def _name_replaced(path_run: PathRun, groups: Sequence[OutputGroup], inputs: Tree) -> None:
+    """Warn if the main video of other options is replaced, and name these options."""
+    try:
+        record = path_run.clip_run.record.read()
+    except DamagedRecord:  # it is renamed when it is written
+        return
+    old = record.get("takes", {}).get(path_run.cam, {}).get("inputs", {})
+    changed = differences(old, inputs) if isinstance(old, dict) else ""
+    for group in reversed(groups):
+        for label, path in group.files.items():
+            stamp = record.get("files", {}).get(path.name, {})
+            is_old = stamp.get("key") != group.key and path_run.clip_run.clip_identity.is_same(stamp.get("clip"))
+            if changed and label in ("result", "color") and path.exists() and is_old:
+                path_run.clip_run.components.reporter.warn(f"replaces {path}, made with {changed}")
+                changed = ""
+
+
+def _warn_of_path(path_run: PathRun) -> None:
+    """Print the warnings that a preview prints."""
+    scene, path = path_run.clip_run.scene, path_run.guidance.cameras
+    assert path is not None
+    small = sampled_scene(scene, range(scene.video.num_frames), side=CHECKED_SIDE)
+    for warning in check_path(path, small, visible_fractions(path_run.guidance)):
+        path_run.clip_run.components.reporter.warn(f"--cam {path_run.cam}: {warning.sentence}")
+
+
+def _write_guidance(path_run: PathRun, names: dict[str, str], announce: bool, folder: Path) -> None:
     guidance = path_run.guidance
+    if announce:
+        _warn_of_path(path_run)
     write_video(Video(frames=guidance.color, fps=guidance.fps), folder / names["color"])
     write_mask(guidance.mask, folder / names["mask"], fps=guidance.fps)
     assert guidance.cameras is not None

@@ -107,16 +107,16 @@ def test_several_clips_that_all_fail_say_so_on_standard_error(ex4d, small_clip, 
 
 
 def test_quiet_prints_only_the_outputs(run):
-    code, out, err = run("--cam", "30", "--quiet")
+    code, out, err = run("--cam", "3", "--quiet")
     assert (code, err) == (0, "")
     assert all(line.startswith("outputs/clip/") for line in out.splitlines())
 
 
 def test_json_is_all_that_json_prints(run):
-    _, out, err = run("--cam", "30", "--json")
+    _, out, err = run("--cam", "3", "--json")
     (outcome,) = json.loads(out)
     assert outcome["error"] is None
-    assert outcome["files"]["result"] == "outputs/clip/result_30.mp4"
+    assert outcome["files"]["result"] == "outputs/clip/result_3.mp4"
     assert err == ""
 
 

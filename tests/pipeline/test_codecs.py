@@ -99,11 +99,17 @@ def saved(folder):
     video = Video(frames=noise(6, 32, 32, 3), fps=30)
     codecs.save_video(folder, video)
     lens = Intrinsics.from_fov(width=32, height=32)
-    codecs.save_depth(folder, DepthVideo(depth=torch.rand(6, 32, 32), kind="metric", intrinsics=lens))
+    depth = torch.rand(6, 32, 32)
+    (folder / "depth").mkdir()
+    codecs.save_depth(folder / "depth", DepthVideo(depth=depth, valid=depth > 0.5, kind="metric", intrinsics=lens))
     (folder / "guidance").mkdir()
     guidance = Guidance(color=noise(6, 32, 32, 3), mask=noise(6, 32, 32) > 9, cameras=cameras(6), fps=30)
     codecs.save_guidance(folder / "guidance", guidance)
     return folder
+
+
+def load_depth(folder):
+    return codecs.load_depth(folder / "depth")
 
 
 def load_guidance(folder):
@@ -115,7 +121,10 @@ def load_guidance(folder):
     [
         ("video.mkv", codecs.load_video),
         ("meta.json", codecs.load_video),
-        ("depth.safetensors", codecs.load_depth),
+        ("depth/depth.frames", load_depth),
+        ("depth/valid.frames", load_depth),
+        ("depth/meta.json", load_depth),
+        ("depth/cameras.safetensors", load_depth),
         ("guidance/cameras.npz", load_guidance),
     ],
 )
@@ -134,7 +143,9 @@ def test_a_damaged_artifact_is_refused(tmp_path, name, load, damage):
     ("name", "load"),
     [
         ("video.mkv", codecs.load_video),
-        ("depth.safetensors", codecs.load_depth),
+        ("depth/depth.frames", load_depth),
+        ("depth/valid.frames", load_depth),
+        ("depth/cameras.safetensors", load_depth),
         ("guidance/cameras.npz", load_guidance),
     ],
 )
@@ -177,13 +188,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 LOADERS = {
     "video.mkv": codecs.load_video,
     "meta.json": codecs.load_video,
-    "depth.safetensors": codecs.load_depth,
+    "depth/depth.frames": load_depth,
+    "depth/cameras.safetensors": load_depth,
     "guidance/cameras.npz": load_guidance,
 }
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
-@pytest.mark.parametrize("name", ["meta.json", "depth.safetensors", "guidance/cameras.npz"])
+@pytest.mark.parametrize("name", sorted(LOADERS.keys() - {"video.mkv"}))
 def test_what_the_system_refuses_is_not_damage(tmp_path, monkeypatch, name, number):
     saved(tmp_path)
 
@@ -222,10 +234,10 @@ def test_depth_is_the_same_bytes_each_time_and_for_others_to_read(tmp_path):
     written = set()
     for _ in range(8):
         codecs.save_depth(tmp_path, depth)
-        written.add((tmp_path / "depth.safetensors").read_bytes())
+        written.add((tmp_path / "cameras.safetensors").read_bytes())
     (tmp_path / "other").touch()
     assert len(written) == 1
     assert codecs.load_depth(tmp_path).kind is DepthKind.METRIC
-    assert stat.S_IMODE((tmp_path / "depth.safetensors").stat().st_mode) == stat.S_IMODE(
+    assert stat.S_IMODE((tmp_path / "cameras.safetensors").stat().st_mode) == stat.S_IMODE(
         (tmp_path / "other").stat().st_mode
     )

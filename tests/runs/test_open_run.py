@@ -49,7 +49,7 @@ def test_a_run_can_be_opened_before_anything_is_made(ex4d, small_clip, tmp_path,
 @pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"x"), lambda file: file.unlink()])
 def test_a_look_at_a_damaged_run_changes_nothing(ex4d, small_clip, tmp_path, damage):
     ex4d("recon", small_clip.video, "--depth-file", small_clip.depth, "--cam", "20", "-o", "out")
-    for name in ("depth-*/depth.safetensors", "guidance-*/color.mkv"):
+    for name in ("depth-*/depth.frames", "guidance-*/color.mkv"):
         damage(next((tmp_path / "out" / "artifacts").glob(name)))
     (tmp_path / "out" / "artifacts" / ".partial-result-x").mkdir()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
