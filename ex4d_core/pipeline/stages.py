@@ -131,7 +131,8 @@ def render_guidance(
 ) -> Guidance:
     """Render the guidance along a path: the mesh of each frame from the target camera of that frame.
 
-    If the path starts at the source camera, the first frame is the source frame, visible everywhere, as in EX-4D.
+    If occluded faces are hidden from every camera (`Mesh.max_stretch` is None) and the path starts at the source
+    camera, the first frame is the source frame, visible everywhere, as in EX-4D.
 
     Args:
         scene: the clip and its depth, on the CPU.
@@ -196,10 +197,11 @@ def _render_frame(
 ) -> tuple[Tensor, Tensor]:
     """Return color and mask of one frame; `part` begins at frame `first` of the scene."""
     pose, target = path.world_to_camera[frame] @ source_to_world(scene.depth, frame), path.intrinsics_at(frame)
-    if frame == 0 and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
+    mesh = meshes.of(part, frame - first, shown=path.frame_shown(frame))
+    if frame == 0 and mesh.max_stretch is None and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
-    view = renderer.render(meshes.of(part, frame - first, shown=path.frame_shown(frame)), pose, target)
+    view = renderer.render(mesh, pose, target)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
     return view.color, view.mask
 
