@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ex4d_core.builtin.render_shading import camera_position
-from ex4d_core.geometry.stretch import TOLERANCE
+from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE
 from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh
 
 _NOTHING = tl.constexpr(0x7FFFFFFFFFFFFFFF)
@@ -78,7 +78,7 @@ def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: f
         _shade[(triton.cdiv(height * width, 256),)](
             points, faces, view, keys, colors, alphas, vertices, occluded, limits, camera,
             color, shown, depth, height * width, width,
-            STRETCHES=stretches, VISIBLE_ALPHA=VISIBLE_ALPHA, TOLERANCE=TOLERANCE, LANES=256,
+            STRETCHES=stretches, VISIBLE_ALPHA=VISIBLE_ALPHA, MAX_SHEAR=MAX_SHEAR, TOLERANCE=TOLERANCE, LANES=256,
         )  # fmt: skip
     return color, mask, depth
 
@@ -320,15 +320,18 @@ def _directions(vertices, a, b, c, live, x, y, z):
 
 
 @triton.jit
-def _hidden_from(vertices, a, b, c, live, camera, limit, TOLERANCE: tl.constexpr):
+def _hidden_from(vertices, a, b, c, live, camera, limit, MAX_SHEAR: tl.constexpr, TOLERANCE: tl.constexpr):
     """Return what `geometry.stretch.hidden_from` returns for faces."""
     a11, a12, a22, volume_a, ra, rb, rc = _directions(vertices, a, b, c, live, 0.0, 0.0, 0.0)
     x, y, z = tl.load(camera), tl.load(camera + 1), tl.load(camera + 2)
     b11, b12, b22, volume_b, na, nb, nc = _directions(vertices, a, b, c, live, x, y, z)
     trace = a22 * b11 - 2 * a12 * b12 + a11 * b22
     magnification = tl.maximum(tl.maximum(ra / na, rb / nb), rc / nc)
-    bound = (limit * limit + 1) * magnification * magnification * (a11 * a22 - a12 * a12)
-    shown = (volume_a * volume_b > 0) & (limit >= 1) & (trace <= bound * (1 + TOLERANCE))
+    magnification2, source_area2 = magnification * magnification, a11 * a22 - a12 * a12
+    most_area = limit * magnification2
+    shown = (volume_a * volume_b > 0) & (limit >= 1)
+    shown &= b11 * b22 - b12 * b12 <= most_area * most_area * source_area2 * (1 + TOLERANCE)
+    shown &= trace <= (MAX_SHEAR * MAX_SHEAR + 1) * magnification2 * source_area2
     return shown == 0
 
 
@@ -336,7 +339,8 @@ def _hidden_from(vertices, a, b, c, live, camera, limit, TOLERANCE: tl.constexpr
 def _shade(
     points, faces, view, keys, colors, alphas, vertices, occluded, limits, camera,
     color, mask, depth, count, width,
-    STRETCHES: tl.constexpr, VISIBLE_ALPHA: tl.constexpr, TOLERANCE: tl.constexpr, LANES: tl.constexpr,
+    STRETCHES: tl.constexpr, VISIBLE_ALPHA: tl.constexpr, MAX_SHEAR: tl.constexpr, TOLERANCE: tl.constexpr,
+    LANES: tl.constexpr,
 ):  # fmt: skip
     """Color each pixel by the face in its key; if STRETCHES, the mask is that of a mesh with `max_stretch`."""
     i = tl.program_id(0) * LANES + tl.arange(0, LANES)
@@ -354,7 +358,7 @@ def _shade(
     if STRETCHES:
         hides = tl.load(occluded + f, mask=hit, other=0) != 0
         limit = tl.load(limits + f, mask=hides, other=0).to(tl.float64)
-        seen = hit & ((hides & _hidden_from(vertices, a, b, c, hides, camera, limit, TOLERANCE)) == 0)
+        seen = hit & ((hides & _hidden_from(vertices, a, b, c, hides, camera, limit, MAX_SHEAR, TOLERANCE)) == 0)
         # See `render_shading.source_weights`.
         wa *= tl.load(vertices + 3 * a + 2, mask=hit, other=0).to(tl.float64)
         wb *= tl.load(vertices + 3 * b + 2, mask=hit, other=0).to(tl.float64)

@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from ex4d_core.geometry.stretch import TOLERANCE
+from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -310,8 +310,10 @@ def hidden_from(vertices: Array, a: int, b: int, c: int, camera: Array, max_stre
     b11, b12, b22, volume_b, na, nb, nc = _directions(vertices, a, b, c, camera[0], camera[1], camera[2])
     trace = a22 * b11 - 2 * a12 * b12 + a11 * b22
     magnification = max(ra / na, rb / nb, rc / nc)
-    bound = (max_stretch * max_stretch + 1.0) * magnification * magnification * (a11 * a22 - a12 * a12)
-    return not (volume_a * volume_b > 0 and trace <= bound * (1 + TOLERANCE))
+    magnification2, source_area2 = magnification * magnification, a11 * a22 - a12 * a12
+    most_area2 = (max_stretch * magnification2) ** 2 * source_area2 * (1 + TOLERANCE)
+    most_trace = (MAX_SHEAR**2 + 1) * magnification2 * source_area2
+    return not (volume_a * volume_b > 0 and b11 * b22 - b12 * b12 <= most_area2 and trace <= most_trace)
 
 
 @_compiled

@@ -221,14 +221,24 @@ class ClipRun:
         return self.stored.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.stored else None
 
     @cached_property
-    def scene(self) -> Scene:
-        """The frames and their depth, with the intrinsics and source cameras of the user, if any."""
+    def estimated_scene(self) -> Scene:
+        """The frames and their depth as estimated, with the intrinsics and source cameras of the user, if any."""
         video, depth = self.video, self.estimated_depth
         intrinsics = given_intrinsics(self.components.config.lens, (video.width, video.height), video.origin)
         depth = stages.with_intrinsics(depth, intrinsics)
         if file := source_cameras_file(self.components.config.path):
             depth = with_source_cameras(depth, file, video)
         return Scene(video=video, depth=depth)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The frames and their refined depth, of which meshes are built."""
+        scene, components = self.estimated_scene, self.components
+        options = components.config.refine
+        if not options.enabled:
+            return scene
+        with components.reporter.stage("refine") as progress:
+            return stages.refine_scene(scene, options, device=components.device, progress=progress)
 
     @cached_property
     def lens_inputs(self) -> Tree:
@@ -284,7 +294,7 @@ class PathRun:
     @cached_property
     def path(self) -> CameraPath:
         """The poses of the target camera; the world is the source camera of frame 0."""
-        return self.plan(self.clip_run.scene)
+        return self.plan(self.clip_run.estimated_scene)
 
     def plan(self, scene: Scene) -> CameraPath:
         """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
@@ -319,6 +329,7 @@ class PathRun:
         return {
             "depth": self.clip_run.depth_inputs,
             "lens": self.clip_run.lens_inputs,
+            "refine": attrs.asdict(components.config.refine),
             "trajectory": self._path_inputs,
             "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
             "mesh": components.choose("mesh").identity(),
