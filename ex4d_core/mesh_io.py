@@ -59,12 +59,13 @@ def read_mesh(path: str | Path) -> Mesh:
     check_file(path, "mesh file")
     with reading(path, "PLY mesh"):
         loaded = _load_ply(path)
-        occluded = _face_property(loaded, "occluded")
+        occluded, stretch = _face_property(loaded, "occluded"), _face_property(loaded, "max_stretch")
         mesh = Mesh(
             vertices=_tensor(loaded.vertices, np.float32),
             faces=_tensor(loaded.faces, np.int32),
             vertex_colors=_tensor(_colors_or_white(loaded), np.uint8),
             face_occluded=_tensor(np.zeros(len(loaded.faces)) if occluded is None else occluded, np.bool_),
+            max_stretch=None if stretch is None else _tensor(stretch, np.float32),
         )
     if not mesh.vertices.isfinite().all():
         raise InvalidInput(f"{path} has a vertex that is not finite; export the mesh again")
@@ -76,6 +77,8 @@ def read_mesh(path: str | Path) -> Mesh:
 def _ply_bytes(mesh: Mesh) -> bytes:
     made = _as_trimesh(mesh, mesh.vertices.cpu().numpy(), _rgba(mesh))
     made.face_attributes["occluded"] = mesh.face_occluded.cpu().numpy().astype(np.uint8)
+    if mesh.max_stretch is not None:
+        made.face_attributes["max_stretch"] = mesh.max_stretch.cpu().numpy()
     data: Any = made.export(file_type="ply", encoding="binary", vertex_normal=False, include_attributes=True)
     return bytes(data)
 

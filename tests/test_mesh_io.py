@@ -15,7 +15,7 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.mesh_io import read_mesh, write_mesh
 from ex4d_core.types import Intrinsics
 
-FIELDS = ("vertices", "faces", "vertex_colors", "face_occluded")
+FIELDS = ("vertices", "faces", "vertex_colors", "face_occluded", "max_stretch")
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_open_meshes_and_meshes_that_face_outwards_keep_the_order_of_vertices(tm
     write_mesh(mesh, tmp_path / "closed.ply")
     outwards = read_mesh(tmp_path / "closed.ply")
     visible = mesh.faces[~mesh.face_occluded]
-    sheet = attrs.evolve(mesh, faces=visible, face_occluded=torch.zeros(len(visible), dtype=torch.bool))
+    sheet = attrs.evolve(
+        mesh, faces=visible, face_occluded=torch.zeros(len(visible), dtype=torch.bool), max_stretch=None
+    )
     for name, kept in (("outwards.ply", outwards), ("sheet.ply", sheet)):
         write_mesh(kept, tmp_path / name)
         assert torch.equal(read_mesh(tmp_path / name).faces, kept.faces)
@@ -70,7 +72,8 @@ def test_a_ply_says_in_its_header_what_it_holds(mesh, tmp_path):
     assert header[1] == "format binary_little_endian 1.0"
     properties = [line.removeprefix("property ") for line in header if line.startswith("property")]
     colors = [f"uchar {name}" for name in ("red", "green", "blue", "alpha")]
-    assert properties == ["float x", "float y", "float z", *colors, "list uchar int vertex_indices", "uchar occluded"]
+    of_faces = ["list uchar int vertex_indices", "uchar occluded", "float max_stretch"]
+    assert properties == ["float x", "float y", "float z", *colors, *of_faces]
 
 
 def test_alpha_is_zero_where_an_occluded_face_is(mesh, tmp_path):

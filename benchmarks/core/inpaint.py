@@ -2,9 +2,10 @@
 
     python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
 
-`black` leaves holes black, `around` fills them from their surroundings, `full` searches other frames first. The source
-camera is static (`still`) or moves, and then sees behind objects. `flicker` is the mean absolute difference, in levels,
-of consecutive frames on pixels hidden in both; `truth` is that of the true views.
+`black` leaves holes black, `around` fills them from their surroundings, `model` from the model of the static scene. The
+source camera is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute difference of
+consecutive frames, in levels, on pixels hidden in both, and `unlike` that of this difference from the one of the true
+views: a fill that never changes has the `unlike` of `still`, one that moves as the scene does has less.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def main():
     parser.add_argument("--source", nargs="+", default=["still", "moving"], choices=["still", "moving"])
     parser.add_argument("--sheet", type=Path, help="folder for contact sheets")
     arguments = parser.parse_args()
-    print("source  yaw  hidden | PSNR dB  black  around    full | s around  full | flicker around unsteady  full truth")
+    print(
+        "source  yaw  hidden | PSNR dB: black around model | seconds: around model | change: around model truth | "
+        "unlike: around model still"
+    )
     for source in arguments.source:
         scene = make_clip(source, arguments.size, arguments.num_frames)
         for yaw in arguments.yaw:
@@ -68,20 +72,23 @@ def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
     truth = room_scene().novel_views(path, fps=scene.video.fps)
     builder, renderer = WatertightMesh(WatertightOptions(), device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
     guidance = render_guidance(scene, path, builder, renderer)
-    around, around_seconds = fill(guidance, scene, InpaintOptions(other_frames=0))
-    unsteady, _ = fill(guidance, scene, InpaintOptions(other_frames=0, steadiness=0))
-    full, full_seconds = fill(guidance, scene, InpaintOptions())
-    psnrs = [psnr(video, truth.frames, ~guidance.mask) for video in (guidance.color, around.frames, full.frames)]
-    flickers = [flicker(video.frames, guidance) for video in (around, unsteady, full, truth)]
+    around, around_seconds = fill(guidance, scene, InpaintOptions(scene_frames=0))
+    model, model_seconds = fill(guidance, scene, InpaintOptions())
+    psnrs = [psnr(video, truth.frames, ~guidance.mask) for video in (guidance.color, around.frames, model.frames)]
+    changes = [change(video.frames, None, guidance) for video in (around, model, truth)]
+    still = torch.zeros_like(truth.frames)
+    unlike = [change(frames, truth.frames, guidance) for frames in (around.frames, model.frames, still)]
     print(
         f"{source:7} {yaw:3.0f} {100 * (~guidance.mask).float().mean():5.1f} % |         "
         + " ".join(f"{value:6.2f} " for value in psnrs)
-        + f"|   {around_seconds:6.1f} {full_seconds:5.1f} |        "
-        + " ".join(f"{value:7.2f}" for value in flickers),
+        + f"| {around_seconds:8.1f} {model_seconds:5.1f} |      "
+        + " ".join(f"{value:6.2f}" for value in changes)
+        + " |      "
+        + " ".join(f"{value:6.2f}" for value in unlike),
         flush=True,
     )
     if sheets:
-        rows = {"input": scene.video.frames, "guidance": guidance.color, "around": around.frames, "full": full.frames}
+        rows = {"input": scene.video.frames, "guidance": guidance.color, "around": around.frames, "model": model.frames}
         sheet = contact_sheet({**rows, "truth": truth.frames}, columns=5, cell_width=256)
         sheets.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(sheets / f"{source}_{yaw:g}.png"), sheet.numpy()[..., ::-1])
@@ -98,9 +105,13 @@ def psnr(frames: torch.Tensor, truth: torch.Tensor, where: torch.Tensor) -> floa
     return float(10 * torch.log10(255**2 / error))
 
 
-def flicker(frames: torch.Tensor, guidance: Guidance) -> float:
+def change(frames: torch.Tensor, truth: torch.Tensor | None, guidance: Guidance) -> float:
+    """Return the mean difference of consecutive frames on pixels hidden in both, less that of the truth if given."""
     hidden = ~(guidance.mask[1:] | guidance.mask[:-1])
-    return float((frames[1:].float() - frames[:-1].float()).abs().mean(dim=-1)[hidden].mean())
+    difference = frames.float().diff(dim=0)
+    if truth is not None:
+        difference = difference - truth.float().diff(dim=0)
+    return float(difference.abs().mean(dim=-1)[hidden].mean())
 
 
 if __name__ == "__main__":

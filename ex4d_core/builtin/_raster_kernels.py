@@ -15,7 +15,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
+from ex4d_core.builtin.render_shading import camera_position
+from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE
+from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh
 
 _NOTHING = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 _SLACK = tl.constexpr(1e-4)
@@ -40,11 +42,16 @@ def works(device: torch.device) -> bool:
     return True
 
 
-def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: float) -> RenderedFrame:
-    """Render a mesh on a CUDA device; `pose` is [4, 4], world to camera."""
+def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Render a mesh on a CUDA device; `pose` is [4, 4], world to camera.
+
+    Return color uint8 [H, W, 3] of visible and hidden faces, the mask bool [H, W] and depth float32 [H, W].
+    """
     device, height, width = mesh.device, intrinsics.height, intrinsics.width
     num_vertices, num_faces = len(mesh.vertices), len(mesh.faces)
     view = _view(intrinsics, near, far, device)
+    stretches = mesh.max_stretch is not None
+    camera = camera_position(pose).to(device, non_blocking=True)
     pose = pose.to(device, torch.float64, non_blocking=True).contiguous()
     points = torch.empty(num_vertices, 5, dtype=torch.float64, device=device)
     keys = torch.full((height, width), _NOTHING.value, dtype=torch.int64, device=device)
@@ -57,7 +64,7 @@ def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: f
         occluded = mesh.face_occluded.contiguous().view(torch.uint8)
         _draw_small[(triton.cdiv(num_faces, _LANES),)](
             points, faces, view, occluded, keys, alphas, queue, queued, num_faces, height, width,
-            SMALL=_SMALL, LANES=_LANES,
+            ALPHAS=not stretches, SMALL=_SMALL, LANES=_LANES,
         )  # fmt: skip
         _draw_queued[(_TAKERS,)](
             points, faces, view, keys, queue, queued, height, width,
@@ -66,12 +73,14 @@ def render(mesh: Mesh, pose: Tensor, intrinsics: Intrinsics, near: float, far: f
         color = torch.empty(height, width, 3, dtype=torch.uint8, device=device)
         mask = torch.empty(height, width, dtype=torch.bool, device=device)
         depth = torch.empty(height, width, dtype=torch.float32, device=device)
+        limits = alphas if mesh.max_stretch is None else mesh.max_stretch.contiguous()
         colors, shown = mesh.vertex_colors.contiguous(), mask.view(torch.uint8)
         _shade[(triton.cdiv(height * width, 256),)](
-            points, faces, view, keys, colors, alphas, color, shown, depth, height * width, width,
-            VISIBLE_ALPHA=VISIBLE_ALPHA, LANES=256,
+            points, faces, view, keys, colors, alphas, vertices, occluded, limits, camera,
+            color, shown, depth, height * width, width,
+            STRETCHES=stretches, VISIBLE_ALPHA=VISIBLE_ALPHA, MAX_SHEAR=MAX_SHEAR, TOLERANCE=TOLERANCE, LANES=256,
         )  # fmt: skip
-    return RenderedFrame(color=color, mask=mask, depth=depth)
+    return color, mask, depth
 
 
 @lru_cache(maxsize=8)
@@ -214,18 +223,19 @@ def _touch(keys, face, row, column, live, width, ea, eb, ec, za, zb, zc, near, f
 @triton.jit
 def _draw_small(
     points, faces, view, occluded, keys, alphas, queue, queued, count, height, width,
-    SMALL: tl.constexpr, LANES: tl.constexpr,
+    ALPHAS: tl.constexpr, SMALL: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Draw small faces, one per lane, and queue the others; clear the alpha of vertices of occluded faces."""
+    """Draw small faces, one per lane, and queue the others; if ALPHAS, clear those of vertices of occluded faces."""
     f = tl.program_id(0) * LANES + tl.arange(0, LANES)
     live = f < count
     a = tl.load(faces + 3 * f, mask=live, other=0)
     b = tl.load(faces + 3 * f + 1, mask=live, other=0)
     c = tl.load(faces + 3 * f + 2, mask=live, other=0)
-    hidden = tl.load(occluded + f, mask=live, other=0) != 0
-    tl.store(alphas + a, 0, mask=hidden)
-    tl.store(alphas + b, 0, mask=hidden)
-    tl.store(alphas + c, 0, mask=hidden)
+    if ALPHAS:
+        hidden = tl.load(occluded + f, mask=live, other=0) != 0
+        tl.store(alphas + a, 0, mask=hidden)
+        tl.store(alphas + b, 0, mask=hidden)
+        tl.store(alphas + c, 0, mask=hidden)
     left, right, top, bottom = _window(points, a, b, c, view, live, height, width)
     across = right - left + 1
     pixels = across * (bottom - top + 1)
@@ -288,11 +298,51 @@ def _draw_queued(
 
 
 @triton.jit
+def _direction(vertices, index, live, x, y, z):
+    """Return the direction of vertices from a point, and their distance."""
+    vx = tl.load(vertices + 3 * index, mask=live, other=1).to(tl.float64) - x
+    vy = tl.load(vertices + 3 * index + 1, mask=live, other=1).to(tl.float64) - y
+    vz = tl.load(vertices + 3 * index + 2, mask=live, other=1).to(tl.float64) - z
+    distance = tl.sqrt(vx * vx + vy * vy + vz * vz)
+    return vx / distance, vy / distance, vz / distance, distance
+
+
+@triton.jit
+def _directions(vertices, a, b, c, live, x, y, z):
+    """Return the Gram matrix (11, 12, 22) of the directions of faces from a point, their volume and the distances."""
+    ax, ay, az, ra = _direction(vertices, a, live, x, y, z)
+    bx, by, bz, rb = _direction(vertices, b, live, x, y, z)
+    cx, cy, cz, rc = _direction(vertices, c, live, x, y, z)
+    x1, y1, z1, x2, y2, z2 = bx - ax, by - ay, bz - az, cx - ax, cy - ay, cz - az
+    volume = ax * (y1 * z2 - z1 * y2) + ay * (z1 * x2 - x1 * z2) + az * (x1 * y2 - y1 * x2)
+    g11, g12, g22 = x1 * x1 + y1 * y1 + z1 * z1, x1 * x2 + y1 * y2 + z1 * z2, x2 * x2 + y2 * y2 + z2 * z2
+    return g11, g12, g22, volume, ra, rb, rc
+
+
+@triton.jit
+def _hidden_from(vertices, a, b, c, live, camera, limit, MAX_SHEAR: tl.constexpr, TOLERANCE: tl.constexpr):
+    """Return what `geometry.stretch.hidden_from` returns for faces."""
+    a11, a12, a22, volume_a, ra, rb, rc = _directions(vertices, a, b, c, live, 0.0, 0.0, 0.0)
+    x, y, z = tl.load(camera), tl.load(camera + 1), tl.load(camera + 2)
+    b11, b12, b22, volume_b, na, nb, nc = _directions(vertices, a, b, c, live, x, y, z)
+    trace = a22 * b11 - 2 * a12 * b12 + a11 * b22
+    magnification = tl.maximum(tl.maximum(ra / na, rb / nb), rc / nc)
+    magnification2, source_area2 = magnification * magnification, a11 * a22 - a12 * a12
+    most_area = limit * magnification2
+    shown = (volume_a * volume_b > 0) & (limit >= 1)
+    shown &= b11 * b22 - b12 * b12 <= most_area * most_area * source_area2 * (1 + TOLERANCE)
+    shown &= trace <= (MAX_SHEAR * MAX_SHEAR + 1) * magnification2 * source_area2
+    return shown == 0
+
+
+@triton.jit
 def _shade(
-    points, faces, view, keys, colors, alphas, color, mask, depth, count, width,
-    VISIBLE_ALPHA: tl.constexpr, LANES: tl.constexpr,
+    points, faces, view, keys, colors, alphas, vertices, occluded, limits, camera,
+    color, mask, depth, count, width,
+    STRETCHES: tl.constexpr, VISIBLE_ALPHA: tl.constexpr, MAX_SHEAR: tl.constexpr, TOLERANCE: tl.constexpr,
+    LANES: tl.constexpr,
 ):  # fmt: skip
-    """Color each pixel by the face in its key."""
+    """Color each pixel by the face in its key; if STRETCHES, the mask is that of a mesh with `max_stretch`."""
     i = tl.program_id(0) * LANES + tl.arange(0, LANES)
     live = i < count
     key = tl.load(keys + i, mask=live, other=_NOTHING)
@@ -304,11 +354,20 @@ def _shade(
     fx, fy, cx, cy = tl.load(view + 2), tl.load(view + 3), tl.load(view + 4), tl.load(view + 5)
     nax, nay, naz, nbx, nby, nbz, ncx, ncy, ncz, _, _, _ = _edges(points, a, b, c, hit)
     rx, ry = (i % width + (0.5 - cx)) / fx, (i // width + (0.5 - cy)) / fy
-    ea, eb, ec = nax * rx + (nay * ry + naz), nbx * rx + (nby * ry + nbz), ncx * rx + (ncy * ry + ncz)
-    total = tl.where(hit, ea + eb + ec, 1.0)
-    wa, wb, wc = (ea / total).to(tl.float32), (eb / total).to(tl.float32), (ec / total).to(tl.float32)
-    alpha = wa * tl.load(alphas + a, mask=hit, other=0) + wb * tl.load(alphas + b, mask=hit, other=0)
-    seen = hit & (alpha + wc * tl.load(alphas + c, mask=hit, other=0) > VISIBLE_ALPHA)
+    wa, wb, wc = nax * rx + (nay * ry + naz), nbx * rx + (nby * ry + nbz), ncx * rx + (ncy * ry + ncz)
+    if STRETCHES:
+        hides = tl.load(occluded + f, mask=hit, other=0) != 0
+        limit = tl.load(limits + f, mask=hides, other=0).to(tl.float64)
+        seen = hit & ((hides & _hidden_from(vertices, a, b, c, hides, camera, limit, MAX_SHEAR, TOLERANCE)) == 0)
+        # See `render_shading.source_weights`.
+        wa *= tl.load(vertices + 3 * a + 2, mask=hit, other=0).to(tl.float64)
+        wb *= tl.load(vertices + 3 * b + 2, mask=hit, other=0).to(tl.float64)
+        wc *= tl.load(vertices + 3 * c + 2, mask=hit, other=0).to(tl.float64)
+    total = tl.where(hit, wa + wb + wc, 1.0)
+    wa, wb, wc = (wa / total).to(tl.float32), (wb / total).to(tl.float32), (wc / total).to(tl.float32)
+    if not STRETCHES:
+        alpha = wa * tl.load(alphas + a, mask=hit, other=0) + wb * tl.load(alphas + b, mask=hit, other=0)
+        seen = hit & (alpha + wc * tl.load(alphas + c, mask=hit, other=0) > VISIBLE_ALPHA)
     tl.store(mask + i, seen.to(tl.uint8), mask=live)
     bits = (key >> 32).to(tl.int32).to(tl.float32, bitcast=True)
     tl.store(depth + i, tl.where(hit, bits, float("inf")), mask=live)
@@ -316,4 +375,4 @@ def _shade(
         value = wa * tl.load(colors + 3 * a + channel, mask=hit, other=0)
         value += wb * tl.load(colors + 3 * b + channel, mask=hit, other=0)
         value += wc * tl.load(colors + 3 * c + channel, mask=hit, other=0)
-        tl.store(color + 3 * i + channel, tl.where(seen, value + 0.5, 0).to(tl.uint8), mask=live)
+        tl.store(color + 3 * i + channel, tl.where(hit, value + 0.5, 0).to(tl.uint8), mask=live)

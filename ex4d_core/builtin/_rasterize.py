@@ -24,6 +24,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 Array = np.ndarray[Any, Any]
@@ -256,7 +258,78 @@ def shade_rows(
                 continue
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
             wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
-            if wa * alpha[a] + wb * alpha[b] + wc * alpha[c] > alpha_above:
-                mask[i, j] = True
-                for k in range(3):
-                    color[i, j, k] = np.uint8(wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k] + 0.5)
+            mask[i, j] = wa * alpha[a] + wb * alpha[b] + wc * alpha[c] > alpha_above
+            for k in range(3):
+                color[i, j, k] = np.uint8(wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k] + 0.5)
+
+
+@_compiled
+def shade_stretched_rows(
+    prepared: Array,
+    faces: Array,
+    face_index: Array,
+    colors: Array,
+    vertices: Array,
+    occluded: Array,
+    max_stretch: Array,
+    camera: Array,
+    lens: Lens,
+    first_row: int,
+    end_row: int,
+    color: Array,
+    mask: Array,
+) -> None:
+    """Fill rows as `shade_rows`, with the mask and the colors of a mesh that has `max_stretch`.
+
+    `vertices` float32 [V, 3] and the position `camera` float64 [3] are in the frame of the source camera.
+    """
+    for i in range(first_row, end_row):
+        for j in range(face_index.shape[1]):
+            color[i, j] = 0
+            mask[i, j] = False
+            f = face_index[i, j]
+            if f < 0:
+                continue
+            a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            mask[i, j] = not (occluded[f] and hidden_from(vertices, a, b, c, camera, max_stretch[f]))
+            wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
+            # See `render_shading.source_weights`.
+            wa, wb, wc = wa * vertices[a, 2], wb * vertices[b, 2], wc * vertices[c, 2]
+            total = wa + wb + wc
+            wa, wb, wc = wa / total, wb / total, wc / total
+            for k in range(3):
+                color[i, j, k] = np.uint8(wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k] + 0.5)
+
+
+@_compiled
+def hidden_from(vertices: Array, a: int, b: int, c: int, camera: Array, max_stretch: float) -> bool:
+    """Return what `geometry.stretch.hidden_from` returns for one face of `vertices` [V, 3]."""
+    if not max_stretch >= 1:
+        return True
+    a11, a12, a22, volume_a, ra, rb, rc = _directions(vertices, a, b, c, 0.0, 0.0, 0.0)
+    b11, b12, b22, volume_b, na, nb, nc = _directions(vertices, a, b, c, camera[0], camera[1], camera[2])
+    trace = a22 * b11 - 2 * a12 * b12 + a11 * b22
+    magnification = max(ra / na, rb / nb, rc / nc)
+    magnification2, source_area2 = magnification * magnification, a11 * a22 - a12 * a12
+    most_area2 = (max_stretch * magnification2) ** 2 * source_area2 * (1 + TOLERANCE)
+    most_trace = (MAX_SHEAR**2 + 1) * magnification2 * source_area2
+    return not (volume_a * volume_b > 0 and b11 * b22 - b12 * b12 <= most_area2 and trace <= most_trace)
+
+
+@_compiled
+def _directions(vertices: Array, a: int, b: int, c: int, x: float, y: float, z: float) -> tuple[float, ...]:
+    """Return the Gram matrix (11, 12, 22) of the directions of a face from a point, their volume and the distances."""
+    ax, ay, az = vertices[a, 0] - x, vertices[a, 1] - y, vertices[a, 2] - z
+    bx, by, bz = vertices[b, 0] - x, vertices[b, 1] - y, vertices[b, 2] - z
+    cx, cy, cz = vertices[c, 0] - x, vertices[c, 1] - y, vertices[c, 2] - z
+    ra, rb, rc = (
+        math.sqrt(ax * ax + ay * ay + az * az),
+        math.sqrt(bx * bx + by * by + bz * bz),
+        math.sqrt(cx * cx + cy * cy + cz * cz),
+    )
+    ax, ay, az = ax / ra, ay / ra, az / ra
+    x1, y1, z1 = bx / rb - ax, by / rb - ay, bz / rb - az
+    x2, y2, z2 = cx / rc - ax, cy / rc - ay, cz / rc - az
+    volume = ax * (y1 * z2 - z1 * y2) + ay * (z1 * x2 - x1 * z2) + az * (x1 * y2 - y1 * x2)
+    g11, g12, g22 = x1 * x1 + y1 * y1 + z1 * z1, x1 * x2 + y1 * y2 + z1 * z2, x2 * x2 + y2 * y2 + z2 * z2
+    return g11, g12, g22, volume, ra, rb, rc

@@ -11,8 +11,8 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
 from ex4d_core.provider import Provider
 
-EX4D_RANGE = {"near": 1e-3, "far": 1e3}
-"""Depth range of the EX-4D renderer, in scene units."""
+EX4D_VIEW = {"near": 1e-3, "far": 1e3, "min_patch": 0}
+"""Depth range of the EX-4D renderer, in scene units, and its unfiltered mask."""
 
 
 @hookimpl
@@ -51,7 +51,15 @@ def ex4d_mesh_builders() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
-            presets={"ex4d": {"border_depth": 100.0, "cap": "corners", "pixel_center": 0.0, "hidden_colors": "black"}},
+            presets={
+                "ex4d": {
+                    "border_depth": 100.0,
+                    "max_stretch": 0.0,
+                    "cap": "corners",
+                    "pixel_center": 0.0,
+                    "hidden_colors": "black",
+                }
+            },
             auto=10,
             contract="ex4d_core.testing.builtin_contracts:WatertightContract",
         )
@@ -84,7 +92,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
-            presets={"ex4d": EX4D_RANGE},
+            presets={"ex4d": EX4D_VIEW},
             devices=("cuda", "mps"),
             auto=20,
         ),
@@ -94,7 +102,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
-            presets={"ex4d": EX4D_RANGE},
+            presets={"ex4d": EX4D_VIEW},
             auto=10,
             contract="ex4d_core.testing.builtin_contracts:ZBufferContract",
         ),
@@ -104,7 +112,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0; Open3D is MIT",
             component="ex4d_core.builtin.render_raycast:RaycastRenderer",
             options=RasterOptions,
-            presets={"ex4d": EX4D_RANGE},
+            presets={"ex4d": EX4D_VIEW},
             requires=("open3d",),
             install_hint=("pip install open3d-cpu",),
         ),

@@ -16,7 +16,7 @@ def _beyond_near(instance: ViewRange, attribute: attrs.Attribute[Any], value: fl
 
 @attrs.frozen
 class ViewRange:
-    """Options of the depth range."""
+    """Options that all renderers share."""
 
     near: float = option(
         1e-6,
@@ -29,6 +29,12 @@ class ViewRange:
         help="Far plane: farther surfaces are clipped.",
         unit="units of depth",
         validator=_beyond_near,
+    )
+    min_patch: int = option(
+        3,
+        help="Holes and visible patches of at most this width and height are removed from the mask; 0 keeps all.",
+        unit="pixels",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(15)),
     )
 
 

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ex4d_core.builtin.render_checks import check_view
+from ex4d_core.builtin.render_checks import check_view, empty_view
 from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_shading import shade
 from ex4d_core.errors import PluginFailed
-from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
+from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
 
 _OFFSET = 1e-3
 """Offset in pixels from the pixel center of the ray that finds the face. Embree sometimes misses the faces at a
@@ -38,18 +39,20 @@ class RaycastRenderer:
             InvalidInput: a face has an index that is not a vertex, or the pose is not 4 x 4.
         """
         check_view(len(mesh.vertices), mesh.faces, tuple(world_to_camera.shape))
+        if not len(mesh.faces):
+            return empty_view(intrinsics.height, intrinsics.width, mesh.device)
         faces = mesh.faces.cpu().numpy()
         face_index, weights, depth = self._cast(_in_camera(mesh, world_to_camera), faces, intrinsics)
-        hit = face_index >= 0
-        attributes = torch.cat([mesh.vertex_colors.float(), 255 * mesh.vertex_alpha()[:, None]], dim=1).cpu().numpy()
-        rgba = np.zeros((*hit.shape, 4))
-        rgba[hit] = np.einsum("nk,nkc->nc", weights[hit], attributes[faces[face_index[hit]]])
-        mask = torch.from_numpy(rgba[..., 3] > 255 * VISIBLE_ALPHA)
-        color = torch.from_numpy(rgba[..., :3]).round().to(torch.uint8) * mask[..., None]
+        view = shade(
+            mesh.to("cpu"),
+            torch.from_numpy(face_index),
+            torch.from_numpy(weights),
+            torch.from_numpy(depth.astype(np.float32)),
+            world_to_camera.cpu(),
+            min_patch=self._options.min_patch,
+        )
         return RenderedFrame(
-            color=color.to(mesh.device),
-            mask=mask.to(mesh.device),
-            depth=torch.from_numpy(depth.astype(np.float32)).to(mesh.device),
+            color=view.color.to(mesh.device), mask=view.mask.to(mesh.device), depth=view.depth.to(mesh.device)
         )
 
     def _cast(
@@ -57,15 +60,13 @@ class RaycastRenderer:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Return for each pixel the face index or -1, the vertex weights [H, W, 3], and z or inf."""
         size = (intrinsics.height, intrinsics.width)
-        face_index, weights, depth = np.full(size, -1), np.zeros((*size, 3)), np.full(size, np.inf)
-        if len(faces):
-            found = self._first_faces(vertices_camera, faces, _pixel_rays(intrinsics, offset=_OFFSET))
-            hit = found >= 0
-            corners = vertices_camera.astype(np.float64)[faces[found[hit]]]
-            weights[hit], depth[hit] = _intersect(_pixel_rays(intrinsics)[hit], corners)
-            seen = depth <= self._options.far
-            face_index, depth = np.where(seen, found, -1), np.where(seen, depth, np.inf)
-        return face_index, weights, depth
+        weights, depth = np.zeros((*size, 3)), np.full(size, np.inf)
+        found = self._first_faces(vertices_camera, faces, _pixel_rays(intrinsics, offset=_OFFSET))
+        hit = found >= 0
+        corners = vertices_camera.astype(np.float64)[faces[found[hit]]]
+        weights[hit], depth[hit] = _intersect(_pixel_rays(intrinsics)[hit], corners)
+        seen = depth <= self._options.far
+        return np.where(seen, found, -1), weights, np.where(seen, depth, np.inf)
 
     def _first_faces(
         self, vertices_camera: NDArray[np.float32], faces: NDArray[np.int32], directions: NDArray[np.float64]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ex4d_core.builtin.render_checks import ViewCheck, empty_view
 from ex4d_core.builtin.render_options import TorchOptions
-from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
+from ex4d_core.builtin.render_shading import finished, shade
+from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
 
 _FACES_AT_ONCE = 1 << 21
 """Number of faces drawn at once, which bounds memory."""
@@ -50,7 +51,8 @@ class TorchRenderer:
             from ex4d_core.builtin import _raster_kernels
 
             if _raster_kernels.works(mesh.device):
-                return _raster_kernels.render(mesh, world_to_camera, intrinsics, near, far)
+                parts = _raster_kernels.render(mesh, world_to_camera, intrinsics, near, far)
+                return finished(*parts, min_patch=self._options.min_patch)
         # Apple GPUs have no float64; elsewhere it is needed for faces that extend far beyond the image.
         dtype = torch.float32 if mesh.device.type == "mps" else torch.float64
         pose = world_to_camera.to(mesh.device, dtype)
@@ -59,7 +61,7 @@ class TorchRenderer:
         keys = torch.full((intrinsics.height * intrinsics.width,), _NOTHING, device=mesh.device)
         for start in range(0, len(mesh.faces), _FACES_AT_ONCE):
             _draw(view, mesh.faces[start : start + _FACES_AT_ONCE].long(), start, keys)
-        return _shade(view, mesh, keys)
+        return _shaded(view, mesh, keys, world_to_camera, self._options.min_patch)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -201,20 +203,15 @@ def _spans(view: _View, edges: _Edges, face: Tensor, row: Tensor, left: Tensor, 
     return start, stop
 
 
-def _shade(view: _View, mesh: Mesh, keys: Tensor) -> RenderedFrame:
+def _shaded(view: _View, mesh: Mesh, keys: Tensor, world_to_camera: Tensor, min_patch: int) -> RenderedFrame:
     """Return color, mask and depth of the nearest faces."""
     height, width = view.intrinsics.height, view.intrinsics.width
     nothing = keys == _NOTHING
-    faces = mesh.faces[torch.where(nothing, 0, keys & 0xFFFFFFFF)].long()
+    face = torch.where(nothing, -1, keys & 0xFFFFFFFF)
     pixel = torch.arange(len(keys), device=keys.device)
-    edges = _Edges.of(view, faces)
+    edges = _Edges.of(view, mesh.faces[face.clamp_min(0)].long())
     weights = edges.at(pixel, view.rays_x(pixel % width), view.rays_y(pixel // width))
-    weights = (weights / weights.sum(dim=0)).float()
-    alpha = (weights * mesh.vertex_alpha()[faces].T).sum(dim=0)
-    mask = (alpha > VISIBLE_ALPHA) & ~nothing
-    color = (weights.T[..., None] * mesh.vertex_colors[faces]).sum(dim=1)
-    color = torch.where(mask[:, None], color + 0.5, 0).to(torch.uint8)
+    weights = (weights / weights.sum(dim=0)).T
     depth = torch.where(nothing, torch.inf, (keys >> 32).to(torch.int32).view(torch.float32))
-    return RenderedFrame(
-        color=color.view(height, width, 3), mask=mask.view(height, width), depth=depth.view(height, width)
-    )
+    size = (height, width)
+    return shade(mesh, face.view(size), weights.view(*size, 3), depth.view(size), world_to_camera, min_patch=min_patch)

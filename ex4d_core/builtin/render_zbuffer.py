@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from torch import Tensor
 from ex4d_core.builtin import _rasterize
 from ex4d_core.builtin.render_checks import check_view
 from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_shading import camera_position, finished
 from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 
@@ -45,10 +47,20 @@ class ZBufferRenderer:
             far=self._options.far,
             bands=self._bands,
         )
-        color, mask = drawing.shade(_as_numpy(mesh.vertex_colors), _as_numpy(mesh.vertex_alpha()))
-        depth = drawing.depth.astype(np.float32)
-        color_out, mask_out, depth_out = (torch.from_numpy(a).to(mesh.device) for a in (color, mask, depth))
-        return RenderedFrame(color=color_out, mask=mask_out, depth=depth_out)
+        colors = _as_numpy(mesh.vertex_colors)
+        if mesh.max_stretch is None:
+            color, mask = drawing.shade(colors, _as_numpy(mesh.vertex_alpha()))
+        else:
+            color, mask = drawing.shade_stretched(
+                colors,
+                _as_numpy(mesh.vertices),
+                _as_numpy(mesh.face_occluded),
+                _as_numpy(mesh.max_stretch),
+                camera=_as_numpy(camera_position(world_to_camera)),
+            )
+        parts = (color, mask, drawing.depth.astype(np.float32))
+        color_out, mask_out, depth_out = (torch.from_numpy(part).to(mesh.device) for part in parts)
+        return finished(color_out, mask_out, depth_out, min_patch=self._options.min_patch)
 
 
 def rasterize(
@@ -163,25 +175,38 @@ class Drawing:
 
     def shade(self, colors: NDArray[np.uint8], alpha: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return color uint8 [H, W, 3] and mask bool [H, W] from vertex colors [V, 3] and alpha [V]."""
+        loop = partial(
+            _rasterize.shade_rows, self._prepared, self._faces, self.face_index, colors, alpha, VISIBLE_ALPHA
+        )
+        return self._fill_rows(loop)
+
+    def shade_stretched(
+        self,
+        colors: NDArray[np.uint8],
+        vertices: NDArray[np.float32],
+        occluded: NDArray[np.bool_],
+        max_stretch: NDArray[np.float32],
+        *,
+        camera: NDArray[np.float64],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return color and mask as `shade`, from the fields of a mesh that has `max_stretch`; `camera` is [3]."""
+        loop = partial(
+            _rasterize.shade_stretched_rows,
+            self._prepared,
+            self._faces,
+            self.face_index,
+            colors,
+            vertices,
+            occluded,
+            max_stretch,
+            camera,
+        )
+        return self._fill_rows(loop)
+
+    def _fill_rows(self, loop: Callable[..., None]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         color = np.empty((*self.depth.shape, 3), np.uint8)
         mask = np.empty(self.depth.shape, np.bool_)
-
-        def fill(first_row: int, end_row: int) -> None:
-            _rasterize.shade_rows(
-                self._prepared,
-                self._faces,
-                self.face_index,
-                colors,
-                alpha,
-                VISIBLE_ALPHA,
-                self._lens,
-                first_row,
-                end_row,
-                color,
-                mask,
-            )
-
-        self._bands.each(fill, len(color))
+        self._bands.each(lambda first_row, end_row: loop(self._lens, first_row, end_row, color, mask), len(color))
         return color, mask
 
 

@@ -16,6 +16,7 @@ PRESETS: Mapping[str, Preset] = {
     "ex4d": {
         "video": {"num_frames": 49, "size": "ex4d", "fit": "stretch", "fps": 30},
         "lens": {"focal_px": 500.0, "of": "frame"},
+        "refine": {"enabled": False},
     },
 }
 """Configuration tables of each preset; options of components are in `Provider.presets`."""

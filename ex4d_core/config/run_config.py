@@ -15,6 +15,7 @@ from ex4d_core.bounds import shown
 from ex4d_core.config.presets import preset
 from ex4d_core.config.strict_values import strict_converter
 from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
+from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.options import option, with_current_names
 from ex4d_core.reading import parse_toml, read_toml
 from ex4d_core.roles import ROLES
@@ -31,7 +32,7 @@ LONGEST_KEY = 80
 
 _CONVERTER = strict_converter()
 
-SECTIONS = ("video", "lens", "path", "masks", *ROLES)
+SECTIONS = ("video", "lens", "path", "refine", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
 
 
@@ -140,6 +141,7 @@ class RunConfig:
     video: VideoOptions = VideoOptions()
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()
+    refine: RefineOptions = RefineOptions()
     masks: Tree = attrs.field(factory=dict)
     """Options of simulated masks, not yet checked; for `ex4d masks` and training."""
     depth: ComponentConfig = ComponentConfig()
@@ -258,6 +260,8 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
     tables["path"] = make_options(PathOptions, tree.get("path", {}), "path")
+    refine = merge(under.get("refine", {}), tree.get("refine", {}))
+    tables["refine"] = make_options(RefineOptions, refine, "refine")
     tables["masks"] = dict(tree.get("masks", {}))
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 

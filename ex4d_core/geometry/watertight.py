@@ -27,6 +27,10 @@ NEAREST_BORDER = 100.0
 CAP_BULGE = 1.1
 """Depth of the middle of the cap over that of the ring, so that invalid pixels at the ring depth do not touch it."""
 
+RING_MARGIN = 1 / 16
+"""Pixels by which a stitched ring is moved outward, so that the outermost pixel centers are inside the mesh; nvdiffrast
+rounds to 1/16."""
+
 FARTHEST = 1e8
 """Larger depths are invalid, since the angle rule would overflow float32."""
 
@@ -63,15 +67,19 @@ def build_watertight(
     if valid is not None:
         known &= valid.to(depth.device)
     points, border = _grid_points(depth, known, intrinsics, options)
+    hidden = _occluded_blocks(points, options)
+    unknown = _unknown_blocks(known)
+    hidden |= unknown
     if options.cap == "stitched":
-        known = _without_ring(known)
-    hidden = _occluded_blocks(points, known, options)
+        _set_ring(hidden)
     alpha = _pixel_alpha(hidden)
+    cap_occluded = _cap_occluded(points, options)
     return Mesh(
         vertices=_vertices(points, border, options),
         faces=grid_faces(*depth.shape, options.cap, depth.device),
         vertex_colors=_colors(frame.to(depth.device), alpha, options),
-        face_occluded=torch.cat([hidden.flatten(), _cap_occluded(points, options)]),
+        face_occluded=torch.cat([hidden.flatten(), cap_occluded]),
+        max_stretch=_limits(unknown, len(cap_occluded), options) if options.max_stretch else None,
     )
 
 
@@ -131,10 +139,24 @@ def _check_sizes(frame: Tensor, depth: Tensor, intrinsics: Intrinsics, valid: Te
         )
 
 
-def _without_ring(mask: Tensor) -> Tensor:
-    inside = torch.zeros_like(mask)
-    inside[1:-1, 1:-1] = mask[1:-1, 1:-1]
-    return inside
+def _set_ring(blocks: Tensor) -> None:
+    """Set the faces of the outermost blocks, [2, H-1, W-1], to True."""
+    blocks[:, 0] = blocks[:, -1] = blocks[:, :, 0] = blocks[:, :, -1] = True
+
+
+@lru_cache(maxsize=4)
+def _slopes(intrinsics: Intrinsics, options: WatertightOptions, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return x / z of the columns [W] and y / z of the rows [H], with a stitched ring moved by `RING_MARGIN`."""
+    slopes = []
+    for along, focal in zip(
+        ray_slopes(intrinsics, options.pixel_center, torch.device("cpu")), (intrinsics.fx, intrinsics.fy), strict=True
+    ):
+        moved = along.clone()
+        if options.cap == "stitched":
+            moved[0] -= RING_MARGIN / focal
+            moved[-1] += RING_MARGIN / focal
+        slopes.append(moved.to(device))
+    return slopes[0], slopes[1]
 
 
 def _grid_points(
@@ -146,7 +168,7 @@ def _grid_points(
         border = (2 * torch.where(known, depth, zero).amax()).clamp_min(NEAREST_BORDER)
     else:
         border = zero + options.border_depth
-    x, y = ray_slopes(intrinsics, options.pixel_center, depth.device)
+    x, y = _slopes(intrinsics, options, depth.device)
     points = depth.new_empty(3, *depth.shape)
     z = points[2]
     z[:] = border
@@ -173,14 +195,23 @@ def _colors(frame: Tensor, alpha: Tensor, options: WatertightOptions) -> Tensor:
     return torch.cat([colors, colors.new_zeros(1, 3)]) if options.cap == "stitched" else colors.clone()
 
 
-def _occluded_blocks(points: Tensor, known: Tensor, options: WatertightOptions) -> Tensor:
+def _occluded_blocks(points: Tensor, options: WatertightOptions) -> Tensor:
     """Return bool [2, H-1, W-1]: whether the upper left and the lower right face of each block is occluded."""
-    hidden = _sharp(points, options.min_angle) if options.occlusion == "angle" else _steep(points, options.max_slope)
+    return _sharp(points, options.min_angle) if options.occlusion == "angle" else _steep(points, options.max_slope)
+
+
+def _unknown_blocks(known: Tensor) -> Tensor:
+    """Return bool [2, H-1, W-1]: whether a corner of the upper left and of the lower right face is unknown."""
     unknown = ~known
     diagonal = unknown[1:, :-1] | unknown[:-1, 1:]
-    hidden[0] |= diagonal | unknown[:-1, :-1]
-    hidden[1] |= diagonal | unknown[1:, 1:]
-    return hidden
+    return torch.stack([diagonal | unknown[:-1, :-1], diagonal | unknown[1:, 1:]])
+
+
+def _limits(unknown: Tensor, cap_faces: int, options: WatertightOptions) -> Tensor:
+    """Return the largest stretch of each face, float32 [F]: 0 where depth is unknown, and for the cap."""
+    limits = torch.zeros(unknown.numel() + cap_faces, device=unknown.device)
+    limits[: unknown.numel()] = (~unknown).flatten() * options.max_stretch
+    return limits
 
 
 def _sharp(points: Tensor, min_angle: float) -> Tensor:
@@ -237,8 +268,7 @@ def _cap_occluded(points: Tensor, options: WatertightOptions) -> Tensor:
     if options.cap == "stitched":
         return torch.ones(2 * (height + width - 2), dtype=torch.bool, device=points.device)
     corners = points[:, :: height - 1, :: width - 1].flip(2)
-    blocks = _occluded_blocks(corners, torch.ones_like(corners[0], dtype=torch.bool), options)
-    return blocks.flatten()
+    return _occluded_blocks(corners, options).flatten()
 
 
 def _pixel_alpha(hidden: Tensor) -> Tensor:

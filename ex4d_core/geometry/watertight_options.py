@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from ex4d_core.options import option
 
 _positive = attrs.validators.gt(0)
+
+
+def _zero_or_from_1(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value != 0 and not value >= 1:
+        raise ValueError(f"max_stretch must be 0 or at least 1, not {value:g}")
 
 
 @attrs.frozen
@@ -38,6 +45,13 @@ class WatertightOptions:
         "occluded",
         unit="ratio",
         validator=_positive,
+    )
+    max_stretch: float = option(
+        1.5,
+        help="Occluded faces are hidden from cameras that see them stretched by more than this, relative to the source "
+        "camera; 0: from every camera, as in EX-4D, which also hides half of the adjacent pixels",
+        unit="ratio",
+        validator=_zero_or_from_1,
     )
     cap: str = option(
         "stitched",

@@ -201,10 +201,9 @@ class ClipRun:
 
     def _estimate(self, video: Video, estimator: DepthEstimator, *, progress: Progress) -> DepthVideo:
         """Return the depth of the frames, and report the notes and warnings of the estimator, if it has any."""
-        depth = stages.estimate_depth(video, estimator, progress=progress)
-        for name, report in (("notes", self.components.reporter.note), ("warnings", self.components.reporter.warn)):
-            texts: Callable[[], list[str]] = getattr(estimator, name, list)
-            for text in texts():
+        depth, reporter = stages.estimate_depth(video, estimator, progress=progress), self.components.reporter
+        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
+            for text in getattr(estimator, name, list)():
                 report(text)
         return depth
 
@@ -213,12 +212,22 @@ class ClipRun:
         return self.stored.load("depth", content_key(self.depth_inputs), DEPTH.load) if self.stored else None
 
     @cached_property
-    def scene(self) -> Scene:
-        """The frames and their depth, with the intrinsics and source cameras of the user, if any."""
+    def estimated_scene(self) -> Scene:
+        """The frames and their depth as estimated, with the intrinsics and source cameras of the user, if any."""
         video, depth = self.video, stages.with_intrinsics(self.estimated_depth, self.given_intrinsics)
         if file := source_cameras_file(self.components.config.path):
             depth = with_source_cameras(depth, file, video)
         return Scene(video=video, depth=depth)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The frames and their refined depth, of which meshes are built."""
+        scene, components = self.estimated_scene, self.components
+        options = components.config.refine
+        if not options.enabled:
+            return scene
+        with components.reporter.stage("refine") as progress:
+            return stages.refine_scene(scene, options, device=components.device, progress=progress)
 
     @cached_property
     def given_intrinsics(self) -> Intrinsics | None:
@@ -281,7 +290,7 @@ class PathRun:
     @cached_property
     def path(self) -> CameraPath:
         """The poses of the target camera; the world is the source camera of frame 0."""
-        return self.plan(self.clip_run.scene)
+        return self.plan(self.clip_run.estimated_scene)
 
     def plan(self, scene: Scene) -> CameraPath:
         """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
@@ -318,6 +327,7 @@ class PathRun:
         return {
             "depth": self.clip_run.depth_inputs,
             "lens": self.clip_run.lens_inputs,
+            "refine": attrs.asdict(components.config.refine),
             "trajectory": self._path_inputs,
             "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
             "mesh": components.choose("mesh").identity(),

@@ -9,6 +9,8 @@ from torch import Tensor
 from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_core.geometry.motion import Motion, frames_shown
 from ex4d_core.geometry.paths import normalized_times
+from ex4d_core.geometry.refine_depth import refine_depth
+from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.rigid import Pose
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
@@ -107,10 +109,37 @@ def retimed(scene: Scene, path: CameraPath | None) -> Scene:
         depth,
         depth=depth.depth[frames],
         valid=None if depth.valid is None else depth.valid[frames],
+        filled=None if depth.filled is None else depth.filled[frames],
         intrinsics=tuple(depth.intrinsics[frame] for frame in frames) if several else depth.intrinsics,
         cameras=None if depth.cameras is None else depth.cameras.taken_at(frames),
     )
     return Scene(video=Video(frames=scene.video.frames[frames], fps=scene.video.fps), depth=shown)
+
+
+def refine_scene(
+    scene: Scene, options: RefineOptions, *, device: torch.device = CPU, progress: Progress = silent
+) -> Scene:
+    """Return the scene with depth refined by its frames, see `ex4d_core.geometry.refine_depth`.
+
+    Args:
+        scene: the clip and its depth, on the CPU.
+        options: the options; if not enabled, the scene is returned as it is.
+        device: device of the computation; frames are copied to it and back several at a time.
+        progress: called with the number of finished frames.
+    """
+    if not options.enabled:
+        return scene
+    frames, depths, filled = scene.video.num_frames, [], []
+    at_once = frames_at_once(device)
+    progress(0, frames)
+    for first in range(0, frames, at_once):
+        part = _part_on(device, scene, first, min(first + at_once, frames))
+        refined, added = refine_depth(part.video.frames, part.depth.depth, part.depth.valid, options)
+        depths.append(refined.cpu())
+        filled.append(added.cpu())
+        progress(min(first + at_once, frames), frames)
+    depth = attrs.evolve(scene.depth, depth=torch.cat(depths), valid=None, filled=torch.cat(filled))
+    return attrs.evolve(scene, depth=depth)
 
 
 def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
@@ -131,7 +160,8 @@ def render_guidance(
 ) -> Guidance:
     """Render the guidance along a path: the mesh of each frame from the target camera of that frame.
 
-    If the path starts at the source camera, the first frame is the source frame, visible everywhere, as in EX-4D.
+    If occluded faces are hidden from every camera (`Mesh.max_stretch` is None) and the path starts at the source
+    camera, the first frame is the source frame, visible everywhere, as in EX-4D.
 
     Args:
         scene: the clip and its depth, on the CPU.
@@ -145,7 +175,7 @@ def render_guidance(
     frames, height, width = path.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
     color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
     mask = torch.zeros(frames, height, width, dtype=torch.bool)
-    at_once = 1 if device.type == "cpu" else FRAMES_AT_ONCE
+    at_once = frames_at_once(device)
     progress(0, frames)
     for first in range(0, frames, at_once):
         stop = min(first + at_once, frames)
@@ -155,6 +185,11 @@ def render_guidance(
         mask[first:stop] = torch.stack([known for _, known in views])
         progress(stop, frames)
     return Guidance(color=color, mask=mask, cameras=path, fps=scene.video.fps)
+
+
+def frames_at_once(device: torch.device) -> int:
+    """Return the number of frames per copy to and from a device."""
+    return 1 if device.type == "cpu" else FRAMES_AT_ONCE
 
 
 class _LatestMesh:
@@ -178,6 +213,7 @@ def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene
         depth,
         depth=_on(device, depth.depth[frames]),
         valid=None if depth.valid is None else _on(device, depth.valid[frames]),
+        filled=None,
         intrinsics=depth.intrinsics[frames] if len(depth.intrinsics) > 1 else depth.intrinsics,
         cameras=None,
     )
@@ -196,10 +232,11 @@ def _render_frame(
 ) -> tuple[Tensor, Tensor]:
     """Return color and mask of one frame; `part` begins at frame `first` of the scene."""
     pose, target = path.world_to_camera[frame] @ source_to_world(scene.depth, frame), path.intrinsics_at(frame)
-    if frame == 0 and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
+    mesh = meshes.of(part, frame - first, shown=path.frame_shown(frame))
+    if frame == 0 and mesh.max_stretch is None and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
-    view = renderer.render(meshes.of(part, frame - first, shown=path.frame_shown(frame)), pose, target)
+    view = renderer.render(mesh, pose, target)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
     return view.color, view.mask
 

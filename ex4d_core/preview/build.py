@@ -96,7 +96,8 @@ def _small_scene(session: Session, clip: Path, folder: Path, frames: int, side: 
     depth = stages.with_intrinsics(depth, _small_intrinsics(small_session, video, full_size))
     if file := source_cameras_file(small_session.config.path):
         depth = with_source_cameras(depth, file, video)
-    return _SmallScene(clip_run=clip_run, scene=Scene(video=video, depth=depth), stride=stride, depth=source)
+    scene = stages.refine_scene(Scene(video=video, depth=depth), session.config.refine, device=session.device)
+    return _SmallScene(clip_run=clip_run, scene=scene, stride=stride, depth=source)
 
 
 def _small_intrinsics(session: Session, video: Video, full_size: tuple[int, int]) -> Intrinsics | None:

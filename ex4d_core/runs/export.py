@@ -199,7 +199,7 @@ def _depth_groups(clip_run: ClipRun, formats: Iterable[DepthFormat], preview: bo
 
 
 def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path) -> None:
-    depth, reporter = clip_run.scene.depth, clip_run.components.reporter
+    depth, reporter = clip_run.estimated_scene.depth, clip_run.components.reporter
     write_depth(depth, folder / name, format=format)
     if format == "png" and (error := png_error(depth)) > COARSE:
         assert clip_run.folder is not None
@@ -210,7 +210,7 @@ def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path
 
 
 def _write_preview(clip_run: ClipRun, name: str, folder: Path) -> None:
-    scene = clip_run.scene
+    scene = clip_run.estimated_scene
     with clip_run.components.reporter.stage("preview") as progress:
         write_preview(scene, folder / name, progress=progress)
 
@@ -301,6 +301,7 @@ def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: Mes
         {
             "depth": clip_run.depth_inputs,
             "lens": clip_run.lens_inputs,
+            "refine": attrs.asdict(clip_run.components.config.refine),
             "mesh": clip_run.components.choose("mesh").identity(),
         }
     )

@@ -43,6 +43,9 @@ class DepthVideo:
     valid: Tensor | None = optional_shaped("T H W", torch.bool)
     """bool [T, H, W], True where depth is known; None: wherever it is finite and positive."""
 
+    filled: Tensor | None = optional_shaped("T H W", torch.bool)
+    """bool [T, H, W], True where depth was unknown and was filled from its surroundings; None: nowhere."""
+
     cameras: CameraPath | None = None
     """Poses of the source camera (world = camera of frame 0); None: a static camera."""
 
@@ -53,6 +56,8 @@ class DepthVideo:
             )
         if self.valid is not None and self.valid.shape != self.depth.shape:
             raise InvalidInput(f"DepthVideo.valid is {list(self.valid.shape)} but depth is {list(self.depth.shape)}")
+        if self.filled is not None and self.filled.shape != self.depth.shape:
+            raise InvalidInput(f"DepthVideo.filled is {list(self.filled.shape)} but depth is {list(self.depth.shape)}")
         if self.cameras is not None and self.cameras.num_frames != self.num_frames:
             raise InvalidInput(f"DepthVideo has {self.num_frames} frames but {self.cameras.num_frames} source cameras")
 

@@ -6,7 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from ex4d_core.types._arrays import shaped
+from ex4d_core.types._arrays import optional_shaped, shaped
 
 VISIBLE_ALPHA = 125 / 255
 """Threshold of the interpolated alpha (0..1): a pixel is visible above it, as in EX-4D."""
@@ -31,10 +31,25 @@ class Mesh:
     face_occluded: Tensor = shaped("F", torch.bool)
     """bool [F], True for faces that close the mesh and are not visible from the source camera."""
 
+    max_stretch: Tensor | None = optional_shaped("F", torch.float32)
+    """float32 [F], stretch (see `ex4d_core.geometry.stretch`) above which an occluded face is hidden; below 1, it is
+    hidden from every camera. Colors are then interpolated in the source image, not in space. None: occluded faces are
+    hidden from every camera and lower the alpha of their vertices, as in EX-4D."""
+
     @property
     def device(self) -> torch.device:
         """The device of all tensors."""
         return self.vertices.device
+
+    def to(self, device: torch.device | str) -> Mesh:
+        """Return the mesh on a device."""
+        return Mesh(
+            vertices=self.vertices.to(device),
+            faces=self.faces.to(device),
+            vertex_colors=self.vertex_colors.to(device),
+            face_occluded=self.face_occluded.to(device),
+            max_stretch=None if self.max_stretch is None else self.max_stretch.to(device),
+        )
 
     def vertex_alpha(self) -> Tensor:
         """Return bool [V]: False at the vertices of occluded faces, True elsewhere."""

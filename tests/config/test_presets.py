@@ -13,8 +13,8 @@ from ex4d_core.plugins.registry import Registry
     [
         ("depth", "file", {"far": 10000.0}),
         ("depth", "depthcrafter", {"far": 10000.0}),
-        ("renderer", "torch", {"near": 1e-3, "far": 1e3}),
-        ("renderer", "nvdiffrast", {"near": 1e-3, "far": 1e3, "antialias": True}),
+        ("renderer", "torch", {"near": 1e-3, "far": 1e3, "min_patch": 0}),
+        ("renderer", "nvdiffrast", {"near": 1e-3, "far": 1e3, "antialias": True, "min_patch": 0}),
         ("trajectory", "arc", {"look_at": "nearest", "angle_scaling": "reference"}),
         ("trajectory", "freeze", {}),
         ("trajectory", "from_file", {"look_at": "nearest"}),

@@ -202,12 +202,23 @@ def test_the_last_vertex_is_behind_the_middle_of_the_ring():
     torch.testing.assert_close(mesh.vertices[24], torch.tensor([middle[0], middle[1], 11.0]))
 
 
-def test_vertices_project_to_the_centers_of_their_pixels():
+def test_vertices_project_to_the_centers_of_their_pixels_and_the_ring_extends_the_image_a_little():
     camera = Intrinsics.from_fov(60, width=6, height=4)
     x, y, z = build(random_depth(4, 6), fov=60).vertices[:24].T
-    rows, columns = np.mgrid[0:4, 0:6]
-    torch.testing.assert_close(camera.fx * x / z + camera.cx, torch.from_numpy(columns.ravel() + 0.5).float())
-    torch.testing.assert_close(camera.fy * y / z + camera.cy, torch.from_numpy(rows.ravel() + 0.5).float())
+    rows, columns = np.mgrid[0:4, 0:6] + 0.5
+    rows[0], rows[-1], columns[:, 0], columns[:, -1] = 0.5 - 1 / 16, 3.5 + 1 / 16, 0.5 - 1 / 16, 5.5 + 1 / 16
+    torch.testing.assert_close(camera.fx * x / z + camera.cx, torch.from_numpy(columns.ravel()).float())
+    torch.testing.assert_close(camera.fy * y / z + camera.cy, torch.from_numpy(rows.ravel()).float())
+
+
+def test_faces_at_unknown_depth_and_of_the_cap_are_always_hidden_and_the_others_beyond_a_stretch():
+    depth = step(6, 30)
+    depth[3, 5] = torch.nan
+    mesh = build(depth, max_stretch=1.75)
+    at_unknown = (mesh.faces == 3 * 30 + 5).any(dim=1)
+    assert set(mesh.max_stretch.unique().tolist()) == {0, 1.75}
+    assert torch.equal(mesh.max_stretch == 0, at_unknown | (torch.arange(len(mesh.faces)) >= 2 * 5 * 29))
+    assert build(depth, max_stretch=0).max_stretch is None
 
 
 def test_colors_are_kept_beside_occluded_faces_unless_they_are_to_be_black():
@@ -286,6 +297,7 @@ def test_what_does_not_fit_the_depth_is_refused(arguments, message):
         {"occlusion": "other"},
         {"cap": "none"},
         {"hidden_colors": "red"},
+        {"max_stretch": 0.5},
         {"border_depth": 0.0},
         {"min_angle": 61.0},
         {"max_slope": 0.0},

@@ -8,7 +8,7 @@ from ex4d_core.builtin.render_raycast import RaycastRenderer
 from ex4d_core.builtin.render_torch import TorchRenderer
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.errors import PluginFailed
-from ex4d_core.types import Mesh, RenderedFrame
+from ex4d_core.types import RenderedFrame
 
 CPU = torch.device("cpu")
 
@@ -36,8 +36,7 @@ class OnGpu:
         self.there = renderer
 
     def render(self, mesh, pose, intrinsics):
-        names = ("vertices", "faces", "vertex_colors", "face_occluded")
-        there = Mesh(**{name: getattr(mesh, name).cuda() for name in names})
+        there = mesh.to("cuda")
         view = self.there.render(there, pose, intrinsics)
         assert {view.color.device, view.mask.device, view.depth.device} == {there.device}
         return RenderedFrame(color=view.color.cpu(), mask=view.mask.cpu(), depth=view.depth.cpu())

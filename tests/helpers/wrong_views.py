@@ -17,6 +17,12 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import RenderedFrame
 
 
+def faces_of(mesh, part):
+    """Return a mesh with some of its faces."""
+    limits = None if mesh.max_stretch is None else mesh.max_stretch[part]
+    return attrs.evolve(mesh, faces=mesh.faces[part], face_occluded=mesh.face_occluded[part], max_stretch=limits)
+
+
 class Watertight(WatertightMesh):
     """A mesh builder without fault."""
 
@@ -26,8 +32,7 @@ class Watertight(WatertightMesh):
 
 class MeshWithAHole(Watertight):
     def build(self, frame, depth, intrinsics, *, valid=None):
-        mesh = super().build(frame, depth, intrinsics, valid=valid)
-        return attrs.evolve(mesh, faces=mesh.faces[:-1], face_occluded=mesh.face_occluded[:-1])
+        return faces_of(super().build(frame, depth, intrinsics, valid=valid), slice(-1))
 
 
 class MeshDeafToValid(Watertight):
@@ -97,9 +102,14 @@ class ViewThroughTheUnseen(ZBuffer):
     """Leaves out what nobody saw, so that what is behind it shows."""
 
     def render(self, mesh, world_to_camera, intrinsics):
-        seen = ~mesh.face_occluded
-        mesh = attrs.evolve(mesh, faces=mesh.faces[seen], face_occluded=mesh.face_occluded[seen])
-        return super().render(mesh, world_to_camera, intrinsics)
+        return super().render(faces_of(mesh, ~mesh.face_occluded), world_to_camera, intrinsics)
+
+
+class ViewOfEx4dMasks(ZBuffer):
+    """Hides occluded faces from everywhere."""
+
+    def render(self, mesh, world_to_camera, intrinsics):
+        return super().render(attrs.evolve(mesh, max_stretch=None), world_to_camera, intrinsics)
 
 
 class ViewOfDistance(ZBuffer):
@@ -135,11 +145,7 @@ class ViewByOrder(ZBuffer):
     def render(self, mesh, world_to_camera, intrinsics):
         middle = len(mesh.faces) // 2
         first, second = (
-            super(ViewByOrder, self).render(
-                attrs.evolve(mesh, faces=mesh.faces[part], face_occluded=mesh.face_occluded[part]),
-                world_to_camera,
-                intrinsics,
-            )
+            super(ViewByOrder, self).render(faces_of(mesh, part), world_to_camera, intrinsics)
             for part in (slice(middle), slice(middle, None))
         )
         there = torch.isfinite(first.depth)

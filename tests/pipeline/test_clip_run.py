@@ -197,7 +197,8 @@ def test_a_mesh_of_another_lens_is_written_anew(settings, small_clip, tmp_path):
         session = ex4d.Session(**settings, lens={"fov": fov})
         path = export(session.open_clip(small_clip.video, folder=tmp_path).along("30"), save_mesh="first").files["mesh"]
         width = ex4d.read_mesh(path).vertices[:, 0].max().item()
-        assert width == pytest.approx(31.5 * 100 / session.open_clip(small_clip.video).scene.depth.intrinsics[0].fx)
+        lens = session.open_clip(small_clip.video).scene.depth.intrinsics[0]
+        assert width == pytest.approx((31.5 + 1 / 16) * 100 / lens.fx)
 
 
 def test_a_rate_changes_no_frame_and_a_renamed_depth_file_no_depth(small_clip, tmp_path):

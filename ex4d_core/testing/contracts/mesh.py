@@ -52,6 +52,8 @@ class MeshBuilderContract(ComponentContract):
             return f"it is on {result.device}, not on {self.device}"
         if len(result.vertex_colors) != len(result.vertices) or len(result.face_occluded) != len(result.faces):
             return "it does not have one color for each vertex and one flag for each face"
+        if result.max_stretch is not None and len(result.max_stretch) != len(result.faces):
+            return "it does not have one `max_stretch` for each face"
         if len(result.faces) == 0:
             return "it has no faces"
         if result.faces.min() < 0 or result.faces.max() >= len(result.vertices):
@@ -109,12 +111,6 @@ def _source_view(mesh: Mesh, inputs: Inputs) -> RenderedFrame:
     """Render a mesh from the source camera, with the `zbuffer` renderer."""
     registry = Registry()
     offer = registry.find("renderer", "zbuffer")
-    on_cpu = Mesh(
-        vertices=mesh.vertices.cpu(),
-        faces=mesh.faces.cpu(),
-        vertex_colors=mesh.vertex_colors.cpu(),
-        face_occluded=mesh.face_occluded.cpu(),
-    )
     renderer = registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
-    view: RenderedFrame = renderer.render(on_cpu, torch.eye(4), inputs["intrinsics"])
+    view: RenderedFrame = renderer.render(mesh.to("cpu"), torch.eye(4), inputs["intrinsics"])
     return view

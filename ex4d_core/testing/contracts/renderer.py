@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ex4d_core.geometry.projective import look_at
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import Renderer
@@ -74,7 +75,7 @@ class RendererContract(ComponentContract):
         assert not result.color[~result.mask].any(), f"up to {int(result.color[~result.mask].max())} where it is False"
 
     def test_matches_the_reference_renderer(self, result: RenderedFrame, inputs: Inputs) -> None:
-        mesh = _on("cpu", inputs["mesh"])
+        mesh = inputs["mesh"].to("cpu")
         twin = _installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
         mask, depth = result.mask.cpu(), result.depth.cpu()
         agreed, both = float((mask == twin.mask).float().mean()), mask & twin.mask
@@ -114,6 +115,20 @@ class RendererContract(ComponentContract):
         depth = float(view.depth[24, 32])
         assert depth == pytest.approx(2.0, rel=1e-4), f"depth is {depth:g} and not that of the `face_occluded` face, 2"
 
+    def test_occluded_faces_are_hidden_where_they_are_stretched(
+        self, component: Renderer, result: RenderedFrame
+    ) -> None:
+        pose = look_at(torch.tensor([4.0, 0.0, 0.0]), torch.tensor([2.0, 0.0, 2.0]))
+        for angle, seen in ((0, "like from the source camera"), (40, "stretched"), (50, "from behind")):
+            wall = attrs.evolve(
+                _wall(angle), face_occluded=torch.ones(2, dtype=torch.bool), max_stretch=torch.full((2,), 1.5)
+            )
+            inputs = {"mesh": self._there(wall), "world_to_camera": pose, "intrinsics": LENS}
+            shown = bool(self.call(component, inputs).mask.any())
+            assert shown == (angle == 0), (
+                f"an occluded face with `max_stretch` seen {seen} is {'' if shown else 'not '}shown"
+            )
+
     def test_does_not_render_behind_the_camera(self, component: Renderer, result: RenderedFrame) -> None:
         view = self._view(component, _square(-2.0, half=0.2, color=RED))
         assert not view.mask.any(), "a square behind the camera is visible"
@@ -130,12 +145,7 @@ class RendererContract(ComponentContract):
         return self.call(component, inputs)
 
     def _there(self, mesh: Mesh) -> Mesh:
-        return _on(self.device, mesh)
-
-
-def _on(device: str, mesh: Mesh) -> Mesh:
-    names = [field.name for field in attrs.fields(Mesh)]
-    return Mesh(**{name: getattr(mesh, name).to(device) for name in names})
+        return mesh.to(self.device)
 
 
 def _installed(role: str, name: str) -> Any:
@@ -155,6 +165,14 @@ def _square(distance: float, *, half: float, color: tuple[int, int, int]) -> Mes
         vertex_colors=torch.tensor([color] * 4, dtype=torch.uint8),
         face_occluded=torch.zeros(2, dtype=torch.bool),
     )
+
+
+def _wall(angle: float) -> Mesh:
+    """Return an upright square around (2, 0, 2), turned from the x axis towards the z axis by degrees."""
+    turn = torch.deg2rad(torch.tensor(float(angle)))
+    square = _square(0.0, half=0.3, color=GREEN)
+    x, y, _ = square.vertices.T
+    return attrs.evolve(square, vertices=torch.stack([2 + x * turn.cos(), y, 2 + x * turn.sin()], dim=1))
 
 
 def _joined(one: Mesh, other: Mesh) -> Mesh:

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from ex4d_backbone_inpaint.backbone import InpaintBackbone
-from ex4d_backbone_inpaint.multiview_fill import OtherFrames, candidate_frames
+from ex4d_backbone_inpaint.clip_model import SPAN, ClipModel
 from ex4d_backbone_inpaint.options import InpaintOptions
-from ex4d_backbone_inpaint.push_pull import fill_from_surroundings
+from ex4d_backbone_inpaint.push_pull import push_pull
+from ex4d_backbone_inpaint.thin_plate import margin_axis, thin_plate
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
@@ -115,7 +116,7 @@ def test_a_surface_behind_a_moving_object_comes_from_frames_that_show_it(ball_be
     shadow = ~guidance.mask & (guidance.mask.sum(dim=0) > 4) & is_wall
     assert shadow.sum() > 300
     around, full = (
-        error(inpaint(guidance, scene, other_frames=0), truth, shadow),
+        error(inpaint(guidance, scene, scene_frames=0), truth, shadow),
         error(inpaint(guidance, scene), truth, shadow),
     )
     assert full < 0.3 * around
@@ -142,7 +143,7 @@ def test_a_source_camera_that_moves_shows_what_its_other_frames_saw():
     path = path_of_eyes([(0.6, 0.0, 0.0)] * 6, center=(0, 0, 4.4), intrinsics=lens)
     guidance, truth = guide(scene, path), still.novel_views(path).frames
     hidden = ~guidance.mask
-    around = error(inpaint(guidance, scene, other_frames=0), truth, hidden)
+    around = error(inpaint(guidance, scene, scene_frames=0), truth, hidden)
     assert error(inpaint(guidance, scene), truth, hidden) < 0.75 * around
 
 
@@ -159,7 +160,7 @@ def test_smoothing_over_time_makes_the_fill_of_a_moving_camera_steadier(orbiting
     scene, guidance, _ = orbiting
     hidden = ~(guidance.mask[1:] | guidance.mask[:-1])
     raw, steady = (
-        inpaint(guidance, scene, other_frames=0, steadiness=steadiness).float().diff(dim=0).abs()[hidden].mean()
+        inpaint(guidance, scene, scene_frames=0, steadiness=steadiness).float().diff(dim=0).abs()[hidden].mean()
         for steadiness in (0, 3)
     )
     assert steady < 0.85 * raw
@@ -237,51 +238,81 @@ def test_progress_is_reported_for_each_frame_and_may_cancel():
         inpaint(guidance, progress=stop)
 
 
-def test_a_hole_between_near_and_far_takes_the_far_color():
-    """Left half: a red thing at 2. Right quarter: a blue wall at 8. Between them only what is behind 7 can be."""
-    color = np.zeros((32, 64, 3), np.float32)
-    color[:, :32, 0] = color[:, 48:, 2] = 200
-    depth = np.full((32, 64), 2, np.float32)
-    depth[:, 48:] = 8
-    trust = np.ones((32, 64), np.float32)
-    trust[:, 32:48] = 0
-    limit = np.where(trust == 0, 7, 0).astype(np.float32)
-    filled = fill_from_surroundings(color, depth, trust, limit)
-    np.testing.assert_array_equal(filled[trust == 1], color[trust == 1])
-    assert filled[:, 34:48, 2].min() > 150
-    assert filled[:, 34:48, 0].max() < 50
-
-
-def test_candidate_frames_are_in_the_clip_exclude_the_frame_itself_and_reach_far():
-    for frame in (0, 7, 24, 48):
-        found = candidate_frames(frame, 49, 8)
-        assert frame not in found
-        assert len(set(found)) == len(found) <= 8
-        assert all(0 <= other < 49 for other in found)
-        assert max(abs(other - frame) for other in found) >= 16
-    assert candidate_frames(0, 1, 8) == []
-    assert candidate_frames(3, 9, 0) == []
-
-
-def test_pixels_of_unknown_depth_impose_no_limit():
-    """The mesh is far away there, but the source camera did not see the space before it."""
-    depth = torch.full((1, 48, 64), 2.0)
-    depth[:, 12:24, 16:32] = torch.nan
-    lens = Intrinsics.from_fov(width=64, height=48)
+def test_a_hole_beside_a_near_thing_continues_the_wall_behind_it():
+    """A red post before a blue wall: what it hid is blue, up to the edge of the post."""
+    lens = Intrinsics.from_fov(**SIZE)
+    color, depth = torch.zeros(1, 48, 64, 3, dtype=torch.uint8), torch.full((1, 48, 64), 8.0)
+    color[..., 2] = 200
+    color[:, :, 28:36], depth[:, :, 28:36] = torch.tensor([200, 0, 0], dtype=torch.uint8), 2.0
     scene = Scene(
-        video=Video(frames=torch.full((1, 48, 64, 3), 200, dtype=torch.uint8), fps=Fraction(12)),
+        video=Video(frames=color, fps=Fraction(12)),
         depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
     )
-    others = OtherFrames(scene, count=0, tolerance=0.04)
-    view = others.view(0, torch.eye(4), lens)
-    limit = others.limit(0, view.depth.numpy(), ~view.mask.numpy(), torch.eye(4), lens)
-    assert (view.depth[13:23, 17:31] > 50).all()
-    assert (limit[13:23, 17:31] == 0).all()
+    path = path_of_eyes([(0.8, 0.0, 0.0)], center=(0, 0, 8), intrinsics=lens)
+    guidance = guide(scene, path)
+    frames = inpaint(guidance, scene)[0]
+    hidden = ~guidance.mask[0]
+    hidden[:3] = hidden[-3:] = hidden[:, :3] = hidden[:, -3:] = False
+    assert hidden.sum() > 50
+    assert (frames[hidden][:, 2] > 180).all()
+    assert (frames[hidden][:, 0] < 30).all()
 
 
-def test_some_color_is_left_where_everything_around_is_too_near():
-    color, trust = np.full((32, 32, 3), 90, np.float32), np.zeros((32, 32), np.float32)
-    trust[::8, ::8] = 1
-    limit = np.where(trust > 0, 0, 1000).astype(np.float32)
-    filled = fill_from_surroundings(color, np.ones((32, 32), np.float32), trust, limit)
-    assert np.allclose(filled, 90, atol=1)
+def test_the_floor_continues_below_the_picture_as_a_plane():
+    """Inverse depth of a floor is affine in the row; a chair on it does not bend its continuation."""
+    rows, columns = margin_axis(48, 12, 1.0), margin_axis(64, 12, 1.0)
+    floor = 0.01 * (np.arange(48) + 0.5)[:, None] + np.zeros((48, 64))
+    floor[20:40, 10:20] += 0.4
+    found = thin_plate(floor.astype(np.float32), floor > 0, columns, rows)
+    np.testing.assert_allclose(found, np.broadcast_to(0.01 * rows[:, None], found.shape), atol=0.03)
+
+
+def test_the_margin_reaches_as_far_as_it_should_at_growing_steps():
+    axis = margin_axis(40, 8, 1.5)
+    steps = np.diff(axis)
+    assert len(axis) == 56
+    np.testing.assert_allclose(axis[8:-8], np.arange(40) + 0.5)
+    np.testing.assert_allclose([-axis[0], axis[-1] - 40], 60, atol=1)
+    assert (np.diff(steps[-8:]) > 0).all()
+
+
+def test_colors_beyond_the_model_depend_on_the_elevation_only():
+    """From behind, where the model has nothing, the sky is above and the ground below."""
+    lens = Intrinsics.from_fov(**SIZE)
+    color = torch.full((1, 48, 64, 3), 40, dtype=torch.uint8)
+    color[:, :24, :, 2] = 220
+    depth = (20 / (torch.arange(48) - 23.5).clamp_min(0.5))[None, :, None].expand(1, 48, 64).clone()
+    scene = Scene(
+        video=Video(frames=color, fps=Fraction(12)),
+        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
+    )
+    backward = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
+    view = ClipModel(scene, InpaintOptions()).render(0, backward, lens)
+    assert view[4, :, 2].min() > view[-4, :, 2].max() + 80
+
+
+def test_a_long_clip_with_a_moving_camera_gets_a_model_for_each_part():
+    lens = Intrinsics.from_fov(width=16, height=12)
+    frames = 4 * SPAN
+    walk = path_of_eyes([(0.1 * n, 0.0, 0.0) for n in range(frames)], center=(0, 0, 900), intrinsics=lens)
+    shade = (torch.arange(frames) * 255 // frames)[:, None, None, None]
+    scene = Scene(
+        video=Video(frames=shade.expand(frames, 12, 16, 3).to(torch.uint8), fps=Fraction(12)),
+        depth=DepthVideo(
+            depth=torch.full((frames, 12, 16), 50.0), kind=DepthKind.METRIC, intrinsics=lens, cameras=walk
+        ),
+    )
+    model = ClipModel(scene, InpaintOptions())
+    early, late = (float(model.render(n, walk.world_to_camera[n], lens).mean()) for n in (10, frames - 10))
+    assert late > early + 80
+
+
+def test_push_pull_keeps_known_pixels_and_continues_them():
+    values = np.zeros((32, 40, 2), np.float32)
+    values[:, :20] = (10, 200)
+    weight = np.zeros((32, 40), np.float32)
+    weight[:, :20] = 1
+    filled = push_pull(values, weight)
+    np.testing.assert_array_equal(filled[:, :20], values[:, :20])
+    np.testing.assert_allclose(filled[:, 20:], np.broadcast_to((10, 200), (32, 20, 2)), atol=0.01)
+    assert not push_pull(values, np.zeros_like(weight)).any()

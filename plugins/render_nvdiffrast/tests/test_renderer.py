@@ -25,8 +25,7 @@ def tilted_quad(device="cuda"):
         vertex_colors=torch.full((4, 3), 255, dtype=torch.uint8),
         face_occluded=torch.zeros(2, dtype=torch.bool),
     )
-    names = ("vertices", "faces", "vertex_colors", "face_occluded")
-    return Mesh(**{name: getattr(mesh, name).to(device) for name in names})
+    return mesh.to(device)
 
 
 def test_antialiasing_blends_edges_and_nothing_else():

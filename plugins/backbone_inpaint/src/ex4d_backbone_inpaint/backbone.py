@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 import attrs
 import cv2
@@ -10,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ex4d_backbone_inpaint.multiview_fill import OtherFrames
+from ex4d_backbone_inpaint.clip_model import ClipModel
 from ex4d_backbone_inpaint.options import InpaintOptions
-from ex4d_backbone_inpaint.push_pull import fill_from_surroundings
+from ex4d_backbone_inpaint.push_pull import Picture, push_pull
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress, track
 from ex4d_core.types import CameraPath, Guidance, Scene, Video
@@ -21,9 +22,12 @@ from ex4d_core.workspace import Workspace
 _EDGE_TRUST = np.float32(0.02)
 """Weight of pixels beside a hole: their colors are already mixed with the surface on its other side."""
 
+_SAME_SURFACE = 24.0
+"""Difference in levels at which a known pixel and the model of the scene hardly show the same surface."""
+
 
 class InpaintBackbone:
-    """Fills hidden regions from other frames, then from their surroundings.
+    """Fills hidden regions from a model of the static scene, which is made once for the clip.
 
     This is a preview, not a generative model: a region that no frame shows becomes a smooth continuation of its
     surroundings. The result depends on neither the prompt nor the seed.
@@ -45,8 +49,8 @@ class InpaintBackbone:
         """Return the guidance with its holes filled; the visible region is preserved exactly.
 
         Args:
-            guidance: the rendered views. Without its cameras, other frames are not used.
-            scene: the source video with depth; without it, holes are filled from their surroundings only.
+            guidance: the rendered views. Without its cameras, the scene is not used.
+            scene: the source video with depth; without it, holes are filled from their surroundings in each frame.
             prompt: ignored.
             seed: ignored.
             progress: called after each frame.
@@ -57,71 +61,15 @@ class InpaintBackbone:
         """
         _check(guidance, scene)
         path = _path_of(guidance)
-        others = None
-        if scene is not None and path is not None:
-            others = OtherFrames(scene, count=self._options.other_frames, tolerance=self._options.tolerance)
-        frames = torch.empty_like(guidance.color)
-        mean_color = _mean_color(guidance)
-        smoother = _TemporalSmoother(self._options.steadiness, frames)
+        if scene is not None and path is not None and self._options.scene_frames:
+            fills = _from_model(guidance, path, ClipModel(scene, self._options))
+        else:
+            fills = _from_surroundings(guidance, self._options.steadiness)
+        frames = guidance.color.clone()
         for frame in track(range(guidance.num_frames), progress):
-            known = _known(guidance, frame)
-            if others is not None and path is not None and not known.mask.all():
-                known = _with_other_frames(known, frame, path, others, search=self._options.other_frames > 0)
-            smoother.add(frame, known, _filled_from_surroundings(known, mean_color))
-        smoother.finish()
+            fill = torch.from_numpy(np.clip(np.rint(next(fills)), 0, 255).astype(np.uint8))
+            frames[frame] = torch.where(guidance.mask[frame, ..., None], guidance.color[frame], fill)
         return Video(frames=frames, fps=guidance.fps)
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class _Known:
-    """A frame with the pixels that are known so far."""
-
-    color: NDArray[np.float32]
-    """float32 [H, W, 3], 0..255."""
-    depth: NDArray[np.float32]
-    """float32 [H, W]; 1 where unknown."""
-    limit: NDArray[np.float32]
-    """float32 [H, W], smallest possible depth of a hidden surface; 0 where unrestricted."""
-    mask: NDArray[np.bool_]
-    """bool [H, W], True where color is known."""
-
-
-class _TemporalSmoother:
-    """Averages each filled pixel with the fills of neighboring frames at the same place.
-
-    Known pixels are neither changed nor averaged over, and a static video is not changed.
-    """
-
-    def __init__(self, radius: int, frames: torch.Tensor) -> None:
-        self._radius = radius
-        self._frames = frames
-        self._window: deque[tuple[int, _Known, NDArray[np.float32]]] = deque(maxlen=2 * radius + 1)
-        self._next = 0
-
-    def add(self, frame: int, known: _Known, filled: NDArray[np.float32]) -> None:
-        """Add the next frame, and write the frame whose neighbors are now complete."""
-        self._window.append((frame, known, filled))
-        if frame - self._next >= self._radius:
-            self._write()
-
-    def finish(self) -> None:
-        """Write the remaining frames."""
-        while self._window and self._next <= self._window[-1][0]:
-            self._write()
-
-    def _write(self) -> None:
-        now, known, filled = next(entry for entry in self._window if entry[0] == self._next)
-        self._next += 1
-        total, weights = filled.copy(), np.ones(known.mask.shape, np.float32)
-        for frame, other, other_fill in self._window:
-            if frame != now and abs(frame - now) <= self._radius:
-                weight = np.exp(-2 * ((frame - now) / max(self._radius, 1)) ** 2) * ~other.mask
-                # Sum differences, so that equal fills cause no rounding error.
-                total += weight[..., None].astype(np.float32) * (other_fill - filled)
-                weights += weight.astype(np.float32)
-        smooth = filled + (total - filled) / weights[..., None]
-        picture = np.where(known.mask[..., None], known.color, smooth)
-        self._frames[now] = torch.from_numpy(np.clip(np.rint(picture), 0, 255).astype(np.uint8))
 
 
 def _check(guidance: Guidance, scene: Scene | None) -> None:
@@ -143,49 +91,56 @@ def _path_of(guidance: Guidance) -> CameraPath | None:
     return attrs.evolve(guidance.cameras, intrinsics=sized)
 
 
-def _known(guidance: Guidance, frame: int) -> _Known:
-    mask = guidance.mask[frame].numpy()
-    return _Known(
-        color=guidance.color[frame].numpy().astype(np.float32),
-        depth=np.ones(mask.shape, np.float32),
-        limit=np.zeros(mask.shape, np.float32),
-        mask=mask,
-    )
+def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Iterator[Picture]:
+    """Yield the view of the model for each frame, with the exposure of the known pixels."""
+    for frame in range(guidance.num_frames):
+        color, known = _picture(guidance, frame)
+        if known.all():
+            yield color
+            continue
+        view = model.render(frame, path.world_to_camera[frame], path.intrinsics_at(frame))
+        difference = color - view
+        # The same surface differs by exposure only; another surface says nothing about the hole.
+        same = np.exp(-((np.abs(difference).max(axis=-1) / _SAME_SURFACE) ** 2)) * _inner(known)
+        yield view + push_pull(difference, same.astype(np.float32))
 
 
-def _with_other_frames(known: _Known, frame: int, path: CameraPath, others: OtherFrames, *, search: bool) -> _Known:
-    """Add the depth of the frame and, where `search` is set, pixels of other frames."""
-    pose, intrinsics = path.world_to_camera[frame], path.intrinsics_at(frame)
-    own = others.view(frame, pose, intrinsics).depth.numpy()
-    depth = np.where(np.isfinite(own), own, _far(own)).astype(np.float32)
-    limit = others.limit(frame, own, ~known.mask, pose, intrinsics)
-    if not search:
-        return attrs.evolve(known, depth=depth, limit=limit)
-    found = others.find(frame, ~known.mask, path)
-    color, mask = known.color.copy(), known.mask.copy()
-    color.reshape(-1, 3)[found.pixels] = found.color
-    for array, value in ((depth, found.depth), (limit, 0.0), (mask, True)):
-        array.flat[found.pixels] = value
-    return _Known(color=color, depth=depth, limit=limit, mask=mask)
+def _from_surroundings(guidance: Guidance, radius: int) -> Iterator[Picture]:
+    """Yield the fill of each frame from its surroundings, averaged with the fills of neighboring frames.
+
+    Known pixels are neither changed nor averaged over, and a static video is not changed.
+    """
+    window: deque[tuple[int, NDArray[np.bool_], Picture]] = deque(maxlen=2 * radius + 1)
+    fallback = _mean_color(guidance)
+    ahead = 0
+    for frame in range(guidance.num_frames):
+        while ahead < min(frame + radius + 1, guidance.num_frames):
+            color, known = _picture(guidance, ahead)
+            trust = np.where(_inner(known), 1, _EDGE_TRUST * known).astype(np.float32)
+            fill = push_pull(color, trust) if known.any() else np.broadcast_to(fallback, color.shape)
+            window.append((ahead, known, fill))
+            ahead += 1
+        _, known, own = next(entry for entry in window if entry[0] == frame)
+        total, weights = np.zeros_like(own), np.ones(known.shape, np.float32)
+        for other, other_known, other_fill in window:
+            if other != frame and abs(other - frame) <= radius:
+                weight = (np.exp(-2 * ((other - frame) / radius) ** 2) * ~other_known).astype(np.float32)
+                # Sum differences, so that equal fills cause no rounding error.
+                total += weight[..., None] * (other_fill - own)
+                weights += weight
+        yield own + total / weights[..., None]
 
 
-def _far(depth: NDArray[np.float32]) -> float:
-    finite = depth[np.isfinite(depth)]
-    return float(finite.max()) if finite.size else 1.0
+def _picture(guidance: Guidance, frame: int) -> tuple[Picture, NDArray[np.bool_]]:
+    return guidance.color[frame].numpy().astype(np.float32), guidance.mask[frame].numpy()
 
 
-def _filled_from_surroundings(known: _Known, fallback: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the frame with its holes filled; a frame without known pixels gets the fallback color."""
-    if known.mask.all():
-        return known.color
-    if not known.mask.any():
-        return np.broadcast_to(fallback, known.color.shape).astype(np.float32)
-    inner = cv2.erode(known.mask.astype(np.uint8), np.ones((5, 5), np.uint8))
-    trust = np.where(inner > 0, 1, np.where(known.mask, _EDGE_TRUST, 0)).astype(np.float32)
-    return fill_from_surroundings(known.color, known.depth, trust, known.limit)
+def _inner(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the known pixels that are not beside a hole."""
+    return cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
 
 
-def _mean_color(guidance: Guidance) -> NDArray[np.float32]:
+def _mean_color(guidance: Guidance) -> Picture:
     """Return the mean color of all visible pixels, float32 [3]; gray if there are none."""
     total, count = np.zeros(3), 0
     for color, mask in zip(guidance.color.numpy(), guidance.mask.numpy(), strict=True):

@@ -13,7 +13,7 @@ def ex4d_backbones() -> list[Provider]:
     return [
         Provider(
             name="inpaint",
-            summary="a preview: fills holes from other frames, then from their surroundings",
+            summary="a preview: fills holes from a model of the static scene of the clip",
             license="Apache-2.0",
             component="ex4d_backbone_inpaint.backbone:InpaintBackbone",
             options=InpaintOptions,

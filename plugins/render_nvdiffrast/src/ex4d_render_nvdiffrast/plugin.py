@@ -18,7 +18,7 @@ def ex4d_renderers() -> list[Provider]:
             usage_terms="nvdiffrast is for non-commercial use only (Nvidia Source Code License)",
             component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",
             options=NvdiffrastOptions,
-            presets={"ex4d": {"near": 1e-3, "far": 1e3, "antialias": True}},
+            presets={"ex4d": {"near": 1e-3, "far": 1e3, "antialias": True, "min_patch": 0}},
             devices=("cuda",),
             auto=30,
             requires=("nvdiffrast",),

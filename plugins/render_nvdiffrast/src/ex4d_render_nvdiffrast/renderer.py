@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.builtin.render_checks import ViewCheck, empty_view
+from ex4d_core.builtin.render_shading import finished, shaded_rgba
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.geometry.projective import clip_from_camera
 from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
@@ -53,17 +54,22 @@ class NvdiffrastRenderer:
         matrix = (to_clip @ world_to_camera.double()).to(self._device, non_blocking=True)
         projected = torch.addmm(matrix[:, 3], mesh.vertices.to(self._device, torch.float64), matrix[:, :3].T)
         clip = projected[None, :, :4].float()
-        # Depth is interpolated as an attribute: z / w of the rasterizer is imprecise far from the near plane.
-        values = torch.empty(1, len(mesh.vertices), 5, device=self._device)
-        values[0, :, :3] = mesh.vertex_colors
-        values[0, :, 3] = mesh.vertex_alpha()
-        values[0, :, 4] = projected[:, 4]
         raster, _ = dr.rasterize(self._context, clip, faces, resolution=(height, width), grad_db=False)
-        image, _ = dr.interpolate(values, raster, faces)
-        rgba, depth = image[..., :4], image[0, ..., 4]
+        # Depth is interpolated as an attribute: z / w of the rasterizer is imprecise far from the near plane.
+        depth = dr.interpolate(projected[None, :, 4:].float().contiguous(), raster, faces)[0][0, ..., 0]
+        face = raster[0, ..., 3].long() - 1
+        depth = torch.where(face >= 0, depth, torch.inf)
+        u, v = raster[0, ..., 0], raster[0, ..., 1]
+        weights = torch.stack([u, v, 1 - u - v], dim=-1)
+        there = mesh.to(self._device)
+        rgba = shaded_rgba(there, face, weights, world_to_camera)
         if self._options.antialias:
-            rgba = dr.antialias(rgba.contiguous(), raster, clip, faces, topology_hash=self._topology_of(faces))
-        return _frame(rgba[0], depth, raster[0, ..., 3] > 0, mesh.device)
+            rgba = dr.antialias(rgba[None], raster, clip, faces, topology_hash=self._topology_of(faces))[0]
+        mask = (rgba[..., 3] > VISIBLE_ALPHA) & (face >= 0)
+        view = finished(rgba[..., :3] + 0.5, mask, depth, min_patch=self._options.min_patch)
+        return RenderedFrame(
+            color=view.color.to(mesh.device), mask=view.mask.to(mesh.device), depth=view.depth.to(mesh.device)
+        )
 
     def _topology_of(self, faces: Tensor) -> Any:
         """Return the topology hash for antialiasing; frames of one size share their faces."""
@@ -81,11 +87,3 @@ def _clip_and_depth(intrinsics: Intrinsics, near: float, far: float, device: tor
     upside_down = torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64)[:, None]
     depth = torch.tensor([[0.0, 0.0, 1.0, 0.0]], dtype=torch.float64)
     return torch.cat([upside_down * to_clip, depth]).to(device)
-
-
-def _frame(rgba: Tensor, depth: Tensor, covered: Tensor, device: torch.device) -> RenderedFrame:
-    """Build the result on a device, from color 0..255 and alpha 0..1."""
-    mask = rgba[..., 3] > VISIBLE_ALPHA
-    color = torch.where(mask[..., None], rgba[..., :3] + 0.5, 0).to(torch.uint8)
-    depth = torch.where(covered, depth, torch.inf)
-    return RenderedFrame(color=color.to(device), mask=mask.to(device), depth=depth.to(device))

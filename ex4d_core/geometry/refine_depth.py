@@ -1,0 +1,243 @@
+"""Refine depth by the colors of its frames: fill unknown depth, snap depth edges to color edges, remove specks.
+
+Estimated depth is smooth across edges, and its edges are some pixels beside those of the picture. Each pixel near a
+depth edge chooses one side of it by a vote of the pixels around it, weighted by similarity of color: pixels between
+near and far are mixtures and get the depth of their side, pixels on the wrong side change sides, and all others keep
+their depth. This is a bilateral filter (Tomasi and Manduchi, 1998) of a label with two values, so it blurs no depth.
+
+Everything is computed in disparity, 1 / depth, which is linear along planes: a plane has no curvature and no edge.
+Only pixels near edges are processed, each frame by itself, with the same operations on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ex4d_core.geometry.refine_options import RefineOptions
+
+FARTHEST = 1e8
+"""Larger depth is unknown."""
+
+JUMP = 0.15
+"""Smallest difference of disparity between near and far at an edge, relative to near."""
+
+CURVATURE = 0.5
+"""Smallest curvature near an edge, relative to its jump; the shoulders of short ramps have it, planes do not."""
+
+COLOR_SIGMA = 25.0
+"""Standard deviation of colors, in levels of 255, Euclidean."""
+
+MIXED = 0.6
+"""Pixels nearer to the middle of an edge than this, relative to half of the jump, are mixtures of near and far."""
+
+MAJORITY = 0.65
+"""Share of the votes for the other side above which a pixel that is not a mixture changes sides."""
+
+ALIKE = 0.1
+"""Largest difference of disparity between pixels of one surface, relative to it."""
+
+SPECK = 2
+"""Pixels with fewer of 8 neighbors at their depth are specks; thin things have two."""
+
+THIN = 0.4
+"""Smallest difference of disparity between a thin thing and its surroundings, relative to it."""
+
+MOST_NEARER = 1.5
+"""Largest disparity along a thin thing, relative to that of a pixel of it."""
+
+RING = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+FAR = [(2 * i, 2 * j) for i, j in RING] + [(4, 0), (-4, 0), (0, 4), (0, -4)]
+
+
+def refine_depth(frames: Tensor, depth: Tensor, valid: Tensor | None, options: RefineOptions) -> tuple[Tensor, Tensor]:
+    """Return refined depth float32 [T, H, W], NaN where unknown, and where it was filled, bool [T, H, W].
+
+    Frames are independent of one another.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+        depth: float32 [T, H, W] along +z; NaN, infinite, <= 0 and > `FARTHEST` count as unknown.
+        valid: bool [T, H, W], True where depth is known; None leaves that to `depth`.
+        options: the options.
+    """
+    known = (depth > 0) & (depth <= FARTHEST)  # also False for NaN
+    if valid is not None:
+        known &= valid
+    colors = frames.float()
+    disparity = torch.where(known, 1 / depth, 0)
+    complete = disparity if bool(known.all()) else _filled(colors, disparity, known)
+    if options.radius:
+        complete = _settled(colors, *_snapped(colors, complete, options.radius))
+        complete = _thin_straightened(colors, complete, options.radius)
+    usable = known.any(dim=2, keepdim=True).any(dim=1, keepdim=True) & options.fill
+    shown = known | (usable & ~_bars(frames, known))
+    return torch.where(shown, 1 / complete, torch.nan), shown & ~known
+
+
+def _bars(frames: Tensor, known: Tensor) -> Tensor:
+    """Return the rows and columns that are black and without depth, bool [T, H, W]: bars around a padded picture."""
+    empty = ~known & (frames.amax(dim=-1) == 0)
+    return empty.all(dim=1, keepdim=True) | empty.all(dim=2, keepdim=True)
+
+
+def _snapped(colors: Tensor, disparity: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """Return disparity [T, H, W] in which each pixel near a depth edge is on the side of it that its color suggests.
+
+    Also return the flat indices of the pixels that changed, int64 [N].
+    """
+    low = _window(disparity, radius, torch.minimum)
+    high = _window(disparity, radius, torch.maximum)
+    jump = high - low
+    near_edge = (jump > JUMP * high) & (
+        _window(_curvature(disparity, radius + 1), radius, torch.maximum) > CURVATURE * jump
+    )
+    index = near_edge.flatten().nonzero().squeeze(1)
+    middle, half = ((low + high) / 2).flatten()[index, None], (jump / 2).flatten()[index, None]
+    pixels = torch.cat([colors, disparity[..., None]], dim=-1).view(-1, 4)
+    own, around = pixels[index], pixels[_neighbors(index, _star(radius), disparity.shape)]
+    values = around[..., 3]
+    # From -1, far, to 1, near; mixtures, near 0, have no vote.
+    sides = (values - middle) / half
+    distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
+    votes = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * sides.square().square() + 1e-9
+    for_near = votes * (sides > 0)
+    for_far = votes - for_near
+    share = for_near.sum(1) / votes.sum(1)
+    side = (own[:, 3] - middle[:, 0]) / half[:, 0]
+    decided = side.abs() > MIXED
+    is_near = share > torch.where(decided, torch.where(side > 0, 1 - MAJORITY, MAJORITY), 0.5)
+    votes = torch.where(is_near[:, None], for_near, for_far)
+    snapped = (votes * values).sum(1) / votes.sum(1).clamp_min(1e-12)
+    changes = ~decided | ((side > 0) != is_near) | ((own[:, 3] - snapped).abs() > ALIKE * snapped)
+    index, snapped = index[changes], snapped[changes]
+    return disparity.flatten().index_copy(0, index, snapped).view(disparity.shape), index
+
+
+def _settled(colors: Tensor, disparity: Tensor, index: Tensor) -> Tensor:
+    """Return disparity [T, H, W] without specks and jitter of pixels with flat indices, int64 [N], next to depth edges.
+
+    Such a pixel gets the mean of the pixels around it at about its depth, weighted by similarity of color; if almost
+    none of its neighbors are, the median of its neighbors.
+    """
+    pixels = torch.cat([colors, disparity[..., None]], dim=-1).view(-1, 4)
+    own, around = pixels[index], pixels[_neighbors(index, RING + FAR, disparity.shape)]
+    values, alike = around[..., 3], (around[..., 3] - own[:, None, 3]).abs() <= ALIKE * own[:, None, 3]
+    distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
+    weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * alike
+    mean = (own[:, 3] + (weights * values).sum(1)) / (1 + weights.sum(1))
+    speck = alike[:, : len(RING)].sum(1) < SPECK
+    settled = torch.where(speck, values[:, : len(RING)].median(dim=1).values, mean)
+    return disparity.flatten().index_copy(0, index, settled).view(disparity.shape)
+
+
+def _thin_straightened(colors: Tensor, disparity: Tensor, radius: int) -> Tensor:
+    """Return disparity [T, H, W] in which things that are at most 2 radius pixels wide have even depth along them.
+
+    Estimators blend thin things with what is behind them, the more the thinner they are, so the nearer pixels of the
+    same color along such a thing have the better depth. Thin pixels are nearer than the opening of the disparity.
+    """
+    opened = _window(_window(disparity, radius, torch.minimum), radius, torch.maximum)
+    index = (disparity - opened > THIN * disparity).flatten().nonzero().squeeze(1)
+    offsets = [(radius * k * i, radius * k * j) for k in (1, 2, 3, 4) for i, j in RING]
+    pixels = torch.cat([colors, disparity[..., None]], dim=-1).view(-1, 4)
+    own, around = pixels[index], pixels[_neighbors(index, offsets, disparity.shape)]
+    values, behind = around[..., 3], opened.flatten()[index, None]
+    distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
+    in_front = (values > (own[:, None, 3] + behind) / 2) & (values < MOST_NEARER * own[:, None, 3])
+    weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * in_front * values.square()
+    own_weight = own[:, 3].square()
+    mean = (own_weight * own[:, 3] + (weights * values).sum(1)) / (own_weight + weights.sum(1))
+    return disparity.flatten().index_copy(0, index, mean).view(disparity.shape)
+
+
+def _star(radius: int) -> list[tuple[int, int]]:
+    """Return 13 offsets (row, column): the pixel, its surroundings at a distance, and half as far."""
+    half = max(radius // 2, 1)
+    outer = [(radius * i, radius * j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    return [*outer, *((half * i, half * j) for i in (-1, 1) for j in (-1, 1))]
+
+
+def _neighbors(index: Tensor, offsets: list[tuple[int, int]], shape: torch.Size) -> Tensor:
+    """Return the flat indices [N, K] of pixels at offsets from others, int64 [N], in the same frame."""
+    _, height, width = shape
+    rows, columns = torch.tensor(offsets).T.to(index.device, non_blocking=True)
+    column = (index % width)[:, None] + columns
+    row = (index // width % height)[:, None] + rows
+    first = index[:, None] // (height * width) * height
+    neighbors: Tensor = (first + row.clamp(0, height - 1)) * width + column.clamp(0, width - 1)
+    return neighbors
+
+
+def _curvature(disparity: Tensor, distance: int) -> Tensor:
+    """Return the larger absolute second difference along rows and columns, at a distance in pixels, [T, H, W].
+
+    It is 0 along a direction in which the image ends.
+    """
+    along = [torch.zeros_like(disparity), torch.zeros_like(disparity)]
+    for dim, curvature in zip((1, 2), along, strict=True):
+        size = disparity.shape[dim] - 2 * distance
+        if size > 0:
+            before, here, after = (disparity.narrow(dim, start * distance, size) for start in range(3))
+            curvature.narrow(dim, distance, size).copy_((before + after).sub_(here, alpha=2).abs_())
+    return torch.maximum(*along)
+
+
+def _window(values: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return the minimum or maximum of each window of 2 radius + 1 pixels, [T, H, W]."""
+    joined = functional.pad(values[:, None], (radius,) * 4, mode="replicate")[:, 0]
+    length = 2 * radius + 1
+    for dim in (1, 2):
+        size, reach = joined.shape[dim], 1
+        while reach < length:  # windows of `reach` pixels overlap
+            step = min(reach, length - reach)
+            size -= step
+            joined = join(joined.narrow(dim, 0, size), joined.narrow(dim, step, size))
+            reach += step
+    return joined
+
+
+def _filled(colors: Tensor, disparity: Tensor, known: Tensor) -> Tensor:
+    """Return disparity [T, H, W] without unknown pixels, if its frame has a known one.
+
+    A pyramid of means of known disparity is filled from coarse to fine: an unknown cell is the mean of the 9 cells
+    around it on the next coarser level, weighted by similarity of color (joint bilateral upsampling, Kopf et al.,
+    2007).
+    """
+    levels = [torch.cat([colors.permute(0, 3, 1, 2), disparity[:, None], known[:, None].float()], dim=1)]
+    while max(levels[-1].shape[2:]) > 1:
+        levels.append(functional.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False))
+    coarse: Tensor | None = None
+    for level in reversed(levels):
+        share = level[:, 4]
+        value = level[:, 3] / share.clamp_min(1e-12)
+        if coarse is not None:
+            value = _value_from(coarse, level, value)
+        coarse = torch.cat([level[:, :3], value[:, None], share[:, None]], dim=1)
+    assert coarse is not None
+    return coarse[:, 3].contiguous()
+
+
+def _value_from(coarse: Tensor, level: Tensor, value: Tensor) -> Tensor:
+    """Return the values [T, h, w] of a level with unknown ones filled from the next coarser level.
+
+    Args:
+        coarse: [T, 5, h', w'], color, value and known share of the coarser level.
+        level: [T, 5, h, w], color, disparity and known share.
+        value: [T, h, w], mean of the known disparity.
+    """
+    count, _, height, width = level.shape
+    rows, columns = coarse.shape[2:]
+    index = (level[:, 4] == 0).flatten().nonzero().squeeze(1)
+    frame, row, column = index // (height * width), index // width % height, index % width
+    parent = (frame * rows + row // 2) * columns + column // 2
+    grid = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    around = coarse.permute(0, 2, 3, 1).reshape(-1, 5)[_neighbors(parent, grid, torch.Size((count, rows, columns)))]
+    own = level[:, :3].permute(0, 2, 3, 1).reshape(-1, 3)[index]
+    distance2 = (around[..., :3] - own[:, None]).square().sum(-1)
+    weights = (torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) + 1e-4) * (0.1 + around[..., 4])
+    filled = (weights * around[..., 3]).sum(1) / weights.sum(1)
+    return value.flatten().index_copy(0, index, filled).view(value.shape)

@@ -1,0 +1,267 @@
+"""A model of the scene behind everything that moves, made once for a clip.
+
+Two kinds of holes are two problems: what a foreground hid, where the background continues, and what lies outside of the
+picture, where the scene continues beyond its edge. Both get an answer in the source camera, once for the clip, and not
+in each target view: colors that last, and geometry that moves as the scene does. The model has two sheets:
+
+1. The background that the frames show, over time: at each pixel the far surface, wherever something moved away from it.
+   A thin plate continues it beyond the picture.
+2. What the foreground of sheet 1 hides: background depth and color, continued smoothly from its far side.
+"""
+
+from __future__ import annotations
+
+import attrs
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ex4d_backbone_inpaint.push_pull import Picture, push_pull
+from ex4d_backbone_inpaint.samples import (
+    EDGE_RATIO,
+    FAR,
+    NEAR,
+    Floats,
+    Floats64,
+    Samples,
+    grid_faces,
+    grid_points,
+    unbroken,
+)
+from ex4d_backbone_inpaint.thin_plate import margin_axis, thin_plate
+from ex4d_core.builtin.render_zbuffer import Bands, Drawing
+from ex4d_core.types import Intrinsics
+
+RINGS = 24
+"""Grid lines of the margin on each side."""
+
+SLOPE = 2.4
+"""Reach of the margin: x / z and y / z of its outermost lines, a field of view of 135 degrees."""
+
+FAR_RANK = 0.2
+"""Rank of the far surface among the inverse depths that a pixel has over time: a smaller one may be an error."""
+
+EDGE_WEIGHT = 0.02
+"""Weight of samples beside depth edges: their colors are mixed with the surface on the other side."""
+
+OPENING = 0.45
+"""Width of the widest thing that counts as foreground, in focal lengths: 25 degrees."""
+
+FOREGROUND_RATIO = 1.12
+"""Ratio of inverse depths from which a pixel is in front of the background."""
+
+BEHIND = 0.98
+"""Largest inverse depth of a hidden surface, in those of what hides it."""
+
+EDGE_MEMORY = 0.08
+"""Distance, in sizes of the picture, in which its continuation approaches the thin plate."""
+
+SKY = 0.7
+"""Smallest inverse depth of the model, in those of the far end of the picture."""
+
+BINS = 16
+"""Number of elevation angles for which the model has a color of the far surroundings."""
+
+FADE = 0.1
+"""Distance, in longer sides of a view, in which the colors beside an uncovered area fade to those of its direction."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Backdrop:
+    """A colored mesh of the static scene, and colors for directions that it does not cover."""
+
+    points: Floats64
+    """float64 [V, 3], in the frame of its camera."""
+    faces: NDArray[np.int32]
+    colors: Floats
+    """float32 [V, 4]: color, 0..255, and 1 for the background or 0 for things in front of it."""
+    world_to_camera: Floats64
+    """float64 [4, 4]."""
+    surroundings: Floats
+    """float32 [BINS, 3]: color by the sine of the elevation, from straight up (-1) to straight down (1)."""
+
+    @classmethod
+    def of(cls, samples: Samples, tolerance: float) -> Backdrop:
+        """Return the model of a clip.
+
+        Args:
+            samples: frames of the clip.
+            tolerance: relative difference of inverse depth up to which two points are the same.
+        """
+        sheets = _Sheets.of(_Background.of(samples, tolerance), samples.intrinsics)
+        faces = grid_faces(*sheets.shape)
+        points = [grid_points(depth, sheets.columns, sheets.rows, samples.intrinsics) for depth in sheets.inverse]
+        # The hidden sheet is closed, so that rays between two parts of the first find something.
+        return cls(
+            points=np.concatenate(points),
+            faces=np.concatenate([unbroken(sheets.inverse[0], faces), faces + len(points[0])]),
+            colors=np.ascontiguousarray(np.concatenate([sheets.color, sheets.background], axis=-1).reshape(-1, 4)),
+            world_to_camera=samples.world_to_camera,
+            surroundings=_surroundings(points[1], sheets.color[1].reshape(-1, 3), samples.world_to_camera),
+        )
+
+    def render(self, world_to_camera: Floats64, intrinsics: Intrinsics, bands: Bands) -> Picture:
+        """Return the view of a camera, float32 [H, W, 3], 0..255."""
+        drawing = Drawing.of(
+            self.points,
+            self.faces,
+            pose=world_to_camera @ np.linalg.inv(self.world_to_camera),
+            intrinsics=intrinsics,
+            near=NEAR,
+            far=FAR,
+            bands=bands,
+        )
+        values, covered = drawing.interpolate(self.colors), drawing.face_index >= 0
+        if covered.all():
+            return values[..., :3]
+        far = self._far_colors(world_to_camera, intrinsics)
+        # Things in front of the background do not continue beside it.
+        beside = push_pull(values[..., :3] - far, np.where(covered, values[..., 3], 0).astype(np.float32))
+        distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+        fade = np.exp(-distance / (FADE * max(covered.shape)))[..., None]
+        return np.where(covered[..., None], values[..., :3], far + beside * fade).astype(np.float32)
+
+    def _far_colors(self, world_to_camera: Floats64, intrinsics: Intrinsics) -> Picture:
+        """Return the color of the surroundings in the direction of each pixel, float32 [H, W, 3]."""
+        x = (np.arange(intrinsics.width) + 0.5 - intrinsics.cx) / intrinsics.fx
+        y = ((np.arange(intrinsics.height) + 0.5 - intrinsics.cy) / intrinsics.fy)[:, None]
+        down = world_to_camera[:3, 1]
+        sine = (down[0] * x + down[1] * y + down[2]) / np.sqrt(x * x + y * y + 1)
+        position = ((sine + 1) / 2 * BINS - 0.5).astype(np.float32)
+        table = self.surroundings[None]
+        return np.asarray(
+            cv2.remap(table, position, np.zeros_like(position), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        )
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Background:
+    """The far surface of each pixel."""
+
+    color: Floats
+    """float32 [H, W, 3], 0..255."""
+    seen: NDArray[np.bool_]
+    """bool [H, W], where the color is known."""
+    inverse: Floats
+    """float32 [H, W]; 0 where unknown."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Bool [H, W], where the inverse depth is known."""
+        return self.inverse > 0
+
+    @classmethod
+    def of(cls, samples: Samples, tolerance: float) -> _Background:
+        """Return the mean of the samples that agree with the far surface of their pixel."""
+        valid = samples.inverse > 0
+        if not valid.any():  # a flat wall
+            return cls(
+                color=samples.color.mean(axis=0),
+                seen=np.any(samples.seen, axis=0),
+                inverse=np.ones_like(valid[0], np.float32),
+            )
+        ordered = np.sort(np.where(valid, samples.inverse, np.inf), axis=0)
+        count = valid.sum(axis=0)
+        rank = np.minimum((FAR_RANK * count).astype(int), np.maximum(count - 1, 0))
+        far = np.where(count > 0, np.take_along_axis(ordered, rank[None], axis=0)[0], 0)
+        agree = valid & (np.abs(samples.inverse - far) <= tolerance * far)
+        edges = np.stack([_beside_edge(inverse) for inverse in samples.inverse])
+        weight = np.where(agree, np.where(edges, EDGE_WEIGHT, 1), 0)
+        # Where no depth is known, the colors still are.
+        weight = np.where(count > 0, weight, samples.seen).astype(np.float32)
+        total = weight.sum(axis=0)
+        divisor = np.maximum(total, 1e-9)
+        color = np.einsum("khw,khwc->hwc", weight, samples.color) / divisor[..., None]
+        inverse = (weight * samples.inverse).sum(axis=0) / divisor
+        return cls(color=color.astype(np.float32), seen=total > 0, inverse=inverse.astype(np.float32))
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Sheets:
+    """Both sheets, on a grid of the pixels and a margin."""
+
+    columns: Floats64
+    """float64 [W'], positions in pixels."""
+    rows: Floats64
+    """float64 [H']."""
+    color: Floats
+    """float32 [2, H', W', 3]."""
+    inverse: Floats
+    """float32 [2, H', W'], > 0."""
+    background: Floats
+    """float32 [2, H', W', 1], 0 for things in front of the background, otherwise 1."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """H', W'."""
+        return len(self.rows), len(self.columns)
+
+    @classmethod
+    def of(cls, picture: _Background, lens: Intrinsics) -> _Sheets:
+        """Return the sheets of the background that the frames show."""
+        height, width = picture.inverse.shape
+        columns = margin_axis(width, RINGS, SLOPE * lens.fx / width)
+        rows = margin_axis(height, RINGS, SLOPE * lens.fy / height)
+        plate = thin_plate(picture.inverse, picture.known, columns, rows)
+        inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
+        first = _continued(picture.inverse, picture.known, plate, columns, rows)
+        inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
+        in_front = _in_front(first, lens)
+        seen, color = np.zeros(first.shape, bool), np.zeros((*first.shape, 3), np.float32)
+        seen[inside], color[inside] = picture.seen, picture.color
+        background = seen & ~_grown(in_front)
+        behind = push_pull(
+            np.dstack([color, first - plate]), (background if background.any() else seen).astype(np.float32)
+        )
+        color = np.where(seen[..., None], color, behind[..., :3])
+        hidden_color = np.where(in_front[..., None], behind[..., :3], color)
+        hidden = np.where(in_front, np.clip(behind[..., 3] + plate, first.min(), BEHIND * first), first)
+        return cls(
+            columns=columns,
+            rows=rows,
+            color=np.stack([color, hidden_color]).astype(np.float32),
+            inverse=np.stack([first, hidden]).astype(np.float32),
+            background=np.stack([~in_front, np.ones_like(in_front)])[..., None].astype(np.float32),
+        )
+
+
+def _beside_edge(inverse: Floats) -> NDArray[np.bool_]:
+    square = np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.dilate(inverse, square) > EDGE_RATIO * cv2.erode(inverse, square))
+
+
+def _continued(inverse: Floats, known: NDArray[np.bool_], plate: Floats, columns: Floats64, rows: Floats64) -> Floats:
+    """Return the inverse depth of the picture, with unknown pixels and the margin continued along the thin plate."""
+    height, width = known.shape
+    inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
+    difference = push_pull((inverse - plate[inside])[..., None], known.astype(np.float32))[..., 0]
+    x, y = np.clip(columns - 0.5, 0, width - 1).astype(int), np.clip(rows - 0.5, 0, height - 1).astype(int)
+    outside = np.hypot(
+        (np.abs(columns - width / 2) / width - 0.5).clip(0), (np.abs(rows - height / 2) / height - 0.5).clip(0)[:, None]
+    )
+    result = plate + difference[np.ix_(y, x)] * np.exp(-outside / EDGE_MEMORY)
+    seen = inverse[known]
+    farthest = SKY * max(float(np.percentile(seen, 2)), 1e-3 * float(seen.max()))
+    return np.asarray(np.clip(result, farthest, 1.5 * seen.max()), np.float32)
+
+
+def _in_front(inverse: Floats, lens: Intrinsics) -> NDArray[np.bool_]:
+    """Return what a morphological opening of the inverse depth removes: things that stand before something else."""
+    size = round(OPENING * max(lens.fx, lens.fy)) | 1
+    opened = cv2.morphologyEx(inverse, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
+    return np.asarray(inverse > FOREGROUND_RATIO * opened)
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+
+
+def _surroundings(points: Floats64, colors: Floats, world_to_camera: Floats64) -> Floats:
+    """Return the mean color for each elevation in world coordinates; empty bins are filled from their neighbors."""
+    down = points @ world_to_camera[:3, 1]
+    sine = down / np.maximum(np.linalg.norm(points, axis=1), 1e-30)
+    bins = np.clip(((sine + 1) / 2 * BINS).astype(int), 0, BINS - 1)
+    count = np.bincount(bins, minlength=BINS).astype(np.float32)
+    total = np.stack([np.bincount(bins, colors[:, channel], minlength=BINS) for channel in range(3)], axis=-1)
+    mean = (total / np.maximum(count, 1)[:, None]).astype(np.float32)
+    return np.asarray(push_pull(mean[:, None], np.minimum(count, 1)[:, None])[:, 0])

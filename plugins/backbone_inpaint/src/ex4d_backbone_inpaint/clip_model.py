@@ -1,0 +1,61 @@
+"""The static scene of a clip of any length: one backdrop, or several in turn where the source camera moves."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from ex4d_backbone_inpaint.backdrop import Backdrop
+from ex4d_backbone_inpaint.options import InpaintOptions
+from ex4d_backbone_inpaint.push_pull import Picture
+from ex4d_backbone_inpaint.samples import is_static, take_samples
+from ex4d_core.builtin.render_zbuffer import Bands, available_cores
+from ex4d_core.types import Intrinsics, Scene
+
+SPAN = 49
+"""Frames between two backdrops of a clip with a moving source camera."""
+
+LARGEST_VIEW = 384
+"""Longer side in pixels at which backdrops are rendered; their colors are smooth."""
+
+
+class ClipModel:
+    """Renders the static scene of a clip."""
+
+    def __init__(self, scene: Scene, options: InpaintOptions) -> None:
+        self._scene = scene
+        self._options = options
+        self._bands = Bands(available_cores())
+        frames = scene.video.num_frames
+        number = 1 if is_static(scene) else max(1, round(frames / SPAN))
+        edges = np.linspace(0, frames, number + 1)
+        self._centers = [int((start + stop) / 2) for start, stop in pairwise(edges)]
+        # Those of two neighbors are in use at a time.
+        self._backdrop = lru_cache(maxsize=2)(self._make_backdrop)
+
+    def render(self, frame: int, world_to_camera: Tensor, intrinsics: Intrinsics) -> Picture:
+        """Return what a camera sees of the static scene around a frame of the clip, float32 [H, W, 3], 0..255."""
+        scale = min(1.0, LARGEST_VIEW / max(intrinsics.width, intrinsics.height))
+        width, height = max(1, round(intrinsics.width * scale)), max(1, round(intrinsics.height * scale))
+        lens = intrinsics.scaled_to(width=width, height=height)
+        pose = world_to_camera.double().numpy()
+        position = float(np.interp(frame, self._centers, np.arange(len(self._centers))))
+        first, rest = int(position), position % 1
+        view = self._backdrop(first).render(pose, lens, self._bands)
+        if rest:
+            view = view + rest * (self._backdrop(first + 1).render(pose, lens, self._bands) - view)
+        if (width, height) == (intrinsics.width, intrinsics.height):
+            return view
+        size = intrinsics.width, intrinsics.height
+        return np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def _make_backdrop(self, index: int) -> Backdrop:
+        center, last = self._centers[index], self._scene.video.num_frames - 1
+        reach = last if len(self._centers) == 1 else SPAN
+        first, end = max(0, center - reach), min(last, center + reach)
+        frames = sorted({round(frame) for frame in np.linspace(first, end, self._options.scene_frames)})
+        return Backdrop.of(take_samples(self._scene, frames, center, self._bands), self._options.tolerance)

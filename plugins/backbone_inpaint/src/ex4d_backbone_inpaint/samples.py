@@ -1,0 +1,147 @@
+"""Frames of a clip, small, as one camera would see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ex4d_core.builtin.render_zbuffer import Bands, Drawing
+from ex4d_core.types import Intrinsics, Scene
+
+Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
+
+SIDE = 320
+"""Longer side of the samples of a static camera in pixels: details of a backdrop are not worth more."""
+
+MOVING_SIDE = 224
+"""That of the samples of a moving camera, before the margin."""
+
+_PADDING = 0.5
+"""Margin on each side of the view of a moving camera, in sizes of the picture, for what other frames see there."""
+
+EDGE_RATIO = 1.1
+"""Ratio of neighboring depths at a depth edge."""
+
+NEAR, FAR = 1e-6, 1e12
+"""Clipping planes: depth may have any unit."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Samples:
+    """Frames of a clip as seen by one camera."""
+
+    color: Floats
+    """float32 [K, H, W, 3], 0..255; 0 where nothing is seen."""
+    inverse: Floats
+    """float32 [K, H, W], inverse depth; 0 where unknown."""
+    seen: NDArray[np.bool_]
+    """bool [K, H, W], where the color is known."""
+    intrinsics: Intrinsics
+    world_to_camera: Floats64
+    """float64 [4, 4]; the world is the source camera of frame 0."""
+
+
+def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands) -> Samples:
+    """Return frames of a clip as the source camera of frame `center` would see them.
+
+    Args:
+        scene: the clip.
+        frames: indices of the frames.
+        center: index of the frame whose camera sees them.
+        bands: threads of the renderer.
+    """
+    side = SIDE if is_static(scene) else MOVING_SIDE
+    pictures = [_shrunk(scene, frame, side) for frame in frames]
+    color, inverse = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
+    height, width = inverse.shape[1:]
+    lens = scene.depth.intrinsics_at(center).scaled_to(width=width, height=height)
+    if is_static(scene):
+        seen = np.ones(inverse.shape, bool)
+        return Samples(color=color, inverse=inverse, seen=seen, intrinsics=lens, world_to_camera=_pose(scene, center))
+    left, top = round(_PADDING * width), round(_PADDING * height)
+    wide = Intrinsics(
+        fx=lens.fx, fy=lens.fy, cx=lens.cx + left, cy=lens.cy + top, width=width + 2 * left, height=height + 2 * top
+    )
+    camera = _pose(scene, center)
+    views = []
+    for frame, rgb, near in zip(frames, color, inverse, strict=True):
+        own = scene.depth.intrinsics_at(frame).scaled_to(width=width, height=height)
+        views.append(_seen_from(rgb, near, own, camera @ np.linalg.inv(_pose(scene, frame)), wide, bands))
+    color, inverse = (np.stack(arrays) for arrays in zip(*views, strict=True))
+    return Samples(color=color, inverse=inverse, seen=inverse > 0, intrinsics=wide, world_to_camera=camera)
+
+
+def is_static(scene: Scene) -> bool:
+    """Return whether the source camera neither moves nor zooms."""
+    cameras, lenses = scene.depth.cameras, scene.depth.intrinsics
+    if any(lens != lenses[0] for lens in lenses):
+        return False
+    return cameras is None or bool((cameras.world_to_camera - cameras.world_to_camera[:1]).abs().max() < 1e-6)
+
+
+def grid_faces(height: int, width: int) -> NDArray[np.int32]:
+    """Return two faces for each cell of a grid of vertices, int32 [F, 3]."""
+    index = np.arange(height * width, dtype=np.int32).reshape(height, width)
+    upper_left, upper_right = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
+    lower_left, lower_right = index[1:, :-1].ravel(), index[1:, 1:].ravel()
+    upper = np.stack([lower_left, upper_left, upper_right], axis=1)
+    lower = np.stack([lower_left, upper_right, lower_right], axis=1)
+    return np.concatenate([upper, lower])
+
+
+def grid_points(inverse: Floats, columns: Floats64, rows: Floats64, lens: Intrinsics) -> Floats64:
+    """Return the points of a grid of image positions with inverse depth > 0, float64 [H * W, 3], in camera axes."""
+    z = 1 / inverse.astype(np.float64)
+    x, y = (columns - lens.cx) / lens.fx * z, ((rows - lens.cy) / lens.fy)[:, None] * z
+    return np.stack([x, y, z], axis=-1).reshape(-1, 3)
+
+
+def unbroken(inverse: Floats, faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the faces that span no depth edge and no pixel of unknown depth."""
+    corners = inverse.ravel()[faces]
+    smallest, largest = corners.min(axis=1), corners.max(axis=1)
+    return np.ascontiguousarray(faces[(smallest > 0) & (largest <= EDGE_RATIO * smallest)])
+
+
+def _shrunk(scene: Scene, frame: int, side: int) -> tuple[Floats, Floats]:
+    """Return the color of a frame and its inverse depth, with a longer side of at most `side` pixels."""
+    height, width = scene.depth.depth.shape[1:]
+    scale = min(1.0, side / max(height, width))
+    size = max(2, round(width * scale)), max(2, round(height * scale))
+    color = cv2.resize(scene.video.frames[frame].numpy(), size, interpolation=cv2.INTER_AREA)
+    depth = torch.where(scene.depth.valid_at(frame), scene.depth.depth[frame], torch.inf)
+    # Means of depth would put points into the air between near and far.
+    inverse = cv2.resize((1 / depth).numpy(), size, interpolation=cv2.INTER_NEAREST)
+    return color.astype(np.float32), inverse.astype(np.float32)
+
+
+def _pose(scene: Scene, frame: int) -> Floats64:
+    cameras = scene.depth.cameras
+    pose = torch.eye(4) if cameras is None else cameras.world_to_camera[frame]
+    return np.asarray(pose.double().numpy())
+
+
+def _seen_from(
+    color: Floats, inverse: Floats, lens: Intrinsics, pose: Floats64, view: Intrinsics, bands: Bands
+) -> tuple[Floats, Floats]:
+    """Return color and inverse depth of a frame in another view; nothing is drawn across depth edges."""
+    height, width = inverse.shape
+    columns: Floats64 = np.arange(width, dtype=np.float64) + 0.5
+    rows: Floats64 = np.arange(height, dtype=np.float64) + 0.5
+    points = grid_points(np.where(inverse > 0, inverse, 1).astype(np.float32), columns, rows, lens)
+    drawing = Drawing.of(
+        points,
+        unbroken(inverse, grid_faces(height, width)),
+        pose=pose,
+        intrinsics=view,
+        near=NEAR,
+        far=FAR,
+        bands=bands,
+    )
+    return drawing.interpolate(color.reshape(-1, 3)), (1 / drawing.depth).astype(np.float32)

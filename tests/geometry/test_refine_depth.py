@@ -1,0 +1,145 @@
+"""Depth edges move to color edges, and what is not at an edge keeps its depth."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from torch.nn import functional
+
+from ex4d_core.geometry.refine_depth import refine_depth
+from ex4d_core.geometry.refine_options import RefineOptions
+from ex4d_core.pipeline.stages import refine_scene
+from ex4d_core.types import DepthVideo, Intrinsics, Scene, Video
+
+NEAR, FAR = 2.0, 8.0
+
+
+def pictured(near):
+    """Return a frame [1, H, W, 3] in which what is near is red and what is far blue, with noise."""
+    noise = torch.randint(-6, 7, (*near.shape, 3), generator=torch.Generator().manual_seed(0))
+    colors = torch.where(near[..., None], torch.tensor([190, 60, 50]), torch.tensor([60, 80, 170]))
+    return (colors + noise).to(torch.uint8)[None]
+
+
+def blurred(depth, *, by=5, shift=0):
+    """Return depth [1, H, W] as estimators see it: smooth across edges and beside the picture."""
+    disparity = functional.pad((1 / depth)[None, None], (by // 2,) * 4, mode="replicate")
+    return 1 / functional.avg_pool2d(disparity, by, stride=1)[0].roll(shift, dims=2)
+
+
+def square():
+    near = torch.zeros(40, 48, dtype=torch.bool)
+    near[12:30, 14:34] = True
+    return near, torch.where(near, NEAR, FAR)
+
+
+def refine(frames, depth, valid=None, **options):
+    return refine_depth(frames, depth, valid, RefineOptions(**options))
+
+
+@pytest.mark.parametrize("shift", [0, 1, -1])
+def test_a_blurred_edge_beside_a_color_edge_moves_to_it(shift):
+    near, depth = square()
+    estimated = blurred(depth, shift=shift)
+    refined, filled = refine(pictured(near), estimated)
+    wrong = ((refined[0] / depth - 1).abs() > 0.1).float().mean()
+    assert wrong < 0.01 < ((estimated[0] / depth - 1).abs() > 0.1).float().mean() / 5
+    assert not filled.any()
+
+
+def test_exact_depth_and_planes_keep_their_values():
+    near, depth = square()
+    refined, _ = refine(pictured(near), depth[None])
+    torch.testing.assert_close(refined[0], depth)
+    floor = 1 / torch.linspace(0.05, 1, 40)[:, None].expand(40, 48)
+    torch.testing.assert_close(refine(pictured(near), floor[None])[0][0], floor)
+
+
+def test_a_pole_of_one_pixel_is_kept_and_a_speck_is_not():
+    near = torch.zeros(30, 30, dtype=torch.bool)
+    near[:, 15] = True
+    depth = torch.where(near, NEAR, FAR)
+    refined, _ = refine(pictured(near), depth[None])
+    assert (refined[0][:, 15] == NEAR).all()
+    depth[10, 6] = NEAR
+    refined, _ = refine(pictured(near), depth[None])
+    assert refined[0, 10, 6] == FAR
+
+
+def test_unknown_depth_is_filled_from_pixels_of_its_color_and_marked():
+    near, depth = square()
+    valid = torch.ones(1, 40, 48, dtype=torch.bool)
+    valid[0, 8:34, 20:28] = False  # across the square
+    refined, filled = refine(pictured(near), depth[None], valid)
+    assert torch.equal(filled, ~valid)
+    assert ((refined[0] / depth - 1).abs() < 0.1)[~valid[0]].float().mean() > 0.97
+    hidden, filled = refine(pictured(near), depth[None], valid, fill=False)
+    assert torch.equal(hidden.isnan(), ~valid)
+    assert not filled.any()
+
+
+def test_black_bars_without_depth_stay_unknown():
+    near, depth = square()
+    frames, depths = pictured(near), depth[None].clone()
+    frames[:, :4], depths[:, :4], depths[:, -4:] = 0, torch.nan, torch.nan
+    refined, filled = refine(frames, depths)
+    assert refined[:, :4].isnan().all()
+    assert filled[:, -4:].all()
+    assert not filled[:, :-4].any()
+
+
+@pytest.mark.parametrize("unknown", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_frame_without_depth_stays_unknown_and_others_do_not(unknown):
+    near, depth = square()
+    frames = pictured(near).repeat(2, 1, 1, 1)
+    refined, filled = refine(frames, torch.stack([torch.full_like(depth, unknown), depth]))
+    assert refined[0].isnan().all()
+    torch.testing.assert_close(refined[1], depth)
+    assert not filled.any()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (1, 9), (7, 3)], ids=str)
+def test_any_size_is_refined(size):
+    frames = torch.full((1, *size, 3), 9, dtype=torch.uint8)
+    depth = torch.ones(1, *size)
+    depth[0, 0, 0] = torch.nan
+    refined, filled = refine(frames, depth, radius=5)
+    assert (refined == 1).all()
+    assert filled.sum() == 1
+
+
+def test_frames_are_refined_one_by_one_and_arguments_stay_as_they_are():
+    near, depth = square()
+    frames = torch.cat([pictured(near), pictured(near.flip(1))])
+    depths = torch.cat([blurred(depth), blurred(depth.flip(1))])
+    copies = frames.clone(), depths.clone()
+    together, _ = refine(frames, depths)
+    for frame in range(2):
+        alone, _ = refine(frames[frame : frame + 1], depths[frame : frame + 1])
+        torch.testing.assert_close(alone[0], together[frame], rtol=1e-6, atol=0)
+    assert torch.equal(frames, copies[0])
+    assert torch.equal(depths, copies[1])
+
+
+def test_a_scene_is_refined_unless_that_is_turned_off():
+    near, depth = square()
+    scene = Scene(
+        video=Video(frames=pictured(near), fps=Fraction(24)),
+        depth=DepthVideo(depth=blurred(depth), kind="metric", intrinsics=Intrinsics.from_fov(width=48, height=40)),
+    )
+    told = []
+    refined = refine_scene(scene, RefineOptions(), progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 1), (1, 1)]
+    assert not torch.equal(refined.depth.depth, scene.depth.depth)
+    assert refined.depth.filled is not None
+    assert refine_scene(scene, RefineOptions(enabled=False)) is scene
+
+
+@pytest.mark.gpu
+def test_a_gpu_refines_as_the_cpu_does():
+    near, depth = square()
+    frames, depths = pictured(near), blurred(depth)
+    depths[0, 5:9, 3:9] = torch.nan
+    here, _ = refine(frames, depths)
+    there, _ = refine(frames.cuda(), depths.cuda())
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=0)
