@@ -2,8 +2,8 @@
 
 Components may be called many times, keep loaded data between calls, and never change their arguments. Results depend on
 arguments and options only; options that name a file have a method `fingerprint() -> str` that changes with its content.
-Options may have a method `resolved()` that returns options of the same effect without values such as `auto`: results are
-shared between options that resolve to the same ones.
+Options may have a method `resolved()` that returns options of the same effect without values such as `auto`; results
+are shared between options that resolve to the same ones.
 Long calls report `progress(done, total)`, which may raise `Cancelled`.
 """
 
