@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ex4d_core.mesh_io import read_mesh as read_mesh
     from ex4d_core.mesh_io import write_mesh as write_mesh
     from ex4d_core.pipeline.clip_run import ClipRun as ClipRun
-    from ex4d_core.pipeline.path_run import PathRun as PathRun
+    from ex4d_core.pipeline.clip_run import PathRun as PathRun
     from ex4d_core.pipeline.session import Session as Session
     from ex4d_core.pipeline.session import run as run
     from ex4d_core.runs.ex4d_model import EX4DModel as EX4DModel

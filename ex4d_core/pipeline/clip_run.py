@@ -6,32 +6,40 @@ anything is decoded or loaded, and a stage whose artifact is in the run folder c
 
 from __future__ import annotations
 
-from fractions import Fraction
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 
 import attrs
 
-from ex4d_core.cameras.intrinsics import given_intrinsics
+from ex4d_core.cameras.generators import GivenPath
+from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
+from ex4d_core.errors import InvalidInput
+from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
-from ex4d_core.pipeline.artifacts import DEPTH, StageCache, StageRecord
-from ex4d_core.pipeline.clip_identity import FRAMES_IN_MEMORY, ClipIdentity, claim, real_path
-from ex4d_core.pipeline.clips import Selection, clip_hash, read_clip, select
+from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
+from ex4d_core.pipeline.clip_identity import claim
+from ex4d_core.pipeline.clips import path_key, read_clip
 from ex4d_core.pipeline.components import Components
-from ex4d_core.pipeline.inputs import input_files, refuse_inputs
+from ex4d_core.pipeline.generation import generate_stage, generation_inputs
+from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import measure
-from ex4d_core.pipeline.path_run import PathRun
 from ex4d_core.pipeline.records import RUN_RECORD, Record
-from ex4d_core.pipeline.store import Store, content_key, tensor_hash
+from ex4d_core.pipeline.selected_clip import SelectedClip
+from ex4d_core.pipeline.sound import sound_of
+from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.progress import Progress
-from ex4d_core.roles import DepthEstimator
-from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Mesh, Scene, Video
-from ex4d_core.video_io import VideoInfo, count_tracks, probe_video
+from ex4d_core.roles import DepthEstimator, TrajectoryGenerator
+from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
+from ex4d_core.video_io import Sound, write_video
+
+PHOTO_FRAMES = 49
+"""Frames of a camera path along a photo, as many as EX-4D generates."""
 
 
-class ClipRun:
+class ClipRun(SelectedClip):
     """One clip: its frames and depth, shared by every camera path along it."""
 
     def __init__(
@@ -50,8 +58,7 @@ class ClipRun:
             folder: run folder; if None, artifacts are kept in memory only.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
         """
-        self.components = components
-        self.clip = clip if isinstance(clip, Video) else Path(clip)
+        super().__init__(components, clip)
         self.folder = folder
         self._read_only = read_only
         self._is_claimed = False
@@ -87,11 +94,6 @@ class ClipRun:
         assert self.folder is not None, "records need a run folder"
         return Record(self.folder / RUN_RECORD, warn=self.components.reporter.warn)
 
-    @property
-    def title(self) -> str:
-        """The clip as the user wrote it."""
-        return FRAMES_IN_MEMORY if isinstance(self.clip, Video) else str(self.clip)
-
     def claim(self) -> None:
         """Record that the run folder belongs to this clip; warn if it belonged to another one.
 
@@ -105,58 +107,9 @@ class ClipRun:
         self._is_claimed = True
 
     @cached_property
-    def input_files(self) -> list[Path]:
-        """The files and folders that the run reads."""
-        return input_files(self.components.config, None if isinstance(self.clip, Video) else self.clip)
-
-    @cached_property
-    def clip_identity(self) -> ClipIdentity:
-        """Path and hash of the clip."""
-        if isinstance(self.clip, Video):
-            return ClipIdentity("", self.clip_inputs["frames"])
-        return ClipIdentity(real_path(self.clip), self.clip_inputs["file"])
-
-    @cached_property
     def identity(self) -> str:
         """Hash of everything that determines the frames, and of the folder."""
         return content_key({"clip": self.clip_inputs, "folder": str(self.folder)})
-
-    @cached_property
-    def clip_inputs(self) -> Tree:
-        """Everything that determines the frames."""
-        if isinstance(self.clip, Video):
-            origin = self.clip.origin and attrs.asdict(self.clip.origin)
-            return {"frames": tensor_hash(self.clip.frames), "origin": origin}
-        return {"selection": self.selection.inputs, "file": clip_hash(self.clip)}
-
-    @cached_property
-    def is_photo(self) -> bool:
-        """Whether the clip has a single frame."""
-        return (self.clip if isinstance(self.clip, Video) else self.info).num_frames == 1
-
-    @cached_property
-    def info(self) -> VideoInfo:
-        """Properties of the clip, which is a file or a folder."""
-        assert not isinstance(self.clip, Video), "frames in memory have no file"
-        return probe_video(self.clip)
-
-    @cached_property
-    def selection(self) -> Selection:
-        """The frames that the options select from the clip, which is a file or a folder."""
-        assert not isinstance(self.clip, Video), "frames in memory are used as they are"
-        return select(self.clip, self.components.config.video, self.info)
-
-    @cached_property
-    def has_sound(self) -> bool:
-        """Whether the clip is a video with audio tracks."""
-        return not isinstance(self.clip, Video) and count_tracks(self.clip) > 0
-
-    @property
-    def path_frames(self) -> int | None:
-        """The number of frames of paths that the options ask for, unless it is that of the clip anyway."""
-        count = self.clip.num_frames if isinstance(self.clip, Video) else self.selection.num_frames
-        frames = self.components.config.path.frames
-        return None if frames == count and not self.is_photo else frames
 
     @cached_property
     def video(self) -> Video:
@@ -168,11 +121,6 @@ class ClipRun:
             video = read_clip(self.clip, self.components.config.video, progress=progress, warn=reporter.warn)
         self.records.append(StageRecord(stage="read", key=content_key(self.clip_inputs), reused=False, cost=cost))
         return video
-
-    @property
-    def fps(self) -> Fraction:
-        """The frame rate of the outputs."""
-        return self.clip.fps if isinstance(self.clip, Video) else self.selection.fps
 
     @cached_property
     def depth_inputs(self) -> Tree:
@@ -220,15 +168,6 @@ class ClipRun:
         with components.reporter.stage("refine") as progress:
             return stages.refine_scene(scene, options, device=components.device, progress=progress)
 
-    @cached_property
-    def given_intrinsics(self) -> Intrinsics | None:
-        """The intrinsics that the options state, for the frames."""
-        clip, lens = self.clip, self.components.config.lens
-        if isinstance(clip, Video):
-            return given_intrinsics(lens, (clip.width, clip.height), clip.origin)
-        framing = self.selection.framing
-        return given_intrinsics(lens, framing.size, framing.origin((), 0))
-
     @property
     def lens_inputs(self) -> Tree:
         """Everything that determines the intrinsics."""
@@ -249,3 +188,146 @@ class ClipRun:
     def mesh(self, frame: int) -> Mesh:
         """Return the mesh of one frame."""
         return stages.build_mesh(self.scene, frame, self.components.mesh_builder())
+
+
+class PathRun:
+    """A clip along one camera path."""
+
+    def __init__(self, clip_run: ClipRun, cam: str | CameraPath) -> None:
+        """Set the path; nothing is computed yet.
+
+        Raises:
+            InvalidConfig: the path cannot be parsed, or an option is invalid.
+            ComponentNotFound: a move is unknown.
+        """
+        self.clip_run = clip_run
+        options = clip_run.components.config.path
+        self._generator: Callable[[], TrajectoryGenerator]
+        self._num_frames = clip_run.path_frames
+        if isinstance(cam, CameraPath):
+            self._path_inputs: Tree = {"given": path_key(cam)}
+            self._generator = partial(GivenPath, cam)
+            self.cam, is_given = f"given-{path_key(cam)[:16]}", True
+            if cam.frames is not None:
+                self._num_frames = cam.num_frames
+        else:
+            chosen = clip_run.components.choose_trajectory(cam)
+            self._path_inputs, is_given = chosen.identity(), chosen.is_given
+            self._generator = partial(clip_run.components.trajectory, cam)
+            self.cam = cam
+        self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
+
+    @cached_property
+    def path(self) -> CameraPath:
+        """The poses of the target camera; the world is the source camera of frame 0."""
+        return self.plan(self.clip_run.estimated_scene)
+
+    def plan(self, scene: Scene) -> CameraPath:
+        """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
+        generator = self._generator()
+        path = stages.plan_path(scene, generator, num_frames=self._length(generator), follow=self._follow)
+        reporter = self.clip_run.components.reporter
+        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
+            texts: Callable[[Scene], list[str]] = getattr(generator, name, lambda scene: [])
+            for text in texts(scene):
+                report(text)
+        return path
+
+    def _length(self, generator: TrajectoryGenerator) -> int | None:
+        """Return the number of poses, or None for that of the frames; a path along a photo is a move as well."""
+        if self._num_frames is not None or not self.clip_run.is_photo:
+            return self._num_frames
+        fixed: int | None = getattr(generator, "num_poses", None)
+        if fixed is not None:
+            return fixed
+        self.clip_run.components.reporter.note(
+            f"the clip is a photo: camera paths have {PHOTO_FRAMES} frames; choose another number with --output-frames"
+        )
+        return PHOTO_FRAMES
+
+    @property
+    def scene(self) -> Scene:
+        """The scene with one frame for each frame of the output."""
+        return stages.retimed(self.clip_run.scene, self.guidance.cameras)
+
+    @cached_property
+    def guidance_inputs(self) -> Tree:
+        """Everything that determines the guidance."""
+        components = self.clip_run.components
+        return {
+            "depth": self.clip_run.depth_inputs,
+            "lens": self.clip_run.lens_inputs,
+            "refine": attrs.asdict(components.config.refine),
+            "trajectory": self._path_inputs,
+            "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
+            "mesh": components.choose("mesh").identity(),
+            "renderer": components.choose("renderer").identity(),
+            "fps": str(self.clip_run.fps),
+        }
+
+    @cached_property
+    def guidance(self) -> Guidance:
+        """Rendered color and mask along the path."""
+        components = self.clip_run.components
+        return self.clip_run.cache.cached_stage(
+            "guidance",
+            self.guidance_inputs,
+            GUIDANCE,
+            needs=lambda: (self.clip_run.scene, self.path, components.mesh_builder(), components.renderer()),
+            work=lambda needs, progress, _: stages.render_guidance(*needs, device=components.device, progress=progress),
+        )
+
+    def stored_guidance(self) -> Guidance | None:
+        """Return the guidance if the run folder has it."""
+        store = self.clip_run.stored
+        return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
+
+    def stored_video(self) -> Video | None:
+        """Return the result if the run folder has it."""
+        store = self.clip_run.stored
+        return store.load("result", content_key(self.video_inputs), VIDEO.load) if store else None
+
+    @cached_property
+    def video_inputs(self) -> Tree:
+        """Everything that determines the result."""
+        return {"guidance": self.guidance_inputs, **generation_inputs(self.clip_run.components)}
+
+    @cached_property
+    def video(self) -> Video:
+        """The result: the video from the target camera."""
+        return generate_stage(
+            self.clip_run.cache,
+            self.clip_run.components,
+            self.video_inputs,
+            needs=lambda: (self._visible_guidance(), self.clip_run.scene),
+            show=self._show,
+        )
+
+    def _visible_guidance(self) -> Guidance:
+        """Return the guidance.
+
+        Raises:
+            InvalidInput: none of its pixels is visible.
+        """
+        if not self.guidance.mask.any():
+            raise InvalidInput(
+                f"--cam {self.cam} sees no pixel of the clip in any frame, so there is nothing to generate from; use a "
+                "smaller angle or distance, and look at it with ex4d preview"
+            )
+        return self.guidance
+
+    @cached_property
+    def sound(self) -> Sound | None:
+        """The sound of the result; None, with a warning, if the time of the result is not that of the clip."""
+        run = self.clip_run
+        if isinstance(run.clip, Video) or not run.has_sound:
+            return None
+        components = run.components
+        return sound_of(run.clip, run.info, components.config.video, self.guidance, warn=components.reporter.warn)
+
+    def _show(self, name: str, video: Video) -> None:
+        """Write a preview of the result into the run folder."""
+        folder = self.clip_run.folder
+        path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4"
+        if path and not is_input(path, self.clip_run.input_files):
+            write_video(video, path)

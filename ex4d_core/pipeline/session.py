@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
-from ex4d_core.pipeline.clip_run import ClipRun
+from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
-from ex4d_core.pipeline.path_run import PathRun
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.roles import ROLES

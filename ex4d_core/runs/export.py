@@ -23,12 +23,11 @@ from ex4d_core.names import text_hash
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.artifacts import StageRecord
-from ex4d_core.pipeline.clip_run import ClipRun
+from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.differences import differences
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, update_files
-from ex4d_core.pipeline.path_run import PathRun
 from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key

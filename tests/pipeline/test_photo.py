@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import ex4d_core as ex4d
-from ex4d_core.pipeline.path_run import PHOTO_FRAMES
+from ex4d_core.pipeline.clip_run import PHOTO_FRAMES
 from ex4d_core.video_io.images import write_png
 
 
