@@ -98,7 +98,7 @@ COMMANDS = {
     "preview": ("ex4d_core.runs.batch.run_folders", ["preview", "clip.mp4", "--depth-file", "d.npy"]),
     "cam convert": ("ex4d_core.cameras.files.convert", ["cam", "convert", "a.json", "b.json"]),
     "generate": (
-        "ex4d_core.runs.generate.read_guidance",
+        "ex4d_core.runs.generate.generate_from_files",
         ["generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o"],
     ),
     "run": ("ex4d_core.runs.batch.find_clips", ["run", "clip.mp4"]),

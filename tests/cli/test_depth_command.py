@@ -196,7 +196,6 @@ WRONG = {
         "'tiff' is not one of 'npz', 'png', 'exr'",
     ),
     "unknown estimator": (["VIDEO", "--depth", "depthcrofter"], "unknown depth estimator 'depthcrofter'"),
-    "no estimator": (["VIDEO"], "--depth-file"),
     "no clip": ([], "no clip given"),
     "camera path": (["VIDEO", "--depth-file", "DEPTH", "--cam", "30"], "No such option"),
 }

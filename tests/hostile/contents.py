@@ -87,7 +87,16 @@ def _json(path: Path) -> Any:
 
 
 def _toml(path: Path) -> Any:
-    return _steady(tomllib.loads(path.read_text(encoding="utf-8")))
+    return _steady(_with_whole_paths(tomllib.loads(path.read_text(encoding="utf-8")), path.parent))
+
+
+def _with_whole_paths(tree: Any, folder: Path) -> Any:
+    """Return a configuration with its paths relative to the file made absolute."""
+    if isinstance(tree, dict):
+        return {key: _with_whole_paths(value, folder) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_with_whole_paths(value, folder) for value in tree]
+    return str((folder / tree).resolve()) if isinstance(tree, str) and tree.startswith("../") else tree
 
 
 def _lines(path: Path) -> Any:
