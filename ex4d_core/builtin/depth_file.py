@@ -74,12 +74,15 @@ class DepthFile:
             raise InvalidInput(
                 f"{self._path} has no valid depth in the requested frames: all values are {cause}; use another file"
             )
+        flickers = self._may_flicker(numbers, found)
         if is_inverse:
             depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
         else:
             depth, kind, words = self._from_depth(numbers, frames, found)
-        self._warn_of_flicker(numbers, found)
+        if flickers:
+            self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
         valid = found.known | found.sky
+        depth[~valid] = 0
         intrinsics, cameras = self._cameras(frames, indices, origin, video)
         masked = (
             (f"unknown: {(~inside).mean():.1%} masked",) if frames.valid_at is not None and not inside.all() else ()
@@ -87,7 +90,7 @@ class DepthFile:
         self._warnings += [f"{self._path} {text}" for text in frames.warnings]
         self._describe(frames, words, (*place, *found.notes, *masked))
         return DepthVideo(
-            depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
+            depth=torch.from_numpy(depth),
             valid=torch.from_numpy(valid),
             kind=kind,
             intrinsics=intrinsics,
@@ -177,9 +180,8 @@ class DepthFile:
     def _from_depth(
         self, numbers: np.ndarray, frames: DepthFrames, found: Separated
     ) -> tuple[np.ndarray, DepthKind, str]:
-        """Return depth in the unit of its kind, the kind, and words for it."""
-        values = numbers[found.known]
-        if (values < 0).any():
+        """Return depth in the unit of its kind, in the memory of the values; the kind; and words for it."""
+        if ((numbers < 0) & found.known).any():
             raise InvalidInput(
                 f"{self._path} has negative values, so it is not depth; set the depth kind to inverse for disparity "
                 "(--depth-kind inverse)"
@@ -188,17 +190,19 @@ class DepthFile:
         default = MILLIMETRE if frames.unit == "integer" else 1.0
         scale = next(unit for unit in (self._options.scale, frames.scale, default) if unit is not None)
         with np.errstate(over="ignore"):
-            depth = np.minimum(numbers * np.float32(scale), np.float32(FARTHEST))
+            np.multiply(numbers, np.float32(scale), out=numbers)
+            np.minimum(numbers, np.float32(FARTHEST), out=numbers)
+        numbers[found.sky] = FARTHEST
         words = "depth up to scale" if kind is DepthKind.RELATIVE else f"depth in units of {scale:g} m"
         is_stated = self._options.kind != "auto" or frames.kind is not None
         words += "" if is_stated else " (not stated in the file; else --depth-kind or --set depth.scale)"
-        return np.where(found.sky, np.float32(FARTHEST), depth), kind, words
+        return numbers, kind, words
 
     def _kind_of(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> DepthKind:
         """Return the kind of depth that the file states or its values show."""
         if frames.kind is not None:
             return frames.kind
-        most = float(numbers[found.known].max())
+        most = _most(numbers, found)
         looks_like = direction(numbers, found.known)
         if frames.doubt and not (looks_like == "depth" and most > 1):
             like = ", and its values look like disparity" if looks_like == "inverse" else ""
@@ -233,17 +237,19 @@ class DepthFile:
                 "the depth kind to inverse (--depth-kind inverse)"
             )
 
-    def _warn_of_flicker(self, numbers: np.ndarray, found: Separated) -> None:
-        is_normalized = float(numbers[found.known].max()) == 1
-        if is_normalized and len(numbers) > 1 and fills_range(numbers, found.known, 0.1, 1):
-            self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
+    def _may_flicker(self, numbers: np.ndarray, found: Separated) -> bool:
+        is_normalized = _most(numbers, found) == 1
+        return is_normalized and len(numbers) > 1 and fills_range(numbers, found.known, 0.1, 1)
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> np.ndarray:
+        """Return depth, in the memory of the values."""
         farthest, nearest = self._extremes(frames, found.lone)
         near, far = self._options.near, self._options.far
         with np.errstate(invalid="ignore", over="ignore"):
-            relative = (numbers - farthest) / (nearest - farthest)
-            return (near / np.maximum(relative, near / far)).astype(np.float32)
+            np.subtract(numbers, farthest, out=numbers)
+            np.divide(numbers, nearest - farthest, out=numbers)
+            np.maximum(numbers, near / far, out=numbers)
+            return np.divide(near, numbers, out=numbers)
 
     def _extremes(self, frames: DepthFrames, lone: float | None) -> tuple[float, float]:
         """Return the smallest and the largest valid value of the whole file."""
@@ -273,6 +279,11 @@ class DepthFile:
             return intrinsics, _poses(frames, filled, intrinsics)
         except InvalidInput as error:
             raise InvalidInput(f"{self._path}: {error}") from error
+
+
+def _most(numbers: np.ndarray, found: Separated) -> float:
+    """Return the largest distance or disparity."""
+    return float(np.max(numbers, where=found.known, initial=-np.inf))
 
 
 def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video) -> tuple[Intrinsics, ...]:
