@@ -20,7 +20,7 @@ from ex4d_core.types import Video
 LONG_SECONDS, LARGE_BYTES, MANY_PIXELS = 20, 1e9, 25e6
 """A forecast above one of these is printed; the pixels of all frames count where the time is unknown."""
 
-_MEMORY = {"read": 3, "depth": 12, "guidance": 14, "result": 17}
+_MEMORY = {"read": 3, "depth": 15, "guidance": 16, "result": 18}
 """Bytes for each pixel of each frame up to a stage: the frames (3), their depth (4) and validity (1), the guidance (4)
 and the result (3), which are in memory at the same time, and temporary arrays."""
 

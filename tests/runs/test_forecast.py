@@ -57,7 +57,7 @@ def test_a_clip_that_does_not_fit_into_memory_is_refused_with_what_fits(small_cl
     monkeypatch.setattr(module, "available_memory", lambda: 100_000)
     with pytest.raises(InvalidInput, match=r"6 frames of 64x48 take about 1 MB of memory, and 1 MB are free") as caught:
         announce_cost(run.along("30"), "result")
-    assert "use --num-frames 1, --size 34x24 or --stride 4" in str(caught.value)
+    assert "use --num-frames 1, --size 32x24 or --stride 4" in str(caught.value)
     assert "video" not in vars(run)
 
 
