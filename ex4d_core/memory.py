@@ -13,7 +13,7 @@ _OWN_CGROUP = Path("/proc/self/cgroup")
 
 def available_memory() -> int:
     """Return the number of bytes: free memory of the machine, within the limits of the container and the process."""
-    return max(0, min([psutil.virtual_memory().available, *_left_in_cgroups(), *_left_in_address_space()]))
+    return max(0, min([int(psutil.virtual_memory().available), *_left_in_cgroups(), *_left_in_address_space()]))
 
 
 def _left_in_cgroups() -> Iterator[int]:

@@ -249,7 +249,8 @@ class DepthFile:
             np.subtract(numbers, farthest, out=numbers)
             np.divide(numbers, nearest - farthest, out=numbers)
             np.maximum(numbers, near / far, out=numbers)
-            return np.divide(near, numbers, out=numbers)
+            np.divide(near, numbers, out=numbers)
+        return numbers
 
     def _extremes(self, frames: DepthFrames, lone: float | None) -> tuple[float, float]:
         """Return the smallest and the largest valid value of the whole file."""
