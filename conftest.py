@@ -19,6 +19,7 @@ def pytest_configure() -> None:
     """Let commands that tests start be stopped with Ctrl-C: in the background a shell has all it starts ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["EX4D_CONFIG"] = ""  # not the defaults of the user
+    os.environ["EX4D_CACHE"] = ""  # no measurements of the user
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -249,6 +249,27 @@ def remove_stale_temp(folder: Path) -> None:
         _remove_empty(folder / name)
 
 
+def has_users(folder: Path) -> bool:
+    """Return whether a running process has temporary folders or locks in a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return False
+    if any(name.startswith(_TEMPORARY) and not _is_left(folder / name) for name in names):
+        return True
+    return any(name.startswith(".") and name.endswith(_LOCK) and _is_held(folder / name) for name in names)
+
+
+def _is_held(lock_file: Path) -> bool:
+    """Return whether a process holds a lock; an unused one is removed."""
+    try:
+        _release(_acquire(lock_file, patience=0))
+    except (OSError, Timeout, NotImplementedError):  # in doubt, it is in use
+        return True
+    return False
+
+
 @lru_cache(maxsize=1024)
 def _remove_leftovers_once(folder: str) -> None:
     """Remove stale files before the first write into a folder, only once, since it may contain thousands of files."""

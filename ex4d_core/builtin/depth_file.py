@@ -89,14 +89,17 @@ class DepthFile:
             raise InvalidInput(
                 f"{self._path} has no valid depth in the requested frames: all values are {cause}; use another file"
             )
+        flickers = self._may_flicker(numbers, found)
         if is_inverse:
             depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
         elif is_affine:
             depth, kind, words = self._from_affine(numbers, frames, found)
         else:
             depth, kind, words = self._from_depth(numbers, frames, found, looks_like)
-        self._warn_of_flicker(numbers, found)
+        if flickers:
+            self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
         valid = found.known | found.sky
+        depth[~valid] = 0
         intrinsics, cameras = self._cameras(frames, indices, origin, video)
         masked = (
             (f"unknown: {(~inside).mean():.1%} masked",) if frames.valid_at is not None and not inside.all() else ()
@@ -104,7 +107,7 @@ class DepthFile:
         self._warnings += [f"{self._path} {text}" for text in frames.warnings]
         self._describe(frames, words, (*place, *found.notes, *masked))
         return DepthVideo(
-            depth=torch.from_numpy(np.where(valid, depth, np.float32(0))),
+            depth=torch.from_numpy(depth),
             valid=torch.from_numpy(valid),
             kind=kind,
             intrinsics=intrinsics,
@@ -215,9 +218,8 @@ class DepthFile:
     def _from_depth(
         self, numbers: np.ndarray, frames: DepthFrames, found: Separated, looks_like: Evidence
     ) -> tuple[np.ndarray, DepthKind, str]:
-        """Return depth in the unit of its kind, the kind, and words for it."""
-        values = numbers[found.known]
-        if (values < 0).any():
+        """Return depth in the unit of its kind, in the memory of the values; the kind; and words for it."""
+        if ((numbers < 0) & found.known).any():
             raise InvalidInput(
                 f"{self._path} has negative values, so it is not depth; set the depth kind to inverse for disparity "
                 "(--depth-kind inverse)"
@@ -226,11 +228,13 @@ class DepthFile:
         default = MILLIMETRE if frames.unit == "integer" else 1.0
         scale = next(unit for unit in (self._options.scale, frames.scale, default) if unit is not None)
         with np.errstate(over="ignore"):
-            depth = np.minimum(numbers * np.float32(scale), np.float32(FARTHEST))
+            np.multiply(numbers, np.float32(scale), out=numbers)
+            np.minimum(numbers, np.float32(FARTHEST), out=numbers)
+        numbers[found.sky] = FARTHEST
         words = "depth up to scale" if kind is DepthKind.RELATIVE else f"depth in units of {scale:g} m"
         is_stated = self._options.kind != "auto" or frames.kind is not None
         words += "" if is_stated else " (not stated in the file; else --depth-kind or --set depth.scale)"
-        return np.where(found.sky, np.float32(FARTHEST), depth), kind, words
+        return numbers, kind, words
 
     def _kind_of(self, numbers: np.ndarray, frames: DepthFrames, found: Separated, looks_like: Evidence) -> DepthKind:
         """Return the kind of depth that the options or the file state, or its values show."""
@@ -238,7 +242,7 @@ class DepthFile:
             return DepthKind(self._options.kind)
         if frames.kind is not None:
             return frames.kind
-        most = float(numbers[found.known].max())
+        most = _most(numbers, found)
         if frames.doubt and not (looks_like == "depth" and most > 1):
             like = ", and its values look like disparity" if looks_like == "inverse" else ""
             raise InvalidInput(f"{self._path}: {frames.doubt}{like}; {_ASK}")
@@ -281,17 +285,20 @@ class DepthFile:
                 "the depth kind to inverse (--depth-kind inverse)"
             )
 
-    def _warn_of_flicker(self, numbers: np.ndarray, found: Separated) -> None:
-        is_normalized = float(numbers[found.known].max()) == 1
-        if is_normalized and len(numbers) > 1 and fills_range(numbers, found.known, 0.1, 1):
-            self._warnings.append(f"each map of {self._path} is normalized on its own, so the depth may flicker")
+    def _may_flicker(self, numbers: np.ndarray, found: Separated) -> bool:
+        is_normalized = _most(numbers, found) == 1
+        return is_normalized and len(numbers) > 1 and fills_range(numbers, found.known, 0.1, 1)
 
     def _from_inverse(self, numbers: np.ndarray, frames: DepthFrames, found: Separated) -> np.ndarray:
+        """Return depth, in the memory of the values."""
         farthest, nearest = self._extremes(frames, found, is_inverse=True)
         near, far = self._options.near, self._options.far
         with np.errstate(invalid="ignore", over="ignore"):
-            relative = (numbers - farthest) / (nearest - farthest)
-            return (near / np.maximum(relative, near / far)).astype(np.float32)
+            np.subtract(numbers, farthest, out=numbers)
+            np.divide(numbers, nearest - farthest, out=numbers)
+            np.maximum(numbers, near / far, out=numbers)
+            np.divide(near, numbers, out=numbers)
+        return numbers
 
     def _from_affine(
         self, numbers: np.ndarray, frames: DepthFrames, found: Separated
@@ -331,6 +338,11 @@ class DepthFile:
             return intrinsics, _poses(frames, filled, intrinsics)
         except InvalidInput as error:
             raise InvalidInput(f"{self._path}: {error}") from error
+
+
+def _most(numbers: np.ndarray, found: Separated) -> float:
+    """Return the largest distance or disparity."""
+    return float(np.max(numbers, where=found.known, initial=-np.inf))
 
 
 def _intrinsics(frames: DepthFrames, indices: Sequence[int], origin: Origin, video: Video) -> tuple[Intrinsics, ...]:

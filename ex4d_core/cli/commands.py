@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ex4d_core.cli.clean_command import clean
 from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, OUTPUT, PATH_FLAGS
 from ex4d_core.cli.kit import Json, Set
 from ex4d_core.cli.plugin_commands import CommandsAndPlugins
@@ -260,6 +261,9 @@ def fetch(
     else:
         for folder in folders or ():
             say(f"ready: {folder}")
+
+
+app.command()(clean)
 
 
 @cam_app.command("convert")

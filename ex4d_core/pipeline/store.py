@@ -101,6 +101,14 @@ class Store:
             )
         return None
 
+    def size(self, stage: str, key: str) -> int | None:
+        """Return the bytes of the files of an artifact, or None if it does not exist."""
+        try:
+            with os.scandir(self._path(stage, key)) as files:
+                return sum(file.stat().st_size for file in files)
+        except OSError:
+            return None
+
     def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         """Write an artifact: `write` fills a temporary folder, which is then renamed.
 

@@ -27,6 +27,7 @@ from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
+from ex4d_core.runs.forecast import announce_cost, remember_cost
 from ex4d_core.terminal import say
 
 VIDEO_SUFFIXES = frozenset(
@@ -133,7 +134,11 @@ def run_batch(
     """Run every clip along every path of the configuration; return the outcome of each."""
 
     def write(clip_run: ClipRun, cam: str) -> Exported:
-        return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
+        path_run = clip_run.along(cam)
+        announce_cost(path_run, goal)
+        exported = export(path_run, goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
+        remember_cost(path_run)
+        return exported
 
     return [
         _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))
@@ -151,7 +156,13 @@ def depth_batch(
     preview: bool = True,
 ) -> list[Outcome]:
     """Write the depth of every clip; return the outcome of each."""
-    write = partial(export_depth, formats=formats, preview=preview)
+
+    def write(clip_run: ClipRun) -> Exported:
+        announce_cost(clip_run, "depth")
+        exported = export_depth(clip_run, formats=formats, preview=preview)
+        remember_cost(clip_run)
+        return exported
+
     return [
         _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
     ]
@@ -165,6 +176,7 @@ def mask_batch(
     def write(clip_run: ClipRun) -> Exported:
         assert clip_run.folder is not None, "masks need a run folder"
         refuse_inputs(mask_files(clip_run.folder, options).values(), clip_run.input_files)
+        announce_cost(clip_run, "depth" if depth else "read")
         scene = clip_run.scene if depth else clip_run.video
         seeds = [(session.config.seed + number) % 2**64 for number in range(count)]  # range of torch generators
         with session.reporter.stage("masks") as progress:

@@ -8,11 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.memory import available_memory
 from ex4d_core.progress import Progress, SilentReporter, silent
 from ex4d_core.types import Video
 from ex4d_core.video_io.clip import open_clip
@@ -159,9 +159,11 @@ def _gather(
 
 def _room(count: int, size: tuple[int, int]) -> np.ndarray:
     """Allocate frames; checked first, since the system may kill the process later instead of refusing the memory."""
-    if count * size[0] * size[1] * 3 > psutil.virtual_memory().total:
+    free = available_memory()
+    if count * size[0] * size[1] * 3 > free:
         raise InvalidInput(
-            f"{count} frames of {size[0]}x{size[1]} pixels do not fit into memory; select fewer or smaller ones"
+            f"{count} frames of {size[0]}x{size[1]} pixels do not fit into memory; select at most "
+            f"{free // (size[0] * size[1] * 3)} of them, or smaller ones"
         )
     return np.empty((count, size[1], size[0], 3), np.uint8)
 

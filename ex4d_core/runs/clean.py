@@ -1,0 +1,135 @@
+"""Find and remove the files of run folders that can be made again: artifacts, partial results and leftovers.
+
+Results, records, configurations and every other file of the user stay.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from ex4d_core.errors import Ex4dError, InputNotFound, OutputFailed
+from ex4d_core.files import has_users, temporary_folder
+from ex4d_core.pipeline.records import RUN_RECORD, Record
+from ex4d_core.pipeline.store import MANIFEST
+from ex4d_core.reading import check_folder
+from ex4d_core.runs.saved_config import CONFIG
+from ex4d_core.shell import command_line
+
+_KINDS = {
+    "artifact": re.compile(r"(?P<stage>[a-z]+)-[0-9a-f]{32}"),
+    "damaged": re.compile(r"damaged-(?P<stage>[a-z]+)-[0-9a-f]{32}(-\d+)?"),
+    "partial": re.compile(r"\.partial-(?P<stage>[a-z]+)-[0-9a-f]{32}"),
+    "temporary": re.compile(r"\.part-[0-9a-f]{16}-.*"),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Removable:
+    """A folder in `artifacts/` that can be made again, or is of no further use."""
+
+    path: Path
+    kind: str
+    """artifact, damaged, partial or temporary."""
+    stage: str
+    bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class RunFolder:
+    """A run folder, and what can be removed from it."""
+
+    folder: Path
+    items: tuple[Removable, ...]
+    is_in_use: bool
+    """Whether a running process has files or locks in it; nothing is removed then."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of all items."""
+        return sum(item.bytes for item in self.items)
+
+    @property
+    def made_again(self) -> str:
+        """The command that makes the artifacts again."""
+        config = self.folder / CONFIG
+        return (
+            command_line(("ex4d", "run", "--config", str(config))) if config.is_file() else "the next run of the clip"
+        )
+
+
+def find_run_folders(folders: Iterable[Path]) -> list[RunFolder]:
+    """Return the run folders among folders and directly inside them.
+
+    Raises:
+        InputNotFound: a folder does not exist, or there is no run folder.
+        InvalidInput: a folder cannot be read.
+    """
+    found = {}
+    for folder in folders:
+        check_folder(folder, "folder")
+        for each in (folder, *sorted(child for child in folder.iterdir() if child.is_dir() and not child.is_symlink())):
+            if _is_run_folder(each):
+                found[os.path.realpath(each)] = each
+    if not found:
+        names = ", ".join(map(str, folders))
+        raise InputNotFound(f"{names} has no run folders, which contain {RUN_RECORD}; pass the output folder of a run")
+    return [
+        RunFolder(folder=each, items=tuple(_items(each / "artifacts")), is_in_use=has_users(each / "artifacts"))
+        for each in found.values()
+    ]
+
+
+def remove(run: RunFolder) -> int:
+    """Remove the items of a run folder; return the bytes that they took.
+
+    Raises:
+        OutputFailed: an item cannot be removed.
+    """
+    if not run.items or has_users(run.folder / "artifacts"):
+        return 0
+    done = 0
+    try:
+        with temporary_folder(run.folder / "artifacts") as trash:
+            for item in run.items:
+                # Renamed first, so that no other process finds half of an artifact.
+                if item.kind != "temporary":
+                    os.rename(item.path, trash / item.path.name.lstrip("."))
+                else:
+                    shutil.rmtree(item.path, ignore_errors=True)
+                done += item.bytes
+    except OSError as error:
+        raise OutputFailed(f"{run.folder} cannot be cleaned: {error.strerror or error}") from error
+    return done
+
+
+def _is_run_folder(folder: Path) -> bool:
+    if not (folder / RUN_RECORD).is_file() or (folder / "artifacts").is_symlink():
+        return False
+    try:
+        facts = Record(folder / RUN_RECORD).read()
+    except Ex4dError:
+        return False
+    return "source" in facts or "takes" in facts or "depth" in facts
+
+
+def _items(artifacts: Path) -> Iterator[Removable]:
+    if not artifacts.is_dir():
+        return
+    for path in sorted(artifacts.iterdir()):
+        for kind, pattern in _KINDS.items():
+            match = pattern.fullmatch(path.name)
+            if match is None or path.is_symlink() or not path.is_dir():
+                continue
+            if kind == "artifact" and not (path / MANIFEST).is_file():
+                continue
+            yield Removable(path=path, kind=kind, stage=match.groupdict().get("stage") or "", bytes=_size(path))
+
+
+def _size(folder: Path) -> int:
+    return sum((Path(parent) / name).lstat().st_size for parent, _, names in os.walk(folder) for name in names)
