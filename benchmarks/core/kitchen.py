@@ -26,6 +26,8 @@ from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.geometry.projective import transform_points, unproject_depth
+from ex4d_core.geometry.refine_depth import refine_depth
+from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.types import Intrinsics
@@ -122,14 +124,15 @@ def _shifted(intrinsics: Intrinsics, shift: float) -> Intrinsics:
     return attrs.evolve(intrinsics, cx=intrinsics.cx + shift, cy=intrinsics.cy + shift)
 
 
-def mesh_view(*, shift: float = CORNER_ORIGIN, **options: object) -> Method:
-    """Return the method that renders the watertight mesh."""
+def mesh_view(*, shift: float = CORNER_ORIGIN, refine: RefineOptions | None = None, **options: object) -> Method:
+    """Return the method that renders the watertight mesh, of refined depth if asked."""
     builder = WatertightMesh(WatertightOptions(**options), device=CPU)
     renderer = ZBufferRenderer(RasterOptions(), device=CPU)
 
     def view(shot: Shot) -> View:
         intrinsics = _shifted(shot.intrinsics, shift)
-        mesh = builder.build(shot.color, shot.depth, intrinsics)
+        depth = shot.depth if refine is None else refine_depth(shot.color[None], shot.depth[None], None, refine)[0][0]
+        mesh = builder.build(shot.color, depth, intrinsics)
         frame = renderer.render(mesh, shot.source_to_target, intrinsics)
         return frame.color.numpy(), frame.mask.numpy()
 
@@ -164,14 +167,16 @@ def splat_view(side: int) -> Method:
 
 
 METHODS: Mapping[str, Method] = {
-    "watertight mesh": mesh_view(),
+    "watertight mesh": mesh_view(refine=RefineOptions()),
+    "watertight mesh, depth not refined": mesh_view(),
+    "watertight mesh, as EX-4D": mesh_view(max_stretch=0.0),
     "points, 1 pixel": splat_view(1),
     "points, 3x3 pixels": splat_view(3),
 }
 """Compared with one another; all on the pixels that they have in common, too."""
 
 CONVENTIONS: Mapping[str, Method] = {
-    "mesh, K + 0.5 (corner origin)": METHODS["watertight mesh"],
+    "mesh, K + 0.5 (corner origin)": METHODS["watertight mesh, depth not refined"],
     "mesh, K as given": mesh_view(shift=0.0),
     "mesh, depth at pixel corners": mesh_view(shift=0.0, pixel_center=0.0),
     "mesh, rule 'boundary'": mesh_view(occlusion="boundary"),
@@ -189,8 +194,14 @@ def psnr(color: np.ndarray, truth: np.ndarray, mask: np.ndarray, *, gain: bool) 
     return float(10 * np.log10(255**2 / max(np.mean((ours - target) ** 2), 1e-9)))
 
 
+def whole_psnr(color: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> float:
+    """Return the PSNR in dB on all pixels, after the best gain, with holes filled by `cv2.inpaint`."""
+    filled = cv2.inpaint(color, np.where(mask, 0, 255).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return psnr(filled, truth, np.ones_like(mask), gain=True)
+
+
 def measure(shots: list[Shot], methods: Mapping[str, Method]) -> tuple[dict[str, list[float]], dict[str, torch.Tensor]]:
-    """Return for each method coverage (%) and four PSNRs, means over the shots, and the pictures."""
+    """Return for each method coverage (%) and five PSNRs, means over the shots, and the pictures."""
     figures: dict[str, list[list[float]]] = {name: [] for name in methods}
     pictures: dict[str, list[np.ndarray]] = {name: [] for name in methods}
     for shot in shots:
@@ -198,7 +209,7 @@ def measure(shots: list[Shot], methods: Mapping[str, Method]) -> tuple[dict[str,
         common = np.logical_and.reduce([mask for _, mask in views.values()])
         for name, (color, mask) in views.items():
             scores = [psnr(color, shot.truth, where, gain=gain) for where in (mask, common) for gain in (False, True)]
-            figures[name].append([100 * mask.mean(), *scores])
+            figures[name].append([100 * mask.mean(), *scores, whole_psnr(color, mask, shot.truth)])
             pictures[name].append(color)
     means = {name: np.nanmean(rows, axis=0).tolist() for name, rows in figures.items()}
     return means, {name: torch.from_numpy(np.stack(frames)) for name, frames in pictures.items()}
@@ -206,7 +217,7 @@ def measure(shots: list[Shot], methods: Mapping[str, Method]) -> tuple[dict[str,
 
 def report(console: Console, title: str, means: Mapping[str, list[float]]) -> None:
     table = Table(title=title)
-    for heading in ("", "seen %", "own dB", "+ gain", "common dB", "+ gain"):
+    for heading in ("", "seen %", "own dB", "+ gain", "common dB", "+ gain", "filled dB"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
     for name, values in means.items():
         table.add_row(name, *(f"{value:.2f}" for value in values))

@@ -34,12 +34,14 @@ from rich.table import Table
 from torch import Tensor
 
 from ex4d_core.geometry.projective import look_at, ray_slopes
+from ex4d_core.geometry.refine_depth import refine_depth
+from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.pipeline.codecs import save_guidance
 from ex4d_core.pipeline.measure import measure as measuring
 from ex4d_core.pipeline.stages import render_guidance
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import MeshBuilder, Renderer
-from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, RenderedFrame, Scene, Video
 from ex4d_core.video_io import write_mask, write_video
 
 WARM_UP = 3
@@ -60,8 +62,10 @@ class Figures:
     faces: int
     mesh_ms: float
     render_ms: float
+    refine_ms: float
+    """Refinement of depth, of one frame at a time."""
     both_ms: float
-    """Mesh and rendering one after the other, waiting for the GPU at the end only."""
+    """Refinement, mesh and rendering one after the other, waiting for the GPU at the end only."""
     slowest_ms: float
     """The same, of the slowest frame."""
     encode_ms: float
@@ -117,6 +121,7 @@ def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
     renderer = component("renderer", args.renderer, device, **({"triton": False} if args.no_triton else {}))
     mesh_ms: list[float] = []
     render_ms: list[float] = []
+    refine_ms: list[float] = []
     both_ms: list[float] = []
     faces = 0
 
@@ -127,13 +132,19 @@ def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
         faces = len(mesh.faces)
         camera = pose(frame / frames)
         timed(lambda: renderer.render(mesh, camera, intrinsics), render_ms)
-        seen = timed(lambda: renderer.render(builder.build(image, depth, intrinsics), camera, intrinsics), both_ms)
+        timed(lambda: refine_depth(image[None], depth[None], None, RefineOptions()), refine_ms)
+
+        def together() -> RenderedFrame:
+            refined = refine_depth(image[None], depth[None], None, RefineOptions())[0][0]
+            return renderer.render(builder.build(image, refined, intrinsics), camera, intrinsics)
+
+        seen = timed(together, both_ms)
         return seen.color.cpu(), seen.mask.cpu()
 
     for frame in range(WARM_UP):
         view(frame)
     start = psutil.Process().memory_info().rss
-    for milliseconds in (mesh_ms, render_ms, both_ms):
+    for milliseconds in (mesh_ms, render_ms, refine_ms, both_ms):
         milliseconds.clear()
     with measuring() as cost:
         color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
@@ -148,6 +159,7 @@ def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
         faces=faces,
         mesh_ms=statistics.median(mesh_ms),
         render_ms=statistics.median(render_ms),
+        refine_ms=statistics.median(refine_ms),
         both_ms=statistics.median(both_ms),
         slowest_ms=max(both_ms),
         encode_ms=encode(color, mask) / frames,
@@ -201,8 +213,9 @@ def show(rows: list[Figures]) -> None:
     lines: dict[str, Callable[[Figures], str]] = {
         "mesh": lambda f: f"{f.mesh_ms:.2f}",
         "render": lambda f: f"{f.render_ms:.2f}",
-        "mesh + render": lambda f: f"{f.both_ms:.2f}",
-        "mesh + render, slowest frame": lambda f: f"{f.slowest_ms:.1f}",
+        "refine": lambda f: f"{f.refine_ms:.2f}",
+        "refine + mesh + render": lambda f: f"{f.both_ms:.2f}",
+        "refine + mesh + render, slowest frame": lambda f: f"{f.slowest_ms:.1f}",
         "encode color + mask (FFV1)": lambda f: f"{f.encode_ms:.1f}",
         "all frames to written guidance, seconds": lambda f: " ".join(f"{took:.2f}" for took in f.whole_s),
         "frames": lambda f: str(f.frames),
