@@ -45,6 +45,7 @@ def sampled_depth(depth: DepthVideo, frames: Sequence[int], *, width: int, heigh
         depth,
         depth=nearest(depth.depth),
         valid=None if depth.valid is None else nearest(depth.valid),
+        filled=None if depth.filled is None else nearest(depth.filled),
         intrinsics=tuple(lens.scaled_to(width=width, height=height) for lens in lenses),
         cameras=None if depth.cameras is None else depth.cameras.taken_at(frames),
     )

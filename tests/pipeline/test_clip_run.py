@@ -273,7 +273,7 @@ def test_relative_depth_of_any_scale_gives_the_same_picture(small_clip, tmp_path
         settings = {"depth": {"name": "file", "path": str(tmp_path / f"{factor}.npy"), "kind": "relative"}}
         masks.append(ex4d.Session(**settings).open_clip(small_clip.video).along("30").guidance.mask)
     # The outermost pixels are at the border depth, at least 100 in any unit.
-    assert (masks[0] != masks[1]).float().mean() < 0.005
+    assert (masks[0] != masks[1]).float().mean() < 0.01
 
 
 def test_an_artifact_that_cannot_be_read_is_replaced(settings, small_clip, tmp_path):

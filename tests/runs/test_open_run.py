@@ -116,7 +116,7 @@ def test_a_scene_is_made_smaller_with_its_lens(session, small_clip):
 
 
 def test_depth_at_its_own_size_is_as_it_was(session, small_clip):
-    depth = session.open_clip(small_clip.video).scene.depth
+    depth = session.open_clip(small_clip.video).estimated_scene.depth
     same = sampled_depth(depth, range(depth.num_frames), width=64, height=48)
     assert same.depth.equal(depth.depth)
     assert same.valid.equal(depth.valid)
