@@ -74,21 +74,8 @@ class DepthFile:
         looks_like = self._looks_like(frames, indices)
         is_inverse = self._is_inverse(frames, looks_like)
         numbers, inside = self._sampled(frames, indices, origin, video, progress)
-        stated = frames.scale is not None
         is_affine = self._options.kind == "affine"
-        found = separate(
-            numbers,
-            inside,
-            frames.unit,
-            is_inverse=is_inverse,
-            full_range=stated and not frames.tool,
-            is_shifted=is_affine,
-        )
-        if not found.known.any():
-            cause = "0" if (numbers[inside] == 0).any() else "NaN, infinite or masked"
-            raise InvalidInput(
-                f"{self._path} has no valid depth in the requested frames: all values are {cause}; use another file"
-            )
+        found = self._separated(numbers, inside, frames, is_inverse=is_inverse, is_affine=is_affine)
         flickers = self._may_flicker(numbers, found)
         if is_inverse:
             depth, kind, words = self._from_inverse(numbers, frames, found), DepthKind.AFFINE_INVERSE, "disparity"
@@ -113,6 +100,29 @@ class DepthFile:
             intrinsics=intrinsics,
             cameras=cameras,
         )
+
+    def _separated(
+        self, numbers: np.ndarray, inside: np.ndarray, frames: DepthFrames, *, is_inverse: bool, is_affine: bool
+    ) -> Separated:
+        """Return where the sampled values are known, sky, or unknown.
+
+        Raises:
+            InvalidInput: none is known.
+        """
+        found = separate(
+            numbers,
+            inside,
+            frames.unit,
+            is_inverse=is_inverse,
+            full_range=frames.scale is not None and not frames.tool,
+            is_shifted=is_affine,
+        )
+        if not found.known.any():
+            cause = "0" if (numbers[inside] == 0).any() else "NaN, infinite or masked"
+            raise InvalidInput(
+                f"{self._path} has no valid depth in the requested frames: all values are {cause}; use another file"
+            )
+        return found
 
     def _describe(self, frames: DepthFrames, words: str, details: Sequence[str]) -> None:
         """Keep the line that states what the file was taken for."""

@@ -19,7 +19,9 @@ from ex4d_core.shell import in_order
 
 Spec = TypeVar("Spec", Provider, Command)
 
-BUILTIN_COMMANDS = ("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "doctor", "plugins")
+BUILTIN_COMMANDS = (
+    *("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "clean", "doctor", "plugins"),
+)
 """Commands of the core; a plugin command of the same name is called by its full name."""
 
 
