@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from torch import Tensor
 
@@ -38,7 +37,11 @@ class ClipModel:
         self._backdrop = lru_cache(maxsize=2)(self._make_backdrop)
 
     def render(self, frame: int, world_to_camera: Tensor, intrinsics: Intrinsics) -> Picture:
-        """Return what a camera sees of the static scene around a frame of the clip, float32 [H, W, 3], 0..255."""
+        """Return what a camera sees of the static scene around a frame of the clip.
+
+        Returns:
+            float32 [H, W, 3], 0..255, with a longer side of at most `LARGEST_VIEW`.
+        """
         scale = min(1.0, LARGEST_VIEW / max(intrinsics.width, intrinsics.height))
         width, height = max(1, round(intrinsics.width * scale)), max(1, round(intrinsics.height * scale))
         lens = intrinsics.scaled_to(width=width, height=height)
@@ -48,10 +51,7 @@ class ClipModel:
         view = self._backdrop(first).render(pose, lens, self._bands)
         if rest:
             view = view + rest * (self._backdrop(first + 1).render(pose, lens, self._bands) - view)
-        if (width, height) == (intrinsics.width, intrinsics.height):
-            return view
-        size = intrinsics.width, intrinsics.height
-        return np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        return view
 
     def _make_backdrop(self, index: int) -> Backdrop:
         center, last = self._centers[index], self._scene.video.num_frames - 1
