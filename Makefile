@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/trajectories plugins/backbone_inpaint plugins/render_nvdiffrast plugins/viewer
 # Plugins that need gigabytes of libraries or weights are set up for the tests only.
 DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/depth_transformers plugins/backbone_wan \
-  plugins/training
+  plugins/training plugins/evaluation
 PROJECTS := pyproject.toml $(DEV_PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 
@@ -67,6 +67,6 @@ $(VENV)/.ready: requirements.txt $(PROJECTS) tools/setup.sh
 $(VENV)/.ready-dev: requirements-dev.txt requirements.txt $(PROJECTS) tools/setup.sh
 	@$(SETUP) .ready-dev requirements-dev.txt $(DEV_PLUGINS)
 
-# The command-line reference covers the commands of plugins, hence plugins/training, without its heavy requirements.
+# The command-line reference covers the commands of plugins, hence these two, without the heavy requirements of training.
 $(VENV)/.ready-docs: requirements-docs.txt requirements.txt $(PROJECTS) tools/setup.sh
-	@$(SETUP) .ready-docs requirements-docs.txt $(PLUGINS) plugins/training
+	@$(SETUP) .ready-docs requirements-docs.txt $(PLUGINS) plugins/training plugins/evaluation
