@@ -108,8 +108,8 @@ def _local_means(values: Array, region: NDArray[np.bool_]) -> tuple[Array, NDArr
 def _valid(values: Array, kernel: Array) -> Array:
     """Correlate each channel with a kernel, at the positions where the kernel is inside the image."""
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
-    planes = [cv2.filter2D(plane, -1, kernel) for plane in np.moveaxis(np.atleast_3d(values), 2, 0)]
-    cut = np.stack(planes, axis=2)[rows : values.shape[0] - rows, columns : values.shape[1] - columns]
+    planes = [cv2.filter2D(plane, -1, kernel).astype(np.float64) for plane in np.moveaxis(np.atleast_3d(values), 2, 0)]
+    cut: Array = np.stack(planes, axis=2)[rows : values.shape[0] - rows, columns : values.shape[1] - columns]
     return cut if values.ndim == 3 else cut[..., 0]
 
 
