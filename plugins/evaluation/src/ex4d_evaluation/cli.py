@@ -80,7 +80,7 @@ def score(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Score the videos of all methods; write scores.json and table.md."""
+    """Score the videos of all methods; write scores.json, table.md and report.html."""
     from ex4d_evaluation.scoring import score as run
     from ex4d_evaluation.tables import table
 
@@ -91,4 +91,38 @@ def score(
         as_text=lambda: table(scores),
         json_=json_,
         quiet=quiet,
+    )
+
+
+@app.command()
+def study(
+    folder: Folder,
+    method: Annotated[list[str] | None, typer.Option(help="Method to compare, repeatable; all by default.")] = None,
+) -> None:
+    """Write user_study/index.html, a page of blind pairs that saves answers as CSV."""
+    from ex4d_core.terminal import say
+    from ex4d_evaluation.user_study import KEY, write_study
+
+    say(write_study(folder, methods=method))
+    say(f"{folder / KEY} identifies the videos; do not give it to participants", err=True)
+
+
+@app.command()
+def preferences(
+    folder: Folder,
+    answers: Annotated[list[Path], typer.Argument(help="CSV files of answers.")],
+    json_: Json = False,
+) -> None:
+    """Turn the answers of a user study into a table of preferences."""
+    import attrs
+
+    from ex4d_evaluation.user_study import preference_table
+    from ex4d_evaluation.user_study import preferences as read
+
+    found = read(folder, answers)
+    print_result(
+        as_json=lambda: [{**attrs.asdict(each), "rate": each.rate} for each in found],
+        paths=lambda: "",
+        as_text=lambda: preference_table(found),
+        json_=json_,
     )

@@ -19,6 +19,7 @@ from ex4d_evaluation.cameras import camera_errors
 from ex4d_evaluation.layout import MANIFEST, SOURCE, Case, Evaluation
 from ex4d_evaluation.metrics import METRICS, MISSING, Measured, Metric
 from ex4d_evaluation.references import Content, Pair, check_pair, pair_of, read_pair
+from ex4d_evaluation.report import write_report
 from ex4d_evaluation.scores import Row, Scores, machine
 from ex4d_evaluation.sets import SET_METRICS, SetMetric, set_scores
 from ex4d_evaluation.tables import write_table
@@ -29,8 +30,9 @@ VERSION = 1
 
 
 def score(folder: str | Path, *, methods: Sequence[str] | None = None, reporter: Reporter | None = None) -> Scores:
-    """Score the videos `results/METHOD/CLIP__CAMERA.mp4` of a folder; write `scores.json` and `table.md` there.
+    """Score the videos `results/METHOD/CLIP__CAMERA.mp4` of a folder.
 
+    Writes `scores.json`, `table.md` and `report.html` there.
     References of a case are in `cases/CLIP__CAMERA/`: `truth`, `known` and `covisible` masks, `source`, and `camera`.
     Values are cached by the content of the files.
 
@@ -67,6 +69,7 @@ def score(folder: str | Path, *, methods: Sequence[str] | None = None, reporter:
     )
     _write_json(scores, evaluation.folder / "scores.json")
     write_table(scores, evaluation.folder / "table.md")
+    write_report(evaluation, scores)
     return scores
 
 
