@@ -77,13 +77,31 @@ def run(
 def score(
     folder: Folder,
     method: Annotated[list[str] | None, typer.Option(help="Method to score, repeatable; all by default.")] = None,
+    export: Annotated[
+        Literal["vbench"] | None, typer.Option(help="Write the videos and a script for a library that runs elsewhere.")
+    ] = None,
+    import_: Annotated[
+        tuple[str, Path] | None, typer.Option("--import", help="Add results of such a library: vbench FILE.")
+    ] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Score the videos of all methods; write scores.json, table.md and report.html."""
+    from ex4d_core.terminal import say
+    from ex4d_evaluation.layout import Evaluation
     from ex4d_evaluation.scoring import score as run
     from ex4d_evaluation.tables import table
+    from ex4d_evaluation.vbench import export_videos, import_results
 
+    if import_ is not None and import_[0] != "vbench":
+        raise typer.BadParameter("--import takes vbench and a file")
+    if export is not None:
+        say(
+            f"{export_videos(Evaluation(folder))} evaluates the videos; then: ex4d eval score --import vbench FILE",
+            err=True,
+        )
+    if import_ is not None:
+        import_results(Evaluation(folder), import_[1])
     scores = run(folder, methods=method, reporter=make_reporter(quiet=quiet or json_))
     print_result(
         as_json=scores.as_json,

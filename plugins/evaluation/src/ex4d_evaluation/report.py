@@ -46,20 +46,20 @@ def embedded(facts: Any) -> str:
 def _facts(evaluation: Evaluation, scores: Scores) -> dict[str, Any]:
     names = scores.measured
     columns = dict.fromkeys(name.partition("/")[0] for name in names)
-    absent = scores.missing.items()
     return {
         "methods": list(scores.methods),
         "columns": [{"name": name, "title": title(name), "better": _better(name)} for name in names],
         "titles": {name: title(name) for name in names},
         "cameras": list(scores.cameras),
         "summaries": {camera: _cells(scores, camera or None) for camera in ("", *scores.cameras)},
-        "notes": [
-            *scores.notes,
-            *(f"{COLUMNS[name].label} is {MISSING}: {why}" for name, why in scores.missing.items()),
-        ],
+        "notes": [*scores.notes, *_missing(scores)],
         "definitions": [[COLUMNS[name].label, COLUMNS[name].definition] for name in columns],
         "cases": {name: _case(evaluation, scores, case) for name, case in evaluation.cases.items()},
     }
+
+
+def _missing(scores: Scores) -> list[str]:
+    return [f"{COLUMNS[name].label} is {MISSING}: {why}" for name, why in scores.missing.items()]
 
 
 def _better(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 
 from ex4d_core.errors import InputNotFound, InvalidInput
@@ -23,6 +24,7 @@ from ex4d_evaluation.report import write_report
 from ex4d_evaluation.scores import Row, Scores, machine
 from ex4d_evaluation.sets import SET_METRICS, SetMetric, set_scores
 from ex4d_evaluation.tables import write_table
+from ex4d_evaluation.vbench import imported_values
 
 CACHE = "cache"
 VERSION = 1
@@ -52,12 +54,13 @@ def score(folder: str | Path, *, methods: Sequence[str] | None = None, reporter:
     pairs = [pair for method in chosen for case in cases if (pair := pair_of(evaluation, method, case))]
     for pair in pairs:
         check_pair(pair)
-    usable = _usable(METRICS, reporter)
+    usable, external = _usable(METRICS, reporter), imported_values(evaluation)
     rows = []
     with reporter.stage("score") as progress:
         progress(0, len(pairs))
         for done, pair in enumerate(pairs, start=1):
-            rows.append(_row(evaluation, pair, usable))
+            row = _row(evaluation, pair, usable)
+            rows.append(attrs.evolve(row, values={**row.values, **external.get((pair.method, pair.case.name), {})}))
             progress(done, len(pairs))
     scores = Scores(
         rows=(*rows, *_source_rows(evaluation)),
