@@ -63,7 +63,8 @@ def i3d() -> Any:
 def inception_features(frames: Frames) -> NDArray[np.float32]:
     """Return features float32 [T, 2048] of frames uint8 [T, H, W, 3]."""
     images = torch.from_numpy(frames).movedim(3, 1).contiguous()
-    return np.concatenate([inception()(part.to(device()))[0].cpu().numpy() for part in images.split(BATCH)])
+    parts = [images[start : start + BATCH].to(device()) for start in range(0, len(images), BATCH)]
+    return np.concatenate([inception()(part)[0].cpu().numpy() for part in parts])
 
 
 @torch.inference_mode()

@@ -56,9 +56,7 @@ def export_videos(evaluation: Evaluation) -> Path:
     script = evaluation.folder / FOLDER / "run.sh"
     text = "\n".join(["#!/bin/sh", "# In an environment with: pip install vbench", "set -e", *lines, ""])
     with atomic_write(script) as temporary:
-        temporary.write_text(
-            "\n".join(["#!/bin/sh", "# In an environment with: pip install vbench", "set -e", *lines, ""])
-        )
+        temporary.write_text(text, encoding="utf-8")
     return script
 
 
