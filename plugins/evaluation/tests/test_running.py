@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from ex4d_core.config import make_config
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
@@ -12,6 +13,7 @@ from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.video_io import read_mask, read_video
 from ex4d_evaluation import score
 from ex4d_evaluation.datasets import data_set_of
+from ex4d_evaluation.datasets.synthetic import depth_edges
 from ex4d_evaluation.layout import GEOMETRY
 from ex4d_evaluation.running import Shard, make_videos
 
@@ -166,5 +168,13 @@ def test_synthetic_rooms_in_one_table(ex4d, tmp_path, monkeypatch):
     code, out, err = ex4d("eval", "score", "out", "--json")
     assert code == 0, err
     summary = json.loads(out)["summary"]
+    assert summary[GEOMETRY]["psnr/edges"]["mean"] < summary[GEOMETRY]["psnr/known"]["mean"]
     assert summary["telea"]["psnr/hidden"]["mean"] > summary[GEOMETRY]["psnr/hidden"]["mean"]
     shutil.rmtree(tmp_path / "out")
+
+
+def test_depth_edges_are_where_depth_changes():
+    depth = torch.ones(1, 9, 12)
+    depth[:, :, 6:] = 2
+    assert depth_edges(depth)[0].all(dim=0).int().tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    assert not depth_edges(depth[:, :, :6]).any()

@@ -12,7 +12,9 @@ from ex4d_core.video_io import VideoInfo, probe_video, read_mask, read_video
 from ex4d_evaluation.layout import GEOMETRY, Case, Evaluation
 from ex4d_evaluation.metrics._record import Frames, Region
 
-MASKS = ("known", "covisible")
+REGIONS = ("all", "known", "hidden", "covisible", "edges")
+"""Names of the regions, in the order of tables."""
+MASKS = ("known", "covisible", "edges")
 """Names of the mask videos of a case; white is True."""
 
 
@@ -41,7 +43,7 @@ class Content:
     truth: Frames | None
     guidance: Frames | None
     regions: dict[str, Region]
-    """`all`, and `known`, `hidden` and `covisible` if there are masks."""
+    """By name in `REGIONS`: `all`, and those for which there are masks."""
 
 
 def pair_of(evaluation: Evaluation, method: str, case: Case) -> Pair | None:
@@ -105,7 +107,7 @@ def read_pair(pair: Pair) -> Content:
 
 
 def _ordered(regions: dict[str, Region]) -> dict[str, Region]:
-    return {name: regions[name] for name in ("all", "known", "hidden", "covisible") if name in regions}
+    return {name: regions[name] for name in REGIONS if name in regions}
 
 
 def _frames(path: Path) -> Frames:

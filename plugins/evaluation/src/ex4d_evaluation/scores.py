@@ -18,6 +18,7 @@ from ex4d_core.reading import read_json
 from ex4d_evaluation.cameras import COLUMNS as CAMERA_COLUMNS
 from ex4d_evaluation.metrics import METRICS
 from ex4d_evaluation.metrics._record import Column
+from ex4d_evaluation.references import REGIONS
 from ex4d_evaluation.sets import SET_METRICS
 from ex4d_evaluation.statistics import Summary, summary_of
 from ex4d_evaluation.vbench import COLUMNS as VBENCH
@@ -75,8 +76,8 @@ class Scores:
         """COLUMN/REGION of all numbers, in the order of tables."""
         names = {name for row in self.rows for name in row.values}
         names |= {f"{name}/all" for cameras in self.sets.values() for values in cameras.values() for name in values}
-        order, regions = list(COLUMNS), ("all", "known", "hidden", "covisible")
-        return tuple(f"{column}/{region}" for column in order for region in regions if f"{column}/{region}" in names)
+        order = list(COLUMNS)
+        return tuple(f"{column}/{region}" for column in order for region in REGIONS if f"{column}/{region}" in names)
 
     def summary(self, method: str, name: str, camera: str | None = None) -> Summary | None:
         """Return mean and interval of a number over the videos of a method; None if it has none.

@@ -19,6 +19,7 @@ REGIONS = {
     "known": "known pixels",
     "hidden": "hidden pixels",
     "covisible": "co-visible pixels",
+    "edges": "depth edges",
 }
 
 
@@ -106,6 +107,7 @@ def _definitions(scores: Scores) -> Iterator[str]:
         yield f"- **{COLUMNS[column].label}**: {COLUMNS[column].definition}."
     yield "- **known pixels**: visible region of the guidance; **hidden pixels**: all others."
     yield "- **co-visible pixels**: mask of the data set."
+    yield "- **depth edges**: pixels within 2 pixels of a change of the true depth of more than 10 %."
     facts = scores.facts
     versions = ", ".join(f"{name} {version}" for name, version in facts.get("libraries", {}).items())
     yield ""

@@ -87,6 +87,8 @@ def _write_truth(view: View, source: Video, case: Path, options: object) -> tupl
         masks = [_read(view.covisible[frame], source, options, one=True) for frame in source.origin.frame_indices]
         mask = torch.cat([each.frames[..., 0] > 127 for each in masks])
         write_mask(mask, case / "covisible.mkv", fps=source.fps)
+    if view.edges is not None and not (case / "edges.mkv").exists():
+        write_mask(_read(view.edges, source, options).frames[..., 0] > 127, case / "edges.mkv", fps=source.fps)
     return info.width, info.height
 
 

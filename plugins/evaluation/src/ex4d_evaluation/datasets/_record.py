@@ -31,6 +31,8 @@ class View:
     """Options of the depth estimator, for depth of the data set in the unit of the poses; None: estimated."""
     covisible: tuple[Path, ...] = ()
     """Co-visibility mask of each frame: images that are white where the source sees the target's pixel."""
+    edges: Path | None = None
+    """Mask video of the pixels near edges of the true depth of the target, if it is known."""
     prompt: str = ""
 
 
