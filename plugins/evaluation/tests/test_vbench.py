@@ -7,6 +7,7 @@ import pytest
 from ex4d_core.errors import InvalidInput
 from ex4d_evaluation import score
 from ex4d_evaluation.layout import Evaluation
+from ex4d_evaluation.tables import table
 from ex4d_evaluation.vbench import export_videos, import_results
 
 
@@ -36,6 +37,15 @@ def test_exported_videos_come_back_as_columns(two, ex4d, tmp_path):
     summary = json.loads(out)["summary"]
     assert [summary[m]["vbench_motion_smoothness/all"]["mean"] for m in ("one", "two__b")] == [0.25, 0.5]
     assert "vbench_motion_smoothness/all" in score(two).measured  # later scores have them too
+
+
+def test_the_table_of_the_paper_has_a_column_for_each_range(desk, tmp_path):
+    for camera in ("full", "small"):
+        desk.result("mine", desk.truth(f"a__{camera}")[0], f"a__{camera}")
+    import_results(Evaluation(desk.folder), results(tmp_path, ["mine__a__full", "mine__a__small"]))
+    text = table(score(desk.folder))
+    assert "| method | VBench motion smoothness ↑ -90..90° | VBench motion smoothness ↑ 0..30° |" in text
+    assert "| mine | 0.2500 | 0.5000 |" in text
 
 
 def test_results_of_other_videos_are_refused(two, tmp_path):

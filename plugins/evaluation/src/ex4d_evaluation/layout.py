@@ -25,6 +25,8 @@ SOURCE = "source"
 """Folder in `cameras/` with paths that the same estimator found in the source clips."""
 SEPARATOR = "__"
 MANIFEST = "manifest.json"
+RANGES = {"small": "0..30", "large": "0..60", "extreme": "0..90", "full": "-90..90"}
+"""Ranges of the table of EX-4D, in degrees from the source camera; the names are those of camera paths."""
 
 
 @attrs.frozen(kw_only=True)

@@ -13,12 +13,9 @@ from ex4d_core.names import safe_name
 from ex4d_core.runs.batch import find_clips
 from ex4d_evaluation.datasets import View, data_set_of
 from ex4d_evaluation.datasets._record import Sampling
-from ex4d_evaluation.layout import SEPARATOR
+from ex4d_evaluation.layout import RANGES, SEPARATOR
 
 Protocol = Literal["ranges", "truth"]
-
-RANGES = {"small": "30", "large": "60", "extreme": "90", "full": "-90..90"}
-"""Ranges of the table of EX-4D as `--cam` texts, in degrees from the source camera."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +57,8 @@ def plans_of(
 
 def _ranges(data: Path) -> Iterator[Plan]:
     for clip in find_clips([str(data)]):
-        for camera, cam in RANGES.items():
+        for camera, span in RANGES.items():
+            cam = span.removeprefix("0..")  # a plain angle starts at the source camera, also with --compat ex4d
             yield Plan(name=case_name(clip.stem if clip.is_file() else clip.name, camera), source=clip, cam=cam)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ex4d_core.files import atomic_write
+from ex4d_evaluation.layout import RANGES
 from ex4d_evaluation.metrics import MISSING
 from ex4d_evaluation.scores import COLUMNS, Scores
 from ex4d_evaluation.statistics import Summary
@@ -35,7 +36,7 @@ def write_table(scores: Scores, path: Path) -> None:
 
 def table(scores: Scores) -> str:
     """Return a table for each number, with a row for each method and a column for each camera path, and definitions."""
-    return "\n".join([*_overview(scores), *_parts(scores), *_definitions(scores)])
+    return "\n".join([*_overview(scores), *_ranges(scores), *_parts(scores), *_definitions(scores)])
 
 
 def title(name: str) -> str:
@@ -76,6 +77,22 @@ def _overview(scores: Scores) -> Iterator[str]:
     yield ""
     yield from (f"- {note}" for note in scores.notes)
     yield from (f"- {_label(name)} is {MISSING}: {why}" for name, why in scores.missing.items())
+    yield ""
+
+
+def _ranges(scores: Scores) -> Iterator[str]:
+    """Yield the table of EX-4D's paper: numbers without truth, at each range."""
+    cameras = [camera for camera in scores.cameras if camera in RANGES]
+    names = [name for name in scores.measured if name.partition("/")[0] in ("fid", "fvd") or name.startswith("vbench_")]
+    if not cameras or not names:
+        return
+    yield "## Ranges of the camera"
+    yield ""
+    columns = [(name, camera) for name in names for camera in cameras]
+    lines = [["method", *(f"{title(name)} {RANGES[camera]}°" for name, camera in columns)]]
+    for method in scores.methods:
+        lines.append([method, *(shown(scores.summary(method, *column)) for column in columns)])
+    yield from _markdown(lines)
     yield ""
 
 
