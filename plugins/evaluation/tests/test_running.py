@@ -178,3 +178,41 @@ def test_depth_edges_are_where_depth_changes():
     depth[:, :, 6:] = 2
     assert depth_edges(depth)[0].all(dim=0).int().tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
     assert not depth_edges(depth[:, :, :6]).any()
+
+
+def damaged(folder, name):
+    """Write a data set with a damaged file; return the message."""
+    LAYOUTS[name](folder)
+    if name == "pair":
+        with np.load(folder / "cameras.npz") as archive:
+            np.savez(folder / "cameras.npz", **{**archive, "target_camera_to_world": np.zeros((3, 4, 4))})
+        return "pose 0 is not a rotation and translation"
+    if name == "dycheck":
+        columns = {"camera_ids": ["x"], "time_ids": [0], "frame_names": ["1_00000"]}
+        (folder / "spin/splits/val.json").write_text(json.dumps(columns))
+        return "camera_ids must be a whole number, not 'x'"
+    if name == "multicamvideo":
+        file = folder / "train/f20_aperture10/scene1/cameras/camera_extrinsics.json"
+        tree = json.loads(file.read_text())
+        file.write_text(json.dumps({**tree, "frame1": {"cam01": tree["frame1"]["cam01"]}}))
+        return "has frames without cam02"
+    if name == "vista4d":
+        (folder / "metadata.csv").write_text("name,video,camera\nx,../room,left\n")
+        return "line 2 of .*metadata.csv needs names"
+    np.savez(folder / "scn00001/lowdim/cam01.npz", extrinsics=np.zeros((3, 4, 4)), timestep=np.arange(3))
+    return "is not a rotation and translation"
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_damaged_data_sets_are_refused(tmp_path, name):
+    message = damaged(tmp_path / "data", name)
+    with pytest.raises(InvalidInput, match=message):
+        make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
+
+
+def test_damaged_manifests_start_anew(tmp_path, clips, depth):
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "manifest.json").write_text("{")
+    with pytest.warns(UserWarning, match="renamed"):
+        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), shard=Shard.parse("3/3"))
+    assert json.loads((tmp_path / "eval" / "manifest.json").read_text())["protocol"] == "ranges"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def make_videos(
     if method == GEOMETRY:
         raise InvalidConfig(f"{GEOMETRY!r} is the name of the guidance; choose another --method")
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
-    _write_manifest(folder, data, protocol, config, method, plans)
+    _write_manifest(folder, data, protocol, config, method, plans, session.reporter.warn)
     done, failed = [], {}
     for plan in (shard or Shard()).of(plans):
         session.reporter.note(plan.name)
@@ -183,7 +183,13 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_manifest(
-    folder: Path, data: Path, protocol: Protocol, config: RunConfig, method: str, plans: Sequence[Plan]
+    folder: Path,
+    data: Path,
+    protocol: Protocol,
+    config: RunConfig,
+    method: str,
+    plans: Sequence[Plan],
+    warn: Callable[[str], None],
 ) -> None:
     """Record cases and settings; refuse a folder of other cases, whose scores would be mixed."""
     facts = {
@@ -194,7 +200,7 @@ def _write_manifest(
         "cases": [_case(plan) for plan in plans],
     }
     facts = json.loads(json.dumps(facts))
-    with Record(folder / MANIFEST).changing() as change:
+    with Record(folder / MANIFEST, warn=warn).changing() as change:
         for name in facts:
             if name in change.facts and change.facts[name] != facts[name]:
                 raise InvalidConfig(

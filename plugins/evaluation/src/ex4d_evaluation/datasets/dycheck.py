@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ex4d_core.bounds import whole
 from ex4d_core.cameras.files import CameraFile, read_camera_path
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import natural_key, text_hash
@@ -56,7 +57,7 @@ def _split(sequence: Path, name: str) -> dict[int, dict[int, str]]:
     for camera, time, frame in zip(*columns, strict=True):
         if not isinstance(frame, str) or Path(frame).name != frame:
             raise InvalidInput(f"{path} has the frame name {str(frame)[:80]!r}, which is not a file name")
-        found.setdefault(int(camera), {})[int(time)] = frame
+        found.setdefault(whole(camera, "camera_ids"), {})[whole(time, "time_ids")] = frame
     return found
 
 

@@ -58,7 +58,9 @@ def _relative(
 
     A file is read relative to its first pose, so the pose of the other camera is put before those of this one.
     """
-    rows = [tree[frames[0]][first], *(tree[frame].get(name) for frame in frames)]
+    if not all(isinstance(tree[frame], Mapping) and name in tree[frame] for frame in frames):
+        raise InvalidInput(f"{scene / CAMERAS} has frames without {name}; the data set is incomplete")
+    rows = [tree[frames[0]][first], *(tree[frame][name] for frame in frames)]
     path = staging / f"{first}-{name}.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({f"frame{number}": {"cam01": row} for number, row in enumerate(rows)}))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ex4d_core.bounds import numbers
-from ex4d_core.cameras.files import CameraFile
+from ex4d_core.cameras.files import CameraFile, check_rigid, naming
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import reading
 from ex4d_core.types import Intrinsics
@@ -46,6 +46,9 @@ def views(data: Path, staging: Path, sampling: Sampling) -> Iterator[View]:
             matrix, source, target, scale = (numbers(archive[name], name) for name in NAMES)
         if matrix.shape != (3, 3) or scale.shape != () or not scale > 0:
             raise InvalidInput(f"{path} needs K of 3x3 and a positive depth_scale")
+        for poses in (source, target):
+            with naming(path):
+                check_rigid(poses)
         rgb = scene / "source" / "rgb"
         size = probe_video(rgb)
         lens = Intrinsics(
