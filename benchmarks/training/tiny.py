@@ -10,7 +10,8 @@
    hidden pixels with the true view at 30, 60 and 90 degrees, for the adapter, for the frozen model with the first frame
    only, and for the backbone `inpaint`.
 
-Writes results.json, table.md, curve.png, and views.png with results for some scenes. `--quick` is a smoke test.
+Writes results.json, table.md, curve.png, views.png with results for some scenes, and the folder evaluation with all
+results of the last seed, for `ex4d eval score`. `--quick` is a smoke test.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.training.tiny_clips import Size, View, kept, new_views, ordinary_clips
+from benchmarks.training.tiny_evaluation import write_evaluation
 from benchmarks.training.tiny_report import draw_curve, draw_views, table
 from ex4d_backbone_wan.denoiser import Schedule
 from ex4d_training.data import EpochSampler
@@ -308,7 +310,9 @@ def run(
         results["curves"].append(curve)
         clock.say(f"adapter of seed {seed}")
         write(results, out)  # each time, so that an interrupted run has results
-        draw_views(views, {"frozen": frozen, "inpaint": inpainted, "adapter": adapted}, out / "views.png")
+        made_by = {"frozen": frozen, "inpaint": inpainted, "adapter": adapted}
+        draw_views(views, made_by, out / "views.png")
+        write_evaluation(views, made_by, out / "evaluation")
     print(table(results), flush=True)
 
 

@@ -81,6 +81,7 @@ KNOWN_PLUGINS = (
             *("tilt", "roll", "dolly_zoom", "static", "handheld", "keyframes", "freeze", "slow", "reverse"),
         ),
     ),
+    KnownPlugin(distribution="ex4d-evaluation", folder="plugins/evaluation", kind=COMMAND, names=("eval",)),
     KnownPlugin(distribution="ex4d-training", folder="plugins/training", kind=COMMAND, names=("data", "train")),
     KnownPlugin(distribution="ex4d-viewer", folder="plugins/viewer", kind=COMMAND, names=("view",)),
 )

@@ -24,3 +24,14 @@ def test_the_proof_runs_from_clips_to_its_table_and_the_adapter_learns(tmp_path,
     assert all(after[angle]["psnr"] > before[angle]["psnr"] + 0.1 for angle in ("30", "60", "90"))
     assert len((tmp_path / "table.md").read_text().splitlines()) == 5
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("curve.png", "views.png"))
+    assert_scores_agree(tmp_path / "evaluation", results)
+
+
+def assert_scores_agree(folder, results):
+    """The plugin ex4d-evaluation finds the numbers of the table in the videos."""
+    scores = pytest.importorskip("ex4d_evaluation").score(folder)
+    tables = {"inpaint": results["inpaint"], "frozen": results["frozen"][-1], "adapter": results["curves"][-1][-1][1]}
+    for method, table in tables.items():
+        for angle, expected in table.items():
+            found = scores.summary(method, "psnr_pooled/hidden", angle)
+            assert found.mean == pytest.approx(expected["psnr"], abs=1e-4)

@@ -1,0 +1,146 @@
+"""The command `ex4d eval`; the modules that do the work are imported when a sub-command is called."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from ex4d_core.cli.kit import Flag, Json, Quiet, field_flag, make_reporter, print_result, takes_config
+from ex4d_core.config import RunConfig, make_config
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Evaluate methods on videos.")
+
+Folder = Annotated[Path, typer.Argument(help="Evaluation folder, with results/METHOD/CLIP__CAMERA.mp4.")]
+
+
+VIDEO: Any = get_type_hints(RunConfig)["video"]
+FLAGS = (
+    Flag(name="--depth", key="depth.name", kind=str, help="Depth estimator, for data without depth.", default="auto"),
+    Flag(name="--backbone", key="backbone.name", kind=str, help="Video model.", default="auto"),
+    field_flag("--seed", "seed", RunConfig),
+    field_flag("--compat", "compat", RunConfig),
+    field_flag("--num-frames", "video.num_frames", VIDEO),
+    field_flag("--size", "video.size", VIDEO),
+    field_flag("--device", "device", RunConfig),
+)
+
+
+@app.command()
+@takes_config(make_config, FLAGS)
+def run(
+    config: RunConfig,
+    data: Annotated[Path, typer.Argument(help="Folder of clips or of a data set, or synthetic.")],
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Evaluation folder.")],
+    protocol: Annotated[
+        Literal["ranges", "truth"],
+        typer.Option(help="ranges: clips at 0-30, 0-60, 0-90 and -90..90 degrees; truth: pairs of a data set."),
+    ] = "ranges",
+    data_set: Annotated[str | None, typer.Option(help="Layout of the data; recognized by default.")] = None,
+    method: Annotated[str | None, typer.Option(help="Name of the results; by default the backbone.")] = None,
+    shard: Annotated[str, typer.Option(help="Part of the clips, NUMBER/COUNT.")] = "1/1",
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Make the videos of a protocol with a backbone. Run the same command again to resume."""
+    import attrs
+
+    from ex4d_core.terminal import say_error
+    from ex4d_evaluation.running import Shard, make_videos
+
+    made = make_videos(
+        data,
+        output_dir,
+        protocol=protocol,
+        config=config,
+        method=method,
+        data_set=data_set,
+        shard=Shard.parse(shard),
+        reporter=make_reporter(quiet=quiet or json_),
+    )
+    print_result(
+        as_json=lambda: {**attrs.asdict(made), "folder": str(made.folder)},
+        paths=lambda: made.folder,
+        as_text=lambda: (
+            f"ready: {len(made.done)} videos of {made.method}, {len(made.failed)} failed; next: ex4d eval "
+            f"score {made.folder}"
+        ),
+        json_=json_,
+        quiet=quiet,
+    )
+    for case, error in made.failed.items():
+        say_error(f"{case}: {error}")
+    if made.failed:
+        raise typer.Exit(1 if made.done else 2)
+
+
+@app.command()
+def score(
+    folder: Folder,
+    method: Annotated[list[str] | None, typer.Option(help="Method to score, repeatable; all by default.")] = None,
+    export: Annotated[
+        Literal["vbench"] | None, typer.Option(help="Write the videos and a script for a library that runs elsewhere.")
+    ] = None,
+    import_: Annotated[
+        tuple[str, Path] | None, typer.Option("--import", help="Add results of such a library: vbench FILE.")
+    ] = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Score the videos of all methods; write scores.json, table.md and report.html."""
+    from ex4d_core.terminal import say
+    from ex4d_evaluation.layout import Evaluation
+    from ex4d_evaluation.scoring import score as run
+    from ex4d_evaluation.tables import table
+    from ex4d_evaluation.vbench import export_videos, import_results
+
+    if import_ is not None and import_[0] != "vbench":
+        raise typer.BadParameter("--import takes vbench and a file")
+    if export is not None:
+        say(
+            f"{export_videos(Evaluation(folder))} evaluates the videos; then: ex4d eval score --import vbench FILE",
+            err=True,
+        )
+    if import_ is not None:
+        import_results(Evaluation(folder), import_[1])
+    scores = run(folder, methods=method, reporter=make_reporter(quiet=quiet or json_))
+    print_result(
+        as_json=scores.as_json,
+        paths=lambda: folder / "table.md",
+        as_text=lambda: table(scores),
+        json_=json_,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def study(
+    folder: Folder,
+    method: Annotated[list[str] | None, typer.Option(help="Method to compare, repeatable; all by default.")] = None,
+) -> None:
+    """Write user_study/index.html, a page of blind pairs that saves answers as CSV."""
+    from ex4d_core.terminal import say
+    from ex4d_evaluation.user_study import KEY, write_study
+
+    say(write_study(folder, methods=method))
+    say(f"{folder / KEY} identifies the videos; do not give it to participants", err=True)
+
+
+@app.command()
+def preferences(
+    folder: Folder,
+    answers: Annotated[list[Path], typer.Argument(help="CSV files of answers.")],
+    json_: Json = False,
+) -> None:
+    """Turn the answers of a user study into a table of preferences."""
+    import attrs
+
+    from ex4d_evaluation.user_study import preference_table
+    from ex4d_evaluation.user_study import preferences as read
+
+    found = read(folder, answers)
+    print_result(
+        as_json=lambda: [{**attrs.asdict(each), "rate": each.rate} for each in found],
+        paths=lambda: "",
+        as_text=lambda: preference_table(found),
+        json_=json_,
+    )

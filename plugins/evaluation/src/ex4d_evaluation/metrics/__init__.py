@@ -1,0 +1,13 @@
+"""Metrics of one video: each module declares a tuple `METRICS` of `Metric` records."""
+
+from __future__ import annotations
+
+from ex4d_evaluation.metrics import consistency, flicker, guidance, perceptual, pixels
+from ex4d_evaluation.metrics._record import MISSING, Measured, Metric
+
+METRICS: tuple[Metric, ...] = tuple(
+    metric for module in (pixels, perceptual, flicker, guidance, consistency) for metric in module.METRICS
+)
+"""All metrics, in the order of tables."""
+
+__all__ = ["METRICS", "MISSING", "Measured", "Metric"]

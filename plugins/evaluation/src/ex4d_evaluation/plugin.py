@@ -1,0 +1,19 @@
+"""The command of the plugin."""
+
+from __future__ import annotations
+
+from ex4d_core.hookspecs import hookimpl
+from ex4d_core.provider import Command
+
+
+@hookimpl
+def ex4d_commands() -> list[Command]:
+    """Return `ex4d eval`."""
+    return [
+        Command(
+            name="eval",
+            summary="Evaluate methods: make videos by a protocol, score the videos of any method.",
+            app="ex4d_evaluation.cli:app",
+            license="Apache-2.0",
+        )
+    ]

@@ -1,0 +1,216 @@
+"""Make the videos of a protocol with the ordinary pipeline."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ex4d_core.config import RunConfig, Tree, make_config, merge, write_config
+from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.files import atomic_write
+from ex4d_core.names import safe_name, text_hash
+from ex4d_core.pipeline.clip_run import PathRun
+from ex4d_core.pipeline.records import Record
+from ex4d_core.pipeline.session import Session
+from ex4d_core.progress import Reporter, SilentReporter
+from ex4d_core.reading import parse_toml
+from ex4d_core.runs.export import export
+from ex4d_core.video_io import write_video
+from ex4d_evaluation.datasets._record import Sampling
+from ex4d_evaluation.layout import GEOMETRY, MANIFEST
+from ex4d_evaluation.protocols import Plan, Protocol, plans_of
+from ex4d_evaluation.truth import prepare_view
+
+RUNS, STAGING, RESULTS, CASES = "runs", "staging", "results", "cases"
+RENDERED = Sampling(num_frames=25, size=(256, 256))
+"""Default size of rendered scenes."""
+
+
+@attrs.frozen(kw_only=True)
+class Made:
+    """The outcome of a run."""
+
+    folder: Path
+    method: str
+    done: tuple[str, ...]
+    """Names of the cases."""
+    failed: Mapping[str, str]
+    """By case, one sentence."""
+
+
+@attrs.frozen(kw_only=True)
+class Shard:
+    """A part of the clips; all cases of a clip are in one, so that its depth is estimated once."""
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Return the shard of a text NUMBER/COUNT, counted from 1.
+
+        Raises:
+            InvalidConfig: the text is malformed.
+        """
+        number, slash, count = text.partition("/")
+        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise InvalidConfig(f"the shard {text[:20]!r} must be NUMBER/COUNT, such as 1/4, counted from 1")
+        return cls(number=int(number), count=int(count))
+
+    def of(self, plans: Sequence[Plan]) -> list[Plan]:
+        """Return the cases of this shard."""
+        sources = list(dict.fromkeys(plan.source for plan in plans))
+        own = set(sources[self.number - 1 :: self.count])
+        return [plan for plan in plans if plan.source in own]
+
+
+class ClipSession(Session):
+    """A session for the options of one clip that uses the models of another session."""
+
+    def __init__(self, config: RunConfig, shared: Session) -> None:
+        """Set the options; `shared` has the models."""
+        super().__init__(config, registry=shared.registry, reporter=shared.reporter)
+        self._shared = shared
+
+    def backbone(self) -> Any:
+        """Return the backbone of the other session."""
+        return self._shared.backbone()
+
+    def depth_estimator(self) -> Any:
+        """Return the estimator of the other session, unless the clip has its own depth."""
+        is_own = self.config.depth != self._shared.config.depth
+        return super().depth_estimator() if is_own else self._shared.depth_estimator()
+
+
+def make_videos(
+    data: str | Path,
+    folder: str | Path,
+    *,
+    protocol: Protocol,
+    config: RunConfig | None = None,
+    method: str | None = None,
+    data_set: str | None = None,
+    shard: Shard | None = None,
+    reporter: Reporter | None = None,
+) -> Made:
+    """Run every case of a protocol and store its results in an evaluation folder; finished work is reused.
+
+    Args:
+        data: folder of clips for `ranges`, of a data set for `truth`, or the name `synthetic`.
+        folder: the evaluation folder.
+        protocol: `ranges` or `truth`.
+        config: of the runs; `cam` is ignored.
+        method: name of the results, by default that of the backbone.
+        data_set: name of the data set; by default it is recognized.
+        shard: part of the clips to run, by default all.
+        reporter: receives progress and messages; silent by default.
+
+    Raises:
+        InputNotFound: the data do not exist.
+        InvalidInput: the data cannot be read.
+        InvalidConfig: an option is invalid, or the folder belongs to another protocol or other data.
+        OutputFailed: the folder cannot be written to.
+    """
+    data, folder, config = Path(data), Path(folder), config or RunConfig()
+    session = Session(config, reporter=reporter or SilentReporter())
+    method = safe_name(method or session.choose("backbone").offer.name)
+    if method == GEOMETRY:
+        raise InvalidConfig(f"{GEOMETRY!r} is the name of the guidance; choose another --method")
+    plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
+    _write_manifest(folder, data, protocol, config, method, plans, session.reporter.warn)
+    done, failed = [], {}
+    for plan in (shard or Shard()).of(plans):
+        session.reporter.note(plan.name)
+        try:
+            _run(session, plan, folder, method)
+            done.append(plan.name)
+        except Ex4dError as error:  # the other cases are run
+            failed[plan.name] = str(error)
+            session.reporter.note(f"failed: {error}")
+    return Made(folder=folder, method=method, done=tuple(done), failed=failed)
+
+
+def _sampling(config: RunConfig) -> Sampling:
+    width, _, height = (config.video.size or "").partition("x")
+    is_size = width.isdecimal() and height.isdecimal()
+    return Sampling(
+        num_frames=config.video.num_frames or RENDERED.num_frames,
+        size=(int(width), int(height)) if is_size else RENDERED.size,
+    )
+
+
+def _run(session: Session, plan: Plan, folder: Path, method: str) -> None:
+    """Run a case and copy its outputs to the evaluation folder."""
+    clip = plan.name.rpartition("__")[0]
+    run_folder = folder / RUNS / f"{clip}-{text_hash(str(plan.source))[:8]}"
+    case = folder / CASES / plan.name
+    if plan.view is None:
+        path_run = session.open_clip(plan.source, folder=run_folder).along(plan.cam)
+    else:
+        path_run = _along_view(session, plan, run_folder, case)
+    files = export(path_run).files
+    _copy(files["result"], folder / RESULTS / method / f"{plan.name}.mp4")
+    _copy(files["color"], folder / RESULTS / GEOMETRY / f"{plan.name}.mp4")
+    _copy(files["mask"], case / "known.mp4")
+    _copy(files["camera"], case / "camera.npz")
+    if not (case / "source.mp4").exists():
+        write_video(path_run.clip_run.video, case / "source.mp4")
+
+
+def _along_view(session: Session, plan: Plan, run_folder: Path, case: Path) -> PathRun:
+    assert plan.view is not None
+    tables = parse_toml(write_config(session.config))
+    source = session.open_clip(plan.source).video
+    prepared = prepare_view(plan.view, source, case, session.config.video)
+    own: Tree = {"lens": prepared.lens, "path": {"source_cameras": prepared.source_cameras}}
+    if plan.view.depth is not None:
+        tables.pop("depth", None)
+        own["depth"] = plan.view.depth
+    if plan.view.prompt and not session.config.prompt:
+        own["prompt"] = plan.view.prompt
+    clip_session = ClipSession(make_config(merge(tables, own)), session)
+    return clip_session.open_clip(plan.source, folder=run_folder).along(prepared.path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_write(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _write_manifest(
+    folder: Path,
+    data: Path,
+    protocol: Protocol,
+    config: RunConfig,
+    method: str,
+    plans: Sequence[Plan],
+    warn: Callable[[str], None],
+) -> None:
+    """Record cases and settings; refuse a folder of other cases, whose scores would be mixed."""
+    facts = {
+        "protocol": protocol,
+        "data": str(data),
+        "video": attrs.asdict(config.video),
+        "compat": config.compat,
+        "cases": [_case(plan) for plan in plans],
+    }
+    facts = json.loads(json.dumps(facts))
+    with Record(folder / MANIFEST, warn=warn).changing() as change:
+        for name in facts:
+            if name in change.facts and change.facts[name] != facts[name]:
+                raise InvalidConfig(
+                    f"{folder} was made with other {name}; use another folder, or the same data, protocol and video "
+                    "options"
+                )
+        change.facts.update(facts)
+        change.table("methods")[method] = {"seed": config.seed, "config": write_config(config)}
+
+
+def _case(plan: Plan) -> dict[str, Any]:
+    clip, _, camera = plan.name.rpartition("__")
+    return {"name": plan.name, "clip": clip, "camera": camera, "source": str(plan.source), "cam": plan.cam}

@@ -1,0 +1,112 @@
+"""Scores of VBench, which needs an environment of its own: its dependencies are older than those of ex4d."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ex4d_core.errors import InvalidInput
+from ex4d_core.files import atomic_write
+from ex4d_core.reading import read_json
+from ex4d_evaluation.layout import SEPARATOR, Evaluation
+from ex4d_evaluation.metrics._record import Column
+
+FOLDER, IMPORTED = "vbench", "imported"
+DIMENSIONS = (
+    "subject_consistency",
+    "background_consistency",
+    "motion_smoothness",
+    "dynamic_degree",
+    "aesthetic_quality",
+    "imaging_quality",
+)
+"""Dimensions that VBench can compute for videos of others (`--mode=custom_input`)."""
+
+COLUMNS = tuple(
+    Column(
+        name=f"vbench_{name}",
+        label=f"VBench {name.replace('_', ' ')}",
+        better="higher",
+        definition=f"dimension {name} of VBench for custom videos, mean over videos; not the total score of VBench",
+    )
+    for name in DIMENSIONS
+)
+
+
+def export_videos(evaluation: Evaluation) -> Path:
+    """Copy the videos of all methods into one folder for VBench, and return a script that evaluates them.
+
+    Raises:
+        InputNotFound: there are no results.
+        OutputFailed: a file cannot be written.
+    """
+    videos = (evaluation.folder / FOLDER / "videos").resolve()
+    for name, (method, case) in _names(evaluation).items():
+        video = evaluation.results[method][case]
+        with atomic_write(videos / f"{name}{video.suffix}") as temporary:
+            shutil.copyfile(video, temporary)
+    lines = [
+        f"vbench evaluate --dimension {name} --videos_path {shlex.quote(str(videos))} --mode=custom_input"
+        for name in DIMENSIONS
+    ]
+    script = evaluation.folder / FOLDER / "run.sh"
+    text = "\n".join(["#!/bin/sh", "# In an environment with: pip install vbench", "set -e", *lines, ""])
+    with atomic_write(script) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return script
+
+
+def import_results(evaluation: Evaluation, path: Path) -> None:
+    """Store results of VBench, `*_eval_results.json` or a folder of them, in the evaluation folder.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidInput: it has no results of videos of this evaluation.
+        OutputFailed: the file cannot be written.
+    """
+    files = sorted(path.glob("*_eval_results.json")) if path.is_dir() else [path]
+    names = _names(evaluation)
+    if not any(_values(file, names) for file in files):
+        raise InvalidInput(f"{path} has no results of VBench for videos of {evaluation.folder / FOLDER}")
+    for file in files:
+        with atomic_write(evaluation.folder / FOLDER / IMPORTED / file.name) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def imported_values(evaluation: Evaluation) -> dict[tuple[str, str], dict[str, float]]:
+    """Return the imported values by method and case.
+
+    Raises:
+        InvalidInput: a file is malformed.
+    """
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for file in sorted((evaluation.folder / FOLDER / IMPORTED).glob("*.json")):
+        for key, values in _values(file, _names(evaluation)).items():
+            found.setdefault(key, {}).update(values)
+    return found
+
+
+def _names(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
+    """Return method and case by the name of the exported video."""
+    return {
+        f"{method}{SEPARATOR}{case}": (method, case) for method, videos in evaluation.results.items() for case in videos
+    }
+
+
+def _values(file: Path, names: Mapping[str, tuple[str, str]]) -> dict[tuple[str, str], dict[str, float]]:
+    """Return the values of videos in a file of VBench: `{dimension: [mean, [{video_path, video_results}, ...]]}`."""
+    tree: Any = read_json(file, "results of VBench")
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    try:
+        for dimension, (_, videos) in tree.items():
+            for video in videos:
+                key, value = names.get(Path(video["video_path"]).stem), float(video["video_results"])
+                if key is not None and dimension in DIMENSIONS and math.isfinite(value):
+                    found.setdefault(key, {})[f"vbench_{dimension}/all"] = value
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{file} is not a file of results of VBench: {error}") from error
+    return found
