@@ -27,6 +27,7 @@ from ex4d_backbone_wan.weights.loading import (
     load_image_encoder,
     load_text_encoder,
     load_vae,
+    takes_images,
 )
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress, silent
@@ -65,7 +66,7 @@ class Networks:
     @cached_property
     def image_encoder(self) -> Any:
         """The vision encoder of CLIP, or None for a text-to-video Wan; move its model with `using`."""
-        if "image_encoder" not in self.checkpoint.files:
+        if not takes_images(self.checkpoint):
             return None
         return load_image_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
 

@@ -11,9 +11,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.weights.checkpoint import Lora
 from ex4d_backbone_wan.weights.lora_files import LoraFile, read_lora
 from ex4d_backbone_wan.weights.tensor_files import read_all
+from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading

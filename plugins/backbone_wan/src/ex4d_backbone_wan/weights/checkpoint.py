@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import attrs
 
-from ex4d_core.bounds import shown
-from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_backbone_wan.weights.user_files import TENSOR_SUFFIXES, Lora, parse_loras, users_file
+from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.files import blob_name
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
@@ -32,24 +32,17 @@ ORIGINAL_FILES: Mapping[Part, str] = {
 }
 """Name patterns of the files in the original layout."""
 
-_TENSORS = (".safetensors", ".pth", ".pt", ".ckpt")
+_MODELS = (*TENSOR_SUFFIXES, ".gguf")
 _TOKENIZERS: Mapping[CheckpointLayout, str] = {"diffusers": "tokenizer", "original": "google/umt5-xxl"}
 # Not by name of the network, because text-to-video models have no image encoder.
 _HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
 _ADAPTER_PATTERN = "ex4d.*"
-_NAMES = ("model", "model_revision", "adapter", "adapter_revision")
+_PARTS_PATTERNS = ("vae/*", "text_encoder/*", "image_encoder/*", "image_processor/*", "tokenizer/*")
+_NAMES = ("model", "model_revision", "parts", "adapter", "adapter_revision")
+_HUB_MODEL = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"
 
 _SAMPLE = 1 << 16
 _SAMPLES = 256
-
-
-@attrs.frozen(kw_only=True)
-class Lora:
-    """A LoRA file for the transformer."""
-
-    path: Path
-    weight: float = 1.0
-    """Scale; 1 as trained."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +55,8 @@ class WanCheckpoint:
     """By network; several for shards. A text-to-video model has no image encoder."""
     adapter: Path | None = None
     """EX-4D's LoRA and camera encoder in one file, or None."""
+    is_single: bool = False
+    """Whether the transformer is one file with original names, and only the other networks are in the folder."""
     loras: tuple[Lora, ...] = ()
 
     def config(self, part: Part) -> dict[str, Any]:
@@ -71,6 +66,8 @@ class WanCheckpoint:
             InputNotFound: the file does not exist.
             InvalidInput: the file is damaged.
         """
+        if part == "transformer" and self.is_single:
+            return _sizes_of_heads(self.folder / "transformer" / "config.json")
         if self.layout == "diffusers":
             return _config(self.folder / part / "config.json")
         path = self.folder / "config.json"
@@ -79,6 +76,10 @@ class WanCheckpoint:
         if not isinstance(config, dict):
             raise InvalidInput(f"{path} has an invalid entry for the {part}; download it again")
         return config
+
+    def layout_of(self, part: Part) -> CheckpointLayout:
+        """Return the layout of a network."""
+        return "original" if part == "transformer" and self.is_single else self.layout
 
     @property
     def tokenizer(self) -> Path:
@@ -120,12 +121,18 @@ class WanWeightsOptions:
     """Options that choose the weights."""
 
     model: str = option(
-        "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
-        help="Wan: OWNER/NAME on the Hugging Face hub, or a folder in the layout of diffusers or the original.",
+        _HUB_MODEL,
+        help="Wan: OWNER/NAME on the Hugging Face hub, a folder in the layout of diffusers or the original, or the "
+        "transformer as one file (.safetensors in bf16 or fp8, .gguf).",
         affects_output=False,  # the fingerprint does
     )
     model_revision: str = option(
         "main", help="Commit, tag or branch of Wan on the hub; ignored for a folder.", affects_output=False
+    )
+    parts: str = option(
+        _HUB_MODEL,
+        help="If model is one file: the other networks, OWNER/NAME on the hub or a folder.",
+        affects_output=False,
     )
     adapter: str = option(
         "yihouxiang/EX-4D",
@@ -150,7 +157,7 @@ def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
     """Return the required files on the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a local file.
 
     Raises:
-        InputNotFound: the file of the adapter does not exist.
+        InputNotFound: the file of the model or the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
     adapter = HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
@@ -172,7 +179,7 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
     adapter = _locate_adapter(options, fetch)
     check_folder(folder, "folder of weights")
     with reading(folder, "folder of weights"):
-        checkpoint = _checkpoint(folder, adapter, loras)
+        checkpoint = _checkpoint(folder, adapter, loras, file=_model_file(options))
         for part in _required(checkpoint):
             if part not in checkpoint.files:
                 layout = checkpoint.layout
@@ -183,85 +190,35 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
         return checkpoint
 
 
-def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...]) -> WanCheckpoint:
-    layout: CheckpointLayout = "diffusers" if (folder / "transformer").is_dir() else "original"
+def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...], *, file: Path | None) -> WanCheckpoint:
+    if file is not None:
+        layout: CheckpointLayout = "diffusers" if (folder / "vae").is_dir() else "original"
+        others = {part: found for part in PARTS[1:] if (found := _files(folder, layout, part))}
+        files = {"transformer": (file,), **others}
+        return WanCheckpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras, is_single=True)
+    layout = "diffusers" if (folder / "transformer").is_dir() else "original"
     files = {part: found for part in PARTS if (found := _files(folder, layout, part))}
     return WanCheckpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
 
 
-def parse_loras(text: str) -> tuple[Lora, ...]:
-    """Parse a list of LoRAs such as `style.safetensors:0.8,few_steps.safetensors`; the default scale is 1.
-
-    A file that exists is taken by its name, also if it contains commas, colons or spaces.
-
-    Raises:
-        InvalidConfig: a path is empty or a weight is not a number.
-        InputNotFound: a file does not exist.
-        InvalidInput: it is not a regular file, or cannot be read.
-    """
-    pieces, loras = text.split(","), []
-    while pieces:
-        # A comma can be part of a name: the longest entry that is a file is used.
-        counts = range(len(pieces), 1, -1)
-        count = next((count for count in counts if _file_and_weight(_joined(pieces[:count]))), 1)
-        entry, pieces = _joined(pieces[:count]), pieces[count:]
-        if entry:
-            loras.append(_lora(entry))
-    return tuple(loras)
-
-
-def _joined(pieces: Iterable[str]) -> str:
-    return ",".join(pieces).strip()
-
-
-def _lora(entry: str) -> Lora:
-    if found := _file_and_weight(entry):
-        path, weight = found
-    else:
-        path, weight = _split(entry)
-    if not path or not _is_number(weight):
-        raise InvalidConfig(f"backbone.loras must be FILE:WEIGHT, separated by commas, not {shown(entry)}")
-    return Lora(path=_users_file(path, "LoRA", "loras"), weight=float(weight))
-
-
-def _file_and_weight(entry: str) -> tuple[str, str] | None:
-    """Split an entry that is an existing file, with or without a weight; a colon can be part of its name."""
-    tries = ((entry, "1"), _split(entry))
-    exists = ((path, weight) for path, weight in tries if os.path.exists(os.path.expanduser(path)))
-    return next((found for found in exists if _is_number(found[1])), None)
-
-
-def _split(entry: str) -> tuple[str, str]:
-    path, colon, weight = entry.rpartition(":")
-    # The colon of C:\style.safetensors is part of the path.
-    return (path, weight) if colon and not weight.endswith(_TENSORS) else (entry, "1")
-
-
-def _users_file(text: str, what: str, option: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-        check_file(path, what)
-    except (InputNotFound, RuntimeError) as error:  # ~ of a user that does not exist
-        raise InputNotFound(f"the {what} {text} does not exist; check backbone.{option}") from error
-    return path
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
-
-
 def _model(options: WanWeightsOptions) -> HubRepo:
+    if _model_file(options):
+        return HubRepo(repo=options.parts, revision=options.model_revision, patterns=_PARTS_PATTERNS)
     return HubRepo(repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS)
+
+
+def _model_file(options: WanWeightsOptions) -> Path | None:
+    """Return the file of the transformer, or None if the model is a folder or a name on the hub."""
+    is_file = os.path.isfile(os.path.expanduser(options.model))
+    is_named_so = Path(options.model).suffix in _MODELS and not os.path.isdir(os.path.expanduser(options.model))
+    return users_file(options.model, "model", "model") if is_file or is_named_so else None
 
 
 def _adapter_file(options: WanWeightsOptions) -> Path | None:
     """Return the file of the adapter, or None if it is a name on the hub."""
     # A path can look like OWNER/NAME.
-    if Path(options.adapter).suffix in _TENSORS or os.path.isfile(os.path.expanduser(options.adapter)):
-        return _users_file(options.adapter, "adapter", "adapter")
+    if Path(options.adapter).suffix in TENSOR_SUFFIXES or os.path.isfile(os.path.expanduser(options.adapter)):
+        return users_file(options.adapter, "adapter", "adapter")
     return None
 
 
@@ -272,7 +229,7 @@ def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
         return file
     *_, wanted = hub_files(options)
     folder = resolve_weights(wanted, fetch=fetch)
-    found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in _TENSORS]
+    found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in TENSOR_SUFFIXES]
     if not found:
         raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; specify the file, or run: {fetch}")
     return found[0]
@@ -288,7 +245,7 @@ def _files(folder: Path, layout: CheckpointLayout, part: Part) -> tuple[Path, ..
             raise InputNotFound(f"{within} lacks {', '.join(missing)}, listed in {index.name}; download them again")
         return _regular(within / name for name in named)
     pattern = "*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
-    return _regular(path for path in sorted(within.glob(pattern)) if path.suffix in _TENSORS)
+    return _regular(path for path in sorted(within.glob(pattern)) if path.suffix in TENSOR_SUFFIXES)
 
 
 def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -300,7 +257,7 @@ def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
     yield from ("transformer", "vae", "text_encoder")
-    if "transformer" in checkpoint.files:
+    if "transformer" in checkpoint.files and not checkpoint.is_single:
         config = checkpoint.config("transformer")
         states_type = checkpoint.layout == "diffusers" or "model_type" in config
         has_images = config.get("image_dim") is not None or config.get("model_type", "t2v") != "t2v"
@@ -310,6 +267,11 @@ def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
 
 def _pattern(layout: CheckpointLayout, part: Part) -> str:
     return f"{part}/*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
+
+
+def _sizes_of_heads(path: Path) -> dict[str, Any]:
+    config = read_config(path) if path.is_file() else {}
+    return {"head_dim": config["attention_head_dim"]} if "attention_head_dim" in config else {}
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
 from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
-from ex4d_backbone_wan.weights.tensor_files import open_tensors, shapes_of
+from ex4d_backbone_wan.weights.single_file import check_single_file, open_network
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
@@ -52,10 +52,13 @@ def load_network(
     shapes = {key: shape for found in homes.values() for key, shape in found.items()}
     config = checkpoint.config(part)
     with loading(Path(where), f"{part} of Wan"):
-        config = original_config(part, shapes, config) if checkpoint.layout == "original" else config
+        layout = checkpoint.layout_of(part)
+        if checkpoint.is_single and part == "transformer":
+            check_single_file(where, shapes)
+        config = original_config(part, shapes, config) if layout == "original" else config
         with torch.device("meta"), torch.random.fork_rng(devices=[]):  # its sizes may be wrong
             places = make(config).state_dict()
-        wanted = tensor_sources(checkpoint.layout, part, shapes)
+        wanted = tensor_sources(layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
         check_state_dict(where, found=given, expected={name: tuple(tensor.shape) for name, tensor in places.items()})
         network = _made(make, config)
@@ -77,7 +80,8 @@ def _homes(files: Iterable[Path]) -> dict[Path, dict[str, Shape]]:
     """Return the tensors of each file."""
     homes: dict[Path, dict[str, Shape]] = {}
     for file in files:
-        found = shapes_of(file)
+        with open_network(file) as opened:
+            found = dict(opened.shapes)
         for other, known in homes.items():
             if twice := sorted(set(known) & set(found)):
                 raise InvalidInput(f"{file} and {other.name} beside it both have {twice[0]}; keep one set of files")
@@ -115,10 +119,12 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
 def _read(file: Path, wanted: TensorSources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
     # Tied tensors have two names.
     names = {source: name for name, source in wanted.items()}
-    with open_tensors(file) as opened:
+    with open_network(file) as opened:
 
         def move(source: TensorSource) -> Tensor:
             tensor = opened.read(source.key)
+            if not tensor.is_floating_point():
+                raise InvalidInput(f"{file} has {source.key} in {tensor.dtype}; use bf16, fp8 (e4m3) or GGUF")
             part = tensor.chunk(source.parts)[source.part] if source.parts > 1 else tensor
             return mover.move(part, dtype=dtype_of(names[source]))
 

@@ -10,9 +10,10 @@ import attrs
 import torch
 
 from ex4d_backbone_wan.weights.adapter import CameraEncoder, apply_loras, camera_tensors
-from ex4d_backbone_wan.weights.checkpoint import Lora, WanCheckpoint
+from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
 from ex4d_backbone_wan.weights.lazy_loading import load_network
-from ex4d_backbone_wan.weights.tensor_files import shapes_of
+from ex4d_backbone_wan.weights.single_file import open_network
+from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
 
@@ -160,6 +161,18 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
     )
 
 
+def takes_images(checkpoint: WanCheckpoint) -> bool:
+    """Return whether the transformer is conditioned on a first image, so that it needs an image encoder.
+
+    Raises:
+        InvalidInput: the file is damaged.
+    """
+    if not checkpoint.is_single:
+        return "image_encoder" in checkpoint.files
+    with open_network(checkpoint.files["transformer"][0]) as opened:
+        return any(name.startswith("img_emb.") for name in opened.shapes)
+
+
 def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
     def make(config: Mapping[str, Any]) -> Any:
         check_kinds(config, cls)
@@ -171,8 +184,9 @@ def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
 def _width(checkpoint: WanCheckpoint) -> int:
     """Return the number of channels of the transformer's tokens."""
     for file in checkpoint.files["transformer"]:
-        if shape := shapes_of(file).get("patch_embedding.weight"):
-            return shape[0]
+        with open_network(file) as opened:
+            if shape := opened.shapes.get("patch_embedding.weight"):
+                return shape[0]
     raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it is not a Wan transformer")
 
 
