@@ -50,7 +50,7 @@ TAKES = "25 steps took 39 s on an H200"
         ),
         (24, ["fit with --gpu-memory auto: weights stay", "with --speed fast, .* --gpu-memory auto: a quarter", TAKES]),
         (12, ["fit with --gpu-memory auto: weights stay in main memory", TAKES]),
-        (6, ["at least 7.5 GiB; fewer frames may fit"]),
+        (6, [r"at least 7.5 GiB \(5.8 with --speed turbo\); fewer frames may fit"]),
     ],
 )
 def test_a_gpu_is_told_what_it_will_take(gib, said):

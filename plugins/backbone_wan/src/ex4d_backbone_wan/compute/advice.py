@@ -50,7 +50,11 @@ def advice(gpu_bytes: int) -> list[str]:
     exact, fast = _place(EXACT, free), _place(FAST, free)
     if exact is None:
         least = (EXACT.of(Placement.STREAMED) + _BESIDE) / GIBI
-        return [f"{CLIP} require at least {least:.1f} GiB; fewer frames may fit: --set backbone.num_frames=25"]
+        turbo = (EXACT.unguided().of(Placement.STREAMED) + _BESIDE) / GIBI
+        return [
+            f"{CLIP} require at least {least:.1f} GiB ({turbo:.1f} with --speed turbo); fewer frames may fit: "
+            "--set backbone.num_frames=25"
+        ]
     hints = [f"{CLIP} {_HINTS[exact]}"]
     if fast is not exact and fast is not None:
         hints.append(f"with --speed fast, on a GPU with 8-bit products, they {_HINTS[fast]}")

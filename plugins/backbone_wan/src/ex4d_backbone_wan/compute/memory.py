@@ -59,11 +59,17 @@ class Needs:
     rest: int
     """Weights outside the blocks."""
     kept: int
-    """Cached keys and values of both prompts."""
+    """Cached keys and values of both prompts, or of one without guidance."""
     working: int
     """Activations per batch member."""
     start: int
     """Cached start of the first block, shared by the halves of the guidance."""
+    halves: int = 2
+    """Of the guidance; 1 without it."""
+
+    def unguided(self) -> Needs:
+        """Return the requirements of a run without guidance."""
+        return attrs.evolve(self, kept=self.kept // 2, start=0, halves=1)
 
     def weights(self, place: Placement) -> int:
         """Return the bytes of the weights on the GPU with a placement."""
@@ -77,16 +83,17 @@ class Needs:
     def of(self, place: Placement) -> int:
         """Return the total bytes with a placement."""
         batched = place is Placement.STREAMED  # so that each weight is copied once per step
-        between = 2 * self.working if batched else self.working + self.start
+        between = self.halves * self.working if batched else self.working + self.start
         return self.weights(place) + self.kept + between + _SPARE
 
 
-def needs(transformer: Any, *, tokens: int) -> Needs:
+def needs(transformer: Any, *, tokens: int, guided: bool = True) -> Needs:
     """Return the memory requirements of a transformer on any device, also on the meta device.
 
     Args:
         transformer: diffusers' WanTransformer3DModel, prepared or not.
         tokens: of a clip, a quarter of latent frames x height x width.
+        guided: whether guidance is used.
     """
     blocks = [sum(map(_bytes, (block, *_apart(block)))) for block in transformer.blocks]
     context = [sum(map(_bytes, _context(block))) for block in transformer.blocks]
@@ -94,7 +101,7 @@ def needs(transformer: Any, *, tokens: int) -> Needs:
     channels = config.num_attention_heads * config.attention_head_dim
     length = 512 + (0 if config.image_dim is None else 257)
     width = transformer.patch_embedding.weight.element_size()
-    return Needs(
+    both = Needs(
         blocks=sum(blocks) - sum(context),
         context=sum(context),
         block=max(whole - part for whole, part in zip(blocks, context, strict=True)),
@@ -103,6 +110,7 @@ def needs(transformer: Any, *, tokens: int) -> Needs:
         working=_BUFFERS * tokens * channels * width,
         start=_START_BUFFERS * tokens * channels * width,
     )
+    return both if guided else both.unguided()
 
 
 def choose(needs: Needs, budget: float) -> Placement:

@@ -39,6 +39,7 @@ _HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
 _ADAPTER_PATTERN = "ex4d.*"
 _PARTS_PATTERNS = ("vae/*", "text_encoder/*", "image_encoder/*", "image_processor/*", "tokenizer/*")
 _NAMES = ("model", "model_revision", "parts", "adapter", "adapter_revision")
+_TURBO_NAMES = ("speed", "turbo_lora", "turbo_revision")
 _HUB_MODEL = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"
 
 _SAMPLE = 1 << 16
@@ -55,6 +56,8 @@ class WanCheckpoint:
     """By network; several for shards. A text-to-video model has no image encoder."""
     adapter: Path | None = None
     """EX-4D's LoRA and camera encoder in one file, or None."""
+    distilled: Lora | None = None
+    """For few steps; merged before the adapter."""
     is_single: bool = False
     """Whether the transformer is one file with original names, and only the other networks are in the folder."""
     loras: tuple[Lora, ...] = ()
@@ -106,7 +109,8 @@ class WanCheckpoint:
             *sorted({path for path in configs if path.is_file()}),
             *(f for p in PARTS for f in self.files.get(p, ())),
         ]
-        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in self.loras]
+        distilled = (self.distilled,) if self.distilled else ()
+        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in (*self.loras, *distilled)]
         adapter = _identity(self.adapter) if self.adapter else "none"
         whole = "\n".join([self.layout, *map(_identity, files), adapter, *stacked])
         return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
@@ -114,6 +118,23 @@ class WanCheckpoint:
 
 _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "image_encoder": "clip"}
 """Keys in config.json of the original layout for sizes that cannot be derived from shapes of tensors."""
+
+
+@attrs.frozen
+class DistilledLora:
+    """A LoRA for few steps, as users name it."""
+
+    source: str
+    """A file, or OWNER/NAME/FILE on the hub."""
+    revision: str = attrs.field(kw_only=True)
+    weight: float = attrs.field(kw_only=True)
+
+    @property
+    def on_hub(self) -> HubRepo | None:
+        """The file on the hub, or None for a local file."""
+        *names, file = self.source.split("/", 2)
+        is_local = len(names) < 2 or not all(names) or os.path.exists(os.path.expanduser(self.source))
+        return None if is_local else HubRepo(repo="/".join(names), revision=self.revision, patterns=(file,))
 
 
 @attrs.frozen
@@ -144,6 +165,11 @@ class WanWeightsOptions:
     )
     loras: str = option("", help="Further LoRAs with scales: style.safetensors:0.8,few_steps.safetensors:1.")
 
+    @property
+    def distilled(self) -> DistilledLora | None:
+        """The LoRA for few steps, if it is used."""
+        return None
+
     def fingerprint(self) -> str:
         """Return a hash of the weights: blob names in the cache of the hub, or hashes of the files.
 
@@ -154,14 +180,16 @@ class WanWeightsOptions:
 
 
 def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
-    """Return the required files on the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a local file.
+    """Return the required files on the hub: Wan in diffusers' layout, the EX-4D adapter and the LoRA for few steps.
 
     Raises:
         InputNotFound: the file of the model or the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
     adapter = HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,))
-    return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
+    adapters = [] if _adapter_file(options) or options.adapter == "none" else [adapter]
+    distilled = options.distilled.on_hub if options.distilled else None
+    return [_model(options), *adapters, *([distilled] if distilled else [])]
 
 
 def locate(options: WanWeightsOptions) -> WanCheckpoint:
@@ -173,13 +201,15 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
         InvalidInput: a folder or a file cannot be read.
         InvalidConfig: the list of LoRAs is malformed.
     """
-    fetch = fetch_command("wan", options, role="backbone", of=_NAMES)
+    names = (*_NAMES, *_TURBO_NAMES) if options.distilled else _NAMES
+    fetch = fetch_command("wan", options, role="backbone", of=names)
     loras = parse_loras(options.loras)
     folder = resolve_weights(_model(options), fetch=fetch)
     adapter = _locate_adapter(options, fetch)
     check_folder(folder, "folder of weights")
     with reading(folder, "folder of weights"):
         checkpoint = _checkpoint(folder, adapter, loras, file=_model_file(options))
+        checkpoint = attrs.evolve(checkpoint, distilled=_locate_distilled(options, fetch))
         for part in _required(checkpoint):
             if part not in checkpoint.files:
                 layout = checkpoint.layout
@@ -227,12 +257,22 @@ def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
         return None
     if file := _adapter_file(options):
         return file
-    *_, wanted = hub_files(options)
+    _, wanted, *_ = hub_files(options)
     folder = resolve_weights(wanted, fetch=fetch)
     found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in TENSOR_SUFFIXES]
     if not found:
         raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; specify the file, or run: {fetch}")
     return found[0]
+
+
+def _locate_distilled(options: WanWeightsOptions, fetch: str) -> Lora | None:
+    wanted = options.distilled
+    if wanted is None:
+        return None
+    if wanted.on_hub is None:
+        return Lora(path=users_file(wanted.source, "LoRA", "turbo_lora"), weight=wanted.weight)
+    (file,) = wanted.on_hub.patterns
+    return Lora(path=resolve_weights(wanted.on_hub, fetch=fetch) / file, weight=wanted.weight)
 
 
 def _files(folder: Path, layout: CheckpointLayout, part: Part) -> tuple[Path, ...]:

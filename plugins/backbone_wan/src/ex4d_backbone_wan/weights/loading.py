@@ -58,7 +58,7 @@ def load_transformer(
     merge: bool = True,
     merge_on: torch.device | None = None,
 ) -> Any:
-    """Load the WanTransformer3DModel with EX-4D's LoRA and further LoRAs.
+    """Load the WanTransformer3DModel with the distilled LoRA, EX-4D's and further LoRAs, in this order.
 
     Args:
         checkpoint: the files.
@@ -80,7 +80,8 @@ def load_transformer(
     )
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
-        adapters = (*own, *checkpoint.loras)
+        distilled = (checkpoint.distilled,) if checkpoint.distilled else ()
+        adapters = (*distilled, *own, *checkpoint.loras)
     apply_loras(network, adapters, merge=merge, merge_on=merge_on)
     return network
 
