@@ -342,3 +342,13 @@ def test_tokens_of_another_size_are_refused(plain, tokens):
     message = "8 camera tokens of width 24 do not fit a video of 12 patches of width 24"
     with pytest.raises(InvalidInput, match=message), camera_tokens(plain, tokens[:, :8]):
         embedded(plain)
+
+
+def test_layers_of_different_ranks_are_all_added_as_they_are(original, load, plain, wan, saved):
+    down, up = torch.randn(7, wan.width), torch.randn(wan.width, 7)
+    other = {"blocks.0.self_attn.q.lora_A.weight": down, "blocks.0.self_attn.q.lora_B.weight": up}
+    extra = pair(wan, LAYER)
+    changed = load(original, "transformer", adapters=[Lora(path=saved({**other, **extra}))])
+    for block, whole in ((0, up @ down), (1, product(extra))):
+        wanted = plain.blocks[block].attn1.to_q.weight + whole
+        torch.testing.assert_close(changed.blocks[block].attn1.to_q.weight, wanted, rtol=0, atol=1e-4)

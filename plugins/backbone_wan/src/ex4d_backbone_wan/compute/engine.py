@@ -43,7 +43,7 @@ class CheckpointSource:
         """See `TransformerSource`."""
         from ex4d_backbone_wan.weights.loading import load_transformer
 
-        return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on)
+        return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on, store=True)
 
 
 @attrs.frozen(kw_only=True)

@@ -61,7 +61,7 @@ class Needs:
     kept: int
     """Cached keys and values of both prompts, or of one without guidance."""
     working: int
-    """Activations per batch member."""
+    """Activations per batch member, and the largest weight that is expanded from 8 bits or GGUF."""
     start: int
     """Cached start of the first block, shared by the halves of the guidance."""
     halves: int = 2
@@ -107,7 +107,7 @@ def needs(transformer: Any, *, tokens: int, guided: bool = True) -> Needs:
         block=max(whole - part for whole, part in zip(blocks, context, strict=True)),
         rest=_bytes(transformer) - sum(_bytes(block) for block in transformer.blocks),
         kept=2 * len(blocks) * 2 * length * channels * width,
-        working=_BUFFERS * tokens * channels * width,
+        working=_BUFFERS * tokens * channels * width + max(map(_expansion, transformer.modules())),
         start=_START_BUFFERS * tokens * channels * width,
     )
     return both if guided else both.unguided()
@@ -223,6 +223,11 @@ def _context(block: Any) -> list[nn.Module]:
 
 def _apart(block: Any) -> list[nn.Module]:
     return [part for part in _context(block) if part not in block.attn2.children()]
+
+
+def _expansion(module: nn.Module) -> int:
+    """Return the bytes to expand the weight of a `StoredLinear`."""
+    return int(getattr(module, "expansion", 0))
 
 
 def _bytes(module: nn.Module) -> int:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.weights.lora_files import LoraFile, read_lora
+from ex4d_backbone_wan.weights.lora_files import LoraFile, read_lora, scale_of
+from ex4d_backbone_wan.weights.stored import StoredLinear
 from ex4d_backbone_wan.weights.tensor_files import read_all
 from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InvalidInput
@@ -133,8 +135,7 @@ def apply_loras(transformer: Any, loras: Sequence[Lora], *, merge: bool, merge_o
     """
     names = []
     for number, lora in enumerate(loras):
-        file = read_lora(lora.path, skip=CAMERA_KEYS)
-        _check_places(transformer, lora.path, file)
+        file = _with_stored(transformer, lora, read_lora(lora.path, skip=CAMERA_KEYS))
         _add_deltas(transformer, file.deltas, lora.weight)
         if file.pairs:
             names.append(f"lora_{number}")
@@ -144,6 +145,25 @@ def apply_loras(transformer: Any, loras: Sequence[Lora], *, merge: bool, merge_o
     if names and merge:
         _merge(transformer, merge_on or transformer.device)
         transformer.unload_lora()
+
+
+def _with_stored(transformer: Any, lora: Lora, file: LoraFile) -> LoraFile:
+    """Check that all tensors match, add those of stored layers to them, and return the others."""
+    layers = {name: layer for name, layer in transformer.named_modules() if isinstance(layer, StoredLinear)}
+    for changed in layers.keys() & {name.removesuffix(".weight") for name in file.deltas}:
+        # Changed entirely, so that it cannot stay in 8 bits.
+        transformer.set_submodule(changed, layers.pop(changed).expanded())
+    _check_places(transformer, lora.path, file)
+    pairs = dict(file.pairs)
+    for name, layer in layers.items():
+        a, b, bias = (f"{name}.lora_{matrix}" for matrix in ("A.weight", "B.weight", "B.bias"))
+        if a in pairs:
+            down, up = pairs.pop(a), pairs.pop(b)
+            scale = lora.weight * scale_of(file.settings, name, rank=len(down))
+            layer.add_low_rank(down.float() * scale, up)
+            if bias in pairs:
+                _add_deltas(transformer, {f"{name}.bias": pairs.pop(bias)}, scale)
+    return attrs.evolve(file, pairs=pairs)
 
 
 def _check_places(transformer: Any, path: Path, file: LoraFile) -> None:
@@ -197,10 +217,10 @@ def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
     places: dict[str, tuple[int, ...]] = {}
     for name, tensor in tensors.items():
         layer_name, _, matrix = name.partition(".lora_")
-        weight = getattr(layers.get(layer_name), "weight", None)
-        if weight is None or weight.ndim < 2 or not tensor.ndim:
+        shape = _weight_shape(layers.get(layer_name))
+        if len(shape) < 2 or not tensor.ndim:
             continue
-        outputs, *inputs = weight.shape
+        outputs, *inputs = shape
         if matrix == "B.bias":
             places[name] = (outputs,)
         elif matrix in ("A.weight", "B.weight"):
@@ -208,6 +228,13 @@ def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
             a, b = (f"{layer_name}.lora_{side}.weight" for side in "AB")
             places |= {a: (rank, *inputs), b: (outputs, rank, *(1 for _ in inputs[1:]))}
     return places
+
+
+def _weight_shape(layer: nn.Module | None) -> tuple[int, ...]:
+    if isinstance(layer, StoredLinear):
+        return layer.out_features, layer.in_features
+    weight = getattr(layer, "weight", None)
+    return () if weight is None else tuple(weight.shape)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

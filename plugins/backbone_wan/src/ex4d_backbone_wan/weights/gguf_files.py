@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ex4d_backbone_wan.weights.stored import StoredWeight
 from ex4d_backbone_wan.weights.tensor_files import TensorFile
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.hub.untrusted_weights import loading
@@ -40,11 +41,17 @@ def open_gguf(path: Path) -> Iterator[TensorFile]:
         tensors = {str(tensor.name): tensor for tensor in reader.tensors}
         shapes = {name: _shape(reader, tensor) for name, tensor in tensors.items()}
 
-    def read(name: str) -> Tensor:
+    def stored(name: str) -> StoredWeight | None:
         with loading(path, "GGUF file"):
-            return _dequantized(tensors[name], path).reshape(shapes[name])
+            return _stored(tensors[name], path)
 
-    yield TensorFile(shapes=shapes, read=read)
+    def read(name: str) -> Tensor:
+        found = stored(name)
+        with loading(path, "GGUF file"):
+            whole = torch.from_numpy(tensors[name].data.copy()) if found is None else found.expanded(torch.float32)
+            return whole.reshape(shapes[name])
+
+    yield TensorFile(shapes=shapes, read=read, stored=stored)
 
 
 def _shape(reader: Any, tensor: Any) -> tuple[int, ...]:
@@ -54,15 +61,14 @@ def _shape(reader: Any, tensor: Any) -> tuple[int, ...]:
     return tuple(int(side) for side in reversed(tensor.shape))
 
 
-def _dequantized(tensor: Any, path: Path) -> Tensor:
+def _stored(tensor: Any, path: Path) -> StoredWeight | None:
+    """Return a quantized tensor; None for a plain one."""
     from diffusers.quantizers.gguf import utils
     from gguf import GGMLQuantizationType
 
-    data = torch.from_numpy(tensor.data.copy())
     kind = tensor.tensor_type
     if kind in (GGMLQuantizationType.F32, GGMLQuantizationType.F16):
-        return data
+        return None
     if kind not in utils.SUPPORTED_GGUF_QUANT_TYPES:
         raise InvalidInput(f"{path} has {tensor.name} in {kind.name}, which diffusers does not read; use Q4 to Q8")
-    dequantized: Tensor = utils.dequantize_gguf_tensor(utils.GGUFParameter(data, quant_type=kind))
-    return dequantized
+    return StoredWeight(data=torch.from_numpy(tensor.data.copy()), kind=kind)

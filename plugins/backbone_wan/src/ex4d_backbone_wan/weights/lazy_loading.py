@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
 from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
 from ex4d_backbone_wan.weights.single_file import check_single_file, open_network
+from ex4d_backbone_wan.weights.stored import StoredLinear
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
@@ -29,6 +31,7 @@ def load_network(
     device: torch.device,
     dtype: torch.dtype,
     kept: Iterable[str] = (),
+    store: bool = False,
 ) -> Any:
     """Load one network of a checkpoint, one file at a time, with each tensor in memory once.
 
@@ -39,6 +42,7 @@ def load_network(
         device: of the network.
         dtype: of its tensors.
         kept: tensors with one of these parts in their name stay float32.
+        store: whether linear layers of blocks whose weights are in 8 bits or GGUF become `StoredLinear`.
 
     Raises:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
@@ -70,8 +74,10 @@ def load_network(
     with Mover(device) as mover:
         for file, own in homes.items():
             here = {name: source for name, source in wanted.items() if source.key in own}
-            tensors |= _read(file, here, mover, dtype_of)
-    network.load_state_dict({name: tensors[name].reshape(place.shape) for name, place in places.items()}, assign=True)
+            held = _store(network, file, here, mover, dtype) if store else set()
+            tensors |= _read(file, {name: here[name] for name in here if name not in held}, mover, dtype_of)
+    state = {name: tensor.reshape(places[name].shape) for name, tensor in tensors.items()}
+    network.load_state_dict(state, assign=True)
     network.to(device)  # buffers that are not in the files
     return network.eval().requires_grad_(False)
 
@@ -114,6 +120,25 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
     while place is not None and len(shape) > place.ndim and shape[0] == 1:
         shape = shape[1:]
     return shape
+
+
+def _store(network: Any, file: Path, wanted: TensorSources, mover: Mover, dtype: torch.dtype) -> set[str]:
+    """Replace linear layers by stored ones, and return the names of their weights."""
+    held = set()
+    with open_network(file) as opened:
+        for name, source in wanted.items():
+            layer = name.removesuffix(".weight")
+            if layer == name or not layer.startswith("blocks."):
+                continue
+            linear = network.get_submodule(layer)
+            if not isinstance(linear, nn.Linear) or (stored := opened.stored(source.key)) is None:
+                continue
+            stored = attrs.evolve(stored, data=mover.move(stored.data, dtype=stored.data.dtype))
+            if stored.scale is not None:
+                stored = attrs.evolve(stored, scale=mover.move(stored.scale, dtype=torch.float32))
+            network.set_submodule(layer, StoredLinear(linear, stored, dtype=dtype))
+            held.add(name)
+    return held
 
 
 def _read(file: Path, wanted: TensorSources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:

@@ -57,6 +57,7 @@ def load_transformer(
     adapters: Sequence[Lora] | None = None,
     merge: bool = True,
     merge_on: torch.device | None = None,
+    store: bool = False,
 ) -> Any:
     """Load the WanTransformer3DModel with the distilled LoRA, EX-4D's and further LoRAs, in this order.
 
@@ -67,6 +68,7 @@ def load_transformer(
         adapters: LoRAs to use; by default those of the checkpoint.
         merge: whether to add them to the weights; else they stay separate, in float32, as for training.
         merge_on: device that merges, by default `device`.
+        store: whether weights in 8 bits or GGUF stay as they are in the file, with LoRAs beside them.
 
     Raises:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
@@ -76,7 +78,7 @@ def load_transformer(
 
     kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
     network = load_network(
-        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept
+        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept, store=store
     )
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()

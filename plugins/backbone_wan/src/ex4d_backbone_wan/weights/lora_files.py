@@ -184,6 +184,15 @@ def _settings(path: Path, text: str, pairs: Iterable[str]) -> dict[str, Any]:
     return {"metadata": {**kept, "target_modules": layers}} if kept else {}
 
 
+def scale_of(settings: Mapping[str, Any], layer: str, *, rank: int) -> float:
+    """Return the scale of a pair of matrices by the entries of peft's configuration, as peft computes it."""
+    entries = settings.get("metadata", {})
+    patterns = entries.get("alpha_pattern", {})
+    found = [alpha for pattern, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({pattern})", layer)]
+    alpha = float(found[0] if found else entries.get("lora_alpha", 8 if entries else rank))
+    return alpha / (rank**0.5 if entries.get("use_rslora") else rank)
+
+
 def _is_scale(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_SCALE
 

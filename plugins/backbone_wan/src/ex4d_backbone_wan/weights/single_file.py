@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import torch
 from torch import Tensor
 
 from ex4d_backbone_wan.weights.gguf_files import open_gguf
+from ex4d_backbone_wan.weights.stored import StoredWeight
 from ex4d_backbone_wan.weights.tensor_files import TensorFile, open_tensors
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.state_dict_check import Shapes
@@ -22,6 +24,8 @@ _SCALES = (".scale_weight", ".weight_scale")
 
 _NOT_WEIGHTS = (".scale_input", ".input_scale", ".comfy_quant")
 """Further tensors of an 8-bit layer: scales of its inputs for 8-bit products, and the name of the format."""
+
+_EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 _MARKER = "scaled_fp8"
 
@@ -48,9 +52,19 @@ def open_network(path: Path) -> Iterator[TensorFile]:
             if name not in scales:
                 return tensor
             scale = file.read(scales[name]).float()
-            return tensor.float() * (scale if scale.numel() == 1 else scale.reshape(-1, 1))
+            return tensor.float() * (scale.reshape(()) if scale.numel() == 1 else scale.reshape(-1, 1))
 
-        yield attrs.evolve(file, shapes={name: file.shapes[key] for name, key in left.items()}, read=read)
+        def stored(name: str) -> StoredWeight | None:
+            if found := file.stored(left[name]):
+                return found
+            data = file.read(left[name])
+            if data.dtype not in _EIGHT_BITS or data.ndim != 2:
+                return None
+            scale = file.read(scales[name]).float().reshape(-1, 1) if name in scales else None
+            return StoredWeight(data=data, scale=scale)
+
+        shapes = {name: file.shapes[key] for name, key in left.items()}
+        yield attrs.evolve(file, shapes=shapes, read=read, stored=stored)
 
 
 def check_single_file(where: str, shapes: Shapes) -> None:
