@@ -15,12 +15,14 @@ from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
 from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
 from ex4d_backbone_wan.weights.single_file import check_single_file, open_network
-from ex4d_backbone_wan.weights.stored import StoredLinear
+from ex4d_backbone_wan.weights.stored import StoredLinear, StoredWeight
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
 
 Shape = tuple[int, ...]
+
+_NOTHING = torch.empty(0)
 
 
 def load_network(
@@ -124,21 +126,25 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
 
 def _store(network: Any, file: Path, wanted: TensorSources, mover: Mover, dtype: torch.dtype) -> set[str]:
     """Replace linear layers by stored ones, and return the names of their weights."""
-    held = set()
+    layers = {name: network.get_submodule(name.rpartition(".")[0]) for name in wanted if name.startswith("blocks.")}
+    linear = [name for name, layer in layers.items() if name.endswith(".weight") and isinstance(layer, nn.Linear)]
+    held: dict[str, StoredWeight] = {}
     with open_network(file) as opened:
-        for name, source in wanted.items():
-            layer = name.removesuffix(".weight")
-            if layer == name or not layer.startswith("blocks."):
-                continue
-            linear = network.get_submodule(layer)
-            if not isinstance(linear, nn.Linear) or (stored := opened.stored(source.key)) is None:
-                continue
-            stored = attrs.evolve(stored, data=mover.move(stored.data, dtype=stored.data.dtype))
-            if stored.scale is not None:
-                stored = attrs.evolve(stored, scale=mover.move(stored.scale, dtype=torch.float32))
-            network.set_submodule(layer, StoredLinear(linear, stored, dtype=dtype))
-            held.add(name)
-    return held
+
+        def move(name: str) -> Tensor:
+            stored = opened.stored(wanted[name].key)
+            if stored is None:
+                return _NOTHING
+            data = mover.move(stored.data, dtype=stored.data.dtype)
+            scale = None if stored.scale is None else mover.move(stored.scale, dtype=torch.float32)
+            held[name] = attrs.evolve(stored, data=data, scale=scale)
+            return data
+
+        for _ in mover.map(move, linear):
+            pass
+    for name, stored in held.items():
+        network.set_submodule(name.removesuffix(".weight"), StoredLinear(layers[name], stored, dtype=dtype))
+    return set(held)
 
 
 def _read(file: Path, wanted: TensorSources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
