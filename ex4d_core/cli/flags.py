@@ -73,7 +73,7 @@ FLAGS = (
     _field_flag("--prompt", "prompt", GENERATION),
     _field_flag("--seed", "seed", GENERATION),
     _component_flag("--gpu-memory", "backbone.memory", GENERATION, "GPU memory limit in GiB, auto or none."),
-    _component_flag("--speed", "backbone.speed", GENERATION, "exact, or fast at some loss of quality."),
+    _component_flag("--speed", "backbone.speed", GENERATION, "exact; fast at some loss of quality; turbo for drafts."),
     _component_flag("--gpus", "backbone.gpus", GENERATION, "Number of GPUs for one video.", int),
     _component_flag("--preview-every", "backbone.preview_every", GENERATION, "Write a preview every N steps.", int),
     _field_flag("--num-frames", "video.num_frames", VIDEO),

@@ -106,7 +106,7 @@ class _ClipGeneration:
     ) -> None:
         self._options, self._networks, self._guidance = options, networks, guidance
         self._size, self._seed, self._workspace = size, seed, workspace
-        self._schedule = Schedule(options.steps, options.shift)
+        self._schedule = Schedule(options.sampling_steps, options.shift)
         self._partial = PartialResults(workspace.folder)
         self._sides = sample_erosion_sizes(guidance.num_frames, options.eroded, seed=seed)
         self._windows = cut_windows(guidance.num_frames, window=options.num_frames, overlap=options.overlap)
@@ -114,7 +114,7 @@ class _ClipGeneration:
 
     def frames(self, prompt: str, progress: Progress) -> Tensor:
         """Return all frames, uint8 [T, H, W, 3]."""
-        each = self._options.steps + 2
+        each = self._options.sampling_steps + 2
         finished, frames = self._partial.finished()
         meter = _Meter(progress, done=finished * each, total=len(self._windows) * each)
         text, negative = self._networks.texts([prompt or self._options.prompt, self._options.negative_prompt])
@@ -168,7 +168,7 @@ class _ClipGeneration:
             encoded.conditioning,
             start,
             schedule=schedule,
-            guidance=self._options.guidance,
+            guidance=self._options.sampling_guidance,
             first_step=first_step,
             anchor=anchor,
             after_step=after_step,

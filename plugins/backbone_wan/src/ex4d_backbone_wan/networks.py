@@ -27,6 +27,7 @@ from ex4d_backbone_wan.weights.loading import (
     load_image_encoder,
     load_text_encoder,
     load_vae,
+    takes_images,
 )
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress, silent
@@ -65,7 +66,7 @@ class Networks:
     @cached_property
     def image_encoder(self) -> Any:
         """The vision encoder of CLIP, or None for a text-to-video Wan; move its model with `using`."""
-        if "image_encoder" not in self.checkpoint.files:
+        if not takes_images(self.checkpoint):
             return None
         return load_image_encoder(self.checkpoint, device=self.device, dtype=self.dtype)
 
@@ -78,7 +79,7 @@ class Networks:
     def denoiser(self) -> Denoiser:
         """The transformer and the sampler, on one or several GPUs."""
         config = EngineConfig.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
-        guided = self._options.guidance > 1
+        guided = self._options.sampling_guidance > 1
         return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
 
     @contextmanager
@@ -175,7 +176,7 @@ class Networks:
     def _text_identity(self) -> str:
         # Embeddings do not depend on the adapter, LoRAs and other networks.
         files: dict[Part, tuple[Path, ...]] = {"text_encoder": self.checkpoint.files["text_encoder"]}
-        return attrs.evolve(self.checkpoint, files=files, adapter=None, loras=()).fingerprint()
+        return attrs.evolve(self.checkpoint, files=files, adapter=None, distilled=None, loras=()).fingerprint()
 
 
 def make_denoiser(config: EngineConfig, *, device: torch.device, gpus: int, guided: bool) -> Denoiser:

@@ -7,14 +7,17 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from ex4d_backbone_wan.weights import WanWeightsOptions
+from ex4d_backbone_wan.weights import DistilledLora, WanWeightsOptions
 from ex4d_core.bounds import parse_size
 from ex4d_core.options import option
 
 DType = Literal["auto", "float32", "bfloat16"]
-Speed = Literal["exact", "fast"]
+Speed = Literal["exact", "fast", "turbo"]
 Switch = Literal["auto", "on", "off"]
 Fit = Literal["aspect", "stretch"]
+
+TURBO_LORA = "lightx2v/Wan2.1-Distill-Loras/wan2.1_i2v_lora_rank64_lightx2v_4step.safetensors"
+"""LoRA of LightX2V that distills Wan2.1 image-to-video to 4 steps without guidance, Apache-2.0."""
 
 PROMPT = "A sharp, natural video of one real scene, filmed by a camera that moves smoothly; steady light, fine detail."
 """Default prompt."""
@@ -90,9 +93,23 @@ class WanOptions(WanWeightsOptions):
     )
     speed: Speed = option(
         "exact",
-        help="fast uses 8-bit products and skips steps that change little; the video differs.",
+        help="fast uses 8-bit products and skips steps that change little; turbo takes 4 steps without guidance with a "
+        "distilled LoRA, for drafts. The video differs.",
         validator=attrs.validators.in_(get_args(Speed)),
     )
+    turbo_steps: int = option(
+        4, help="With speed=turbo: denoising steps, in place of steps and guidance.", at_least=4, at_most=8
+    )
+    turbo_lora: str = option(
+        TURBO_LORA,
+        help="With speed=turbo: the distilled LoRA, a file or OWNER/NAME/FILE on the hub.",
+        path=True,
+        affects_output=False,  # the fingerprint does
+    )
+    turbo_revision: str = option(
+        "main", help="Commit, tag or branch of turbo_lora on the hub; ignored for a file.", affects_output=False
+    )
+    turbo_weight: float = option(1.0, help="With speed=turbo: scale of the distilled LoRA.", above=0, at_most=2)
     step_cache: float = option(
         0.1,
         help="With speed=fast: change of the first block's output below which a step is skipped; 0 disables skipping.",
@@ -128,6 +145,23 @@ class WanOptions(WanWeightsOptions):
         affects_output=False,
         validator=attrs.validators.ge(0),
     )
+
+    @property
+    def sampling_steps(self) -> int:
+        """Denoising steps."""
+        return self.turbo_steps if self.speed == "turbo" else self.steps
+
+    @property
+    def sampling_guidance(self) -> float:
+        """Scale of classifier-free guidance; 1 disables it."""
+        return 1.0 if self.speed == "turbo" else self.guidance
+
+    @property
+    def distilled(self) -> DistilledLora | None:
+        """See `WanWeightsOptions`."""
+        if self.speed != "turbo":
+            return None
+        return DistilledLora(self.turbo_lora, revision=self.turbo_revision, weight=self.turbo_weight)
 
     @property
     def working_size(self) -> tuple[int, int] | None:

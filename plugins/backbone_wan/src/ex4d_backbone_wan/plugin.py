@@ -14,7 +14,8 @@ def ex4d_backbones() -> list[Provider]:
         Provider(
             name="wan",
             summary="Wan2.1 image-to-video with the EX-4D adapter: generates the hidden regions",
-            license="code Apache-2.0; Wan2.1's weights Apache-2.0; the EX-4D adapter's as its repository says",
+            license="code Apache-2.0; weights of Wan2.1, and of LightX2V for --speed turbo, Apache-2.0; the EX-4D "
+            "adapter's as its repository says",
             component="ex4d_backbone_wan.backbone:WanBackbone",
             options=WanOptions,
             presets={"ex4d": {"size": "512x512", "fit": "stretch"}},

@@ -1,4 +1,4 @@
-"""A tiny Wan with random weights in diffusers' layout, and an adapter for it, for tests and experiments.
+"""A tiny Wan with random weights in diffusers' layout, with an adapter and a distilled LoRA, for tests.
 
 python -m ex4d_backbone_wan.testing FOLDER
 """
@@ -38,7 +38,7 @@ WIDTH, HIDDEN, RANK = 24, 16, 4
 
 
 def save_tiny_wan(folder: Path, *, seed: int = 0) -> Path:
-    """Write a whole checkpoint into a folder, with `ex4d.safetensors` in it, and return the folder.
+    """Write a whole checkpoint into a folder, with `ex4d.safetensors` and `turbo.safetensors`, and return the folder.
 
     Args:
         folder: to write into.
@@ -57,6 +57,7 @@ def save_tiny_wan(folder: Path, *, seed: int = 0) -> Path:
         clip = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**CLIP))
         clip.save_pretrained(folder / "image_encoder")
         save_file(_adapter(), folder / "ex4d.safetensors")
+        save_file(_distilled(), folder / "turbo.safetensors")
     _save_tokenizer(folder / "tokenizer")
     return folder
 
@@ -74,6 +75,31 @@ def _adapter() -> dict[str, Tensor]:
         tensors[f"{name}.lora_A.default.weight"] = torch.randn(RANK, WIDTH)
         tensors[f"{name}.lora_B.default.weight"] = torch.randn(WIDTH, RANK)
     return tensors
+
+
+def _distilled() -> dict[str, Tensor]:
+    """Return a LoRA with deltas of whole tensors, by the names of LightX2V."""
+    tensors = {}
+    for layer, outputs, inputs in (
+        ("blocks.0.self_attn.q", WIDTH, WIDTH),
+        ("blocks.1.cross_attn.k_img", WIDTH, WIDTH),
+        ("blocks.1.ffn.0", TRANSFORMER["ffn_dim"], WIDTH),
+        ("time_projection.1", 6 * WIDTH, WIDTH),
+    ):
+        tensors[f"{layer}.lora_down.weight"] = torch.randn(RANK, inputs) * 0.3
+        tensors[f"{layer}.lora_up.weight"] = torch.randn(outputs, RANK) * 0.3
+        tensors[f"{layer}.diff_b"] = torch.randn(outputs) * 0.1
+    deltas = {
+        "blocks.0.norm3.diff": (WIDTH,),
+        "blocks.0.self_attn.norm_k.diff": (WIDTH,),
+        "blocks.1.diff_m": (1, 6, WIDTH),
+        "head.diff_m": (1, 2, WIDTH),
+        "head.head.diff": (64, WIDTH),
+        "patch_embedding.diff": (WIDTH, 36, 1, 2, 2),
+        "img_emb.proj.4.diff_b": (WIDTH,),
+    }
+    tensors |= {name: torch.randn(shape) * 0.1 for name, shape in deltas.items()}
+    return {f"diffusion_model.{name}": tensor for name, tensor in tensors.items()}
 
 
 def _save_tokenizer(folder: Path) -> None:

@@ -26,6 +26,14 @@ def test_needs_are_the_same_wherever_the_weights_are(transformer_of):
     assert memory.needs(transformer, tokens=36) == needs
 
 
+def test_without_guidance_one_prompt_and_one_set_of_activations_are_held(transformer_of):
+    transformer = transformer_of()
+    both, one = (memory.needs(transformer, tokens=36, guided=guided) for guided in (True, False))
+    assert (one.kept, one.start) == (both.kept // 2, 0)
+    assert both.of(Placement.RESIDENT) - one.of(Placement.RESIDENT) == both.kept // 2 + both.start
+    assert both.of(Placement.STREAMED) - one.of(Placement.STREAMED) == both.kept // 2 + both.working
+
+
 @pytest.mark.parametrize(
     ("budget", "place"),
     [(32, Placement.RESIDENT), (31.6, Placement.CONTEXT_APART), (24, Placement.CONTEXT_APART), (7, Placement.STREAMED)],

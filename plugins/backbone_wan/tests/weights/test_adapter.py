@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ex4d_backbone_wan.weights import Lora
-from ex4d_backbone_wan.weights.adapter import CameraEncoder, camera_tokens, lora_tensors
+from ex4d_backbone_wan.weights.adapter import CAMERA_KEYS, CameraEncoder, camera_tokens
+from ex4d_backbone_wan.weights.lora_files import read_lora
 from ex4d_core.errors import InvalidInput
 
 pytest.importorskip("diffusers")
@@ -116,6 +117,10 @@ def test_several_loras_stand_apart_side_by_side(original, load, wan, saved, deno
         "transformer.blocks.1.attn1.to_q",
         "base_model.model.blocks.1.attn1.to_q",
         "diffusion_model.blocks.1.self_attn.q",
+        "pipe.dit.blocks.1.self_attn.q",
+        "lora_unet_blocks_1_self_attn_q",
+        "lora_unet__blocks_1_self_attn_q",
+        "lycoris_blocks_1_attn1_to_q",
     ],
 )
 def test_names_of_several_trainers_are_understood(original, load, plain, wan, saved, layer):
@@ -160,13 +165,69 @@ def test_a_bias_of_a_lora_is_added_to_the_layers(original, load, plain, wan, sav
     torch.testing.assert_close(changed.blocks[1].attn1.to_q.bias, wanted, rtol=0, atol=1e-6)
 
 
-def test_changes_that_are_not_low_rank_are_refused_unless_they_are_nothing(original, load, wan, saved):
-    extra = pair(wan, f"diffusion_model.{LAYER}")
-    whole = "diffusion_model.blocks.1.norm3.diff"
-    harmless = saved({**extra, whole: torch.zeros(wan.width)})
-    assert lora_tensors(harmless).keys() == {f"blocks.1.attn1.to_q.lora_{side}.weight" for side in "AB"}
-    with pytest.raises(InvalidInput, match=r"changes whole tensors, .*: diffusion_model\.blocks\.1\.norm3\.diff"):
-        lora_tensors(saved({**extra, whole: torch.ones(wan.width)}))
+def test_deltas_of_whole_tensors_are_added_with_the_weight(original, load, plain, wan, saved):
+    deltas = {
+        "blocks.1.diff_m": ("blocks.1.scale_shift_table", (1, 6, wan.width)),
+        "blocks.1.norm3.diff": ("blocks.1.norm2.weight", (wan.width,)),
+        "blocks.1.self_attn.norm_k.diff": ("blocks.1.attn1.norm_k.weight", (wan.width,)),
+        "blocks.1.ffn.2.diff": ("blocks.1.ffn.net.2.weight", (wan.width, 32)),
+        "head.diff_m": ("scale_shift_table", (1, 2, wan.width)),
+        "head.head.diff": ("proj_out.weight", (64, wan.width)),
+        "head.head.diff_b": ("proj_out.bias", (64,)),
+        "patch_embedding.diff": ("patch_embedding.weight", (wan.width, 36, 1, 2, 2)),
+        "img_emb.proj.4.diff_b": ("condition_embedder.image_embedder.norm2.bias", (wan.width,)),
+        "time_embedding.0.diff_b": ("condition_embedder.time_embedder.linear_1.bias", (wan.width,)),
+        "time_projection.1.diff_b": ("condition_embedder.time_proj.bias", (6 * wan.width,)),
+    }
+    extra = wan.drawn(((f"diffusion_model.{name}", shape) for name, (_, shape) in deltas.items()), 4)
+    changed = load(original, "transformer", adapters=[Lora(path=saved(extra), weight=0.5)]).state_dict()
+    before = plain.state_dict()
+    for name, (place, _) in deltas.items():
+        wanted = before.pop(place) + 0.5 * extra[f"diffusion_model.{name}"]
+        torch.testing.assert_close(changed[place], wanted, rtol=0, atol=1e-6)
+    assert all(torch.equal(changed[name], tensor) for name, tensor in before.items())
+
+
+def test_a_low_rank_change_of_the_patch_embedding_is_added(original, load, plain, wan, saved):
+    down, up = torch.randn(wan.rank, 36, 1, 2, 2), torch.randn(wan.width, wan.rank, 1, 1, 1)
+    extra = {"patch_embedding.lora_A.weight": down, "patch_embedding.lora_B.weight": up}
+    changed = load(original, "transformer", adapters=[Lora(path=saved(extra))])
+    wanted = plain.patch_embedding.weight + (up.flatten(1) @ down.flatten(1)).reshape(wan.width, 36, 1, 2, 2)
+    torch.testing.assert_close(changed.patch_embedding.weight, wanted, rtol=0, atol=1e-5)
+
+
+def test_deltas_beside_a_stacked_lora_are_all_added(original, load, plain, wan, saved):
+    distill = {**pair(wan, LAYER, 1), "blocks.1.self_attn.q.diff_b": torch.ones(wan.width)}
+    style = {**pair(wan, LAYER, 2), "blocks.1.self_attn.q.diff_b": torch.ones(wan.width)}
+    files = [Lora(path=saved(distill, "a.safetensors")), Lora(path=saved(style, "b.safetensors"), weight=-2)]
+    changed = load(original, "transformer", adapters=files).blocks[1].attn1.to_q
+    own = plain.blocks[1].attn1.to_q
+    wanted = own.weight + product(distill) - 2 * product(style)
+    torch.testing.assert_close(changed.weight, wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(changed.bias, own.bias - 1, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("dora_scale", "DoRA"), ("lora_magnitude_vector.weight", "DoRA"), ("lokr_w1", "LoKr"), ("hada_w1_a", "LoHa")],
+)
+def test_other_kinds_of_adapters_are_refused_by_name(wan, saved, name, kind):
+    path = saved({**pair(wan, LAYER), f"{LAYER}.{name}": torch.ones(4)})
+    with pytest.raises(InvalidInput, match=rf"is a {kind}, which is not supported: it has .*; use a LoRA"):
+        read_lora(path)
+
+
+def test_a_delta_without_a_place_or_of_another_shape_is_listed(original, load, wan, saved):
+    path = saved({"blocks.1.norm3.diff": torch.ones(5), "blocks.9.diff_m": torch.zeros(1, 6, wan.width)})
+    message = r"unexpected tensors: blocks\.9\.scale_shift_table; .*another shape: blocks\.1\.norm2\.weight"
+    with pytest.raises(InvalidInput, match=message):
+        load(original, "transformer", adapters=[Lora(path=path)])
+
+
+def test_a_tensor_that_is_not_part_of_a_lora_is_listed(original, load, wan, saved):
+    path = saved({**pair(wan, LAYER), "lora_te_text.lora_down.weight": torch.ones(4, 4), "note": torch.ones(1)})
+    with pytest.raises(InvalidInput, match=r"unexpected tensors: lora_te_text.*, note"):
+        load(original, "transformer", adapters=[Lora(path=path)])
 
 
 def test_matrices_without_a_place_are_listed(original, load, wan, saved):
@@ -195,10 +256,11 @@ def test_an_adapter_for_another_wan_is_refused(original, load, wan, saved):
 
 def test_a_file_without_a_lora_is_refused(wan, saved):
     camera = {name: tensor for name, tensor in wan.drawn(wan.adapter(), 5).items() if "latent" in name}
-    with pytest.raises(InvalidInput, match="has no LoRA; check which file it is"):
-        lora_tensors(saved(camera))
-    with pytest.raises(InvalidInput, match="cannot be loaded as a LoRA for Wan"):
-        lora_tensors(saved({"lora_unet_text.alpha": torch.tensor(1.0)}))
+    for tensors in (camera, {"note": torch.ones(1)}):
+        with pytest.raises(InvalidInput, match="has no LoRA; check which file it is"):
+            read_lora(saved(tensors), skip=CAMERA_KEYS)
+    with pytest.raises(InvalidInput, match=r"has lora_unet_text\.alpha without a low-rank matrix"):
+        read_lora(saved({"lora_unet_text.alpha": torch.tensor(1.0)}))
 
 
 def test_a_file_without_a_camera_encoder_is_no_adapter(original, load, wan, saved):
@@ -280,3 +342,13 @@ def test_tokens_of_another_size_are_refused(plain, tokens):
     message = "8 camera tokens of width 24 do not fit a video of 12 patches of width 24"
     with pytest.raises(InvalidInput, match=message), camera_tokens(plain, tokens[:, :8]):
         embedded(plain)
+
+
+def test_layers_of_different_ranks_are_all_added_as_they_are(original, load, plain, wan, saved):
+    down, up = torch.randn(7, wan.width), torch.randn(wan.width, 7)
+    other = {"blocks.0.self_attn.q.lora_A.weight": down, "blocks.0.self_attn.q.lora_B.weight": up}
+    extra = pair(wan, LAYER)
+    changed = load(original, "transformer", adapters=[Lora(path=saved({**other, **extra}))])
+    for block, whole in ((0, up @ down), (1, product(extra))):
+        wanted = plain.blocks[block].attn1.to_q.weight + whole
+        torch.testing.assert_close(changed.blocks[block].attn1.to_q.weight, wanted, rtol=0, atol=1e-4)

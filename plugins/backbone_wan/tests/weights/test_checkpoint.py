@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -177,6 +178,20 @@ def test_loras_are_read_from_a_text(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["C:\\loras\\style.safetensors", "style, v2.safetensors", "style:v2.safetensors", "a b:0.5", "a,b.safetensors:1"],
+)
+def test_a_lora_that_exists_is_taken_by_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for file in (name, "other.safetensors"):
+        Path(file).touch()
+    assert parse_loras(name) == (Lora(path=Path(name)),)
+    other = Lora(path=Path("other.safetensors"), weight=2)
+    assert parse_loras(f"other.safetensors:2,{name}:-0.5") == (other, Lora(path=Path(name), weight=-0.5))
+    assert parse_loras(f"{name}, other.safetensors:2") == (Lora(path=Path(name)), other)
+
+
 @pytest.mark.parametrize("text", ["a.safetensors:much", ":1", "a.safetensors:nan", "a.safetensors:inf"])
 def test_loras_that_cannot_be_understood_are_refused(text):
     with pytest.raises(InvalidConfig, match=r"backbone\.loras must be FILE:WEIGHT, separated by commas, not"):
@@ -186,6 +201,8 @@ def test_loras_that_cannot_be_understood_are_refused(text):
 def test_a_lora_that_does_not_exist_is_named():
     with pytest.raises(InputNotFound, match=r"LoRA nowhere\.safetensors .*; check backbone\.loras"):
         parse_loras("nowhere.safetensors:1")
+    with pytest.raises(InputNotFound, match=r"LoRA C:\\nowhere\.safetensors does not exist; check backbone\.loras"):
+        parse_loras("C:\\nowhere.safetensors")
 
 
 def test_the_fingerprint_follows_the_contents_and_not_the_place(original, copy, find, change):

@@ -164,7 +164,7 @@ def test_pictures_are_prepared_as_the_folder_says_else_as_for_clip(original, dif
 def test_only_one_file_is_open_at_a_time(original, load, monkeypatch):
     from ex4d_backbone_wan.weights import lazy_loading
 
-    is_open, most, opened = [], [], lazy_loading.open_tensors
+    is_open, most, opened = [], [], lazy_loading.open_network
 
     @contextmanager
     def watched(path):
@@ -174,9 +174,9 @@ def test_only_one_file_is_open_at_a_time(original, load, monkeypatch):
             yield file
             is_open.remove(path)
 
-    monkeypatch.setattr(lazy_loading, "open_tensors", watched)
+    monkeypatch.setattr(lazy_loading, "open_network", watched)
     load(original, "transformer")
-    assert most == [1, 1, 1]
+    assert set(most) == {1}
 
 
 def test_no_tensor_is_made_before_its_own_is_read(original, load, monkeypatch):

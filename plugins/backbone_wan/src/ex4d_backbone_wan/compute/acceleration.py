@@ -18,13 +18,14 @@ from ex4d_backbone_wan.compute.quantized import QuantizedLinear
 from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_core.errors import InvalidInput
 
+Precision = Literal["exact", "fast"]
+"""See `prepare`."""
+
 FLOAT8_CAPABILITY = (8, 9)
 """Lowest compute capability with products of 8-bit floats: Ada."""
 
 
-def prepare(
-    transformer: Any, *, speed: Literal["exact", "fast"] = "exact", device: torch.device | None = None
-) -> StepCache:
+def prepare(transformer: Any, *, speed: Precision = "exact", device: torch.device | None = None) -> StepCache:
     """Replace the blocks of a transformer by `WanBlock`, permanently, and return the cache that they share.
 
     The transformer stays on its device.

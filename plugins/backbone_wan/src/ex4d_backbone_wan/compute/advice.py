@@ -29,6 +29,17 @@ FAST = Needs(
 )
 """As `EXACT`, with `--speed fast`."""
 
+FILE_8_BITS = Needs(
+    blocks=12_090_204_160,
+    context=4_222_156_800,
+    block=302_255_104,
+    rest=483_729_024,
+    kept=1_259_929_600,
+    working=1_509_949_440,
+    start=272_629_760,
+)
+"""As `EXACT`, with the transformer as one file in fp8, and the matrices of the adapter beside it."""
+
 _BESIDE = 2 * GIBI
 """For the VAE, the image encoder and the driver."""
 
@@ -50,10 +61,17 @@ def advice(gpu_bytes: int) -> list[str]:
     exact, fast = _place(EXACT, free), _place(FAST, free)
     if exact is None:
         least = (EXACT.of(Placement.STREAMED) + _BESIDE) / GIBI
-        return [f"{CLIP} require at least {least:.1f} GiB; fewer frames may fit: --set backbone.num_frames=25"]
+        turbo = (EXACT.unguided().of(Placement.STREAMED) + _BESIDE) / GIBI
+        return [
+            f"{CLIP} require at least {least:.1f} GiB ({turbo:.1f} with --speed turbo); fewer frames may fit: "
+            "--set backbone.num_frames=25"
+        ]
     hints = [f"{CLIP} {_HINTS[exact]}"]
     if fast is not exact and fast is not None:
         hints.append(f"with --speed fast, on a GPU with 8-bit products, they {_HINTS[fast]}")
+    small = _place(FILE_8_BITS, free)
+    if small is not exact and small is not None:
+        hints.append(f"with a transformer in fp8 as backbone.model, they {_HINTS[small]}")
     return [*hints, TIME]
 
 

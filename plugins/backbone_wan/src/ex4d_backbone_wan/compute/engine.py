@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ex4d_backbone_wan.compute import acceleration, memory
+from ex4d_backbone_wan.compute.acceleration import Precision
 from ex4d_backbone_wan.compute.memory import Placement
 from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, SamplingOptions
 
 if TYPE_CHECKING:
-    from ex4d_backbone_wan.options import Speed, Switch, WanOptions
+    from ex4d_backbone_wan.options import Switch, WanOptions
     from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ class CheckpointSource:
         """See `TransformerSource`."""
         from ex4d_backbone_wan.weights.loading import load_transformer
 
-        return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on)
+        return load_transformer(self.checkpoint, device=device, dtype=dtype, merge_on=self.merge_on, store=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +52,7 @@ class EngineConfig:
 
     source: TransformerSource
     dtype: torch.dtype
-    speed: Speed = "exact"
+    speed: Precision = "exact"
     step_cache: float = 0.0
     memory: str = "none"
     batch_guidance: Switch = "auto"
@@ -64,7 +65,7 @@ class EngineConfig:
         return cls(
             source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
             dtype=dtype,
-            speed=options.speed,
+            speed="fast" if options.speed == "fast" else "exact",  # turbo has exact products and no step cache
             step_cache=options.step_cache,
             memory=options.memory,
             batch_guidance=options.batch_guidance,
@@ -89,7 +90,7 @@ class Engine:
         """
         try:
             self._load()
-            self._settle(latents)
+            self._settle(latents, guided=options["guidance"] != 1)
             return self._local().denoise(conditioning, latents, **options)
         except torch.OutOfMemoryError as error:
             if self._config.memory != "none":
@@ -107,11 +108,11 @@ class Engine:
         self._cache = acceleration.prepare(self._transformer, speed=config.speed, device=self._device)
         self._place = Placement.RESIDENT if at_once else None
 
-    def _settle(self, latents: Tensor) -> None:
+    def _settle(self, latents: Tensor, *, guided: bool) -> None:
         """Placement the transformer for latents [1, 16, t, h, w]; larger clips leave less memory for weights."""
         if self._config.memory == "none" or self._place is Placement.STREAMED:
             return
-        needs = memory.needs(self._transformer, tokens=self._tokens(latents))
+        needs = memory.needs(self._transformer, tokens=self._tokens(latents), guided=guided)
         held = 0 if self._place is None else needs.weights(self._place)
         placement = memory.choose(needs, memory.budget(self._config.memory, self._device, held=held))
         if self._place is None or placement.saves_more_than(self._place):

@@ -59,11 +59,17 @@ class Needs:
     rest: int
     """Weights outside the blocks."""
     kept: int
-    """Cached keys and values of both prompts."""
+    """Cached keys and values of both prompts, or of one without guidance."""
     working: int
-    """Activations per batch member."""
+    """Activations per batch member, and the largest weight that is expanded from 8 bits or GGUF."""
     start: int
     """Cached start of the first block, shared by the halves of the guidance."""
+    halves: int = 2
+    """Of the guidance; 1 without it."""
+
+    def unguided(self) -> Needs:
+        """Return the requirements of a run without guidance."""
+        return attrs.evolve(self, kept=self.kept // 2, start=0, halves=1)
 
     def weights(self, place: Placement) -> int:
         """Return the bytes of the weights on the GPU with a placement."""
@@ -77,16 +83,17 @@ class Needs:
     def of(self, place: Placement) -> int:
         """Return the total bytes with a placement."""
         batched = place is Placement.STREAMED  # so that each weight is copied once per step
-        between = 2 * self.working if batched else self.working + self.start
+        between = self.halves * self.working if batched else self.working + self.start
         return self.weights(place) + self.kept + between + _SPARE
 
 
-def needs(transformer: Any, *, tokens: int) -> Needs:
+def needs(transformer: Any, *, tokens: int, guided: bool = True) -> Needs:
     """Return the memory requirements of a transformer on any device, also on the meta device.
 
     Args:
         transformer: diffusers' WanTransformer3DModel, prepared or not.
         tokens: of a clip, a quarter of latent frames x height x width.
+        guided: whether guidance is used.
     """
     blocks = [sum(map(_bytes, (block, *_apart(block)))) for block in transformer.blocks]
     context = [sum(map(_bytes, _context(block))) for block in transformer.blocks]
@@ -94,15 +101,16 @@ def needs(transformer: Any, *, tokens: int) -> Needs:
     channels = config.num_attention_heads * config.attention_head_dim
     length = 512 + (0 if config.image_dim is None else 257)
     width = transformer.patch_embedding.weight.element_size()
-    return Needs(
+    both = Needs(
         blocks=sum(blocks) - sum(context),
         context=sum(context),
         block=max(whole - part for whole, part in zip(blocks, context, strict=True)),
         rest=_bytes(transformer) - sum(_bytes(block) for block in transformer.blocks),
         kept=2 * len(blocks) * 2 * length * channels * width,
-        working=_BUFFERS * tokens * channels * width,
+        working=_BUFFERS * tokens * channels * width + max(map(_expansion, transformer.modules())),
         start=_START_BUFFERS * tokens * channels * width,
     )
+    return both if guided else both.unguided()
 
 
 def choose(needs: Needs, budget: float) -> Placement:
@@ -215,6 +223,11 @@ def _context(block: Any) -> list[nn.Module]:
 
 def _apart(block: Any) -> list[nn.Module]:
     return [part for part in _context(block) if part not in block.attn2.children()]
+
+
+def _expansion(module: nn.Module) -> int:
+    """Return the bytes to expand the weight of a `StoredLinear`."""
+    return int(getattr(module, "expansion", 0))
 
 
 def _bytes(module: nn.Module) -> int:

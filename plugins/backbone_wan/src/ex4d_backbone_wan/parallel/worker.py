@@ -172,7 +172,7 @@ class _WorkerEngine(Engine):
             if self._layout.degree > 1:
                 share_tokens(self._transformer, self._mesh)
 
-    def _settle(self, latents: Tensor) -> None:
+    def _settle(self, latents: Tensor, *, guided: bool) -> None:
         degree, fewer = self._layout.degree, f"use --gpus {self._layout.halves}"
         tokens, heads = self._tokens(latents), self._transformer.config.num_attention_heads
         if heads % degree:
@@ -181,7 +181,7 @@ class _WorkerEngine(Engine):
             raise InvalidInput(
                 f"{tokens} tokens cannot be split evenly among {degree} GPUs; {fewer} or another --set backbone.size"
             )
-        super()._settle(latents)
+        super()._settle(latents, guided=guided)
 
     def _local(self) -> LocalDenoiser:
         group = self._mesh["half"].get_group() if self._layout.halves == 2 else None

@@ -1,13 +1,13 @@
 """Weights of Wan and of adapters: locating, file layouts, and loading of networks."""
 
 from ex4d_backbone_wan.weights.checkpoint import (
-    Lora,
+    DistilledLora,
     Part,
     WanCheckpoint,
     WanWeightsOptions,
     hub_files,
     locate,
-    parse_loras,
 )
+from ex4d_backbone_wan.weights.user_files import Lora, parse_loras
 
-__all__ = ["Lora", "Part", "WanCheckpoint", "WanWeightsOptions", "hub_files", "locate", "parse_loras"]
+__all__ = ["DistilledLora", "Lora", "Part", "WanCheckpoint", "WanWeightsOptions", "hub_files", "locate", "parse_loras"]

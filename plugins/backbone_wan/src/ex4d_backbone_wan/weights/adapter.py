@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.weights.checkpoint import Lora
-from ex4d_backbone_wan.weights.tensor_files import open_tensors, read_all
+from ex4d_backbone_wan.weights.lora_files import LoraFile, read_lora, scale_of
+from ex4d_backbone_wan.weights.stored import StoredLinear
+from ex4d_backbone_wan.weights.tensor_files import read_all
+from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InvalidInput
-from ex4d_core.hub.state_dict_check import check_state_dict, group_names
+from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
-from ex4d_core.reading import parse_json
 
 CAMERA_KEYS = ("latent_encoder.", "latent_patch_embedding.")
 """Prefixes of the camera encoder's tensors, which are in one file with the LoRA."""
-
-_PREFIXES = ("base_model.model.", "transformer.", "model.")
-_FOREIGN = ("diffusion_model.", "lora_unet_")
-"""Prefixes in LoRAs of other trainers, which diffusers can convert."""
-_FOREIGN_ENDS = (".lora_down.weight", ".lora_up.weight", ".alpha")
-_METADATA = "lora_adapter_metadata"
 
 
 class CameraEncoder(nn.Module):
@@ -138,15 +133,56 @@ def apply_loras(transformer: Any, loras: Sequence[Lora], *, merge: bool, merge_o
         InputNotFound: a file does not exist.
         InvalidInput: a file is damaged, or has tensors that do not match the transformer; they are listed.
     """
-    if not loras:
-        return
-    names = [f"lora_{number}" for number in range(len(loras))]
-    for name, lora in zip(names, loras, strict=True):
-        _attach(transformer, lora, name)
-    transformer.set_adapters(names, [lora.weight for lora in loras])
-    if merge:
+    names = []
+    for number, lora in enumerate(loras):
+        file = _with_stored(transformer, lora, read_lora(lora.path, skip=CAMERA_KEYS))
+        _add_deltas(transformer, file.deltas, lora.weight)
+        if file.pairs:
+            names.append(f"lora_{number}")
+            _attach(transformer, lora, file, names[-1])
+    if names:
+        transformer.set_adapters(names, [loras[int(name.removeprefix("lora_"))].weight for name in names])
+    if names and merge:
         _merge(transformer, merge_on or transformer.device)
         transformer.unload_lora()
+
+
+def _with_stored(transformer: Any, lora: Lora, file: LoraFile) -> LoraFile:
+    """Check that all tensors match, add those of stored layers to them, and return the others."""
+    layers = {name: layer for name, layer in transformer.named_modules() if isinstance(layer, StoredLinear)}
+    for changed in layers.keys() & {name.removesuffix(".weight") for name in file.deltas}:
+        # Changed entirely, so that it cannot stay in 8 bits.
+        transformer.set_submodule(changed, layers.pop(changed).expanded())
+    _check_places(transformer, lora.path, file)
+    pairs = dict(file.pairs)
+    for name, layer in layers.items():
+        a, b, bias = (f"{name}.lora_{matrix}" for matrix in ("A.weight", "B.weight", "B.bias"))
+        if a in pairs:
+            down, up = pairs.pop(a), pairs.pop(b)
+            scale = lora.weight * scale_of(file.settings, name, rank=len(down))
+            layer.add_low_rank(down.float() * scale, up)
+            if bias in pairs:
+                _add_deltas(transformer, {f"{name}.bias": pairs.pop(bias)}, scale)
+    return attrs.evolve(file, pairs=pairs)
+
+
+def _check_places(transformer: Any, path: Path, file: LoraFile) -> None:
+    parameters = {
+        name.replace(".base_layer.", "."): parameter.shape for name, parameter in transformer.named_parameters()
+    }
+    places = {name: tuple(parameters[name]) for name in file.deltas if name in parameters}
+    tensors = {**file.pairs, **file.deltas}
+    check_state_dict(path, found=_shapes(tensors), expected=places | _places(transformer, file.pairs))
+    if odd := [name for name, tensor in tensors.items() if not tensor.is_floating_point()]:
+        raise InvalidInput(f"{path} has {odd[0]} in {tensors[odd[0]].dtype}, which is not a floating-point number")
+
+
+def _add_deltas(transformer: Any, deltas: Mapping[str, Tensor], weight: float) -> None:
+    """Add deltas to whole tensors, in float32, rounded once."""
+    parameters = {name.replace(".base_layer.", "."): parameter for name, parameter in transformer.named_parameters()}
+    for name, delta in deltas.items():
+        data = parameters[name].data
+        parameters[name].data = (data.float() + weight * delta.to(data.device, torch.float32)).to(data.dtype)
 
 
 def _merge(transformer: Any, device: torch.device) -> None:
@@ -162,64 +198,13 @@ def _merge(transformer: Any, device: torch.device) -> None:
             layer.to(home)
 
 
-def lora_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the low-rank matrices of a file, by diffusers' names: `blocks.0.attn1.to_q.lora_A.weight`.
-
-    Supported are files of EX-4D, with original names and `.default.`, of peft and diffusers, and of other trainers
-    that diffusers can convert. Tensors of the camera encoder are skipped.
-
-    Raises:
-        InputNotFound: the file does not exist.
-        InvalidInput: it is damaged, has no LoRA in a supported format, or has changes that are not low-rank.
-    """
-    found = {name: tensor for name, tensor in read_all(path).items() if not name.startswith(CAMERA_KEYS)}
-    if any(name.startswith(_FOREIGN) or name.endswith(_FOREIGN_ENDS) for name in found):
-        found = _from_other_trainers(found, path)
-    found = {_plain(name): tensor for name, tensor in found.items()}
-    if any("_attn." in name or ".ffn.0." in name for name in found):
-        from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
-
-        with loading(path, "LoRA"):
-            found = convert_wan_transformer_to_diffusers(found)
-    if not found:
-        raise InvalidInput(f"{path} has no LoRA; check which file it is")
-    return found
-
-
-def _plain(name: str) -> str:
-    """Remove the prefixes and adapter name that wrappers add to a name."""
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    return re.sub(r"\.(lora_[AB])\.default\.", r".\1.", name)
-
-
-def _from_other_trainers(found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    from diffusers.loaders import WanLoraLoaderMixin
-
-    # It detects the prefix, scales by alpha in place, and silently skips changes of whole tensors.
-    prefix = "" if any(name.startswith(_FOREIGN) for name in found) else _FOREIGN[0]
-    copies = {f"{prefix}{name}": tensor.clone() for name, tensor in found.items()}
-    with loading(path, "LoRA for Wan 2.1"):
-        converted: dict[str, Tensor] = WanLoraLoaderMixin.lora_state_dict(dict(copies))
-    taken = {id(tensor) for tensor in converted.values()}
-    left = [name for name, tensor in copies.items() if ".diff" in name and id(tensor) not in taken and tensor.any()]
-    if left:
-        raise InvalidInput(
-            f"{path} changes whole tensors, which is not supported: {group_names(left)}; use a version without them"
-        )
-    return converted
-
-
-def _attach(transformer: Any, lora: Lora, adapter: str) -> None:
-    """Attach a LoRA to its layers in float32, and check that all tensors match."""
-    tensors = lora_tensors(lora.path)
-    check_state_dict(lora.path, found=_shapes(tensors), expected=_places(transformer, tensors))
+def _attach(transformer: Any, lora: Lora, file: LoraFile, adapter: str) -> None:
+    """Attach a LoRA to its layers in float32."""
     # peft draws random numbers, which are replaced here; the global state must not change.
-    settings = _settings(lora.path, tensors)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), loading(lora.path, "LoRA"):
         warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are intended
-        transformer.load_lora_adapter(dict(tensors), prefix=None, adapter_name=adapter, **settings)
-    for name, tensor in tensors.items():
+        transformer.load_lora_adapter(dict(file.pairs), prefix=None, adapter_name=adapter, **file.settings)
+    for name, tensor in file.pairs.items():
         # peft has rounded it to the dtype of the layer; merging would round twice.
         layer, matrix, kind = name.rsplit(".", 2)
         parameter = transformer.get_parameter(f"{layer}.{matrix}.{adapter}.{kind}")
@@ -232,61 +217,24 @@ def _places(transformer: Any, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
     places: dict[str, tuple[int, ...]] = {}
     for name, tensor in tensors.items():
         layer_name, _, matrix = name.partition(".lora_")
-        layer = layers.get(layer_name)
-        if layer is None or not hasattr(layer, "in_features"):
+        shape = _weight_shape(layers.get(layer_name))
+        if len(shape) < 2 or not tensor.ndim:
             continue
+        outputs, *inputs = shape
         if matrix == "B.bias":
-            places[name] = (layer.out_features,)
+            places[name] = (outputs,)
         elif matrix in ("A.weight", "B.weight"):
-            rank = tensor.shape[0 if matrix == "A.weight" else -1]
+            rank = tensor.shape[0] if matrix == "A.weight" else tensor.shape[min(1, tensor.ndim - 1)]
             a, b = (f"{layer_name}.lora_{side}.weight" for side in "AB")
-            places |= {a: (rank, layer.in_features), b: (layer.out_features, rank)}
+            places |= {a: (rank, *inputs), b: (outputs, rank, *(1 for _ in inputs[1:]))}
     return places
 
 
-def _settings(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Read the scale from the metadata of a file of diffusers; by default, alpha is the rank.
-
-    All other entries of peft's configuration are ignored: the tensors determine the layers.
-    """
-    with open_tensors(path) as file:
-        text = file.metadata.get(_METADATA, "")
-    if not text:
-        return {}
-    try:
-        entries = parse_json(text)
-    except ValueError as error:
-        raise InvalidInput(f"{path} has metadata that is not JSON ({error}); download it again") from error
-    entries = {_plain(name): value for name, value in entries.items()} if isinstance(entries, dict) else {}
-    kept = {name: entries[name] for name, holds in _SCALES.items() if name in entries and holds(entries[name])}
-    if dropped := sorted(set(_SCALES) & set(entries) - set(kept)):
-        raise InvalidInput(f"{path} has {dropped[0]} = {ascii(entries[dropped[0]])[:80]}, which is not valid")
-    layers = sorted({name.partition(".lora_")[0] for name in tensors})
-    return {"metadata": {**kept, "target_modules": layers}} if kept else {}
-
-
-def _is_scale(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_SCALE
-
-
-def _are_scales(value: object) -> bool:
-    # Names are regular expressions; repetitions could take exponential time to match.
-    return isinstance(value, dict) and all(
-        re.fullmatch(r"[\w.^$\\-]+", name) and _is_scale(scale) for name, scale in value.items()
-    )
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-_MOST_SCALE = 2**20
-_SCALES: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("r", "lora_alpha"), _is_scale),
-    **dict.fromkeys(("rank_pattern", "alpha_pattern"), _are_scales),
-    **dict.fromkeys(("use_rslora", "lora_bias"), _is_flag),
-}
-"""Entries of peft's configuration that determine the scale of a LoRA, and checks of their values."""
+def _weight_shape(layer: nn.Module | None) -> tuple[int, ...]:
+    if isinstance(layer, StoredLinear):
+        return layer.out_features, layer.in_features
+    weight = getattr(layer, "weight", None)
+    return () if weight is None else tuple(weight.shape)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

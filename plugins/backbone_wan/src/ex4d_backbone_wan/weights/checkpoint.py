@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_backbone_wan.weights.user_files import TENSOR_SUFFIXES, Lora, changed_loras, parse_loras, users_file
+from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.files import blob_name
 from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
@@ -31,24 +32,18 @@ ORIGINAL_FILES: Mapping[Part, str] = {
 }
 """Name patterns of the files in the original layout."""
 
-_TENSORS = (".safetensors", ".pth", ".pt", ".ckpt")
+_MODELS = (*TENSOR_SUFFIXES, ".gguf")
 _TOKENIZERS: Mapping[CheckpointLayout, str] = {"diffusers": "tokenizer", "original": "google/umt5-xxl"}
 # Not by name of the network, because text-to-video models have no image encoder.
 _HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
 _ADAPTER_PATTERN = "ex4d.*"
-_NAMES = ("model", "model_revision", "adapter", "adapter_revision")
+_PARTS_PATTERNS = ("vae/*", "text_encoder/*", "image_encoder/*", "image_processor/*", "tokenizer/*")
+_NAMES = ("model", "model_revision", "parts", "adapter", "adapter_revision")
+_TURBO_NAMES = ("speed", "turbo_lora", "turbo_revision")
+_HUB_MODEL = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"
 
 _SAMPLE = 1 << 16
 _SAMPLES = 256
-
-
-@attrs.frozen(kw_only=True)
-class Lora:
-    """A LoRA file for the transformer."""
-
-    path: Path
-    weight: float = 1.0
-    """Scale; 1 as trained."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +56,10 @@ class WanCheckpoint:
     """By network; several for shards. A text-to-video model has no image encoder."""
     adapter: Path | None = None
     """EX-4D's LoRA and camera encoder in one file, or None."""
+    distilled: Lora | None = None
+    """For few steps; merged before the adapter."""
+    is_single: bool = False
+    """Whether the transformer is one file with original names, and only the other networks are in the folder."""
     loras: tuple[Lora, ...] = ()
 
     def config(self, part: Part) -> dict[str, Any]:
@@ -70,6 +69,8 @@ class WanCheckpoint:
             InputNotFound: the file does not exist.
             InvalidInput: the file is damaged.
         """
+        if part == "transformer" and self.is_single:
+            return _sizes_of_heads(self.folder / "transformer" / "config.json")
         if self.layout == "diffusers":
             return _config(self.folder / part / "config.json")
         path = self.folder / "config.json"
@@ -78,6 +79,10 @@ class WanCheckpoint:
         if not isinstance(config, dict):
             raise InvalidInput(f"{path} has an invalid entry for the {part}; download it again")
         return config
+
+    def layout_of(self, part: Part) -> CheckpointLayout:
+        """Return the layout of a network."""
+        return "original" if part == "transformer" and self.is_single else self.layout
 
     @property
     def tokenizer(self) -> Path:
@@ -104,7 +109,8 @@ class WanCheckpoint:
             *sorted({path for path in configs if path.is_file()}),
             *(f for p in PARTS for f in self.files.get(p, ())),
         ]
-        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in self.loras]
+        distilled = (self.distilled,) if self.distilled else ()
+        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in (*self.loras, *distilled)]
         adapter = _identity(self.adapter) if self.adapter else "none"
         whole = "\n".join([self.layout, *map(_identity, files), adapter, *stacked])
         return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
@@ -122,10 +128,21 @@ _SIZES: Mapping[str, int] = {
 adapter, 100 million."""
 
 
-def _changed_loras(text: str, change: Callable[[str], str]) -> str:
-    """Return a list of LoRAs with a function applied to each path."""
-    entries = [entry.strip().rpartition(":") for entry in text.split(",") if entry.strip()]
-    return ",".join(f"{change(path)}:{scale}" if colon else change(scale) for path, colon, scale in entries)
+@attrs.frozen
+class DistilledLora:
+    """A LoRA for few steps, as users name it."""
+
+    source: str
+    """A file, or OWNER/NAME/FILE on the hub."""
+    revision: str = attrs.field(kw_only=True)
+    weight: float = attrs.field(kw_only=True)
+
+    @property
+    def on_hub(self) -> HubRepo | None:
+        """The file on the hub, or None for a local file."""
+        *names, file = self.source.split("/", 2)
+        is_local = len(names) < 2 or not all(names) or os.path.exists(os.path.expanduser(self.source))
+        return None if is_local else HubRepo(repo="/".join(names), revision=self.revision, patterns=(file,))
 
 
 @attrs.frozen
@@ -133,13 +150,20 @@ class WanWeightsOptions:
     """Options that choose the weights."""
 
     model: str = option(
-        "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
-        help="Wan: OWNER/NAME on the Hugging Face hub, or a folder in the layout of diffusers or the original.",
+        _HUB_MODEL,
+        help="Wan: OWNER/NAME on the Hugging Face hub, a folder in the layout of diffusers or the original, or the "
+        "transformer as one file (.safetensors in bf16 or fp8, .gguf).",
         affects_output=False,  # the fingerprint does
         path=True,
     )
     model_revision: str = option(
         "main", help="Commit, tag or branch of Wan on the hub; ignored for a folder.", affects_output=False
+    )
+    parts: str = option(
+        _HUB_MODEL,
+        help="If model is one file: the other networks, OWNER/NAME on the hub or a folder.",
+        affects_output=False,
+        path=True,
     )
     adapter: str = option(
         "yihouxiang/EX-4D",
@@ -154,8 +178,13 @@ class WanWeightsOptions:
         "",
         help="Further LoRAs with scales: style.safetensors:0.8,few_steps.safetensors:1.",
         affects_output=False,
-        path=_changed_loras,
+        path=changed_loras,
     )
+
+    @property
+    def distilled(self) -> DistilledLora | None:
+        """The LoRA for few steps, if it is used."""
+        return None
 
     def fingerprint(self) -> str:
         """Return a hash of the weights: blob names in the cache of the hub, or hashes of the files.
@@ -167,10 +196,10 @@ class WanWeightsOptions:
 
 
 def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
-    """Return the required files on the hub: Wan in diffusers' layout, and the EX-4D adapter unless it is a local file.
+    """Return the required files on the hub: Wan in diffusers' layout, the EX-4D adapter and the LoRA for few steps.
 
     Raises:
-        InputNotFound: the file of the adapter does not exist.
+        InputNotFound: the file of the model or the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
     adapter = HubRepo(
@@ -179,7 +208,9 @@ def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
         patterns=(_ADAPTER_PATTERN,),
         size=_SIZES.get(options.adapter, 0),
     )
-    return [_model(options)] if _adapter_file(options) or options.adapter == "none" else [_model(options), adapter]
+    adapters = [] if _adapter_file(options) or options.adapter == "none" else [adapter]
+    distilled = options.distilled.on_hub if options.distilled else None
+    return [_model(options), *adapters, *([distilled] if distilled else [])]
 
 
 def locate(options: WanWeightsOptions) -> WanCheckpoint:
@@ -191,13 +222,15 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
         InvalidInput: a folder or a file cannot be read.
         InvalidConfig: the list of LoRAs is malformed.
     """
-    fetch = fetch_command("wan", options, role="backbone", of=_NAMES)
+    names = (*_NAMES, *_TURBO_NAMES) if options.distilled else _NAMES
+    fetch = fetch_command("wan", options, role="backbone", of=names)
     loras = parse_loras(options.loras)
     folder = resolve_weights(_model(options), fetch=fetch)
     adapter = _locate_adapter(options, fetch)
     check_folder(folder, "folder of weights")
     with reading(folder, "folder of weights"):
-        checkpoint = _checkpoint(folder, adapter, loras)
+        checkpoint = _checkpoint(folder, adapter, loras, file=_model_file(options))
+        checkpoint = attrs.evolve(checkpoint, distilled=_locate_distilled(options, fetch))
         for part in _required(checkpoint):
             if part not in checkpoint.files:
                 layout = checkpoint.layout
@@ -208,59 +241,37 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
         return checkpoint
 
 
-def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...]) -> WanCheckpoint:
-    layout: CheckpointLayout = "diffusers" if (folder / "transformer").is_dir() else "original"
+def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...], *, file: Path | None) -> WanCheckpoint:
+    if file is not None:
+        layout: CheckpointLayout = "diffusers" if (folder / "vae").is_dir() else "original"
+        others = {part: found for part in PARTS[1:] if (found := _files(folder, layout, part))}
+        files = {"transformer": (file,), **others}
+        return WanCheckpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras, is_single=True)
+    layout = "diffusers" if (folder / "transformer").is_dir() else "original"
     files = {part: found for part in PARTS if (found := _files(folder, layout, part))}
     return WanCheckpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
 
 
-def parse_loras(text: str) -> tuple[Lora, ...]:
-    """Parse a list of LoRAs such as `style.safetensors:0.8,few_steps.safetensors`; the default scale is 1.
-
-    Raises:
-        InvalidConfig: a path is empty or a weight is not a number.
-        InputNotFound: a file does not exist.
-        InvalidInput: it is not a regular file, or cannot be read.
-    """
-    return tuple(_lora(entry.strip()) for entry in text.split(",") if entry.strip())
-
-
-def _lora(entry: str) -> Lora:
-    path, colon, weight = entry.rpartition(":")
-    if not colon:
-        path, weight = entry, "1"
-    if not path or not _is_number(weight):
-        raise InvalidConfig(f"backbone.loras must be FILE:WEIGHT, separated by commas, not {entry!r}")
-    return Lora(path=_users_file(path, "LoRA", "loras"), weight=float(weight))
-
-
-def _users_file(text: str, what: str, option: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-        check_file(path, what)
-    except (InputNotFound, RuntimeError) as error:  # ~ of a user that does not exist
-        raise InputNotFound(f"the {what} {text} does not exist; check backbone.{option}") from error
-    return path
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
-
-
 def _model(options: WanWeightsOptions) -> HubRepo:
+    if _model_file(options):
+        return HubRepo(repo=options.parts, revision=options.model_revision, patterns=_PARTS_PATTERNS)
     return HubRepo(
         repo=options.model, revision=options.model_revision, patterns=_HUB_PATTERNS, size=_SIZES.get(options.model, 0)
     )
 
 
+def _model_file(options: WanWeightsOptions) -> Path | None:
+    """Return the file of the transformer, or None if the model is a folder or a name on the hub."""
+    is_file = os.path.isfile(os.path.expanduser(options.model))
+    is_named_so = Path(options.model).suffix in _MODELS and not os.path.isdir(os.path.expanduser(options.model))
+    return users_file(options.model, "model", "model") if is_file or is_named_so else None
+
+
 def _adapter_file(options: WanWeightsOptions) -> Path | None:
     """Return the file of the adapter, or None if it is a name on the hub."""
     # A path can look like OWNER/NAME.
-    if Path(options.adapter).suffix in _TENSORS or os.path.isfile(os.path.expanduser(options.adapter)):
-        return _users_file(options.adapter, "adapter", "adapter")
+    if Path(options.adapter).suffix in TENSOR_SUFFIXES or os.path.isfile(os.path.expanduser(options.adapter)):
+        return users_file(options.adapter, "adapter", "adapter")
     return None
 
 
@@ -269,12 +280,22 @@ def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
         return None
     if file := _adapter_file(options):
         return file
-    *_, wanted = hub_files(options)
+    _, wanted, *_ = hub_files(options)
     folder = resolve_weights(wanted, fetch=fetch)
-    found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in _TENSORS]
+    found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in TENSOR_SUFFIXES]
     if not found:
         raise InputNotFound(f"{folder} has no ex4d.ckpt or ex4d.safetensors; specify the file, or run: {fetch}")
     return found[0]
+
+
+def _locate_distilled(options: WanWeightsOptions, fetch: str) -> Lora | None:
+    wanted = options.distilled
+    if wanted is None:
+        return None
+    if wanted.on_hub is None:
+        return Lora(path=users_file(wanted.source, "LoRA", "turbo_lora"), weight=wanted.weight)
+    (file,) = wanted.on_hub.patterns
+    return Lora(path=resolve_weights(wanted.on_hub, fetch=fetch) / file, weight=wanted.weight)
 
 
 def _files(folder: Path, layout: CheckpointLayout, part: Part) -> tuple[Path, ...]:
@@ -287,7 +308,7 @@ def _files(folder: Path, layout: CheckpointLayout, part: Part) -> tuple[Path, ..
             raise InputNotFound(f"{within} lacks {', '.join(missing)}, listed in {index.name}; download them again")
         return _regular(within / name for name in named)
     pattern = "*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
-    return _regular(path for path in sorted(within.glob(pattern)) if path.suffix in _TENSORS)
+    return _regular(path for path in sorted(within.glob(pattern)) if path.suffix in TENSOR_SUFFIXES)
 
 
 def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -299,7 +320,7 @@ def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
     yield from ("transformer", "vae", "text_encoder")
-    if "transformer" in checkpoint.files:
+    if "transformer" in checkpoint.files and not checkpoint.is_single:
         config = checkpoint.config("transformer")
         states_type = checkpoint.layout == "diffusers" or "model_type" in config
         has_images = config.get("image_dim") is not None or config.get("model_type", "t2v") != "t2v"
@@ -309,6 +330,11 @@ def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
 
 def _pattern(layout: CheckpointLayout, part: Part) -> str:
     return f"{part}/*.safetensors" if layout == "diffusers" else ORIGINAL_FILES[part]
+
+
+def _sizes_of_heads(path: Path) -> dict[str, Any]:
+    config = read_config(path) if path.is_file() else {}
+    return {"head_dim": config["attention_head_dim"]} if "attention_head_dim" in config else {}
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -163,7 +163,7 @@ _SOURCES: Mapping[tuple[CheckpointLayout, Part], Callable[[list[str]], TensorSou
 
 def _transformer_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
     dim, channels, *patch = shapes["patch_embedding.weight"]
-    heads = config.get("num_heads", max(1, dim // HEAD_DIM))
+    heads = config.get("num_heads", max(1, dim // config.get("head_dim", HEAD_DIM)))
     size = 1
     for side in patch:
         size *= side

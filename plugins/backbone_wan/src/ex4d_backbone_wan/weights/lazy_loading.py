@@ -7,18 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
 from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
-from ex4d_backbone_wan.weights.tensor_files import open_tensors, shapes_of
+from ex4d_backbone_wan.weights.single_file import check_single_file, open_network
+from ex4d_backbone_wan.weights.stored import StoredLinear, StoredWeight
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
 
 Shape = tuple[int, ...]
+
+_NOTHING = torch.empty(0)
 
 
 def load_network(
@@ -29,6 +33,7 @@ def load_network(
     device: torch.device,
     dtype: torch.dtype,
     kept: Iterable[str] = (),
+    store: bool = False,
 ) -> Any:
     """Load one network of a checkpoint, one file at a time, with each tensor in memory once.
 
@@ -39,6 +44,7 @@ def load_network(
         device: of the network.
         dtype: of its tensors.
         kept: tensors with one of these parts in their name stay float32.
+        store: whether linear layers of blocks whose weights are in 8 bits or GGUF become `StoredLinear`.
 
     Raises:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
@@ -52,10 +58,13 @@ def load_network(
     shapes = {key: shape for found in homes.values() for key, shape in found.items()}
     config = checkpoint.config(part)
     with loading(Path(where), f"{part} of Wan"):
-        config = original_config(part, shapes, config) if checkpoint.layout == "original" else config
+        layout = checkpoint.layout_of(part)
+        if checkpoint.is_single and part == "transformer":
+            check_single_file(where, shapes)
+        config = original_config(part, shapes, config) if layout == "original" else config
         with torch.device("meta"), torch.random.fork_rng(devices=[]):  # its sizes may be wrong
             places = make(config).state_dict()
-        wanted = tensor_sources(checkpoint.layout, part, shapes)
+        wanted = tensor_sources(layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
         check_state_dict(where, found=given, expected={name: tuple(tensor.shape) for name, tensor in places.items()})
         network = _made(make, config)
@@ -67,8 +76,10 @@ def load_network(
     with Mover(device) as mover:
         for file, own in homes.items():
             here = {name: source for name, source in wanted.items() if source.key in own}
-            tensors |= _read(file, here, mover, dtype_of)
-    network.load_state_dict({name: tensors[name].reshape(place.shape) for name, place in places.items()}, assign=True)
+            held = _store(network, file, here, mover, dtype) if store else set()
+            tensors |= _read(file, {name: here[name] for name in here if name not in held}, mover, dtype_of)
+    state = {name: tensor.reshape(places[name].shape) for name, tensor in tensors.items()}
+    network.load_state_dict(state, assign=True)
     network.to(device)  # buffers that are not in the files
     return network.eval().requires_grad_(False)
 
@@ -77,7 +88,8 @@ def _homes(files: Iterable[Path]) -> dict[Path, dict[str, Shape]]:
     """Return the tensors of each file."""
     homes: dict[Path, dict[str, Shape]] = {}
     for file in files:
-        found = shapes_of(file)
+        with open_network(file) as opened:
+            found = dict(opened.shapes)
         for other, known in homes.items():
             if twice := sorted(set(known) & set(found)):
                 raise InvalidInput(f"{file} and {other.name} beside it both have {twice[0]}; keep one set of files")
@@ -112,13 +124,38 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
     return shape
 
 
+def _store(network: Any, file: Path, wanted: TensorSources, mover: Mover, dtype: torch.dtype) -> set[str]:
+    """Replace linear layers by stored ones, and return the names of their weights."""
+    layers = {name: network.get_submodule(name.rpartition(".")[0]) for name in wanted if name.startswith("blocks.")}
+    linear = [name for name, layer in layers.items() if name.endswith(".weight") and isinstance(layer, nn.Linear)]
+    held: dict[str, StoredWeight] = {}
+    with open_network(file) as opened:
+
+        def move(name: str) -> Tensor:
+            stored = opened.stored(wanted[name].key)
+            if stored is None:
+                return _NOTHING
+            data = mover.move(stored.data, dtype=stored.data.dtype)
+            scale = None if stored.scale is None else mover.move(stored.scale, dtype=torch.float32)
+            held[name] = attrs.evolve(stored, data=data, scale=scale)
+            return data
+
+        for _ in mover.map(move, linear):
+            pass
+    for name, stored in held.items():
+        network.set_submodule(name.removesuffix(".weight"), StoredLinear(layers[name], stored, dtype=dtype))
+    return set(held)
+
+
 def _read(file: Path, wanted: TensorSources, mover: Mover, dtype_of: Callable[[str], torch.dtype]) -> dict[str, Tensor]:
     # Tied tensors have two names.
     names = {source: name for name, source in wanted.items()}
-    with open_tensors(file) as opened:
+    with open_network(file) as opened:
 
         def move(source: TensorSource) -> Tensor:
             tensor = opened.read(source.key)
+            if not tensor.is_floating_point():
+                raise InvalidInput(f"{file} has {source.key} in {tensor.dtype}; use bf16, fp8 (e4m3) or GGUF")
             part = tensor.chunk(source.parts)[source.part] if source.parts > 1 else tensor
             return mover.move(part, dtype=dtype_of(names[source]))
 

@@ -10,9 +10,10 @@ import attrs
 import torch
 
 from ex4d_backbone_wan.weights.adapter import CameraEncoder, apply_loras, camera_tensors
-from ex4d_backbone_wan.weights.checkpoint import Lora, WanCheckpoint
+from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
 from ex4d_backbone_wan.weights.lazy_loading import load_network
-from ex4d_backbone_wan.weights.tensor_files import shapes_of
+from ex4d_backbone_wan.weights.single_file import open_network
+from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
 
@@ -56,8 +57,9 @@ def load_transformer(
     adapters: Sequence[Lora] | None = None,
     merge: bool = True,
     merge_on: torch.device | None = None,
+    store: bool = False,
 ) -> Any:
-    """Load the WanTransformer3DModel with EX-4D's LoRA and further LoRAs.
+    """Load the WanTransformer3DModel with the distilled LoRA, EX-4D's and further LoRAs, in this order.
 
     Args:
         checkpoint: the files.
@@ -66,6 +68,7 @@ def load_transformer(
         adapters: LoRAs to use; by default those of the checkpoint.
         merge: whether to add them to the weights; else they stay separate, in float32, as for training.
         merge_on: device that merges, by default `device`.
+        store: whether weights in 8 bits or GGUF stay as they are in the file, with LoRAs beside them.
 
     Raises:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
@@ -75,11 +78,12 @@ def load_transformer(
 
     kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
     network = load_network(
-        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept
+        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept, store=store
     )
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
-        adapters = (*own, *checkpoint.loras)
+        distilled = (checkpoint.distilled,) if checkpoint.distilled else ()
+        adapters = (*distilled, *own, *checkpoint.loras)
     apply_loras(network, adapters, merge=merge, merge_on=merge_on)
     return network
 
@@ -160,6 +164,18 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
     )
 
 
+def takes_images(checkpoint: WanCheckpoint) -> bool:
+    """Return whether the transformer is conditioned on a first image, so that it needs an image encoder.
+
+    Raises:
+        InvalidInput: the file is damaged.
+    """
+    if not checkpoint.is_single:
+        return "image_encoder" in checkpoint.files
+    with open_network(checkpoint.files["transformer"][0]) as opened:
+        return any(name.startswith("img_emb.") for name in opened.shapes)
+
+
 def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
     def make(config: Mapping[str, Any]) -> Any:
         check_kinds(config, cls)
@@ -171,8 +187,9 @@ def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
 def _width(checkpoint: WanCheckpoint) -> int:
     """Return the number of channels of the transformer's tokens."""
     for file in checkpoint.files["transformer"]:
-        if shape := shapes_of(file).get("patch_embedding.weight"):
-            return shape[0]
+        with open_network(file) as opened:
+            if shape := opened.shapes.get("patch_embedding.weight"):
+                return shape[0]
     raise InvalidInput(f"{checkpoint.folder} has no tensor patch_embedding.weight, so it is not a Wan transformer")
 
 

@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from ex4d_backbone_wan.weights.stored import StoredWeight
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import check_file, reading
 
@@ -34,6 +35,8 @@ class TensorFile:
     """Returns one tensor by name, in main memory; its bytes are read when they are used."""
     metadata: Mapping[str, str] = attrs.Factory(dict)
     """Further entries of its header."""
+    stored: Callable[[str], StoredWeight | None] = lambda _: None
+    """Returns a tensor by name as it is stored, if it is a weight in 8 bits or GGUF."""
 
 
 @contextmanager
