@@ -210,7 +210,9 @@ class RandomNetworks(Networks):
             EngineConfig.of(self._options, None, dtype=self.dtype, device=self.device),
             source=RandomSource(self._setting),
         )
-        return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=self._options.guidance > 1)
+        return make_denoiser(
+            config, device=self.device, gpus=self._options.gpus, guided=self._options.sampling_guidance > 1
+        )
 
     def texts(self, prompts: Sequence[str], *, folder: Path | None = None) -> list[Tensor]:
         return [prompt(self._setting, seed=seed).cpu() for seed, _ in enumerate(prompts)]

@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -191,7 +191,7 @@ def vae(bench: Bench) -> None:
 def call(bench: Bench) -> None:
     frames, height, width = bench.setting.clip
     known = guidance(bench.setting)
-    for how in ("exact", "fast"):
+    for how in ("exact", "fast", "turbo"):
         options = WanOptions(
             size=f"{width}x{height}",
             num_frames=frames,
@@ -201,7 +201,7 @@ def call(bench: Bench) -> None:
         )
         networks = RandomNetworks(options, bench.setting)
         # The first call loads; another has nothing kept of its first frame, which other paths of a clip share.
-        for steps, runs in ((1, 1), (bench.steps, 0)):
+        for steps, runs in ((4, bench.runs),) if how == "turbo" else ((1, 1), (bench.steps, 0)):
             backbone = WanBackbone(attrs.evolve(options, steps=steps), device=bench.setting.device)
             backbone.__dict__["networks"] = networks
             work = partial(backbone.generate, known, None, prompt="", seed=0, progress=silent)
@@ -242,16 +242,16 @@ def memory_budgets(bench: Bench) -> None:
 def call_memory(bench: Bench) -> None:
     frames, height, width = bench.setting.clip
     known = guidance(bench.setting)
-    for budget in bench.budgets:
+    for budget, how in product(bench.budgets, ("exact", "turbo")):
         options = WanOptions(
-            size=f"{width}x{height}", num_frames=frames, overlap=1, steps=bench.steps, memory=f"{budget:g}"
+            size=f"{width}x{height}", num_frames=frames, overlap=1, steps=bench.steps, memory=f"{budget:g}", speed=how
         )
         backbone = WanBackbone(options, device=bench.setting.device)
         backbone.__dict__["networks"] = networks = RandomNetworks(options, bench.setting)
         networks.denoiser._load()  # draws its values on the GPU
         with limited(budget):
             work = partial(backbone.generate, known, None, prompt="", seed=0, progress=silent)
-            bench.measure(f"call, {budget:g} GiB, {bench.steps} steps", work, runs=0)
+            bench.measure(f"call, {how}, {budget:g} GiB, {options.sampling_steps} steps", work, runs=0)
         del backbone, networks, work
         free()
 
