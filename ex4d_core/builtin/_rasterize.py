@@ -24,8 +24,6 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 Array = np.ndarray[Any, Any]
@@ -35,6 +33,9 @@ Face = tuple[int, int, int]
 """Indices of three vertices."""
 Window = tuple[int, int, int, int]
 """First and last column, first and last row."""
+Limits = tuple[float, float]
+"""`MAX_SHEAR` and `TOLERANCE` of `geometry.stretch`: arguments, since the cache on disk, whose key is this file alone,
+would keep the values of an older version."""
 
 _SPAN_FROM = 8
 """Faces at least this many pixels wide get their rows trimmed to the face before pixels are tested."""
@@ -272,6 +273,7 @@ def shade_stretched_rows(
     vertices: Array,
     occluded: Array,
     max_stretch: Array,
+    limits: Limits,
     camera: Array,
     lens: Lens,
     first_row: int,
@@ -291,7 +293,7 @@ def shade_stretched_rows(
             if f < 0:
                 continue
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-            mask[i, j] = not (occluded[f] and hidden_from(vertices, a, b, c, camera, max_stretch[f]))
+            mask[i, j] = not (occluded[f] and hidden_from(vertices, a, b, c, camera, max_stretch[f], limits))
             wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
             # See `render_shading.source_weights`.
             wa, wb, wc = wa * vertices[a, 2], wb * vertices[b, 2], wc * vertices[c, 2]
@@ -302,17 +304,18 @@ def shade_stretched_rows(
 
 
 @_compiled
-def hidden_from(vertices: Array, a: int, b: int, c: int, camera: Array, max_stretch: float) -> bool:
+def hidden_from(vertices: Array, a: int, b: int, c: int, camera: Array, max_stretch: float, limits: Limits) -> bool:
     """Return what `geometry.stretch.hidden_from` returns for one face of `vertices` [V, 3]."""
     if not max_stretch >= 1:
         return True
+    max_shear, tolerance = limits
     a11, a12, a22, volume_a, ra, rb, rc = _directions(vertices, a, b, c, 0.0, 0.0, 0.0)
     b11, b12, b22, volume_b, na, nb, nc = _directions(vertices, a, b, c, camera[0], camera[1], camera[2])
     trace = a22 * b11 - 2 * a12 * b12 + a11 * b22
     magnification = max(ra / na, rb / nb, rc / nc)
     magnification2, source_area2 = magnification * magnification, a11 * a22 - a12 * a12
-    most_area2 = (max_stretch * magnification2) ** 2 * source_area2 * (1 + TOLERANCE)
-    most_trace = (MAX_SHEAR**2 + 1) * magnification2 * source_area2
+    most_area2 = (max_stretch * magnification2) ** 2 * source_area2 * (1 + tolerance)
+    most_trace = (max_shear**2 + 1) * magnification2 * source_area2
     return not (volume_a * volume_b > 0 and b11 * b22 - b12 * b12 <= most_area2 and trace <= most_trace)
 
 

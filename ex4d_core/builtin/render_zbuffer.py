@@ -18,6 +18,7 @@ from ex4d_core.builtin import _rasterize
 from ex4d_core.builtin.render_checks import check_view
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_shading import camera_position, finished
+from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE
 from ex4d_core.types import VISIBLE_ALPHA, Intrinsics, Mesh, RenderedFrame
 
 
@@ -199,6 +200,7 @@ class Drawing:
             vertices,
             occluded,
             max_stretch,
+            (MAX_SHEAR, TOLERANCE),
             camera,
         )
         return self._fill_rows(loop)

@@ -21,8 +21,9 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
 from ex4d_core.types._arrays import tensor_summary
 
-NEAREST_BORDER = 100.0
-"""Smallest automatic border depth, the border depth of EX-4D, in units of the depth."""
+BORDER_RATIO = 8.0
+"""Automatic border depth, in largest depths of the frame, so that nothing depends on the unit of depth. A camera that has
+turned around what is farthest is at twice its depth, still inside; with `FARTHEST`, the cap is still within `far`."""
 
 CAP_BULGE = 1.1
 """Depth of the middle of the cap over that of the ring, so that invalid pixels at the ring depth do not touch it."""
@@ -165,7 +166,8 @@ def _grid_points(
     """Return the points of the grid, [3, H, W], one plane per axis, and the border depth, []."""
     zero = depth.new_zeros(())
     if options.border_depth is None:
-        border = (2 * torch.where(known, depth, zero).amax()).clamp_min(NEAREST_BORDER)
+        border = BORDER_RATIO * torch.where(known, depth, zero).amax()
+        border = torch.where(border > 0, border, zero + 1)
     else:
         border = zero + options.border_depth
     x, y = _slopes(intrinsics, options, depth.device)

@@ -22,8 +22,8 @@ class WatertightOptions:
 
     border_depth: float | None = option(
         None,
-        help="Depth of the outermost ring of pixels and of invalid pixels; automatic: twice the largest depth of the "
-        "frame, at least 100, so that it is never in front of the scene",
+        help="Depth of the outermost ring of pixels and of invalid pixels; automatic: 8 times the largest depth of the "
+        "frame, so that it is never in front of the scene, in any unit",
         unit="units of the depth",
         validator=attrs.validators.optional(_positive),
     )

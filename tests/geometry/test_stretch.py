@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ex4d_core.builtin import _rasterize
-from ex4d_core.geometry.stretch import hidden_from
+from ex4d_core.geometry.stretch import MAX_SHEAR, TOLERANCE, hidden_from
 
 PIXEL = 1 / 500
 """Of a camera with a focal length of 500 pixels, as x / z."""
@@ -21,9 +21,17 @@ def hidden(corners, camera, limit=1.5):
     """Return what torch says, and check that the compiled loops say the same."""
     camera, limit = torch.tensor(camera, dtype=torch.float64), torch.tensor(float(limit))
     said = bool(hidden_from(corners, camera, limit))
-    loop = _rasterize.hidden_from(corners.numpy(), 0, 1, 2, camera.numpy(), float(limit))
+    loop = _rasterize.hidden_from(corners.numpy(), 0, 1, 2, camera.numpy(), float(limit), (MAX_SHEAR, TOLERANCE))
     assert loop == said
     return said
+
+
+def test_the_compiled_loops_keep_no_limits_of_another_file():
+    """Their cache on disk would outlive a change of it."""
+    corners, camera = face().numpy(), torch.zeros(3, dtype=torch.float64).numpy()
+    assert not _rasterize.hidden_from(corners, 0, 1, 2, camera, 1.0, (MAX_SHEAR, TOLERANCE))
+    assert _rasterize.hidden_from(corners, 0, 1, 2, camera, 1.0, (0.5, TOLERANCE))
+    assert _rasterize.hidden_from(corners, 0, 1, 2, camera, 1.0, (MAX_SHEAR, -0.5))
 
 
 def test_nothing_is_hidden_from_the_source_camera_but_what_always_is():

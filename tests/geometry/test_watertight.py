@@ -119,7 +119,8 @@ def test_no_face_at_an_unknown_pixel_is_seen(data, size, cap):
     )
     assert not (pixels_of(grid, *size, seen=True) & unknown).any()
     assert torch.isfinite(mesh.vertices).all()
-    assert (mesh.vertices[:count, 2].view(size)[unknown] >= 100).all()
+    farthest = torch.where(unknown, 0.125, depth).max()
+    assert (mesh.vertices[:count, 2].view(size)[unknown] >= 8 * farthest).all()
 
 
 def test_a_flat_wall_is_seen_but_for_its_ring_and_cap():
@@ -132,7 +133,7 @@ def test_a_flat_wall_is_seen_but_for_its_ring_and_cap():
 def test_without_any_depth_the_mesh_is_closed_and_wholly_occluded():
     mesh = build(nothing(5, 6))
     assert mesh.face_occluded.all()
-    assert torch.equal(mesh.vertices[:, 2], torch.tensor([100.0] * 30 + [110.0]))
+    assert torch.equal(mesh.vertices[:, 2], torch.tensor([1.0] * 30 + [1.1]))
 
 
 @pytest.mark.parametrize("size", [(2, 2), (2, 9), (9, 2)], ids=str)
@@ -188,11 +189,13 @@ def test_the_rules_do_not_depend_on_the_unit_of_depth(scale):
 
 
 def test_the_ring_is_behind_the_scene_unless_it_is_told_where_to_be():
-    ring = build(random_depth(5, 5)).vertices[0, 2]
-    assert ring == 100
+    depth = random_depth(5, 5)
+    for scale in (1e-4, 1, 1e4):
+        assert build(depth * scale).vertices[0, 2] == 8 * (depth * scale).max()
+    assert build(torch.full((5, 5), torch.nan)).vertices[0, 2] == 1
     deep = build(torch.full((5, 5), 300.0))
-    assert deep.vertices[0, 2] == 600
-    assert deep.vertices[25, 2] > 600
+    assert deep.vertices[0, 2] == 2400
+    assert deep.vertices[25, 2] > 2400
     assert build(torch.full((5, 5), 300.0), border_depth=7).vertices[0, 2] == 7
 
 

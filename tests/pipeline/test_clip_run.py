@@ -196,9 +196,9 @@ def test_a_mesh_of_another_lens_is_written_anew(settings, small_clip, tmp_path):
     for fov in (40, 90):
         session = ex4d.Session(**settings, lens={"fov": fov})
         path = export(session.open_clip(small_clip.video, folder=tmp_path).along("30"), save_mesh="first").files["mesh"]
-        width = ex4d.read_mesh(path).vertices[:, 0].max().item()
+        width, _, border = ex4d.read_mesh(path).vertices[:-1].amax(dim=0).tolist()
         lens = session.open_clip(small_clip.video).scene.depth.intrinsics[0]
-        assert width == pytest.approx((31.5 + 1 / 16) * 100 / lens.fx)
+        assert width == pytest.approx((31.5 + 1 / 16) * border / lens.fx)
 
 
 def test_a_rate_changes_no_frame_and_a_renamed_depth_file_no_depth(small_clip, tmp_path):
@@ -272,8 +272,7 @@ def test_relative_depth_of_any_scale_gives_the_same_picture(small_clip, tmp_path
         np.save(tmp_path / f"{factor}.npy", (np.load(small_clip.depth) * factor).astype(np.float32))
         settings = {"depth": {"name": "file", "path": str(tmp_path / f"{factor}.npy"), "kind": "relative"}}
         masks.append(ex4d.Session(**settings).open_clip(small_clip.video).along("30").guidance.mask)
-    # The outermost pixels are at the border depth, at least 100 in any unit.
-    assert (masks[0] != masks[1]).float().mean() < 0.01
+    assert (masks[0] != masks[1]).sum() <= 2  # rounding
 
 
 def test_an_artifact_that_cannot_be_read_is_replaced(settings, small_clip, tmp_path):

@@ -212,6 +212,16 @@ def test_depth_with_holes_and_guidance_of_another_size_are_taken():
     assert torch.equal(frames[resized.mask], resized.color[resized.mask])
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_without_any_known_depth_the_clip_is_a_wall(moves):
+    scene = room_scene().clip(num_frames=2, **SIZE)
+    walk = path_of_eyes([(0.0, 0.0, 0.0), (0.1 * moves, 0.0, 0.0)], center=(0, 0, 5), intrinsics=scene.depth.intrinsics)
+    unknown = torch.full_like(scene.depth.depth, torch.nan)
+    scene = attrs.evolve(scene, depth=attrs.evolve(scene.depth, depth=unknown, cameras=walk))
+    guidance = punched(scene.video.frames, torch.zeros(2, 48, 64, dtype=torch.bool), walk)
+    assert error(inpaint(guidance, scene), scene.video.frames, ~guidance.mask) < 40
+
+
 def test_guidance_and_scene_of_different_lengths_are_refused():
     scene = room_scene().clip(num_frames=2, width=16, height=16)
     mask = torch.ones(3, 16, 16, dtype=torch.bool)
@@ -258,6 +268,24 @@ def test_a_hole_beside_a_near_thing_continues_the_wall_behind_it():
     assert (frames[hidden][:, 0] < 30).all()
 
 
+def test_colors_mixed_with_a_near_thing_do_not_outline_it_on_the_wall_behind_it():
+    """As above, with a pixel between post and wall that is purple, at the depth of the wall."""
+    lens = Intrinsics.from_fov(**SIZE)
+    color, depth = torch.zeros(1, 48, 64, 3, dtype=torch.uint8), torch.full((1, 48, 64), 8.0)
+    color[..., 2] = 200
+    color[:, :, 27:37, 0] = 100
+    color[:, :, 28:36], depth[:, :, 28:36] = torch.tensor([200, 0, 0], dtype=torch.uint8), 2.0
+    scene = Scene(
+        video=Video(frames=color, fps=Fraction(12)),
+        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
+    )
+    pose = torch.eye(4)
+    pose[0, 3] = -1.5
+    view = ClipModel(scene, InpaintOptions()).render(0, pose, lens)
+    beside = view[8:-8, 8:40]  # the post is to the left of the view
+    assert beside[..., 0].max() < 20
+
+
 def test_the_floor_continues_below_the_picture_as_a_plane():
     """Inverse depth of a floor is affine in the row; a chair on it does not bend its continuation."""
     rows, columns = margin_axis(48, 12, 1.0), margin_axis(64, 12, 1.0)
@@ -265,6 +293,15 @@ def test_the_floor_continues_below_the_picture_as_a_plane():
     floor[20:40, 10:20] += 0.4
     found = thin_plate(floor.astype(np.float32), floor > 0, columns, rows)
     np.testing.assert_allclose(found, np.broadcast_to(0.01 * rows[:, None], found.shape), atol=0.03)
+
+
+def test_the_unit_of_depth_does_not_matter_to_the_thin_plate():
+    rows, columns = margin_axis(48, 12, 1.0), margin_axis(64, 12, 1.0)
+    inverse = np.random.default_rng(0).random((48, 64), np.float32) * 1e-3 + np.float32(0.2)
+    inverse[10:40, 10:30] += 0.3
+    one = thin_plate(inverse, inverse > 0, columns, rows)
+    far = thin_plate(inverse * np.float32(1e-8), inverse > 0, columns, rows)
+    np.testing.assert_allclose(far * 1e8, one, rtol=1e-3, atol=1e-3)
 
 
 def test_the_margin_reaches_as_far_as_it_should_at_growing_steps():

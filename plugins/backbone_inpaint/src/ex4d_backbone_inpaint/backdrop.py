@@ -205,11 +205,12 @@ class _Sheets:
         plate = thin_plate(picture.inverse, picture.known, columns, rows)
         inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
         first = _continued(picture.inverse, picture.known, plate, columns, rows)
-        inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
         in_front = _in_front(first, lens)
         seen, color = np.zeros(first.shape, bool), np.zeros((*first.shape, 3), np.float32)
         seen[inside], color[inside] = picture.seen, picture.color
-        background = seen & ~_grown(in_front)
+        # Colors beside the foreground are mixed with it, and would outline it where it is not drawn.
+        seen &= in_front | ~_grown(in_front)
+        background = seen & ~in_front
         behind = push_pull(
             np.dstack([color, first - plate]), (background if background.any() else seen).astype(np.float32)
         )

@@ -59,6 +59,8 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
     side = SIDE if is_static(scene) else MOVING_SIDE
     pictures = [_shrunk(scene, frame, side) for frame in frames]
     color, inverse = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
+    if not inverse.any():
+        inverse = np.ones_like(inverse)  # a flat wall
     height, width = inverse.shape[1:]
     lens = scene.depth.intrinsics_at(center).scaled_to(width=width, height=height)
     if is_static(scene):

@@ -84,7 +84,7 @@ def _fitted(value: Floats64, weight: Floats64, inner: tuple[slice, slice], stiff
         system = (stiffness + sparse.diags(current.ravel())).tocsc()
         surface = np.asarray(spsolve(system, (current * value).ravel())).reshape(value.shape)
         error = value - surface
-        scale = _NEARER * np.median(np.abs(error[inner])) + 1e-9
+        scale = _NEARER * np.median(np.abs(error[inner])) + 1e-9 * np.abs(value).max() + 1e-30
         current = weight / (1 + (np.maximum(error, 0) / scale) ** 2)
     return np.asarray(surface, np.float64)
 
