@@ -12,11 +12,12 @@ from pathlib import Path
 
 import attrs
 
+from ex4d_core.bounds import shown
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
@@ -211,6 +212,8 @@ class PathRun:
             if cam.frames is not None:
                 self._num_frames = cam.num_frames
         else:
+            if not isinstance(cam, str):
+                raise InvalidConfig(f"cam must be a text such as '30', or a CameraPath, not {shown(cam)}")
             chosen = clip_run.components.choose_trajectory(cam)
             self._path_inputs, is_given = chosen.identity(), chosen.is_given
             self._generator = partial(clip_run.components.trajectory, cam)

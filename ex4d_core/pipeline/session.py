@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
+from ex4d_core.errors import InvalidConfig
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
+from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES
 from ex4d_core.types import CameraPath, Video
 
@@ -46,9 +49,15 @@ class Session(Components):
 
         Raises:
             InvalidConfig: a setting is unknown or has an invalid value.
+            ComponentNotFound: no installed component has the name in a setting.
+            PluginFailed: the plugin of a named component is disabled.
         """
         if config is not None and settings:
-            raise TypeError("pass a config or settings, not both")
+            raise InvalidConfig("pass a config or settings, not both")
+        if not isinstance(config, RunConfig | None):
+            raise InvalidConfig(
+                f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
+            )
         super().__init__(
             config or make_config(tables(settings)),
             registry=registry or Registry(),
@@ -56,6 +65,9 @@ class Session(Components):
             consent=consent,
         )
         self._last_clip: ClipRun | None = None
+        for role in ROLES.keys() & settings.keys():
+            if not ROLES[role].in_cam and (name := getattr(self.config, role).name) != "auto":
+                self.registry.find(role, name)
 
     def open_clip(
         self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False
@@ -71,7 +83,12 @@ class Session(Components):
             InputNotFound: the clip does not exist.
             InvalidInput: the clip cannot be read.
         """
-        clip_run = ClipRun(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
+        clip_run = ClipRun(
+            self,
+            clip if isinstance(clip, Video) else as_path(clip, "clip"),
+            folder=None if folder is None else as_path(folder, "run folder"),
+            read_only=read_only,
+        )
         identity = clip_run.identity  # raises an error if the clip cannot be read
         # Further paths along the same clip share its depth.
         if self._last_clip is None or self._last_clip.identity != identity:
@@ -92,7 +109,7 @@ class Session(Components):
         Raises:
             Ex4dError: the input, an option or an output is invalid.
         """
-        path_run = self.open_clip(clip, folder=folder).along(cam or self.config.cam[0])
+        path_run = self.open_clip(clip, folder=folder).along(self.config.cam[0] if cam is None else cam)
         _ = path_run.video
         return path_run
 

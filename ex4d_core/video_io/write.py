@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
+from ex4d_core.reading import as_path
 from ex4d_core.types import Video
 from ex4d_core.video_io.read import issue_warning
 from ex4d_core.video_io.sound import Sound, add_sound
@@ -57,9 +58,12 @@ def write_video(
         warn: called with a sentence for each audio track that cannot be added; by default, issues Python warnings.
 
     Raises:
-        InvalidInput: the suffix is unknown, `crf` is out of range, or the video has no frames.
+        InvalidInput: the suffix is unknown, a value has a wrong type or range, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
+    if not isinstance(video, Video):
+        raise InvalidInput(f"write_video takes a Video, not {type(video).__name__}")
+    path = as_path(path, "output file")
     _refuse_empty(video.frames, path)
     frames = (frame.numpy() for frame in video.frames)
     if sound is None:
