@@ -11,15 +11,17 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import attrs
+import numpy as np
+from torch import Tensor
 
-from ex4d_core.bounds import shown
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
-from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.errors import InvalidInput
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
 from ex4d_core.pipeline.clip_identity import claim
 from ex4d_core.pipeline.clips import path_key, read_clip
@@ -48,6 +50,7 @@ class ClipRun(SelectedClip):
         components: Components,
         clip: Video | str | Path,
         *,
+        depth: GivenDepth | None = None,
         folder: Path | None = None,
         read_only: bool = False,
     ) -> None:
@@ -56,11 +59,13 @@ class ClipRun(SelectedClip):
         Args:
             components: the components and their options.
             clip: frames in memory, or a path to a video or a folder of images.
+            depth: replaces the depth estimator of the components.
             folder: run folder; if None, artifacts are kept in memory only.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
         """
         super().__init__(components, clip)
         self.folder = folder
+        self._given_depth = depth
         self._read_only = read_only
         self._is_claimed = False
 
@@ -109,8 +114,9 @@ class ClipRun(SelectedClip):
 
     @cached_property
     def identity(self) -> str:
-        """Hash of everything that determines the frames, and of the folder."""
-        return content_key({"clip": self.clip_inputs, "folder": str(self.folder)})
+        """Hash of everything that determines the frames, of depth that the caller passed, and of the folder."""
+        given = {} if self._given_depth is None else {"depth": self._given_depth.inputs}
+        return content_key({"clip": self.clip_inputs, "folder": str(self.folder), **given})
 
     @cached_property
     def video(self) -> Video:
@@ -126,16 +132,19 @@ class ClipRun(SelectedClip):
     @cached_property
     def depth_inputs(self) -> Tree:
         """Everything that determines the depth."""
+        if self._given_depth is not None:
+            return {"clip": self.clip_inputs, "given": self._given_depth.inputs}
         return {"clip": self.clip_inputs, "component": self.components.choose("depth").identity()}
 
     @cached_property
     def estimated_depth(self) -> DepthVideo:
         """The result of the depth estimator."""
+        given = self._given_depth
         return self.cache.cached_stage(
             "depth",
             self.depth_inputs,
             DEPTH,
-            needs=lambda: (self.video, self.components.depth_estimator()),
+            needs=lambda: (self.video, given.estimator if given else self.components.depth_estimator()),
             work=lambda needs, progress, _: self._estimate(*needs, progress=progress),
         )
 
@@ -182,9 +191,18 @@ class ClipRun(SelectedClip):
         frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
         return {"frames": frames, "source_cameras": None if file is None else file.fingerprint()}
 
-    def along(self, cam: str | CameraPath) -> PathRun:
-        """Return the clip along a camera path: a `--cam` text, or a path with its own intrinsics and size."""
-        return PathRun(self, cam)
+    def along(self, cam: str | float | CameraPath | np.ndarray | Tensor) -> PathRun:
+        """Return the clip along a camera path.
+
+        Args:
+            cam: a `--cam` text, an angle, a path with its own intrinsics and size, or poses, as for `Session.run`.
+
+        Raises:
+            InvalidConfig: the path cannot be parsed, or an option is invalid.
+            InvalidInput: the poses have another shape, or are not rigid.
+            ComponentNotFound: a move is unknown.
+        """
+        return PathRun(self, as_path_or_text(cam, lambda: self.estimated_scene.depth.intrinsics))
 
     def mesh(self, frame: int) -> Mesh:
         """Return the mesh of one frame."""
@@ -212,8 +230,6 @@ class PathRun:
             if cam.frames is not None:
                 self._num_frames = cam.num_frames
         else:
-            if not isinstance(cam, str):
-                raise InvalidConfig(f"cam must be a text such as '30', or a CameraPath, not {shown(cam)}")
             chosen = clip_run.components.choose_trajectory(cam)
             self._path_inputs, is_given = chosen.identity(), chosen.is_given
             self._generator = partial(clip_run.components.trajectory, cam)

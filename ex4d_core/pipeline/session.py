@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
 from ex4d_core.errors import InvalidConfig
+from ex4d_core.pipeline.arrays_in import as_clip, as_depth
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
@@ -16,7 +20,16 @@ from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES
-from ex4d_core.types import CameraPath, Video
+from ex4d_core.types import CameraPath, DepthVideo, Video
+
+Clip = Video | str | Path | np.ndarray | Tensor | Sequence[Any]
+"""A clip: frames or a path."""
+
+Depth = DepthVideo | np.ndarray | Tensor | Sequence[Any] | None
+"""Depth that replaces the estimator."""
+
+Cam = str | float | CameraPath | np.ndarray | Tensor
+"""A camera path."""
 
 
 class Session(Components):
@@ -70,22 +83,34 @@ class Session(Components):
                 self.registry.find(role, name)
 
     def open_clip(
-        self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False
+        self,
+        clip: Clip,
+        *,
+        depth: Depth = None,
+        depth_kind: str | None = None,
+        folder: str | Path | None = None,
+        read_only: bool = False,
     ) -> ClipRun:
         """Open a clip; with a run folder, its artifacts are stored there and reused.
 
         Args:
-            clip: frames, or a path to a video or a folder of images.
+            clip: a `Video`, a path to a video or a folder of images, or frames: an array or tensor [T, H, W, 3], uint8
+                or floats from 0 to 1, or a list of images; they have 30 frames per second unless `video.fps` is set.
+            depth: replaces the depth estimator: a `DepthVideo`, or an array, tensor or list of maps [T, H, W].
+            depth_kind: meaning of an array of depth: metric, relative, affine or inverse; by default decided as by the
+                depth estimator `file`.
             folder: run folder; if None, artifacts are kept in memory only.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
 
         Raises:
             InputNotFound: the clip does not exist.
-            InvalidInput: the clip cannot be read.
+            InvalidInput: the clip cannot be read, or a value has a wrong type or shape.
+            InvalidConfig: the kind of depth is unknown.
         """
         clip_run = ClipRun(
             self,
-            clip if isinstance(clip, Video) else as_path(clip, "clip"),
+            as_clip(clip, fps=self.config.video.fps),
+            depth=as_depth(depth, depth_kind),
             folder=None if folder is None else as_path(folder, "run folder"),
             read_only=read_only,
         )
@@ -96,20 +121,30 @@ class Session(Components):
         return self._last_clip
 
     def run(
-        self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
+        self,
+        clip: Clip,
+        *,
+        cam: Cam | None = None,
+        depth: Depth = None,
+        depth_kind: str | None = None,
+        folder: str | Path | None = None,
     ) -> PathRun:
         """Run a clip along a camera path, by default the first one of the configuration.
 
         Args:
-            clip: frames, or a path to a video or a folder of images.
-            cam: a `--cam` text, or a path with a pose for each frame and its own intrinsics, in units of the depth. A
-                path with `frames` may have any length.
+            clip: as for `open_clip`.
+            cam: a `--cam` text, an angle, or a path with a pose for each frame and its own intrinsics, in units of the
+                depth; a path with `frames` may have any length. Also poses [T, 4, 4] or [T, 3, 4] as array or tensor,
+                world to camera in OpenCV axes, which take the intrinsics of the clip.
+            depth: replaces the depth estimator, as for `open_clip`.
+            depth_kind: meaning of an array of depth, as for `open_clip`.
             folder: run folder; if None, artifacts are kept in memory only.
 
         Raises:
             Ex4dError: the input, an option or an output is invalid.
         """
-        path_run = self.open_clip(clip, folder=folder).along(self.config.cam[0] if cam is None else cam)
+        clip_run = self.open_clip(clip, depth=depth, depth_kind=depth_kind, folder=folder)
+        path_run = clip_run.along(self.config.cam[0] if cam is None else cam)
         _ = path_run.video
         return path_run
 
@@ -122,15 +157,21 @@ def tables(settings: Mapping[str, Any]) -> Tree:
     }
 
 
-def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> PathRun:
+def run(
+    clip: Clip, *, cam: Cam = "30", depth: Depth | str | Tree = None, depth_kind: str | None = None, **settings: Any
+) -> PathRun:
     """Run a clip along a camera path in a new session.
 
     Args:
-        clip: frames, or a path to a video or a folder of images.
+        clip: the clip, as for `Session.open_clip`.
         cam: the path, as for `Session.run`.
+        depth: depth as for `Session.run`, or a setting as for `Session`.
+        depth_kind: meaning of an array of depth, as for `Session.run`.
         settings: as for `Session`.
 
     Raises:
         Ex4dError: the input or a setting is invalid.
     """
-    return Session(**settings).run(clip, cam=cam)
+    if isinstance(depth, str | Mapping):
+        return Session(depth=depth, **settings).run(clip, cam=cam, depth_kind=depth_kind)
+    return Session(**settings).run(clip, cam=cam, depth=depth, depth_kind=depth_kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,6 +71,10 @@ class DepthVideo:
             raise InvalidInput(f"DepthVideo.filled is {list(self.filled.shape)} but depth is {list(self.depth.shape)}")
         if self.cameras is not None and self.cameras.num_frames != self.num_frames:
             raise InvalidInput(f"DepthVideo has {self.num_frames} frames but {self.cameras.num_frames} source cameras")
+
+    def numpy(self) -> np.ndarray:
+        """Return the depth, float32 [T, H, W]."""
+        return self.depth.numpy(force=True)
 
     @property
     def num_frames(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,6 +67,10 @@ class Video:
             raise InvalidInput(
                 f"Video has {self.num_frames} frames but its origin has {len(self.origin.frame_indices)}"
             )
+
+    def numpy(self) -> np.ndarray:
+        """Return the frames, uint8 [T, H, W, 3]."""
+        return self.frames.numpy(force=True)
 
     @property
     def num_frames(self) -> int:
