@@ -16,6 +16,7 @@ from ex4d_core.pipeline.arrays_in import as_clip, as_depth
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
+from ex4d_core.pipeline.own_components import objects_among
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import as_path
@@ -58,7 +59,9 @@ class Session(Components):
             consent: asks the user before weights that `auto` would use are downloaded. By default nothing is
                 downloaded, unless `download="yes"` is among the settings.
             settings: fields of `RunConfig`; that of a role is a name (`depth="file"`) or a table of name and options
-                (`depth={"name": "file", "path": "depth.npz"}`).
+                (`depth={"name": "file", "path": "depth.npz"}`), or an object with the methods of the role
+                (`renderer=MyRenderer()`), see `ex4d_core.roles`. Results of an object are reused by another one of the
+                same class with an equal attribute `version`; without that attribute, by none.
 
         Raises:
             InvalidConfig: a setting is unknown or has an invalid value.
@@ -71,11 +74,13 @@ class Session(Components):
             raise InvalidConfig(
                 f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
             )
+        objects = objects_among(settings)
         super().__init__(
-            config or make_config(tables(settings)),
+            config or make_config(tables({key: value for key, value in settings.items() if key not in objects})),
             registry=registry or Registry(),
             reporter=reporter or SilentReporter(),
             consent=consent,
+            objects=objects,
         )
         self._last_clip: ClipRun | None = None
         for role in ROLES.keys() & settings.keys():
