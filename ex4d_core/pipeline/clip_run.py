@@ -69,6 +69,10 @@ class ClipRun(SelectedClip):
         self._read_only = read_only
         self._is_claimed = False
 
+    def __repr__(self) -> str:
+        place = f" in {self.folder}" if self.folder else ""
+        return f"<ClipRun {self.title}{place}; {_state(self, 'video', 'estimated_depth', 'scene')}>"
+
     @cached_property
     def store(self) -> Store | None:
         """The artifacts of the run folder, if there is one."""
@@ -236,6 +240,12 @@ class PathRun:
             self.cam = cam
         self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
 
+    def __repr__(self) -> str:
+        return f"<PathRun --cam {self.cam} of {self.clip_run.title}; {_state(self, 'path', 'guidance', 'video')}>"
+
+    def _repr_html_(self) -> str | None:
+        return self.video._repr_html_() if "video" in vars(self) else None
+
     @cached_property
     def path(self) -> CameraPath:
         """The poses of the target camera; the world is the source camera of frame 0."""
@@ -350,3 +360,9 @@ class PathRun:
         path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4"
         if path and not is_input(path, self.clip_run.input_files):
             write_video(video, path)
+
+
+def _state(run: object, *results: str) -> str:
+    """Return which results are in memory, in words."""
+    there = [name.replace("_", " ") for name in results if name in vars(run)]
+    return f"computed: {', '.join(there) or 'nothing'}"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
+from ex4d_core.console_reporter import reporter_for
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.pipeline.arrays_in import as_clip, as_depth
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
@@ -18,7 +19,7 @@ from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
 from ex4d_core.pipeline.own_components import objects_among
 from ex4d_core.plugins.registry import Registry
-from ex4d_core.progress import Reporter, SilentReporter
+from ex4d_core.progress import Reporter
 from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES
 from ex4d_core.types import CameraPath, DepthVideo, Video
@@ -47,6 +48,7 @@ class Session(Components):
         *,
         registry: Registry | None = None,
         reporter: Reporter | None = None,
+        progress: bool | None = None,
         consent: Consent | None = None,
         **settings: Any,
     ) -> None:
@@ -55,7 +57,8 @@ class Session(Components):
         Args:
             config: a complete configuration; excludes `settings`.
             registry: the components; by default all that are installed.
-            reporter: receives progress and messages; silent by default.
+            reporter: receives progress and messages; excludes `progress`.
+            progress: whether to show progress and messages; by default in a notebook and on a terminal.
             consent: asks the user before weights that `auto` would use are downloaded. By default nothing is
                 downloaded, unless `download="yes"` is among the settings.
             settings: fields of `RunConfig`; that of a role is a name (`depth="file"`) or a table of name and options
@@ -78,7 +81,7 @@ class Session(Components):
         super().__init__(
             config or make_config(tables({key: value for key, value in settings.items() if key not in objects})),
             registry=registry or Registry(),
-            reporter=reporter or SilentReporter(),
+            reporter=reporter or reporter_for(progress),
             consent=consent,
             objects=objects,
         )
@@ -86,6 +89,12 @@ class Session(Components):
         for role in ROLES.keys() & settings.keys():
             if not ROLES[role].in_cam and (name := getattr(self.config, role).name) != "auto":
                 self.registry.find(role, name)
+
+    def __repr__(self) -> str:
+        names = {role.name: getattr(self.config, role.name).name for role in ROLES.values() if not role.in_cam}
+        names |= {role: own.offer.source.distribution for role, own in self._own.items()}
+        chosen = ", ".join(f"{role}={name!r}" for role, name in names.items())
+        return f"<Session {chosen}; loaded: {', '.join(self._loaded) or 'nothing'}>"
 
     def open_clip(
         self,
