@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import ex4d_core  # noqa: F401  # before torch, see OMP_WAIT_POLICY in it
+
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")  # a machine that is busy is no failure, and the same inputs fail again
 

@@ -4,6 +4,9 @@ Public names are imported on first use, so that `import ex4d_core` is fast.
 """
 
 import importlib
+import os
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ex4d_core.version import __version__ as __version__
@@ -68,6 +71,31 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *_HOME_OF]
+
+
+_FEW_CORES = 4
+
+
+def _wait_passively() -> None:
+    """Let OpenMP threads sleep while they wait, unless the user decides.
+
+    Spinning slows down torch a hundredfold if cores are few or shared (640 ms instead of 7 ms for a mesh). The variable
+    is read when torch is imported.
+    """
+    if "OMP_WAIT_POLICY" in os.environ:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if "torch" not in sys.modules:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    elif cores <= _FEW_CORES:
+        warnings.warn(
+            f"torch was imported before ex4d_core, so its threads spin while they wait, which is slow on "
+            f"{cores} cores; import ex4d_core first, or set OMP_WAIT_POLICY=PASSIVE before Python starts",
+            stacklevel=3,
+        )
+
+
+_wait_passively()
 
 
 def __getattr__(name: str) -> Any:

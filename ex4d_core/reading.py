@@ -14,8 +14,10 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from ex4d_core.bounds import shown
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput, one_line
 
 MOST_TEXT = 64 * 2**20
@@ -69,6 +71,17 @@ def refusal(path: str | os.PathLike[str], label: str, error: OSError) -> InputNo
         return InputNotFound(f"the {label} {path} does not exist; check the path")
     reason = error.strerror or str(error) or type(error).__name__
     return InvalidInput(f"the {label} {path} cannot be read: {reason}")
+
+
+def as_path(value: object, what: str) -> Path:
+    """Return a path that a caller passed as a text or path.
+
+    Raises:
+        InvalidInput: it has another type.
+    """
+    if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str):
+        return Path(path)
+    raise InvalidInput(f"the {what} must be a path, not {shown(value)} ({type(value).__name__})")
 
 
 def check_path(path: str | os.PathLike[str], label: str) -> os.stat_result:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from ex4d_core.cli import tables as plugin_tables
-from ex4d_core.cli.console import ConsoleReporter, summary
+from ex4d_core.cli.console import summary
 from ex4d_core.cli.plugin_check import Check, Checks, check_tables
+from ex4d_core.console_reporter import ConsoleReporter
 from ex4d_core.plugins.discovery import Plugins, Problem
 from ex4d_core.plugins.offers import Source
 from ex4d_core.runs.batch import Outcome

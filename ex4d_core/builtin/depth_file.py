@@ -68,7 +68,7 @@ class DepthFile:
             InvalidInput: its length, size or values do not fit, or its meaning cannot be decided.
         """
         self._notes, self._warnings = [], []
-        frames = open_depth(self._path, layer=self._options.layer, colormap=self._options.colormap)
+        frames = self._open()
         indices = self._frame_indices(frames, video)
         origin, place = self._window(frames, indices, video)
         looks_like = self._looks_like(frames, indices)
@@ -100,6 +100,9 @@ class DepthFile:
             intrinsics=intrinsics,
             cameras=cameras,
         )
+
+    def _open(self) -> DepthFrames:
+        return open_depth(self._path, layer=self._options.layer, colormap=self._options.colormap)
 
     def _separated(
         self, numbers: np.ndarray, inside: np.ndarray, frames: DepthFrames, *, is_inverse: bool, is_affine: bool

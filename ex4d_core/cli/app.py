@@ -7,9 +7,6 @@ from typing import Any
 
 from ex4d_core import command_exit
 
-# OpenMP threads spin while they wait, which slows down torch a hundredfold if cores are few or shared (640 ms instead
-# of 7 ms for a mesh). The variable is read when torch is imported; a value of the user is kept.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Expandable segments avoid fragmentation between stages that use most of the GPU memory. Eight threads page-lock
 # weights in main memory: 7 s for the 24 GB of Wan 14B instead of 23 s.
 os.environ.setdefault(

@@ -241,8 +241,8 @@ def fetch(
     json_: Json = False,
 ) -> None:
     """Download the weights of a component from the Hugging Face Hub; cached files are reused."""
-    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.cli.fetch_tables import plan_json, plan_tables
+    from ex4d_core.console_reporter import ConsoleReporter
     from ex4d_core.hub.download import download
     from ex4d_core.plugins.weights import plan_for
 
@@ -316,9 +316,9 @@ def plugins_check(
     json_: Json = False,
 ) -> None:
     """Run the contract tests of components; exit with 1 if one fails."""
-    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.cli.plugin_check import check_json, check_plugins, check_tables, refuse_unchecked
     from ex4d_core.config.run_config import parse_settings
+    from ex4d_core.console_reporter import ConsoleReporter
     from ex4d_core.plugins.discovery import find_plugins
 
     with ConsoleReporter(quiet=json_).stage("check") as progress:

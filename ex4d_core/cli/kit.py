@@ -17,7 +17,7 @@ from ex4d_core.config import Tree, merge, parse_settings, read_config
 from ex4d_core.terminal import say, show
 
 if TYPE_CHECKING:  # rich takes longer to import than many commands take
-    from ex4d_core.cli.console import ConsoleReporter
+    from ex4d_core.console_reporter import ConsoleReporter
 
 _SET_HELP = "Any option: SECTION.OPTION=VALUE; repeatable."
 _CONFIG_HELP = "TOML file with the same sections."
@@ -178,7 +178,7 @@ def takes_config(
 
 def make_reporter(*, quiet: bool) -> ConsoleReporter:
     """Return a reporter that shows stages and messages on stderr; only warnings if quiet."""
-    from ex4d_core.cli.console import ConsoleReporter
+    from ex4d_core.console_reporter import ConsoleReporter
 
     return ConsoleReporter(quiet=quiet)
 

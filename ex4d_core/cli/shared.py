@@ -126,8 +126,8 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
         goal: the stage that the command ends with; the roles up to it are checked.
         roles: the roles to check, if the command runs no stages in order.
     """
-    from ex4d_core.cli.console import ConsoleReporter
     from ex4d_core.config.user_config import user_config_file
+    from ex4d_core.console_reporter import ConsoleReporter
     from ex4d_core.pipeline.ignored import ignored_settings
     from ex4d_core.pipeline.session import Session
     from ex4d_core.pipeline.stage_order import roles_for

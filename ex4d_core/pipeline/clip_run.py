@@ -11,6 +11,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import attrs
+import numpy as np
+from torch import Tensor
 
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.language import cam_file_part
@@ -19,6 +21,7 @@ from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
 from ex4d_core.pipeline.clip_identity import claim
 from ex4d_core.pipeline.clips import path_key, read_clip
@@ -47,6 +50,7 @@ class ClipRun(SelectedClip):
         components: Components,
         clip: Video | str | Path,
         *,
+        depth: GivenDepth | None = None,
         folder: Path | None = None,
         read_only: bool = False,
     ) -> None:
@@ -55,13 +59,19 @@ class ClipRun(SelectedClip):
         Args:
             components: the components and their options.
             clip: frames in memory, or a path to a video or a folder of images.
+            depth: replaces the depth estimator of the components.
             folder: run folder; if None, artifacts are kept in memory only.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
         """
         super().__init__(components, clip)
         self.folder = folder
+        self._given_depth = depth
         self._read_only = read_only
         self._is_claimed = False
+
+    def __repr__(self) -> str:
+        place = f" in {self.folder}" if self.folder else ""
+        return f"<ClipRun {self.title}{place}; {_state(self, 'video', 'estimated_depth', 'scene')}>"
 
     @cached_property
     def store(self) -> Store | None:
@@ -108,8 +118,9 @@ class ClipRun(SelectedClip):
 
     @cached_property
     def identity(self) -> str:
-        """Hash of everything that determines the frames, and of the folder."""
-        return content_key({"clip": self.clip_inputs, "folder": str(self.folder)})
+        """Hash of everything that determines the frames, of depth that the caller passed, and of the folder."""
+        given = {} if self._given_depth is None else {"depth": self._given_depth.inputs}
+        return content_key({"clip": self.clip_inputs, "folder": str(self.folder), **given})
 
     @cached_property
     def video(self) -> Video:
@@ -125,16 +136,19 @@ class ClipRun(SelectedClip):
     @cached_property
     def depth_inputs(self) -> Tree:
         """Everything that determines the depth."""
+        if self._given_depth is not None:
+            return {"clip": self.clip_inputs, "given": self._given_depth.inputs}
         return {"clip": self.clip_inputs, "component": self.components.choose("depth").identity()}
 
     @cached_property
     def estimated_depth(self) -> DepthVideo:
         """The result of the depth estimator."""
+        given = self._given_depth
         return self.cache.cached_stage(
             "depth",
             self.depth_inputs,
             DEPTH,
-            needs=lambda: (self.video, self.components.depth_estimator()),
+            needs=lambda: (self.video, given.estimator if given else self.components.depth_estimator()),
             work=lambda needs, progress, _: self._estimate(*needs, progress=progress),
         )
 
@@ -181,9 +195,18 @@ class ClipRun(SelectedClip):
         frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
         return {"frames": frames, "source_cameras": None if file is None else file.fingerprint()}
 
-    def along(self, cam: str | CameraPath) -> PathRun:
-        """Return the clip along a camera path: a `--cam` text, or a path with its own intrinsics and size."""
-        return PathRun(self, cam)
+    def along(self, cam: str | float | CameraPath | np.ndarray | Tensor) -> PathRun:
+        """Return the clip along a camera path.
+
+        Args:
+            cam: a `--cam` text, an angle, a path with its own intrinsics and size, or poses, as for `Session.run`.
+
+        Raises:
+            InvalidConfig: the path cannot be parsed, or an option is invalid.
+            InvalidInput: the poses have another shape, or are not rigid.
+            ComponentNotFound: a move is unknown.
+        """
+        return PathRun(self, as_path_or_text(cam, lambda: self.estimated_scene.depth.intrinsics))
 
     def mesh(self, frame: int) -> Mesh:
         """Return the mesh of one frame."""
@@ -216,6 +239,12 @@ class PathRun:
             self._generator = partial(clip_run.components.trajectory, cam)
             self.cam = cam
         self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
+
+    def __repr__(self) -> str:
+        return f"<PathRun --cam {self.cam} of {self.clip_run.title}; {_state(self, 'path', 'guidance', 'video')}>"
+
+    def _repr_html_(self) -> str | None:
+        return self.video._repr_html_() if "video" in vars(self) else None
 
     @cached_property
     def path(self) -> CameraPath:
@@ -331,3 +360,9 @@ class PathRun:
         path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4"
         if path and not is_input(path, self.clip_run.input_files):
             write_video(video, path)
+
+
+def _state(run: object, *results: str) -> str:
+    """Return which results are in memory, in words."""
+    there = [name.replace("_", " ") for name in results if name in vars(run)]
+    return f"computed: {', '.join(there) or 'nothing'}"

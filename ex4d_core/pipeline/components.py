@@ -26,6 +26,7 @@ from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, Plugin
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
+from ex4d_core.pipeline.own_components import NoOptions, offer_of
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
@@ -86,7 +87,13 @@ class Components:
     """The components of a session: selected once, loaded on first use, and reused."""
 
     def __init__(
-        self, config: RunConfig, *, registry: Registry, reporter: Reporter, consent: Consent | None = None
+        self,
+        config: RunConfig,
+        *,
+        registry: Registry,
+        reporter: Reporter,
+        consent: Consent | None = None,
+        objects: Mapping[str, Any] | None = None,
     ) -> None:
         """Set the configuration; nothing is selected yet.
 
@@ -95,13 +102,15 @@ class Components:
             registry: the installed components.
             reporter: receives selections and terms of use.
             consent: asks the user before a download; if None, nothing is downloaded unless the configuration says so.
+            objects: by role, objects that replace components of the registry.
         """
         self.config = config
         self.registry = registry
         self.reporter = reporter
         self._consent = consent
         self._offered: set[str] = set()
-        self._loaded: dict[str, Any] = {}
+        self._loaded = dict(objects or {})
+        self._own = {role: Chosen(offer=offer_of(role, own), options=NoOptions()) for role, own in self._loaded.items()}
         self._choices: dict[str, Choice] = {}
 
     @cached_property
@@ -128,6 +137,8 @@ class Components:
             ComponentNotFound: it is not installed, or none can be selected automatically.
             InvalidConfig: an option is unknown or invalid.
         """
+        if role in self._own:
+            return self._own[role]
         given: ComponentConfig = getattr(self.config, role)
         if given.name != "auto":
             offer = self.registry.find(role, given.name)

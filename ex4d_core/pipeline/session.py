@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
+from ex4d_core.console_reporter import reporter_for
+from ex4d_core.errors import InvalidConfig
+from ex4d_core.pipeline.arrays_in import as_clip, as_depth
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
+from ex4d_core.pipeline.own_components import objects_among
 from ex4d_core.plugins.registry import Registry
-from ex4d_core.progress import Reporter, SilentReporter
+from ex4d_core.progress import Reporter
+from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES
-from ex4d_core.types import CameraPath, Video
+from ex4d_core.types import CameraPath, DepthVideo, Video
+
+Clip = Video | str | Path | np.ndarray | Tensor | Sequence[Any]
+"""A clip: frames or a path."""
+
+Depth = DepthVideo | np.ndarray | Tensor | Sequence[Any] | None
+"""Depth that replaces the estimator."""
+
+Cam = str | float | CameraPath | np.ndarray | Tensor
+"""A camera path."""
 
 
 class Session(Components):
@@ -30,6 +48,7 @@ class Session(Components):
         *,
         registry: Registry | None = None,
         reporter: Reporter | None = None,
+        progress: bool | None = None,
         consent: Consent | None = None,
         **settings: Any,
     ) -> None:
@@ -38,40 +57,77 @@ class Session(Components):
         Args:
             config: a complete configuration; excludes `settings`.
             registry: the components; by default all that are installed.
-            reporter: receives progress and messages; silent by default.
+            reporter: receives progress and messages; excludes `progress`.
+            progress: whether to show progress and messages; by default in a notebook and on a terminal.
             consent: asks the user before weights that `auto` would use are downloaded. By default nothing is
                 downloaded, unless `download="yes"` is among the settings.
             settings: fields of `RunConfig`; that of a role is a name (`depth="file"`) or a table of name and options
-                (`depth={"name": "file", "path": "depth.npz"}`).
+                (`depth={"name": "file", "path": "depth.npz"}`), or an object with the methods of the role
+                (`renderer=MyRenderer()`), see `ex4d_core.roles`. Results of an object are reused by another one of the
+                same class with an equal attribute `version`; without that attribute, by none.
 
         Raises:
             InvalidConfig: a setting is unknown or has an invalid value.
+            ComponentNotFound: no installed component has the name in a setting.
+            PluginFailed: the plugin of a named component is disabled.
         """
         if config is not None and settings:
-            raise TypeError("pass a config or settings, not both")
+            raise InvalidConfig("pass a config or settings, not both")
+        if not isinstance(config, RunConfig | None):
+            raise InvalidConfig(
+                f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
+            )
+        objects = objects_among(settings)
         super().__init__(
-            config or make_config(tables(settings)),
+            config or make_config(tables({key: value for key, value in settings.items() if key not in objects})),
             registry=registry or Registry(),
-            reporter=reporter or SilentReporter(),
+            reporter=reporter or reporter_for(progress),
             consent=consent,
+            objects=objects,
         )
         self._last_clip: ClipRun | None = None
+        for role in ROLES.keys() & settings.keys():
+            if not ROLES[role].in_cam and (name := getattr(self.config, role).name) != "auto":
+                self.registry.find(role, name)
+
+    def __repr__(self) -> str:
+        names = {role.name: getattr(self.config, role.name).name for role in ROLES.values() if not role.in_cam}
+        names |= {role: own.offer.source.distribution for role, own in self._own.items()}
+        chosen = ", ".join(f"{role}={name!r}" for role, name in names.items())
+        return f"<Session {chosen}; loaded: {', '.join(self._loaded) or 'nothing'}>"
 
     def open_clip(
-        self, clip: Video | str | Path, *, folder: str | Path | None = None, read_only: bool = False
+        self,
+        clip: Clip,
+        *,
+        depth: Depth = None,
+        depth_kind: str | None = None,
+        folder: str | Path | None = None,
+        read_only: bool = False,
     ) -> ClipRun:
         """Open a clip; with a run folder, its artifacts are stored there and reused.
 
         Args:
-            clip: frames, or a path to a video or a folder of images.
+            clip: a `Video`, a path to a video or a folder of images, or frames: an array or tensor [T, H, W, 3], uint8
+                or floats from 0 to 1, or a list of images; they have 30 frames per second unless `video.fps` is set.
+            depth: replaces the depth estimator: a `DepthVideo`, or an array, tensor or list of maps [T, H, W].
+            depth_kind: meaning of an array of depth: metric, relative, affine or inverse; by default decided as by the
+                depth estimator `file`.
             folder: run folder; if None, artifacts are kept in memory only.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
 
         Raises:
             InputNotFound: the clip does not exist.
-            InvalidInput: the clip cannot be read.
+            InvalidInput: the clip cannot be read, or a value has a wrong type or shape.
+            InvalidConfig: the kind of depth is unknown.
         """
-        clip_run = ClipRun(self, clip, folder=None if folder is None else Path(folder), read_only=read_only)
+        clip_run = ClipRun(
+            self,
+            as_clip(clip, fps=self.config.video.fps),
+            depth=as_depth(depth, depth_kind),
+            folder=None if folder is None else as_path(folder, "run folder"),
+            read_only=read_only,
+        )
         identity = clip_run.identity  # raises an error if the clip cannot be read
         # Further paths along the same clip share its depth.
         if self._last_clip is None or self._last_clip.identity != identity:
@@ -79,20 +135,30 @@ class Session(Components):
         return self._last_clip
 
     def run(
-        self, clip: Video | str | Path, *, cam: str | CameraPath | None = None, folder: str | Path | None = None
+        self,
+        clip: Clip,
+        *,
+        cam: Cam | None = None,
+        depth: Depth = None,
+        depth_kind: str | None = None,
+        folder: str | Path | None = None,
     ) -> PathRun:
         """Run a clip along a camera path, by default the first one of the configuration.
 
         Args:
-            clip: frames, or a path to a video or a folder of images.
-            cam: a `--cam` text, or a path with a pose for each frame and its own intrinsics, in units of the depth. A
-                path with `frames` may have any length.
+            clip: as for `open_clip`.
+            cam: a `--cam` text, an angle, or a path with a pose for each frame and its own intrinsics, in units of the
+                depth; a path with `frames` may have any length. Also poses [T, 4, 4] or [T, 3, 4] as array or tensor,
+                world to camera in OpenCV axes, which take the intrinsics of the clip.
+            depth: replaces the depth estimator, as for `open_clip`.
+            depth_kind: meaning of an array of depth, as for `open_clip`.
             folder: run folder; if None, artifacts are kept in memory only.
 
         Raises:
             Ex4dError: the input, an option or an output is invalid.
         """
-        path_run = self.open_clip(clip, folder=folder).along(cam or self.config.cam[0])
+        clip_run = self.open_clip(clip, depth=depth, depth_kind=depth_kind, folder=folder)
+        path_run = clip_run.along(self.config.cam[0] if cam is None else cam)
         _ = path_run.video
         return path_run
 
@@ -105,15 +171,21 @@ def tables(settings: Mapping[str, Any]) -> Tree:
     }
 
 
-def run(clip: Video | str | Path, *, cam: str | CameraPath = "30", **settings: Any) -> PathRun:
+def run(
+    clip: Clip, *, cam: Cam = "30", depth: Depth | str | Tree = None, depth_kind: str | None = None, **settings: Any
+) -> PathRun:
     """Run a clip along a camera path in a new session.
 
     Args:
-        clip: frames, or a path to a video or a folder of images.
+        clip: the clip, as for `Session.open_clip`.
         cam: the path, as for `Session.run`.
+        depth: depth as for `Session.run`, or a setting as for `Session`.
+        depth_kind: meaning of an array of depth, as for `Session.run`.
         settings: as for `Session`.
 
     Raises:
         Ex4dError: the input or a setting is invalid.
     """
-    return Session(**settings).run(clip, cam=cam)
+    if isinstance(depth, str | Mapping):
+        return Session(depth=depth, **settings).run(clip, cam=cam, depth_kind=depth_kind)
+    return Session(**settings).run(clip, cam=cam, depth=depth, depth_kind=depth_kind)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,7 @@ import attrs
 from ex4d_core.errors import Ex4dError
 from ex4d_core.pipeline.components import Chosen, Components
 from ex4d_core.pipeline.records import Record
-
-EX4D_CACHE = "EX4D_CACHE"
-"""Environment variable with the folder of the measurements; an empty value disables them."""
+from ex4d_core.user_cache import user_cache
 
 LEAST_SECONDS = 1.0
 """Shorter stages are not recorded: most of their time does not depend on the frames."""
@@ -31,19 +27,9 @@ class Rate:
 
 
 def rates_file() -> Path | None:
-    """Return the file of the measurements, which need not exist; None if they are disabled.
-
-    It is `rates.json` in `$EX4D_CACHE`, else in `ex4d` in `%LOCALAPPDATA%` on Windows, in `$XDG_CACHE_HOME` or
-    `~/.cache` on other systems.
-    """
-    given = os.environ.get(EX4D_CACHE)
-    if given is not None:
-        return Path(os.path.expanduser(given), "rates.json") if given else None
-    variable, default = (
-        ("LOCALAPPDATA", "~/AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", "~/.cache")
-    )
-    folder = os.environ.get(variable, "")
-    return Path(folder if os.path.isabs(folder) else os.path.expanduser(default), "ex4d", "rates.json")
+    """Return the file of the measurements in the cache of the user, which need not exist; None if it is disabled."""
+    folder = user_cache()
+    return folder and folder / "rates.json"
 
 
 def rate_key(components: Components, stage: str, roles: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import attrs
+import numpy as np
 import torch
 
 from ex4d_core.bounds import shown
@@ -13,13 +14,17 @@ from ex4d_core.errors import InvalidInput
 
 
 def shaped(shape: str, dtype: torch.dtype) -> Any:
-    """Declare a tensor field with a dtype and a shape such as `"T H W 3"`, where names match any size."""
-    return attrs.field(validator=_checker(shape, dtype), repr=tensor_summary)
+    """Declare a tensor field with a dtype and a shape such as `"T H W 3"`, where names match any size.
+
+    NumPy arrays are converted, floats of any precision to that of the field.
+    """
+    return attrs.field(converter=_converter(dtype), validator=_checker(shape, dtype), repr=tensor_summary)
 
 
 def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
     """Declare a tensor field that may be None (its default)."""
-    return attrs.field(default=None, validator=attrs.validators.optional(_checker(shape, dtype)), repr=tensor_summary)
+    check = attrs.validators.optional(_checker(shape, dtype))
+    return attrs.field(default=None, converter=_converter(dtype), validator=check, repr=tensor_summary)
 
 
 def rate() -> Any:
@@ -43,6 +48,17 @@ def tensor_summary(value: object) -> str:
         return repr(value)
     place = "" if value.device.type == "cpu" else f" on {value.device}"
     return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}{place}"
+
+
+def _converter(dtype: torch.dtype) -> Any:
+    def convert(value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "uifb":
+            return value
+        # A copy: arrays may be read-only, or views with negative strides.
+        tensor = torch.from_numpy(np.array(value))
+        return tensor.to(dtype) if tensor.is_floating_point() and dtype.is_floating_point else tensor
+
+    return convert
 
 
 def _checker(shape: str, dtype: torch.dtype) -> Any:

@@ -167,12 +167,24 @@ RIGID_TOLERANCE = 1e-3
 
 
 def intrinsics_tuple(value: Intrinsics | tuple[Intrinsics, ...]) -> tuple[Intrinsics, ...]:
-    """Return one or several intrinsics as a tuple."""
-    return (value,) if isinstance(value, Intrinsics) else tuple(value)
+    """Return one or several intrinsics as a tuple.
+
+    Raises:
+        InvalidInput: the value has another type.
+    """
+    lenses = (value,) if isinstance(value, Intrinsics) else value
+    if not (isinstance(lenses, tuple | list) and all(isinstance(lens, Intrinsics) for lens in lenses)):
+        raise InvalidInput(f"intrinsics must be one Intrinsics or several, not {shown(value)}")
+    return tuple(lenses)
 
 
 def _tuple_of(frames: Sequence[int] | None) -> tuple[int, ...] | None:
-    return None if frames is None else tuple(frames)
+    if frames is None:
+        return None
+    try:
+        return tuple(map(operator.index, frames))
+    except TypeError as error:
+        raise InvalidInput(f"CameraPath.frames must be whole numbers, not {shown(frames)}") from error
 
 
 def _shortly(frames: tuple[int, ...] | None) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from enum import Enum
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.errors import InvalidInput
+from ex4d_core.bounds import shown
+from ex4d_core.errors import InvalidInput, nearest
 from ex4d_core.types._arrays import optional_shaped, shaped
 from ex4d_core.types.camera import CameraPath, Intrinsics, intrinsics_tuple
 from ex4d_core.types.video import Video
@@ -27,6 +29,15 @@ class DepthKind(Enum):
     """Converted from disparity that is known up to scale and shift; only the order of near and far is valid."""
 
 
+def _kind(value: DepthKind | str) -> DepthKind:
+    try:
+        return DepthKind(value)
+    except ValueError as error:
+        kinds = [kind.value for kind in DepthKind]
+        guess = nearest(str(value), kinds, then=f"use one of {', '.join(kinds)}")
+        raise InvalidInput(f"unknown depth kind {shown(value)}{guess}") from error
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class DepthVideo:
     """Depth for each frame of a video."""
@@ -34,7 +45,7 @@ class DepthVideo:
     depth: Tensor = shaped("T H W", torch.float32)
     """float32 [T, H, W] along +z of the source camera, > 0 where valid, in the unit given by `kind`."""
 
-    kind: DepthKind = attrs.field(converter=DepthKind)
+    kind: DepthKind = attrs.field(converter=_kind)
     """The meaning of the values."""
 
     intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
@@ -60,6 +71,10 @@ class DepthVideo:
             raise InvalidInput(f"DepthVideo.filled is {list(self.filled.shape)} but depth is {list(self.depth.shape)}")
         if self.cameras is not None and self.cameras.num_frames != self.num_frames:
             raise InvalidInput(f"DepthVideo has {self.num_frames} frames but {self.cameras.num_frames} source cameras")
+
+    def numpy(self) -> np.ndarray:
+        """Return the depth, float32 [T, H, W]."""
+        return self.depth.numpy(force=True)
 
     @property
     def num_frames(self) -> int:

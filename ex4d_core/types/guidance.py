@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +51,10 @@ class Guidance:
             )
         if self.cameras is not None and self.cameras.num_frames != self.num_frames:
             raise InvalidInput(f"Guidance has {self.num_frames} frames but {self.cameras.num_frames} cameras")
+
+    def numpy(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return color and mask, uint8 [T, H, W, 3] and bool [T, H, W]."""
+        return self.color.numpy(force=True), self.mask.numpy(force=True)
 
     @property
     def num_frames(self) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +69,14 @@ class Video:
                 f"Video has {self.num_frames} frames but its origin has {len(self.origin.frame_indices)}"
             )
 
+    def _repr_html_(self) -> str | None:
+        """Return an HTML player, or None before `ex4d_core.video_io` is imported."""
+        return _PLAYERS[-1](self) if _PLAYERS else None
+
+    def numpy(self) -> np.ndarray:
+        """Return the frames, uint8 [T, H, W, 3]."""
+        return self.frames.numpy(force=True)
+
     @property
     def num_frames(self) -> int:
         """T."""
@@ -81,3 +91,13 @@ class Video:
     def width(self) -> int:
         """W in pixels."""
         return self.frames.shape[2]
+
+
+_PLAYERS: list[Callable[[Video], str]] = []
+"""Functions that return an HTML player; encoding is in a layer above the types."""
+
+
+def use_player(player: Callable[[Video], str]) -> Callable[[Video], str]:
+    """Make a function the one that shows videos in notebooks; a decorator."""
+    _PLAYERS.append(player)
+    return player

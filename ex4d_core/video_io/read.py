@@ -14,6 +14,7 @@ from torch import Tensor
 from ex4d_core.errors import InvalidInput
 from ex4d_core.memory import available_memory
 from ex4d_core.progress import Progress, SilentReporter, silent
+from ex4d_core.reading import as_path
 from ex4d_core.types import Video
 from ex4d_core.video_io.clip import open_clip
 from ex4d_core.video_io.framing import Fit, Framing, check_selection, check_size, frame_to, selected
@@ -69,7 +70,7 @@ def read_video(
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if size is not None:
         check_size(size)
-    clip = open_clip(path, fps=None if fps is None else _rate(fps))
+    clip = open_clip(as_path(path, "clip"), fps=None if fps is None else _rate(fps))
     timing = clip.timing
     try:
         ticks = selected(timing.num_frames, num_frames=num_frames, start=start, stride=stride)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
+from ex4d_core.reading import as_path
 from ex4d_core.types import Video
+from ex4d_core.types.video import use_player
 from ex4d_core.video_io.read import issue_warning
 from ex4d_core.video_io.sound import Sound, add_sound
 
@@ -57,9 +61,12 @@ def write_video(
         warn: called with a sentence for each audio track that cannot be added; by default, issues Python warnings.
 
     Raises:
-        InvalidInput: the suffix is unknown, `crf` is out of range, or the video has no frames.
+        InvalidInput: the suffix is unknown, a value has a wrong type or range, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
+    if not isinstance(video, Video):
+        raise InvalidInput(f"write_video takes a Video, not {type(video).__name__}")
+    path = as_path(path, "output file")
     _refuse_empty(video.frames, path)
     frames = (frame.numpy() for frame in video.frames)
     if sound is None:
@@ -70,6 +77,16 @@ def write_video(
         options = _container_options(lossless=_is_lossless(path))
         for problem in add_sound(partial, sound, seconds=video.num_frames / video.fps, options=options):
             warn(problem)
+
+
+@use_player
+def html_player(video: Video) -> str:
+    """Return an HTML player of a video, with the frames in H.264."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "video.mp4")
+        write_video(video, file)
+        data = base64.b64encode(file.read_bytes()).decode()
+    return f'<video controls loop width="{video.width}" src="data:video/mp4;base64,{data}"></video>'
 
 
 def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, fps: Fraction, crf: int = 18) -> None:

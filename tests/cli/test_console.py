@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ex4d_core.cli.console import ConsoleReporter
+from ex4d_core.console_reporter import ConsoleReporter
 
 
 @pytest.fixture

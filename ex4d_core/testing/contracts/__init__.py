@@ -13,13 +13,9 @@ Switches, such as `accuracy`, claim properties beyond the requirements of the ro
 Requires pytest, which the extra `testing` of ex4d-core installs.
 """
 
-import os
 import pkgutil
 
 import pytest
-
-# Set before torch is imported, as by the `ex4d` command: spinning threads slow down shared machines.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest.register_assert_rewrite(*(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")))
 

@@ -1,0 +1,188 @@
+"""Clips, depth and camera paths that a caller passes as arrays, tensors or lists of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from ex4d_core.bounds import shown
+from ex4d_core.builtin.depth_file import DepthFile
+from ex4d_core.builtin.depth_file_options import DepthFileOptions
+from ex4d_core.config.run_config import Tree, make_options
+from ex4d_core.depth_io.containers.arrays import from_head
+from ex4d_core.depth_io.frames import DepthFrames
+from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.pipeline.clips import path_key
+from ex4d_core.pipeline.store import tensor_hash
+from ex4d_core.progress import Progress
+from ex4d_core.reading import as_path
+from ex4d_core.roles import DepthEstimator
+from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Video
+
+RATE = Fraction(30)
+"""Frame rate of frames without one, in Hz; that of folders of images."""
+
+
+def as_clip(value: Any, *, fps: float | None = None) -> Video | Path:
+    """Return a video or the path of a clip.
+
+    Args:
+        value: a `Video`, a path, or frames: uint8 [T, H, W, 3], floats from 0 to 1, or a list of images.
+        fps: rate of frames that are not a `Video`; 30 by default.
+
+    Raises:
+        InvalidInput: the value is none of these.
+    """
+    if isinstance(value, Video):
+        return value
+    frames = None if isinstance(value, str | os.PathLike) else _array(value, "frames of a clip")
+    if frames is None:
+        return as_path(value, "clip")
+    frames = frames[None] if frames.ndim == 3 else frames
+    if frames.ndim != 4 or frames.shape[3] != 3:
+        first = frames.ndim == 4 and frames.shape[1] == 3
+        hint = "; move the channels last, as in frames.permute(0, 2, 3, 1)" if first else ""
+        raise InvalidInput(f"the frames of a clip must have the shape [T, H, W, 3], not {list(frames.shape)}{hint}")
+    if frames.dtype.kind == "f":
+        if not (frames.size and frames.min() >= 0 and frames.max() <= 1):  # False for NaN too
+            raise InvalidInput("frames of floats must lie between 0 and 1; pass uint8 for 0 to 255")
+        frames = np.rint(frames * 255).astype(np.uint8)
+    if frames.dtype != np.uint8:
+        raise InvalidInput(f"the frames of a clip must be uint8, or floats from 0 to 1, not {frames.dtype}")
+    return Video(frames=torch.from_numpy(np.array(frames)), fps=RATE if fps is None else fps)  # type: ignore[arg-type]  # converted
+
+
+@attrs.frozen(kw_only=True)
+class GivenDepth:
+    """Depth that replaces the depth estimator of a session."""
+
+    inputs: Tree
+    """Everything that determines it."""
+
+    estimator: DepthEstimator
+    """Returns it."""
+
+
+def as_depth(value: Any, kind: str | None = None) -> GivenDepth | None:
+    """Return depth that a caller passed.
+
+    Args:
+        value: a `DepthVideo`, an array or tensor [T, H, W], a list of maps, or None.
+        kind: meaning of an array, as the option `kind` of the depth estimator `file`; by default decided as there.
+
+    Raises:
+        InvalidInput: the value is none of these.
+        InvalidConfig: the kind is unknown, or given for a `DepthVideo`.
+    """
+    if value is None or isinstance(value, DepthVideo):
+        if kind is not None:
+            raise InvalidConfig("depth_kind states the meaning of an array; a DepthVideo has its own kind")
+        return None if value is None else GivenDepth(inputs=_facts(value), estimator=_Fixed(value))
+    array = _array(value, "depth")
+    if array is None:
+        raise InvalidInput(
+            f"depth must be a DepthVideo or an array [T, H, W], not {shown(value)}; files are settings of the session: "
+            'Session(depth={"name": "file", "path": ...})'
+        )
+    options = make_options(DepthFileOptions, {"path": _DepthArray.NAME, "kind": kind or "auto"}, "depth")
+    key = tensor_hash(torch.from_numpy(np.ascontiguousarray(array).view(np.uint8)))
+    inputs = {"array": key, "dtype": str(array.dtype), "kind": options.kind}
+    return GivenDepth(inputs=inputs, estimator=_DepthArray(array, options))
+
+
+def as_path_or_text(value: Any, lenses: Callable[[], tuple[Intrinsics, ...]]) -> str | CameraPath:
+    """Return a camera path, or the text of one.
+
+    Args:
+        value: a `CameraPath`, a `--cam` text, an angle, or world-to-camera poses [T, 4, 4] or [T, 3, 4] (OpenCV axes).
+        lenses: returns the intrinsics of the source camera, which poses take.
+
+    Raises:
+        InvalidInput: the poses have another shape, or are not rigid.
+        InvalidConfig: the value is none of these.
+    """
+    if isinstance(value, str | CameraPath):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}"
+    poses = _array(value, "poses")
+    if poses is None:
+        raise InvalidConfig(f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {shown(value)}")
+    if poses.ndim != 3 or poses.shape[1:] not in ((4, 4), (3, 4)) or poses.dtype.kind not in "fiu":
+        raise InvalidInput(f"poses must be numbers [T, 4, 4] or [T, 3, 4], world to camera, not {list(poses.shape)}")
+    whole = np.tile(np.eye(4, dtype=np.float32), (len(poses), 1, 1))
+    whole[:, : poses.shape[1]] = poses
+    own = lenses()
+    return CameraPath(world_to_camera=torch.from_numpy(whole), intrinsics=own if len(own) == len(poses) else own[:1])
+
+
+class _DepthArray(DepthFile):
+    """Fits an array to the frames as the estimator `file` fits one from a file."""
+
+    NAME = "the depth array"
+    """Stands for the path in messages."""
+
+    def __init__(self, array: np.ndarray, options: DepthFileOptions) -> None:
+        super().__init__(options, device=torch.device("cpu"))
+        self._array = array
+
+    def _open(self) -> DepthFrames:
+        return from_head(self._array.shape, self._array.dtype, lambda: self._array, self._path)
+
+
+class _Fixed:
+    """Returns the same depth for the clip that it belongs to."""
+
+    def __init__(self, depth: DepthVideo) -> None:
+        self._depth = depth
+
+    def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
+        own, shape = list(self._depth.depth.shape), list(video.frames.shape[:3])
+        if own != shape:
+            raise InvalidInput(f"the depth has the shape {own} but the frames have {shape}; pass depth for each pixel")
+        return self._depth
+
+
+def _facts(depth: DepthVideo) -> Tree:
+    masks = {name: getattr(depth, name) for name in ("valid", "filled")}
+    return {
+        "depth": tensor_hash(depth.depth),
+        "kind": depth.kind.value,
+        "intrinsics": list(map(attrs.asdict, depth.intrinsics)),
+        "cameras": depth.cameras and path_key(depth.cameras),
+        **{name: None if mask is None else tensor_hash(mask) for name, mask in masks.items()},
+    }
+
+
+def _array(value: Any, what: str) -> np.ndarray | None:
+    """Return an array, a tensor, or a list of arrays, tensors or PIL images as one array; None for another type.
+
+    Raises:
+        InvalidInput: the list is empty, or its items are of several shapes.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, torch.Tensor):
+        whole = value.detach().cpu()
+        return (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
+    if not isinstance(value, list | tuple):
+        return np.asarray(value) if hasattr(value, "__array_interface__") else None
+    items = [_array(item.convert("RGB") if _is_color(item) else item, what) for item in value]
+    if any(item is None for item in items):
+        return None
+    shapes = {item.shape for item in items if item is not None}
+    if len(shapes) != 1:
+        raise InvalidInput(f"the {what} must have one shape, not {sorted(map(list, shapes)) or 'an empty list'}")
+    return np.stack(items)  # type: ignore[arg-type]  # none is None
+
+
+def _is_color(item: Any) -> bool:
+    """Return whether an item is a PIL image of colors, which may have a palette or alpha."""
+    return getattr(item, "mode", None) in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
