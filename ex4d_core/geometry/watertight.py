@@ -22,8 +22,9 @@ from ex4d_core.types import Intrinsics, Mesh
 from ex4d_core.types._arrays import tensor_summary
 
 BORDER_RATIO = 8.0
-"""Automatic border depth, in largest depths of the frame, so that nothing depends on the unit of depth. A camera that has
-turned around what is farthest is at twice its depth, still inside; with `FARTHEST`, the cap is still within `far`."""
+"""Automatic border depth, in largest depths of the frame, so that nothing depends on the unit of depth. A camera that
+has turned around what is farthest is at twice its depth, still inside; with `FARTHEST`, the cap is still within
+`far`."""
 
 CAP_BULGE = 1.1
 """Depth of the middle of the cap over that of the ring, so that invalid pixels at the ring depth do not touch it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 import attrs
@@ -27,7 +28,7 @@ def objects_among(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidConfig: an object lacks a method of its role, or is a class.
     """
-    plain = str | bool | int | float | list | tuple | Mapping | None
+    plain = (str, bool, int, float, list, tuple, Mapping, NoneType)
     named = [role for role in ROLES.values() if not role.in_cam and role.name in settings]
     objects = {role.name: settings[role.name] for role in named if not isinstance(settings[role.name], plain)}
     for name, value in objects.items():
