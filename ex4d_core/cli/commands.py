@@ -93,7 +93,7 @@ def run(
 
     found = find_clips(clips or clips_of(config))
     parent_of_outputs(config, output_dir)
-    session = make_session(config, quiet or json_, goal="result")
+    session = make_session(config, quiet or json_, goal="result", clips=found)
     folders = output_folders(config, found, clips, output_dir)
     outcomes = run_batch(session, found, folders, save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
@@ -117,7 +117,7 @@ def recon(
     path = Path(clip or input_video or clips_of(config)[0])
     folder = output_dir or Path(config.run_folder or "outputs")
     check_output(folder)
-    session = make_session(config, quiet or json_, goal="guidance")
+    session = make_session(config, quiet or json_, goal="guidance", clips=[path])
     outcomes = run_batch(session, [path], [folder], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
     finish(outcomes, quiet, json_)
 
@@ -143,7 +143,7 @@ def depth(
 
     found = find_clips(clips or clips_of(config))
     parent_of_outputs(config, output_dir)
-    session = make_session(config, quiet or json_, goal="depth")
+    session = make_session(config, quiet or json_, goal="depth", clips=found)
     formats: Any = [each.value for each in format or ()]
     folders = output_folders(config, found, clips, output_dir)
     outcomes = depth_batch(session, found, folders, formats=formats, preview=preview)
@@ -171,7 +171,7 @@ def preview(
 
     path = Path(clip or clips_of(config)[0])
     parent_of_outputs(config, output_dir)
-    session = make_session(config, quiet or json_, goal="guidance")
+    session = make_session(config, quiet or json_, goal="guidance", clips=[path])
     with redirect_stdout_to_stderr():
         folder = output_folders(config, [path], clip, output_dir)[0]
         made = make_preview(session, path, folder=folder, frames=max_frames, side=max_side)
@@ -203,9 +203,8 @@ def masks(
     options = make_options(MaskOptions, default | config.masks | ({"kind": kind} if kind else {}), "masks")
     found = find_clips(clips or clips_of(config))
     parent_of_outputs(config, output_dir)
-    session = make_session(
-        config, quiet or json_, roles=("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer")
-    )
+    roles = ("mesh", "renderer") if no_depth else ("depth", "mesh", "renderer")
+    session = make_session(config, quiet or json_, roles=roles, clips=found)
     folders = output_folders(config, found, clips, output_dir)
     outcomes = mask_batch(session, found, folders, options=options, count=count, depth=not no_depth)
     finish(outcomes, quiet, json_, as_json=masks_json)

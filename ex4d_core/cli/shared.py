@@ -1,5 +1,6 @@
 """Shared parts of the `ex4d` commands: flags, arguments, sessions and exit codes."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,7 +118,9 @@ def clips_of(config: "RunConfig") -> tuple[str, ...]:
     return config.clips
 
 
-def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Sequence[str] = ()) -> "Session":
+def make_session(
+    config: "RunConfig", quiet: bool, *, goal: str = "", roles: Sequence[str] = (), clips: Sequence[Path] = ()
+) -> "Session":
     """Return a session that reports to the terminal, after checking its components.
 
     Args:
@@ -125,6 +128,7 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
         quiet: whether only warnings are printed.
         goal: the stage that the command ends with; the roles up to it are checked.
         roles: the roles to check, if the command runs no stages in order.
+        clips: the clips; if none exists, nothing is downloaded for them.
     """
     from ex4d_core.config.user_config import user_config_file
     from ex4d_core.console_reporter import ConsoleReporter
@@ -133,7 +137,8 @@ def make_session(config: "RunConfig", quiet: bool, *, goal: str = "", roles: Seq
     from ex4d_core.pipeline.stage_order import roles_for
 
     reporter = ConsoleReporter(quiet=quiet)
-    session = Session(config, reporter=reporter, consent=None if quiet else ask_to_download)
+    may_ask = not quiet and any(map(os.path.exists, clips))
+    session = Session(config, reporter=reporter, consent=ask_to_download if may_ask else None)
     if (file := user_config_file()) and file.exists():
         reporter.note(f"defaults: {file}")
     for problem in session.registry.plugins.broken:

@@ -139,6 +139,14 @@ def test_a_component_that_is_named_is_offered_too(in_terminal):
     assert in_terminal("--depth", "net", answer="y\n")[0] == 0
 
 
+def test_a_clip_that_does_not_exist_is_an_error_without_a_question(ex4d, monkeypatch):
+    terminal = Terminal(monkeypatch)
+    monkeypatch.setattr(sys, "stdin", terminal.stdin)
+    code, _, _ = ex4d("run", "none.mp4")
+    shown = terminal.close()
+    assert (code, "Download now?" in shown, "none.mp4 does not exist" in shown) == (2, False, True)
+
+
 def test_a_bad_option_is_an_error_before_the_question(in_terminal):
     code, shown = in_terminal("--renderer", "zbufer")
     assert (code, "Download now?" in shown, "did you mean 'zbuffer'" in shown) == (2, False, True)
