@@ -24,7 +24,7 @@ def _left_in_cgroups() -> Iterator[int]:
             used = int((folder / usage).read_text())
             facts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
             yield most - used + int(facts.get(cache, 0))  # the page cache is released when memory is short
-        except (OSError, ValueError):  # "max" is no limit
+        except (OSError, ValueError):  # "max" means unlimited
             continue
 
 

@@ -13,7 +13,7 @@ _PLAIN = re.compile(r"[\w\\/:.=+~^%-]+", re.ASCII)
 
 
 def quote(word: str) -> str:
-    """Return a word as it is typed, quoted where the shell would split or expand it."""
+    """Return a word for the command line, quoted where the shell would split or expand it."""
     if not WINDOWS:
         return shlex.quote(word)
     return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "''") + "'"

@@ -33,7 +33,9 @@ def user_config_file() -> Path | None:
     if given is not None:
         file = Path(os.path.expanduser(given))
         if given and not file.is_file():
-            raise InputNotFound(f"there is no file {given}, which {EX4D_CONFIG} names; correct or unset the variable")
+            raise InputNotFound(
+                f"the file {given} of the variable {EX4D_CONFIG} does not exist; correct or unset the variable"
+            )
         return file if given else None
     variable, default = (
         ("APPDATA", "~/AppData/Roaming") if sys.platform == "win32" else ("XDG_CONFIG_HOME", "~/.config")

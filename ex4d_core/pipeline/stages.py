@@ -123,7 +123,7 @@ def refine_scene(
 
     Args:
         scene: the clip and its depth, on the CPU.
-        options: the options; if not enabled, the scene is returned as it is.
+        options: the options; if not enabled, the scene is returned unchanged.
         device: device of the computation; frames are copied to it and back several at a time.
         progress: called with the number of finished frames.
     """

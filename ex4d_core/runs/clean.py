@@ -67,7 +67,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[RunFolder]:
     """Return the run folders among folders and directly inside them.
 
     Raises:
-        InputNotFound: a folder does not exist, or there is no run folder.
+        InputNotFound: a folder does not exist, or none of them is or contains a run folder.
         InvalidInput: a folder cannot be read.
     """
     found = {}

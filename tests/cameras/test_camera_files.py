@@ -1,7 +1,6 @@
 """Camera paths survive being saved as any format, and files of other tools mean what those tools mean."""
 
 import json
-from fractions import Fraction
 
 import attrs
 import numpy as np
@@ -9,41 +8,15 @@ import pytest
 import torch
 
 import typer_cli
-from ex4d_core.builtin.path_file import PathFile
-from ex4d_core.builtin.path_file_options import PathFileOptions
 from ex4d_core.cameras.files import FORMATS, ReadOptions, convert, read_camera_path, write_camera_path
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.geometry.motion import Start
 from ex4d_core.geometry.paths import orbited
 from ex4d_core.geometry.rigid import Pose
-from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
+from ex4d_core.types import CameraPath, Intrinsics
+from tests.helpers.camera_paths import LENS, SUBJECT, path_through, to_the_right
 
-LENS = Intrinsics.from_fov(60, width=64, height=48)
-SUBJECT = Start(subject=(0.3, -0.2, 2.0))
-CPU = torch.device("cpu")
 EYE = json.dumps(np.eye(4).tolist())
 TURNED_WIDE = json.dumps({"camera_angle_x": 50, "frames": [{"transform_matrix": np.eye(4).tolist()}]})
-
-
-def path_through(*cameras, lens=LENS, frames=None) -> CameraPath:
-    matrices = torch.from_numpy(np.stack([camera.inverse().matrix() for camera in cameras])).float()
-    return CameraPath(world_to_camera=matrices, intrinsics=lens, frames=frames)
-
-
-def to_the_right(num_frames=5, yaw=40.0) -> CameraPath:
-    return path_through(*(orbited(yaw * k / max(num_frames - 1, 1), 0.0, SUBJECT) for k in range(num_frames)))
-
-
-def scene(num_frames=5) -> Scene:
-    """A wall two units away."""
-    return Scene(
-        video=Video(frames=torch.zeros(num_frames, 48, 64, 3, dtype=torch.uint8), fps=Fraction(25)),
-        depth=DepthVideo(depth=torch.full((num_frames, 48, 64), 2.0), kind=DepthKind.METRIC, intrinsics=LENS),
-    )
-
-
-def from_file(path, num_frames=5, **options) -> CameraPath:
-    return PathFile(PathFileOptions(path=str(path), **options), device=CPU).path(num_frames, scene(num_frames))
 
 
 @pytest.mark.parametrize("name", [name for name, kind in FORMATS.items() if kind.write])

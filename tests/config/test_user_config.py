@@ -52,7 +52,7 @@ def test_an_empty_variable_disables_it(monkeypatch):
 
 def test_a_file_that_is_missing_is_named(monkeypatch):
     monkeypatch.setenv("EX4D_CONFIG", "nowhere.toml")
-    with pytest.raises(InputNotFound, match=r"no file nowhere.toml, which EX4D_CONFIG names"):
+    with pytest.raises(InputNotFound, match=r"nowhere.toml of the variable EX4D_CONFIG does not exist"):
         user_config_file()
 
 

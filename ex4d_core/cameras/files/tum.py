@@ -120,7 +120,8 @@ def _matches(content: Content, *, scalar_first: bool) -> Match | None:
 def _has_scalar_first(table: np.ndarray) -> bool | None:
     """Return whether w is first in the quaternions of poses in order, or None if it may be first or last.
 
-    1 0 0 0 is no rotation with w first, and half a turn about x with w last; 0 0 0 1 is half a turn about z, or none.
+    1 0 0 0 is the identity with w first and half a turn about x with w last; 0 0 0 1 is half a turn about z, or the
+    identity.
     """
     counted = (table[:, 0] == np.arange(len(table))).all()  # as MonST3R does
     x, y, z, w = np.ptp(table[:, 4:], axis=0)  # in the order of TUM

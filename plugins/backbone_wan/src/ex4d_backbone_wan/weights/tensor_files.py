@@ -36,7 +36,7 @@ class TensorFile:
     metadata: Mapping[str, str] = attrs.Factory(dict)
     """Further entries of its header."""
     stored: Callable[[str], StoredWeight | None] = lambda _: None
-    """Returns a tensor by name as it is stored, if it is a weight in 8 bits or GGUF."""
+    """Returns a tensor by name in its stored format, if it is a weight in 8 bits or GGUF."""
 
 
 @contextmanager
