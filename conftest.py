@@ -1,5 +1,6 @@
 """What all tests of the repository share."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+def pytest_collection_finish() -> None:
+    """Keep libraries and tests out of garbage collections, which tests of memory and inner runs of pytest ask for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

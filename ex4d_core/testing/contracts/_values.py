@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -57,22 +56,21 @@ def difference(one: Any, other: Any) -> str:
     return ""
 
 
-@contextmanager
-def only_new_tensors() -> Iterator[Callable[[], int]]:
-    """Yield a function that returns the number of bytes in tensors created in the block."""
+def counter_of_new_tensors() -> Callable[[], int]:
+    """Return a function that returns the number of bytes in tensors created since this call."""
+    existing = {id(tensor): tensor for tensor in _living_tensors()}  # kept, so that no new one gets the id of an old one
 
     def new_bytes() -> int:
-        gc.collect()
-        found = [value for value in gc.get_objects() if issubclass(type(value), Tensor)]
+        found = [tensor for tensor in _living_tensors() if id(tensor) not in existing]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in found}
         return sum(storages.values())
 
+    return new_bytes
+
+
+def _living_tensors() -> list[Tensor]:
     gc.collect()
-    gc.freeze()  # the collector then ignores existing objects, which makes it fast
-    try:
-        yield new_bytes
-    finally:
-        gc.unfreeze()
+    return [value for value in gc.get_objects() if issubclass(type(value), Tensor)]
 
 
 @cache
