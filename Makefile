@@ -23,6 +23,8 @@ SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 
 # As typer_cli.py does, for what is started without it.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Tests start hundreds of processes, which would each compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-quick coverage check lint format docs
 .DEFAULT_GOAL := help

@@ -21,6 +21,7 @@ pytest_plugins = ["ex4d_backbone_wan.fixtures"] if importlib.util.find_spec("ex4
 def pytest_configure() -> None:
     """Let commands that tests start be stopped with Ctrl-C: in the background a shell has all it starts ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of commands would each compile everything anew
     os.environ["EX4D_CONFIG"] = ""  # not the defaults of the user
     os.environ["EX4D_CACHE"] = ""  # no measurements of the user
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 from scipy.spatial.transform import Rotation, Slerp
 
 from ex4d_core.geometry.rigid import Pose
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicHermiteSpline
 
 
 def interpolate_linear(poses: Sequence[Pose], times: Sequence[float]) -> Callable[[float], Pose]:
@@ -64,6 +67,8 @@ def smooth_curve(times: Sequence[float], values: Sequence[float]) -> Callable[[f
 
 def _spline(times: np.ndarray, values: np.ndarray) -> CubicHermiteSpline:
     """Return a spline whose slope at a value is that of the parabola through it and its neighbors."""
+    from scipy.interpolate import CubicHermiteSpline  # half a second that few paths take
+
     return CubicHermiteSpline(times, values, np.gradient(values, times, axis=0))
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
-from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks.cotracker import tracker_of
@@ -60,7 +59,10 @@ def simulate_masks(
     options = options or MaskOptions()
     video = scene.video if isinstance(scene, Scene) else scene
     builder = builder or WatertightMesh(WatertightOptions(), device=CPU)
-    renderer = renderer or ZBufferRenderer(RasterOptions(), device=CPU)
+    if renderer is None:
+        from ex4d_core.builtin.render_zbuffer import ZBufferRenderer  # numba; every command imports this module
+
+        renderer = ZBufferRenderer(RasterOptions(), device=CPU)
     generator = torch.Generator().manual_seed(seed)
     if kind_of(options, seed) == "rendering":
         mask = _rendering_mask(scene, options, generator, builder, renderer, device)

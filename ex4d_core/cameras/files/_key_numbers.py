@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.interpolate import UnivariateSpline
 
 from ex4d_core.bounds import LARGEST, number, shown
 from ex4d_core.cameras.files._format import Content, Text
@@ -58,6 +57,8 @@ def spread(row: Sequence[float], count: int, *, overwrite_ends: bool) -> np.ndar
     if len(row) <= STRAIGHT:
         values: np.ndarray = np.interp(times, at, row)
         return values
+    from scipy.interpolate import UnivariateSpline  # half a second that few paths take
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the smoothing may not be reached, which the tools do not check either
         values = UnivariateSpline(at, row, k=3)(times)

@@ -27,7 +27,7 @@ from ex4d_core.errors import Cancelled, Ex4dError, one_line
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
-from ex4d_core.testing.contracts._values import copy_of, difference, counter_of_new_tensors
+from ex4d_core.testing.contracts._values import copy_of, counter_of_new_tensors, difference
 
 Inputs = dict[str, Any]
 """The arguments of one call by name, without those that the kit adds, such as `progress`."""
