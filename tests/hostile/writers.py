@@ -19,7 +19,11 @@ from .rows import Ended
 from .table import install_plugin
 from .table_files import DEPTH, GOOD, PREPARE, TRAIN, calling, generating, setting
 
-PRELOADED = ("typer_cli", "torch", "numba", "av", "cv2", "rich.console", "tests.hostile.writers")
+PRELOADED = (
+    *("typer_cli", "torch", "numba", "av", "cv2", "rich.console", "scipy.interpolate", "scipy.stats", "torch._dynamo"),
+    *("ex4d_core.runs.batch", "ex4d_core.builtin.render_zbuffer", "tests.hostile.writers"),
+)
+"""Not huggingface_hub, nor what imports it: it reads the environment when it is imported."""
 
 
 @attrs.frozen(kw_only=True)

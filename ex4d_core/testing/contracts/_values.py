@@ -58,9 +58,8 @@ def difference(one: Any, other: Any) -> str:
 
 def counter_of_new_tensors() -> Callable[[], int]:
     """Return a function that returns the number of bytes in tensors created since this call."""
-    existing = {
-        id(tensor): tensor for tensor in _living_tensors()
-    }  # kept, so that no new one gets the id of an old one
+    # With the tensors, so that no new one gets the id of an old one.
+    existing = {id(tensor): tensor for tensor in _living_tensors()}
 
     def new_bytes() -> int:
         found = [tensor for tensor in _living_tensors() if id(tensor) not in existing]

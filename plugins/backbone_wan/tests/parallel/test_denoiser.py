@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from ex4d_core.errors import InvalidInput
 pytestmark = pytest.mark.slow
 
 SCHEDULE = Schedule(2, 5.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_fork_server():
+    """Fork from a process that has imported diffusers; one that other tests have started would not have."""
+    forkserver._forkserver._stop()
 
 
 @pytest.fixture
