@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterable, Mapping
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from collections.abc import Iterable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import attrs
 import psutil
 
+from tests.helpers.forked import fork_command
+
 from .calling import environment_of
 from .rows import Ended
 from .table import install_plugin
 from .table_files import DEPTH, GOOD, PREPARE, TRAIN, calling, generating, setting
-
-PRELOADED = (
-    *("typer_cli", "torch", "numba", "av", "cv2", "rich.console", "scipy.interpolate", "scipy.stats", "torch._dynamo"),
-    *("ex4d_core.runs.batch", "ex4d_core.builtin.render_zbuffer", "tests.hostile.writers"),
-)
-"""Not huggingface_hub, nor what imports it: it reads the environment when it is imported."""
 
 
 @attrs.frozen(kw_only=True)
@@ -138,8 +132,6 @@ class Stage:
 
     def __init__(self, inputs: Path, endpoint: str) -> None:
         self._inputs, self._endpoint = inputs, endpoint
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(PRELOADED))
 
     def start(self, writer: Writer, folder: Path, *, place: Path | None = None) -> Started:
         """Start a command in a folder; what it prints goes to files in `place`, by default beside the folder.
@@ -153,30 +145,11 @@ class Stage:
         arguments = [argument.replace("{IN}", str(self._inputs)) for argument in writer.arguments]
         environment = environment_of(place / "home", self._endpoint, HF_HOME=str(folder / "out" / "hub"))
         _install(place / "home" / "plugins")
-        process = self._context.Process(target=call, args=(arguments, str(folder), environment, str(place)))
         began = time.monotonic()
-        process.start()
+        process = fork_command(arguments, folder=folder, environment=environment, place=place)
         return Started(process, place, began)
 
 
 def _install(plugins: Path) -> None:
     if not any(plugins.iterdir()):
         install_plugin(plugins)
-
-
-def call(arguments: list[str], folder: str, environment: Mapping[str, str], place: str) -> None:
-    """Call the command line as a process of its own would."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path[1:1] = environment["PYTHONPATH"].split(os.pathsep)
-    os.chdir(folder)
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        file = os.open(f"{place}/{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-        os.dup2(file, number)
-    import typer_cli
-
-    sys.argv[:] = ["ex4d", *arguments]
-    Path(place, "called").touch()
-    typer_cli.main()

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +21,8 @@ from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import ROLES
 from ex4d_core.runs.batch import find_clips, run_folders
 from ex4d_core.runs.export import export
+from tests.helpers.dying import run_and_die
+from tests.helpers.forked import fork, fork_command
 
 pytestmark = pytest.mark.slow
 
@@ -132,15 +132,9 @@ def test_a_finished_run_decodes_nothing(settings, small_clip, tmp_path, monkeypa
 def test_a_run_killed_while_it_writes_a_stage_goes_on_from_there(settings, small_clip, tmp_path, stage):
     whole = ex4d.run(small_clip.video, cam="30", **settings).video
     name = {"result": "video"}.get(stage, stage)
-    code = (
-        "import os, signal, sys; import ex4d_core as ex4d; from ex4d_core.pipeline import codecs\n"
-        f"def save(folder, value): (folder / 'half').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"codecs.save_{name} = save\n"
-        f"ex4d.Session(depth=dict(name='file', path=sys.argv[2])).run(sys.argv[1], cam='30', folder=sys.argv[3])"
-    )
-    arguments = [str(small_clip.video), str(small_clip.depth), str(tmp_path)]
-    killed = subprocess.run([sys.executable, "-c", code, *arguments], check=False, capture_output=True)
-    assert killed.returncode == -9
+    killed = fork(run_and_die, small_clip.video, small_clip.depth, f"save_{name}", tmp_path)
+    killed.join()
+    assert killed.exitcode == -9
     path_run = ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
     assert torch.equal(path_run.video.frames, whole.frames)
     reused = {record.stage for record in path_run.clip_run.records if record.reused}
@@ -165,14 +159,22 @@ def test_a_truncated_artifact_is_told_and_made_again(settings, small_clip, tmp_p
 
 
 def test_two_runs_into_one_folder_at_once_do_not_corrupt_it(settings, small_clip, tmp_path):
-    command = [sys.executable, "-m", "typer_cli", "run", str(small_clip.video), "--depth-file", str(small_clip.depth)]
-    command += ["--cam", "30", "-o", str(tmp_path), "--quiet"]
-    runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [run.wait() for run in runs] == [0, 0]
-    exported = export(ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path / "clip").along("30"))
+    command = ["run", str(small_clip.video), "--depth-file", str(small_clip.depth), "--cam", "30"]
+    command += ["-o", str(tmp_path / "out"), "--quiet"]
+    places = [tmp_path / "first", tmp_path / "second"]
+    for place in places:
+        place.mkdir()
+    environment = {"PYTHONPATH": "", **os.environ}
+    runs = [fork_command(command, folder=tmp_path, environment=environment, place=place) for place in places]
+    for run in runs:
+        run.join()
+    assert [run.exitcode for run in runs] == [0, 0]
+    exported = export(
+        ex4d.Session(**settings).open_clip(small_clip.video, folder=tmp_path / "out" / "clip").along("30")
+    )
     assert all(record.reused for record in exported.records)
     assert ex4d.read_video(exported.files["result"]).num_frames == 6
-    json.loads((tmp_path / "clip" / "run.json").read_text())
+    json.loads((tmp_path / "out" / "clip" / "run.json").read_text())
 
 
 def test_a_change_of_an_option_makes_only_what_depends_on_it(settings, small_clip, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ex4d_core.distributions import upgrade_command
+from tests.helpers.forked import fork_command
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +66,21 @@ def ex4d(site, tmp_path_factory):
     return call
 
 
+@pytest.fixture
+def forked(site, tmp_path):
+    """Run the command as `ex4d` does, in a process that need not import the libraries."""
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "400"}
+
+    def call(*words) -> subprocess.CompletedProcess:
+        process = fork_command([*map(str, words)], folder=tmp_path, environment=environment, place=tmp_path)
+        process.join()
+        out, err = ((tmp_path / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(words, process.exitcode, out, err)
+
+    return call
+
+
 @pytest.fixture(scope="module")
 def listed(ex4d) -> dict:
     """Return what `plugins list --json` says."""
@@ -111,9 +127,9 @@ def test_what_is_printed_in_any_way_goes_to_stderr(ex4d):
     assert [hello for hello in hellos if f"hello {hello}" not in done.stderr] == []
 
 
-def test_a_run_works_and_warns_of_what_is_left_out(ex4d):
+def test_a_run_works_and_warns_of_what_is_left_out(forked):
     room = ROOT / "examples" / "room"
-    done = ex4d(
+    done = forked(
         *("run", room / "clip.mp4", "--depth-file", room / "depth.npz", "--cam", "30"),
         *("--size", "48x32", "--num-frames", "2", "--renderer", "zbuffer", "--backbone", "inpaint"),
     )
@@ -124,8 +140,8 @@ def test_a_run_works_and_warns_of_what_is_left_out(ex4d):
     assert "works with a warning" not in said
 
 
-def test_the_result_of_a_run_for_machines_is_json_whatever_a_component_prints(ex4d):
-    done = ex4d(
+def test_the_result_of_a_run_for_machines_is_json_whatever_a_component_prints(forked):
+    done = forked(
         *("run", ROOT / "examples" / "room" / "clip.mp4", "--depth", "prints_at_import", "--cam", "20", "--json"),
         *("--size", "48x32", "--num-frames", "2"),
     )
@@ -134,16 +150,16 @@ def test_the_result_of_a_run_for_machines_is_json_whatever_a_component_prints(ex
     assert [hello for hello in ("a component", "its work") if f"hello from {hello}" not in done.stderr] == []
 
 
-def test_asking_for_a_broken_one_is_an_error_with_the_next_command(ex4d):
-    done = ex4d("recon", ROOT / "examples" / "room" / "clip.mp4", "--depth", "import_error", "--cam", "30")
+def test_asking_for_a_broken_one_is_an_error_with_the_next_command(forked):
+    done = forked("recon", ROOT / "examples" / "room" / "clip.mp4", "--depth", "import_error", "--cam", "30")
     assert done.returncode == 2
     assert "try: pip install no_such_library_anywhere" in done.stderr
 
 
-def test_one_that_takes_a_built_in_name_is_got_by_its_full_name_only(ex4d):
+def test_one_that_takes_a_built_in_name_is_got_by_its_full_name_only(forked):
     room = ROOT / "examples" / "room"
     words = ("recon", room / "clip.mp4", "--depth-file", room / "depth.npz", "--cam", "30")
-    done = ex4d(*words, "--renderer", "zbuffer@ex4d-broken-same-name")
+    done = forked(*words, "--renderer", "zbuffer@ex4d-broken-same-name")
     assert done.returncode == 2
     assert "the renderer 'zbuffer' of ex4d-broken-same-name 1.0 could not be loaded" in done.stderr
 

@@ -1,0 +1,52 @@
+"""Commands in processes of their own, forked from one that has imported the libraries: a new one takes seconds to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+PRELOADED = (
+    *("typer_cli", "torch", "numba", "av", "cv2", "rich.console", "scipy.interpolate", "scipy.stats", "torch._dynamo"),
+    *("ex4d_core.runs.batch", "ex4d_core.builtin.render_zbuffer", "tests.helpers.forked"),
+)
+"""Not huggingface_hub, nor what imports it: it reads the environment when it is imported."""
+
+
+def fork(function: Callable[..., object], *arguments: Any) -> ForkServerProcess:
+    """Start a process that calls a function of a module that does not take long to import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    process = context.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def fork_command(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], place: Path
+) -> ForkServerProcess:
+    """Start `ex4d` in a folder; what it prints goes to the files `stdout` and `stderr` in `place`."""
+    return fork(_call, list(arguments), str(folder), dict(environment), str(place))
+
+
+def _call(arguments: list[str], folder: str, environment: Mapping[str, str], place: str) -> None:
+    """Call the command line as a process of its own would."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[1:1] = environment["PYTHONPATH"].split(os.pathsep)
+    os.chdir(folder)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        file = os.open(f"{place}/{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(file, number)
+    import typer_cli
+
+    sys.argv[:] = ["ex4d", *arguments]
+    Path(place, "called").touch()
+    typer_cli.main()
