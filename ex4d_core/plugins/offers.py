@@ -20,7 +20,7 @@ from ex4d_core.shell import in_order
 Spec = TypeVar("Spec", Provider, Command)
 
 BUILTIN_COMMANDS = (
-    *("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "clean", "doctor", "plugins"),
+    *("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "clean", "batch", "doctor", "plugins"),
 )
 """Commands of the core; a plugin command of the same name is called by its full name."""
 
