@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -55,6 +56,13 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Number of processes.", show_default="one per GPU, else 1")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<auto|local|address>",
+            help="Run on a Ray cluster: the running one, one of this machine, or HOST:PORT.",
+        ),
+    ] = None,
     skip_invalid: Annotated[bool, typer.Option(help="Run the other rows if some cannot be run.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count the jobs, estimate time and disk, and exit.")
@@ -81,16 +89,15 @@ def run(
         return
     check_output(output_dir)
     keep_manifest(output_dir, manifest)
-    environments = _environments(workers)
+    execute = _executor("ray", ray, workers) if ray else partial(run_jobs, environments=_environments(workers))
     reports: list[JobReport] = []
     with _progress(len(jobs), quiet or json_) as show:
         try:
-            run_jobs(
+            execute(
                 jobs,
                 output_dir,
                 run=uuid.uuid4().hex[:12],
                 goal=goal,
-                environments=environments,
                 on_report=lambda report: reports.append(show(report)),
             )
         finally:
@@ -129,6 +136,23 @@ def _read(path: Path, config: RunConfig, goal: str) -> Manifest:
         Session(config, registry=registry, reporter=SilentReporter()).check(*roles)
 
     return read_manifest(path, columns=COLUMNS, tables=column_tables, defaults=config, check=check)
+
+
+def _executor(name: str, target: str, workers: int | None) -> Callable[..., object]:
+    """Return the function of a plugin that runs jobs on other machines.
+
+    Raises:
+        ComponentNotFound: no plugin offers it.
+        PluginFailed: it cannot be imported.
+    """
+    from ex4d_core.errors import ComponentNotFound
+    from ex4d_core.plugins.discovery import find_plugins
+    from ex4d_core.plugins.known import EXECUTOR, where_to_get
+
+    for offer in find_plugins().executors:
+        if offer.name == name:
+            return partial(offer.load(), target=target, workers=workers)
+    raise ComponentNotFound(where_to_get(name, EXECUTOR) or f"no plugin runs jobs on {name!r}")
 
 
 def _environments(workers: int | None) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Job:
     id: str
     """Unique in its manifest; also the name of the run folder."""
     config: RunConfig
-    """All options; `clips` has the clip."""
+    """All options; `clips` has the clip. Paths are absolute."""
     first: str = ""
     """Id of the first job with the same clip, whose depth this one reuses; '' if this is the first."""
 
@@ -112,8 +113,7 @@ def read_manifest(
     """
     rows = _read_rows(path)
     _check_columns(path, rows, columns)
-    default_tables = config_tree(defaults or RunConfig())
-    reader = _RowReader(path.parent, tables, default_tables, defaults or RunConfig(), check)
+    reader = _RowReader(path.parent, tables, defaults or RunConfig(), check)
     jobs: list[Job] = []
     invalid: list[InvalidRow] = []
     taken: dict[str, int] = {}
@@ -182,13 +182,15 @@ class _RowReader:
         self,
         base: Path,
         tables: Callable[[Cells], Tree],
-        default_tables: Tree,
         defaults: RunConfig,
         check: Callable[[RunConfig], None],
     ) -> None:
         self._base, self._tables, self._check = base, tables, check
-        self._default_tables, self._defaults = default_tables, defaults
         self._registry = Registry()
+        self._defaults = with_paths(config_tree(defaults), self._registry, partial(_absolute, Path()))
+        if any(not os.path.isabs(file) for file in camera_files(defaults.cam)):
+            self._defaults["cam_folder"] = os.path.abspath(defaults.cam_folder)
+        self._download = defaults.download
         self._checked: dict[str, str] = {}
 
     def config(self, cells: Cells) -> RunConfig:
@@ -197,11 +199,10 @@ class _RowReader:
             raise InvalidInput("the clip is missing")
         options = {column: value for column, value in cells.items() if column not in (ID, CLIP, CAM)}
         own: Tree = merge(self._tables(options), {"clips": [clip]}, {"cam": cams} if (cams := _cams(cells)) else {})
-        located = with_paths(own, self._registry, self._located)
+        located = with_paths(own, self._registry, partial(_absolute, self._base))
         if "cam" in own and any(not os.path.isabs(file) for file in camera_files(own["cam"])):
-            located["cam_folder"] = str(self._base)
-        config = make_config(merge(self._default_tables, located))
-        config = attrs.evolve(config, download=self._defaults.download)
+            located["cam_folder"] = os.path.abspath(self._base)
+        config = attrs.evolve(make_config(merge(self._defaults, located)), download=self._download)
         if not os.path.exists(config.clips[0]):
             raise InvalidInput(f"the clip {config.clips[0]} does not exist")
         self._check_once(config)
@@ -218,9 +219,11 @@ class _RowReader:
         if self._checked[key]:
             raise InvalidInput(self._checked[key])
 
-    def _located(self, text: str) -> str:
-        path = os.path.normpath(os.path.join(self._base, text))
-        return path if not os.path.isabs(text) and os.path.lexists(path) else text
+
+def _absolute(base: Path, text: str) -> str:
+    """Return an existing path as an absolute one; others, such as names of weights, are unchanged."""
+    path = os.path.abspath(os.path.join(base, text))
+    return path if os.path.lexists(path) else text
 
 
 def _stamp(file: Path) -> tuple[int, int]:
