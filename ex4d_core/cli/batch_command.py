@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run a manifest of many clips, on one or many machines.")
 
-RunOutput = Annotated[Path, typer.Option("--output-dir", "-o", help="Output folder, the same for all shards.")]
+RunOutput = Annotated[
+    str, typer.Option("--output-dir", "-o", help="Output folder or URL (s3://, gs://), the same for all shards.")
+]
 
 
 @app.command("plan")
@@ -47,7 +49,7 @@ def plan(
 def run(
     config: RunConfig,
     manifest: Annotated[Path, typer.Argument(help="CSV or Parquet file: clip, id, cam, seed, flags, options.")],
-    output_dir: RunOutput = Path("outputs"),
+    output_dir: RunOutput = "outputs",
     goal: Annotated[Literal["guidance", "result"], typer.Option(help="Last stage.")] = "result",
     shard: Annotated[
         str | None,
@@ -74,7 +76,9 @@ def run(
     from ex4d_core.jobs.folder import keep_manifest, write_reports
     from ex4d_core.jobs.pool import run_jobs
     from ex4d_core.jobs.shards import Shard
+    from ex4d_core.jobs.storage import Storage
 
+    storage = Storage(output_dir)
     part = Shard.parse(shard) if shard else Shard.from_slurm()
     found = _read(manifest, config, goal)
     for row in found.invalid:
@@ -85,10 +89,10 @@ def run(
     if dry_run:
         from ex4d_core.jobs.plan import estimate
 
-        say(estimate(jobs, output_dir, goal=goal).sentence())
+        say(estimate(jobs, storage, goal=goal).sentence())
         return
-    check_output(output_dir)
-    keep_manifest(output_dir, manifest)
+    check_output(storage.folder)
+    keep_manifest(storage, manifest)
     execute = _executor("ray", ray, workers) if ray else partial(run_jobs, environments=_environments(workers))
     reports: list[JobReport] = []
     with _progress(len(jobs), quiet or json_) as show:
@@ -101,24 +105,26 @@ def run(
                 on_report=lambda report: reports.append(show(report)),
             )
         finally:
-            files = write_reports(output_dir, found, jobs, reports, part)
+            files = write_reports(storage, found, jobs, reports, part)
     _finish(reports, files, quiet=quiet, json_=json_)
 
 
 @app.command("report")
 def report(
-    folder: Annotated[Path, typer.Argument(help="Output folder of ex4d batch run.")], json_: Json = False
+    folder: Annotated[str, typer.Argument(help="Output folder or URL of ex4d batch run.")], json_: Json = False
 ) -> None:
     """Join the reports of all shards and machines: write report.csv and, with pyarrow, report.parquet."""
-    from ex4d_core.jobs.folder import REPORT, collect
-    from ex4d_core.jobs.records import rows, write_table
+    from ex4d_core.jobs.folder import collect, write_report_table
+    from ex4d_core.jobs.records import rows
+    from ex4d_core.jobs.storage import Storage
 
-    reports = collect(folder)
-    files = write_table(reports, folder / f"{REPORT}.csv")
+    storage = Storage(folder)
+    reports = collect(storage)
+    files = write_report_table(reports, storage)
     if json_:
         say(json.dumps(list(rows(reports)), indent=2))
         return
-    say("\n".join(map(str, files)))
+    say("\n".join(files))
     say(_counts(reports), err=True)
 
 
@@ -187,14 +193,14 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[JobReport], JobRepo
         yield show
 
 
-def _finish(reports: Sequence[JobReport], files: Sequence[Path], *, quiet: bool, json_: bool) -> None:
+def _finish(reports: Sequence[JobReport], files: Sequence[str], *, quiet: bool, json_: bool) -> None:
     """Print the outcome; exit with 2 if all jobs failed, with 1 if some did."""
     from ex4d_core.jobs.records import rows
 
     if json_:
         say(json.dumps(list(rows(reports)), indent=2))
     else:
-        say("\n".join(map(str, files)))
+        say("\n".join(files))
     if not quiet:
         say(_counts(reports), err=True)
     good = [report for report in reports if report.status in ("done", "running")]

@@ -20,6 +20,7 @@ import attrs
 from ex4d_core.config.run_config import RunConfig, Tree, config_tree, make_config, merge
 from ex4d_core.errors import Ex4dError, InvalidInput, OutputFailed, PluginFailed, nearest
 from ex4d_core.files import atomic_write
+from ex4d_core.jobs.storage import is_url, version_of
 from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline.inputs import camera_files, input_files
 from ex4d_core.pipeline.store import content_key
@@ -40,7 +41,7 @@ class Job:
     id: str
     """Unique in its manifest; also the name of the run folder."""
     config: RunConfig
-    """All options; `clips` has the clip. Paths are absolute."""
+    """All options; `clips` has the clip. Paths are absolute, or URLs."""
     first: str = ""
     """Id of the first job with the same clip, whose depth this one reuses; '' if this is the first."""
 
@@ -50,8 +51,15 @@ class Job:
         return self.config.clips[0]
 
     def key(self) -> str:
-        """Return a hash of the options, and of the sizes and time stamps of the files that the job reads."""
-        stamps = [(str(file), _stamp(file)) for file in input_files(self.config, Path(self.clip))]
+        """Return a hash of the options, and of the sizes and time stamps of the files that the job reads.
+
+        Raises:
+            InputNotFound: there is no file at the URL of the clip.
+            InvalidInput: it cannot be read.
+        """
+        stamps: list[tuple[object, ...]] = [(str(file), *_stamp(file)) for file in input_files(self.config, Path(self.clip))]
+        if is_url(self.clip):
+            stamps.append((self.clip, version_of(self.clip)))
         return content_key({**config_tree(attrs.evolve(self.config, device="auto")), "files": stamps})
 
 
@@ -126,7 +134,8 @@ def read_manifest(
             if safe_name(name) != name:
                 raise InvalidInput(f"the id {name!r} is not a valid folder name; {safe_name(name)!r} is one")
             config = reader.config(cells)
-            first = first_of.setdefault(os.path.realpath(config.clips[0]), name)
+            clip = config.clips[0]
+            first = first_of.setdefault(clip if is_url(clip) else os.path.realpath(clip), name)
             jobs.append(Job(id=name, config=config, first="" if first == name else first))
         except Ex4dError as error:
             invalid.append(InvalidRow(id=name, row=number, error=str(error)))
@@ -203,7 +212,7 @@ class _RowReader:
         if "cam" in own and any(not os.path.isabs(file) for file in camera_files(own["cam"])):
             located["cam_folder"] = os.path.abspath(self._base)
         config = attrs.evolve(make_config(merge(self._defaults, located)), download=self._download)
-        if not os.path.exists(config.clips[0]):
+        if not is_url(config.clips[0]) and not os.path.exists(config.clips[0]):
             raise InvalidInput(f"the clip {config.clips[0]} does not exist")
         self._check_once(config)
         return config

@@ -10,6 +10,7 @@ import attrs
 from ex4d_core.errors import Ex4dError
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import read_report
+from ex4d_core.jobs.storage import Storage, fetched
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter
@@ -47,24 +48,25 @@ class Estimate:
         return ", ".join(parts)
 
 
-def estimate(jobs: Iterable[Job], folder: Path, *, goal: Goal = "result") -> Estimate:
+def estimate(jobs: Iterable[Job], storage: Storage, *, goal: Goal = "result") -> Estimate:
     """Return what jobs take; only the headers of their clips are read.
 
     Args:
         jobs: the jobs.
-        folder: the output folder.
+        storage: the output folder.
         goal: the last stage.
     """
     registry, found = Registry(), Estimate(jobs=0, done=0, paths=0, seconds=0, unmeasured=0, disk=0, unreadable=0)
     for job in jobs:
         found = attrs.evolve(found, jobs=found.jobs + 1)
-        if read_report(folder, job.id).is_done(job.key(), folder):
+        if read_report(storage.folder, job.id).is_done(job.key(), storage.has):
             found = attrs.evolve(found, done=found.done + 1)
             continue
         session = Session(job.config, registry=registry, reporter=SilentReporter())
+        folder = storage.folder
         shared = folder / job.first if job.first else None
         try:
-            clip_run = session.open_clip(Path(job.clip), folder=folder / job.id, shared=shared, read_only=True)
+            clip_run = session.open_clip(Path(fetched(job.clip)), folder=folder / job.id, shared=shared, read_only=True)
             forecasts = [forecast(clip_run.along(cam), goal) for cam in job.config.cam]
         except Ex4dError:  # the job reports it
             found = attrs.evolve(found, unreadable=found.unreadable + 1)

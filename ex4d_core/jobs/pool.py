@@ -17,6 +17,7 @@ import attrs
 from ex4d_core.errors import Ex4dError
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import JobReport, read_report, write_report
+from ex4d_core.jobs.storage import Storage
 
 if TYPE_CHECKING:
     from ex4d_core.runs.export import Goal
@@ -60,7 +61,7 @@ class _Queue:
 
 def run_jobs(
     jobs: Sequence[Job],
-    folder: Path,
+    place: str | Path,
     *,
     run: str,
     goal: Goal = "result",
@@ -73,7 +74,7 @@ def run_jobs(
 
     Args:
         jobs: the jobs.
-        folder: the output folder.
+        place: the output folder, or a URL.
         run: identifier of this run.
         goal: the last stage.
         environments: variables of each worker, such as its GPU; their number is that of the workers.
@@ -83,12 +84,13 @@ def run_jobs(
         OutputFailed: the output folder cannot be written to.
         KeyboardInterrupt: Ctrl-C was pressed; the workers are stopped.
     """
+    folder = Storage(str(place)).folder
     queue, reports, idle = _Queue(jobs), list[JobReport](), deque(range(min(len(environments), len(jobs))))
     with _workers() as running:
         while True:
             while idle and (job := queue.next()):
                 number = idle.popleft()
-                worker = running.get(number) or _start(number, environments[number], folder, run, goal)
+                worker = running.get(number) or _start(number, environments[number], str(place), run, goal)
                 running[number], worker.job = worker, job
                 with suppress(OSError):  # a worker that has ended is noticed below
                     worker.connection.send(job)
@@ -99,7 +101,7 @@ def run_jobs(
                 worker = busy[connection]  # type: ignore[index]  # wait is declared for other objects too
                 job, worker.job = worker.job, None
                 assert job is not None
-                report = _received(worker, folder)
+                report = _received(worker)
                 if report is None:
                     del running[worker.number]
                     report = _crashed(job, worker, folder)
@@ -130,22 +132,22 @@ def _workers() -> Iterator[dict[int, _Worker]]:
                 worker.process.join()
 
 
-def _start(number: int, environment: Mapping[str, str], folder: Path, run: str, goal: Goal) -> _Worker:
+def _start(number: int, environment: Mapping[str, str], place: str, run: str, goal: Goal) -> _Worker:
     own, other = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_serve, args=(other, dict(environment), folder, run, goal), name=f"ex4d-{number}")
+    process = _SPAWN.Process(target=_serve, args=(other, dict(environment), place, run, goal), name=f"ex4d-{number}")
     process.start()
     other.close()  # so that the end of the process closes the connection
     return _Worker(process=process, connection=own, number=number)
 
 
-def _serve(connection: Connection, environment: Mapping[str, str], folder: Path, run: str, goal: Goal) -> None:
+def _serve(connection: Connection, environment: Mapping[str, str], place: str, run: str, goal: Goal) -> None:
     """Run jobs from a connection until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     os.environ.update(environment)  # before torch is imported
 
     from ex4d_core.jobs.runner import JobRunner
 
-    runner = JobRunner(folder, run=run, goal=goal)
+    runner = JobRunner(place, run=run, goal=goal)
     with suppress(EOFError, OSError):
         while True:
             job = connection.recv()
@@ -155,7 +157,7 @@ def _serve(connection: Connection, environment: Mapping[str, str], folder: Path,
                 connection.send(error)
 
 
-def _received(worker: _Worker, folder: Path) -> JobReport | None:
+def _received(worker: _Worker) -> JobReport | None:
     """Return the report of a worker, or None if it has ended.
 
     Raises:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,13 +62,9 @@ class JobReport:
     fresh: bool = attrs.field(default=False, metadata={"stored": False})
     """Whether the job was run now, not found."""
 
-    def is_done(self, key: str, folder: Path) -> bool:
-        """Return whether the job with this key is done and its outputs exist."""
-        return (
-            self.status == "done"
-            and self.key == key
-            and all(os.path.exists(folder / output) for output in self.outputs)
-        )
+    def is_done(self, key: str, has: Callable[[str], bool]) -> bool:
+        """Return whether the job with this key is done, and the output folder has its outputs."""
+        return self.status == "done" and self.key == key and all(map(has, self.outputs))
 
 
 def record_file(folder: Path, id: str) -> Path:

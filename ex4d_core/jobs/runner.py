@@ -11,16 +11,19 @@ from pathlib import Path
 
 import attrs
 
-from ex4d_core.config.run_config import RunConfig
+from ex4d_core.config.run_config import RunConfig, config_tree, make_config
+from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.records import JobReport, StageCost, read_report, record_file, write_report
+from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, read_report, record_file, write_report
+from ex4d_core.jobs.storage import Storage, fetched
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter
 from ex4d_core.runs.batch import Outcome, run_batch
 from ex4d_core.runs.export import Goal
+from ex4d_core.runs.saved_config import with_paths
 
 LOGS = "logs"
 """Folder of the logs in the output folder: a file for each process, a line of JSON for each stage."""
@@ -32,15 +35,16 @@ MOST_STARTS = 2
 class JobRunner:
     """Runs jobs one after another, with their run folders and records in one output folder."""
 
-    def __init__(self, folder: Path, *, run: str, goal: Goal = "result") -> None:
+    def __init__(self, place: str | Path, *, run: str, goal: Goal = "result") -> None:
         """Set the output folder.
 
         Args:
-            folder: the output folder.
+            place: the output folder, or a URL.
             run: identifier of this run, the same in all of its processes and after their restarts.
             goal: the last stage.
         """
-        self.folder = folder
+        self._storage = Storage(str(place))
+        self.folder = folder = self._storage.folder
         self._run, self._goal = run, goal
         self._worker = f"{socket.gethostname()}-{os.getpid()}"
         self._log = JobLog(folder / LOGS / f"{self._worker}.jsonl", run=run)
@@ -56,10 +60,15 @@ class JobRunner:
             OutputFailed: the records cannot be written.
         """
         with locked_if_free(record_file(self.folder, job.id)) as is_own:
-            before, key = read_report(self.folder, job.id), job.key()
+            self._storage.pull(_name(job.id))
+            before = read_report(self.folder, job.id)
             if not is_own:
                 return attrs.evolve(before, status="running", error="another process is running this job")
-            if before.is_done(key, self.folder):
+            try:
+                key = job.key()
+            except (InputNotFound, InvalidInput) as error:  # the clip is at a URL
+                return self._written(_failed_report(job, before, self._run, str(error)))
+            if before.is_done(key, self._storage.has):
                 return before
             started = before.run == self._run and before.status == "running"
             report = JobReport(
@@ -79,20 +88,31 @@ class JobRunner:
                 )
             else:
                 write_report(self.folder, report)
+                self._storage.push([_name(job.id)])
                 self._log.job = job.id
                 report = self._finished(job, report)
-            write_report(self.folder, report)
-            for stage, cost in report.stages.items():
-                self._log.write(stage=stage, **attrs.asdict(cost))
-            self._log.write(status=report.status, seconds=report.seconds, error=report.error)
-            return report
+            self._storage.push(report.outputs)
+            return self._written(report)
+
+    def _written(self, report: JobReport) -> JobReport:
+        """Write and log the state of a job, and return it."""
+        write_report(self.folder, report)
+        self._storage.push([_name(report.id)])
+        self._log.job = report.id
+        for stage, cost in report.stages.items():
+            self._log.write(stage=stage, **attrs.asdict(cost))
+        self._log.write(status=report.status, seconds=report.seconds, error=report.error)
+        return report
 
     def _finished(self, job: Job, report: JobReport) -> JobReport:
         started = time.monotonic()
-        session = self._session_for(job.config)
+        try:
+            config = self._local(job.config)
+        except Ex4dError as error:
+            return attrs.evolve(report, status="failed", error=str(error))
         outcomes = run_batch(
-            session,
-            [Path(job.clip)],
+            self._session_for(config),
+            [Path(config.clips[0])],
             [self.folder / job.id],
             goal=self._goal,
             shared=self.folder / job.first if job.first else None,
@@ -107,6 +127,14 @@ class JobRunner:
             seconds=time.monotonic() - started,
             stages=_costs([record for outcome in outcomes for record in outcome.records]),
         )
+
+    def _local(self, config: RunConfig) -> RunConfig:
+        """Return a configuration with local copies of the files at URLs."""
+        tree = config_tree(config)
+        located = with_paths(tree, self._registry, fetched)
+        if located == tree:
+            return config
+        return attrs.evolve(make_config(located), cam_folder=config.cam_folder, download=config.download)
 
     def _session_for(self, config: RunConfig) -> Session:
         """Return the session of a configuration; components with equal options stay loaded."""
@@ -150,6 +178,16 @@ def crash_sentence(how: str) -> str:
         how: how it ended, such as `by SIGKILL`.
     """
     return f"the process ended {how} each time that it ran this clip; run the clip alone with ex4d run to see why"
+
+
+def _name(job: str) -> str:
+    return f"{RECORDS}/{job}.json"
+
+
+def _failed_report(job: Job, before: JobReport, run: str, error: str) -> JobReport:
+    return attrs.evolve(
+        before, clip=job.clip, cam=job.config.cam, status="failed", run=run, starts=1, error=error, fresh=True
+    )
 
 
 def _sentence(outcome: Outcome, count: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 
 from ex4d_cluster_ray.executor import _groups, _reason, _size
@@ -43,7 +44,7 @@ def test_a_node_with_other_versions_is_refused_with_the_difference():
 
 
 def test_jobs_of_a_clip_are_one_row():
-    a, b, c = job("a", "x.mp4"), job("b", "y.mp4"), job("c", "./x.mp4")
+    a, b, c = job("a", "x.mp4"), job("b", "y.mp4"), attrs.evolve(job("c", "x.mp4"), first="a")
     assert _groups([a, b, c]) == [[a, c], [b]]
 
 

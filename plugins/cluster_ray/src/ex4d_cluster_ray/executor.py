@@ -17,6 +17,7 @@ from ex4d_cluster_ray.worker import Worker, encode, installed_versions, report_o
 from ex4d_core.errors import InvalidConfig, PluginFailed
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import JobReport
+from ex4d_core.jobs.storage import is_url
 
 if TYPE_CHECKING:
     from ex4d_core.runs.export import Goal
@@ -29,7 +30,7 @@ AHEAD = 2
 
 def run_jobs(
     jobs: Sequence[Job],
-    folder: Path,
+    place: str | Path,
     *,
     run: str,
     target: str = AUTO,
@@ -41,7 +42,7 @@ def run_jobs(
 
     Args:
         jobs: the jobs.
-        folder: the output folder, which all nodes share.
+        place: the output folder, which all nodes share, or a URL.
         run: identifier of the run.
         target: `local` for a cluster of this machine, `auto` for the running one, or an address.
         workers: number of actors; by default as many as the cluster has GPUs, or one for two CPUs without GPUs.
@@ -56,14 +57,15 @@ def run_jobs(
 
     if not jobs:
         return []
+    place = str(place)
     _connect(ray, target)
     try:
-        size, gpus = _size(ray.cluster_resources(), workers)
+        size, gpus = _size(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]  # Ray declares no types here
         tasks = [{"jobs": encode(group)} for group in _groups(jobs)]
         reports = []
         results = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
             Worker,
-            fn_constructor_args=(os.path.abspath(folder), run, goal, installed_versions()),
+            fn_constructor_args=(place if is_url(place) else os.path.abspath(place), run, goal, installed_versions()),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(size, len(tasks)), max_tasks_in_flight_per_actor=AHEAD),
             num_gpus=gpus,
@@ -108,7 +110,7 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """Return the jobs of each clip, which one actor runs one after another, so that its depth is computed once."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(os.path.realpath(job.clip), []).append(job)
+        groups.setdefault(job.first or job.id, []).append(job)
     return list(groups.values())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -80,11 +79,11 @@ def check_versions(expected: dict[str, str]) -> None:
 class Worker:
     """Runs the jobs of one clip for each row of a Ray data set."""
 
-    def __init__(self, folder: str, run: str, goal: Goal, versions: dict[str, str]) -> None:
+    def __init__(self, place: str, run: str, goal: Goal, versions: dict[str, str]) -> None:
         """Check the node; models are loaded by the first job.
 
         Args:
-            folder: the output folder, which all nodes share.
+            place: the output folder, which all nodes share, or a URL.
             run: identifier of the run.
             goal: the last stage.
             versions: versions of ex4d and its plugins on the machine that started the run.
@@ -93,7 +92,7 @@ class Worker:
             PluginFailed: this node has other versions.
         """
         check_versions(versions)
-        self._runner = JobRunner(Path(folder), run=run, goal=goal)
+        self._runner = JobRunner(place, run=run, goal=goal)
 
     def __call__(self, batch: Row) -> Row:
         """Run the jobs of the rows; return their states as JSON."""
