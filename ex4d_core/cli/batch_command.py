@@ -19,8 +19,10 @@ from ex4d_core.terminal import say, say_error
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
-    from ex4d_core.jobs.manifest import Manifest
+    from ex4d_core.jobs.manifest import Job, Manifest
     from ex4d_core.jobs.records import JobReport
+    from ex4d_core.jobs.shards import Shard
+    from ex4d_core.jobs.storage import Storage
 
 app = typer.Typer(no_args_is_help=True, help="Run a manifest of many clips, on one or many machines.")
 
@@ -73,40 +75,49 @@ def run(
     json_: JsonOutput = False,
 ) -> None:
     """Run the jobs of a manifest; run it again to resume: finished jobs are kept, failed ones are retried."""
-    from ex4d_core.jobs.folder import keep_manifest, write_reports
     from ex4d_core.jobs.pool import run_jobs
     from ex4d_core.jobs.shards import Shard
     from ex4d_core.jobs.storage import Storage
 
-    storage = Storage(output_dir)
-    part = Shard.parse(shard) if shard else Shard.from_slurm()
+    execute = _executor("ray", ray, workers) if ray else partial(run_jobs, environments=_environments(workers))
+    part, storage = Shard.parse(shard) if shard else Shard.from_slurm(), Storage(output_dir)
     found = _read(manifest, config, goal)
     for row in found.invalid:
         say_error(str(row))
     if not skip_invalid:
         found.refuse_invalid()
-    jobs = part.of(found.jobs, group=lambda job: job.clip)
+    jobs = part.of(found.jobs, group=lambda job: job.first or job.id)
     if dry_run:
         from ex4d_core.jobs.plan import estimate
 
         say(estimate(jobs, storage, goal=goal).sentence())
         return
-    check_output(storage.folder)
-    keep_manifest(storage, manifest)
-    execute = _executor("ray", ray, workers) if ray else partial(run_jobs, environments=_environments(workers))
-    reports: list[JobReport] = []
-    with _progress(len(jobs), quiet or json_) as show:
-        try:
-            execute(
-                jobs,
-                output_dir,
-                run=uuid.uuid4().hex[:12],
-                goal=goal,
-                on_report=lambda report: reports.append(show(report)),
-            )
-        finally:
-            files = write_reports(storage, found, jobs, reports, part)
+    execute = partial(execute, jobs, output_dir, run=uuid.uuid4().hex[:12], goal=goal)
+    reports, files = _execute(execute, found, jobs, storage, part, quiet=quiet or json_)
     _finish(reports, files, quiet=quiet, json_=json_)
+
+
+def _execute(
+    execute: Callable[..., object],
+    manifest: Manifest,
+    jobs: Sequence[Job],
+    storage: Storage,
+    shard: Shard,
+    *,
+    quiet: bool,
+) -> tuple[list[JobReport], list[str]]:
+    """Run the jobs and write the report, also if they are interrupted; return their states and the files."""
+    from ex4d_core.jobs.folder import keep_manifest, write_reports
+
+    check_output(storage.folder)
+    keep_manifest(storage, manifest.path)
+    reports: list[JobReport] = []
+    with _progress(len(jobs), quiet) as show:
+        try:
+            execute(on_report=lambda report: reports.append(show(report)))
+        finally:
+            files = write_reports(storage, manifest, jobs, reports, shard)
+    return reports, files
 
 
 @app.command("report")

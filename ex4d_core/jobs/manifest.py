@@ -57,7 +57,9 @@ class Job:
             InputNotFound: there is no file at the URL of the clip.
             InvalidInput: it cannot be read.
         """
-        stamps: list[tuple[object, ...]] = [(str(file), *_stamp(file)) for file in input_files(self.config, Path(self.clip))]
+        stamps: list[tuple[object, ...]] = [
+            (str(file), *_stamp(file)) for file in input_files(self.config, Path(self.clip))
+        ]
         if is_url(self.clip):
             stamps.append((self.clip, version_of(self.clip)))
         return content_key({**config_tree(attrs.evolve(self.config, device="auto")), "files": stamps})

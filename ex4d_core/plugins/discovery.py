@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from ex4d_core import hookspecs
 from ex4d_core.distributions import CORE_DISTRIBUTION, GROUP, upgrade_command
 from ex4d_core.errors import PluginFailed, nearest, one_line
-from ex4d_core.plugins.offers import BUILTIN_COMMANDS, CommandOffer, Offer, Source
+from ex4d_core.plugins.offers import BUILTIN_COMMANDS, CommandOffer, ExecutorOffer, Offer, Source
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.provider import Command, Provider
 from ex4d_core.roles import ROLES
@@ -67,7 +67,7 @@ class Plugins:
     offers: tuple[Offer, ...]
     problems: tuple[Problem, ...]
     commands: tuple[CommandOffer, ...] = ()
-    executors: tuple[CommandOffer, ...] = ()
+    executors: tuple[ExecutorOffer, ...] = ()
 
     @property
     def broken(self) -> tuple[Problem, ...]:
@@ -87,7 +87,7 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
     skipped = {name.strip() for name in disabled}
     offers: list[Offer] = []
     commands: list[CommandOffer] = []
-    executors: list[CommandOffer] = []
+    executors: list[ExecutorOffer] = []
     problems: list[Problem] = []
     for source in _sources():
         if skipped & {source.plugin, source.distribution}:
@@ -106,7 +106,7 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
                 commands += found_commands
                 executors += found_executors
                 problems += _warnings(source, time.perf_counter() - started, captured.text)
-    problems += _clashes([*offers, *commands])
+    problems += _clashes([*offers, *commands, *executors])
     return Plugins(offers=tuple(offers), commands=tuple(commands), executors=tuple(executors), problems=tuple(problems))
 
 
@@ -143,7 +143,7 @@ def _check_core_version(source: Source) -> None:
         raise _OtherCore(f"it requires {required}, and this is {CORE_DISTRIBUTION} {__version__}")
 
 
-def _load(source: Source) -> tuple[list[Offer], list[CommandOffer], list[CommandOffer]]:
+def _load(source: Source) -> tuple[list[Offer], list[CommandOffer], list[ExecutorOffer]]:
     """Import one plugin and call its hooks, in a plugin manager of its own."""
     module = importlib.import_module(source.module)
     manager = pluggy.PluginManager("ex4d")
@@ -155,10 +155,8 @@ def _load(source: Source) -> tuple[list[Offer], list[CommandOffer], list[Command
         for role in ROLES.values()
         for provider in _results(manager, role.hook, Provider)
     ]
-    commands, executors = (
-        [CommandOffer(spec=command, source=source) for command in _results(manager, hook, Command)]
-        for hook in (COMMANDS, EXECUTORS)
-    )
+    commands = [CommandOffer(spec=command, source=source) for command in _results(manager, COMMANDS, Command)]
+    executors = [ExecutorOffer(spec=command, source=source) for command in _results(manager, EXECUTORS, Command)]
     return offers, commands, executors
 
 

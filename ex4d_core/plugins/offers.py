@@ -116,6 +116,16 @@ class CommandOffer(Offered[Command]):
 
 
 @attrs.frozen(kw_only=True)
+class ExecutorOffer(CommandOffer):
+    """A way to run the jobs of `ex4d batch run` on other machines."""
+
+    @property
+    def kind(self) -> str:
+        """`executor`."""
+        return "executor"
+
+
+@attrs.frozen(kw_only=True)
 class Offer(Offered[Provider]):
     """A component."""
 

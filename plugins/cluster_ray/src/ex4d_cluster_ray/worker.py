@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import cattrs
 
-from ex4d_core.config.run_config import config_tree, make_config
+from ex4d_core.config import config_tree, make_config
 from ex4d_core.errors import PluginFailed
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import JobReport
