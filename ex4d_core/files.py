@@ -159,6 +159,28 @@ def locked(path: Path) -> Iterator[None]:
         _release(lock)
 
 
+@contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Acquire the lock of a file as `locked` does, without waiting; yield whether this process has it.
+
+    Raises:
+        OutputFailed: the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _acquire(path.with_name(f".{path.name}{_LOCK}"), patience=0)
+    except Timeout:
+        yield False
+        return
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputFailed(f"{path} cannot be changed: its lock cannot be acquired: {reason}") from error
+    try:
+        yield True
+    finally:
+        _release(lock)
+
+
 def _acquire(file: Path, *, patience: float) -> FileLock | None:
     """Acquire the lock of a file, which `_release` removes; None if the file system does not support locks.
 

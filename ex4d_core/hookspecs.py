@@ -38,3 +38,8 @@ def ex4d_backbones() -> list[Provider]:  # type: ignore[empty-body]
 @hookspec
 def ex4d_commands() -> list[Command]:  # type: ignore[empty-body]
     """Offer sub-commands of `ex4d`."""
+
+
+@hookspec
+def ex4d_job_executors() -> list[Command]:  # type: ignore[empty-body]
+    """Offer ways to run the jobs of `ex4d batch run` on other machines; `app` is a function like `run_jobs`."""

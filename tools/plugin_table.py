@@ -47,11 +47,11 @@ def rows() -> Iterator[tuple[str, ...]]:
                 provider.license,
                 needs(offer),
             )
-    for command in plugins.commands:
+    for command in (*plugins.commands, *plugins.executors):
         if command.source.distribution in ours:
             spec = command.spec
             need = ", ".join(f"`{need}`" for need in spec.requires) or "nothing"
-            yield f"`{command.source.distribution}`", "command", f"`{spec.name}`", spec.summary, spec.license, need
+            yield f"`{command.source.distribution}`", command.kind, f"`{spec.name}`", spec.summary, spec.license, need
 
 
 def with_table(page: str) -> str:

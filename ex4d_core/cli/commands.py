@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ex4d_core.cli.batch_command import app as batch_app
 from ex4d_core.cli.clean_command import clean
 from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, OUTPUT, PATH_FLAGS
 from ex4d_core.cli.kit import Json, Set
@@ -49,6 +50,7 @@ plugins_app = typer.Typer(no_args_is_help=True, help="List, check and create plu
 app.add_typer(plugins_app, name="plugins")
 cam_app = typer.Typer(no_args_is_help=True, help="Convert camera path files.")
 app.add_typer(cam_app, name="cam")
+app.add_typer(batch_app, name="batch")
 
 
 EXAMPLES = """Examples:

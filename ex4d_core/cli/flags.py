@@ -9,7 +9,16 @@ from typing import Any, get_type_hints
 import attrs
 
 from ex4d_core.cli.kit import Flag, field_flag, layered_tables
-from ex4d_core.config.run_config import RunConfig, Tree, make_config, read_config, refuse_unknown
+from ex4d_core.config.run_config import (
+    RunConfig,
+    Tree,
+    make_config,
+    merge,
+    parse_settings,
+    parse_value,
+    read_config,
+    refuse_unknown,
+)
 from ex4d_core.config.user_config import read_user_config, user_config_file, with_defaults
 from ex4d_core.errors import Ex4dError, InvalidConfig
 from ex4d_core.options import with_current_names
@@ -144,6 +153,32 @@ def add_user_config(tables: Tree, config_file: Path | None) -> Tree:
     defaults = read_defaults()
     saved_run = bool(defaults) and config_file is not None and "run_folder" in read_config(config_file)
     return with_defaults(tables, defaults, saved_run=saved_run)
+
+
+def column_tables(cells: Mapping[str, Any]) -> Tree:
+    """Return the tables of cells of a manifest: columns are flags with underscores, or SECTION.OPTION.
+
+    Args:
+        cells: values by column; texts of numbers are numbers.
+
+    Raises:
+        InvalidConfig: a column is neither.
+    """
+    flags = {flag.parameter: flag for flag in FLAGS}
+    settings: Tree = {}
+    given: dict[str, Any] = dict.fromkeys(flags)
+    for column, cell in cells.items():
+        if flag := flags.get(column):
+            given[column] = cell if flag.kind is str or not isinstance(cell, str) else parse_value(cell)
+        else:
+            settings = merge(settings, parse_settings([f"{column}=?"]))
+            section, _, option = column.partition(".")
+            settings[section][option] = parse_value(cell) if isinstance(cell, str) else cell
+    return merge(settings, layered_tables(FLAGS, given))
+
+
+COLUMNS = tuple(flag.parameter for flag in FLAGS)
+"""Columns of a manifest that are flags."""
 
 
 def configuration(flags: Sequence[Flag], given: Mapping[str, Any]) -> RunConfig:

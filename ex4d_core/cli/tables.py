@@ -13,13 +13,17 @@ from rich.text import Text
 from ex4d_core.cli.doctor import Finding
 from ex4d_core.errors import ComponentNotFound, nearest
 from ex4d_core.plugins.discovery import Plugins, Problem
-from ex4d_core.plugins.known import COMMAND, where_to_get
-from ex4d_core.plugins.offers import CommandOffer, Offer, Source, commands_by_name
+from ex4d_core.plugins.known import COMMAND, EXECUTOR, where_to_get
+from ex4d_core.plugins.offers import CommandOffer, ExecutorOffer, Offer, Source, commands_by_name
 from ex4d_core.roles import ROLES
 from ex4d_core.terminal import as_text
 
 LICENSES = "docs/licenses.md"
 """The page on the terms of results."""
+
+
+EXECUTES = "ex4d batch run"
+"""The command that runs jobs with the executors of plugins."""
 
 
 def listing(plugins: Plugins) -> Iterator[RenderableType]:
@@ -32,18 +36,20 @@ def listing(plugins: Plugins) -> Iterator[RenderableType]:
     yield table
     if restricted := [offer.name for offer in plugins.offers if offer.spec.usage_terms]:
         yield as_text(f"these restrict the use of results: {', '.join(restricted)}; see {LICENSES}")
-    if plugins.commands:
-        yield _commands_table(plugins.commands)
+    if plugins.commands or plugins.executors:
+        yield _commands_table(plugins.commands, plugins.executors)
     for title, disabled in (("disabled", True), ("warnings", False)):
         problems = [problem for problem in plugins.problems if problem.disabled is disabled]
         if problems:
             yield _problems_table(title, problems)
 
 
-def _commands_table(commands: Iterable[CommandOffer]) -> Table:
+def _commands_table(commands: Iterable[CommandOffer], executors: Iterable[ExecutorOffer]) -> Table:
     table = Table("command", "description", "license", "from", title="commands", title_justify="left")
-    for name, offer in commands_by_name(commands).items():
-        row = (f"ex4d {name}", offer.spec.summary, offer.spec.license, str(offer.source))
+    typed = {f"ex4d {name}": offer for name, offer in commands_by_name(commands).items()}
+    typed |= {f"{EXECUTES} --{offer.name}": offer for offer in executors}
+    for name, offer in typed.items():
+        row = (name, offer.spec.summary, offer.spec.license, str(offer.source))
         table.add_row(*map(as_text, row))
     return table
 
@@ -68,15 +74,17 @@ def named(plugins: Plugins, name: str) -> Plugins:
 
     offers = tuple(o for o in plugins.offers if name in (o.name, *o.spec.aliases) or is_from(o.source))
     commands = tuple(command for command in plugins.commands if name == command.name or is_from(command.source))
+    executors = tuple(each for each in plugins.executors if name == each.name or is_from(each.source))
     problems = tuple(problem for problem in plugins.problems if is_from(problem.source))
-    if not (offers or commands or problems):
-        if sentence := where_to_get(name, COMMAND, *ROLES):
+    if not (offers or commands or executors or problems):
+        if sentence := where_to_get(name, COMMAND, EXECUTOR, *ROLES):
             raise ComponentNotFound(sentence)
         known = {offer.name for offer in plugins.offers} | {command.name for command in plugins.commands}
+        known |= {executor.name for executor in plugins.executors}
         known |= {problem.source.plugin for problem in plugins.problems}
         guess = nearest(name, known, then="see ex4d plugins list")
         raise ComponentNotFound(f"unknown component or plugin {name!r}{guess}")
-    return Plugins(offers=offers, commands=commands, problems=problems)
+    return Plugins(offers=offers, commands=commands, executors=executors, problems=problems)
 
 
 def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
@@ -98,14 +106,15 @@ def details(plugins: Plugins, name: str) -> Iterator[RenderableType]:
             yield as_text(f"weights: run `ex4d fetch {offer.name}`")
         yield from _option_sets(offer)
         yield _options_table(offer)
-    for typed, command in commands_by_name(plugins.commands).items():
-        if command not in found.commands:
+    typed = [(f"ex4d {name}", command) for name, command in commands_by_name(plugins.commands).items()]
+    for words, command in (*typed, *((EXECUTES, executor) for executor in plugins.executors)):
+        if command not in (*found.commands, *found.executors):
             continue
-        yield _headline(f"command {command.name}", command.spec.summary)
+        yield _headline(command.title.replace("'", ""), command.spec.summary)
         terms = f"license: {command.spec.license}; " if command.spec.license else ""
         yield as_text(f"{terms}from {command.source}")
         yield from _requirements(command)
-        yield as_text(f"options: run `ex4d {typed} --help`")
+        yield as_text(f"options: run `{words} --help`")
 
 
 def _headline(title: str, summary: str) -> Text:
@@ -181,7 +190,10 @@ def as_json(plugins: Plugins) -> str:
             "version": offer.source.version,
             "missing": list(offer.missing_requirements()),
         }
-        for name, offer in commands_by_name(plugins.commands).items()
+        for name, offer in (
+            *commands_by_name(plugins.commands).items(),
+            *((each.name, each) for each in plugins.executors),
+        )
     ]
     problems = list(map(problem_facts, plugins.problems))
     return json.dumps({"components": components, "commands": commands, "problems": problems}, indent=2)

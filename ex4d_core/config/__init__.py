@@ -3,6 +3,7 @@
 from ex4d_core.config.run_config import (
     RunConfig,
     Tree,
+    config_tree,
     make_config,
     make_options,
     merge,
@@ -15,6 +16,7 @@ from ex4d_core.config.run_config import (
 __all__ = [
     "RunConfig",
     "Tree",
+    "config_tree",
     "make_config",
     "make_options",
     "merge",

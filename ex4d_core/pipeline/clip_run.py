@@ -52,6 +52,7 @@ class ClipRun(SelectedClip):
         *,
         depth: GivenDepth | None = None,
         folder: Path | None = None,
+        shared: Path | None = None,
         read_only: bool = False,
     ) -> None:
         """Set the clip; nothing is decoded yet.
@@ -61,10 +62,12 @@ class ClipRun(SelectedClip):
             clip: frames in memory, or a path to a video or a folder of images.
             depth: replaces the depth estimator of the components.
             folder: run folder; if None, artifacts are kept in memory only.
+            shared: another run folder, whose artifacts are used too.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
         """
         super().__init__(components, clip)
         self.folder = folder
+        self._shared = shared
         self._given_depth = depth
         self._read_only = read_only
         self._is_claimed = False
@@ -86,7 +89,7 @@ class ClipRun(SelectedClip):
     def _open_store(self, *, read_only: bool) -> Store | None:
         if self.folder is None:
             return None
-        return Store(self.folder, warn=self.components.reporter.warn, read_only=read_only)
+        return Store(self.folder, warn=self.components.reporter.warn, read_only=read_only, shared=self._shared)
 
     @cached_property
     def cache(self) -> StageCache:

@@ -153,6 +153,15 @@ class Components:
                 raise
             raise InvalidConfig(f"{error}; it was selected because {' and '.join(choice.rejected)}") from error
 
+    def share_loaded(self, other: Components) -> None:
+        """Use the loaded components and selections of other components where device, preset and options are equal."""
+        if (self.config.device, self.config.compat) != (other.config.device, other.config.compat):
+            return
+        for role in ROLES:
+            if getattr(self.config, role) == getattr(other.config, role):
+                self._loaded |= {role: other._loaded[role]} if role in other._loaded else {}
+                self._choices |= {role: other._choices[role]} if role in other._choices else {}
+
     def recorded_config(self) -> RunConfig:
         """Return the configuration with the names of components that were selected because of weights.
 

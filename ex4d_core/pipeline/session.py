@@ -103,6 +103,7 @@ class Session(Components):
         depth: Depth = None,
         depth_kind: str | None = None,
         folder: str | Path | None = None,
+        shared: Path | None = None,
         read_only: bool = False,
     ) -> ClipRun:
         """Open a clip; with a run folder, its artifacts are stored there and reused.
@@ -114,6 +115,7 @@ class Session(Components):
             depth_kind: meaning of an array of depth: metric, relative, affine or inverse; by default decided as by the
                 depth estimator `file`.
             folder: run folder; if None, artifacts are kept in memory only.
+            shared: another run folder, whose artifacts are used too.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
 
         Raises:
@@ -126,6 +128,7 @@ class Session(Components):
             as_clip(clip, fps=self.config.video.fps),
             depth=as_depth(depth, depth_kind),
             folder=None if folder is None else as_path(folder, "run folder"),
+            shared=shared,
             read_only=read_only,
         )
         identity = clip_run.identity  # raises an error if the clip cannot be read

@@ -57,7 +57,12 @@ class Store:
     """The artifacts of one run folder."""
 
     def __init__(
-        self, folder: Path, *, warn: Callable[[str], None] = lambda text: None, read_only: bool = False
+        self,
+        folder: Path,
+        *,
+        warn: Callable[[str], None] = lambda text: None,
+        read_only: bool = False,
+        shared: Path | None = None,
     ) -> None:
         """Open the artifacts below a folder.
 
@@ -65,10 +70,12 @@ class Store:
             folder: the run folder, which need not exist yet.
             warn: called with messages on damaged artifacts.
             read_only: write, rename and remove nothing.
+            shared: another run folder; its artifacts are read where this one has none.
         """
         self.folder = folder
         self._folder = folder / "artifacts"
         self._warn = warn
+        self._shared = None if shared is None else Store(shared, warn=warn, read_only=True)
         self.read_only = read_only
         for parent in () if read_only else (folder, self._folder):
             remove_stale_temp(parent)
@@ -86,7 +93,7 @@ class Store:
         with reading(folder, "artifact"):
             before = _status(folder)
         if before is None:
-            return None
+            return None if self._shared is None else self._shared.load(stage, key, read)
         try:
             with reading(folder, "artifact"):
                 _check(folder, key)
@@ -107,7 +114,7 @@ class Store:
             with os.scandir(self._path(stage, key)) as files:
                 return sum(file.stat().st_size for file in files)
         except OSError:
-            return None
+            return None if self._shared is None else self._shared.size(stage, key)
 
     def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         """Write an artifact: `write` fills a temporary folder, which is then renamed.

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from ex4d_core import hookspecs
 from ex4d_core.distributions import CORE_DISTRIBUTION, GROUP, upgrade_command
 from ex4d_core.errors import PluginFailed, nearest, one_line
-from ex4d_core.plugins.offers import BUILTIN_COMMANDS, CommandOffer, Offer, Source
+from ex4d_core.plugins.offers import BUILTIN_COMMANDS, CommandOffer, ExecutorOffer, Offer, Source
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.provider import Command, Provider
 from ex4d_core.roles import ROLES
@@ -32,7 +32,10 @@ BUILTINS = ("ex4d_core.builtin.plugin",)
 COMMANDS = "ex4d_commands"
 """The hook that offers sub-commands."""
 
-HOOKS = (*(role.hook for role in ROLES.values()), COMMANDS)
+EXECUTORS = "ex4d_job_executors"
+"""The hook that offers ways to run jobs on other machines."""
+
+HOOKS = (*(role.hook for role in ROLES.values()), COMMANDS, EXECUTORS)
 
 SLOW = 1.0
 """Seconds after which loading a plugin is reported as slow."""
@@ -64,6 +67,7 @@ class Plugins:
     offers: tuple[Offer, ...]
     problems: tuple[Problem, ...]
     commands: tuple[CommandOffer, ...] = ()
+    executors: tuple[ExecutorOffer, ...] = ()
 
     @property
     def broken(self) -> tuple[Problem, ...]:
@@ -83,6 +87,7 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
     skipped = {name.strip() for name in disabled}
     offers: list[Offer] = []
     commands: list[CommandOffer] = []
+    executors: list[ExecutorOffer] = []
     problems: list[Problem] = []
     for source in _sources():
         if skipped & {source.plugin, source.distribution}:
@@ -91,7 +96,7 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
         with redirect_stdout_to_stderr() as captured:
             try:
                 _check_core_version(source)
-                found, found_commands = _load(source)
+                found, found_commands, found_executors = _load(source)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # an import can raise anything, SystemExit included
@@ -99,9 +104,10 @@ def find_plugins(disabled: Iterable[str] | None = None) -> Plugins:
             else:
                 offers += found
                 commands += found_commands
+                executors += found_executors
                 problems += _warnings(source, time.perf_counter() - started, captured.text)
-    problems += _clashes([*offers, *commands])
-    return Plugins(offers=tuple(offers), commands=tuple(commands), problems=tuple(problems))
+    problems += _clashes([*offers, *commands, *executors])
+    return Plugins(offers=tuple(offers), commands=tuple(commands), executors=tuple(executors), problems=tuple(problems))
 
 
 def _sources() -> Iterator[Source]:
@@ -137,7 +143,7 @@ def _check_core_version(source: Source) -> None:
         raise _OtherCore(f"it requires {required}, and this is {CORE_DISTRIBUTION} {__version__}")
 
 
-def _load(source: Source) -> tuple[list[Offer], list[CommandOffer]]:
+def _load(source: Source) -> tuple[list[Offer], list[CommandOffer], list[ExecutorOffer]]:
     """Import one plugin and call its hooks, in a plugin manager of its own."""
     module = importlib.import_module(source.module)
     manager = pluggy.PluginManager("ex4d")
@@ -150,7 +156,8 @@ def _load(source: Source) -> tuple[list[Offer], list[CommandOffer]]:
         for provider in _results(manager, role.hook, Provider)
     ]
     commands = [CommandOffer(spec=command, source=source) for command in _results(manager, COMMANDS, Command)]
-    return offers, commands
+    executors = [ExecutorOffer(spec=command, source=source) for command in _results(manager, EXECUTORS, Command)]
+    return offers, commands, executors
 
 
 def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:

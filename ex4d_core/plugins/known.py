@@ -15,6 +15,9 @@ from ex4d_core.shell import quote
 COMMAND = "command"
 """Kind of the commands; that of a component is its role."""
 
+EXECUTOR = "executor"
+"""Kind of the ways to run jobs on other machines."""
+
 _CHECKOUT = Path(__file__).parents[2]
 
 
@@ -81,6 +84,7 @@ KNOWN_PLUGINS = (
             *("tilt", "roll", "dolly_zoom", "static", "handheld", "keyframes", "freeze", "slow", "reverse"),
         ),
     ),
+    KnownPlugin(distribution="ex4d-cluster-ray", folder="plugins/cluster_ray", kind=EXECUTOR, names=("ray",)),
     KnownPlugin(distribution="ex4d-evaluation", folder="plugins/evaluation", kind=COMMAND, names=("eval",)),
     KnownPlugin(distribution="ex4d-training", folder="plugins/training", kind=COMMAND, names=("data", "train")),
     KnownPlugin(distribution="ex4d-viewer", folder="plugins/viewer", kind=COMMAND, names=("view",)),

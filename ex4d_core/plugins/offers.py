@@ -20,7 +20,7 @@ from ex4d_core.shell import in_order
 Spec = TypeVar("Spec", Provider, Command)
 
 BUILTIN_COMMANDS = (
-    *("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "clean", "doctor", "plugins"),
+    *("run", "recon", "depth", "preview", "masks", "cam", "generate", "fetch", "clean", "batch", "doctor", "plugins"),
 )
 """Commands of the core; a plugin command of the same name is called by its full name."""
 
@@ -113,6 +113,16 @@ class CommandOffer(Offered[Command]):
         """
         self.check_requirements()
         return self._import(self.spec.app)
+
+
+@attrs.frozen(kw_only=True)
+class ExecutorOffer(CommandOffer):
+    """A way to run the jobs of `ex4d batch run` on other machines."""
+
+    @property
+    def kind(self) -> str:
+        """`executor`."""
+        return "executor"
 
 
 @attrs.frozen(kw_only=True)

@@ -130,8 +130,19 @@ def run_batch(
     goal: Goal = "result",
     save_mesh: MeshChoice | None = None,
     mesh_format: MeshFormat = "ply",
+    shared: Path | None = None,
 ) -> list[Outcome]:
-    """Run every clip along every path of the configuration; return the outcome of each."""
+    """Run every clip along every path of the configuration; return the outcome of each.
+
+    Args:
+        session: the components and options.
+        clips: videos or folders of images.
+        folders: the run folder of each.
+        goal: the last stage.
+        save_mesh: as for `export`.
+        mesh_format: as for `export`.
+        shared: another run folder, whose artifacts are used too.
+    """
 
     def write(clip_run: ClipRun, cam: str) -> Exported:
         path_run = clip_run.along(cam)
@@ -141,7 +152,7 @@ def run_batch(
         return exported
 
     return [
-        _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))
+        _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam), shared=shared)
         for clip, folder in zip(clips, folders, strict=True)
         for cam in session.config.cam
     ]
@@ -197,11 +208,13 @@ def mask_batch(
     ]
 
 
-def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported]) -> Outcome:
+def _run_one(
+    session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported], *, shared: Path | None = None
+) -> Outcome:
     try:
         session.reporter.note(outcome.title)
         with redirect_stdout_to_stderr():
-            clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
+            clip_run = session.open_clip(outcome.clip, folder=outcome.folder, shared=shared)
             clip_run.claim()
             exported = write(clip_run)
     except Ex4dError as error:

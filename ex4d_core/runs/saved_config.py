@@ -51,7 +51,7 @@ def read_run_config(path: Path, registry: Registry) -> Tree:
     check_config(tree, path)
     here, written = Path(os.path.realpath(path.parent)), tree.get("run_folder")
     bases = [here, *([Path(written)] if written else []), Path()]
-    located = _with_paths(tree, registry, lambda text: _located(text, bases))
+    located = with_paths(tree, registry, lambda text: _located(text, bases))
     if is_run_folder(path.parent):
         located["run_folder"] = str(path.parent)
     elif written and not is_run_folder(Path(written)):
@@ -70,7 +70,7 @@ def is_run_folder(folder: Path) -> bool:
 def run_config_toml(config: RunConfig, folder: Path, registry: Registry) -> str:
     """Return the configuration of a run as TOML, to be written into its run folder."""
     here = os.path.realpath(folder)
-    tree = _with_paths(config_tree(config), registry, lambda text: _relative(text, here))
+    tree = with_paths(config_tree(config), registry, lambda text: _relative(text, here))
     tree["run_folder"] = here
     if any(not os.path.isabs(file) for file in camera_files(config.cam)):
         tree["cam_folder"] = _relative(config.cam_folder or os.curdir, here)
@@ -86,7 +86,7 @@ def is_same_config(path: Path, text: str) -> bool:
         return False
 
 
-def _with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> Tree:
+def with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> Tree:
     """Return tables with a function applied to each path."""
     changed = dict(tree)
     if clips := _texts(tree.get("clips", ())):

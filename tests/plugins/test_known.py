@@ -46,7 +46,7 @@ def test_the_table_is_that_of_the_repository():
         for file in ROOT.glob("plugins/*/pyproject.toml")
     }
     offered, plugins = defaultdict(set), find_plugins(disabled=())
-    for offer in (*plugins.offers, *plugins.commands):
+    for offer in (*plugins.offers, *plugins.commands, *plugins.executors):
         if offer.source.distribution in projects:
             offered[offer.source.distribution, offer.kind].add(offer.name)
     memory = {offer.source.distribution: offer.spec.gpu_memory for offer in plugins.offers}
@@ -60,6 +60,7 @@ def test_the_table_is_that_of_the_repository():
     ("words", "name", "distribution", "folder"),
     [
         (("train",), "train", "ex4d-training", "training"),
+        (("batch", "run", "m.csv", "--ray", "local"), "ray", "ex4d-cluster-ray", "cluster_ray"),
         (("data", "prepare"), "data", "ex4d-training", "training"),
         (("view", "outputs/clip"), "view", "ex4d-viewer", "viewer"),
         (("fetch", "wan"), "wan", "ex4d-backbone-wan", "backbone_wan"),

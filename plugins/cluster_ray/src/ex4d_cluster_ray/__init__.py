@@ -1,0 +1,1 @@
+"""Run a manifest of ex4d on a Ray cluster."""
