@@ -70,7 +70,7 @@ def run_jobs(
 ) -> list[JobReport]:
     """Run jobs in worker processes; return their states in the order in which they end.
 
-    A job that ends its process is run once more, then recorded as crashed.
+    A job that ends its process is run twice more, then recorded as crashed.
 
     Args:
         jobs: the jobs.
@@ -175,7 +175,7 @@ def _received(worker: _Worker) -> JobReport | None:
 
 
 def _crashed(job: Job, worker: _Worker, folder: Path) -> JobReport:
-    """Return and record the state of a job whose process has ended: interrupted the first time, then crashed."""
+    """Return and record the state of a job whose process has ended: interrupted at first, then crashed."""
     from ex4d_core.jobs.runner import MOST_STARTS, crash_sentence
 
     report = read_report(folder, job.id)

@@ -28,7 +28,7 @@ from ex4d_core.runs.saved_config import with_paths
 LOGS = "logs"
 """Folder of the logs in the output folder: a file for each process, a line of JSON for each stage."""
 
-MOST_STARTS = 2
+MOST_STARTS = 3
 """Number of times that one run starts a job that ends its process."""
 
 

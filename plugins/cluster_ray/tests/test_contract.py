@@ -47,7 +47,7 @@ class TestRay(ExecutorContract):
 
     def test_a_job_that_always_kills_its_worker_is_not_repeated_without_end(self, executed):
         record = read_report(executed.place, "always")
-        assert (record.status, record.starts) == ("crashed", 2)
+        assert (record.status, record.starts) == ("crashed", 3)
         assert "the process ended" in record.error
 
 
