@@ -65,13 +65,6 @@ class SketchDepth:
     def __init__(self, options: SketchOptions, *, device: torch.device) -> None:
         self._options = options
 
-    def notes(self) -> list[str]:
-        """Say that the depth is a sketch."""
-        return [
-            "this depth is a sketch from position, parallax and motion, not an estimate by a network; for real depth, "
-            "run ex4d fetch transformers once, then use --depth transformers"
-        ]
-
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of each frame, of the clip's length and size.
 

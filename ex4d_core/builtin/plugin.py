@@ -30,7 +30,7 @@ def ex4d_depth_estimators() -> list[Provider]:
         ),
         Provider(
             name="sketch",
-            summary="a sketch from position, parallax, motion and color; no weights, any device",
+            summary="a sketch from position, parallax, motion and color, not an estimate; no weights, any device",
             license="Apache-2.0",
             component="ex4d_core.builtin.depth_sketch:SketchDepth",
             options=SketchOptions,

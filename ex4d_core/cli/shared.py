@@ -151,16 +151,12 @@ def make_session(
 
 
 def ask_to_download(offer: "Offer") -> bool:
-    """Ask in a terminal whether the weights of a component may be downloaded; elsewhere print how to get them.
+    """Ask in a terminal whether the weights of a component may be downloaded; elsewhere they are not.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    if can_ask():
-        return confirm(f"{offer.spec.offer_download}. Download now?")
-    how = f"pass --yes to download it, or type: ex4d fetch {offer.name}"
-    say(f"{offer.spec.offer_download}, is not on this machine; {how}", err=True)
-    return False
+    return can_ask() and confirm(f"{offer.spec.offer_download}. Download now?")
 
 
 def finish(
