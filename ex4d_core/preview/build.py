@@ -18,6 +18,7 @@ from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
 from ex4d_core.pipeline.inputs import input_files, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import PathWarning, check_path
@@ -124,7 +125,12 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
         Ex4dError: the clip, an option or an output cannot be used.
     """
     refuse_inputs(_files(folder).values(), input_files(session.config, Path(clip)))
-    small = _small_scene(session, Path(clip), folder, frames, side)
+    with leaving_nothing_if_failed(folder):
+        return _make_preview(session, Path(clip), folder, frames, side)
+
+
+def _make_preview(session: Session, clip: Path, folder: Path, frames: int, side: int) -> Preview:
+    small = _small_scene(session, clip, folder, frames, side)
     subject = subject_distance(small.scene.depth)
     drawn: dict[str, DrawnPath] = {}
     guidance: dict[str, Guidance] = {}

@@ -22,6 +22,7 @@ from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_identity import owner_of, real_path
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import clip_hash
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
 from ex4d_core.pipeline.inputs import is_same, refuse_inputs
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.session import Session
@@ -200,7 +201,7 @@ def mask_batch(
 def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported]) -> Outcome:
     try:
         session.reporter.note(outcome.title)
-        with redirect_stdout_to_stderr():
+        with redirect_stdout_to_stderr(), leaving_nothing_if_failed(outcome.folder):
             clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
             clip_run.claim()
             exported = write(clip_run)

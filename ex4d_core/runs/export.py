@@ -28,6 +28,7 @@ from ex4d_core.pipeline.differences import differences
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, update_files
+from ex4d_core.pipeline.records import CONFIG as CONFIG
 from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
@@ -36,7 +37,6 @@ from ex4d_core.preview.path_checks import check_path
 from ex4d_core.preview.pictures import visible_fractions
 from ex4d_core.preview.sampling import sampled_scene
 from ex4d_core.progress import Reporter
-from ex4d_core.runs.saved_config import CONFIG as CONFIG
 from ex4d_core.runs.saved_config import is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__

@@ -15,6 +15,7 @@ from ex4d_core.files import resumable_dir
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline.artifacts import StageCache
 from ex4d_core.pipeline.clips import path_key
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.session import Session
@@ -92,14 +93,15 @@ def generate_file(
         folder = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{key}")
         return resumable_dir(folder, tell=lambda text: session.reporter.note(f"{stage}: {text}"))
 
-    generate_stage(
-        StageCache(session.reporter, scratch=scratch),
-        session,
-        determining,
-        needs=lambda: (guidance, None),
-        show=show,
-        finish=lambda video: write_video(video, output, sound=sound, warn=session.reporter.warn),
-    )
+    with leaving_nothing_if_failed(output.parent):
+        generate_stage(
+            StageCache(session.reporter, scratch=scratch),
+            session,
+            determining,
+            needs=lambda: (guidance, None),
+            show=show,
+            finish=lambda video: write_video(video, output, sound=sound, warn=session.reporter.warn),
+        )
 
 
 def _inputs(session: Session, guidance: Guidance) -> Tree:
