@@ -179,7 +179,7 @@ class Provider:
     Its module is imported by tests only."""
 
     def seconds_for(self, options: object, device_type: str) -> Seconds | None:
-        """Return the typical time or None; a method `typical_seconds(device_type)` of the options replaces the field."""
+        """Return the typical time; a method `typical_seconds(device_type)` of the options replaces the field."""
         own: Callable[[str], Seconds | None] | None = getattr(options, "typical_seconds", None)
         return self.typical_seconds.get(device_type) if own is None else own(device_type)
 
