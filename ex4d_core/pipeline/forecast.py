@@ -16,7 +16,7 @@ from ex4d_core.memory import available_memory
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
-from ex4d_core.pipeline.rates import LEAST_SECONDS, Rate, rate_key, read_rates, record_rates
+from ex4d_core.pipeline.rates import LEAST_MEGAPIXELS, LEAST_SECONDS, Rate, rate_key, read_rates, record_rates
 from ex4d_core.pipeline.stage_order import roles_for_stage
 from ex4d_core.pipeline.store import Store, content_key
 
@@ -279,7 +279,7 @@ def remember(
     rates = {}
     for record in records:
         amount = frames[record.stage] * size[0] * size[1] / 1e6
-        if record.reused or record.cost.seconds < LEAST_SECONDS or not amount:
+        if record.reused or record.cost.seconds < LEAST_SECONDS or amount < LEAST_MEGAPIXELS:
             continue
         stored = store.size(record.stage, record.key) if store else None
         disk = _DISK.get(record.stage, 0) * 1e6 if stored is None else stored / amount

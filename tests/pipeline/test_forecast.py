@@ -73,11 +73,14 @@ def test_a_run_that_does_not_fit_on_the_disk_is_refused(small_clip, monkeypatch,
 
 
 def test_measured_stages_give_a_time_and_finished_ones_do_not_count(small_clip, tmp_path, cache, monkeypatch):
-    monkeypatch.setattr("ex4d_core.pipeline.forecast.LEAST_SECONDS", 0)
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0)
     run, _ = run_of(small_clip, tmp_path / "out")
     path = run.along("30")
     assert 0 < forecast(path, "result").seconds < 1  # declared
     _ = path.video
+    remember_cost(path)
+    assert not cache.exists()  # a clip this small tells nothing of larger ones
+    monkeypatch.setattr(module, "LEAST_MEGAPIXELS", 0)
     remember_cost(path)
     assert sorted(key.split()[0] for key in json.loads(cache.read_text())) == ["depth", "guidance", "read", "result"]
     assert forecast(path, "result") is None
