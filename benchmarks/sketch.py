@@ -1,12 +1,14 @@
 """Compare the depth estimator `sketch` with true inverse depth, beside a vertical ramp.
 
     python -m benchmarks.sketch [CLIPS] [--sheets FOLDER]
+    python -m benchmarks.sketch [CLIPS] --focus
 
 Correlations are means over the frames: Pearson's, which is that after the best affine fit of each frame, and
 Spearman's. `worst` is the smallest difference to the ramp in a frame. The synthetic room is measured with a camera at
 rest and with one that moves. CLIPS has `kitchen` (`source/rgb`, `source/depth` in 16-bit mm, 0 = unknown) and `bus`
 (`input.mp4`, `relative_inverse_depth.npz` of Depth Anything V2). For things that stand in front of others, the second
-table has the median inverse depth inside and in the ring behind them.
+table has the median inverse depth inside and in the ring behind them. `--focus` measures what sharpness, which `sketch`
+does not use, adds to the ramp.
 """
 
 from __future__ import annotations
@@ -125,11 +127,44 @@ def correlations(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
+def focus(frame: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the logarithms of the energy of the Laplacian, and of its ratio to that of the slope."""
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    side = max(gray.shape) // 20
+
+    def energy(*maps: np.ndarray) -> np.ndarray:
+        return np.log(cv2.blur(np.square(maps).sum(axis=0), (side, side)) + 1)
+
+    bends = energy(cv2.Laplacian(gray, cv2.CV_32F))
+    slopes = energy(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1))
+    return {"energy": bends, "ratio": bends - slopes}
+
+
+def print_focus(folder: Path | None) -> None:
+    """Print the partial correlation of sharpness and true inverse depth, given the ramp, of every fourth frame."""
+    table = Table("clip", "measure", "partial correlation", "smallest", "largest")
+    for name, case in cases(folder):
+        found: dict[str, list[float]] = {}
+        for frame, truth in zip(case.video.frames[::4].numpy(), case.inverse[::4], strict=True):
+            known = np.isfinite(truth)
+            ramp = np.broadcast_to(np.arange(len(truth), dtype=float)[:, None], truth.shape)[known]
+            for measure, values in focus(frame).items():
+                a, b, c = np.corrcoef([truth[known], values[known], ramp])[np.triu_indices(3, 1)]
+                found.setdefault(measure, []).append((a - b * c) / np.sqrt((1 - b * b) * (1 - c * c)))
+        for measure, each in found.items():
+            table.add_row(name, measure, *(f"{value:+.3f}" for value in (np.mean(each), min(each), max(each))))
+    Console().print(table)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, nargs="?")
     parser.add_argument("--sheets", type=Path, help="write contact sheets of the depth here")
+    parser.add_argument("--focus", action="store_true", help="measure sharpness instead")
     arguments = parser.parse_args()
+    if arguments.focus:
+        print_focus(arguments.clips)
+        return
     figures = Table("clip", "affine", "ramp", "worst", "Spearman", "ramp", "worst", "s/frame")
     regions = Table("clip", "thing", "inside", "behind", "nearer in frames", "smallest difference")
     for name, case in cases(arguments.clips):

@@ -88,6 +88,18 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def missing_folders(folder: Path) -> list[Path]:
+    """Return a folder and its parents, the innermost first, as far as they do not exist."""
+    return [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove the folders that are empty, in this order; others stay."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def _make_own(parent: Path) -> Path:
     """Create a folder with the permissions of the umask, unlike `tempfile`, since it may become an output."""
     owner = f"{_TEMPORARY}{_place()}-{boot_id()}-{os.getpid()}-{start_time(os.getpid()) or 0}"

@@ -51,6 +51,12 @@ def _is_priority(instance: object, attribute: attrs.Attribute[int | None], value
         raise ValueError(f"auto must be a whole number or None, not {value!r}")
 
 
+def _are_seconds(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, Seconds]) -> None:
+    for device, seconds in value.items():
+        if device not in ("cpu", "cuda", "mps") or not isinstance(seconds, Seconds):
+            raise ValueError(f"typical_seconds must have Seconds by kind of device, not {device!r}: {seconds!r}")
+
+
 def _has_weights(instance: Provider, attribute: attrs.Attribute[Any], value: Download | None) -> None:
     if value is not None and not instance.weights:
         raise ValueError("offer_download describes weights, and the field weights does not list any")
@@ -77,6 +83,21 @@ class Download:
     def __str__(self) -> str:
         size = f"{self.size / 1e9:.1f} GB" if self.size >= 1e9 else f"{max(1, round(self.size / 1e6))} MB"
         return f"{self.title}, {self.license}, {size}"
+
+
+@attrs.frozen(kw_only=True)
+class Seconds:
+    """The typical time of a component: the sum of both parts, for each frame."""
+
+    per_frame: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    """Of work that does not depend on the size of the frame, such as that of a network with a fixed input size."""
+
+    per_megapixel: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    """For a million pixels of a frame."""
+
+    def of(self, frames: int, pixels: int) -> float:
+        """Return the seconds for frames with so many pixels each."""
+        return frames * (self.per_frame + self.per_megapixel * pixels / 1e6)
 
 
 @attrs.frozen(kw_only=True)
@@ -138,6 +159,10 @@ class Provider:
     gpu_memory: float = attrs.field(default=0, validator=attrs.validators.ge(0))
     """Minimum GPU memory with the most economical options, in GiB; 0 if no GPU is required."""
 
+    typical_seconds: Mapping[str, Seconds] = attrs.field(factory=dict, validator=_are_seconds, hash=False)
+    """Typical time by kind of device, such as `{"cpu": Seconds(per_megapixel=0.08)}`. A run states how long it takes
+    before it starts; after the first run on a machine, the time measured there counts."""
+
     offer_download: Download | None = attrs.field(
         default=None, validator=[attrs.validators.optional(attrs.validators.instance_of(Download)), _has_weights]
     )
@@ -152,6 +177,11 @@ class Provider:
     """Path of the contract tests, `"package.module:Class"`, or '' for those of the role. The class derives from the
     contract of the role (`ex4d_core.testing.contracts`) and adds claims of the component; `ex4d plugins check` runs it.
     Its module is imported by tests only."""
+
+    def seconds_for(self, options: object, device_type: str) -> Seconds | None:
+        """Return the typical time; a method `typical_seconds(device_type)` of the options replaces the field."""
+        own: Callable[[str], Seconds | None] | None = getattr(options, "typical_seconds", None)
+        return self.typical_seconds.get(device_type) if own is None else own(device_type)
 
     def usage_terms_for(self, options: object) -> str:
         """Return the terms of use; a method `usage_terms() -> str` of the options replaces the field."""

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from ex4d_core.provider import Download, Provider
+from ex4d_core.provider import Download, Provider, Seconds
 
 
 @attrs.frozen
@@ -49,6 +49,22 @@ def test_plain_angles_set_options_that_there_are():
 @pytest.mark.parametrize(("size", "shown"), [(99_200_000, "99 MB"), (3, "1 MB"), (1_450_000_000, "1.4 GB")])
 def test_a_download_states_title_license_and_size(size, shown):
     assert str(Download(title="Small Net", license="MIT", size=size)) == f"Small Net, MIT, {shown}"
+
+
+def test_a_time_is_declared_by_kind_of_device_and_options_may_replace_it():
+    @attrs.frozen
+    class Steps:
+        steps: int = 4
+
+        def typical_seconds(self, device_type):
+            return Seconds(per_frame=self.steps) if device_type == "cuda" else None
+
+    plain = provider(typical_seconds={"cpu": Seconds(per_frame=0.5, per_megapixel=2)})
+    assert plain.seconds_for(Options(), "cpu").of(10, 250_000) == 10
+    assert plain.seconds_for(Options(), "cuda") is None
+    assert provider(options=Steps).seconds_for(Steps(), "cuda").of(2, 1) == 8
+    with pytest.raises(ValueError, match="typical_seconds must have Seconds by kind of device, not 'gpu'"):
+        provider(typical_seconds={"gpu": Seconds()})
 
 
 def test_a_download_is_of_declared_weights():

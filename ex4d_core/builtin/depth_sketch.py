@@ -11,7 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ex4d_core.builtin.depth_sketch_motion import PRIOR_PRECISION, Array, Evidence, MotionField, Picture, joined
+from ex4d_core.builtin.depth_sketch_motion import (
+    MOST_PRECISE,
+    PRIOR_PRECISION,
+    Array,
+    Evidence,
+    MotionField,
+    Picture,
+    joined,
+)
 from ex4d_core.builtin.depth_sketch_options import SketchOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress
@@ -60,17 +68,13 @@ class _Clip:
 
 
 class SketchDepth:
-    """Sketches depth from vertical position, parallax, motion and color."""
+    """Sketches depth from vertical position, parallax, motion and color.
+
+    Focus is not used: its sharpness, independent of texture, did not correlate with depth in the benchmark.
+    """
 
     def __init__(self, options: SketchOptions, *, device: torch.device) -> None:
         self._options = options
-
-    def notes(self) -> list[str]:
-        """Say that the depth is a sketch."""
-        return [
-            "this depth is a sketch from position, parallax and motion, not an estimate by a network; for real depth, "
-            "run ex4d fetch transformers once, then use --depth transformers"
-        ]
 
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of each frame, of the clip's length and size.
@@ -176,7 +180,8 @@ def _aligned(clip: _Clip, frame: int, evidence: Evidence, full: Picture) -> Arra
     inverse, weight = evidence.fused(clip.prior), PRIOR_PRECISION + evidence.precision
     sky = _sky(picture)
     inverse, weight = np.where(sky, SKY, inverse), np.where(sky, 10 * PRIOR_PRECISION, weight)
-    inverse = _standing(evidence.moving() > SHARE_MOVING, inverse)
+    standing = _standing(evidence.moving() > SHARE_MOVING, inverse)
+    inverse, weight = standing, np.where(standing != inverse, MOST_PRECISE, weight)  # else its ground outweighs it
     # Flow is uncertain by the size of its patches; where depth jumps, colors decide.
     patch = np.ones((9, 9), np.uint8)
     jump = cv2.dilate(inverse, patch) - cv2.erode(inverse, patch)
@@ -240,7 +245,9 @@ def _regions(mask: NDArray[np.bool_]) -> Iterator[Picture]:
     reach = max(1, max(mask.shape) // 80)
     tall = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 4 * reach + 1))
     narrow = mask & (mask.mean(axis=1, keepdims=True) < WIDEST)
-    closed = cv2.morphologyEx(narrow.astype(np.uint8), cv2.MORPH_CLOSE, tall)
+    edge = 4 * reach  # else a gap to the border of the picture would be closed too
+    closed = cv2.morphologyEx(np.pad(narrow.astype(np.uint8), edge), cv2.MORPH_CLOSE, tall)[edge:-edge, edge:-edge]
+    closed = np.ascontiguousarray(closed)
     for outline in cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
         if cv2.contourArea(outline) >= SMALLEST * mask.size:
             yield cast(Picture, cv2.drawContours(np.zeros_like(closed), [outline], -1, 1, cv2.FILLED))

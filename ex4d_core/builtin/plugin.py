@@ -9,7 +9,10 @@ from ex4d_core.builtin.render_options import RasterOptions, TorchOptions
 from ex4d_core.builtin.telea_options import TeleaOptions
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.provider import Provider
+from ex4d_core.provider import Provider, Seconds
+
+DEVICES = ("cpu", "cuda", "mps")
+"""For times of what runs on the CPU in any case."""
 
 EX4D_VIEW = {"near": 1e-3, "far": 1e3, "min_patch": 0}
 """Depth range of the EX-4D renderer, in scene units, and its unfiltered mask."""
@@ -25,15 +28,17 @@ def ex4d_depth_estimators() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.depth_file:DepthFile",
             options=DepthFileOptions,
+            typical_seconds=dict.fromkeys(DEVICES, Seconds(per_megapixel=0.03)),
             presets={"ex4d": {"far": 10000.0}},
             contract="ex4d_core.testing.builtin_contracts:FileContract",
         ),
         Provider(
             name="sketch",
-            summary="a sketch from position, parallax, motion and color; no weights, any device",
+            summary="a sketch from position, parallax, motion and color, not an estimate; no weights, any device",
             license="Apache-2.0",
             component="ex4d_core.builtin.depth_sketch:SketchDepth",
             options=SketchOptions,
+            typical_seconds=dict.fromkeys(DEVICES, Seconds(per_frame=0.1, per_megapixel=0.1)),
             preview=True,
             auto=-10,
             contract="ex4d_core.testing.builtin_contracts:SketchContract",
@@ -51,6 +56,7 @@ def ex4d_mesh_builders() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.mesh_watertight:WatertightMesh",
             options=WatertightOptions,
+            typical_seconds={"cpu": Seconds(per_megapixel=0.04), "cuda": Seconds(per_megapixel=0.004)},
             presets={
                 "ex4d": {
                     "border_depth": 100.0,
@@ -92,6 +98,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_torch:TorchRenderer",
             options=TorchOptions,
+            typical_seconds={"cuda": Seconds(per_megapixel=0.001)},
             presets={"ex4d": EX4D_VIEW},
             devices=("cuda", "mps"),
             auto=20,
@@ -102,6 +109,7 @@ def ex4d_renderers() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.render_zbuffer:ZBufferRenderer",
             options=RasterOptions,
+            typical_seconds=dict.fromkeys(DEVICES, Seconds(per_megapixel=0.08)),
             presets={"ex4d": EX4D_VIEW},
             auto=10,
             contract="ex4d_core.testing.builtin_contracts:ZBufferContract",
@@ -129,6 +137,7 @@ def ex4d_backbones() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_core.builtin.backbone_telea:TeleaBackbone",
             options=TeleaOptions,
+            typical_seconds=dict.fromkeys(DEVICES, Seconds(per_megapixel=0.2)),
             preview=True,
             auto=0,
             ignores=("prompt", "seed"),

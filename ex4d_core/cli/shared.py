@@ -101,14 +101,17 @@ def output_folders(config: "RunConfig", clips: "list[Path]", given: object, outp
 def check_output(folder: Path) -> None:
     """Check that the outputs can be written, before any work."""
     from ex4d_core.errors import OutputFailed
-    from ex4d_core.files import temporary_folder
+    from ex4d_core.files import missing_folders, remove_empty, temporary_folder
 
+    created = missing_folders(folder)
     try:
         with temporary_folder(folder):
             pass
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputFailed(f"{folder} cannot be written: {reason}; choose another --output-dir") from error
+    finally:
+        remove_empty(created)  # the run may fail
 
 
 def clips_of(config: "RunConfig") -> tuple[str, ...]:
@@ -151,16 +154,12 @@ def make_session(
 
 
 def ask_to_download(offer: "Offer") -> bool:
-    """Ask in a terminal whether the weights of a component may be downloaded; elsewhere print how to get them.
+    """Ask in a terminal whether the weights of a component may be downloaded; elsewhere they are not.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    if can_ask():
-        return confirm(f"{offer.spec.offer_download}. Download now?")
-    how = f"pass --yes to download it, or type: ex4d fetch {offer.name}"
-    say(f"{offer.spec.offer_download}, is not on this machine; {how}", err=True)
-    return False
+    return can_ask() and confirm(f"{offer.spec.offer_download}. Download now?")
 
 
 def finish(

@@ -11,11 +11,11 @@ from ex4d_core.errors import Ex4dError
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import read_report
 from ex4d_core.jobs.storage import Storage, fetched
+from ex4d_core.pipeline.forecast import duration, forecast, size_of
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter
 from ex4d_core.runs.export import Goal
-from ex4d_core.runs.forecast import duration, forecast, size_of
 
 
 @attrs.frozen(kw_only=True)

@@ -30,16 +30,13 @@ from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
-from ex4d_core.pipeline.selected_clip import SelectedClip
+from ex4d_core.pipeline.selected_clip import PHOTO_FRAMES, SelectedClip
 from ex4d_core.pipeline.sound import sound_of
 from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.progress import Progress
 from ex4d_core.roles import DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import Sound, write_video
-
-PHOTO_FRAMES = 49
-"""Frames of a camera path along a photo, as many as EX-4D generates."""
 
 
 class ClipRun(SelectedClip):

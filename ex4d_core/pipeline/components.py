@@ -337,14 +337,22 @@ class Components:
     def _load(self, role: str) -> Any:
         if role not in self._loaded:
             chosen = self.choose(role)
-            if getattr(self.config, role).name == "auto":
-                here = ["its weights are on this machine"] if chosen.offer.spec.weights else []
-                why = "".join(f"; {reason}" for reason in (*here, *self._best(role).rejected))
+            if getattr(self.config, role).name == "auto" or chosen.offer.spec.preview:
+                why = "".join(f"; {reason}" for reason in self._reasons(role, chosen.offer))
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
             self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return self._loaded[role]
+
+    def _reasons(self, role: str, offer: Offer) -> tuple[str, ...]:
+        """Return why a component was selected, or, for a preview that was named, what others lack."""
+        here = ("its weights are on this machine",) if offer.spec.weights else ()
+        try:
+            is_named = getattr(self.config, role).name != "auto"
+            return (*here, *(self._select(role) if is_named else self._best(role)).rejected)
+        except ComponentNotFound:  # a preview that is never selected automatically
+            return ()
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:
         """Return the options of a component: those of the preset, replaced by those of the user."""

@@ -21,7 +21,8 @@ from ex4d_core.reading import MOST_TEXT, parse_json, read_bytes
 
 Facts = dict[str, Any]
 
-RUN_RECORD = "run.json"
+RUN_RECORD, CONFIG = "run.json", "config.toml"
+"""Names of the record and of the configuration in a run folder."""
 
 
 class DamagedRecord(InvalidInput):

@@ -18,6 +18,9 @@ from ex4d_core.pipeline.store import tensor_hash
 from ex4d_core.types import Intrinsics, Video
 from ex4d_core.video_io import VideoInfo, count_tracks, probe_video
 
+PHOTO_FRAMES = 49
+"""Frames of a camera path along a photo, as many as EX-4D generates."""
+
 
 class SelectedClip:
     """Frames in memory, or those that the options select from a file or folder."""
@@ -72,6 +75,29 @@ class SelectedClip:
     def has_sound(self) -> bool:
         """Whether the clip is a video with audio tracks."""
         return not isinstance(self.clip, Video) and count_tracks(self.clip) > 0
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the clip is not a file or folder."""
+        return isinstance(self.clip, Video)
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames, as far as it is known before they are read."""
+        if isinstance(self.clip, Video):
+            return self.clip.num_frames
+        return self.selection.num_frames or self.info.num_frames
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames in pixels."""
+        clip = self.clip
+        return (clip.width, clip.height) if isinstance(clip, Video) else self.selection.framing.size
+
+    @property
+    def num_output_frames(self) -> int:
+        """The number of frames of paths, unless a path sets its own."""
+        return self.path_frames or (PHOTO_FRAMES if self.is_photo else self.num_frames)
 
     @property
     def path_frames(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from ex4d_core.pipeline.arrays_in import as_clip, as_depth
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
+from ex4d_core.pipeline.forecast import announce_cost, remember_cost
 from ex4d_core.pipeline.own_components import objects_among
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
@@ -162,7 +165,10 @@ class Session(Components):
         """
         clip_run = self.open_clip(clip, depth=depth, depth_kind=depth_kind, folder=folder)
         path_run = clip_run.along(self.config.cam[0] if cam is None else cam)
-        _ = path_run.video
+        with leaving_nothing_if_failed(clip_run.folder) if clip_run.folder else nullcontext():
+            announce_cost(path_run, "result")
+            _ = path_run.video
+            remember_cost(path_run)
         return path_run
 
 

@@ -33,6 +33,12 @@ def describe_stages() -> tuple[StageDescription, ...]:
     )
 
 
+def roles_for_stage(stage: str) -> tuple[str, ...]:
+    """Return the roles whose components determine the time of a stage; a camera path takes none."""
+    found = next(each for each in describe_stages() if each.name == stage)
+    return tuple(role for role in found.roles if not ROLES[role].in_cam)
+
+
 def roles_for(goal: str) -> tuple[str, ...]:
     """Return the roles of a stage and of the stages that it needs, in order."""
     stages = {stage.name: stage for stage in describe_stages()}

@@ -114,6 +114,12 @@ def where_to_get(name: str, *kinds: str) -> str:
     return ""
 
 
+def where_to_get_models(role: str, device_type: str) -> list[str]:
+    """Return a sentence on each known component of a role that is not available and works on a kind of device."""
+    plugins = [each for each in KNOWN_PLUGINS if each.kind == role and (device_type == "cuda" or not each.gpu_memory)]
+    return [how for plugin in plugins for name in plugin.names if (how := where_to_get(name, role))]
+
+
 def _is_installed(plugin: KnownPlugin) -> bool:
     try:
         importlib.metadata.distribution(plugin.distribution)

@@ -10,7 +10,7 @@ import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
 from ex4d_core.plugins.discovery import Plugins, find_plugins
-from ex4d_core.plugins.known import known_names, where_to_get
+from ex4d_core.plugins.known import known_names, where_to_get, where_to_get_models
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.roles import ROLES
@@ -32,6 +32,13 @@ class Choice:
 
 def _full_names(name: str, offers: Iterable[Offer]) -> str:
     return " or ".join(f"{name}@{offer.source.distribution}" for offer in offers)
+
+
+def _without_weights(offer: Offer) -> str:
+    """Return why a component without its weights is not selected, with the commands that download them."""
+    if download := offer.spec.offer_download:
+        return f"{offer.name} requires weights ({download}: add --yes, or type ex4d fetch {offer.name})"
+    return f"{offer.name} requires weights (ex4d fetch {offer.name})"
 
 
 def _builtin_first(offers: list[Offer]) -> list[Offer]:
@@ -148,9 +155,11 @@ class Registry:
             if unavailable_reason := offer.unavailable_reason(device_type):
                 better.append(f"{offer.name} {unavailable_reason}")
             elif lacks_weights(offer):
-                better.append(f"{offer.name} requires weights (ex4d fetch {offer.name})")
+                better.append(_without_weights(offer))
                 unfetched.append(offer)
             else:
+                if offer.spec.preview and not unfetched:
+                    better.extend(where_to_get_models(role, device_type))
                 return Choice(offer=offer, rejected=tuple(better), unfetched=tuple(unfetched))
         if unfetched:
             return Choice(offer=unfetched[0], unfetched=tuple(unfetched))

@@ -18,6 +18,8 @@ from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
+from ex4d_core.pipeline.forecast import Pending, announce, forecast_of
 from ex4d_core.pipeline.inputs import input_files, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import PathWarning, check_path
@@ -83,8 +85,10 @@ def _small_scene(session: Session, clip: Path, folder: Path, frames: int, side: 
     width, height = size_within(full_size, side)
     small_session = _cheap_session(session, attrs.evolve(options, size=f"{width}x{height}"))
     clip_run = ClipRun(small_session, clip, folder=folder)
+    stored = ClipRun(session, clip, folder=folder).stored_depth()
+    _announce(clip_run, frames, has_depth=stored is not None)
     clip_run.claim()
-    stored, video = ClipRun(session, clip, folder=folder).stored_depth(), clip_run.video
+    video = clip_run.video
     stride = 1 if stored is not None else math.ceil(video.num_frames / frames)
     if stored is None:
         stored = small_session.open_clip(_every(video, stride), folder=folder).estimated_depth
@@ -98,6 +102,23 @@ def _small_scene(session: Session, clip: Path, folder: Path, frames: int, side: 
         depth = with_source_cameras(depth, file, video)
     scene = stages.refine_scene(Scene(video=video, depth=depth), session.config.refine, device=session.device)
     return _SmallScene(clip_run=clip_run, scene=scene, stride=stride, depth=source)
+
+
+def _announce(small: ClipRun, frames: int, *, has_depth: bool) -> None:
+    """Report what a long preview takes, and refuse one that does not fit."""
+    count, rendered = min(frames, small.num_frames), min(frames, small.num_output_frames)
+    stages_ = {"read": small.num_frames, "depth": 0 if has_depth else count}
+    stages_["guidance"] = rendered * len(small.components.config.cam)
+    found = forecast_of(
+        small.components,
+        [Pending(stage=stage, frames=number, size=small.size) for stage, number in stages_.items()],
+        goal="guidance",
+        frames=small.num_frames,
+        size=small.size,
+        folder=small.folder,
+        flags="preview",
+    )
+    announce(small.components, small.title, found)
 
 
 def _small_intrinsics(session: Session, video: Video, full_size: tuple[int, int]) -> Intrinsics | None:
@@ -124,7 +145,12 @@ def make_preview(session: Session, clip: str | Path, *, folder: Path, frames: in
         Ex4dError: the clip, an option or an output cannot be used.
     """
     refuse_inputs(_files(folder).values(), input_files(session.config, Path(clip)))
-    small = _small_scene(session, Path(clip), folder, frames, side)
+    with leaving_nothing_if_failed(folder):
+        return _make_preview(session, Path(clip), folder, frames, side)
+
+
+def _make_preview(session: Session, clip: Path, folder: Path, frames: int, side: int) -> Preview:
+    small = _small_scene(session, clip, folder, frames, side)
     subject = subject_distance(small.scene.depth)
     drawn: dict[str, DrawnPath] = {}
     guidance: dict[str, Guidance] = {}

@@ -22,12 +22,13 @@ from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_identity import owner_of, real_path
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import clip_hash
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
+from ex4d_core.pipeline.forecast import announce_cost, remember_cost
 from ex4d_core.pipeline.inputs import is_same, refuse_inputs
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
-from ex4d_core.runs.forecast import announce_cost, remember_cost
 from ex4d_core.terminal import say
 
 VIDEO_SUFFIXES = frozenset(
@@ -145,11 +146,7 @@ def run_batch(
     """
 
     def write(clip_run: ClipRun, cam: str) -> Exported:
-        path_run = clip_run.along(cam)
-        announce_cost(path_run, goal)
-        exported = export(path_run, goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
-        remember_cost(path_run)
-        return exported
+        return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
 
     return [
         _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam), shared=shared)
@@ -167,13 +164,7 @@ def depth_batch(
     preview: bool = True,
 ) -> list[Outcome]:
     """Write the depth of every clip; return the outcome of each."""
-
-    def write(clip_run: ClipRun) -> Exported:
-        announce_cost(clip_run, "depth")
-        exported = export_depth(clip_run, formats=formats, preview=preview)
-        remember_cost(clip_run)
-        return exported
-
+    write = partial(export_depth, formats=formats, preview=preview)
     return [
         _run_one(session, Outcome(clip=clip, folder=folder), write) for clip, folder in zip(clips, folders, strict=True)
     ]
@@ -201,6 +192,7 @@ def mask_batch(
                 device=session.device,
                 progress=progress,
             )
+        remember_cost(clip_run)
         return Exported(files=files, records=tuple(clip_run.records))
 
     return [
@@ -213,7 +205,7 @@ def _run_one(
 ) -> Outcome:
     try:
         session.reporter.note(outcome.title)
-        with redirect_stdout_to_stderr():
+        with redirect_stdout_to_stderr(), leaving_nothing_if_failed(outcome.folder):
             clip_run = session.open_clip(outcome.clip, folder=outcome.folder, shared=shared)
             clip_run.claim()
             exported = write(clip_run)

@@ -15,10 +15,9 @@ import attrs
 
 from ex4d_core.errors import Ex4dError, InputNotFound, OutputFailed
 from ex4d_core.files import has_users, temporary_folder
-from ex4d_core.pipeline.records import RUN_RECORD, Record
+from ex4d_core.pipeline.records import CONFIG, RUN_RECORD, Record
 from ex4d_core.pipeline.store import MANIFEST
 from ex4d_core.reading import check_folder
-from ex4d_core.runs.saved_config import CONFIG
 from ex4d_core.shell import command_line
 
 _KINDS = {

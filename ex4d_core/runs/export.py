@@ -25,9 +25,11 @@ from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.differences import differences
+from ex4d_core.pipeline.forecast import announce_cost, remember_cost
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
 from ex4d_core.pipeline.outputs import OutputGroup, update_files
+from ex4d_core.pipeline.records import CONFIG as CONFIG
 from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
@@ -36,7 +38,6 @@ from ex4d_core.preview.path_checks import check_path
 from ex4d_core.preview.pictures import visible_fractions
 from ex4d_core.preview.sampling import sampled_scene
 from ex4d_core.progress import Reporter
-from ex4d_core.runs.saved_config import CONFIG as CONFIG
 from ex4d_core.runs.saved_config import is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
@@ -53,6 +54,12 @@ DEPTH_FILES: dict[DepthFormat, tuple[str, str]] = {
     "exr": ("exr", "depth_exr"),
 }
 """Label and file or folder name of each format."""
+
+DEPTH_BYTES: dict[DepthFormat, float] = {"npz": 4.0, "png": 2.0, "exr": 2.5}
+"""Typical bytes of each pixel."""
+
+MESH_BYTES = 41.0
+"""Bytes of each pixel in a mesh: a vertex with its color, and two faces."""
 
 CHECKED_SIDE = 320
 """Longer side in pixels at which camera paths are checked."""
@@ -95,6 +102,8 @@ def export(
     """
     groups = _groups(path_run, goal, save_mesh, mesh_format, announce)
     refuse_inputs([path for group in groups for path in group.files.values()], path_run.clip_run.input_files)
+    meshes = {None: 0.0, "first": 1 / path_run.clip_run.num_frames, "all": 1.0}[save_mesh] * MESH_BYTES
+    announce_cost(path_run, goal, exports=meshes)
     path_run.clip_run.claim()
     _write_config(path_run.clip_run)  # first, so that a run can be viewed while it runs
     inputs = path_run.video_inputs if goal == "result" else path_run.guidance_inputs
@@ -105,6 +114,7 @@ def export(
     with path_run.clip_run.record.changing() as change:
         change.table("takes")[path_run.cam] = done
         change.facts |= _facts(path_run.clip_run)
+    remember_cost(path_run)
     return exported
 
 
@@ -116,6 +126,7 @@ def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), prev
     Raises:
         OutputFailed: the folder cannot be written to, or the disk is full.
     """
+    announce_cost(clip_run, "depth", exports=sum(DEPTH_BYTES[each] for each in {"npz", *formats}))
     clip_run.claim()
     if clip_run.folder is not None and not (clip_run.folder / CONFIG).exists():
         _write_config(clip_run)
@@ -123,6 +134,7 @@ def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), prev
     done = {"inputs": clip_run.depth_inputs, "stages": list(map(_record, exported.records))}
     with clip_run.record.changing() as change:
         change.facts |= {"depth": done, **_facts(clip_run)}
+    remember_cost(clip_run)
     return exported
 
 

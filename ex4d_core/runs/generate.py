@@ -15,12 +15,14 @@ from ex4d_core.files import resumable_dir
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline.artifacts import StageCache
 from ex4d_core.pipeline.clips import path_key
+from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
+from ex4d_core.pipeline.forecast import Pending, announce, forecast_of, remember
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import tensor_hash
 from ex4d_core.types import CameraPath, Guidance, Video
-from ex4d_core.video_io import Sound, check_video_suffix, read_mask, read_video, write_video
+from ex4d_core.video_io import Sound, check_video_suffix, probe_video, read_mask, read_video, write_video
 
 
 def read_guidance(color: Path, mask: Path, camera: Path | None = None) -> Guidance:
@@ -60,8 +62,25 @@ def generate_from_files(session: Session, color: Path, mask: Path, camera: Path 
     inputs = [path for path in (color, mask, camera) if path is not None]
     check_video_suffix(output)
     refuse_inputs([output], inputs, instead="another --output-video")
+    _announce(session, color, output)
     guidance = read_guidance(color, mask, camera)
     generate_file(session, guidance, output, sound=Sound(clip=color), inputs=inputs)
+
+
+def _announce(session: Session, color: Path, output: Path) -> None:
+    """Report what a long generation takes, and refuse one that does not fit."""
+    info = probe_video(color)
+    size = info.width, info.height
+    found = forecast_of(
+        session,
+        [Pending(stage=stage, frames=info.num_frames, size=size) for stage in ("read", "result")],
+        goal="result",
+        frames=info.num_frames,
+        size=size,
+        folder=output.parent,
+        flags="",
+    )
+    announce(session, str(color), found)
 
 
 def generate_file(
@@ -92,14 +111,17 @@ def generate_file(
         folder = output.with_name(f".partial-{safe_name(output.stem, most=200)}-{key}")
         return resumable_dir(folder, tell=lambda text: session.reporter.note(f"{stage}: {text}"))
 
-    generate_stage(
-        StageCache(session.reporter, scratch=scratch),
-        session,
-        determining,
-        needs=lambda: (guidance, None),
-        show=show,
-        finish=lambda video: write_video(video, output, sound=sound, warn=session.reporter.warn),
-    )
+    cache = StageCache(session.reporter, scratch=scratch)
+    with leaving_nothing_if_failed(output.parent):
+        video = generate_stage(
+            cache,
+            session,
+            determining,
+            needs=lambda: (guidance, None),
+            show=show,
+            finish=lambda video: write_video(video, output, sound=sound, warn=session.reporter.warn),
+        )
+    remember(session, cache.records, {"result": video.num_frames}, (video.width, video.height))
 
 
 def _inputs(session: Session, guidance: Guidance) -> Tree:

@@ -32,7 +32,6 @@ from ex4d_core.plugins.registry import Registry
 from ex4d_core.reading import parse_toml
 from ex4d_core.roles import ROLES
 
-CONFIG = "config.toml"
 """Configuration of the run, for `--config`."""
 
 HEADER = "# Relative paths are relative to this file.\n"

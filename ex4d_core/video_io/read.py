@@ -159,14 +159,25 @@ def _gather(
 
 
 def _room(count: int, size: tuple[int, int]) -> np.ndarray:
-    """Allocate frames; checked first, since the system may kill the process later instead of refusing the memory."""
+    """Allocate frames, which must fit into memory."""
+    _check_room(count, size, each=3)
+    return np.empty((count, size[1], size[0], 3), np.uint8)
+
+
+def _check_room(count: int, size: tuple[int, int], *, each: int) -> None:
+    """Refuse frames that do not fit, since the system may kill the process later instead of refusing the memory.
+
+    Args:
+        count: number of frames.
+        size: width and height.
+        each: bytes of a pixel.
+    """
     free = available_memory()
-    if count * size[0] * size[1] * 3 > free:
+    if count * size[0] * size[1] * each > free:
         raise InvalidInput(
             f"{count} frames of {size[0]}x{size[1]} pixels do not fit into memory; select at most "
-            f"{free // (size[0] * size[1] * 3)} of them, or smaller ones"
+            f"{free // (size[0] * size[1] * each)} of them, or smaller ones"
         )
-    return np.empty((count, size[1], size[0], 3), np.uint8)
 
 
 def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
@@ -174,7 +185,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
 
     Raises:
         InputNotFound: the file does not exist.
-        InvalidInput: it is not a video, or is damaged.
+        InvalidInput: it is not a video, is damaged, or does not fit into memory.
     """
     from av.video.reformatter import ColorRange, VideoReformatter
 
@@ -183,6 +194,10 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
         raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")
     reformatter = VideoReformatter()
     with open_video(path) as (container, stream):
+        try:
+            _check_room(timing.source_frames, (stream.width, stream.height), each=2)  # as a list, and as one array
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {error}") from error
         shades: list[Any] = [
             reformatter.reformat(frame, format="gray", dst_color_range=ColorRange.JPEG).to_ndarray() > 127
             for frame in raw_frames(container, stream, path)

@@ -9,6 +9,7 @@ import torch
 from ex4d_core.builtin.depth_sketch import SketchDepth
 from ex4d_core.builtin.depth_sketch_options import SketchOptions
 from ex4d_core.errors import InvalidInput
+from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import silent
 from ex4d_core.testing.scenes import room_scene
@@ -125,10 +126,17 @@ def test_a_clip_without_frames_is_refused():
         inverse_depth(np.zeros((0, 16, 16, 3), np.uint8))
 
 
-def test_the_note_calls_it_a_sketch_and_names_real_depth():
-    (note,) = SketchDepth(SketchOptions(), device=CPU).notes()
-    assert "sketch" in note
-    assert "--depth transformers" in note
+@pytest.mark.parametrize("named", ["auto", "sketch"])
+def test_it_announces_itself_once_with_the_command_for_an_estimate(named, monkeypatch):
+    pytest.importorskip("ex4d_depth_transformers")
+    monkeypatch.setattr(Session, "_lacks_weights", lambda self, offer: bool(offer.spec.weights))
+    session, notes = Session(depth=named, device="cpu", download="no"), []
+    monkeypatch.setattr(session.reporter, "note", notes.append)
+    clip = np.zeros((1, 16, 16, 3), np.uint8)
+    _ = session.open_clip(clip).estimated_depth
+    (note,) = [text for text in notes if "sketch" in text or "ex4d fetch" in text]
+    assert note.startswith("depth: sketch (a sketch from position, parallax, motion and color, not an estimate; ")
+    assert "or type ex4d fetch transformers)" in note
 
 
 def test_every_other_estimator_is_selected_before_it():

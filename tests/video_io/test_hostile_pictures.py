@@ -237,6 +237,9 @@ def test_frames_that_do_not_fit_into_memory_are_refused_first(small_clip, monkey
     assert read_video(small_clip.video).num_frames == 6
     with pytest.raises(InvalidInput, match=r"clip\.mp4: 6 frames of 128x96 pixels do not .*; select at most 1 of"):
         read_video(small_clip.video, size=(128, 96))
+    monkeypatch.setattr("ex4d_core.video_io.read.available_memory", lambda: 6 * 64 * 48)
+    with pytest.raises(InvalidInput, match=r"clip\.mp4: 6 frames of 64x48 pixels do not fit into memory"):
+        read_mask(small_clip.video)
 
 
 def test_a_mask_has_one_size(tmp_path):

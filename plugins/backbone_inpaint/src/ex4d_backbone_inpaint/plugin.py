@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.provider import Provider
+from ex4d_core.provider import Provider, Seconds
 
 
 @hookimpl
@@ -17,6 +17,7 @@ def ex4d_backbones() -> list[Provider]:
             license="Apache-2.0",
             component="ex4d_backbone_inpaint.backbone:InpaintBackbone",
             options=InpaintOptions,
+            typical_seconds=dict.fromkeys(("cpu", "cuda", "mps"), Seconds(per_megapixel=0.25)),
             preview=True,
             auto=10,
             ignores=("prompt", "seed"),

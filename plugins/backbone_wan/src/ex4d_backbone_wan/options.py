@@ -10,6 +10,7 @@ import attrs
 from ex4d_backbone_wan.weights import DistilledLora, WanWeightsOptions
 from ex4d_core.bounds import parse_size
 from ex4d_core.options import option
+from ex4d_core.provider import Seconds
 
 DType = Literal["auto", "float32", "bfloat16"]
 Speed = Literal["exact", "fast", "turbo"]
@@ -28,6 +29,12 @@ NEGATIVE_PROMPT = (
     "warped geometry, holes, torn edges"
 )
 """Default negative prompt."""
+
+HOPPER = (9, 0)
+"""CUDA capability of the GPUs that were measured."""
+
+SECONDS_PER_PASS: dict[str, float] = {"exact": 0.0158, "fast": 0.0115, "turbo": 0.026}
+"""Time of a forward pass on an H200 for each frame of 512x512, with the share of the rest of the call."""
 
 STRIDE = 4
 """Frames per latent frame, except the first, which encodes one frame: Wan requires 4k+1 frames."""
@@ -145,6 +152,15 @@ class WanOptions(WanWeightsOptions):
         affects_output=False,
         validator=attrs.validators.ge(0),
     )
+
+    def typical_seconds(self, device_type: str) -> Seconds | None:
+        """Return the time at the size of the training on an H100 or H200; None elsewhere."""
+        import torch
+
+        if (device_type, self.size) != ("cuda", "512x512") or torch.cuda.get_device_capability() != HOPPER:
+            return None
+        passes = 1 if self.sampling_guidance == 1 else 2
+        return Seconds(per_frame=self.sampling_steps * passes * SECONDS_PER_PASS[self.speed] / self.gpus)
 
     @property
     def sampling_steps(self) -> int:

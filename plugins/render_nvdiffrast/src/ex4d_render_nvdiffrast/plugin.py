@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ex4d_core.hookspecs import hookimpl
-from ex4d_core.provider import Provider
+from ex4d_core.provider import Provider, Seconds
 from ex4d_render_nvdiffrast.options import NvdiffrastOptions
 
 
@@ -18,6 +18,7 @@ def ex4d_renderers() -> list[Provider]:
             usage_terms="nvdiffrast is for non-commercial use only (Nvidia Source Code License)",
             component="ex4d_render_nvdiffrast.renderer:NvdiffrastRenderer",
             options=NvdiffrastOptions,
+            typical_seconds={"cuda": Seconds(per_megapixel=0.005)},
             presets={"ex4d": {"near": 1e-3, "far": 1e3, "antialias": True, "min_patch": 0}},
             devices=("cuda",),
             auto=30,

@@ -13,8 +13,8 @@ from ex4d_core.pipeline.components import Chosen, Components
 from ex4d_core.pipeline.records import Record
 from ex4d_core.user_cache import user_cache
 
-LEAST_SECONDS = 1.0
-"""Shorter stages are not recorded: most of their time does not depend on the frames."""
+LEAST_SECONDS, LEAST_MEGAPIXELS = 1.0, 4.0
+"""Shorter stages and smaller clips are not recorded: most of their time does not depend on the frames."""
 
 
 @attrs.frozen(kw_only=True)
