@@ -16,8 +16,8 @@ import torch
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_json
 from ex4d_evaluation.cameras import COLUMNS as CAMERA_COLUMNS
+from ex4d_evaluation.metric import Column
 from ex4d_evaluation.metrics import METRICS
-from ex4d_evaluation.metrics._record import Column
 from ex4d_evaluation.references import REGIONS
 from ex4d_evaluation.sets import SET_METRICS
 from ex4d_evaluation.statistics import Summary, summary_of
@@ -34,7 +34,10 @@ COLUMNS: Mapping[str, Column] = {
 }
 """All columns by name, in the order of tables."""
 
-LIBRARIES = ("ex4d-core", "numpy", "opencv-python-headless", "scipy", "torch", "lpips", "torch-fidelity", "cd-fvd")
+LIBRARIES = (
+    *("ex4d-core", "numpy", "opencv-python-headless", "scipy", "torch"),
+    *("lpips", "torch-fidelity", "cd-fvd", "transformers"),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +65,7 @@ class Scores:
     """Names of the camera paths, in order."""
     notes: tuple[str, ...] = ()
     missing: Mapping[str, str] = attrs.field(factory=dict)
-    """Why a metric was not computed, by its name."""
+    """Why a metric was not computed, by the name of its first column."""
     facts: Mapping[str, Any] = attrs.field(factory=dict)
     """Versions, hardware, and the manifest."""
 

@@ -77,7 +77,7 @@ def score(folder: str | Path, *, methods: Sequence[str] | None = None, reporter:
 
 
 def _missing(metrics: Iterable[Metric | SetMetric]) -> dict[str, str]:
-    return {metric.name: why for metric in metrics if (why := metric.unavailable())}
+    return {metric.columns[0].name: why for metric in metrics if (why := metric.unavailable())}
 
 
 def _usable(metrics: Iterable[Metric], reporter: Reporter) -> list[Metric]:

@@ -14,7 +14,7 @@ from ex4d_core.progress import Reporter
 from ex4d_core.video_io import read_video
 from ex4d_evaluation import networks
 from ex4d_evaluation.layout import Evaluation
-from ex4d_evaluation.metrics._record import Column, Frames
+from ex4d_evaluation.metric import Column, Frames
 from ex4d_evaluation.references import Pair
 
 Features = NDArray[np.float32]
@@ -58,8 +58,8 @@ SET_METRICS: tuple[SetMetric, ...] = (
                 name="fvd",
                 label="FVD",
                 better="lower",
-                definition=f"Fréchet distance of the I3D logits of consecutive clips of {networks.CLIP} frames of all "
-                f"videos, {REFERENCE}; network and preprocessing of cd-fvd",
+                definition="Fréchet distance of the I3D logits of consecutive clips of "
+                f"{networks.CLIP_LENGTH} frames of all videos, {REFERENCE}; network and preprocessing of cd-fvd",
             ),
         ),
     ),

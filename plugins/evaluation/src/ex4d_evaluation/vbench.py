@@ -13,7 +13,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import read_json
 from ex4d_evaluation.layout import SEPARATOR, Evaluation
-from ex4d_evaluation.metrics._record import Column
+from ex4d_evaluation.metric import Column
 
 FOLDER, IMPORTED = "vbench", "imported"
 DIMENSIONS = (
