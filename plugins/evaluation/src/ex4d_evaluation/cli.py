@@ -24,6 +24,11 @@ FLAGS = (
     field_flag("--device", "device", RunConfig),
 )
 
+ESTIMATOR_FLAGS = (
+    Flag(name="--depth", key="depth.name", kind=str, help="Depth estimator, best one with poses.", default="auto"),
+    field_flag("--device", "device", RunConfig),
+)
+
 
 @app.command()
 @takes_config(make_config, FLAGS)
@@ -110,6 +115,35 @@ def score(
         json_=json_,
         quiet=quiet,
     )
+
+
+@app.command()
+@takes_config(make_config, ESTIMATOR_FLAGS)
+def cameras(
+    config: RunConfig,
+    folder: Folder,
+    method: Annotated[list[str] | None, typer.Option(help="Method to estimate, repeatable; all by default.")] = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Estimate the camera paths of all videos with a depth estimator, for camera errors."""
+    import attrs
+
+    from ex4d_core.terminal import say_error
+    from ex4d_evaluation.estimating import estimate_cameras
+
+    found = estimate_cameras(folder, config=config, methods=method, reporter=make_reporter(quiet=quiet or json_))
+    print_result(
+        as_json=lambda: {**attrs.asdict(found), "folder": str(found.folder)},
+        paths=lambda: found.folder / "cameras",
+        as_text=lambda: f"ready: {found.done} camera paths of {found.estimator}; next: ex4d eval score {folder}",
+        json_=json_,
+        quiet=quiet,
+    )
+    for place, error in found.failed.items():
+        say_error(f"{place}: {error}")
+    if found.failed:
+        raise typer.Exit(1 if found.done else 2)
 
 
 @app.command()

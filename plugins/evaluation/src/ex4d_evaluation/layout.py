@@ -23,6 +23,8 @@ GEOMETRY = "geometry only"
 """Method whose videos are the guidance itself."""
 SOURCE = "source"
 """Folder in `cameras/` with paths that the same estimator found in the source clips."""
+ESTIMATOR = "estimator.json"
+"""File in `cameras/` that names the estimator of all paths, if `ex4d eval cameras` wrote them."""
 SEPARATOR = "__"
 MANIFEST = "manifest.json"
 RANGES = {"small": "0..30", "large": "0..60", "extreme": "0..90", "full": "-90..90"}

@@ -17,6 +17,7 @@ from ex4d_core.names import text_hash
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import read_json
 from ex4d_evaluation.cameras import camera_errors
+from ex4d_evaluation.estimating import estimator_of
 from ex4d_evaluation.layout import MANIFEST, SOURCE, Case, Evaluation
 from ex4d_evaluation.metrics import METRICS, MISSING, Measured, Metric
 from ex4d_evaluation.references import Content, Pair, check_pair, pair_of, read_pair
@@ -190,7 +191,12 @@ def _notes(evaluation: Evaluation, methods: Iterable[str], pairs: Sequence[Pair]
     if len({pair.case.clip for pair in pairs}) == 1:
         yield "there is one clip only, so intervals cannot be given, and FID and FVD would mean nothing"
     if not any(evaluation.estimated_camera(pair.method, pair.case) for pair in pairs):
-        yield f"camera errors are {MISSING}: there are no estimated paths cameras/METHOD/CLIP__CAMERA.*"
+        yield (
+            f"camera errors are {MISSING}: there are no paths cameras/METHOD/CLIP__CAMERA.*; estimate them with "
+            f"ex4d eval cameras {evaluation.folder}, or store those of another tool"
+        )
+    elif estimator := estimator_of(evaluation):
+        yield f"camera paths were estimated with {estimator}; the row {SOURCE} has its own error"
 
 
 def _write_json(scores: Scores, path: Path) -> None:
