@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,8 @@ import torch
 from ex4d_core.config import make_config
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.pipeline.clip_run import ClipRun
+from ex4d_core.plugins.registry import Registry
+from ex4d_core.types import Video
 from ex4d_core.video_io import read_mask, read_video
 from ex4d_evaluation import score
 from ex4d_evaluation.datasets import data_set_of
@@ -107,6 +110,59 @@ def test_ranges_run_each_clip_at_four_ranges(tmp_path, clips, depth, monkeypatch
     assert scores.cameras == ("small", "large", "extreme", "full")
     assert scores.facts["run"]["methods"]["telea"]["seed"] == 42
     assert "telea lacks 8 of 12 videos" not in scores.notes  # other shards have no cases yet
+
+
+class Seeded:
+    """A backbone whose result depends on the seed."""
+
+    def __init__(self, options, *, device):
+        """Need nothing."""
+
+    def generate(self, guidance, scene, *, seed, **_):
+        return Video(frames=torch.full_like(guidance.color, seed), fps=guidance.fps)
+
+
+@pytest.fixture
+def seeded(monkeypatch):
+    """Let the selected backbone be `Seeded`."""
+    find = Registry.find
+
+    def found(self, role, name, **given):
+        offer = find(self, role, name, **given)
+        spec = attrs.evolve(offer.spec, ignores=("prompt",), component=f"{__name__}:Seeded")
+        return attrs.evolve(offer, spec=spec) if role == "backbone" else offer
+
+    monkeypatch.setattr(Registry, "find", found)
+
+
+@pytest.mark.usefixtures("seeded")
+def test_seeds_are_pooled_and_share_the_depth(tmp_path, clips, depth, monkeypatch):
+    estimates = []
+    original = ClipRun._estimate
+    monkeypatch.setattr(ClipRun, "_estimate", lambda *a, **k: estimates.append(a) or original(*a, **k))
+    given = {"protocol": "ranges", "config": config_of(depth, seed=5), "shard": Shard.parse("1/3"), "method": "m"}
+    made = make_videos(clips, tmp_path / "eval", seeds=2, **given)
+    assert made.done[:2] == ("a__small@5", "a__small@6")
+    assert len(estimates) == 1
+    scores = score(tmp_path / "eval")
+    assert scores.methods == (GEOMETRY, "m")
+    assert {row.seed for row in scores.rows if row.method == "m"} == {"5", "6"}
+    assert scores.summary("m", "known_psnr/all", "small").count == 2
+    assert scores.facts["run"]["methods"]["m@6"]["seed"] == 6
+
+
+def test_one_seed_is_run_if_the_backbone_ignores_it(tmp_path, clips, depth):
+    given = {"protocol": "ranges", "config": config_of(depth), "shard": Shard.parse("1/3")}
+    with pytest.warns(UserWarning, match="'telea' does not read the seed, so one is run"):
+        made = make_videos(clips, tmp_path / "eval", seeds=2, **given)
+    assert made.method == "telea"
+    assert (tmp_path / "eval/results/telea/a__small.mp4").is_file()
+
+
+@pytest.mark.parametrize("method", [GEOMETRY, "source", "x@1"])
+def test_reserved_names_of_methods_are_refused(tmp_path, clips, depth, method):
+    with pytest.raises(InvalidConfig, match="cannot be the name of a method; choose another --method"):
+        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), method=method)
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path, clips, depth):

@@ -42,6 +42,7 @@ def run(
     ] = "ranges",
     data_set: Annotated[str | None, typer.Option(help="Layout of the data; recognized by default.")] = None,
     method: Annotated[str | None, typer.Option(help="Name of the results; by default the backbone.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from --seed.")] = 1,
     shard: Annotated[str, typer.Option(help="Part of the clips, NUMBER/COUNT.")] = "1/1",
     quiet: Quiet = False,
     json_: Json = False,
@@ -59,6 +60,7 @@ def run(
         config=config,
         method=method,
         data_set=data_set,
+        seeds=seeds,
         shard=Shard.parse(shard),
         reporter=make_reporter(quiet=quiet or json_),
     )

@@ -48,8 +48,8 @@ def estimate_cameras(
 ) -> Estimated:
     """Write `cameras/METHOD/CLIP__CAMERA.npz` for all videos and source clips, with poses of a depth estimator.
 
-    An estimator that gives poses (`DepthVideo.cameras`) is used as it is; with the depth and intrinsics of any other one,
-    the poses are found by odometry. Paths are cached by the content of the video.
+    Poses of the estimator (`DepthVideo.cameras`) are used as they are; if it gives none, they are found by odometry on
+    its depth and intrinsics. Paths are cached by the content of the video.
 
     Args:
         folder: the evaluation folder.

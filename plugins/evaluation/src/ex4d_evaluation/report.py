@@ -14,7 +14,7 @@ import numpy as np
 from ex4d_core.cameras.files import read_camera_path
 from ex4d_core.files import atomic_write
 from ex4d_core.video_io import read_video, write_video
-from ex4d_evaluation.layout import Case, Evaluation
+from ex4d_evaluation.layout import OF_SEED, Case, Evaluation
 from ex4d_evaluation.metrics import MISSING
 from ex4d_evaluation.scores import COLUMNS, Scores
 from ex4d_evaluation.statistics import Summary
@@ -90,7 +90,10 @@ def _case(evaluation: Evaluation, scores: Scores, case: Case) -> dict[str, Any]:
     return {
         "videos": [[title, _url(evaluation, path)] for title, path in videos.items() if path is not None],
         "curves": [
-            {"method": row.method, "values": {name: list(map(_plain, curve)) for name, curve in row.curves.items()}}
+            {
+                "method": f"{row.method}{row.seed and OF_SEED + row.seed}",
+                "values": {name: list(map(_plain, curve)) for name, curve in row.curves.items()},
+            }
             for row in scores.rows
             if row.case == case.name and row.curves
         ],

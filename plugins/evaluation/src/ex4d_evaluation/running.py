@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from ex4d_core.reading import parse_toml
 from ex4d_core.runs.export import export
 from ex4d_core.video_io import write_video
 from ex4d_evaluation.datasets._record import Sampling
-from ex4d_evaluation.layout import GEOMETRY, MANIFEST
+from ex4d_evaluation.layout import GEOMETRY, MANIFEST, OF_SEED, SOURCE
 from ex4d_evaluation.protocols import Plan, Protocol, plans_of
 from ex4d_evaluation.truth import prepare_view
 
@@ -38,7 +39,7 @@ class Made:
     folder: Path
     method: str
     done: tuple[str, ...]
-    """Names of the cases."""
+    """Names of the cases, with the seed if there are several."""
     failed: Mapping[str, str]
     """By case, one sentence."""
 
@@ -95,6 +96,7 @@ def make_videos(
     config: RunConfig | None = None,
     method: str | None = None,
     data_set: str | None = None,
+    seeds: int = 1,
     shard: Shard | None = None,
     reporter: Reporter | None = None,
 ) -> Made:
@@ -107,6 +109,7 @@ def make_videos(
         config: of the runs; `cam` is ignored.
         method: name of the results, by default that of the backbone.
         data_set: name of the data set; by default it is recognized.
+        seeds: number of seeds, counted from that of the config; the results of several are in METHOD@SEED.
         shard: part of the clips to run, by default all.
         reporter: receives progress and messages; silent by default.
 
@@ -118,21 +121,34 @@ def make_videos(
     """
     data, folder, config = Path(data), Path(folder), config or RunConfig()
     session = Session(config, reporter=reporter or SilentReporter())
-    method = safe_name(method or session.choose("backbone").offer.name)
-    if method == GEOMETRY:
-        raise InvalidConfig(f"{GEOMETRY!r} is the name of the guidance; choose another --method")
+    backbone = session.choose("backbone").offer
+    method = safe_name(method or backbone.name)
+    if method in (GEOMETRY, SOURCE) or OF_SEED in method:
+        raise InvalidConfig(f"{method!r} cannot be the name of a method; choose another --method")
+    if seeds > 1 and "seed" in backbone.spec.ignores:
+        session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
+        seeds = 1
+    variants = {method: session} if seeds == 1 else _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
-    _write_manifest(folder, data, protocol, config, method, plans, session.reporter.warn)
+    for results, own in variants.items():
+        _write_manifest(folder, data, protocol, own.config, results, plans, session.reporter.warn)
     done, failed = [], {}
-    for plan in (shard or Shard()).of(plans):
-        session.reporter.note(plan.name)
+    for plan, (results, own) in itertools.product((shard or Shard()).of(plans), variants.items()):
+        name = plan.name if len(variants) == 1 else f"{plan.name}{OF_SEED}{own.config.seed}"
+        session.reporter.note(name)
         try:
-            _run(session, plan, folder, method)
-            done.append(plan.name)
+            _run(own, plan, folder, results)
+            done.append(name)
         except Ex4dError as error:  # the other cases are run
-            failed[plan.name] = str(error)
+            failed[name] = str(error)
             session.reporter.note(f"failed: {error}")
     return Made(folder=folder, method=method, done=tuple(done), failed=failed)
+
+
+def _of_seeds(session: Session, method: str, count: int) -> dict[str, Session]:
+    """Return a session for each seed by the folder of its results; all use the same models."""
+    seeds = range(session.config.seed, session.config.seed + count)
+    return {f"{method}{OF_SEED}{seed}": ClipSession(attrs.evolve(session.config, seed=seed), session) for seed in seeds}
 
 
 def _sampling(config: RunConfig) -> Sampling:

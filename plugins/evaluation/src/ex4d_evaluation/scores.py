@@ -45,6 +45,8 @@ class Row:
     """The scores of one video."""
 
     method: str
+    seed: str = ""
+    """Of one of several seeds, or ''."""
     case: str
     clip: str
     camera: str
@@ -93,8 +95,8 @@ class Scores:
         column = name.partition("/")[0]
         of_set = self.sets.get(method, {}).get(camera or "all", {}).get(column)
         if of_set is not None:
-            clips = {row.case for row in self.rows if row.method == method and camera in (None, row.camera)}
-            return Summary(mean=of_set, count=len(clips), low=None, high=None)
+            videos = [row for row in self.rows if row.method == method and camera in (None, row.camera)]
+            return Summary(mean=of_set, count=len(videos), low=None, high=None)
         values: dict[str, list[float]] = {}
         for row in self.rows:
             if row.method == method and camera in (None, row.camera) and name in row.values:

@@ -18,7 +18,7 @@ from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import read_json
 from ex4d_evaluation.cameras import camera_errors
 from ex4d_evaluation.estimating import estimator_of
-from ex4d_evaluation.layout import MANIFEST, SOURCE, Case, Evaluation
+from ex4d_evaluation.layout import MANIFEST, OF_SEED, SOURCE, Case, Evaluation, method_of
 from ex4d_evaluation.metrics import METRICS, MISSING, Measured, Metric
 from ex4d_evaluation.references import Content, Pair, check_pair, pair_of, read_pair
 from ex4d_evaluation.report import write_report
@@ -107,7 +107,8 @@ def _row(evaluation: Evaluation, pair: Pair, metrics: Sequence[Metric]) -> Row:
         curves |= _cached(path, lambda metric=metric: _measured(metric, content()))  # type: ignore[misc]
     values = {name: mean for name, curve in curves.items() if not math.isnan(mean := _mean(curve))}
     return Row(
-        method=pair.method,
+        method=method_of(pair.method),
+        seed=pair.method.removeprefix(method_of(pair.method)).removeprefix(OF_SEED),
         case=pair.case.name,
         clip=pair.case.clip,
         camera=pair.case.camera,
