@@ -60,6 +60,14 @@ def test_guidance_agrees_with_the_true_view(tmp_path, name, depth):
     assert 0.5 < mask.float().mean() < 0.95
 
 
+def test_depth_of_dycheck_in_millimeters_is_scaled(tmp_path):
+    LAYOUTS["dycheck"](tmp_path / "data")
+    for file in (tmp_path / "data/spin/depth/2x").iterdir():
+        np.save(file, np.load(file) * 1000)
+    make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
+    assert score(tmp_path / "eval", methods=[GEOMETRY]).summary(GEOMETRY, "psnr/known").mean > 21
+
+
 def test_co_visibility_masks_are_used(tmp_path):
     LAYOUTS["dycheck"](tmp_path / "data")
     make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
