@@ -194,7 +194,7 @@ def _notes(evaluation: Evaluation, methods: Iterable[str], pairs: Sequence[Pair]
     if not any(evaluation.estimated_camera(pair.method, pair.case) for pair in pairs):
         yield (
             f"camera errors are {MISSING}: there are no paths cameras/METHOD/CLIP__CAMERA.*; estimate them with "
-            f"ex4d eval cameras {evaluation.folder}, or store those of another tool"
+            "ex4d eval cameras, or store those of another tool"
         )
     elif estimator := estimator_of(evaluation):
         yield f"camera paths were estimated with {estimator}; the row {SOURCE} has its own error"
