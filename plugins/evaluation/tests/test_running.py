@@ -15,6 +15,7 @@ from ex4d_core.plugins.registry import Registry
 from ex4d_core.types import Video
 from ex4d_core.video_io import read_mask, read_video
 from ex4d_evaluation import score
+from ex4d_evaluation.cli import sentences
 from ex4d_evaluation.datasets import data_set_of
 from ex4d_evaluation.datasets.synthetic import depth_edges
 from ex4d_evaluation.layout import GEOMETRY
@@ -280,3 +281,7 @@ def test_damaged_manifests_start_anew(tmp_path, clips, depth):
     with pytest.warns(UserWarning, match="renamed"):
         make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), shard=Shard.parse("3/3"))
     assert json.loads((tmp_path / "eval" / "manifest.json").read_text())["protocol"] == "ranges"
+
+
+def test_an_error_of_several_cases_is_printed_once():
+    assert sentences({"a__30": "x", "a__60": "x", "b__30": "y"}) == ["a__30 and 1 more: x", "b__30: y"]

@@ -1,5 +1,6 @@
 """The command `ex4d eval`; the modules that do the work are imported when a sub-command is called."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -28,6 +29,16 @@ ESTIMATOR_FLAGS = (
     Flag(name="--depth", key="depth.name", kind=str, help="Depth estimator, best one with poses.", default="auto"),
     field_flag("--device", "device", RunConfig),
 )
+
+
+def sentences(failed: Mapping[str, str]) -> list[str]:
+    """Return each error once, with the names of what failed with it."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        names.setdefault(error, []).append(name)
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: {error}" for error, (first, *others) in names.items()
+    ]
 
 
 @app.command()
@@ -74,8 +85,8 @@ def run(
         json_=json_,
         quiet=quiet,
     )
-    for case, error in made.failed.items():
-        say_error(f"{case}: {error}")
+    for error in sentences(made.failed):
+        say_error(error)
     if made.failed:
         raise typer.Exit(1 if made.done else 2)
 
@@ -142,8 +153,8 @@ def cameras(
         json_=json_,
         quiet=quiet,
     )
-    for place, error in found.failed.items():
-        say_error(f"{place}: {error}")
+    for error in sentences(found.failed):
+        say_error(error)
     if found.failed:
         raise typer.Exit(1 if found.done else 2)
 
