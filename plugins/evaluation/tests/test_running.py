@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ex4d_core.config import make_config
-from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.types import Video
@@ -285,3 +285,16 @@ def test_damaged_manifests_start_anew(tmp_path, clips, depth):
 
 def test_an_error_of_several_cases_is_printed_once():
     assert sentences({"a__30": "x", "a__60": "x", "b__30": "y"}) == ["a__30 and 1 more: x", "b__30: y"]
+
+
+@pytest.mark.parametrize("given", [{"data": "synthetic"}, {"data": "clips", "data_set": "dycheck"}])
+def test_data_sets_need_the_protocol_truth(tmp_path, given):
+    with pytest.raises(InvalidConfig, match="is a data set with true views; use --protocol truth"):
+        make_videos(folder=tmp_path / "eval", protocol="ranges", config=config_of(), **given)
+
+
+def test_a_wrong_estimator_is_refused_before_anything_is_run(tmp_path, clips):
+    config = make_config({"backbone": {"name": "telea"}, "depth": {"name": "fil"}})
+    with pytest.raises(ComponentNotFound, match="unknown depth estimator 'fil'"):
+        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config)
+    assert not (tmp_path / "eval").exists()

@@ -8,6 +8,7 @@ import typer
 
 from ex4d_core.cli.kit import Flag, Json, Quiet, field_flag, make_reporter, print_result, takes_config
 from ex4d_core.config import RunConfig, make_config
+from ex4d_core.shell import quote
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Evaluate methods on videos.")
 
@@ -29,6 +30,11 @@ ESTIMATOR_FLAGS = (
     Flag(name="--depth", key="depth.name", kind=str, help="Depth estimator, best one with poses.", default="auto"),
     field_flag("--device", "device", RunConfig),
 )
+
+
+def _ready(done: int, what: str, failed: int, folder: Path) -> str:
+    """Return the outcome and the next command."""
+    return f"ready: {done} {what}, {failed} failed" + (f"; next: ex4d eval score {quote(str(folder))}" if done else "")
 
 
 def sentences(failed: Mapping[str, str]) -> list[str]:
@@ -78,10 +84,7 @@ def run(
     print_result(
         as_json=lambda: {**attrs.asdict(made), "folder": str(made.folder)},
         paths=lambda: made.folder,
-        as_text=lambda: (
-            f"ready: {len(made.done)} videos of {made.method}, {len(made.failed)} failed; next: ex4d eval "
-            f"score {made.folder}"
-        ),
+        as_text=lambda: _ready(len(made.done), f"videos of {made.method}", len(made.failed), made.folder),
         json_=json_,
         quiet=quiet,
     )
@@ -149,7 +152,7 @@ def cameras(
     print_result(
         as_json=lambda: {**attrs.asdict(found), "folder": str(found.folder)},
         paths=lambda: found.folder / "cameras",
-        as_text=lambda: f"ready: {found.done} camera paths of {found.estimator}; next: ex4d eval score {folder}",
+        as_text=lambda: _ready(found.done, f"camera paths of {found.estimator}", len(found.failed), folder),
         json_=json_,
         quiet=quiet,
     )

@@ -116,6 +116,7 @@ def make_videos(
     Raises:
         InputNotFound: the data do not exist.
         InvalidInput: the data cannot be read.
+        ComponentNotFound: the backbone or the depth estimator is not installed.
         InvalidConfig: an option is invalid, or the folder belongs to another protocol or other data.
         OutputFailed: the folder cannot be written to.
     """
@@ -130,6 +131,8 @@ def make_videos(
         seeds = 1
     variants = {method: session} if seeds == 1 else _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
+    if any(plan.view is None or plan.view.depth is None for plan in plans):
+        session.choose("depth")  # a wrong name is refused before anything is run
     for results, own in variants.items():
         _write_manifest(folder, data, protocol, own.config, results, plans, session.reporter.warn)
     done, failed = [], {}

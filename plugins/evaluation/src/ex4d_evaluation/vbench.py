@@ -111,7 +111,7 @@ def _names(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
 
 def _values(file: Path, names: Mapping[str, tuple[str, str]]) -> dict[tuple[str, str], dict[str, float]]:
     """Return the values of videos in a file of VBench: `{dimension: [mean, [{video_path, video_results}, ...]]}`."""
-    tree: Any = read_json(file, "results of VBench")
+    tree: Any = read_json(file, "file of results of VBench")
     found: dict[tuple[str, str], dict[str, float]] = {}
     try:
         for dimension, (_, videos) in tree.items():
