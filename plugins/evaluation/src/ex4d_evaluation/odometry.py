@@ -72,8 +72,8 @@ def _tracks(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[Array, Ar
     corners = cv2.goodFeaturesToTrack(one, CORNERS, QUALITY, SPACING)
     if corners is None:
         return np.zeros((0, 2)), np.zeros((0, 2))
-    there, found, _ = cv2.calcOpticalFlowPyrLK(one, other, corners, None)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(other, one, there, None)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(one, other, corners, np.empty_like(corners))
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(other, one, there, np.empty_like(corners))
     stable = np.linalg.norm(back - corners, axis=2) < THERE_AND_BACK
     kept = (stable & (found > 0) & (found_back > 0)).ravel()
     return corners[kept, 0].astype(np.float64), there[kept, 0].astype(np.float64)
