@@ -109,7 +109,7 @@ class Listed(torch.utils.data.Dataset):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # of its matrix root
 def test_fvd_is_that_of_cd_fvd(videos, cached):
     fvd = pytest.importorskip("cdfvd.fvd")
     from cdfvd.third_party.i3d.pytorch_i3d import InceptionI3d
