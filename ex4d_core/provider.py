@@ -203,10 +203,14 @@ class Command:
     """Path of a Typer app, or of a function with arguments that Typer can read, `"package.module:name"`."""
 
     license: str = ""
-    """SPDX identifier or a short sentence."""
+    """SPDX identifier or a short sentence, including the license of the weights."""
 
     requires: tuple[str, ...] = ()
     """Required modules, such as `("viser",)`."""
 
     install_hint: tuple[str, ...] = ()
     """Commands that install the required modules, if `pip install MODULE` does not."""
+
+    weights: str = attrs.field(default="", validator=_is_import_path_or_empty)
+    """Path of a function without arguments that lists the weights that `ex4d fetch NAME` downloads, or ''. It returns
+    a list of `ex4d_core.hub.HubRepo`; its module must import nothing heavy."""

@@ -50,7 +50,8 @@ def rows() -> Iterator[tuple[str, ...]]:
     for command in (*plugins.commands, *plugins.executors):
         if command.source.distribution in ours:
             spec = command.spec
-            need = ", ".join(f"`{need}`" for need in spec.requires) or "nothing"
+            weights = [f"optional weights (`ex4d fetch {spec.name}`)"] if spec.weights else []
+            need = ", ".join([*(f"`{need}`" for need in spec.requires), *weights]) or "nothing"
             yield f"`{command.source.distribution}`", command.kind, f"`{spec.name}`", spec.summary, spec.license, need
 
 

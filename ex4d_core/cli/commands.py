@@ -235,13 +235,13 @@ def generate(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Component with weights.")],
+    name: Annotated[str, typer.Argument(help="Component or command with weights.")],
     settings: Set = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the planned download and exit.")] = False,
     json_: Json = False,
 ) -> None:
-    """Download the weights of a component from the Hugging Face Hub; cached files are reused."""
+    """Download the weights of a component or command, mostly from the Hugging Face Hub; cached files are reused."""
     from ex4d_core.cli.fetch_tables import plan_json, plan_tables
     from ex4d_core.console_reporter import ConsoleReporter
     from ex4d_core.hub.download import download

@@ -16,7 +16,7 @@ from ex4d_core.config.user_config import EX4D_CONFIG, user_config_file
 from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import Ex4dError, PluginFailed, one_line
 from ex4d_core.plugins.discovery import Plugins
-from ex4d_core.plugins.offers import Offer
+from ex4d_core.plugins.offers import CommandOffer, Offer
 from ex4d_core.shell import in_order
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
@@ -78,6 +78,9 @@ def examine(plugins: Plugins, *, device_type: str = "") -> Iterator[Finding]:
     yield _user_config()
     for offer in plugins.offers:
         yield _component(offer, device)
+    for command in plugins.commands:
+        if command.spec.weights and not command.missing_requirements():
+            yield _weights(command, "fine")
     for problem in plugins.problems:
         level: Level = "broken" if problem in plugins.broken else "note"
         yield Finding(what=f"plugin {problem.source.plugin}", state=problem.error, fix=problem.next_step, level=level)
@@ -116,6 +119,11 @@ def _component(offer: Offer, device_type: str) -> Finding:
     if offer.spec.weights and _required_options(offer):
         state = f"weights depend on required options: {_required_options(offer)}"
         return Finding(what=what, state=state, fix=f"ex4d plugins show {offer.name}", level=level)
+    return _weights(offer, level)
+
+
+def _weights(offer: Offer | CommandOffer, level: Level) -> Finding:
+    what, license_ = f"{offer.kind} {offer.name}", f"license: {offer.spec.license}"
     try:
         has_weights = weights_are_here(offer)
     except Ex4dError as error:

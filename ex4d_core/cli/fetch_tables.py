@@ -18,10 +18,10 @@ def plan_tables(plan: WeightsPlan) -> Iterator[RenderableType]:
     """Yield the required, cached and missing files, and the terms."""
     provider = plan.offer.spec
     if not plan.checkpoints:
-        yield f"{plan.offer.role} {plan.offer.name}: all weights are local folders; nothing to download"
+        yield f"{plan.offer.kind} {plan.offer.name}: all weights are local folders; nothing to download"
         return
     table = Table(
-        "repository", "revision", title=f"weights of {plan.offer.role} {plan.offer.name}", title_justify="left"
+        "repository", "revision", title=f"weights of {plan.offer.kind} {plan.offer.name}", title_justify="left"
     )
     for heading in ("files", "size", "cached", "to download"):
         table.add_column(heading, justify="right")
@@ -43,7 +43,7 @@ def plan_json(plan: WeightsPlan, folders: list[Path] | None) -> str:
     paths = [None] * len(plan.checkpoints) if folders is None else [str(folder) for folder in folders]
     return json.dumps(
         {
-            "role": plan.offer.role,
+            "role": plan.offer.kind,
             "name": plan.offer.name,
             "license": plan.offer.spec.license,
             "notice": plan.usage_terms,

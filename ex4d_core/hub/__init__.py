@@ -1,5 +1,5 @@
 """Model weights: local folders, the Hugging Face cache and downloads."""
 
-from ex4d_core.hub.local import HubRepo, check_repo_id, fetch_command, find_in_cache, resolve_weights, shards
+from ex4d_core.hub.local import HubRepo, WebFile, check_repo_id, fetch_command, find_in_cache, resolve_weights, shards
 
-__all__ = ["HubRepo", "check_repo_id", "fetch_command", "find_in_cache", "resolve_weights", "shards"]
+__all__ = ["HubRepo", "WebFile", "check_repo_id", "fetch_command", "find_in_cache", "resolve_weights", "shards"]

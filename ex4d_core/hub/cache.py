@@ -41,6 +41,8 @@ class RemoteFile:
     """Path of its link in a snapshot."""
     blob: Path
     """Path of its content, shared by snapshots."""
+    url: str = ""
+    """Address of a file outside of the hub, or ''."""
 
     @property
     def part(self) -> Path:

@@ -202,7 +202,13 @@ def _receive(file: RemoteFile, checkpoint: HubSnapshot, tally: _Tally) -> bool:
     file.part.parent.mkdir(parents=True, exist_ok=True)
     files = checkpoint.files
     url = huggingface_hub().hf_hub_url(files.repo, file.path, repo_type=files.kind, revision=checkpoint.commit)
-    source = DownloadSource(url=url, size=file.size, name=f"{file.path} of {files.repo}", in_git=not file.sha256)
+    source = DownloadSource(
+        url=file.url or url,
+        size=file.size,
+        name=f"{file.path} of {files.repo}",
+        in_git=not file.sha256,
+        on_hub=not file.url,
+    )
     if receive(source, file.part, tell=tally.add, stopped=tally.stopped) != (file.sha256 or file.git_id):
         file.part.unlink()
         raise DownloadFailed(f"{source.name} arrived damaged (wrong hash); type the same command again")

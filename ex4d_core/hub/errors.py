@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ex4d_core.errors import DownloadFailed, Ex4dError, OutputFailed, one_line
 from ex4d_core.hub.local import HubRepo, huggingface_hub
@@ -61,6 +62,9 @@ def _explanation(error: Exception, files: HubRepo) -> DownloadFailed:
     place = files.repo if files.kind == "model" else f"{files.kind}s/{files.repo}"
     errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{place}"
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if files.web and not isinstance(error, errors.OfflineModeIsEnabled):
+        said = f"answers {status}" if status else f"cannot be reached: {_reason(error)}"
+        return DownloadFailed(f"{urlsplit(files.web[0].url).netloc} {said}; check the network, {_AGAIN}")
     if isinstance(error, errors.OfflineModeIsEnabled):
         return DownloadFailed(f"{files.repo} cannot be downloaded because HF_HUB_OFFLINE is set; unset it and retry")
     if isinstance(error, errors.GatedRepoError):

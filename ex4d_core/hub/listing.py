@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,8 @@ class ListedFile:
     """SHA-256, or '' for a small file, which the hub stores in git."""
     git_id: str
     """Git hash of a small file, or '' for a large one."""
+    url: str = ""
+    """Address of a file outside of the hub, or ''."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,12 +59,14 @@ class _Odd(Exception):
 
 
 def list_files(files: HubRepo) -> Listing:
-    """List the required files on the hub.
+    """List the required files on the hub; those outside of the hub are known in advance.
 
     Raises:
         DownloadFailed: the hub cannot be reached, does not have the repository, or its answer cannot be used.
         PluginFailed: the package huggingface_hub is not installed.
     """
+    if files.web:
+        return _listing_of_web(files)
     with asked(files):
         answer = b"".join(_ask(files))
     try:
@@ -71,6 +76,13 @@ def list_files(files: HubRepo) -> Listing:
             f"{huggingface_hub().constants.ENDPOINT} does not answer like a hub for {files.repo}: {error}; check "
             "HF_ENDPOINT, and whether a proxy asks for a login"
         ) from error
+
+
+def _listing_of_web(files: HubRepo) -> Listing:
+    """Return the declared files; the hash of their hashes stands for a commit."""
+    commit = hashlib.sha1("".join(sorted(file.sha256 for file in files.web)).encode(), usedforsecurity=False)
+    listed = (ListedFile(**attrs.asdict(file), git_id="") for file in files.web if files.wants(file.path))
+    return Listing(commit=commit.hexdigest(), files=tuple(listed))
 
 
 def _ask(files: HubRepo) -> Iterator[bytes]:

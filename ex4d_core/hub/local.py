@@ -25,6 +25,23 @@ _MOST_LETTERS = 1000
 
 
 @attrs.frozen(kw_only=True)
+class WebFile:
+    """A file on the web outside of the hub, which is stored in the cache of the hub."""
+
+    path: str
+    """Relative path in the folder of the weights, with `/`."""
+
+    url: str
+    """Its address; a token of the hub is never sent there."""
+
+    size: int
+    """In bytes."""
+
+    sha256: str
+    """SHA-256 of its content."""
+
+
+@attrs.frozen(kw_only=True)
 class HubRepo:
     """Required files of one repository: the weights of a component, or a part of a data set."""
 
@@ -37,11 +54,14 @@ class HubRepo:
     patterns: tuple[str, ...] = ("*",)
     """Required files; each pattern matches at least one, such as `vae/*.safetensors`. `*` also matches `/`."""
 
-    kind: Literal["model", "dataset"] = "model"
+    kind: Literal["model", "dataset", "space"] = "model"
     """Type of the repository on the hub; a model and a data set can have the same name."""
 
     size: int = attrs.field(default=0, eq=False)
     """Approximate size of these files in bytes, shown where the hub is not asked; 0 if unknown."""
+
+    web: tuple[WebFile, ...] = ()
+    """The files, if they are not on the hub; `repo` and `revision` then only name their folder in the cache."""
 
     def folder(self) -> Path | None:
         """Return `repo` as a local folder, or None if it does not exist.

@@ -27,7 +27,7 @@ _NO_MORE = 416
 
 @attrs.frozen(kw_only=True)
 class DownloadSource:
-    """A file on the hub."""
+    """A file on the hub, or elsewhere on the web."""
 
     url: str
     size: int
@@ -36,6 +36,8 @@ class DownloadSource:
     """For messages."""
     in_git: bool = False
     """Whether its hash is the SHA-1 of git instead of SHA-256."""
+    on_hub: bool = True
+    """Whether the user's token may be sent with the request."""
 
 
 class Hash(Protocol):
@@ -142,7 +144,7 @@ class _Written:
 def _append(source: DownloadSource, written: _Written, tell: Callable[[int], None], stopped: threading.Event) -> None:
     """Request the missing bytes once."""
     hub = huggingface_hub()
-    headers = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
+    headers = {**(hub.utils.build_hf_headers() if source.on_hub else {}), "Accept-Encoding": "identity"}
     if written.length:
         headers["Range"] = f"bytes={written.length}-"
     timeout = hub.constants.HF_HUB_DOWNLOAD_TIMEOUT

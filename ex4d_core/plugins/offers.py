@@ -89,6 +89,25 @@ class Offered(Generic[Spec]):
                 f"run: {in_order(self.install_commands())}"
             )
 
+    def default_weights(self) -> list[HubRepo]:
+        """Return the files on the hub that are needed with default options.
+
+        Raises:
+            PluginFailed: the function that lists them cannot be imported, or failed.
+        """
+        return self._weights()
+
+    def _weights(self, *options: object) -> list[HubRepo]:
+        if not self.spec.weights:
+            return []
+        list_weights = self._import(self.spec.weights)
+        try:
+            return [files for files in list_weights(*options) if files.folder() is None]
+        except Ex4dError:
+            raise
+        except Exception as error:
+            raise PluginFailed(f"the {self.title} cannot list its weights: {unexpected(error)}") from error
+
     def _import(self, path: str) -> Any:
         module, _, name = path.partition(":")
         try:
@@ -165,15 +184,15 @@ class Offer(Offered[Provider]):
         Raises:
             PluginFailed: the function that lists them cannot be imported, or failed.
         """
-        if not self.spec.weights:
-            return []
-        list_weights = self._import(self.spec.weights)
-        try:
-            return [files for files in list_weights(options) if files.folder() is None]
-        except Ex4dError:
-            raise
-        except Exception as error:
-            raise PluginFailed(f"the {self.title} cannot list its weights: {unexpected(error)}") from error
+        return self._weights(options)
+
+    def default_weights(self) -> list[HubRepo]:
+        """Return the files on the hub that the component needs with default options.
+
+        Raises:
+            PluginFailed: the function that lists them cannot be imported, or failed.
+        """
+        return self._weights(self.spec.options()) if self.spec.weights else []
 
     def alias_options(self, word: str) -> Mapping[str, Any]:
         """Return the options that a word of `--cam` stands for: none for the name of the component."""

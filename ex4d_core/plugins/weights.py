@@ -8,19 +8,19 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.config.run_config import make_config, make_options, parse_settings, refuse_unknown
-from ex4d_core.errors import InvalidInput
+from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.hub.download import Plan, look_up
-from ex4d_core.hub.local import huggingface_hub
-from ex4d_core.plugins.offers import Offer
+from ex4d_core.hub.local import HubRepo, huggingface_hub
+from ex4d_core.plugins.offers import CommandOffer, Offer, commands_by_name
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.shell import WINDOWS, with_variable
 
 
 @attrs.frozen(kw_only=True)
 class WeightsPlan(Plan):
-    """The weights of a component in the cache of the hub."""
+    """The weights of a component or command in the cache of the hub."""
 
-    offer: Offer
+    offer: Offer | CommandOffer
     usage_terms: str
     """Terms that restrict the use of results of these weights, or ''."""
 
@@ -34,10 +34,10 @@ class WeightsPlan(Plan):
 
 
 def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | None = None) -> WeightsPlan:
-    """Compare the weights that a component requires with the cache.
+    """Compare the weights that a component or command requires with the cache.
 
     Args:
-        name: name of a component of any role.
+        name: name of a component of any role, or of a command.
         settings: `--set` texts, such as `depth.unet=OWNER/NAME`.
         registry: the components; by default all that are installed.
 
@@ -49,7 +49,14 @@ def plan_for(name: str, settings: Iterable[str] = (), *, registry: Registry | No
         DownloadFailed: the hub cannot be reached, or its answer is invalid.
         PluginFailed: the plugin is disabled, or the package huggingface_hub is not installed.
     """
-    offer = (registry or Registry()).find_anywhere(name)
+    registry = registry or Registry()
+    command = commands_by_name(registry.plugins.commands).get(name)
+    if command is not None and all(offer.name != name for offer in registry.plugins.offers):
+        if list(settings):
+            raise InvalidConfig(f"the weights of the {command.title} do not depend on options; remove --set")
+        _check_has_weights(command)
+        return _plan(command, command.default_weights())
+    offer = registry.find_anywhere(name)
     _check_has_weights(offer)  # before its options: one of them may have no default
     tree = parse_settings(settings)
     refuse_unknown(tree, [offer.role], "")
@@ -67,13 +74,14 @@ def make_plan(offer: Offer, options: object) -> WeightsPlan:
         PluginFailed: the package huggingface_hub is not installed.
     """
     _check_has_weights(offer)
-    cache = Path(huggingface_hub().constants.HF_HUB_CACHE)
-    plan = look_up(offer.weights(options), cache)
-    return WeightsPlan(
-        **attrs.asdict(plan, recurse=False), offer=offer, usage_terms=offer.spec.usage_terms_for(options)
-    )
+    return _plan(offer, offer.weights(options), usage_terms=offer.spec.usage_terms_for(options))
 
 
-def _check_has_weights(offer: Offer) -> None:
+def _plan(offer: Offer | CommandOffer, needed: Iterable[HubRepo], *, usage_terms: str = "") -> WeightsPlan:
+    plan = look_up(needed, Path(huggingface_hub().constants.HF_HUB_CACHE))
+    return WeightsPlan(**attrs.asdict(plan, recurse=False), offer=offer, usage_terms=usage_terms)
+
+
+def _check_has_weights(offer: Offer | CommandOffer) -> None:
     if not offer.spec.weights:
-        raise InvalidInput(f"the {offer.role} {offer.name!r} has no weights to download")
+        raise InvalidInput(f"the {offer.title} has no weights to download")

@@ -8,6 +8,8 @@ import torch
 
 from ex4d_core.cli.doctor import examine
 from ex4d_core.hub.local import HubRepo
+from ex4d_core.plugins.offers import CommandOffer, Source
+from ex4d_core.provider import Command
 from tests.helpers.backbones import STEPWISE, plugins_with
 
 GIB = 2**30
@@ -71,6 +73,20 @@ def test_weights_that_are_not_here_are_said_with_the_command():
     (found,) = [found for found in examine(plugins) if found.what == "backbone stepwise"]
     assert found.state.startswith("weights not downloaded")
     assert found.fix == "ex4d fetch stepwise"
+
+
+def wanted_by_a_command():
+    return [HubRepo(repo="nobody/has-this", revision="main", size=5 * 10**6)]
+
+
+def test_weights_of_commands_are_said_too():
+    spec = Command(
+        name="judge", summary="s", app="nowhere:app", license="MIT", weights=f"{__name__}:wanted_by_a_command"
+    )
+    offered = CommandOffer(spec=spec, source=Source(plugin="p", module="", distribution="d", version="1"))
+    (found,) = [each for each in examine(attrs.evolve(plugins_with(), commands=(offered,))) if "judge" in each.what]
+    assert (found.state, found.fix) == ("weights not downloaded (5 MB); license: MIT", "ex4d fetch judge")
+    assert found.level == "fine"  # the command works without
 
 
 @pytest.mark.usefixtures("two_gpus")

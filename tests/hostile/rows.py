@@ -8,7 +8,7 @@ from typing import Literal
 
 import attrs
 
-Area = Literal["clips", "cameras", "runs", "hub", "edge", "viewer", "training"]
+Area = Literal["clips", "cameras", "runs", "hub", "edge", "viewer", "training", "evaluation"]
 
 Prepare = Callable[[Path, Path], object]
 """Called with the folder of inputs and the row's own folder, before the command runs in the latter."""
@@ -61,7 +61,7 @@ class Row:
     @property
     def command(self) -> str:
         """The command without what it is given."""
-        words = 2 if self.arguments[0] in ("cam", "data", "plugins") else 1
+        words = 2 if self.arguments[0] in ("cam", "data", "eval", "plugins") else 1
         return " ".join(self.arguments[:words])
 
     @property

@@ -16,6 +16,7 @@ from .inputs import State, remove, state_of
 from .judging import judge, judge_files, judge_leftovers
 from .odd_hub import OddHub
 from .rows import Ended, Fault, Row
+from .table_evaluation import evaluation_rows
 from .table_files import PREPARE, TRAIN, calling, camera_rows, clip_rows, config_rows, depth_rows, lens_rows
 from .table_folders import (
     environment_rows,
@@ -75,6 +76,7 @@ def tables(inputs: Path) -> dict[str, list[Row]]:
         "views": view_rows(),
         "weights": weights_rows(*weights),
         "training": training_rows(names("latents", "s-")),
+        "evaluation": evaluation_rows(),
         "hub": hub_rows(),
         "environments": environment_rows(),
         "streams": stream_rows(),

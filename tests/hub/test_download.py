@@ -10,13 +10,13 @@ import pytest
 from ex4d_core.cli.fetch_tables import plan_tables
 from ex4d_core.errors import Cancelled, ComponentNotFound, DownloadFailed, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.hub.download import download
-from ex4d_core.hub.local import HubRepo, find_in_cache
+from ex4d_core.hub.local import HubRepo, WebFile, find_in_cache
 from ex4d_core.plugins.discovery import Plugins
-from ex4d_core.plugins.offers import Offer, Source
+from ex4d_core.plugins.offers import CommandOffer, Offer, Source
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.plugins.weights import make_plan, plan_for
 from ex4d_core.progress import silent
-from ex4d_core.provider import Provider
+from ex4d_core.provider import Command, Provider
 from tests.helpers.hub_server import COMMIT, FILES, LARGE, REPO, ask_only, sha256
 
 hub = pytest.importorskip("huggingface_hub")
@@ -276,3 +276,53 @@ def test_the_users_folders_are_left_out(cache, tmp_path):
     plan = plan_for("mine", [f"depth.repo={tmp_path}"], registry=registry)
     assert plan.checkpoints == ()
     assert list(plan_tables(plan)) == ["depth mine: all weights are local folders; nothing to download"]
+
+
+def on_the_web(server):
+    """Files that the same server has, as if it was any other."""
+    data = FILES[LARGE]
+    file = WebFile(path="net.pth", url=f"{server.url}/{REPO}/resolve/main/{LARGE}", size=len(data), sha256=sha256(data))
+    return HubRepo(repo="example.org/net", revision="v1", patterns=("net.pth",), web=(file,))
+
+
+@pytest.fixture
+def command(monkeypatch, server):
+    """A command with weights that are not on the hub."""
+    monkeypatch.setattr(f"{__name__}.web_weights", lambda: [on_the_web(server)], raising=False)
+    spec = Command(name="judge", summary="s", app="nowhere:app", license="MIT", weights=f"{__name__}:web_weights")
+    offered = CommandOffer(spec=spec, source=Source(plugin="judge", module="", distribution="d", version="1"))
+    return Registry(Plugins(offers=(), commands=(offered,), problems=()))
+
+
+def test_files_outside_of_the_hub_are_fetched_into_its_cache(cache, server, command, monkeypatch):
+    sent = []
+    stream = hub.get_session().stream
+    monkeypatch.setattr(hub.get_session(), "stream", lambda *a, **k: sent.append(k["headers"]) or stream(*a, **k))
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    plan = plan_for("judge", registry=command)
+    assert (plan.missing, sent) == (len(FILES[LARGE]), [])  # no listing is asked for
+    assert "license: MIT" in list(plan_tables(plan))
+    (folder,) = download(plan, silent)
+    assert (folder / "net.pth").read_bytes() == FILES[LARGE]
+    assert find_in_cache(on_the_web(server)) == folder
+    assert [list(headers) for headers in sent] == [["Accept-Encoding"]]  # and no token
+    assert plan_for("judge", registry=command).missing == 0
+
+
+def test_a_damaged_file_of_the_web_is_refused(cache, server, command):
+    server.changed = {LARGE: FILES[LARGE][:-1] + b"?"}
+    with pytest.raises(DownloadFailed, match=r"net.pth of example.org/net arrived damaged"):
+        download(plan_for("judge", registry=command), silent)
+    assert find_in_cache(on_the_web(server)) is None
+
+
+def test_a_server_of_the_web_that_refuses_is_named(cache, server, command):
+    plan = plan_for("judge", registry=command)
+    del server.files[LARGE]
+    with pytest.raises(DownloadFailed, match=r"127.0.0.1:\d+ answers 404; check the network, the same command resumes"):
+        download(plan, silent)
+
+
+def test_weights_of_a_command_have_no_options(command):
+    with pytest.raises(InvalidConfig, match="the command 'judge' do not depend on options; remove --set"):
+        plan_for("judge", ["depth.repo=x"], registry=command)

@@ -10,6 +10,7 @@ import torch
 
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_mask, write_video
+from ex4d_evaluation.weights import WEIGHTS
 
 FPS = Fraction(8)
 
@@ -36,6 +37,25 @@ class Desk:
     def video(self, name: str, frames, *, fps: Fraction = FPS):
         frames = torch.from_numpy(np.ascontiguousarray(frames, np.uint8))
         write_video(Video(frames=frames, fps=fps), self.folder / name)
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """Return a function that makes the folder of a network in a cache of the hub, which is empty otherwise."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def folder_of(network: str) -> Path:
+        files = WEIGHTS[network]
+        folder = tmp_path / "hub" / f"{files.kind}s--{files.repo.replace('/', '--')}"
+        commit = files.revision if len(files.revision) == 40 else "c" * 40
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs" / files.revision).write_text(commit)
+        place = folder / "snapshots" / commit / files.patterns[0]
+        place.parent.mkdir(parents=True)
+        return place.parent
+
+    return folder_of
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,8 +32,9 @@ def test_the_page_has_table_curves_and_playable_videos(two):
     assert facts["summaries"]["30"]["two"]["psnr/all"]["text"] == "48.13"
     assert facts["summaries"][""]["one"]["psnr/all"]["mean"] == "inf"
     case = facts["cases"]["a__30"]
-    assert [title for title, _ in case["videos"]] == ["truth", "source", "one", "two"]
-    assert all((two / url).suffix == ".mp4" and (two / url).is_file() for _, url in case["videos"])
+    assert [title for title, *_ in case["videos"]] == ["truth", "source", "one", "two"]
+    assert all((two / url).suffix == ".mp4" and (two / url).is_file() for _, url, _ in case["videos"])
+    assert all(cv2.imread(str(two / poster)).shape == (16, 20, 3) for *_, poster in case["videos"])
     assert len(case["curves"][1]["values"]["psnr/all"]) == 4
 
 

@@ -3,19 +3,24 @@
 import json
 import shutil
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 from ex4d_core.config import make_config
-from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.jobs.shards import Shard
 from ex4d_core.pipeline.clip_run import ClipRun
+from ex4d_core.plugins.registry import Registry
+from ex4d_core.types import Video
 from ex4d_core.video_io import read_mask, read_video
 from ex4d_evaluation import score
+from ex4d_evaluation.cli import sentences
 from ex4d_evaluation.datasets import data_set_of
 from ex4d_evaluation.datasets.synthetic import depth_edges
 from ex4d_evaluation.layout import GEOMETRY
-from ex4d_evaluation.running import Shard, make_videos
+from ex4d_evaluation.running import make_videos
 
 from .layouts import FRAMES, LAYOUTS, SIZE, footage, save_video
 
@@ -57,6 +62,14 @@ def test_guidance_agrees_with_the_true_view(tmp_path, name, depth):
     assert 0.5 < mask.float().mean() < 0.95
 
 
+def test_depth_of_dycheck_in_millimeters_is_scaled(tmp_path):
+    LAYOUTS["dycheck"](tmp_path / "data")
+    for file in (tmp_path / "data/spin/depth/2x").iterdir():
+        np.save(file, np.load(file) * 1000)
+    make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
+    assert score(tmp_path / "eval", methods=[GEOMETRY]).summary(GEOMETRY, "psnr/known").mean > 21
+
+
 def test_co_visibility_masks_are_used(tmp_path):
     LAYOUTS["dycheck"](tmp_path / "data")
     make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
@@ -96,10 +109,10 @@ def test_ranges_run_each_clip_at_four_ranges(tmp_path, clips, depth, monkeypatch
     original = ClipRun._estimate
     monkeypatch.setattr(ClipRun, "_estimate", lambda *a, **k: estimates.append(a) or original(*a, **k))
     config = config_of(depth)
-    made = make_videos(clips, tmp_path / "eval", protocol="ranges", config=config, shard=Shard.parse("2/3"))
+    made = make_videos(clips, tmp_path / "eval", protocol="ranges", config=config, shard=Shard.parse("1/3"))
     assert made.done == ("b__small", "b__large", "b__extreme", "b__full")
     assert len(estimates) == 1
-    shard = Shard.parse("2/3")
+    shard = Shard.parse("1/3")
     again = make_videos(clips, tmp_path / "eval", protocol="ranges", config=config, shard=shard, method="x")
     assert (again.done, len(estimates)) == (made.done, 1)
     scores = score(tmp_path / "eval")
@@ -109,8 +122,61 @@ def test_ranges_run_each_clip_at_four_ranges(tmp_path, clips, depth, monkeypatch
     assert "telea lacks 8 of 12 videos" not in scores.notes  # other shards have no cases yet
 
 
+class Seeded:
+    """A backbone whose result depends on the seed."""
+
+    def __init__(self, options, *, device):
+        """Need nothing."""
+
+    def generate(self, guidance, scene, *, seed, **_):
+        return Video(frames=torch.full_like(guidance.color, seed), fps=guidance.fps)
+
+
+@pytest.fixture
+def seeded(monkeypatch):
+    """Let the selected backbone be `Seeded`."""
+    find = Registry.find
+
+    def found(self, role, name, **given):
+        offer = find(self, role, name, **given)
+        spec = attrs.evolve(offer.spec, ignores=("prompt",), component=f"{__name__}:Seeded")
+        return attrs.evolve(offer, spec=spec) if role == "backbone" else offer
+
+    monkeypatch.setattr(Registry, "find", found)
+
+
+@pytest.mark.usefixtures("seeded")
+def test_seeds_are_pooled_and_share_the_depth(tmp_path, clips, depth, monkeypatch):
+    estimates = []
+    original = ClipRun._estimate
+    monkeypatch.setattr(ClipRun, "_estimate", lambda *a, **k: estimates.append(a) or original(*a, **k))
+    given = {"protocol": "ranges", "config": config_of(depth, seed=5), "shard": Shard.parse("0/3"), "method": "m"}
+    made = make_videos(clips, tmp_path / "eval", seeds=2, **given)
+    assert made.done[:2] == ("a__small@5", "a__small@6")
+    assert len(estimates) == 1
+    scores = score(tmp_path / "eval")
+    assert scores.methods == (GEOMETRY, "m")
+    assert {row.seed for row in scores.rows if row.method == "m"} == {"5", "6"}
+    assert scores.summary("m", "known_psnr/all", "small").count == 2
+    assert scores.facts["run"]["methods"]["m@6"]["seed"] == 6
+
+
+def test_one_seed_is_run_if_the_backbone_ignores_it(tmp_path, clips, depth):
+    given = {"protocol": "ranges", "config": config_of(depth), "shard": Shard.parse("0/3")}
+    with pytest.warns(UserWarning, match="'telea' does not read the seed, so one is run"):
+        made = make_videos(clips, tmp_path / "eval", seeds=2, **given)
+    assert made.method == "telea"
+    assert (tmp_path / "eval/results/telea/a__small.mp4").is_file()
+
+
+@pytest.mark.parametrize("method", [GEOMETRY, "source", "x@1"])
+def test_reserved_names_of_methods_are_refused(tmp_path, clips, depth, method):
+    with pytest.raises(InvalidConfig, match="cannot be the name of a method; choose another --method"):
+        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), method=method)
+
+
 def test_other_settings_in_the_same_folder_are_refused(tmp_path, clips, depth):
-    shards = {"shard": Shard.parse("1/3"), "protocol": "ranges"}
+    shards = {"shard": Shard.parse("0/3"), "protocol": "ranges"}
     make_videos(clips, tmp_path / "eval", config=config_of(depth), **shards)
     with pytest.raises(InvalidConfig, match="was made with other video; use another folder"):
         make_videos(clips, tmp_path / "eval", config=config_of(depth, video={"num_frames": 2}), **shards)
@@ -118,7 +184,7 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path, clips, depth):
 
 def test_a_failing_case_does_not_stop_the_others(tmp_path, clips, depth):
     (clips / "a.mp4").write_bytes(b"no video")
-    made = make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), shard=Shard.parse("1/2"))
+    made = make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), shard=Shard.parse("0/2"))
     assert (len(made.done), len(made.failed)) == (4, 4)
 
 
@@ -151,12 +217,6 @@ def test_unknown_layouts_and_data_sets_are_named(tmp_path):
         data_set_of(tmp_path)
     with pytest.raises(InvalidConfig, match="unknown data set 'dychek'; did you mean 'dycheck'"):
         data_set_of(tmp_path, "dychek")
-
-
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "-1/2"])
-def test_shards_are_checked(text):
-    with pytest.raises(InvalidConfig, match="must be NUMBER/COUNT"):
-        Shard.parse(text)
 
 
 def test_synthetic_rooms_in_one_table(ex4d, tmp_path, monkeypatch):
@@ -214,5 +274,22 @@ def test_damaged_manifests_start_anew(tmp_path, clips, depth):
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval" / "manifest.json").write_text("{")
     with pytest.warns(UserWarning, match="renamed"):
-        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), shard=Shard.parse("3/3"))
+        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth), shard=Shard.parse("2/3"))
     assert json.loads((tmp_path / "eval" / "manifest.json").read_text())["protocol"] == "ranges"
+
+
+def test_an_error_of_several_cases_is_printed_once():
+    assert sentences({"a__30": "x", "a__60": "x", "b__30": "y"}) == ["a__30 and 1 more: x", "b__30: y"]
+
+
+@pytest.mark.parametrize("given", [{"data": "synthetic"}, {"data": "clips", "data_set": "dycheck"}])
+def test_data_sets_need_the_protocol_truth(tmp_path, given):
+    with pytest.raises(InvalidConfig, match="is a data set with true views; use --protocol truth"):
+        make_videos(folder=tmp_path / "eval", protocol="ranges", config=config_of(), **given)
+
+
+def test_a_wrong_estimator_is_refused_before_anything_is_run(tmp_path, clips):
+    config = make_config({"backbone": {"name": "telea"}, "depth": {"name": "fil"}})
+    with pytest.raises(ComponentNotFound, match="unknown depth estimator 'fil'"):
+        make_videos(clips, tmp_path / "eval", protocol="ranges", config=config)
+    assert not (tmp_path / "eval").exists()

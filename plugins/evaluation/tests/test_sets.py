@@ -10,6 +10,9 @@ import torch
 from ex4d_evaluation import networks, score, sets
 from ex4d_evaluation.metrics import perceptual
 from ex4d_evaluation.sets import frechet_distance
+from ex4d_evaluation.weights import WEIGHTS
+
+(ALEXNET,) = WEIGHTS["AlexNet"].patterns
 
 
 @pytest.mark.parametrize("count", [5, 40])
@@ -58,25 +61,25 @@ def videos():
     return [rng.integers(0, 256, (32, 24, 32, 3)).astype(np.uint8) for _ in range(2)]
 
 
-def planted(monkeypatch, tmp_path, name, network):
-    """Save the random weights of a network where its library looks for them."""
-    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
-    (tmp_path / "checkpoints").mkdir()
-    torch.save(network.state_dict(), tmp_path / "checkpoints" / name)
-    return str(tmp_path / "checkpoints" / name)
+def planted(cached, name, network):
+    """Save the random weights of a network as `ex4d fetch eval` does."""
+    path = cached(name) / WEIGHTS[name].patterns[0].rpartition("/")[2]
+    torch.save(network.state_dict(), path)
+    return str(path)
 
 
 @pytest.mark.slow
-def test_fid_is_that_of_torch_fidelity(videos, monkeypatch, tmp_path):
+@pytest.mark.filterwarnings("ignore::UserWarning:torch.utils.data")
+def test_fid_is_that_of_torch_fidelity(videos, monkeypatch, cached):
     fidelity = pytest.importorskip("torch_fidelity")
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
-    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *a, **k: {})
-    torch.manual_seed(0)
-    random = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    monkeypatch.undo()
-    path = planted(monkeypatch, tmp_path, networks.INCEPTION, random)
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *a, **k: {})
+        torch.manual_seed(0)
+        random = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    path = planted(cached, "Inception", random)
     assert networks.inception_unavailable() == ""
     networks.inception.cache_clear()
     ours = frechet_distance(*map(networks.inception_features, (each[:6] for each in videos)))
@@ -106,12 +109,13 @@ class Listed(torch.utils.data.Dataset):
 
 
 @pytest.mark.slow
-def test_fvd_is_that_of_cd_fvd(videos, monkeypatch, tmp_path):
+@pytest.mark.filterwarnings("ignore")  # of its matrix root
+def test_fvd_is_that_of_cd_fvd(videos, cached):
     fvd = pytest.importorskip("cdfvd.fvd")
     from cdfvd.third_party.i3d.pytorch_i3d import InceptionI3d
 
     torch.manual_seed(0)
-    path = planted(monkeypatch, tmp_path, networks.I3D, InceptionI3d(400, in_channels=3))
+    path = planted(cached, "I3D", InceptionI3d(400, in_channels=3))
     assert networks.i3d_unavailable() == ""
     networks.i3d.cache_clear()
     ours = frechet_distance(*map(networks.i3d_features, videos))
@@ -133,11 +137,14 @@ def evaluator_features(evaluator, clips):
     return np.concatenate(stats.all_features)
 
 
-def test_lpips_is_that_of_lpips(videos, monkeypatch):
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")
+def test_lpips_is_that_of_lpips(videos, cached):
     lpips = pytest.importorskip("lpips")
     torch.manual_seed(0)
     network = lpips.LPIPS(net="alex", spatial=True, pnet_rand=True, verbose=False).eval()
-    monkeypatch.setattr(perceptual, "network", lambda: network)
+    named = {name.partition(".")[2]: tensor for name, tensor in network.net.state_dict().items()}
+    torch.save({f"features.{name}": tensor for name, tensor in named.items()}, cached("AlexNet") / ALEXNET)
+    perceptual.network.cache_clear()
     made, truth = (np.repeat(np.repeat(each[:1], 3, axis=1), 3, axis=2) for each in videos)
     everywhere = np.ones(truth.shape[:3], bool)
     ours = perceptual.perceptual_distance(made, truth, everywhere)["lpips"]
@@ -152,10 +159,18 @@ def test_lpips_is_that_of_lpips(videos, monkeypatch):
     assert math.isnan(perceptual.perceptual_distance(made, truth, ~everywhere)["lpips"][0])
 
 
-def test_missing_packages_and_weights_are_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    checks = (networks.inception_unavailable, networks.i3d_unavailable, perceptual.unavailable)
-    assert [("pip install 'ex4d-evaluation[" in check()) for check in checks] == [True] * 3
+CHECKS = {
+    "Inception (96 MB)": networks.inception_unavailable,
+    "I3D (51 MB)": networks.i3d_unavailable,
+    "AlexNet (244 MB)": perceptual.unavailable,
+    "CLIP ViT-B/32 (605 MB)": networks.clip_unavailable,
+}
+
+
+@pytest.mark.parametrize("what", CHECKS)
+def test_missing_packages_and_weights_are_named(monkeypatch, cached, what):
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name: None)
+        assert "pip install 'ex4d-evaluation[" in CHECKS[what]()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-    assert [("its weights are missing: download https://" in check()) for check in checks] == [True] * 3
+    assert CHECKS[what]() == f"the weights of {what} are missing; run: ex4d fetch eval"

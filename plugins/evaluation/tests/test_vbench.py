@@ -31,7 +31,9 @@ def test_exported_videos_come_back_as_columns(two, ex4d, tmp_path):
     assert code == 0, err
     names = sorted(path.stem for path in (two / "vbench" / "videos").iterdir())
     assert names == ["one__a__30", "two__b__a__30"]
-    assert "--dimension motion_smoothness" in (two / "vbench" / "run.sh").read_text()
+    assert {path.suffix for path in (two / "vbench" / "videos").iterdir()} == {".mp4"}  # others are ignored
+    script = (two / "vbench" / "run.sh").read_text()
+    assert "--dimension motion_smoothness --videos_path videos --output_path results --mode=custom_input" in script
     code, out, err = ex4d("eval", "score", two, "--import", "vbench", results(tmp_path, names), "--json")
     assert code == 0, err
     summary = json.loads(out)["summary"]
@@ -46,6 +48,11 @@ def test_the_table_of_the_paper_has_a_column_for_each_range(desk, tmp_path):
     text = table(score(desk.folder))
     assert "| method | VBench motion smoothness ↑ -90..90° | VBench motion smoothness ↑ 0..30° |" in text
     assert "| mine | 0.2500 | 0.5000 |" in text
+
+
+def test_values_have_the_scale_of_the_mean(two, tmp_path):
+    import_results(Evaluation(two), results(tmp_path, ["one__a__30"], "imaging_quality"))
+    assert score(two).summary("one", "vbench_imaging_quality/all").mean == 0.0025
 
 
 def test_results_of_other_videos_are_refused(two, tmp_path):

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ex4d_evaluation.cameras import camera_errors as camera_errors
+    from ex4d_evaluation.estimating import estimate_cameras as estimate_cameras
     from ex4d_evaluation.scoring import score as score
 
-_HOMES = {"camera_errors": "cameras", "score": "scoring"}
+_HOMES = {"camera_errors": "cameras", "estimate_cameras": "estimating", "score": "scoring"}
 
 __all__ = [*_HOMES]
 

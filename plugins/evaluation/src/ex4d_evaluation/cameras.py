@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ex4d_core.cameras.files import CameraFile, read_camera_path
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Intrinsics
-from ex4d_evaluation.metrics._record import Column
+from ex4d_evaluation.metric import Column
 
 Array = NDArray[np.float64]
 

@@ -1,5 +1,6 @@
 """The command `ex4d eval`; the modules that do the work are imported when a sub-command is called."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -7,6 +8,7 @@ import typer
 
 from ex4d_core.cli.kit import Flag, Json, Quiet, field_flag, make_reporter, print_result, takes_config
 from ex4d_core.config import RunConfig, make_config
+from ex4d_core.shell import quote
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Evaluate methods on videos.")
 
@@ -24,6 +26,26 @@ FLAGS = (
     field_flag("--device", "device", RunConfig),
 )
 
+ESTIMATOR_FLAGS = (
+    Flag(name="--depth", key="depth.name", kind=str, help="Depth estimator, best one with poses.", default="auto"),
+    field_flag("--device", "device", RunConfig),
+)
+
+
+def _ready(done: int, what: str, failed: int, folder: Path) -> str:
+    """Return the outcome and the next command."""
+    return f"ready: {done} {what}, {failed} failed" + (f"; next: ex4d eval score {quote(str(folder))}" if done else "")
+
+
+def sentences(failed: Mapping[str, str]) -> list[str]:
+    """Return each error once, with the names of what failed with it."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        names.setdefault(error, []).append(name)
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: {error}" for error, (first, *others) in names.items()
+    ]
+
 
 @app.command()
 @takes_config(make_config, FLAGS)
@@ -37,15 +59,17 @@ def run(
     ] = "ranges",
     data_set: Annotated[str | None, typer.Option(help="Layout of the data; recognized by default.")] = None,
     method: Annotated[str | None, typer.Option(help="Name of the results; by default the backbone.")] = None,
-    shard: Annotated[str, typer.Option(help="Part of the clips, NUMBER/COUNT.")] = "1/1",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from --seed.")] = 1,
+    shard: Annotated[str, typer.Option(help="Part of the clips, INDEX/COUNT, counted from 0.")] = "0/1",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Make the videos of a protocol with a backbone. Run the same command again to resume."""
     import attrs
 
+    from ex4d_core.jobs.shards import Shard
     from ex4d_core.terminal import say_error
-    from ex4d_evaluation.running import Shard, make_videos
+    from ex4d_evaluation.running import make_videos
 
     made = make_videos(
         data,
@@ -54,21 +78,19 @@ def run(
         config=config,
         method=method,
         data_set=data_set,
+        seeds=seeds,
         shard=Shard.parse(shard),
         reporter=make_reporter(quiet=quiet or json_),
     )
     print_result(
         as_json=lambda: {**attrs.asdict(made), "folder": str(made.folder)},
         paths=lambda: made.folder,
-        as_text=lambda: (
-            f"ready: {len(made.done)} videos of {made.method}, {len(made.failed)} failed; next: ex4d eval "
-            f"score {made.folder}"
-        ),
+        as_text=lambda: _ready(len(made.done), f"videos of {made.method}", len(made.failed), made.folder),
         json_=json_,
         quiet=quiet,
     )
-    for case, error in made.failed.items():
-        say_error(f"{case}: {error}")
+    for error in sentences(made.failed):
+        say_error(error)
     if made.failed:
         raise typer.Exit(1 if made.done else 2)
 
@@ -110,6 +132,35 @@ def score(
         json_=json_,
         quiet=quiet,
     )
+
+
+@app.command()
+@takes_config(make_config, ESTIMATOR_FLAGS)
+def cameras(
+    config: RunConfig,
+    folder: Folder,
+    method: Annotated[list[str] | None, typer.Option(help="Method to estimate, repeatable; all by default.")] = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Estimate the camera paths of all videos with a depth estimator, for camera errors."""
+    import attrs
+
+    from ex4d_core.terminal import say_error
+    from ex4d_evaluation.estimating import estimate_cameras
+
+    found = estimate_cameras(folder, config=config, methods=method, reporter=make_reporter(quiet=quiet or json_))
+    print_result(
+        as_json=lambda: {**attrs.asdict(found), "folder": str(found.folder)},
+        paths=lambda: found.folder / "cameras",
+        as_text=lambda: _ready(found.done, f"camera paths of {found.estimator}", len(found.failed), folder),
+        json_=json_,
+        quiet=quiet,
+    )
+    for error in sentences(found.failed):
+        say_error(error)
+    if found.failed:
+        raise typer.Exit(1 if found.done else 2)
 
 
 @app.command()

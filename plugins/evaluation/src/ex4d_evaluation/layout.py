@@ -1,7 +1,7 @@
 """Files of an evaluation folder.
 
 cases/CLIP__CAMERA/     truth.*, known.*, covisible.*, source.*: videos; camera.*, source_camera.*: paths
-results/METHOD/         CLIP__CAMERA.mp4: videos of a method
+results/METHOD/         CLIP__CAMERA.mp4: videos of a method; METHOD@SEED for one of several seeds
 cameras/METHOD/         CLIP__CAMERA.*: camera paths estimated from these videos
 manifest.json           cases and settings, if `ex4d eval run` made the folder
 """
@@ -23,7 +23,9 @@ GEOMETRY = "geometry only"
 """Method whose videos are the guidance itself."""
 SOURCE = "source"
 """Folder in `cameras/` with paths that the same estimator found in the source clips."""
-SEPARATOR = "__"
+ESTIMATOR = "estimator.json"
+"""File in `cameras/` that names the estimator of all paths, if `ex4d eval cameras` wrote them."""
+SEPARATOR, OF_SEED = "__", "@"
 MANIFEST = "manifest.json"
 RANGES = {"small": "0..30", "large": "0..60", "extreme": "0..90", "full": "-90..90"}
 """Ranges of the table of EX-4D, in degrees from the source camera; the names are those of camera paths."""
@@ -65,6 +67,11 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def method_of(results: str) -> str:
+    """Return the method of a folder METHOD or METHOD@SEED."""
+    return results.rpartition(OF_SEED)[0] or results
+
+
 @attrs.frozen(slots=False)
 class Evaluation:
     """An evaluation folder."""
@@ -73,7 +80,7 @@ class Evaluation:
 
     @cached_property
     def results(self) -> dict[str, dict[str, Path]]:
-        """The videos of each method by the name of their case.
+        """The videos of each method, and of each of its seeds if it has several, by the name of their case.
 
         Raises:
             InputNotFound: the folder does not exist, or has no results.
@@ -91,18 +98,20 @@ class Evaluation:
         return methods
 
     def chosen(self, methods: Iterable[str] | None) -> list[str]:
-        """Return the methods of these names, by default all.
+        """Return the folders of results of these methods, with all their seeds; by default all.
 
         Raises:
             InputNotFound: a method has no results.
             InvalidInput: the results are not named properly.
         """
-        names = list(methods or self.results)
+        names = list(dict.fromkeys(methods or self.results))
+        found: dict[str, list[str]] = {}
         for name in names:
-            if name not in self.results:
+            found[name] = [each for each in self.results if name in (each, method_of(each))]
+            if not found[name]:
                 guess = nearest(name, self.results, then=f"methods: {', '.join(self.results)}")
                 raise InputNotFound(f"{self.folder / 'results'} has no method {name!r}{guess}")
-        return names
+        return list(dict.fromkeys(each for each_of in found.values() for each in each_of))
 
     @cached_property
     def cases(self) -> dict[str, Case]:

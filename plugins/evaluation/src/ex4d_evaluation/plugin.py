@@ -14,6 +14,7 @@ def ex4d_commands() -> list[Command]:
             name="eval",
             summary="Evaluate methods: make videos by a protocol, score the videos of any method.",
             app="ex4d_evaluation.cli:app",
-            license="Apache-2.0",
+            license="code Apache-2.0; weights: Inception and I3D Apache-2.0, AlexNet BSD-3-Clause, CLIP MIT",
+            weights="ex4d_evaluation.weights:hub_files",
         )
     ]

@@ -8,10 +8,10 @@ from typing import Literal
 
 import attrs
 
-from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.names import safe_name
 from ex4d_core.runs.batch import find_clips
-from ex4d_evaluation.datasets import View, data_set_of
+from ex4d_evaluation.datasets import View, data_set_of, synthetic
 from ex4d_evaluation.datasets._record import Sampling
 from ex4d_evaluation.layout import RANGES, SEPARATOR
 
@@ -45,7 +45,10 @@ def plans_of(
     Raises:
         InputNotFound: the folder does not exist or has no clips.
         InvalidInput: its layout is unknown, or a file cannot be read.
+        InvalidConfig: a data set is named for `ranges`.
     """
+    if protocol == "ranges" and (name is not None or str(data) == synthetic.DATA_SET.name):
+        raise InvalidConfig(f"{name or data} is a data set with true views; use --protocol truth")
     plans = list(_ranges(data) if protocol == "ranges" else _pairs(data, staging, sampling, name))
     if not plans:
         raise InputNotFound(f"{data} has no clips")

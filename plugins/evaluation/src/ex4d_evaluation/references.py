@@ -10,7 +10,7 @@ import numpy as np
 from ex4d_core.errors import InvalidInput
 from ex4d_core.video_io import VideoInfo, probe_video, read_mask, read_video
 from ex4d_evaluation.layout import GEOMETRY, Case, Evaluation
-from ex4d_evaluation.metrics._record import Frames, Region
+from ex4d_evaluation.metric import Frames, Region
 
 REGIONS = ("all", "known", "hidden", "covisible", "edges")
 """Names of the regions, in the order of tables."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import cv2
 import numpy as np
 
 from ex4d_core.cameras.files import read_camera_path
 from ex4d_core.files import atomic_write
 from ex4d_core.video_io import read_video, write_video
-from ex4d_evaluation.layout import Case, Evaluation
+from ex4d_evaluation.layout import OF_SEED, Case, Evaluation
 from ex4d_evaluation.metrics import MISSING
 from ex4d_evaluation.scores import COLUMNS, Scores
 from ex4d_evaluation.statistics import Summary
@@ -88,9 +89,16 @@ def _case(evaluation: Evaluation, scores: Scores, case: Case) -> dict[str, Any]:
     videos = {"truth": case.video("truth"), "source": case.video("source")}
     videos |= {method: found.get(case.name) for method, found in evaluation.results.items()}
     return {
-        "videos": [[title, _url(evaluation, path)] for title, path in videos.items() if path is not None],
+        "videos": [
+            [title, _url(evaluation, path), _poster(evaluation, path)]
+            for title, path in videos.items()
+            if path is not None
+        ],
         "curves": [
-            {"method": row.method, "values": {name: list(map(_plain, curve)) for name, curve in row.curves.items()}}
+            {
+                "method": f"{row.method}{row.seed and OF_SEED + row.seed}",
+                "values": {name: list(map(_plain, curve)) for name, curve in row.curves.items()},
+            }
             for row in scores.rows
             if row.case == case.name and row.curves
         ],
@@ -116,8 +124,30 @@ def _angles(case: Case) -> list[float] | None:
 def _url(evaluation: Evaluation, path: Path) -> str:
     """Return the address of a video relative to the page, after conversion to MP4 if browsers cannot play it."""
     if path.suffix.lower() not in PLAYABLE:
-        playable = evaluation.folder / "report_videos" / f"{path.parent.name}-{path.stem}.mp4"
-        if not playable.exists() or playable.stat().st_mtime < path.stat().st_mtime:
+        playable = _beside(evaluation, path, ".mp4")
+        if _is_outdated(playable, path):
             write_video(read_video(path, warn=lambda text: None), playable)
         path = playable
+    return _relative(evaluation, path)
+
+
+def _poster(evaluation: Evaluation, path: Path) -> str:
+    """Return the address of an image of the first frame, shown before and where a browser cannot play the video."""
+    poster = _beside(evaluation, path, ".jpg")
+    if _is_outdated(poster, path):
+        frame = read_video(path, num_frames=1, warn=lambda text: None).frames[0].numpy()
+        with atomic_write(poster) as temporary:
+            temporary.write_bytes(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
+    return _relative(evaluation, poster)
+
+
+def _beside(evaluation: Evaluation, path: Path, suffix: str) -> Path:
+    return evaluation.folder / "report_videos" / f"{path.parent.name}-{path.stem}{suffix}"
+
+
+def _is_outdated(made: Path, path: Path) -> bool:
+    return not made.exists() or made.stat().st_mtime < path.stat().st_mtime
+
+
+def _relative(evaluation: Evaluation, path: Path) -> str:
     return quote(path.relative_to(evaluation.folder).as_posix())

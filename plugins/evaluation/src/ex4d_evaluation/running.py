@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import attrs
 from ex4d_core.config import RunConfig, Tree, make_config, merge, write_config
 from ex4d_core.errors import Ex4dError, InvalidConfig
 from ex4d_core.files import atomic_write
+from ex4d_core.jobs.shards import Shard
 from ex4d_core.names import safe_name, text_hash
 from ex4d_core.pipeline.clip_run import PathRun
 from ex4d_core.pipeline.records import Record
@@ -22,7 +24,7 @@ from ex4d_core.reading import parse_toml
 from ex4d_core.runs.export import export
 from ex4d_core.video_io import write_video
 from ex4d_evaluation.datasets._record import Sampling
-from ex4d_evaluation.layout import GEOMETRY, MANIFEST
+from ex4d_evaluation.layout import GEOMETRY, MANIFEST, OF_SEED, SOURCE
 from ex4d_evaluation.protocols import Plan, Protocol, plans_of
 from ex4d_evaluation.truth import prepare_view
 
@@ -38,35 +40,9 @@ class Made:
     folder: Path
     method: str
     done: tuple[str, ...]
-    """Names of the cases."""
+    """Names of the cases, with the seed if there are several."""
     failed: Mapping[str, str]
     """By case, one sentence."""
-
-
-@attrs.frozen(kw_only=True)
-class Shard:
-    """A part of the clips; all cases of a clip are in one, so that its depth is estimated once."""
-
-    number: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Return the shard of a text NUMBER/COUNT, counted from 1.
-
-        Raises:
-            InvalidConfig: the text is malformed.
-        """
-        number, slash, count = text.partition("/")
-        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise InvalidConfig(f"the shard {text[:20]!r} must be NUMBER/COUNT, such as 1/4, counted from 1")
-        return cls(number=int(number), count=int(count))
-
-    def of(self, plans: Sequence[Plan]) -> list[Plan]:
-        """Return the cases of this shard."""
-        sources = list(dict.fromkeys(plan.source for plan in plans))
-        own = set(sources[self.number - 1 :: self.count])
-        return [plan for plan in plans if plan.source in own]
 
 
 class ClipSession(Session):
@@ -95,6 +71,7 @@ def make_videos(
     config: RunConfig | None = None,
     method: str | None = None,
     data_set: str | None = None,
+    seeds: int = 1,
     shard: Shard | None = None,
     reporter: Reporter | None = None,
 ) -> Made:
@@ -107,32 +84,51 @@ def make_videos(
         config: of the runs; `cam` is ignored.
         method: name of the results, by default that of the backbone.
         data_set: name of the data set; by default it is recognized.
+        seeds: number of seeds, counted from that of the config; the results of several are in METHOD@SEED.
         shard: part of the clips to run, by default all.
         reporter: receives progress and messages; silent by default.
 
     Raises:
         InputNotFound: the data do not exist.
         InvalidInput: the data cannot be read.
+        ComponentNotFound: the backbone or the depth estimator is not installed.
         InvalidConfig: an option is invalid, or the folder belongs to another protocol or other data.
         OutputFailed: the folder cannot be written to.
     """
     data, folder, config = Path(data), Path(folder), config or RunConfig()
     session = Session(config, reporter=reporter or SilentReporter())
-    method = safe_name(method or session.choose("backbone").offer.name)
-    if method == GEOMETRY:
-        raise InvalidConfig(f"{GEOMETRY!r} is the name of the guidance; choose another --method")
+    backbone = session.choose("backbone").offer
+    method = safe_name(method or backbone.name)
+    if method in (GEOMETRY, SOURCE) or OF_SEED in method:
+        raise InvalidConfig(f"{method!r} cannot be the name of a method; choose another --method")
+    if seeds > 1 and "seed" in backbone.spec.ignores:
+        session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
+        seeds = 1
+    variants = {method: session} if seeds == 1 else _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
-    _write_manifest(folder, data, protocol, config, method, plans, session.reporter.warn)
+    if any(plan.view is None or plan.view.depth is None for plan in plans):
+        session.choose("depth")  # a wrong name is refused before anything is run
+    for results, own in variants.items():
+        _write_manifest(folder, data, protocol, own.config, results, plans, session.reporter.warn)
     done, failed = [], {}
-    for plan in (shard or Shard()).of(plans):
-        session.reporter.note(plan.name)
+    for plan, (results, own) in itertools.product(
+        (shard or Shard()).of(plans, group=lambda plan: plan.source), variants.items()
+    ):
+        name = plan.name if len(variants) == 1 else f"{plan.name}{OF_SEED}{own.config.seed}"
+        session.reporter.note(name)
         try:
-            _run(session, plan, folder, method)
-            done.append(plan.name)
+            _run(own, plan, folder, results)
+            done.append(name)
         except Ex4dError as error:  # the other cases are run
-            failed[plan.name] = str(error)
+            failed[name] = str(error)
             session.reporter.note(f"failed: {error}")
     return Made(folder=folder, method=method, done=tuple(done), failed=failed)
+
+
+def _of_seeds(session: Session, method: str, count: int) -> dict[str, Session]:
+    """Return a session for each seed by the folder of its results; all use the same models."""
+    seeds = range(session.config.seed, session.config.seed + count)
+    return {f"{method}{OF_SEED}{seed}": ClipSession(attrs.evolve(session.config, seed=seed), session) for seed in seeds}
 
 
 def _sampling(config: RunConfig) -> Sampling:

@@ -16,8 +16,8 @@ import torch
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_json
 from ex4d_evaluation.cameras import COLUMNS as CAMERA_COLUMNS
+from ex4d_evaluation.metric import Column
 from ex4d_evaluation.metrics import METRICS
-from ex4d_evaluation.metrics._record import Column
 from ex4d_evaluation.references import REGIONS
 from ex4d_evaluation.sets import SET_METRICS
 from ex4d_evaluation.statistics import Summary, summary_of
@@ -34,7 +34,10 @@ COLUMNS: Mapping[str, Column] = {
 }
 """All columns by name, in the order of tables."""
 
-LIBRARIES = ("ex4d-core", "numpy", "opencv-python-headless", "scipy", "torch", "lpips", "torch-fidelity", "cd-fvd")
+LIBRARIES = (
+    *("ex4d-core", "numpy", "opencv-python-headless", "scipy", "torch"),
+    *("lpips", "torch-fidelity", "cd-fvd", "transformers"),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +45,8 @@ class Row:
     """The scores of one video."""
 
     method: str
+    seed: str = ""
+    """Of one of several seeds, or ''."""
     case: str
     clip: str
     camera: str
@@ -62,7 +67,7 @@ class Scores:
     """Names of the camera paths, in order."""
     notes: tuple[str, ...] = ()
     missing: Mapping[str, str] = attrs.field(factory=dict)
-    """Why a metric was not computed, by its name."""
+    """Why a metric was not computed, by the name of its first column."""
     facts: Mapping[str, Any] = attrs.field(factory=dict)
     """Versions, hardware, and the manifest."""
 
@@ -90,8 +95,8 @@ class Scores:
         column = name.partition("/")[0]
         of_set = self.sets.get(method, {}).get(camera or "all", {}).get(column)
         if of_set is not None:
-            clips = {row.case for row in self.rows if row.method == method and camera in (None, row.camera)}
-            return Summary(mean=of_set, count=len(clips), low=None, high=None)
+            videos = [row for row in self.rows if row.method == method and camera in (None, row.camera)]
+            return Summary(mean=of_set, count=len(videos), low=None, high=None)
         values: dict[str, list[float]] = {}
         for row in self.rows:
             if row.method == method and camera in (None, row.camera) and name in row.values:

@@ -17,7 +17,8 @@ from ex4d_core.names import text_hash
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import read_json
 from ex4d_evaluation.cameras import camera_errors
-from ex4d_evaluation.layout import MANIFEST, SOURCE, Case, Evaluation
+from ex4d_evaluation.estimating import estimator_of
+from ex4d_evaluation.layout import MANIFEST, OF_SEED, SOURCE, Case, Evaluation, method_of
 from ex4d_evaluation.metrics import METRICS, MISSING, Measured, Metric
 from ex4d_evaluation.references import Content, Pair, check_pair, pair_of, read_pair
 from ex4d_evaluation.report import write_report
@@ -77,7 +78,7 @@ def score(folder: str | Path, *, methods: Sequence[str] | None = None, reporter:
 
 
 def _missing(metrics: Iterable[Metric | SetMetric]) -> dict[str, str]:
-    return {metric.name: why for metric in metrics if (why := metric.unavailable())}
+    return {metric.columns[0].name: why for metric in metrics if (why := metric.unavailable())}
 
 
 def _usable(metrics: Iterable[Metric], reporter: Reporter) -> list[Metric]:
@@ -106,7 +107,8 @@ def _row(evaluation: Evaluation, pair: Pair, metrics: Sequence[Metric]) -> Row:
         curves |= _cached(path, lambda metric=metric: _measured(metric, content()))  # type: ignore[misc]
     values = {name: mean for name, curve in curves.items() if not math.isnan(mean := _mean(curve))}
     return Row(
-        method=pair.method,
+        method=method_of(pair.method),
+        seed=pair.method.removeprefix(method_of(pair.method)).removeprefix(OF_SEED),
         case=pair.case.name,
         clip=pair.case.clip,
         camera=pair.case.camera,
@@ -190,7 +192,12 @@ def _notes(evaluation: Evaluation, methods: Iterable[str], pairs: Sequence[Pair]
     if len({pair.case.clip for pair in pairs}) == 1:
         yield "there is one clip only, so intervals cannot be given, and FID and FVD would mean nothing"
     if not any(evaluation.estimated_camera(pair.method, pair.case) for pair in pairs):
-        yield f"camera errors are {MISSING}: there are no estimated paths cameras/METHOD/CLIP__CAMERA.*"
+        yield (
+            f"camera errors are {MISSING}: there are no paths cameras/METHOD/CLIP__CAMERA.*; estimate them with "
+            "ex4d eval cameras, or store those of another tool"
+        )
+    elif estimator := estimator_of(evaluation):
+        yield f"camera paths were estimated with {estimator}; the row {SOURCE} has its own error"
 
 
 def _write_json(scores: Scores, path: Path) -> None:

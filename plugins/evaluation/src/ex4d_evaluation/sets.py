@@ -13,8 +13,8 @@ from ex4d_core.files import atomic_write, tree_hash
 from ex4d_core.progress import Reporter
 from ex4d_core.video_io import read_video
 from ex4d_evaluation import networks
-from ex4d_evaluation.layout import Evaluation
-from ex4d_evaluation.metrics._record import Column, Frames
+from ex4d_evaluation.layout import Evaluation, method_of
+from ex4d_evaluation.metric import Column, Frames
 from ex4d_evaluation.references import Pair
 
 Features = NDArray[np.float32]
@@ -58,8 +58,8 @@ SET_METRICS: tuple[SetMetric, ...] = (
                 name="fvd",
                 label="FVD",
                 better="lower",
-                definition=f"Fréchet distance of the I3D logits of consecutive clips of {networks.CLIP} frames of all "
-                f"videos, {REFERENCE}; network and preprocessing of cd-fvd",
+                definition="Fréchet distance of the I3D logits of consecutive clips of "
+                f"{networks.CLIP_LENGTH} frames of all videos, {REFERENCE}; network and preprocessing of cd-fvd",
             ),
         ),
     ),
@@ -75,9 +75,11 @@ def set_scores(
         if metric.unavailable():
             continue
         reporter.note(metric.columns[0].label)
-        for method in dict.fromkeys(pair.method for pair in pairs):
+        for method in dict.fromkeys(method_of(pair.method) for pair in pairs):
             for camera in (*dict.fromkeys(pair.case.camera for pair in pairs), "all"):
-                own = [pair for pair in pairs if pair.method == method and camera in (pair.case.camera, "all")]
+                own = [
+                    pair for pair in pairs if method_of(pair.method) == method and camera in (pair.case.camera, "all")
+                ]
                 distance = _distance(metric, own, evaluation.folder / "cache")
                 if distance is not None:
                     found.setdefault(method, {}).setdefault(camera, {})[metric.name] = distance
@@ -93,7 +95,7 @@ def _distance(metric: SetMetric, pairs: Sequence[Pair], cache: Path) -> float | 
 def _references(pairs: Sequence[Pair]) -> list[Path]:
     """Return the true views, or each source clip once if a case has no truth."""
     if all(pair.truth is not None for pair in pairs):
-        return [pair.truth for pair in pairs if pair.truth is not None]
+        return list(dict.fromkeys(pair.truth for pair in pairs if pair.truth is not None))
     sources = {pair.case.clip: pair.case.video("source") for pair in pairs}
     return [path for path in sources.values() if path is not None]
 

@@ -76,7 +76,7 @@ def _overview(scores: Scores) -> Iterator[str]:
     yield from _markdown(lines)
     yield ""
     yield from (f"- {note}" for note in scores.notes)
-    yield from (f"- {_label(name)} is {MISSING}: {why}" for name, why in scores.missing.items())
+    yield from (f"- {COLUMNS[name].label} is {MISSING}: {why}" for name, why in scores.missing.items())
     yield ""
 
 
@@ -94,10 +94,6 @@ def _ranges(scores: Scores) -> Iterator[str]:
         lines.append([method, *(shown(scores.summary(method, *column)) for column in columns)])
     yield from _markdown(lines)
     yield ""
-
-
-def _label(metric: str) -> str:
-    return COLUMNS[metric].label if metric in COLUMNS else metric
 
 
 def _parts(scores: Scores) -> Iterator[str]:

@@ -20,7 +20,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import read_json, read_text
 from ex4d_core.video_io import read_video, write_video
-from ex4d_evaluation.layout import GEOMETRY, Evaluation
+from ex4d_evaluation.layout import GEOMETRY, Evaluation, method_of
 from ex4d_evaluation.report import embedded
 
 STUDY, KEY = "user_study", "user_study_key.json"
@@ -61,6 +61,7 @@ def write_study(folder: Path, *, methods: Sequence[str] | None = None) -> Path:
     """
     evaluation = Evaluation(folder)
     chosen = evaluation.chosen(methods or [name for name in evaluation.results if name != GEOMETRY])
+    chosen = list({method_of(name): name for name in reversed(chosen)}.values())[::-1]  # one seed of each
     if len(chosen) < 2:
         raise InvalidInput(
             f"a user study compares at least two methods, but {folder} has {', '.join(chosen) or 'none'}"
@@ -75,7 +76,7 @@ def write_study(folder: Path, *, methods: Sequence[str] | None = None) -> Path:
         for method in chosen:
             if video := evaluation.results[method].get(case.name):
                 copies[method] = _copied(video, folder)
-                key[copies[method]] = {"method": method, "case": case.name}
+                key[copies[method]] = {"method": method_of(method), "case": case.name}
         source = case.video("source")
         shown_source = _copied(source, folder) if source and len(copies) > 1 else None
         pairs += [

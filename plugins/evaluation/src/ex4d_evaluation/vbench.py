@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import read_json
+from ex4d_core.video_io import read_video, write_video
 from ex4d_evaluation.layout import SEPARATOR, Evaluation
-from ex4d_evaluation.metrics._record import Column
+from ex4d_evaluation.metric import Column
 
 FOLDER, IMPORTED = "vbench", "imported"
 DIMENSIONS = (
@@ -25,6 +25,9 @@ DIMENSIONS = (
     "imaging_quality",
 )
 """Dimensions that VBench can compute for videos of others (`--mode=custom_input`)."""
+
+SCALES = {"imaging_quality": 100}
+"""By which VBench divides the mean over videos, but not their values."""
 
 COLUMNS = tuple(
     Column(
@@ -44,20 +47,29 @@ def export_videos(evaluation: Evaluation) -> Path:
         InputNotFound: there are no results.
         OutputFailed: a file cannot be written.
     """
-    videos = (evaluation.folder / FOLDER / "videos").resolve()
+    videos = evaluation.folder / FOLDER / "videos"
+    shutil.rmtree(videos, ignore_errors=True)  # VBench evaluates all that is there
     for name, (method, case) in _names(evaluation).items():
-        video = evaluation.results[method][case]
-        with atomic_write(videos / f"{name}{video.suffix}") as temporary:
-            shutil.copyfile(video, temporary)
+        _write_mp4(evaluation.results[method][case], videos / f"{name}.mp4")
     lines = [
-        f"vbench evaluate --dimension {name} --videos_path {shlex.quote(str(videos))} --mode=custom_input"
+        f"vbench evaluate --dimension {name} --videos_path videos --output_path results --mode=custom_input"
         for name in DIMENSIONS
     ]
     script = evaluation.folder / FOLDER / "run.sh"
-    text = "\n".join(["#!/bin/sh", "# In an environment with: pip install vbench", "set -e", *lines, ""])
+    head = ["#!/bin/sh", "# In an environment with: pip install vbench", "set -e", 'cd "$(dirname "$0")"']
+    text = "\n".join([*head, *lines, ""])
     with atomic_write(script) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return script
+
+
+def _write_mp4(video: Path, target: Path) -> None:
+    """Copy a video; VBench reads files `.mp4` and ignores others."""
+    if video.suffix != ".mp4":
+        write_video(read_video(video, warn=lambda text: None), target)
+        return
+    with atomic_write(target) as temporary:
+        shutil.copyfile(video, temporary)
 
 
 def import_results(evaluation: Evaluation, path: Path) -> None:
@@ -99,14 +111,14 @@ def _names(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
 
 def _values(file: Path, names: Mapping[str, tuple[str, str]]) -> dict[tuple[str, str], dict[str, float]]:
     """Return the values of videos in a file of VBench: `{dimension: [mean, [{video_path, video_results}, ...]]}`."""
-    tree: Any = read_json(file, "results of VBench")
+    tree: Any = read_json(file, "file of results of VBench")
     found: dict[tuple[str, str], dict[str, float]] = {}
     try:
         for dimension, (_, videos) in tree.items():
             for video in videos:
                 key, value = names.get(Path(video["video_path"]).stem), float(video["video_results"])
                 if key is not None and dimension in DIMENSIONS and math.isfinite(value):
-                    found.setdefault(key, {})[f"vbench_{dimension}/all"] = value
+                    found.setdefault(key, {})[f"vbench_{dimension}/all"] = value / SCALES.get(dimension, 1)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{file} is not a file of results of VBench: {error}") from error
     return found

@@ -39,5 +39,7 @@ def data_set_of(data: Path, name: str | None = None) -> DataSet:
     found = next((each for each in DATA_SETS if each.matches(data)), None)
     if found is None:
         layouts = "; ".join(f"{each.name}: {each.layout}" for each in DATA_SETS)
-        raise InvalidInput(f"{data} has none of the known layouts ({layouts})")
+        raise InvalidInput(
+            f"{data} has none of the known layouts ({layouts}); for clips without true views, use --protocol ranges"
+        )
     return found

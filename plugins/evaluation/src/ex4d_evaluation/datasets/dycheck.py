@@ -1,13 +1,14 @@
 """Sequences of DyCheck's iPhone data: a moving camera 0 for training, still cameras for validation.
 
-`camera/<camera>_<time>.json`, `rgb/<s>x/*.png`, `depth/<s>x/*.npy` (projective, in the unit of the poses),
-`covisible/<s>x/val/*.png`, and `splits/{train,val}.json` with `frame_names`, `camera_ids` and `time_ids`.
+`camera/<camera>_<time>.json`, `rgb/<s>x/*.png`, `depth/<s>x/*.npy` (along +z), `covisible/<s>x/val/*.png`, and
+`splits/{train,val}.json` with `frame_names`, `camera_ids` and `time_ids`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,12 @@ from ex4d_core.bounds import whole
 from ex4d_core.cameras.files import CameraFile, read_camera_path
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import natural_key, text_hash
-from ex4d_core.reading import read_json
+from ex4d_core.reading import read_json, reading
 from ex4d_evaluation.datasets._record import DataSet, Sampling, View, required
+
+MOST_METERS = 50.0
+"""Depth above it is in millimeters. The documentation of the data set states millimeters, its code reads depth in the
+unit of the poses, meters, and cuts it at 3 m when it writes the files."""
 
 SCALES = ("2x", "1x")
 """Folders of images; evaluation is at half size where it exists, since the co-visibility masks are."""
@@ -74,11 +79,19 @@ def _view(sequence: Path, staging: Path, camera: int, source: Sequence[str], tar
         truth=_linked(part / f"camera{camera}", [rgb / f"{name}.png" for name in target]),
         source_cameras=_cameras(sequence, source),
         target_cameras=_cameras(sequence, target),
-        depth={"name": "file", "path": str(_linked(part / "depth", [depth / f"{name}.npy" for name in source]))}
-        if depth.is_dir()
-        else None,
+        depth=_depth(_linked(part / "depth", [depth / f"{name}.npy" for name in source])) if depth.is_dir() else None,
         covisible=tuple(required(masks / f"{name}.png", "a split names it") for name in inside),
     )
+
+
+def _depth(folder: Path) -> dict[str, Any]:
+    """Return the options that read depth in the unit of the poses."""
+    first = next(folder.iterdir())
+    with reading(first, "depth map"):
+        depth = np.load(first)
+    known = depth[np.isfinite(depth) & (depth > 0)]
+    in_millimeters = known.size > 0 and np.median(known) > MOST_METERS
+    return {"name": "file", "path": str(folder), "kind": "metric", "scale": 0.001 if in_millimeters else 1.0}
 
 
 def _linked(folder: Path, files: Sequence[Path]) -> Path:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ex4d_evaluation.metrics import consistency, flicker, guidance, perceptual, pixels
-from ex4d_evaluation.metrics._record import MISSING, Measured, Metric
+from ex4d_evaluation.metric import MISSING, Measured, Metric
+from ex4d_evaluation.metrics import clip, consistency, flicker, guidance, perceptual, pixels
 
 METRICS: tuple[Metric, ...] = tuple(
-    metric for module in (pixels, perceptual, flicker, guidance, consistency) for metric in module.METRICS
+    metric for module in (pixels, perceptual, flicker, guidance, consistency, clip) for metric in module.METRICS
 )
 """All metrics, in the order of tables."""
 

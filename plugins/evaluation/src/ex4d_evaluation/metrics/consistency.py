@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ex4d_evaluation.metrics._record import Column, Frames, Measured, Metric, Region
+from ex4d_evaluation.metric import Column, Frames, Measured, Metric, Region
 from ex4d_evaluation.metrics.pixels import ssim
 
 
@@ -24,7 +24,7 @@ METRICS = (
         columns=(
             Column(
                 name="frame_ssim",
-                label="Frame consistency",
+                label="Frame consistency (SSIM)",
                 better="higher",
                 definition="SSIM of each frame with the one before, mean over frames; a camera that barely moves "
                 "scores best, so read it beside the camera error",

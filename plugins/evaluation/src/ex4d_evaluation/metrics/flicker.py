@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ex4d_evaluation.metrics._record import Column, Frames, Measured, Metric, Region
+from ex4d_evaluation.metric import Column, Frames, Measured, Metric, Region
 
 
 def flicker(made: Frames, truth: Frames, region: Region) -> Measured:

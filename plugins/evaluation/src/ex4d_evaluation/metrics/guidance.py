@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ex4d_evaluation.metrics._record import Column, Frames, Measured, Metric, Region
+from ex4d_evaluation.metric import Column, Frames, Measured, Metric, Region
 from ex4d_evaluation.metrics.pixels import psnr
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
-from ex4d_evaluation.metric_weights import weights_problem
-from ex4d_evaluation.metrics._record import Column, Frames, Measured, Metric, Region
-
-ALEXNET = "alexnet-owt-7be5be79.pth"
-"""Weights of AlexNet from torchvision, which the package downloads; those of LPIPS are part of the package."""
+from ex4d_evaluation.metric import Column, Frames, Measured, Metric, Region
+from ex4d_evaluation.weights import weights_file, weights_problem
 
 
 def unavailable() -> str:
     """Return why LPIPS cannot be computed here, or ''."""
     if importlib.util.find_spec("lpips") is None:
         return "the package lpips is not installed: pip install 'ex4d-evaluation[lpips]'"
-    return weights_problem(ALEXNET, "https://download.pytorch.org/models/")
+    return weights_problem("AlexNet")
 
 
 @cache
@@ -28,7 +26,13 @@ def network() -> Any:
     """Return the network with spatial output, loaded once."""
     import lpips
 
-    return lpips.LPIPS(net="alex", spatial=True, verbose=False).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it calls torchvision in a deprecated way
+        network = lpips.LPIPS(net="alex", spatial=True, pnet_rand=True, verbose=False)
+    tensors = torch.load(weights_file("AlexNet"), map_location="cpu", weights_only=True)
+    own = network.net.state_dict()  # slice2.3.weight is features.3.weight of AlexNet
+    network.net.load_state_dict({name: tensors[f"features.{name.partition('.')[2]}"] for name in own})
+    return network.eval()
 
 
 @torch.inference_mode()

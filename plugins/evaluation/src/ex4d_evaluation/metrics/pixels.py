@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ex4d_core.errors import InvalidInput
-from ex4d_evaluation.metrics._record import Column, Frames, Measured, Metric, Region
+from ex4d_evaluation.metric import Column, Frames, Measured, Metric, Region
 
 WINDOW, SIGMA = 11, 1.5
 """Size in pixels and standard deviation of the Gaussian window of SSIM (Wang et al. 2004, section III-C)."""
