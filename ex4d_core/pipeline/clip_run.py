@@ -154,10 +154,8 @@ class ClipRun(SelectedClip):
 
     def _estimate(self, video: Video, estimator: DepthEstimator, *, progress: Progress) -> DepthVideo:
         """Return the depth of the frames, and report the notes and warnings of the estimator, if it has any."""
-        depth, reporter = stages.estimate_depth(video, estimator, progress=progress), self.components.reporter
-        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
-            for text in getattr(estimator, name, list)():
-                report(text)
+        depth = stages.estimate_depth(video, estimator, progress=progress)
+        stages.report_texts(estimator, self.components.reporter)
         return depth
 
     def stored_depth(self) -> DepthVideo | None:
@@ -255,11 +253,7 @@ class PathRun:
         """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
         generator = self._generator()
         path = stages.plan_path(scene, generator, num_frames=self._length(generator), follow=self._follow)
-        reporter = self.clip_run.components.reporter
-        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
-            texts: Callable[[Scene], list[str]] = getattr(generator, name, lambda scene: [])
-            for text in texts(scene):
-                report(text)
+        stages.report_texts(generator, self.clip_run.components.reporter, scene)
         return path
 
     def _length(self, generator: TrajectoryGenerator) -> int | None:

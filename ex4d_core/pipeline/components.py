@@ -22,7 +22,7 @@ from ex4d_core.config.run_config import (
     merge,
     refuse_unknown,
 )
-from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
+from ex4d_core.errors import ComponentCrashed, ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
@@ -224,10 +224,8 @@ class Components:
         for cam in self.config.cam if any(ROLES[role].in_cam for role in roles) else ():
             try:
                 self.trajectory(cam)
-            except Ex4dError:
-                raise
-            except Exception as error:
-                raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
+            except ComponentCrashed as error:
+                raise ComponentCrashed(f"--cam {cam}: {error}") from error
         for role in reversed(roles):  # depth last: no download before the errors of the others
             if not ROLES[role].in_cam:
                 self.choose(role).offer.check_requirements()
