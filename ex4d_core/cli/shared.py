@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
-from ex4d_core.cli.kit import takes_config
+from ex4d_core.cli.kit import Expand, plain, takes_config
 from ex4d_core.config.run_config import make_config
 from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from ex4d_core.pipeline.session import Session
     from ex4d_core.plugins.offers import Offer
     from ex4d_core.runs.batch import Outcome
+
+EXAMPLES = """Examples:
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 60
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 30 --cam "orbit:yaw=45 then dolly"
+
+ex4d run --config outputs/clip/config.toml"""
+"""Printed below the help of `ex4d run`."""
 
 LONGEST_USAGE_ERROR = 800
 """Characters; a value on the command line may be longer."""
@@ -40,7 +49,7 @@ class FlagsCommand(TyperCommand):
         return option
 
 
-def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_flags(*names: str, expand: Expand = plain) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add these flags (all by default), `--set` and `--config` to a command, which receives the argument `config`."""
     flags = [flag for flag in FLAGS if not names or flag.name in names]
     return takes_config(
@@ -50,6 +59,7 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
         panel=RUN,
         read_file=read_file,
         add_defaults=add_user_config,
+        expand=expand,
     )
 
 

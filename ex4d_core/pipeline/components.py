@@ -153,6 +153,22 @@ class Components:
                 raise
             raise InvalidConfig(f"{error}; it was selected because {' and '.join(choice.rejected)}") from error
 
+    @property
+    def own_roles(self) -> frozenset[str]:
+        """Roles whose component is an object of the caller."""
+        return frozenset(self._own)
+
+    def share(self, other: Components) -> None:
+        """Take over the loaded components of another session whose options are the same, and all objects of the caller.
+
+        Raises:
+            Ex4dError: a component cannot be selected.
+        """
+        self._own, self._offered = other._own, other._offered
+        for role, component in other._loaded.items():
+            if role in self._own or (self.device == other.device and self.choose(role) == other.choose(role)):
+                self._loaded[role] = component
+
     def recorded_config(self) -> RunConfig:
         """Return the configuration with the names of components that were selected because of weights.
 

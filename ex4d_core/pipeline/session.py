@@ -21,7 +21,7 @@ from ex4d_core.pipeline.own_components import objects_among
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.reading import as_path
-from ex4d_core.roles import ROLES
+from ex4d_core.roles import ROLES, DepthEstimator
 from ex4d_core.types import CameraPath, DepthVideo, Video
 
 Clip = Video | str | Path | np.ndarray | Tensor | Sequence[Any]
@@ -95,6 +95,16 @@ class Session(Components):
         names |= {role: own.offer.source.distribution for role, own in self._own.items()}
         chosen = ", ".join(f"{role}={name!r}" for role, name in names.items())
         return f"<Session {chosen}; loaded: {', '.join(self._loaded) or 'nothing'}>"
+
+    def changed(self, config: RunConfig) -> Session:
+        """Return a session with another configuration, which shares the loaded components whose options are the same.
+
+        Raises:
+            Ex4dError: the configuration names a component that cannot be used.
+        """
+        session = Session(config, registry=self.registry, reporter=self.reporter, consent=self._consent)
+        session.share(self)
+        return session
 
     def open_clip(
         self,
@@ -172,7 +182,12 @@ def tables(settings: Mapping[str, Any]) -> Tree:
 
 
 def run(
-    clip: Clip, *, cam: Cam = "30", depth: Depth | str | Tree = None, depth_kind: str | None = None, **settings: Any
+    clip: Clip,
+    *,
+    cam: Cam = "30",
+    depth: Depth | str | Tree | DepthEstimator = None,
+    depth_kind: str | None = None,
+    **settings: Any,
 ) -> PathRun:
     """Run a clip along a camera path in a new session.
 
@@ -186,6 +201,11 @@ def run(
     Raises:
         Ex4dError: the input or a setting is invalid.
     """
-    if isinstance(depth, str | Mapping):
-        return Session(depth=depth, **settings).run(clip, cam=cam, depth_kind=depth_kind)
-    return Session(**settings).run(clip, cam=cam, depth=depth, depth_kind=depth_kind)
+    setting = {"depth": depth} if is_setting(depth) else {}
+    given: Any = None if setting else depth
+    return Session(**setting, **settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind)
+
+
+def is_setting(depth: Any) -> bool:
+    """Return whether a value names, or is, a depth estimator, in place of depth."""
+    return isinstance(depth, str | Mapping) or hasattr(depth, "estimate")

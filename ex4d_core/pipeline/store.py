@@ -14,8 +14,9 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,6 +132,26 @@ class Store:
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
 
+    def adopt(self, stage: str, key: str, others: Iterable[Store]) -> None:
+        """Take an artifact over from another run folder, if this one lacks it: linked, or copied where links fail.
+
+        Raises:
+            OutputFailed: the folder cannot be written to, or the disk is full.
+        """
+        final = self._path(stage, key)
+        for folder in () if _status(final) else (other._path(stage, key) for other in others):
+            try:
+                _check(folder, key)
+            except (Damaged, OSError):
+                continue
+            try:
+                with temporary_folder(self._folder) as temporary:
+                    for file in folder.iterdir():
+                        _link_or_copy(file, temporary / file.name)
+                    return self._put(temporary, final, key)
+            except OSError as error:
+                raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error
+
     def unfinished(self, stage: str, key: str, *, tell: Callable[[str], None]) -> AbstractContextManager[Path | None]:
         """Open the folder for partial results of an artifact, as `files.resumable_dir` does."""
         return resumable_dir(self._folder / f".partial-{stage}-{key}", tell=tell)
@@ -166,6 +187,13 @@ class Store:
 
     def _path(self, stage: str, key: str) -> Path:
         return self._folder / f"{stage}-{key}"
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)  # files of artifacts never change
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 def is_of_the_system(error: BaseException) -> bool:

@@ -198,12 +198,20 @@ def mask_batch(
 
 
 def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported]) -> Outcome:
+    def work() -> Exported:
+        clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
+        clip_run.claim()
+        return write(clip_run)
+
+    session.reporter.note(outcome.title)
+    return attempt(outcome, work)
+
+
+def attempt(outcome: Outcome, work: Callable[[], Exported]) -> Outcome:
+    """Return an outcome with the files and stages of a run, or with its error."""
     try:
-        session.reporter.note(outcome.title)
         with redirect_stdout_to_stderr():
-            clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
-            clip_run.claim()
-            exported = write(clip_run)
+            exported = work()
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # Errors of plugins do not stop the other clips.
