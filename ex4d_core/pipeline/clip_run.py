@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 from torch import Tensor
 
+from ex4d_core.bounds import shown
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
@@ -207,7 +208,13 @@ class ClipRun(SelectedClip):
         return PathRun(self, as_path_or_text(cam, lambda: self.estimated_scene.depth.intrinsics))
 
     def mesh(self, frame: int) -> Mesh:
-        """Return the mesh of one frame."""
+        """Return the mesh of one frame.
+
+        Raises:
+            InvalidInput: the clip does not have the frame.
+        """
+        if not isinstance(frame, int) or not 0 <= frame < self.video.num_frames:
+            raise InvalidInput(f"frame must be a whole number below {self.video.num_frames}, not {shown(frame)}")
         return stages.build_mesh(self.scene, frame, self.components.mesh_builder())
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ex4d_core.bounds import shown
@@ -73,6 +75,9 @@ class Session(Components):
         """
         if config is not None and settings:
             raise InvalidConfig("pass a config or settings, not both")
+        for name, value, method in (("registry", registry, "choose"), ("reporter", reporter, "stage")):
+            if value is not None and not hasattr(value, method):
+                raise InvalidConfig(f"{name} must be a {name.title()}, not {shown(value)}")
         if not isinstance(config, RunConfig | None):
             raise InvalidConfig(
                 f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
@@ -174,11 +179,23 @@ class Session(Components):
 
 
 def tables(settings: Mapping[str, Any]) -> Tree:
-    """Return settings as tables: `depth="file"` becomes `depth={"name": "file"}`."""
+    """Return settings as tables of plain values: `depth="file"` becomes `depth={"name": "file"}`."""
     named = {role.name for role in ROLES.values() if not role.in_cam}
-    return {
-        key: {"name": value} if key in named and isinstance(value, str) else value for key, value in settings.items()
-    }
+    plain: Tree = _plain(settings)
+    return {key: {"name": value} if key in named and isinstance(value, str) else value for key, value in plain.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as a value that TOML has."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, torch.device):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def run(
@@ -201,9 +218,10 @@ def run(
     Raises:
         Ex4dError: the input or a setting is invalid.
     """
-    setting = {"depth": depth} if is_setting(depth) else {}
-    given: Any = None if setting else depth
-    return Session(**setting, **settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind)
+    given: Any = depth
+    if is_setting(depth):
+        settings["depth"], given = depth, None
+    return Session(**settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind)
 
 
 def is_setting(depth: Any) -> bool:

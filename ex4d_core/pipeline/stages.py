@@ -149,8 +149,9 @@ def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
     """Return the mesh of one frame, in the frame of the source camera."""
     depth = scene.depth
     valid = None if depth.valid is None else depth.valid[frame]
+    color, distance, lens = scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame)
     with named_crash(builder):
-        return builder.build(scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame), valid=valid)
+        return builder.build(color, distance, lens, valid=valid)
 
 
 def render_guidance(

@@ -144,9 +144,10 @@ def sweep(
         InvalidInput: the clip, the depth or the path cannot be used.
         OutputFailed: the folder cannot be written to.
     """
-    setting = {"depth": depth} if is_setting(depth) else {}
-    given: Any = None if setting else depth
-    session = Session(**setting, **settings)
+    given: Any = depth
+    if is_setting(depth):
+        settings["depth"], given = depth, None
+    session = Session(**settings)
     variants = _variants(session, values)
     parent = as_path(folder, "folder of the sweep")
 
