@@ -26,6 +26,8 @@ ex4d run clip.mp4 --depth-file depth.npz --cam 60
 
 ex4d run clip.mp4 --depth-file depth.npz --cam 30 --cam "orbit:yaw=45 then dolly"
 
+ex4d run clip.mp4 --depth-file depth.npz --cam 30 --set mesh.min_angle=1,2.5,8
+
 ex4d run --config outputs/clip/config.toml"""
 """Printed below the help of `ex4d run`."""
 

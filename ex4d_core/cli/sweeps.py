@@ -56,11 +56,14 @@ def sweep_clips(
         json_: print JSON.
         meshes: as for `run_sweep`.
     """
+    from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
     from ex4d_core.runs.sweep import run_sweep, targets
 
     session = make_session(variants[0].config, quiet or json_, clips=clips)
     runs = targets(clips, variants[0].config.cam, folders)
-    _finish(run_sweep(session, variants, runs, parent, goal=goal, **meshes), quiet, json_)
+    with redirect_stdout_to_stderr():
+        sweep = run_sweep(session, variants, runs, parent, goal=goal, **meshes)
+    _finish(sweep, quiet, json_)
 
 
 def _finish(sweep: Sweep, quiet: bool, json_: bool) -> None:
@@ -98,6 +101,7 @@ def expanded(settings: Sequence[str]) -> list[tuple[dict[str, str], list[str]]]:
             if "" in swept[key.strip()]:
                 raise InvalidConfig(f"--set {text!r} has an empty value; separate values by single commas")
         else:
+            swept.pop(key.strip(), None)  # a later text replaces an earlier one
             plain.append(text)
     return [(values, [*plain, *(f"{key}={value}" for key, value in values.items())]) for values in combinations(swept)]
 

@@ -199,9 +199,10 @@ def mask_batch(
 
 def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported]) -> Outcome:
     def work() -> Exported:
-        clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
-        clip_run.claim()
-        return write(clip_run)
+        with redirect_stdout_to_stderr():
+            clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
+            clip_run.claim()
+            return write(clip_run)
 
     session.reporter.note(outcome.title)
     return attempt(outcome, work)
@@ -210,8 +211,7 @@ def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Expo
 def attempt(outcome: Outcome, work: Callable[[], Exported]) -> Outcome:
     """Return an outcome with the files and stages of a run, or with its error."""
     try:
-        with redirect_stdout_to_stderr():
-            exported = work()
+        exported = work()
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # Errors of plugins do not stop the other clips.

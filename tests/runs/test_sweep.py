@@ -54,6 +54,10 @@ def test_a_path_with_commas_is_one_value():
     assert expanded(["depth.path=a,b.npz"]) == [({}, ["depth.path=a,b.npz"])]
 
 
+def test_a_later_text_replaces_an_earlier_one():
+    assert expanded(["mesh.min_angle=1,2", "mesh.min_angle=3"]) == [({}, ["mesh.min_angle=3"])]
+
+
 def test_several_options_make_all_combinations():
     found = expanded(["mesh.min_angle=1, 2.5", "depth.path=a,b", "refine.enabled=true,false"])
     assert [list(values.values()) for values, _ in found] == [
