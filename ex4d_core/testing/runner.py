@@ -109,7 +109,10 @@ def _reason(report: Any) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(report.longrepr if crash is None else crash.message).strip().splitlines()
-    return _PREFIX.sub("", lines[0]) if lines else "it failed without a message"
+    if not lines:
+        return "it failed without a message"
+    is_crash = crash is not None and not _PREFIX.match(lines[0])
+    return f"{lines[0]} ({Path(crash.path).name}:{crash.lineno})" if is_crash else _PREFIX.sub("", lines[0])
 
 
 _PREFIX = re.compile(r"^(AssertionError|Failed): ")

@@ -67,7 +67,7 @@ def test_a_crash_is_one_row_and_failures_come_first(ex4d, installed, monkeypatch
     code, out, _ = ex4d("plugins", "check")
     failures, _, components = out.partition("contracts")
     assert code == 1
-    assert failures.count("KeyError: 'horse'") == 1
+    assert failures.count("KeyError: 'horse' (test_plugin_check.py:") == 1
     assert "result has the required form; also " in failures
     assert components.index("failed") < components.index("passed")
 
