@@ -6,6 +6,7 @@ a component. In all other options, such as texts, paths, pixels and lists, it is
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -28,10 +29,21 @@ if TYPE_CHECKING:  # heavy imports
 
 
 def variants(settings: Sequence[str], configuration: Callable[[Sequence[str]], RunConfig]) -> list[Variant]:
-    """Return the combinations of the values in `--set` texts, each with its configuration."""
+    """Return the combinations of the values in `--set` texts, each with its configuration.
+
+    Raises:
+        InvalidConfig: a value is invalid, or two combinations are equal, as if a flag sets the option too.
+    """
     from ex4d_core.runs.sweep import Variant
 
-    return [Variant(values=values, config=configuration(texts)) for values, texts in expanded(settings)]
+    found = [Variant(values=values, config=configuration(texts)) for values, texts in expanded(settings)]
+    for one, other in itertools.pairwise(found):
+        if one.config == other.config:
+            same = " and ".join(
+                " ".join(f"{key}={value}" for key, value in each.values.items()) for each in (one, other)
+            )
+            raise InvalidConfig(f"{same} are the same run; flags override --set, so leave out the flag of the option")
+    return found
 
 
 def sweep_clips(

@@ -7,14 +7,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
+import numpy as np
 import torch
 
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, config_tree, make_config, merge
-from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig
 from ex4d_core.masks.statistics import measure
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
@@ -141,13 +142,17 @@ def sweep(
 
     Raises:
         InvalidConfig: an option is unknown, or one of its values is invalid.
+        ComponentNotFound: a component does not exist.
         InvalidInput: the clip, the depth or the path cannot be used.
         OutputFailed: the folder cannot be written to.
     """
     given: Any = depth
     if is_setting(depth):
         settings["depth"], given = depth, None
+    if goal not in get_args(Goal):
+        raise InvalidConfig(f"goal must be {' or '.join(get_args(Goal))}, not {shown(goal)}")
     session = Session(**settings)
+    session.open_clip(clip, depth=given, depth_kind=depth_kind)  # raises an error if they cannot be used
     variants = _variants(session, values)
     parent = as_path(folder, "folder of the sweep")
 
@@ -162,8 +167,13 @@ def sweep(
 
 def _variants(session: Session, values: Mapping[str, Sequence[Any]]) -> list[Variant]:
     """Return the combinations of values, as Python has them."""
+    if not isinstance(values, Mapping) or not values:
+        raise InvalidConfig(
+            f"a sweep needs options and values, as in {{'mesh.min_angle': [1, 2]}}, not {shown(values)}"
+        )
     by_text: dict[str, dict[str, Any]] = {}
     for key, several in values.items():
+        several = several.tolist() if isinstance(several, np.ndarray) else several
         if isinstance(several, str) or not isinstance(several, Sequence):
             raise InvalidConfig(f"the values of {key} must be a list, as in {{{key!r}: [1, 2]}}, not {shown(several)}")
         if key.partition(".")[0] in session.own_roles:
@@ -208,6 +218,7 @@ def run_sweep(
 
     Raises:
         InvalidConfig: a value is invalid.
+        ComponentNotFound: a component does not exist.
         OutputFailed: the table cannot be written.
     """
     errors = _check(session, variants, goal)
@@ -231,6 +242,7 @@ def _check(session: Session, variants: Sequence[Variant], goal: Goal) -> dict[in
 
     Raises:
         InvalidConfig: a value is invalid; nothing has run yet.
+        ComponentNotFound: a component does not exist.
     """
     errors: dict[int, str] = {}
     roles, sentences = roles_for(goal), dict[str, None]()
@@ -239,7 +251,7 @@ def _check(session: Session, variants: Sequence[Variant], goal: Goal) -> dict[in
             changed = session.changed(variant.config)
             changed.check(*roles)
             sentences |= dict.fromkeys(ignored_settings(changed, roles))
-        except InvalidConfig:
+        except (InvalidConfig, ComponentNotFound):
             raise
         except Ex4dError as error:
             errors[number] = str(error)

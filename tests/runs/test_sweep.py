@@ -9,7 +9,7 @@ import pytest
 
 import ex4d_core as ex4d
 from ex4d_core.cli.sweeps import expanded, takes_one_value
-from ex4d_core.errors import InvalidConfig
+from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.runs.sweep import sweep
 
@@ -121,6 +121,10 @@ def test_a_value_that_is_invalid_stops_before_anything_runs(ex4d, small_clip):
     arguments = (small_clip.video, "--depth-file", small_clip.depth, *FLAGS)
     code, _, err = ex4d("run", *arguments, "--set", "mesh.min_angle=1,many")
     assert (code, "mesh.min_angle: must be a number, not 'many'" in err) == (2, True), err
+    code, _, err = ex4d("run", *arguments, "--set", "renderer.name=zbuffer,torch")
+    assert (code, "renderer.name=zbuffer and renderer.name=torch are the same run; flags override" in err) == (2, True)
+    code, _, err = ex4d("recon", *arguments[:5], "--device", "cpu", "--set", "renderer.name=zbuffer,zbufer")
+    assert (code, "unknown renderer 'zbufer'; did you mean 'zbuffer'?" in err) == (2, True), err
     assert not any(path.is_dir() for path in Path("outputs").iterdir())
 
 
@@ -142,7 +146,9 @@ def test_python_sweeps_arrays_objects_and_seeds(tmp_path):
 
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
     settings = {**SETTINGS, "depth": Flat(), "backbone": Black()}
-    made = sweep(frames, {"mesh.min_angle": [1, 8], "seed": [1, 2]}, folder=tmp_path, cam=["20", 10], **settings)
+    made = sweep(
+        frames, {"mesh.min_angle": np.array([1, 8]), "seed": [1, 2]}, folder=tmp_path, cam=["20", 10], **settings
+    )
     assert Flat.calls == 1
     assert [(row["mesh.min_angle"], row["seed"], row["cam"]) for row in made.table()] == [
         (angle, seed, cam) for angle in "18" for seed in "12" for cam in ("20", "10")
@@ -155,6 +161,12 @@ def test_python_sweeps_arrays_objects_and_seeds(tmp_path):
     }
     with pytest.raises(InvalidConfig, match=r"depth\.kind cannot be changed: the depth is an object of the caller"):
         sweep(frames, {"depth.kind": ["metric"]}, folder=tmp_path, **settings)
+    with pytest.raises(InvalidInput, match="make gray frames colored"):
+        sweep(frames[..., 0], {"seed": [1, 2]}, folder=tmp_path)
+    with pytest.raises(InvalidConfig, match="a sweep needs options and values"):
+        sweep(frames, {}, folder=tmp_path)
+    with pytest.raises(InvalidConfig, match="goal must be guidance or result, not 'all'"):
+        sweep(frames, {"seed": [1, 2]}, folder=tmp_path, goal="all")
     with pytest.raises(InvalidConfig, match=r"the values of seed must be a list, as in \{'seed': \[1, 2\]\}, not 3"):
         sweep(frames, {"seed": 3}, folder=tmp_path)
 
