@@ -6,7 +6,6 @@ a component. In all other options, such as texts, paths, pixels and lists, it is
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,7 +15,7 @@ import attrs
 import typer
 
 from ex4d_core.cli.shared import make_session
-from ex4d_core.config.run_config import ComponentConfig, RunConfig
+from ex4d_core.config.run_config import ComponentConfig, RunConfig, write_config
 from ex4d_core.errors import InvalidConfig
 from ex4d_core.roles import ROLES
 from ex4d_core.terminal import say, say_error, show
@@ -37,12 +36,14 @@ def variants(settings: Sequence[str], configuration: Callable[[Sequence[str]], R
     from ex4d_core.runs.sweep import Variant
 
     found = [Variant(values=values, config=configuration(texts)) for values, texts in expanded(settings)]
-    for one, other in itertools.pairwise(found):
-        if one.config == other.config:
-            same = " and ".join(
-                " ".join(f"{key}={value}" for key, value in each.values.items()) for each in (one, other)
+    titles: dict[str, str] = {}
+    for variant in found:
+        title = " ".join(f"{key}={value}" for key, value in variant.values.items())
+        same = titles.setdefault(write_config(variant.config), title)
+        if same != title:
+            raise InvalidConfig(
+                f"{same} and {title} are the same run; flags override --set, so leave out the flag of the option"
             )
-            raise InvalidConfig(f"{same} are the same run; flags override --set, so leave out the flag of the option")
     return found
 
 
