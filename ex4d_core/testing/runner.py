@@ -111,8 +111,9 @@ def _reason(report: Any) -> str:
     lines = str(report.longrepr if crash is None else crash.message).strip().splitlines()
     if not lines:
         return "it failed without a message"
-    is_crash = crash is not None and not _PREFIX.match(lines[0])
-    return f"{lines[0]} ({Path(crash.path).name}:{crash.lineno})" if is_crash else _PREFIX.sub("", lines[0])
+    if crash is None or _PREFIX.match(lines[0]):
+        return _PREFIX.sub("", lines[0])
+    return f"{lines[0]} ({Path(crash.path).name}:{crash.lineno})"
 
 
 _PREFIX = re.compile(r"^(AssertionError|Failed): ")
