@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ex4d_core.runs.ex4d_model import EX4DModel as EX4DModel
     from ex4d_core.runs.ex4d_model import Ex4dModel as Ex4dModel
     from ex4d_core.runs.ex4d_model import save_video as save_video
+    from ex4d_core.runs.sweep import sweep as sweep
     from ex4d_core.types import CameraPath as CameraPath
     from ex4d_core.types import DepthKind as DepthKind
     from ex4d_core.types import DepthVideo as DepthVideo
@@ -50,6 +51,7 @@ _HOMES = {
     "ex4d_core.errors": ("Ex4dError",),
     "ex4d_core.mesh_io": ("read_mesh", "write_mesh"),
     "ex4d_core.runs.ex4d_model": ("EX4DModel", "Ex4dModel", "save_video"),
+    "ex4d_core.runs.sweep": ("sweep",),
     "ex4d_core.pipeline.clip_run": ("ClipRun", "PathRun"),
     "ex4d_core.pipeline.session": ("Session", "run"),
     "ex4d_core.cameras.generators": ("generate_camera_trajectory",),

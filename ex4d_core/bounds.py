@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import attrs
@@ -34,11 +35,21 @@ class _Short(reprlib.Repr):
 
 def shown(value: object) -> str:
     """Return the representation of a value in an error: one line of bounded length."""
-    text = _SHORT.repr(value)
+    text = re.sub(r"\s*\n\s*", " ", _SHORT.repr(value))  # arrays have several lines
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 _SHORT = _Short()
+
+
+def require(value: object, kind: type, function: str) -> None:
+    """Check the type of the first argument of a function.
+
+    Raises:
+        InvalidInput: it has another type.
+    """
+    if not isinstance(value, kind):
+        raise InvalidInput(f"{function} takes a {kind.__name__}, not {type(value).__name__}")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +69,9 @@ class Bounds:
         return " and ".join(f"{word} {plain(limit)}" for word, limit in words.items() if limit is not None)
 
     def fault(self, name: str, value: float, unit: str = "") -> str:
-        """Return a sentence if a number is outside of the limits, otherwise ''."""
+        """Return a sentence if a value is not a number, or outside of the limits, otherwise ''."""
+        if isinstance(value, bool) or not isinstance(value, Real):
+            return f"{name} must be a number, not {shown(value)}"
         if value != value or not self._allow(value):
             return f"{name} must be {f'{self} {unit}'.rstrip()}, not {plain(value)}"
         return ""

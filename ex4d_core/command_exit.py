@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from ex4d_core.errors import Ex4dError, of_the_machine, tracing, unexpected
+from ex4d_core.errors import ComponentCrashed, Ex4dError, of_the_machine, tracing, unexpected
 from ex4d_core.terminal import OutputUnread, flush_output, say, say_error, use_any_locale
 
 FAULT = 1
@@ -235,7 +235,7 @@ def _error_exit_code(error: BaseException) -> int:
     if tracing():
         traceback.print_exception(error)
     if isinstance(error, Ex4dError):
-        code, sentence = REFUSED, str(error)
+        code, sentence = FAULT if isinstance(error, ComponentCrashed) else REFUSED, str(error)
     else:
         if isinstance(error, MemoryError):  # free memory for the message
             traceback.clear_frames(error.__traceback__)

@@ -32,7 +32,7 @@ def owners() -> dict[str, str]:
         files = (dist.files if dist else None) or ()  # empty for editable installs; the entry point names a module
         modules = {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
         for module in {entry.value.partition(":")[0].partition(".")[0], *modules} - _CORE:
-            named.setdefault(module, f"plugin {entry.name!r}{origin}")
+            named.setdefault(module, f"{entry.name}{origin}")
     return named
 
 

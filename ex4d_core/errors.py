@@ -51,6 +51,10 @@ class PluginFailed(Ex4dError, RuntimeError):
     """A component cannot be used because its plugin fails."""
 
 
+class ComponentCrashed(PluginFailed):
+    """A component raised an unexpected error, which is the cause of this one."""
+
+
 class OutputFailed(Ex4dError, OSError):
     """An output cannot be written."""
 
@@ -77,6 +81,10 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+REPORT = "rerun with EX4D_TRACE=1 and report the traceback"
+"""What to do after an error that is a bug."""
+
+
 def tracing() -> bool:
     """Return whether `EX4D_TRACE` enables tracebacks."""
     return os.environ.get("EX4D_TRACE", "").strip().lower() not in ("", "0", "false", "no", "off")
@@ -88,12 +96,9 @@ def unexpected(error: BaseException) -> str:
         return sentence
     own, _ = _frames(error)
     if own is None:
-        return f"unexpected {one_line(error)}; rerun with EX4D_TRACE=1 and report the traceback"
+        return f"unexpected {one_line(error)}; {REPORT}"
     frame, line, owner = own
-    return (
-        f"unexpected {one_line(error)} at {_place(frame, line)}: a bug in {owner}; "
-        "rerun with EX4D_TRACE=1 and report the traceback"
-    )
+    return f"unexpected {one_line(error)} at {place_of(frame, line)}: a bug in {owner}; {REPORT}"
 
 
 def of_the_machine(error: BaseException) -> str:
@@ -138,7 +143,7 @@ def _failed_import(error: BaseException) -> str:
     own, deeper = _frames(error)
     importing = [frame for frame, _ in deeper if frame.f_code.co_name == "<module>"]
     if own is not None and importing:
-        library = _top(importing[-1])
+        library = top_module(importing[-1])
     elif isinstance(error, ImportError) and error.name and error.name.partition(".")[0] not in _owners():
         library = error.name
     else:
@@ -156,7 +161,7 @@ def _frames(error: BaseException) -> tuple[tuple[FrameType, int, str] | None, li
     """Return the innermost frame of the core or a plugin, with line and owner, and the deeper frames of libraries."""
     known, own, deeper = _owners(), None, list[tuple[FrameType, int]]()
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if owner := known.get(_top(frame)):
+        if owner := known.get(top_module(frame)):
             own, deeper = (frame, line, owner), []
         else:
             deeper.append((frame, line))
@@ -175,11 +180,12 @@ def _module(frame: FrameType) -> str:
     return str(named or "")
 
 
-def _top(frame: FrameType) -> str:
+def top_module(frame: FrameType) -> str:
+    """Return the top-level package or module of a frame."""
     return _module(frame).partition(".")[0]
 
 
-def _place(frame: FrameType, line: int) -> str:
+def place_of(frame: FrameType, line: int) -> str:
     """Return file and line; the path begins at the top-level package."""
     file = Path(frame.f_code.co_filename)
     depth = _module(frame).count(".") + 1 + (file.name == "__init__.py")

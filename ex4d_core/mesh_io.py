@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ex4d_core.bounds import require
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
-from ex4d_core.reading import check_file, reading
+from ex4d_core.reading import as_path, check_file, reading
 from ex4d_core.types import VISIBLE_ALPHA, Mesh
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def write_mesh(mesh: Mesh, path: str | Path) -> None:
         InvalidInput: the suffix is neither .ply nor .glb.
         OutputFailed: the file cannot be written.
     """
-    path = Path(path)
+    require(mesh, Mesh, "write_mesh")
+    path = as_path(path, "output file")
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
         raise InvalidInput(f"{path} has no suffix of a mesh file; use .ply or .glb")

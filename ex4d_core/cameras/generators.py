@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 import torch
 
-from ex4d_core.bounds import Bounds
+from ex4d_core.bounds import Bounds, shown
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.geometry.keyframes import interpolate_linear
 from ex4d_core.geometry.motion import Motion, compose, concatenate, eased, frames_shown
@@ -185,6 +186,7 @@ def generate_camera_trajectory(
     faults = (
         quarter.fault("start_angle", start_angle, "degrees"),
         quarter.fault("end_angle", end_angle, "degrees"),
+        "" if isinstance(num_frames, Integral) else f"num_frames must be a whole number, not {shown(num_frames)}",
         Bounds(at_least=1).fault("num_frames", num_frames),
         Bounds(above=0, at_most=LARGEST_SHIFT).fault("radius", radius),
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,8 @@ from ex4d_core.cli.flags import FILL_FLAGS, FLAGS, OUTPUT, PATH_FLAGS
 from ex4d_core.cli.kit import Json, Set
 from ex4d_core.cli.plugin_commands import CommandsAndPlugins
 from ex4d_core.cli.shared import (
+    EXAMPLES,
+    DepthFileFormat,
     FlagsCommand,
     JsonOutput,
     MeshFormat,
@@ -30,12 +32,14 @@ from ex4d_core.cli.shared import (
     show_usage_error,
     takes_flags,
 )
+from ex4d_core.cli.sweeps import sweep_clips, variants
 from ex4d_core.roles import ROLES
 from ex4d_core.shell import command_line, in_order
 from ex4d_core.terminal import can_ask, confirm, say, show
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
+    from ex4d_core.runs.sweep import Variant
 
 app = typer.Typer(
     name="ex4d",
@@ -53,23 +57,6 @@ app.add_typer(cam_app, name="cam")
 app.add_typer(batch_app, name="batch")
 
 
-EXAMPLES = """Examples:
-
-ex4d run clip.mp4 --depth-file depth.npz --cam 60
-
-ex4d run clip.mp4 --depth-file depth.npz --cam 30 --cam "orbit:yaw=45 then dolly"
-
-ex4d run --config outputs/clip/config.toml"""
-
-
-class DepthFileFormat(StrEnum):
-    """Choices of `ex4d depth --format`; Typer accepts lists of enums, but not of literals."""
-
-    NPZ = "npz"
-    PNG = "png"
-    EXR = "exr"
-
-
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -80,9 +67,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command(cls=FlagsCommand, epilog=EXAMPLES)
-@takes_flags()
+@takes_flags(expand=variants)
 def run(
-    config: "RunConfig",
+    config: "list[Variant]",
     clips: Annotated[list[str] | None, typer.Argument(help="Videos, folders or patterns.", show_default=False)] = None,
     output_dir: OutputDir = None,
     save_mesh: SaveMesh = None,
@@ -91,20 +78,24 @@ def run(
     json_: JsonOutput = False,
 ) -> None:
     """Run the full pipeline: depth, mesh, rendering, generation."""
-    from ex4d_core.runs.batch import find_clips, run_batch
+    from ex4d_core.runs.batch import find_clips, run_batch, run_folders
 
-    found = find_clips(clips or clips_of(config))
-    parent_of_outputs(config, output_dir)
-    session = make_session(config, quiet or json_, goal="result", clips=found)
-    folders = output_folders(config, found, clips, output_dir)
-    outcomes = run_batch(session, found, folders, save_mesh=save_mesh, mesh_format=mesh_format)
-    finish(outcomes, quiet, json_)
+    first = config[0].config
+    found = find_clips(clips or clips_of(first))
+    parent = parent_of_outputs(first, output_dir)
+    meshes: Any = {"save_mesh": save_mesh, "mesh_format": mesh_format}
+    if config[0].values:
+        of_all = partial(run_folders, found, note=lambda text: None)
+        return sweep_clips(config, found, parent, of_all, "result", quiet, json_, **meshes)
+    session = make_session(first, quiet or json_, goal="result", clips=found)
+    folders = output_folders(first, found, clips, output_dir)
+    finish(run_batch(session, found, folders, **meshes), quiet, json_)
 
 
 @app.command(cls=FlagsCommand)
-@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS))
+@takes_flags(*(flag.name for flag in FLAGS if flag.name not in FILL_FLAGS), expand=variants)
 def recon(
-    config: "RunConfig",
+    config: "list[Variant]",
     clip: Annotated[str | None, typer.Argument(help="A video or a folder of images.", show_default=False)] = None,
     input_video: Annotated[str | None, typer.Option(hidden=True)] = None,
     output_dir: OutputDir = None,
@@ -116,12 +107,15 @@ def recon(
     """Run reconstruction only: write guidance color and mask videos, cameras and, optionally, meshes."""
     from ex4d_core.runs.batch import run_batch
 
-    path = Path(clip or input_video or clips_of(config)[0])
-    folder = output_dir or Path(config.run_folder or "outputs")
+    first = config[0].config
+    path = Path(clip or input_video or clips_of(first)[0])
+    folder = output_dir or Path(first.run_folder or "outputs")
     check_output(folder)
-    session = make_session(config, quiet or json_, goal="guidance", clips=[path])
-    outcomes = run_batch(session, [path], [folder], goal="guidance", save_mesh=save_mesh, mesh_format=mesh_format)
-    finish(outcomes, quiet, json_)
+    meshes: Any = {"save_mesh": save_mesh, "mesh_format": mesh_format}
+    if config[0].values:
+        return sweep_clips(config, [path], folder, lambda one: [one], "guidance", quiet, json_, **meshes)
+    session = make_session(first, quiet or json_, goal="guidance", clips=[path])
+    finish(run_batch(session, [path], [folder], goal="guidance", **meshes), quiet, json_)
 
 
 @app.command(cls=FlagsCommand)

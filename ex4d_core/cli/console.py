@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from rich.console import Group
@@ -16,6 +17,7 @@ from ex4d_core.terminal import as_text, one_message
 
 if TYPE_CHECKING:  # a heavy import, needed by few commands
     from ex4d_core.runs.batch import Outcome
+    from ex4d_core.runs.sweep_table import Sweep
 
 
 def summary(outcomes: Sequence[Outcome]) -> Group:
@@ -42,6 +44,36 @@ def summary(outcomes: Sequence[Outcome]) -> Group:
     for line in lines:
         line.overflow = "ignore"  # wrapped paths cannot be copied
     return Group(table, *lines)
+
+
+def sweep_summary(sweep: Sweep) -> Group:
+    """Return the table of a sweep, followed by failures and the paths of the table."""
+    rows = [{name: cell for name, cell in row.items() if name not in ("folder", "error")} for row in sweep.table()]
+    table = Table(*rows[0], title="ex4d", title_justify="left")
+    lines: list[Text] = []
+    for row, cells in zip(sweep.rows, rows, strict=True):
+        table.add_row(*map(as_text, cells.values()), style="red" if row.outcome.error else None)
+        if row.outcome.error is not None:
+            lines.append(Text.assemble(("failed", "red"), as_text(f": {row.title}: {one_message(row.outcome.error)}")))
+    lines += [as_text(f"{label:<8} {path}") for label, path in sweep.files.items()]
+    for line in lines:
+        line.overflow = "ignore"  # wrapped paths cannot be copied
+    return Group(table, *lines)
+
+
+def sweep_json(sweep: Sweep) -> str:
+    """Return JSON: the tables, and values, measures and outcome of each run."""
+    outcomes = _facts([row.outcome for row in sweep.rows])
+    runs = [
+        {"values": dict(row.values), "measures": _finite(row.metrics), **outcome}
+        for row, outcome in zip(sweep.rows, outcomes, strict=True)
+    ]
+    return json.dumps({"tables": {label: str(path) for label, path in sweep.files.items()}, "runs": runs}, indent=2)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return values with None in place of infinity, which JSON does not have."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _shown(outcome: Outcome) -> list[tuple[str, str]]:
@@ -74,17 +106,18 @@ def masks_json(outcomes: Sequence[Outcome]) -> str:
 
 def outcomes_json(outcomes: Sequence[Outcome]) -> str:
     """Return JSON: clip, path, files, stages and error of each run."""
-    return json.dumps(
-        [
-            {
-                "clip": str(outcome.clip),
-                "cam": outcome.cam,
-                "folder": str(outcome.folder),
-                "error": outcome.error,
-                "files": {label: str(path) for label, path in outcome.files.items()},
-                "stages": [{"stage": r.stage, "reused": r.reused, **attrs.asdict(r.cost)} for r in outcome.records],
-            }
-            for outcome in outcomes
-        ],
-        indent=2,
-    )
+    return json.dumps(_facts(outcomes), indent=2)
+
+
+def _facts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {
+            "clip": str(outcome.clip),
+            "cam": outcome.cam,
+            "folder": str(outcome.folder),
+            "error": outcome.error,
+            "files": {label: str(path) for label, path in outcome.files.items()},
+            "stages": [{"stage": r.stage, "reused": r.reused, **attrs.asdict(r.cost)} for r in outcome.records],
+        }
+        for outcome in outcomes
+    ]

@@ -122,6 +122,15 @@ def layered_tables(
     return merge(file, parse_settings(settings), implied, from_flags)
 
 
+Expand = Callable[[Sequence[str], Callable[[Sequence[str]], Any]], Any]
+"""Returns the argument `config` of a command from the texts of `--set` and a function that makes a configuration."""
+
+
+def plain(settings: Sequence[str], make: Callable[[Sequence[str]], Any]) -> Any:
+    """Return the configuration with all texts of `--set`."""
+    return make(settings)
+
+
 def takes_config(
     make: Callable[[Tree], Any],
     flags: Sequence[Flag],
@@ -130,6 +139,7 @@ def takes_config(
     panel: str = "",
     read_file: Callable[[Path], Tree] = read_config,
     add_defaults: Callable[[Tree, Path | None], Tree] = lambda tables, file: tables,
+    expand: Expand = plain,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds flags, `--set` and `--config` to a command, which receives the argument `config`.
 
@@ -143,6 +153,7 @@ def takes_config(
         read_file: as for `layered_tables`.
         add_defaults: returns the merged tables on top of defaults of the user; its second argument is the file of
             `--config`, if any.
+        expand: returns the argument `config`, by default the configuration.
     """
     flags_of_both = (*flags, *later_flags)
 
@@ -159,10 +170,14 @@ def takes_config(
             used = {name: values[name] if _is_used(ctx, name) else None for name in added}
             settings, config_file = used.pop("settings"), used.pop("config_file")
             own_values = {name: value for name, value in values.items() if name not in added}
-            tables = layered_tables(
-                flags_of_both, used, settings=settings or (), config_file=config_file, read_file=read_file
-            )
-            command(**own_values, config=make(add_defaults(tables, config_file)))
+
+            def configuration(texts: Sequence[str]) -> Any:
+                tables = layered_tables(
+                    flags_of_both, used, settings=texts, config_file=config_file, read_file=read_file
+                )
+                return make(add_defaults(tables, config_file))
+
+            command(**own_values, config=expand(settings or (), configuration))
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         required = [parameter for parameter in own if parameter.default is inspect.Parameter.empty]

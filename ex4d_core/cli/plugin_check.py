@@ -105,28 +105,32 @@ def _check_weights(offer: Offer, options: object) -> None:
 
 
 def check_tables(checks: Checks) -> Iterator[RenderableType]:
-    """Yield a table of components, and one of failures if there are any."""
-    table = Table("role", "name", "state", "tests", "reason", title="contracts", title_justify="left")
-    for check in checks.checks:
-        counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
-        color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
-        name, reason = map(as_text, (check.offer.name, check.unavailable_reason or _skips(check)))
-        table.add_row(check.offer.role, name, as_text(check.state, style=color), counts, reason)
-    if checks.checks:
-        yield table
+    """Yield what failed, one row for each cause, and then a table of all components."""
+    for problem in checks.problems:
+        yield as_text(problem.sentence())
     failures = [(check.offer.name, *failure) for check in checks.checks for failure in _failures(check)]
     if failures:
         failed = Table("name", "check", "failure", title="failed", title_justify="left")
         for failure in failures:
             failed.add_row(*map(as_text, failure))
         yield failed
-    for problem in checks.problems:
-        yield as_text(problem.sentence())
+    table = Table("role", "name", "state", "tests", "reason", title="contracts", title_justify="left")
+    for check in sorted(checks.checks, key=lambda check: check.state != "failed"):
+        counts = "" if check.report is None else f"{check.report.count('passed')} of {len(check.report.outcomes)}"
+        color = {"passed": "green", "failed": "red"}.get(check.state, "yellow")
+        name, reason = map(as_text, (check.offer.name, check.unavailable_reason or _skips(check)))
+        table.add_row(check.offer.role, name, as_text(check.state, style=color), counts, reason)
+    if checks.checks:
+        yield table
 
 
 def _failures(check: Check) -> list[tuple[str, str]]:
-    outcomes = () if check.report is None else check.report.outcomes
-    return [(_as_fact(o.test), o.reason) for o in outcomes if o.state == "failed"]
+    """Return test and reason of each failure; tests that fail for the same reason are one, named by the first."""
+    tests: dict[str, list[str]] = {}
+    for outcome in () if check.report is None else check.report.outcomes:
+        if outcome.state == "failed":
+            tests.setdefault(outcome.reason, []).append(_as_fact(outcome.test))
+    return [(f"{first}; also {len(more)} more" if more else first, reason) for reason, (first, *more) in tests.items()]
 
 
 def _as_fact(test: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
 
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
-from ex4d_core.cli.kit import takes_config
+from ex4d_core.cli.kit import Expand, plain, takes_config
 from ex4d_core.config.run_config import make_config
 from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from ex4d_core.pipeline.session import Session
     from ex4d_core.plugins.offers import Offer
     from ex4d_core.runs.batch import Outcome
+
+EXAMPLES = """Examples:
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 60
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 30 --cam "orbit:yaw=45 then dolly"
+
+ex4d run clip.mp4 --depth-file depth.npz --cam 30 --set mesh.min_angle=1,2.5,8
+
+ex4d run --config outputs/clip/config.toml"""
+"""Printed below the help of `ex4d run`."""
 
 LONGEST_USAGE_ERROR = 800
 """Characters; a value on the command line may be longer."""
@@ -40,7 +52,7 @@ class FlagsCommand(TyperCommand):
         return option
 
 
-def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_flags(*names: str, expand: Expand = plain) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add these flags (all by default), `--set` and `--config` to a command, which receives the argument `config`."""
     flags = [flag for flag in FLAGS if not names or flag.name in names]
     return takes_config(
@@ -50,6 +62,7 @@ def takes_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
         panel=RUN,
         read_file=read_file,
         add_defaults=add_user_config,
+        expand=expand,
     )
 
 
@@ -72,6 +85,14 @@ SaveMesh = Annotated[
     typer.Option(help="Write the mesh of the first frame or of all frames.", rich_help_panel=OUTPUT),
 ]
 MeshFormat = Annotated[Literal["ply", "glb"], typer.Option(help="File format of meshes.", rich_help_panel=OUTPUT)]
+
+
+class DepthFileFormat(StrEnum):
+    """Choices of `ex4d depth --format`; Typer accepts lists of enums, but not of literals."""
+
+    NPZ = "npz"
+    PNG = "png"
+    EXR = "exr"
 
 
 def parent_of_outputs(config: "RunConfig", output_dir: Path | None) -> Path:

@@ -14,11 +14,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ex4d_core.bounds import require
 from ex4d_core.depth_io.exr import write_exr
 from ex4d_core.depth_io.facts import FACTS_FILE, POSES_NAME
 from ex4d_core.depth_io.frames import MILLIMETRE
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
+from ex4d_core.reading import as_path
 from ex4d_core.types import DepthKind, DepthVideo
 from ex4d_core.video_io.images import write_png
 
@@ -39,9 +41,10 @@ def write_depth(depth: DepthVideo, path: str | os.PathLike[str], *, format: Dept
         InvalidInput: the format is unknown, or there is no valid depth.
         OutputFailed: it cannot be written.
     """
+    require(depth, DepthVideo, "write_depth")
     if format not in get_args(DepthFormat):
         raise InvalidInput(f"depth can be written as {', '.join(get_args(DepthFormat))}, not {format!r}")
-    with atomic_write(Path(path)) as temporary:
+    with atomic_write(as_path(path, "output file")) as temporary:
         if format == "npz":
             with temporary.open("wb") as file:  # savez adds .npz to other names
                 np.savez(file, depth=np.stack(list(_valid_depth(depth))), **_facts(depth))  # type: ignore[arg-type]  # numpy types savez's arrays as its flags

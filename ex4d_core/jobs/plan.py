@@ -64,9 +64,8 @@ def estimate(jobs: Iterable[Job], storage: Storage, *, goal: Goal = "result") ->
             continue
         session = Session(job.config, registry=registry, reporter=SilentReporter())
         folder = storage.folder
-        shared = folder / job.first if job.first else None
         try:
-            clip_run = session.open_clip(Path(fetched(job.clip)), folder=folder / job.id, shared=shared, read_only=True)
+            clip_run = session.open_clip(Path(fetched(job.clip)), folder=folder / job.id, read_only=True)
             forecasts = [forecast(clip_run.along(cam), goal) for cam in job.config.cam]
         except Ex4dError:  # the job reports it
             found = attrs.evolve(found, unreadable=found.unreadable + 1)

@@ -139,10 +139,11 @@ class JobRunner:
     def _session_for(self, config: RunConfig) -> Session:
         """Return the session of a configuration; components with equal options stay loaded."""
         if self._session is None or self._session.config != config:
-            session = Session(config, registry=self._registry, reporter=self._log)
-            if self._session is not None:
-                session.share_loaded(self._session)
-            self._session = session
+            self._session = (
+                self._session.changed(config)
+                if self._session
+                else Session(config, registry=self._registry, reporter=self._log)
+            )
         return self._session
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_core.geometry.projective import transform_points, unproject_depth
+from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Mesh
 
@@ -43,7 +44,9 @@ def covered(
     lens = full.scaled_to(width=math.ceil(full.width / _step(depth)), height=math.ceil(full.height / _step(depth)))
     hidden = torch.zeros(path.num_frames, len(points), dtype=torch.bool)
     for index, pose in enumerate(path.world_to_camera):
-        hidden[index] = ~_seen(transform_points(pose, positions), renderer.render(mesh, pose, lens).depth.cpu(), lens)
+        with named_crash(renderer):
+            surface = renderer.render(mesh, pose, lens).depth.cpu()
+        hidden[index] = ~_seen(transform_points(pose, positions), surface, lens)
     return hidden | ~depth.valid_at(frame)[at]
 
 
@@ -68,7 +71,8 @@ def _coarse_mesh(depth: DepthVideo, frame: int, builder: MeshBuilder) -> Mesh:
         left=-shift, top=-shift, width=width * step, height=height * step, to_width=width, to_height=height
     )
     gray = torch.zeros(height, width, 3, dtype=torch.uint8)
-    return builder.build(gray, part.contiguous(), lens, valid=depth.valid_at(frame)[::step, ::step].contiguous())
+    with named_crash(builder):
+        return builder.build(gray, part.contiguous(), lens, valid=depth.valid_at(frame)[::step, ::step].contiguous())
 
 
 def _step(depth: DepthVideo) -> int:

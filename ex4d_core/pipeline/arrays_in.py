@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +44,43 @@ def as_clip(value: Any, *, fps: float | None = None) -> Video | Path:
     """
     if isinstance(value, Video):
         return value
-    frames = None if isinstance(value, str | os.PathLike) else _array(value, "frames of a clip")
-    if frames is None:
+    if isinstance(value, str | os.PathLike):
         return as_path(value, "clip")
-    frames = frames[None] if frames.ndim == 3 else frames
-    if frames.ndim != 4 or frames.shape[3] != 3:
-        first = frames.ndim == 4 and frames.shape[1] == 3
-        hint = "; move the channels last, as in frames.permute(0, 2, 3, 1)" if first else ""
-        raise InvalidInput(f"the frames of a clip must have the shape [T, H, W, 3], not {list(frames.shape)}{hint}")
-    if frames.dtype.kind == "f":
-        if not (frames.size and frames.min() >= 0 and frames.max() <= 1):  # False for NaN too
-            raise InvalidInput("frames of floats must lie between 0 and 1; pass uint8 for 0 to 255")
-        frames = np.rint(frames * 255).astype(np.uint8)
-    if frames.dtype != np.uint8:
-        raise InvalidInput(f"the frames of a clip must be uint8, or floats from 0 to 1, not {frames.dtype}")
+    frames = _array(value, "frames of a clip", color=True)
+    if frames is None:
+        hint = "; make a list of it, as in list(frames)" if hasattr(value, "__next__") else ""
+        raise InvalidInput(
+            f"a clip is a Video, a path, an array [T, H, W, 3] or a list of images, not {_kind_of(value)}{hint}"
+        )
+    frames = _bytes(frames[None] if frames.ndim == 3 and frames.shape[2] == 3 else frames)
     return Video(frames=torch.from_numpy(np.array(frames)), fps=RATE if fps is None else fps)  # type: ignore[arg-type]  # converted
+
+
+def _bytes(frames: np.ndarray) -> np.ndarray:
+    """Return frames as uint8 [T, H, W, 3].
+
+    Raises:
+        InvalidInput: they have another shape or type, or are empty; the message states the call that converts them.
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3:
+        hints = {
+            "make gray frames colored, as in np.repeat(frames[..., None], 3, axis=3)": frames.ndim == 3,
+            "move the channels last, as in frames.permute(0, 2, 3, 1)": frames.ndim == 4 and frames.shape[1] == 3,
+            "leave out alpha, as in frames[..., :3]": frames.ndim == 4 and frames.shape[3] == 4,
+        }
+        hint = next((f"; {text}" for text, fits in hints.items() if fits), "")
+        raise InvalidInput(f"the frames of a clip must have the shape [T, H, W, 3], not {list(frames.shape)}{hint}")
+    if not frames.size:
+        raise InvalidInput(f"the clip has no frames or pixels: its shape is {list(frames.shape)}")
+    if frames.dtype.kind == "f":
+        if not (frames.min() >= 0 and frames.max() <= 1):  # False for NaN too
+            raise InvalidInput("frames of floats must lie between 0 and 1; pass uint8 for 0 to 255")
+        levels: np.ndarray = np.rint(frames * 255).astype(np.uint8)
+        return levels
+    if frames.dtype != np.uint8:
+        hint = "; use frames / 65535 for 16 bits, or frames.astype(np.uint8) for 0 to 255" * (frames.dtype.kind in "ui")
+        raise InvalidInput(f"the frames of a clip must be uint8, or floats from 0 to 1, not {frames.dtype}{hint}")
+    return frames
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +115,8 @@ def as_depth(value: Any, kind: str | None = None) -> GivenDepth | None:
             f"depth must be a DepthVideo or an array [T, H, W], not {shown(value)}; files are settings of the session: "
             'Session(depth={"name": "file", "path": ...})'
         )
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(f"depth must be an array of numbers, not of {array.dtype}")
     options = make_options(DepthFileOptions, {"path": _DepthArray.NAME, "kind": kind or "auto"}, "depth")
     key = tensor_hash(torch.from_numpy(np.ascontiguousarray(array).view(np.uint8)))
     inputs = {"array": key, "dtype": str(array.dtype), "kind": options.kind}
@@ -110,11 +136,15 @@ def as_path_or_text(value: Any, lenses: Callable[[], tuple[Intrinsics, ...]]) ->
     """
     if isinstance(value, str | CameraPath):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:g}"
+    if isinstance(value, os.PathLike) and isinstance(path := os.fspath(value), str):
+        return path
+    if isinstance(value, Real) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise InvalidConfig(f"the angle of cam must be finite, not {value}")
+        return f"{float(value):g}"
     poses = _array(value, "poses")
     if poses is None:
-        raise InvalidConfig(f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {shown(value)}")
+        raise InvalidConfig(f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {_kind_of(value)}")
     if poses.ndim != 3 or poses.shape[1:] not in ((4, 4), (3, 4)) or poses.dtype.kind not in "fiu":
         raise InvalidInput(f"poses must be numbers [T, 4, 4] or [T, 3, 4], world to camera, not {list(poses.shape)}")
     whole = np.tile(np.eye(4, dtype=np.float32), (len(poses), 1, 1))
@@ -161,28 +191,49 @@ def _facts(depth: DepthVideo) -> Tree:
     }
 
 
-def _array(value: Any, what: str) -> np.ndarray | None:
-    """Return an array, a tensor, or a list of arrays, tensors or PIL images as one array; None for another type.
+def _array(value: Any, what: str, *, color: bool = False) -> np.ndarray | None:
+    """Return an array, a tensor, a PIL image, or a list of these or of numbers, as one array; None for another type.
+
+    Args:
+        value: the value.
+        what: its name, for messages.
+        color: whether PIL images become RGB, from gray, a palette, or colors with alpha.
 
     Raises:
-        InvalidInput: the list is empty, or its items are of several shapes.
+        InvalidInput: the list is empty, its items are of several shapes, or a tensor has no values.
     """
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, torch.Tensor):
-        whole = value.detach().cpu()
-        return (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
+        try:
+            whole = value.detach().cpu()
+            return (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
+        except (RuntimeError, TypeError) as error:  # on the device `meta`, sparse, quantized
+            raise InvalidInput(f"the {what} must be a dense tensor with values: {error}") from error
+    if color and getattr(value, "mode", "I") not in ("I", "F", "I;16", "I;16B", "I;16L"):
+        value = value.convert("RGB")
     if not isinstance(value, list | tuple):
         return np.asarray(value) if hasattr(value, "__array_interface__") else None
-    items = [_array(item.convert("RGB") if _is_color(item) else item, what) for item in value]
+    items = [_array(item, what, color=color) for item in value]
     if any(item is None for item in items):
-        return None
+        return _numbers(value)
     shapes = {item.shape for item in items if item is not None}
     if len(shapes) != 1:
         raise InvalidInput(f"the {what} must have one shape, not {sorted(map(list, shapes)) or 'an empty list'}")
     return np.stack(items)  # type: ignore[arg-type]  # none is None
 
 
-def _is_color(item: Any) -> bool:
-    """Return whether an item is a PIL image of colors, which may have a palette or alpha."""
-    return getattr(item, "mode", None) in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
+def _numbers(value: Sequence[Any]) -> np.ndarray | None:
+    """Return lists of numbers as an array; None if they are of several lengths, or contain something else."""
+    try:
+        array = np.array(value)
+    except ValueError:
+        return None
+    return array if array.dtype.kind in "iuf" else None
+
+
+def _kind_of(value: Any) -> str:
+    """Return the type of the items of a list, or a short representation of another value."""
+    if not isinstance(value, list | tuple):
+        return shown(value)
+    return f"a list of {' and '.join(sorted({type(item).__name__ for item in value}))}"

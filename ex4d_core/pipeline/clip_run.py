@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 from torch import Tensor
 
+from ex4d_core.bounds import shown
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
@@ -49,7 +50,6 @@ class ClipRun(SelectedClip):
         *,
         depth: GivenDepth | None = None,
         folder: Path | None = None,
-        shared: Path | None = None,
         read_only: bool = False,
     ) -> None:
         """Set the clip; nothing is decoded yet.
@@ -59,12 +59,10 @@ class ClipRun(SelectedClip):
             clip: frames in memory, or a path to a video or a folder of images.
             depth: replaces the depth estimator of the components.
             folder: run folder; if None, artifacts are kept in memory only.
-            shared: another run folder, whose artifacts are used too.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
         """
         super().__init__(components, clip)
         self.folder = folder
-        self._shared = shared
         self._given_depth = depth
         self._read_only = read_only
         self._is_claimed = False
@@ -86,7 +84,7 @@ class ClipRun(SelectedClip):
     def _open_store(self, *, read_only: bool) -> Store | None:
         if self.folder is None:
             return None
-        return Store(self.folder, warn=self.components.reporter.warn, read_only=read_only, shared=self._shared)
+        return Store(self.folder, warn=self.components.reporter.warn, read_only=read_only)
 
     @cached_property
     def cache(self) -> StageCache:
@@ -154,10 +152,8 @@ class ClipRun(SelectedClip):
 
     def _estimate(self, video: Video, estimator: DepthEstimator, *, progress: Progress) -> DepthVideo:
         """Return the depth of the frames, and report the notes and warnings of the estimator, if it has any."""
-        depth, reporter = stages.estimate_depth(video, estimator, progress=progress), self.components.reporter
-        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
-            for text in getattr(estimator, name, list)():
-                report(text)
+        depth = stages.estimate_depth(video, estimator, progress=progress)
+        stages.report_texts(estimator, self.components.reporter)
         return depth
 
     def stored_depth(self) -> DepthVideo | None:
@@ -209,7 +205,13 @@ class ClipRun(SelectedClip):
         return PathRun(self, as_path_or_text(cam, lambda: self.estimated_scene.depth.intrinsics))
 
     def mesh(self, frame: int) -> Mesh:
-        """Return the mesh of one frame."""
+        """Return the mesh of one frame.
+
+        Raises:
+            InvalidInput: the clip does not have the frame.
+        """
+        if not isinstance(frame, int) or not 0 <= frame < self.video.num_frames:
+            raise InvalidInput(f"frame must be a whole number below {self.video.num_frames}, not {shown(frame)}")
         return stages.build_mesh(self.scene, frame, self.components.mesh_builder())
 
 
@@ -255,11 +257,7 @@ class PathRun:
         """Return the poses for a scene of the clip, which may have another resolution than that of the run."""
         generator = self._generator()
         path = stages.plan_path(scene, generator, num_frames=self._length(generator), follow=self._follow)
-        reporter = self.clip_run.components.reporter
-        for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
-            texts: Callable[[Scene], list[str]] = getattr(generator, name, lambda scene: [])
-            for text in texts(scene):
-                report(text)
+        stages.report_texts(generator, self.clip_run.components.reporter, scene)
         return path
 
     def _length(self, generator: TrajectoryGenerator) -> int | None:

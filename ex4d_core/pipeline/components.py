@@ -22,7 +22,7 @@ from ex4d_core.config.run_config import (
     merge,
     refuse_unknown,
 )
-from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
+from ex4d_core.errors import ComponentCrashed, ComponentNotFound, InvalidConfig, PluginFailed
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
@@ -153,14 +153,21 @@ class Components:
                 raise
             raise InvalidConfig(f"{error}; it was selected because {' and '.join(choice.rejected)}") from error
 
-    def share_loaded(self, other: Components) -> None:
-        """Use the loaded components and selections of other components where device, preset and options are equal."""
-        if (self.config.device, self.config.compat) != (other.config.device, other.config.compat):
-            return
-        for role in ROLES:
-            if getattr(self.config, role) == getattr(other.config, role):
-                self._loaded |= {role: other._loaded[role]} if role in other._loaded else {}
-                self._choices |= {role: other._choices[role]} if role in other._choices else {}
+    @property
+    def own_roles(self) -> frozenset[str]:
+        """Roles whose component is an object of the caller."""
+        return frozenset(self._own)
+
+    def share(self, other: Components) -> None:
+        """Take over the loaded components of another session whose options are the same, and all objects of the caller.
+
+        Raises:
+            Ex4dError: a component cannot be selected.
+        """
+        self._own, self._offered = other._own, other._offered
+        for role, component in other._loaded.items():
+            if role in self._own or (self.device == other.device and self.choose(role) == other.choose(role)):
+                self._loaded[role] = component
 
     def recorded_config(self) -> RunConfig:
         """Return the configuration with the names of components that were selected because of weights.
@@ -233,10 +240,8 @@ class Components:
         for cam in self.config.cam if any(ROLES[role].in_cam for role in roles) else ():
             try:
                 self.trajectory(cam)
-            except Ex4dError:
-                raise
-            except Exception as error:
-                raise PluginFailed(f"--cam {cam}: {unexpected(error)}") from error
+            except ComponentCrashed as error:
+                raise ComponentCrashed(f"--cam {cam}: {error}") from error
         for role in reversed(roles):  # depth last: no download before the errors of the others
             if not ROLES[role].in_cam:
                 self.choose(role).offer.check_requirements()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ex4d_core.bounds import shown
@@ -24,7 +26,7 @@ from ex4d_core.pipeline.own_components import objects_among
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.reading import as_path
-from ex4d_core.roles import ROLES
+from ex4d_core.roles import ROLES, DepthEstimator
 from ex4d_core.types import CameraPath, DepthVideo, Video
 
 Clip = Video | str | Path | np.ndarray | Tensor | Sequence[Any]
@@ -76,6 +78,9 @@ class Session(Components):
         """
         if config is not None and settings:
             raise InvalidConfig("pass a config or settings, not both")
+        for name, value, method in (("registry", registry, "choose"), ("reporter", reporter, "stage")):
+            if value is not None and not hasattr(value, method):
+                raise InvalidConfig(f"{name} must be a {name.title()}, not {shown(value)}")
         if not isinstance(config, RunConfig | None):
             raise InvalidConfig(
                 f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
@@ -99,6 +104,16 @@ class Session(Components):
         chosen = ", ".join(f"{role}={name!r}" for role, name in names.items())
         return f"<Session {chosen}; loaded: {', '.join(self._loaded) or 'nothing'}>"
 
+    def changed(self, config: RunConfig) -> Session:
+        """Return a session with another configuration, which shares the loaded components whose options are the same.
+
+        Raises:
+            Ex4dError: the configuration names a component that cannot be used.
+        """
+        session = Session(config, registry=self.registry, reporter=self.reporter, consent=self._consent)
+        session.share(self)
+        return session
+
     def open_clip(
         self,
         clip: Clip,
@@ -106,7 +121,6 @@ class Session(Components):
         depth: Depth = None,
         depth_kind: str | None = None,
         folder: str | Path | None = None,
-        shared: Path | None = None,
         read_only: bool = False,
     ) -> ClipRun:
         """Open a clip; with a run folder, its artifacts are stored there and reused.
@@ -118,7 +132,6 @@ class Session(Components):
             depth_kind: meaning of an array of depth: metric, relative, affine or inverse; by default decided as by the
                 depth estimator `file`.
             folder: run folder; if None, artifacts are kept in memory only.
-            shared: another run folder, whose artifacts are used too.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
 
         Raises:
@@ -131,7 +144,6 @@ class Session(Components):
             as_clip(clip, fps=self.config.video.fps),
             depth=as_depth(depth, depth_kind),
             folder=None if folder is None else as_path(folder, "run folder"),
-            shared=shared,
             read_only=read_only,
         )
         identity = clip_run.identity  # raises an error if the clip cannot be read
@@ -173,15 +185,32 @@ class Session(Components):
 
 
 def tables(settings: Mapping[str, Any]) -> Tree:
-    """Return settings as tables: `depth="file"` becomes `depth={"name": "file"}`."""
+    """Return settings as tables of plain values: `depth="file"` becomes `depth={"name": "file"}`."""
     named = {role.name for role in ROLES.values() if not role.in_cam}
-    return {
-        key: {"name": value} if key in named and isinstance(value, str) else value for key, value in settings.items()
-    }
+    plain: Tree = _plain(settings)
+    return {key: {"name": value} if key in named and isinstance(value, str) else value for key, value in plain.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as a value that TOML has."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, torch.device):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def run(
-    clip: Clip, *, cam: Cam = "30", depth: Depth | str | Tree = None, depth_kind: str | None = None, **settings: Any
+    clip: Clip,
+    *,
+    cam: Cam = "30",
+    depth: Depth | str | Tree | DepthEstimator = None,
+    depth_kind: str | None = None,
+    **settings: Any,
 ) -> PathRun:
     """Run a clip along a camera path in a new session.
 
@@ -195,6 +224,12 @@ def run(
     Raises:
         Ex4dError: the input or a setting is invalid.
     """
-    if isinstance(depth, str | Mapping):
-        return Session(depth=depth, **settings).run(clip, cam=cam, depth_kind=depth_kind)
-    return Session(**settings).run(clip, cam=cam, depth=depth, depth_kind=depth_kind)
+    given: Any = depth
+    if is_setting(depth):
+        settings["depth"], given = depth, None
+    return Session(**settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind)
+
+
+def is_setting(depth: Any) -> bool:
+    """Return whether a value names, or is, a depth estimator, in place of depth."""
+    return isinstance(depth, str | Mapping) or hasattr(depth, "estimate")

@@ -12,6 +12,7 @@ from ex4d_core.geometry.paths import normalized_times
 from ex4d_core.geometry.refine_depth import refine_depth
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.rigid import Pose
+from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
@@ -38,7 +39,8 @@ def estimate_depth(video: Video, estimator: DepthEstimator, *, progress: Progres
         InvalidInput: no pixel of the clip has a valid depth.
         WrongComponent: length or size differ from those of the video.
     """
-    depth = estimator.estimate(video, progress=progress)
+    with named_crash(estimator):
+        depth = estimator.estimate(video, progress=progress)
     if depth.depth.shape != video.frames.shape[:3]:
         raise WrongComponent(
             f"{type(estimator).__name__} returned depth of shape {list(depth.depth.shape)} for frames of shape "
@@ -70,7 +72,8 @@ def plan_path(
     source = scene.depth.cameras if follow else None
     # A path relative to the source camera is planned as if that camera did not move.
     still = scene if source is None else attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
-    path = generator.path(num_frames, still)
+    with named_crash(generator):
+        path = generator.path(num_frames, still)
     if path.num_frames != num_frames:
         raise WrongComponent(
             f"{type(generator).__name__} returned {path.num_frames} poses for {num_frames} frames; {REPORT}"
@@ -146,7 +149,9 @@ def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
     """Return the mesh of one frame, in the frame of the source camera."""
     depth = scene.depth
     valid = None if depth.valid is None else depth.valid[frame]
-    return builder.build(scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame), valid=valid)
+    color, distance, lens = scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame)
+    with named_crash(builder):
+        return builder.build(color, distance, lens, valid=valid)
 
 
 def render_guidance(
@@ -236,7 +241,8 @@ def _render_frame(
     if frame == 0 and mesh.max_stretch is None and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
-    view = renderer.render(mesh, pose, target)
+    with named_crash(renderer):
+        view = renderer.render(mesh, pose, target)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
     return view.color, view.mask
 
@@ -259,7 +265,8 @@ def generate_video(
         WrongComponent: the video has another length or size than the guidance.
     """
     scene = None if scene is None else retimed(scene, guidance.cameras)
-    video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
+    with named_crash(backbone):
+        video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
     if video.frames.shape != guidance.color.shape:
         raise WrongComponent(
             f"{type(backbone).__name__} returned frames of shape {list(video.frames.shape)} for guidance of shape "
@@ -274,6 +281,15 @@ def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter) -> None:
         reporter.note("the mask has no hidden pixels, so nothing is generated; check that it is the mask of this video")
     elif not guidance.mask.any():
         reporter.warn("the mask has no visible pixels; check that it is not inverted: visible pixels are white")
+
+
+def report_texts(component: object, reporter: Reporter, *arguments: object) -> None:
+    """Report the notes and warnings of a component, whose methods of these names are optional."""
+    for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
+        with named_crash(component):
+            texts: list[str] = getattr(component, name, lambda *_: [])(*arguments)
+        for text in texts:
+            report(text)
 
 
 def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVideo:

@@ -14,8 +14,9 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,7 +63,6 @@ class Store:
         *,
         warn: Callable[[str], None] = lambda text: None,
         read_only: bool = False,
-        shared: Path | None = None,
     ) -> None:
         """Open the artifacts below a folder.
 
@@ -70,12 +70,10 @@ class Store:
             folder: the run folder, which need not exist yet.
             warn: called with messages on damaged artifacts.
             read_only: write, rename and remove nothing.
-            shared: another run folder; its artifacts are read where this one has none.
         """
         self.folder = folder
         self._folder = folder / "artifacts"
         self._warn = warn
-        self._shared = None if shared is None else Store(shared, warn=warn, read_only=True)
         self.read_only = read_only
         for parent in () if read_only else (folder, self._folder):
             remove_stale_temp(parent)
@@ -93,7 +91,7 @@ class Store:
         with reading(folder, "artifact"):
             before = _status(folder)
         if before is None:
-            return None if self._shared is None else self._shared.load(stage, key, read)
+            return None
         try:
             with reading(folder, "artifact"):
                 _check(folder, key)
@@ -114,7 +112,7 @@ class Store:
             with os.scandir(self._path(stage, key)) as files:
                 return sum(file.stat().st_size for file in files)
         except OSError:
-            return None if self._shared is None else self._shared.size(stage, key)
+            return None
 
     def save(self, stage: str, key: str, inputs: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         """Write an artifact: `write` fills a temporary folder, which is then renamed.
@@ -137,6 +135,26 @@ class Store:
             # A codec may have wrapped it, with the temporary name in its message.
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise OutputFailed(f"{final} cannot be written: {reason.strerror or reason}") from error
+
+    def adopt(self, stage: str, key: str, others: Iterable[Store]) -> None:
+        """Take an artifact over from another run folder, if this one lacks it: linked, or copied where links fail.
+
+        Raises:
+            OutputFailed: the folder cannot be written to, or the disk is full.
+        """
+        final = self._path(stage, key)
+        for folder in () if _status(final) else (other._path(stage, key) for other in others):
+            try:
+                _check(folder, key)
+            except (Damaged, OSError):
+                continue
+            try:
+                with temporary_folder(self._folder) as temporary:
+                    for file in folder.iterdir():
+                        _link_or_copy(file, temporary / file.name)
+                    return self._put(temporary, final, key)
+            except OSError as error:
+                raise OutputFailed(f"{final} cannot be written: {error.strerror or error}") from error
 
     def unfinished(self, stage: str, key: str, *, tell: Callable[[str], None]) -> AbstractContextManager[Path | None]:
         """Open the folder for partial results of an artifact, as `files.resumable_dir` does."""
@@ -173,6 +191,13 @@ class Store:
 
     def _path(self, stage: str, key: str) -> Path:
         return self._folder / f"{stage}-{key}"
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)  # files of artifacts never change
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 def is_of_the_system(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
+from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.plugins.discovery import Plugins, find_plugins
 from ex4d_core.plugins.known import known_names, where_to_get, where_to_get_models
 from ex4d_core.plugins.offers import Offer
@@ -184,7 +185,12 @@ class Registry:
                 raise PluginFailed(problem.sentence())
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
-        """Import the class of a component and create an instance."""
+        """Import the class of a component and create an instance.
+
+        Raises:
+            PluginFailed: a required module is missing, or the import failed.
+            ComponentCrashed: the component raised an unexpected error.
+        """
         component = offer.load()
-        with redirect_stdout_to_stderr():
+        with redirect_stdout_to_stderr(), named_crash(component):
             return component(options, device=device)

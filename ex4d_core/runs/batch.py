@@ -20,13 +20,14 @@ from ex4d_core.masks.sheet import mask_files, write_masks
 from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_identity import owner_of, real_path
-from ex4d_core.pipeline.clip_run import ClipRun
+from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.clips import clip_hash
 from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
 from ex4d_core.pipeline.forecast import announce_cost, remember_cost
 from ex4d_core.pipeline.inputs import is_same, refuse_inputs
 from ex4d_core.pipeline.records import RUN_RECORD, Record
 from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.terminal import say
@@ -142,17 +143,35 @@ def run_batch(
         goal: the last stage.
         save_mesh: as for `export`.
         mesh_format: as for `export`.
-        shared: another run folder, whose artifacts are used too.
+        shared: another run folder, whose artifacts are used if their inputs are equal.
     """
 
     def write(clip_run: ClipRun, cam: str) -> Exported:
-        return export(clip_run.along(cam), goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
+        path_run = clip_run.along(cam)
+        adopt_artifacts(path_run, [shared] if shared else [], goal)
+        return export(path_run, goal=goal, save_mesh=save_mesh, mesh_format=mesh_format, announce=True)
 
     return [
-        _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam), shared=shared)
+        _run_one(session, Outcome(clip=clip, folder=folder, cam=cam), partial(write, cam=cam))
         for clip, folder in zip(clips, folders, strict=True)
         for cam in session.config.cam
     ]
+
+
+def adopt_artifacts(path_run: PathRun, folders: Sequence[Path], goal: Goal) -> None:
+    """Take over the artifacts of other run folders that have the same inputs.
+
+    Raises:
+        OutputFailed: the folder cannot be written to, or the disk is full.
+    """
+    store = path_run.clip_run.store
+    if store is None or not folders:
+        return
+    inputs = {"depth": path_run.clip_run.depth_inputs, "guidance": path_run.guidance_inputs}
+    if goal == "result":
+        inputs["result"] = path_run.video_inputs
+    for stage, tree in inputs.items():
+        store.adopt(stage, content_key(tree), [Store(folder, read_only=True) for folder in folders])
 
 
 def depth_batch(
@@ -200,15 +219,21 @@ def mask_batch(
     ]
 
 
-def _run_one(
-    session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported], *, shared: Path | None = None
-) -> Outcome:
-    try:
-        session.reporter.note(outcome.title)
+def _run_one(session: Session, outcome: Outcome, write: Callable[[ClipRun], Exported]) -> Outcome:
+    def work() -> Exported:
         with redirect_stdout_to_stderr(), leaving_nothing_if_failed(outcome.folder):
-            clip_run = session.open_clip(outcome.clip, folder=outcome.folder, shared=shared)
+            clip_run = session.open_clip(outcome.clip, folder=outcome.folder)
             clip_run.claim()
-            exported = write(clip_run)
+            return write(clip_run)
+
+    session.reporter.note(outcome.title)
+    return attempt(outcome, work)
+
+
+def attempt(outcome: Outcome, work: Callable[[], Exported]) -> Outcome:
+    """Return an outcome with the files and stages of a run, or with its error."""
+    try:
+        exported = work()
     except Ex4dError as error:
         return _failed(outcome, str(error))
     # Errors of plugins do not stop the other clips.

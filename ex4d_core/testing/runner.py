@@ -109,7 +109,11 @@ def _reason(report: Any) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(report.longrepr if crash is None else crash.message).strip().splitlines()
-    return _PREFIX.sub("", lines[0]) if lines else "it failed without a message"
+    if not lines:
+        return "it failed without a message"
+    if crash is None or _PREFIX.match(lines[0]):
+        return _PREFIX.sub("", lines[0])
+    return f"{lines[0]} ({Path(crash.path).name}:{crash.lineno})"
 
 
 _PREFIX = re.compile(r"^(AssertionError|Failed): ")

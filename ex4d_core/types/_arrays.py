@@ -27,6 +27,19 @@ def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
     return attrs.field(default=None, converter=_converter(dtype), validator=check, repr=tensor_summary)
 
 
+def instance(kind: type, *, optional: bool = False) -> Any:
+    """Declare a field of another type of value; an optional one may be None (its default)."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind) and not (optional and value is None):
+            article = "an" if kind.__name__[0] in "AEIOU" else "a"
+            raise InvalidInput(
+                f"{type(instance).__name__}.{attribute.name} must be {article} {kind.__name__}, not {_type_of(value)}"
+            )
+
+    return attrs.field(default=None, validator=check) if optional else attrs.field(validator=check)
+
+
 def rate() -> Any:
     """Declare a field of frames per second."""
     return attrs.field(converter=_rate)
@@ -73,7 +86,12 @@ def _checker(shape: str, dtype: torch.dtype) -> Any:
         )
         if not fits:
             expected = f"{str(dtype).removeprefix('torch.')} [{', '.join(sizes)}]"
-            got = tensor_summary(value) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise InvalidInput(f"{type(instance).__name__}.{attribute.name} must be a {expected} tensor, not {got}")
+            raise InvalidInput(
+                f"{type(instance).__name__}.{attribute.name} must be a {expected} tensor, not {_type_of(value)}"
+            )
 
     return check
+
+
+def _type_of(value: object) -> str:
+    return tensor_summary(value) if isinstance(value, torch.Tensor) else type(value).__name__

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.bounds import numbers, shown
+from ex4d_core.bounds import Bounds, numbers, shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import shaped
+from ex4d_core.types._help import with_fields
 
 DEFAULT_FOV = math.degrees(2 * math.atan(0.512))
 """Field of view along the longer side in degrees: 54.2, from the focal length of EX-4D, 500 px at 512 px."""
@@ -46,6 +47,14 @@ def _whole(value: Any) -> Any:
         return value
 
 
+def _real(value: Any) -> Any:
+    """Convert a number of any type to float; leave other values to the validator."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value
+
+
 def _in_range(low: float, high: float, kind: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         fits: bool = isinstance(value, kind) and low <= value <= high  # NaN does not
@@ -63,17 +72,18 @@ _point = _in_range(-LARGEST_FOCAL, LARGEST_FOCAL, float)
 _side = _in_range(1, LARGEST_SIDE, int)
 
 
+@with_fields
 @attrs.frozen(kw_only=True)
 class Intrinsics:
     """A pinhole camera without distortion."""
 
-    fx: float = attrs.field(converter=float, validator=_focal)
+    fx: float = attrs.field(converter=_real, validator=_focal)
     """Focal length along x in pixels."""
-    fy: float = attrs.field(converter=float, validator=_focal)
+    fy: float = attrs.field(converter=_real, validator=_focal)
     """Focal length along y in pixels."""
-    cx: float = attrs.field(converter=float, validator=_point)
+    cx: float = attrs.field(converter=_real, validator=_point)
     """Principal point from the left edge of the image in pixels."""
-    cy: float = attrs.field(converter=float, validator=_point)
+    cy: float = attrs.field(converter=_real, validator=_point)
     """Principal point from the upper edge of the image in pixels."""
     width: int = attrs.field(converter=_whole, validator=_side)
     """Image width in pixels."""
@@ -82,7 +92,12 @@ class Intrinsics:
 
     @classmethod
     def from_focal(cls, focal: float, *, width: int, height: int) -> Intrinsics:
-        """Return intrinsics with equal focal lengths in pixels and a centered principal point."""
+        """Return intrinsics with equal focal lengths in pixels and a centered principal point.
+
+        Raises:
+            InvalidInput: a value is not a number, or out of range.
+        """
+        _check_size(width, height)
         return cls(fx=focal, fy=focal, cx=width / 2, cy=height / 2, width=width, height=height)
 
     @classmethod
@@ -90,12 +105,12 @@ class Intrinsics:
         """Return intrinsics with a field of view in degrees along the longer side.
 
         Raises:
-            InvalidInput: the field of view is not between `NARROWEST_FOV` and `WIDEST_FOV`.
+            InvalidInput: the field of view is not between `NARROWEST_FOV` and `WIDEST_FOV`, or a side is not a number.
         """
-        if not NARROWEST_FOV <= fov <= WIDEST_FOV:
-            raise InvalidInput(
-                f"the field of view must be between {NARROWEST_FOV:g} and {WIDEST_FOV:g} degrees, not {fov:g}"
-            )
+        limits = Bounds(at_least=NARROWEST_FOV, at_most=WIDEST_FOV)
+        if fault := limits.fault("the field of view", fov, "degrees"):
+            raise InvalidInput(fault)
+        _check_size(width, height)
         focal = max(width, height) / (2 * math.tan(math.radians(fov) / 2))
         return cls.from_focal(focal, width=width, height=height)
 
@@ -120,6 +135,12 @@ class Intrinsics:
     def matrix(self) -> np.ndarray:
         """Return K, float64 [3, 3]."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
+
+
+def _check_size(width: Any, height: Any) -> None:
+    for name, side in (("width", width), ("height", height)):
+        if fault := Bounds(at_least=1, at_most=LARGEST_SIDE).fault(name, _whole(side), "pixels"):
+            raise InvalidInput(fault)
 
 
 _OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
@@ -191,6 +212,7 @@ def _shortly(frames: tuple[int, ...] | None) -> str:
     return "None" if frames is None else f"<{len(frames)} frames>"
 
 
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class CameraPath:
     """A pose and intrinsics for each frame."""
@@ -217,6 +239,10 @@ class CameraPath:
         if fault := _not_rigid(self.world_to_camera):
             raise InvalidInput(f"CameraPath.world_to_camera has a pose that is not a rotation and translation: {fault}")
 
+    def numpy(self) -> np.ndarray:
+        """Return the poses, world to camera in OpenCV axes, float32 [T, 4, 4]."""
+        return self.world_to_camera.numpy(force=True)
+
     @property
     def num_frames(self) -> int:
         """T."""
@@ -240,8 +266,16 @@ class CameraPath:
         return _OPENCV_TO_OPENGL @ self.world_to_camera
 
     @classmethod
-    def from_opengl(cls, world_to_camera: Tensor, intrinsics: Intrinsics | tuple[Intrinsics, ...]) -> CameraPath:
-        """Return the path of world-to-camera matrices [T, 4, 4] with OpenGL camera axes."""
+    def from_opengl(
+        cls, world_to_camera: Tensor | np.ndarray, intrinsics: Intrinsics | tuple[Intrinsics, ...]
+    ) -> CameraPath:
+        """Return the path of world-to-camera matrices [T, 4, 4] with OpenGL camera axes.
+
+        Raises:
+            InvalidInput: the matrices are not rigid, or have another shape.
+        """
+        if not isinstance(world_to_camera, Tensor):
+            world_to_camera = torch.from_numpy(numbers(world_to_camera, "world_to_camera"))
         return cls(world_to_camera=_OPENCV_TO_OPENGL @ world_to_camera.float(), intrinsics=intrinsics)
 
     def to_ex4d_npz(self, *, exact: bool = False) -> dict[str, np.ndarray]:

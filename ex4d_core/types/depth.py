@@ -11,13 +11,14 @@ from torch import Tensor
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput, nearest
-from ex4d_core.types._arrays import optional_shaped, shaped
+from ex4d_core.types._arrays import instance, optional_shaped, shaped
+from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath, Intrinsics, intrinsics_tuple
 from ex4d_core.types.video import Video
 
 
 class DepthKind(Enum):
-    """The meaning of depth values."""
+    """The meaning of depth values: METRIC, in meters; RELATIVE, up to scale; AFFINE_INVERSE, in order only."""
 
     METRIC = "metric"
     """Meters."""
@@ -38,6 +39,7 @@ def _kind(value: DepthKind | str) -> DepthKind:
         raise InvalidInput(f"unknown depth kind {shown(value)}{guess}") from error
 
 
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class DepthVideo:
     """Depth for each frame of a video."""
@@ -57,7 +59,7 @@ class DepthVideo:
     filled: Tensor | None = optional_shaped("T H W", torch.bool)
     """bool [T, H, W], True where depth was unknown and was filled from its surroundings; None: nowhere."""
 
-    cameras: CameraPath | None = None
+    cameras: CameraPath | None = instance(CameraPath, optional=True)
     """Poses of the source camera (world = camera of frame 0); None: a static camera."""
 
     def __attrs_post_init__(self) -> None:
@@ -92,12 +94,16 @@ class DepthVideo:
         return usable if self.valid is None else usable & self.valid[frame]
 
 
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class Scene:
     """A clip and its depth, equal in length and size."""
 
-    video: Video
-    depth: DepthVideo
+    video: Video = instance(Video)
+    """The frames."""
+
+    depth: DepthVideo = instance(DepthVideo)
+    """Their depth."""
 
     def __attrs_post_init__(self) -> None:
         frames, depth = tuple(self.video.frames.shape[:3]), tuple(self.depth.depth.shape)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.types._arrays import rate, shaped
+from ex4d_core.types._arrays import instance, rate, shaped
+from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath
 
 
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class RenderedFrame:
     """One view of a mesh. All tensors are on one device."""
@@ -27,7 +29,12 @@ class RenderedFrame:
     depth: Tensor = shaped("H W", torch.float32)
     """float32 [H, W] along +z of the viewing camera, of visible and occluded faces; inf in the background."""
 
+    def numpy(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return color, mask and depth, uint8 [H, W, 3], bool [H, W] and float32 [H, W]."""
+        return self.color.numpy(force=True), self.mask.numpy(force=True), self.depth.numpy(force=True)
 
+
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class Guidance:
     """Rendered color and visibility mask along a camera path: the input of a backbone."""
@@ -41,7 +48,7 @@ class Guidance:
     fps: Fraction = rate()
     """Frames per second."""
 
-    cameras: CameraPath | None = None
+    cameras: CameraPath | None = instance(CameraPath, optional=True)
     """The path of the rendering; None if unknown, as for videos from files."""
 
     def __attrs_post_init__(self) -> None:

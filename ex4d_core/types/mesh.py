@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
 from ex4d_core.types._arrays import optional_shaped, shaped
+from ex4d_core.types._help import with_fields
 
 VISIBLE_ALPHA = 125 / 255
 """Threshold of the interpolated alpha (0..1): a pixel is visible above it, as in EX-4D."""
 
 
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class Mesh:
     """A colored surface whose faces are visible or occluded in the source view: {V, F, T, O} of the EX-4D paper.
@@ -40,6 +43,10 @@ class Mesh:
     def device(self) -> torch.device:
         """The device of all tensors."""
         return self.vertices.device
+
+    def numpy(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return vertices and faces, float32 [V, 3] and int32 [F, 3]."""
+        return self.vertices.numpy(force=True), self.faces.numpy(force=True)
 
     def to(self, device: torch.device | str) -> Mesh:
         """Return the mesh on a device."""

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.types._arrays import rate, shaped
+from ex4d_core.types._arrays import instance, rate, shaped
+from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import Intrinsics
 
 
+@with_fields
 @attrs.frozen(kw_only=True)
 class Origin:
     """The frames and the window of a source from which a video was made; used to align depth and intrinsics."""
@@ -50,6 +52,7 @@ class Origin:
         )
 
 
+@with_fields
 @attrs.frozen(eq=False, kw_only=True)
 class Video:
     """Frames at a constant rate."""
@@ -60,7 +63,7 @@ class Video:
     fps: Fraction = rate()
     """Frames per second."""
 
-    origin: Origin | None = None
+    origin: Origin | None = instance(Origin, optional=True)
     """Source of the frames; None for frames created in memory."""
 
     def __attrs_post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ex4d_core.bounds import require
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import as_path
@@ -64,8 +65,7 @@ def write_video(
         InvalidInput: the suffix is unknown, a value has a wrong type or range, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
-    if not isinstance(video, Video):
-        raise InvalidInput(f"write_video takes a Video, not {type(video).__name__}")
+    require(video, Video, "write_video")
     path = as_path(path, "output file")
     _refuse_empty(video.frames, path)
     frames = (frame.numpy() for frame in video.frames)
@@ -114,6 +114,8 @@ def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> 
         InvalidInput: the suffix is unknown, or the mask has no frames.
         OutputFailed: the file cannot be written.
     """
+    require(mask, Tensor, "write_mask")
+    path = as_path(path, "output file")
     _refuse_empty(mask, path)
     shades = (frame.numpy().astype(np.uint8) * 255 for frame in mask)
     if _is_lossless(path):

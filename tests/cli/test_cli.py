@@ -255,8 +255,9 @@ def test_a_camera_file_that_cannot_be_read_is_said_before_anything_is_made(ex4d,
 def test_a_path_that_a_plugin_cannot_make_is_said_before_anything_is_made(ex4d, small_clip, monkeypatch):
     monkeypatch.setattr(PathFile, "__init__", lambda *_, **__: {}["horse"])
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "path.npz")
-    assert code == 2
-    assert err.startswith("error: --cam path.npz: unexpected KeyError: 'horse'")
+    assert code == 1
+    assert err.startswith("error: --cam path.npz: in ex4d-core ")
+    assert ": KeyError: 'horse'; rerun with" in err
     assert err.count("\n") == 1
 
 

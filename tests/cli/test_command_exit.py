@@ -139,7 +139,7 @@ def test_a_bug_is_that_of_the_innermost_program_that_is_not_a_library(tmp_path, 
     with pytest.raises(TypeError) as caught:
         fail()
     assert unexpected(caught.value).startswith("unexpected TypeError: the JSON object must be ")
-    assert " at ex4d_test_bug.py:4: a bug in plugin 'mine' (ex4d-test-bug 1.5); rerun with " in unexpected(caught.value)
+    assert " at ex4d_test_bug.py:4: a bug in mine (ex4d-test-bug 1.5); rerun with " in unexpected(caught.value)
 
 
 @pytest.mark.parametrize(("value", "traced"), [("1", True), ("yes", True), ("0", False), ("", False), ("off", False)])

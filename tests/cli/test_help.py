@@ -49,7 +49,7 @@ def test_the_help_of_run_starts_with_camera_depth_and_output_and_ends_with_examp
         sorted(headings, key=lambda heading: out.index(f"─ {heading} ─" if heading[-1] != ":" else heading)) == headings
     )
     assert "─ Options ─" not in out
-    assert out.partition("Examples:")[2].count("ex4d run ") == 3
+    assert out.partition("Examples:")[2].count("ex4d run ") == 4
 
 
 def test_the_help_of_run_shows_defaults(ex4d):

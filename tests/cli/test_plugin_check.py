@@ -55,6 +55,23 @@ def test_a_result_of_the_wrong_form_is_described(ex4d, installed):
     assert "depth is [4, 47, 64] and the frames are [4, 48, 64]" in out.partition("failure")[2]
 
 
+class Crashing(wrong.Brightness):
+    def estimate(self, video, *, progress):
+        return {}["horse"]
+
+
+def test_a_crash_is_one_row_and_failures_come_first(ex4d, installed, monkeypatch):
+    monkeypatch.setattr(wrong, "Crashing", Crashing, raising=False)
+    Crashing.__module__ = wrong.__name__
+    installed(Registry().find("trajectory", "static"), offer_of("depth", Crashing))
+    code, out, _ = ex4d("plugins", "check")
+    failures, _, components = out.partition("contracts")
+    assert code == 1
+    assert failures.count("KeyError: 'horse' (test_plugin_check.py:") == 1
+    assert "result has the required form; also " in failures
+    assert components.index("failed") < components.index("passed")
+
+
 def test_the_json_names_each_test(ex4d, installed):
     installed(offer_of("trajectory", wrong.PathUpsideDown))
     code, out, _ = ex4d("plugins", "check", "wrong", "--json")

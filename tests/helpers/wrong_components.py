@@ -15,6 +15,8 @@ from ex4d_core.geometry.rigid import Pose
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.options import option
 from ex4d_core.progress import silent, track
+from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts.depth import moving_cameras
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics
 
 KEPT: list[Any] = []
@@ -168,6 +170,43 @@ class DepthThatDrifts(Brightness):
         return attrs.evolve(found, depth=found.depth * (1 + 0.2 * torch.arange(video.num_frames)[:, None, None]))
 
 
+class DepthOfDisparity(Brightness):
+    """Gives 1 / depth of the room, exactly."""
+
+    def estimate(self, video, *, progress):
+        found = super().estimate(video, progress=progress)
+        truth = room(video.num_frames, width=video.width, height=video.height).depth.depth
+        return attrs.evolve(found, depth=self.of(truth), kind=self.kind)
+
+    kind = DepthKind.RELATIVE
+
+    def of(self, truth):
+        return 1 / truth
+
+
+class DepthUpToScaleAndShift(DepthOfDisparity):
+    """Is without fault: its disparity is that of the room but for scale and shift."""
+
+    kind = DepthKind.AFFINE_INVERSE
+
+    def of(self, truth):
+        return 1 / (0.3 / truth + 0.1)
+
+
+class DepthUpToShiftSaidRelative(DepthUpToScaleAndShift):
+    kind = DepthKind.RELATIVE
+
+
+class DepthWithCamerasToWorld(Brightness):
+    """Knows where the camera was, and gives the inverse."""
+
+    def estimate(self, video, *, progress):
+        found = super().estimate(video, progress=progress)
+        path = moving_cameras(video.num_frames, found.intrinsics_at(0))
+        inverse = attrs.evolve(path, world_to_camera=torch.linalg.inv(path.world_to_camera))
+        return attrs.evolve(found, cameras=inverse)
+
+
 class Rightward:
     """A trajectory without fault: half the subject's distance to the right."""
 
@@ -214,6 +253,23 @@ class PathUpsideDown(Rightward):
         roll[:, 1, 0] = torch.sin(angle)
         roll[:, 0, 1] = -torch.sin(angle)
         return attrs.evolve(path, world_to_camera=roll @ path.world_to_camera)
+
+
+class PathToWorld(Rightward):
+    """Gives camera to world."""
+
+    def path(self, num_frames, scene):
+        path = super().path(num_frames, scene)
+        return attrs.evolve(path, world_to_camera=torch.linalg.inv(path.world_to_camera))
+
+
+class PathByTheClock(Rightward):
+    def path(self, num_frames, scene):
+        self.fps = scene.video.fps
+        return super().path(num_frames, scene)
+
+    def shares(self, num_frames):
+        return [share * float(self.fps / 24) for share in super().shares(num_frames)]
 
 
 class PathInMetres(Rightward):

@@ -203,9 +203,9 @@ class VideoForOneSize(Fill):
         return super().generate(guidance, scene, **rest)
 
 
-class VideoOfAnotherRate(Fill):
+class VideoOfAFixedRate(Fill):
     def generate(self, guidance, scene, **rest):
-        return attrs.evolve(super().generate(guidance, scene, **rest), fps=Fraction(7))
+        return attrs.evolve(super().generate(guidance, scene, **rest), fps=Fraction(24))
 
 
 class VideoThatGoesOnWrongly(Fill):

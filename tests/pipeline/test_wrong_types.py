@@ -1,9 +1,14 @@
 """Values of the wrong type are refused at once, in one sentence."""
 
+import tomllib
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import ex4d_core as ex4d
+from ex4d_core.config.run_config import write_config
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, InvalidInput
 
 LENS = ex4d.Intrinsics.from_fov(width=16, height=16)
@@ -21,6 +26,10 @@ def test_a_misspelled_component_is_refused_when_the_session_is_created():
         lambda: ex4d.Session(ex4d.RunConfig(), depth="file"),
         lambda: ex4d.Session(depth=3),
         lambda: ex4d.Session(seed="many"),
+        lambda: ex4d.Session(reporter=3),
+        lambda: ex4d.Session(registry="all"),
+        lambda: ex4d.generate_camera_trajectory("left"),
+        lambda: ex4d.generate_camera_trajectory(num_frames=2.5),
     ],
 )
 def test_settings_of_the_wrong_type_are_refused(make):
@@ -51,6 +60,18 @@ def test_only_videos_are_written_and_only_to_paths(tmp_path):
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: ex4d.Scene(video=np.zeros((1, 16, 16, 3)), depth=None),
+        lambda: ex4d.DepthVideo(
+            depth=torch.ones(1, 16, 16), kind="metric", intrinsics=LENS, cameras=torch.eye(4)[None]
+        ),
+        lambda: ex4d.Intrinsics.from_fov("wide", width=16, height=16),
+        lambda: ex4d.Intrinsics.from_fov(50, width="16", height=16),
+        lambda: ex4d.Intrinsics.from_focal(None, width=16, height=16),
+        lambda: ex4d.CameraPath.from_opengl([["a"]], LENS),
+        lambda: ex4d.write_depth(np.ones((1, 16, 16)), "depth.npz"),
+        lambda: ex4d.write_mesh(np.ones((16, 3)), "mesh.ply"),
+        lambda: ex4d.write_mask(np.ones((1, 16, 16), bool), "mask.mp4", fps=24),
+        lambda: ex4d.write_camera_path(np.eye(4)[None], "path.json"),
         lambda: ex4d.Video(frames="clip.mp4", fps=24),
         lambda: ex4d.Video(frames=torch.zeros(1, 16, 16, 3, dtype=torch.uint8), fps="many"),
         lambda: ex4d.CameraPath(world_to_camera=torch.eye(4)[None], intrinsics=None),
@@ -63,3 +84,102 @@ def test_only_videos_are_written_and_only_to_paths(tmp_path):
 def test_values_of_the_wrong_type_are_refused(make):
     with pytest.raises(InvalidInput):
         make()
+
+
+FRAMES = np.zeros((2, 16, 16, 3), np.uint8)
+
+WRONG_FRAMES = {
+    "gray": (FRAMES[..., 0], r"\[2, 16, 16\]; make gray frames colored, as in np.repeat"),
+    "alpha": (np.zeros((2, 16, 16, 4), np.uint8), r"leave out alpha, as in frames\[\.\.\., :3\]"),
+    "16 bits": (FRAMES.astype(np.uint16), "not uint16; use frames / 65535 for 16 bits"),
+    "floats to 255": (FRAMES + 255.0, "must lie between 0 and 1; pass uint8 for 0 to 255"),
+    "NaN": (FRAMES * np.nan, "must lie between 0 and 1"),
+    "switches": (FRAMES > 0, "must be uint8, or floats from 0 to 1, not bool$"),
+    "objects": (FRAMES.astype(object), "not object$"),
+    "names": (["a.png", "b.png"], "not a list of str$"),
+    "holes": ([FRAMES[0], None], "not a list of NoneType and ndarray$"),
+    "two sizes": ([FRAMES[0], FRAMES[0, :8]], r"one shape, not \[\[8, 16, 3\], \[16, 16, 3\]\]"),
+    "a generator": ((frame for frame in FRAMES), r"make a list of it, as in list\(frames\)"),
+    "none": (FRAMES[:0], r"no frames or pixels: its shape is \[0, 16, 16, 3\]"),
+    "no values": (torch.zeros(2, 16, 16, 3, device="meta"), "must be a dense tensor with values"),
+    "images of 16 bits": ([Image.fromarray(np.zeros((16, 16), np.uint16))], r"not \[1, 16, 16\]; make gray"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FRAMES)
+def test_frames_that_are_not_a_clip_are_refused_with_the_call_that_makes_them_one(name):
+    frames, says = WRONG_FRAMES[name]
+    with pytest.raises(InvalidInput, match=says):
+        ex4d.Session().open_clip(frames)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "HSV"])
+def test_images_of_every_mode_of_8_bits_are_frames(mode):
+    images = [Image.fromarray(frame).convert(mode) for frame in FRAMES]
+    assert ex4d.Session().open_clip(images).video.frames.shape == (2, 16, 16, 3)
+    assert ex4d.Session().open_clip(images[0]).video.frames.shape == (1, 16, 16, 3)
+
+
+def test_arrays_of_any_strides_and_tensors_of_any_precision_are_frames():
+    clips = [
+        FRAMES[:, ::-1],
+        torch.zeros(2, 3, 16, 16).bfloat16().permute(0, 2, 3, 1),
+        torch.zeros(2, 16, 16, 3).half(),
+    ]
+    assert all(ex4d.Session().open_clip(clip).video.num_frames == 2 for clip in clips)
+
+
+WRONG_DEPTH = {
+    "another length": (np.full((3, 16, 16), 2.0), "has 3 depth maps but the video has 2 frames"),
+    "another size": (np.full((2, 8, 16), 2.0), "is 16x8 but the video is 16x16"),
+    "NaN": (np.full((2, 16, 16), np.nan), "no valid depth"),
+    "switches": (np.ones((2, 16, 16), bool), "bool values; depth must be numbers"),
+    "objects": (np.ones((2, 16, 16), object), "must be an array of numbers, not of object"),
+    "names": (["a", "b"], "must be a DepthVideo or an array"),
+    "no values": (torch.zeros(2, 16, 16, device="meta"), "must be a dense tensor with values"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DEPTH)
+def test_depth_that_does_not_fit_the_clip_is_refused(name):
+    depth, says = WRONG_DEPTH[name]
+    with pytest.raises(InvalidInput, match=says):
+        _ = ex4d.Session().open_clip(FRAMES, depth=depth).scene
+
+
+DEPTH = np.full((2, 16, 16), 2.0, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("cam", "says"),
+    [
+        (float("nan"), "must be finite, not nan"),
+        (["20", "30"], "not a list of str"),
+        (np.eye(4), r"poses must be numbers \[T, 4, 4\]"),
+        (np.full((2, 4, 4), np.nan), "not a rotation and translation"),
+        (np.tile(np.eye(4), (3, 1, 1)), "3 poses but the clip has 2 frames"),
+    ],
+)
+def test_cameras_that_do_not_fit_the_clip_are_refused(cam, says):
+    with pytest.raises(ex4d.Ex4dError, match=says):
+        _ = ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind="metric").along(cam).path
+
+
+def test_a_frame_that_the_clip_does_not_have_is_refused():
+    with pytest.raises(InvalidInput, match="frame must be a whole number below 2, not 99"):
+        ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind="metric").mesh(99)
+
+
+def test_numbers_of_numpy_paths_and_devices_are_settings(small_clip, tmp_path):
+    session = ex4d.Session(
+        seed=np.int64(3),
+        device=torch.device("cpu"),
+        mesh={"min_angle": np.float32(2.5)},
+        depth={"name": "file", "path": small_clip.depth},
+        renderer="zbuffer",
+        backbone="telea",
+    )
+    assert session.config.seed == 3
+    path_run = session.open_clip(small_clip.video, folder=tmp_path).along(np.int64(20))
+    assert path_run.cam == "20"
+    assert tomllib.loads(write_config(session.config))["mesh"] == {"min_angle": 2.5}

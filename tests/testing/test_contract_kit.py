@@ -30,7 +30,7 @@ FAULTS = {
         (wrong.DepthWithLensOfAnotherSize, {FORM}),
         (wrong.DepthBelowZero, {"valid_depth_is_positive"}),
         (wrong.DepthThatPaints, {"does_not_mutate_inputs"}),
-        (wrong.DepthOfChance, {"is_deterministic", "does_not_depend_on_frame_rate"}),
+        (wrong.DepthOfChance, {"is_deterministic"}),
         (wrong.DepthThatSeeds, {"does_not_touch_global_rng"}),
         (wrong.DepthWithForeignErrors, {"rejects_invalid_input"}),
         (wrong.DepthThatHoards, {"does_not_leak_tensors"}),
@@ -41,12 +41,16 @@ FAULTS = {
         (wrong.DepthWithLongNotes, {"notes_and_warnings_are_single_lines"}),
         (wrong.DepthByTheClock, {"does_not_depend_on_frame_rate"}),
         (wrong.DepthThatDrifts, {"scale_is_consistent_over_time"}),
+        (wrong.DepthOfDisparity, {"near_surfaces_have_smaller_depth"}),
+        (wrong.DepthWithCamerasToWorld, {"source_cameras_are_world_to_camera"}),
     ],
     "trajectory": [
         (wrong.PathTooShort, {"accepts_any_number_of_frames"}),
         (wrong.PathThatStartsElsewhere, {"path_starts_where_claimed"}),
         (wrong.PathThatJumps, {"path_is_continuous"}),
         (wrong.PathUpsideDown, {"camera_is_never_upside_down"}),
+        (wrong.PathToWorld, {"poses_are_world_to_camera"}),
+        (wrong.PathByTheClock, {"does_not_depend_on_frame_rate"}),
         (wrong.PathInMetres, {"path_scales_with_the_scene"}),
         (wrong.PathOfAnotherLens, {FORM}),
         (wrong.PathUnlikeItsMotion, {"motion_matches_path"}),
@@ -86,7 +90,7 @@ FAULTS = {
         (views.ViewBehind, {"does_not_render_behind_the_camera"}),
     ],
     "backbone": [
-        (views.VideoOfAnotherRate, {FORM}),
+        (views.VideoOfAFixedRate, {FORM}),
         (views.VideoPaintedOver, {"preserves_the_visible_region"}),
         (views.VideoWithHoles, {"fills_hidden_regions"}),
         (views.VideoNeedsScene, {"works_from_guidance_alone"}),
@@ -107,6 +111,10 @@ SAID = [
 
 CLAIMED = [
     ("depth", wrong.Brightness, {"accuracy": 0.01}, {"depth_is_as_accurate_as_claimed"}),
+    ("depth", wrong.DepthUpToScaleAndShift, {"accuracy": 0.001}, set()),
+    ("depth", wrong.DepthUpToShiftSaidRelative, {"accuracy": 0.01}, {"depth_is_as_accurate_as_claimed"}),
+    ("trajectory", wrong.PathToWorld, {"moves_to": (1, 0, 0)}, {"poses_are_world_to_camera"}),
+    ("trajectory", wrong.Rightward, {"moves_to": (1, 0, 0)}, set()),
     ("backbone", views.Fill, {"random": True}, {"depends_on_the_seed"}),
 ]
 """What claims more than it can."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from ex4d_core.bounds import require
 from ex4d_core.cameras.files._colmap_files import TEXT
 from ex4d_core.cameras.files._detection import FORMATS, format_named, format_of
 from ex4d_core.cameras.files._format import Capability, Format, content_of
@@ -110,6 +111,7 @@ def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None
         InvalidInput: the format cannot represent the path.
         OutputFailed: the file cannot be written.
     """
+    require(path, CameraPath, "write_camera_path")
     value = CameraFile(
         world_to_camera=path.world_to_camera.double().numpy(), intrinsics=path.intrinsics, frames=path.frames
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
 import attrs
+import pytest
 import torch
 from torch import Tensor
 
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.types import Scene
+from ex4d_core.types import CameraPath, Scene
 
 
 def tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -74,12 +77,31 @@ def _living_tensors() -> list[Tensor]:
     return [value for value in gc.get_objects() if issubclass(type(value), Tensor)]
 
 
+RATE = Fraction(24000, 1001)
+"""Frame rate of all clips: a component that assumes 24, 25 or 30 returns another one."""
+
+
 @cache
 def _room(num_frames: int, width: int, height: int) -> Scene:
-    return room_scene().clip(num_frames=num_frames, width=width, height=height)
+    return room_scene().clip(num_frames=num_frames, width=width, height=height, fps=RATE)
 
 
 def room(num_frames: int, *, width: int = 64, height: int = 48) -> Scene:
     """Return a new clip of the furnished room with exact depth."""
     scene: Scene = copy_of(_room(num_frames, width, height))
     return scene
+
+
+def filmed_room(cameras: CameraPath) -> Scene:
+    """Return a clip of the room that a moving camera films."""
+    return room_scene().clip(cameras=cameras, fps=RATE)
+
+
+@cache
+def installed(role: str, name: str) -> Any:
+    """Return a component with its default options, on the CPU; skip the test if a requirement of it is missing."""
+    registry = Registry()
+    offer = registry.find(role, name)
+    if missing := offer.missing_requirements():
+        pytest.skip(f"{name} requires {' and '.join(missing)}; run: {' && '.join(offer.install_commands())}")
+    return registry.make(offer, offer.spec.options(), device=torch.device("cpu"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,10 +13,10 @@ import torch
 from ex4d_core.errors import Cancelled
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import DiffusionBackbone
-from ex4d_core.testing.contracts._values import difference, room
+from ex4d_core.testing.contracts._values import copy_of, difference, room
 from ex4d_core.testing.contracts.component import Inputs, LongWork, check_cancelled
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.types import CameraPath, Guidance, Scene, Video
+from ex4d_core.types import CameraPath, Guidance, Video
 from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 
@@ -39,8 +40,9 @@ class BackboneContract(LongWork):
         return self._clip(self.num_frames, 64, 48)
 
     def _clip(self, num_frames: int, width: int, height: int) -> Inputs:
+        guidance: Guidance = copy_of(_guidance(num_frames, width, height))
         scene = room(num_frames, width=width, height=height)
-        return {"guidance": _guidance(scene), "scene": scene, "prompt": "", "seed": 1}
+        return {"guidance": guidance, "scene": scene, "prompt": "", "seed": 1}
 
     @pytest.fixture
     def bad_inputs(self, inputs: Inputs) -> list[Inputs]:
@@ -114,9 +116,10 @@ class BackboneContract(LongWork):
         assert not (fault := difference(self.call(component, inputs, silent, workspace), result)), fault
 
 
-def _guidance(scene: Scene) -> Guidance:
+@cache
+def _guidance(frames: int, width: int, height: int) -> Guidance:
     """Return true views of the room from a camera that moves to the right, with a hidden block."""
-    frames, height, width = scene.video.frames.shape[:3]
+    scene = room(frames, width=width, height=height)
     poses = torch.eye(4).repeat(frames, 1, 1)
     poses[:, 0, 3] = -torch.linspace(0, 0.3, frames)
     path = CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)

@@ -142,7 +142,7 @@ class ComponentContract:
         same = torch.equal(torch.random.get_rng_state(), before)
         assert same, "it seeds or draws from the global generator of torch; use a torch.Generator"
 
-    def test_rejects_invalid_input(self, component: Any, bad_inputs: list[Inputs]) -> None:
+    def test_rejects_invalid_input(self, component: Any, result: Any, bad_inputs: list[Inputs]) -> None:
         for number, inputs in enumerate(bad_inputs):
             fault = _unlike_refusal(partial(self.call, component, inputs))
             assert not fault, f"bad_inputs[{number}] {fault}; raise one of ex4d_core.errors"

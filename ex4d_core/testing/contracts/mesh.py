@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from ex4d_core.errors import Ex4dError
-from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import MeshBuilder
-from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts._values import installed, room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs
 from ex4d_core.types import Mesh, RenderedFrame
 
@@ -109,8 +108,5 @@ class MeshBuilderContract(ComponentContract):
 
 def _source_view(mesh: Mesh, inputs: Inputs) -> RenderedFrame:
     """Render a mesh from the source camera, with the `zbuffer` renderer."""
-    registry = Registry()
-    offer = registry.find("renderer", "zbuffer")
-    renderer = registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
-    view: RenderedFrame = renderer.render(mesh.to("cpu"), torch.eye(4), inputs["intrinsics"])
+    view: RenderedFrame = installed("renderer", "zbuffer").render(mesh.to("cpu"), torch.eye(4), inputs["intrinsics"])
     return view

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ex4d_core.geometry.projective import look_at
-from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import Renderer
-from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts._values import installed, room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs
 from ex4d_core.types import Intrinsics, Mesh, RenderedFrame
 
@@ -35,7 +34,7 @@ class RendererContract(ComponentContract):
     def inputs(self) -> Inputs:
         """The room from a camera that is to the right and slightly turned."""
         scene = room(1)
-        builder = _installed("mesh", "watertight")
+        builder = installed("mesh", "watertight")
         lens = scene.depth.intrinsics_at(0)
         mesh = builder.build(scene.video.frames[0], scene.depth.depth[0], lens)
         pose = torch.eye(4)
@@ -76,7 +75,7 @@ class RendererContract(ComponentContract):
 
     def test_matches_the_reference_renderer(self, result: RenderedFrame, inputs: Inputs) -> None:
         mesh = inputs["mesh"].to("cpu")
-        twin = _installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
+        twin = installed("renderer", self.twin).render(mesh, inputs["world_to_camera"], inputs["intrinsics"])
         mask, depth = result.mask.cpu(), result.depth.cpu()
         agreed, both = float((mask == twin.mask).float().mean()), mask & twin.mask
         assert agreed > 0.99, f"the mask is equal to that of {self.twin} in {agreed:.1%} of the pixels"
@@ -146,14 +145,6 @@ class RendererContract(ComponentContract):
 
     def _there(self, mesh: Mesh) -> Mesh:
         return mesh.to(self.device)
-
-
-def _installed(role: str, name: str) -> Any:
-    registry = Registry()
-    offer = registry.find(role, name)
-    if missing := offer.missing_requirements():
-        pytest.skip(f"{name} requires {' and '.join(missing)}; run: {' && '.join(offer.install_commands())}")
-    return registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
 
 
 def _square(distance: float, *, half: float, color: tuple[int, int, int]) -> Mesh:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import attrs
 import pytest
 import torch
+from torch import Tensor
 
 from ex4d_core.cameras.generators import Moving
 from ex4d_core.geometry.rigid import Pose, translation
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import TrajectoryGenerator
-from ex4d_core.testing.contracts._values import room
+from ex4d_core.testing.contracts._values import difference, room
 from ex4d_core.testing.contracts.component import ComponentContract, Inputs
 from ex4d_core.types import CameraPath, DepthKind, Scene
 
@@ -27,6 +29,9 @@ class TrajectoryContract(ComponentContract):
 
     starts_at_source: ClassVar[bool] = False
     """Claims that the path starts at the source camera."""
+
+    moves_to: ClassVar[tuple[float, float, float] | None] = None
+    """Claims the direction of the last camera from the first, in the axes of the world: x right, y down, z forward."""
 
     largest_turn: ClassVar[float] = 30.0
     """Largest rotation from one frame to the next, in degrees, for 49 frames."""
@@ -76,6 +81,27 @@ class TrajectoryContract(ComponentContract):
         off = float((result.world_to_camera[0] - torch.eye(4)).abs().max())
         assert off < 1e-4, f"the first pose differs from the identity by up to {off:.3g}"
 
+    def test_poses_are_world_to_camera(self, result: CameraPath) -> None:
+        said = "return world to camera, the inverse of camera to world"
+        given, inverse = result.world_to_camera.double(), torch.linalg.inv(result.world_to_camera.double())
+        if self.moves_to is not None:
+            goal = torch.tensor(self.moves_to, dtype=torch.float64)
+            turns = [_degrees_between(poses[-1, :3, 3] - poses[0, :3, 3], goal) for poses in (inverse, given)]
+            assert turns[0] < 15, f"the camera moves {turns[0]:.0f} degrees away from the claimed direction" + (
+                f", and only its inverse poses do not; {said}" if turns[1] < 15 else ""
+            )
+        only_inverse = _looks_at_a_point(given) and not _looks_at_a_point(inverse)
+        assert not only_inverse, f"the camera looks at one point all the time only if its poses are inverted; {said}"
+
+    def test_does_not_depend_on_frame_rate(
+        self, component: TrajectoryGenerator, result: CameraPath, scene: Scene
+    ) -> None:
+        slow = attrs.evolve(scene, video=attrs.evolve(scene.video, fps=Fraction(5)))
+        fault = difference(self.call(component, {"num_frames": NUM_FRAMES, "scene": slow}), result)
+        if fault and difference(self.call(component, {"num_frames": NUM_FRAMES, "scene": scene}), result):
+            pytest.skip("it is not deterministic")
+        assert not fault, f"at 5 frames a second {fault}"
+
     def test_camera_is_never_upside_down(self, result: CameraPath) -> None:
         # Row 1 is the y axis of the camera in the world, where y is down too.
         frames = (result.world_to_camera[:, 1, 1] <= 0).nonzero().flatten().tolist()
@@ -119,3 +145,21 @@ class TrajectoryContract(ComponentContract):
 def _scaled(scene: Scene, scale: float) -> Scene:
     depth = attrs.evolve(scene.depth, depth=scene.depth.depth * scale, kind=DepthKind.RELATIVE)
     return attrs.evolve(scene, depth=depth)
+
+
+def _degrees_between(one: Tensor, other: Tensor) -> float:
+    return float(torch.rad2deg(torch.acos(torch.cosine_similarity(one, other, dim=0).clamp(-1, 1))))
+
+
+def _looks_at_a_point(camera_to_world: Tensor) -> bool:
+    """Return whether the optical axes of a camera that moves, [T, 4, 4], meet in one point in front of it."""
+    axes, eyes = camera_to_world[:, :3, 2], camera_to_world[:, :3, 3]
+    # The point closest to all axes: the sum of (I - d d^T) (p - o) is 0.
+    across = torch.eye(3, dtype=axes.dtype) - axes[:, :, None] * axes[:, None, :]
+    point = torch.linalg.lstsq(across.sum(dim=0), (across @ eyes[:, :, None]).sum(dim=0), driver="gelsd").solution
+    away = point.flatten() - eyes
+    distance = away.norm(dim=1)
+    moved = float((eyes - eyes[0]).norm(dim=1).max()) > 0.01 * float(distance.max())
+    is_ahead = bool(((away * axes).sum(dim=1) > 0).all())
+    off = (across @ away[:, :, None]).flatten(1).norm(dim=1)
+    return moved and is_ahead and bool((off <= 1e-3 * distance).all())
