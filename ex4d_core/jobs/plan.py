@@ -76,6 +76,6 @@ def estimate(jobs: Iterable[Job], storage: Storage, *, goal: Goal = "result") ->
                 paths=found.paths + 1,
                 seconds=found.seconds + (each.seconds or 0),
                 unmeasured=found.unmeasured + (each.seconds is None),
-                disk=found.disk + each.disk,
+                disk=found.disk + sum(each.disk.values()),
             )
     return found
