@@ -206,14 +206,20 @@ def _write_adapter(folder: Path, sizes: Sizes) -> None:
 
 
 def _write_network(
-    folder: Path, make: Callable[[], nn.Module], dtype: torch.dtype, stem: str = "diffusion_pytorch_model", variant: str = ""
+    folder: Path,
+    make: Callable[[], nn.Module],
+    dtype: torch.dtype,
+    stem: str = "diffusion_pytorch_model",
+    variant: str = "",
 ) -> None:
     """Write a network as the hub does: its configuration, and one file, or shards and an index."""
     folder.mkdir(parents=True, exist_ok=True)
     with torch.device("meta"):
         network: Any = make()
     config = network.config
-    (folder / "config.json").write_text(config.to_json_string() if hasattr(config, "to_json_string") else json.dumps(dict(config)))
+    (folder / "config.json").write_text(
+        config.to_json_string() if hasattr(config, "to_json_string") else json.dumps(dict(config))
+    )
     tied = set(getattr(network, "_tied_weights_keys", None) or ())
     shards: list[dict[str, Tensor]] = [{}]
     for name, tensor in network.state_dict().items():

@@ -118,7 +118,9 @@ def report(figures: Sequence[Figure]) -> None:
     for figure in figures:
         steps = "" if figure.denoising is None else f", denoising {figure.denoising:.1f} s"
         ratio = "" if figure.denoising is None else f", {figure.seconds / figure.denoising:.2f} times"
-        print(f"{figure.case} on {figure.gpus} GPU: {figure.seconds:.1f} s, first line {figure.first_line:.1f} s{steps}{ratio}")
+        print(
+            f"{figure.case} on {figure.gpus} GPU: {figure.seconds:.1f} s, first line {figure.first_line:.1f} s{steps}{ratio}"
+        )
         for stage in figure.stages:
             kept = ("cam", "stage", "reused", "seconds", "load", "compute", "peak_bytes", "peak_gpu_bytes")
             print("    " + json.dumps({key: stage[key] for key in kept if key in stage}))
@@ -129,7 +131,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="for weights and outputs; in memory, such as /dev/shm/cold")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1])
     parser.add_argument("--memory", default="none", help="as --gpu-memory (default none)")
-    parser.add_argument("--cases", nargs="+", default=["cold", "finished", "paths"], choices=("cold", "finished", "paths"))
+    parser.add_argument(
+        "--cases", nargs="+", default=["cold", "finished", "paths"], choices=("cold", "finished", "paths")
+    )
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try it on a CPU")
     given = parser.parse_args()
     writer = [sys.executable, "-m", "benchmarks.wan.checkpoints", str(given.folder / "hub")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +12,7 @@ import attrs
 
 from ex4d_backbone_wan.weights.user_files import TENSOR_SUFFIXES, Lora, changed_loras, parse_loras, users_file
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.files import blob_name
-from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
+from ex4d_core.hub import HubRepo, fetch_command, file_identities, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
 from ex4d_core.options import option
 from ex4d_core.reading import check_file, check_folder, reading
@@ -41,9 +39,6 @@ _PARTS_PATTERNS = ("vae/*", "text_encoder/*", "image_encoder/*", "image_processo
 _NAMES = ("model", "model_revision", "parts", "adapter", "adapter_revision")
 _TURBO_NAMES = ("speed", "turbo_lora", "turbo_revision")
 _HUB_MODEL = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"
-
-_SAMPLE = 1 << 16
-_SAMPLES = 256
 
 
 @attrs.frozen(kw_only=True)
@@ -109,10 +104,12 @@ class WanCheckpoint:
             *sorted({path for path in configs if path.is_file()}),
             *(f for p in PARTS for f in self.files.get(p, ())),
         ]
-        distilled = (self.distilled,) if self.distilled else ()
-        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in (*self.loras, *distilled)]
-        adapter = _identity(self.adapter) if self.adapter else "none"
-        whole = "\n".join([self.layout, *map(_identity, files), adapter, *stacked])
+        loras = (*self.loras, *((self.distilled,) if self.distilled else ()))
+        adapter = (self.adapter,) if self.adapter else ()
+        files += [*adapter, *(lora.path for lora in loras)]
+        named = [f"{path.name}={identity}" for path, identity in zip(files, file_identities(files), strict=True)]
+        scales = [f"{lora.weight:g}" for lora in loras]
+        whole = "\n".join([self.layout, *named, *scales, "adapter" if adapter else "none"])
         return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
 
 
@@ -341,28 +338,3 @@ def _config(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputNotFound(f"{path.parent} has no {path.name}; check which model it contains")
     return read_config(path)
-
-
-def _identity(path: Path) -> str:
-    """Return the name and a content hash of a file; files in the hub's cache are named by theirs."""
-    if blob := blob_name(path):
-        return f"{path.name}={blob}"
-    state = path.stat()
-    return f"{path.name}={_sampled(path, state.st_size, state.st_mtime_ns)}"
-
-
-@cache
-def _sampled(path: Path, size: int, modified: int) -> str:
-    """Hash the size of a file and samples of its content, because reading a hundred gigabytes takes minutes.
-
-    Files up to 16 MiB are hashed entirely. Training changes all tensors, and names and shapes are at the beginning.
-    """
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    step = max(_SAMPLE, size // _SAMPLES)
-    with path.open("rb") as file:
-        for start in range(0, size, step):
-            file.seek(start)
-            digest.update(file.read(_SAMPLE))
-        file.seek(max(0, size - _SAMPLE))
-        digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()
