@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ex4d_core.config.run_config import (
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed, unexpected
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
+from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
 from ex4d_core.pipeline.own_components import NoOptions, offer_of
 from ex4d_core.plugins.offers import Offer
@@ -112,6 +113,7 @@ class Components:
         self._loaded = dict(objects or {})
         self._own = {role: Chosen(offer=offer_of(role, own), options=NoOptions()) for role, own in self._loaded.items()}
         self._choices: dict[str, Choice] = {}
+        self._ahead: dict[str, Ahead] = {}
 
     @cached_property
     def device(self) -> torch.device:
@@ -325,6 +327,27 @@ class Components:
         except PluginFailed:  # huggingface_hub is not installed
             return True
 
+    def load_ahead(self, role: str) -> None:
+        """Start to load a component with weights in another thread; errors are raised when it is used.
+
+        Raises:
+            ComponentNotFound: it is not installed, or none can be selected automatically.
+            InvalidConfig: an option is unknown or invalid.
+        """
+        if role in self._loaded or role in self._ahead:
+            return
+        chosen = self.choose(role)
+        if chosen.offer.spec.weights:
+            make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
+            self._ahead[role] = Ahead(lambda: self._prepared(role, make(), ahead=True))
+
+    def _prepared(self, role: str, component: Any, *, ahead: bool) -> Any:
+        """Load the weights of a component, if it can be asked to; see `ex4d_core.roles`."""
+        prepare = getattr(component, "prepare", None)
+        if prepare is not None:
+            prepare(prompt=self.config.prompt, ahead=ahead) if role == "backbone" else prepare()
+        return component
+
     def _load(self, role: str) -> Any:
         if role not in self._loaded:
             chosen = self.choose(role)
@@ -334,7 +357,9 @@ class Components:
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
-            self._loaded[role] = self.registry.make(chosen.offer, chosen.options, device=self.device)
+            ahead = self._ahead.pop(role, None)
+            made = ahead.result() if ahead else self.registry.make(chosen.offer, chosen.options, device=self.device)
+            self._loaded[role] = self._prepared(role, made, ahead=False)
         return self._loaded[role]
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
+from ex4d_core.hub.untrusted_weights import one_at_a_time
 from ex4d_core.plugins.discovery import Plugins, find_plugins
 from ex4d_core.plugins.known import known_names, where_to_get
 from ex4d_core.plugins.offers import Offer
@@ -176,6 +177,7 @@ class Registry:
 
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the class of a component and create an instance."""
-        component = offer.load()
+        with one_at_a_time():
+            component = offer.load()
         with redirect_stdout_to_stderr():
             return component(options, device=device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,12 +23,13 @@ from ex4d_core.mesh_io import write_mesh
 from ex4d_core.names import text_hash
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pictures.depth_video import write_preview
+from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.differences import differences
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
-from ex4d_core.pipeline.outputs import OutputGroup, update_files
+from ex4d_core.pipeline.outputs import OutputGroup, is_outdated, update_files
 from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
@@ -100,6 +102,8 @@ def export(
     inputs = path_run.video_inputs if goal == "result" else path_run.guidance_inputs
     if announce:
         _name_replaced(path_run, groups, inputs)
+    if goal == "result" and is_outdated(groups[-1], path_run.clip_run.record):
+        path_run.load_ahead()
     exported = _update(path_run.clip_run, groups)
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
     with path_run.clip_run.record.changing() as change:
@@ -163,18 +167,23 @@ def _recorded_clip(folder: Path) -> list[str]:
 
 
 def _update(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
-    records_before = len(clip_run.records)
+    reporter, records_before = clip_run.components.reporter, len(clip_run.records)
     files: dict[str, Path] = {}
-    for group in groups:
-        if any(is_input(path, clip_run.input_files) for path in group.files.values()):
-            for path in group.files.values():
-                clip_run.components.reporter.note(f"{path} is an input of this run; it is not overwritten")
+    with ExitStack() as writing:
+        for group in groups:
             files |= group.files
-            continue
-        fresh = update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=clip_run.components.reporter)
-        if fresh and group.stage:
-            clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
-        files |= group.files
+            if any(is_input(path, clip_run.input_files) for path in group.files.values()):
+                for path in group.files.values():
+                    reporter.note(f"{path} is an input of this run; it is not overwritten")
+                continue
+            outdated = is_outdated(group, clip_run.record)
+            if outdated:
+                group.needs()
+            elif group.stage:
+                clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
+            update = partial(update_files, group, clip_run.record, clip=clip_run.clip_identity, reporter=reporter)
+            # The next stage computes while the files of this one are encoded.
+            writing.callback(Ahead(update).result if outdated else update)
     return Exported(files=files, records=tuple(clip_run.records[records_before:]))
 
 
@@ -226,7 +235,8 @@ def _groups(
         OutputGroup(
             key=content_key(path_run.guidance_inputs),
             files={label: folder / name for label, name in names.items()},
-            write=partial(_write_guidance, path_run, names, announce),
+            needs=partial(_render_guidance, path_run, announce),
+            write=partial(_write_guidance, path_run, names),
             stage="guidance",
         )
     ]
@@ -239,6 +249,7 @@ def _groups(
             OutputGroup(
                 key=content_key({**path_run.video_inputs, **sound}),
                 files={label: folder / name for label, name in names.items()},
+                needs=lambda: path_run.video,
                 write=partial(_write_result, path_run, names),
                 stage="result",
             )
@@ -272,10 +283,14 @@ def _warn_of_path(path_run: PathRun) -> None:
         path_run.clip_run.components.reporter.warn(f"--cam {path_run.cam}: {warning.sentence}")
 
 
-def _write_guidance(path_run: PathRun, names: dict[str, str], announce: bool, folder: Path) -> None:
-    guidance = path_run.guidance
+def _render_guidance(path_run: PathRun, announce: bool) -> None:
+    _ = path_run.guidance
     if announce:
         _warn_of_path(path_run)
+
+
+def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
+    guidance = path_run.guidance
     write_video(Video(frames=guidance.color, fps=guidance.fps), folder / names["color"])
     write_mask(guidance.mask, folder / names["mask"], fps=guidance.fps)
     assert guidance.cameras is not None
@@ -364,5 +379,4 @@ def _write_config(clip_run: ClipRun) -> None:
 
 
 def _record(record: StageRecord) -> Facts:
-    cost = attrs.asdict(record.cost)
-    return {"stage": record.stage, "key": record.key, "reused": record.reused, **cost}
+    return {"stage": record.stage, "key": record.key, "reused": record.reused, **record.facts}

@@ -83,6 +83,10 @@ class SamplingOptions(TypedDict):
 class Denoiser(Protocol):
     """Generates latents from noise."""
 
+    def load(self) -> None:
+        """Load the transformer; otherwise `denoise` does it."""
+        ...
+
     def denoise(
         self,
         conditioning: Conditioning,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.cache_dir import cache_folder
+from ex4d_backbone_wan.compute import memory
 from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.compute.memory import in_pieces
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
@@ -27,6 +28,7 @@ from ex4d_backbone_wan.weights.loading import (
     load_image_encoder,
     load_text_encoder,
     load_vae,
+    stored_bytes,
     takes_images,
 )
 from ex4d_core.errors import InvalidInput
@@ -39,6 +41,7 @@ class Networks:
     def __init__(self, options: WanOptions, *, device: torch.device) -> None:
         self.device = device
         self._options = options
+        self._texts: dict[str, Tensor] = {}
         self._first_picture: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
 
     @property
@@ -81,6 +84,30 @@ class Networks:
         config = EngineConfig.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
         guided = self._options.sampling_guidance > 1
         return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
+
+    def prepare(self, prompts: Sequence[str], *, ahead: bool) -> None:
+        """Embed prompts and load all networks that stay loaded.
+
+        Args:
+            prompts: for `texts`, which then takes their embeddings from the cache.
+            ahead: while another stage computes: load only networks that leave it enough memory.
+        """
+        with torch.no_grad():
+            if self._has_room("text_encoder", ahead=ahead):
+                self._texts = dict(zip(prompts, self.texts(prompts), strict=True))
+            for part in ("vae", "image_encoder", "camera_encoder"):
+                if self._has_room(part, ahead=ahead):
+                    getattr(self, part)
+            if self._has_room("transformer", ahead=ahead):
+                self.denoiser.load()
+
+    def _has_room(self, part: str, *, ahead: bool) -> bool:
+        return not ahead or memory.has_room(stored_bytes(self.checkpoint, part, self.dtype), self._home)
+
+    @property
+    def _home(self) -> torch.device:
+        """Device of the weights while they are loaded."""
+        return torch.device("cpu") if self._is_short else self.device
 
     @contextmanager
     def using(self, network: nn.Module) -> Iterator[None]:
@@ -133,6 +160,8 @@ class Networks:
             prompts: as users wrote them.
             folder: cache of embeddings, by default that of the user.
         """
+        if folder is None and all(prompt in self._texts for prompt in prompts):
+            return [self._texts[prompt] for prompt in prompts]
         try:
             return embeddings(prompts, folder=folder or cache_folder("prompts"), **self._text_settings())
         finally:

@@ -78,7 +78,7 @@ def test_it_loads_once_and_gives_what_diffusers_gives(source, transformer_of, pl
 @pytest.mark.parametrize(("batched", "calls"), [("off", 6), ("on", 3)])
 def test_both_halves_of_the_guidance_share_the_start_of_a_step(source, batched, calls):
     engine = Engine(config(source, batch_guidance=batched), device=CPU)
-    engine._load()
+    engine.load()
     heard = {0: [], 1: []}
     for number, each in heard.items():
         hook = source.made[0].blocks[number].attn1.to_q.register_forward_hook
@@ -111,7 +111,7 @@ def test_a_clip_that_needs_more_moves_weights_out(source, transformer_of, placed
 def test_both_halves_go_at_once_where_weights_travel(source, transformer_of, placed, place, wanted, batches):
     budget = needs(transformer_of, 8).of(place) + 1000
     engine = Engine(config(source, memory=gib(budget), batch_guidance=wanted), device=CPU)
-    engine._load()
+    engine.load()
     seen = []
     source.made[0].register_forward_pre_hook(lambda _, __, given: seen.append(len(given["timestep"])), with_kwargs=True)
     denoised(engine)

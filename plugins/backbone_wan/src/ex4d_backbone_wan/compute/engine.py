@@ -89,7 +89,7 @@ class Engine:
             InvalidInput: see there, or the memory is too small for this clip.
         """
         try:
-            self._load()
+            self.load()
             self._settle(latents, guided=options["guidance"] != 1)
             return self._local().denoise(conditioning, latents, **options)
         except torch.OutOfMemoryError as error:
@@ -98,7 +98,7 @@ class Engine:
             self._transformer = None
             raise memory.too_small(self._device) from error
 
-    def _load(self) -> None:
+    def load(self) -> None:
         """Load the transformer, directly to the device unless there is a memory budget."""
         if self._transformer is not None:
             return

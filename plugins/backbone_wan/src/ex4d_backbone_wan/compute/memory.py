@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import psutil
 
 from ex4d_core.errors import InvalidInput
 
@@ -28,6 +29,9 @@ _BUFFERS = 9
 
 _START_BUFFERS = 2
 """Those in `StepCache` between the two calls of a step."""
+
+_OTHER_STAGE = 24 * GIBI
+"""Memory of a GPU that is left for depth estimation: three times that of DepthCrafter at 512x512."""
 
 _SPARE = GIBI // 2
 """For workspaces of libraries."""
@@ -157,6 +161,20 @@ def too_small(device: torch.device) -> InvalidInput:
         f"the {most:.1f} GiB available on {torch.cuda.get_device_name(device)} are too little for Wan with all "
         f"weights on the GPU; try --gpu-memory {int(most)}, which keeps weights in main memory"
     )
+
+
+def has_room(size: float, device: torch.device) -> bool:
+    """Return whether weights fit beside a stage that computes meanwhile, for which a part of the memory is left.
+
+    Args:
+        size: of the weights in bytes.
+        device: of the weights.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] > size + _OTHER_STAGE
+    return bool(psutil.virtual_memory().available > 2 * size)
 
 
 def place(transformer: Any, where: Placement, *, device: torch.device) -> None:

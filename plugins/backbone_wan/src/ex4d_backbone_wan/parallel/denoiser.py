@@ -64,10 +64,9 @@ class ParallelDenoiser:
             first_step=options.get("first_step", 0),
             tensors=bytes_of(tensors),
         )
+        self.load()
+        assert self._workers is not None
         try:
-            if self._workers is None:
-                self._workers = _Workers(self._config, self._layout)
-                self._workers.start()
             self._workers.send(task)
             for step, result in self._workers.results():
                 latents = result.to(latents.device)
@@ -78,6 +77,21 @@ class ParallelDenoiser:
             self.close()
             raise
         return latents
+
+    def load(self) -> None:
+        """Start the processes, which load their transformers, and wait for them.
+
+        Raises:
+            WorkerDied: a worker ended without reporting an error. An error that a worker reports is raised here.
+        """
+        if self._workers is not None:
+            return
+        self._workers = _Workers(self._config, self._layout)
+        try:
+            self._workers.start()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the processes; the next call starts new ones."""

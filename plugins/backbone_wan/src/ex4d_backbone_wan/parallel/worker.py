@@ -27,7 +27,7 @@ from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule, Tr
 from ex4d_core.errors import InvalidInput
 
 READY = "ready"
-"""Message of a process that has joined the group and waits for a task."""
+"""Message of a process that has joined the group, has loaded its transformer, and waits for a task."""
 
 DONE = -1
 """Step number of the final latents."""
@@ -111,6 +111,7 @@ def run(rank: int, port: int, config: EngineConfig, layout: ProcessLayout, conne
     try:
         _join_group(rank, port, layout)
         engine = _WorkerEngine(config, rank, layout)
+        engine.load()
         connection.send(READY)
         while True:
             engine.work(connection)
@@ -166,9 +167,10 @@ class _WorkerEngine(Engine):
         )
         send(DONE, result)
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """See `Engine.load`."""
         if self._transformer is None:
-            super()._load()
+            super().load()
             if self._layout.degree > 1:
                 share_tokens(self._transformer, self._mesh)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from ex4d_backbone_wan.weights.lazy_loading import load_network
 from ex4d_backbone_wan.weights.single_file import open_network
 from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
+from ex4d_core.hub.untrusted_weights import check_kinds, numbers, one_at_a_time, only_weights, read_config
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Mean color of CLIP's training data, in [0, 1]."""
@@ -74,12 +76,9 @@ def load_transformer(
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    from diffusers import WanTransformer3DModel
-
-    kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
-    network = load_network(
-        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept, store=store
-    )
+    cls = _imported("diffusers", "WanTransformer3DModel")
+    kept = cls._keep_in_fp32_modules  # as from_pretrained does
+    network = load_network(checkpoint, "transformer", _maker(cls), device=device, dtype=dtype, kept=kept, store=store)
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
         distilled = (checkpoint.distilled,) if checkpoint.distilled else ()
@@ -115,9 +114,8 @@ def load_vae(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dt
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    from diffusers import AutoencoderKLWan
-
-    network = load_network(checkpoint, "vae", _maker(AutoencoderKLWan), device=device, dtype=dtype)
+    make = _maker(_imported("diffusers", "AutoencoderKLWan"))
+    network = load_network(checkpoint, "vae", make, device=device, dtype=dtype)
     if network.config.patch_size is not None:
         raise InvalidInput(f"the vae in {checkpoint.folder} is not that of Wan 2.1; choose another backbone.model")
     return network
@@ -130,10 +128,10 @@ def load_text_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    from transformers import UMT5Config, UMT5EncoderModel
+    config_class, model = _imported("transformers", "UMT5Config"), _imported("transformers", "UMT5EncoderModel")
 
     def make(config: Mapping[str, Any]) -> Any:
-        return UMT5EncoderModel(UMT5Config.from_dict(dict(config)))
+        return model(config_class.from_dict(dict(config)))
 
     tokenizer = _load_tokenizer(checkpoint.tokenizer)
     network = load_network(checkpoint, "text_encoder", make, device=device, dtype=dtype)
@@ -148,10 +146,10 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist, or this Wan has no image encoder.
     """
-    from transformers import CLIPVisionConfig, CLIPVisionModel
+    config_class, model = _imported("transformers", "CLIPVisionConfig"), _imported("transformers", "CLIPVisionModel")
 
     def make(config: Mapping[str, Any]) -> Any:
-        return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
+        return model(config_class.from_dict(dict(config.get("vision_config", config))))
 
     network = load_network(checkpoint, "image_encoder", make, device=device, dtype=dtype)
     where = checkpoint.image_processor
@@ -164,6 +162,19 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
     )
 
 
+def stored_bytes(checkpoint: WanCheckpoint, part: str, dtype: torch.dtype) -> int:
+    """Return the approximate bytes of a network in memory: those of its files, or fewer in a smaller dtype.
+
+    Raises:
+        InvalidInput: a file is damaged.
+    """
+    size = 0
+    for file in checkpoint.files.get(part, ()):  # type: ignore[call-overload]  # the camera encoder has no files
+        with open_network(file) as opened:
+            size += min(file.stat().st_size, sum(map(math.prod, opened.shapes.values())) * dtype.itemsize)
+    return size
+
+
 def takes_images(checkpoint: WanCheckpoint) -> bool:
     """Return whether the transformer is conditioned on a first image, so that it needs an image encoder.
 
@@ -174,6 +185,12 @@ def takes_images(checkpoint: WanCheckpoint) -> bool:
         return "image_encoder" in checkpoint.files
     with open_network(checkpoint.files["transformer"][0]) as opened:
         return any(name.startswith("img_emb.") for name in opened.shapes)
+
+
+def _imported(library: str, name: str) -> Any:
+    """Import a class of a library."""
+    with one_at_a_time():
+        return getattr(import_module(library), name)
 
 
 def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
@@ -194,11 +211,11 @@ def _width(checkpoint: WanCheckpoint) -> int:
 
 
 def _load_tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
     if not any(folder.glob("*.json")):
         raise InputNotFound(f"{folder} has no tokenizer; check which model the folder contains")
     with only_weights(folder, _TOKENIZER_FILES, what="tokenizer") as clean:
-        tokenizer = AutoTokenizer.from_pretrained(str(clean), local_files_only=True, trust_remote_code=False)
+        tokenizer = _imported("transformers", "AutoTokenizer").from_pretrained(
+            str(clean), local_files_only=True, trust_remote_code=False
+        )
         tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as for prompts
     return tokenizer
