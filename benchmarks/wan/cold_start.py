@@ -3,9 +3,10 @@
     python -m benchmarks.wan.cold_start FOLDER [--gpus 1 2] [--memory none] [--cases cold finished paths] [--tiny]
 
 writes a cache of the hub with random values of the real sizes to FOLDER (see `benchmarks.wan.checkpoints`), and a clip
-of 49 frames of 512x512, and runs `ex4d run` with DepthCrafter and Wan 14B: cold, with an empty cache of the user; again,
-when it is finished; and along two new paths, with few steps, whose second path loads nothing. Denoising is the time of
-a step between two lines of progress, times the number of steps. Requires the plugins depth-depthcrafter and backbone-wan; run it in the root of the repository.
+of 49 frames of 512x512, and runs `ex4d run` with DepthCrafter and Wan 14B: cold, with an empty cache of the user;
+again, when it is finished; and along two new paths, with few steps, whose second path loads nothing. Denoising is the
+time of a step between two lines of progress, times the number of steps. Requires the plugins depth-depthcrafter and
+backbone-wan; run it in the root of the repository.
 """
 
 from __future__ import annotations
@@ -118,9 +119,8 @@ def report(figures: Sequence[Figure]) -> None:
     for figure in figures:
         steps = "" if figure.denoising is None else f", denoising {figure.denoising:.1f} s"
         ratio = "" if figure.denoising is None else f", {figure.seconds / figure.denoising:.2f} times"
-        print(
-            f"{figure.case} on {figure.gpus} GPU: {figure.seconds:.1f} s, first line {figure.first_line:.1f} s{steps}{ratio}"
-        )
+        start = f"{figure.case} on {figure.gpus} GPU: {figure.seconds:.1f} s, first line {figure.first_line:.1f} s"
+        print(f"{start}{steps}{ratio}")
         for stage in figure.stages:
             kept = ("cam", "stage", "reused", "seconds", "load", "compute", "peak_bytes", "peak_gpu_bytes")
             print("    " + json.dumps({key: stage[key] for key in kept if key in stage}))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import numpy as np
@@ -16,13 +16,9 @@ import torch
 
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.config.run_config import Tree, make_config
-from ex4d_core.depth_io.write import DepthFormat, png_error, write_depth
 from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import atomic_write
-from ex4d_core.mesh_io import write_mesh
 from ex4d_core.names import text_hash
-from ex4d_core.pictures.contact_sheet import contact_sheet
-from ex4d_core.pictures.depth_video import write_preview
 from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
@@ -34,16 +30,15 @@ from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
-from ex4d_core.preview.path_checks import check_path
-from ex4d_core.preview.pictures import visible_fractions
-from ex4d_core.preview.sampling import sampled_scene
 from ex4d_core.progress import Reporter
 from ex4d_core.runs.saved_config import CONFIG as CONFIG
 from ex4d_core.runs.saved_config import is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
-from ex4d_core.video_io.images import write_png
+
+if TYPE_CHECKING:  # what writes files is imported when a file is written
+    from ex4d_core.depth_io.write import DepthFormat
 
 Goal = Literal["guidance", "result"]
 MeshChoice = Literal["first", "all"]
@@ -209,6 +204,8 @@ def _depth_groups(clip_run: ClipRun, formats: Iterable[DepthFormat], preview: bo
 
 
 def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path) -> None:
+    from ex4d_core.depth_io.write import png_error, write_depth
+
     depth, reporter = clip_run.estimated_scene.depth, clip_run.components.reporter
     write_depth(depth, folder / name, format=format)
     if format == "png" and (error := png_error(depth)) > COARSE:
@@ -220,6 +217,8 @@ def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path
 
 
 def _write_preview(clip_run: ClipRun, name: str, folder: Path) -> None:
+    from ex4d_core.pictures.depth_video import write_preview
+
     scene = clip_run.estimated_scene
     with clip_run.components.reporter.stage("preview") as progress:
         write_preview(scene, folder / name, progress=progress)
@@ -276,6 +275,10 @@ def _name_replaced(path_run: PathRun, groups: Sequence[OutputGroup], inputs: Tre
 
 def _warn_of_path(path_run: PathRun) -> None:
     """Print the warnings that a preview prints."""
+    from ex4d_core.preview.path_checks import check_path
+    from ex4d_core.preview.pictures import visible_fractions
+    from ex4d_core.preview.sampling import sampled_scene
+
     scene, path = path_run.clip_run.scene, path_run.guidance.cameras
     assert path is not None
     small = sampled_scene(scene, range(scene.video.num_frames), side=CHECKED_SIDE)
@@ -310,6 +313,8 @@ def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: Mes
     names = [f"{stem}.{suffix}" for stem in stems]
 
     def write(folder: Path) -> None:
+        from ex4d_core.mesh_io import write_mesh
+
         for frame, name in enumerate(names):
             write_mesh(clip_run.mesh(frame), folder / name)
 
@@ -327,6 +332,9 @@ def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: Mes
 
 
 def _write_sheet(path_run: PathRun, path: Path) -> None:
+    from ex4d_core.pictures.contact_sheet import contact_sheet
+    from ex4d_core.video_io.images import write_png
+
     guidance = path_run.guidance
     rows = {
         "input": path_run.scene.video.frames,

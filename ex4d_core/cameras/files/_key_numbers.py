@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.interpolate import UnivariateSpline
 
 from ex4d_core.bounds import LARGEST, number, shown
 from ex4d_core.cameras.files._format import Content, Text
@@ -54,6 +53,8 @@ def _number(word: str) -> float:
 
 def spread(row: Sequence[float], count: int, *, overwrite_ends: bool) -> np.ndarray:
     """Return a value for each of `count` frames, float64 [count]."""
+    from scipy.interpolate import UnivariateSpline
+
     at, times = np.linspace(0, 1, len(row)), np.linspace(0, 1, count)
     if len(row) <= STRAIGHT:
         values: np.ndarray = np.interp(times, at, row)
