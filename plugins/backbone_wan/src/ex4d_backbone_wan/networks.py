@@ -93,13 +93,17 @@ class Networks:
             ahead: while another stage computes: load only networks that leave it enough memory.
         """
         with torch.no_grad():
+            denoiser, started = self.denoiser, False
+            if isinstance(denoiser, ParallelDenoiser) and self._has_room("transformer", ahead=ahead):
+                denoiser.start()  # its processes load while this one does
+                started = True
             if self._has_room("text_encoder", ahead=ahead):
                 self._texts = dict(zip(prompts, self.texts(prompts), strict=True))
             for part in ("vae", "image_encoder", "camera_encoder"):
                 if self._has_room(part, ahead=ahead):
                     getattr(self, part)
-            if self._has_room("transformer", ahead=ahead):
-                self.denoiser.load()
+            if started or self._has_room("transformer", ahead=ahead):
+                denoiser.load()
 
     def _has_room(self, part: str, *, ahead: bool) -> bool:
         return not ahead or memory.has_room(stored_bytes(self.checkpoint, part, self.dtype), self._home)
