@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import attrs
@@ -114,6 +116,7 @@ class Components:
         self._own = {role: Chosen(offer=offer_of(role, own), options=NoOptions()) for role, own in self._loaded.items()}
         self._choices: dict[str, Choice] = {}
         self._ahead: dict[str, Ahead] = {}
+        self._turn = Event()
 
     @cached_property
     def device(self) -> torch.device:
@@ -328,7 +331,10 @@ class Components:
             return True
 
     def load_ahead(self, role: str) -> None:
-        """Start to load a component with weights in another thread; errors are raised when it is used.
+        """Start to load a component with weights in another thread.
+
+        It waits until another component is loaded here, such as the depth estimator: both would compete. If it fails,
+        the component is loaded again when it is used, which reports the error.
 
         Raises:
             ComponentNotFound: it is not installed, or none can be selected automatically.
@@ -339,7 +345,13 @@ class Components:
         chosen = self.choose(role)
         if chosen.offer.spec.weights:
             make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
-            self._ahead[role] = Ahead(lambda: self._prepared(role, make(), ahead=True))
+            self._ahead[role] = Ahead(lambda: self._made_ahead(role, make()))
+
+    def _made_ahead(self, role: str, component: Any) -> Any:
+        if hasattr(component, "start"):
+            component.start()
+        self._turn.wait()
+        return self._prepared(role, component, ahead=True)
 
     def _prepared(self, role: str, component: Any, *, ahead: bool) -> Any:
         """Load the weights of a component, if it can be asked to; see `ex4d_core.roles`."""
@@ -357,9 +369,14 @@ class Components:
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
-            ahead = self._ahead.pop(role, None)
-            made = ahead.result() if ahead else self.registry.make(chosen.offer, chosen.options, device=self.device)
+            made = None
+            if ahead := self._ahead.pop(role, None):
+                self._turn.set()
+                with suppress(Exception):  # it is raised again below
+                    made = ahead.result()
+            made = made or self.registry.make(chosen.offer, chosen.options, device=self.device)
             self._loaded[role] = self._prepared(role, made, ahead=False)
+            self._turn.set()
         return self._loaded[role]
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:

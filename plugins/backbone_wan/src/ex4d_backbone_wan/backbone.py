@@ -77,6 +77,10 @@ class WanBackbone:
             ) from error
         return Video(frames=frames if size == (width, height) else resized(frames, (width, height)), fps=guidance.fps)
 
+    def start(self) -> None:
+        """Start the processes of several GPUs; see `ex4d_core.roles`."""
+        self.networks.start()
+
     def prepare(self, *, prompt: str, ahead: bool) -> None:
         """Load the networks and embed the prompt; see `ex4d_core.roles`.
 

@@ -41,6 +41,7 @@ class Networks:
     def __init__(self, options: WanOptions, *, device: torch.device) -> None:
         self.device = device
         self._options = options
+        self._is_started = False
         self._texts: dict[str, Tensor] = {}
         self._first_picture: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
 
@@ -85,6 +86,12 @@ class Networks:
         guided = self._options.sampling_guidance > 1
         return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
 
+    def start(self) -> None:
+        """Start the processes of several GPUs, which load their transformers, if they leave memory for other stages."""
+        if isinstance(self.denoiser, ParallelDenoiser) and self._has_room("transformer", ahead=True):
+            self.denoiser.start()
+            self._is_started = True
+
     def prepare(self, prompts: Sequence[str], *, ahead: bool) -> None:
         """Embed prompts and load all networks that stay loaded.
 
@@ -93,17 +100,13 @@ class Networks:
             ahead: while another stage computes: load only networks that leave it enough memory.
         """
         with torch.no_grad():
-            denoiser, started = self.denoiser, False
-            if isinstance(denoiser, ParallelDenoiser) and self._has_room("transformer", ahead=ahead):
-                denoiser.start()  # its processes load while this one does
-                started = True
             if self._has_room("text_encoder", ahead=ahead):
                 self._texts = dict(zip(prompts, self.texts(prompts), strict=True))
             for part in ("vae", "image_encoder", "camera_encoder"):
                 if self._has_room(part, ahead=ahead):
                     getattr(self, part)
-            if started or self._has_room("transformer", ahead=ahead):
-                denoiser.load()
+            if self._is_started or self._has_room("transformer", ahead=ahead):
+                self.denoiser.load()
 
     def _has_room(self, part: str, *, ahead: bool) -> bool:
         return not ahead or memory.has_room(stored_bytes(self.checkpoint, part, self.dtype), self._home)

@@ -15,6 +15,7 @@ from ex4d_backbone_wan.compute.acceleration import Precision
 from ex4d_backbone_wan.compute.memory import Placement
 from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, SamplingOptions
+from ex4d_core.hub.untrusted_weights import one_at_a_time
 
 if TYPE_CHECKING:
     from ex4d_backbone_wan.options import Switch, WanOptions
@@ -105,7 +106,8 @@ class Engine:
         config = self._config
         at_once = config.memory == "none"
         self._transformer = config.source.load(device=self._device if at_once else CPU, dtype=config.dtype)
-        self._cache = acceleration.prepare(self._transformer, speed=config.speed, device=self._device)
+        with one_at_a_time():
+            self._cache = acceleration.prepare(self._transformer, speed=config.speed, device=self._device)
         self._place = Placement.RESIDENT if at_once else None
 
     def _settle(self, latents: Tensor, *, guided: bool) -> None:

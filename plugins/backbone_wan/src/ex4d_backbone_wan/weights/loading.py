@@ -96,7 +96,8 @@ def load_camera_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtyp
     """
     if checkpoint.adapter is None:
         return None
-    encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
+    with one_at_a_time():
+        encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
     width = _width(checkpoint)
     if encoder.width != width:
         raise InvalidInput(
