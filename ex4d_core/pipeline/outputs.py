@@ -33,7 +33,7 @@ class OutputGroup:
     write: Callable[[Path], None]
     """Writes all of them, under their names, into a folder."""
     needs: Callable[[], object] = lambda: None
-    """Computes the artifact, before `write`, which may then run in another thread."""
+    """Computes the artifact; called before `update_files`, which may then run in another thread."""
     stage: str = ""
     editable: bool = False
     """Whether an edited file is kept in place as long as the key stays the same."""
@@ -60,7 +60,6 @@ def update_files(group: OutputGroup, record: Record, *, clip: ClipIdentity, repo
     with record.changing() as change:
         states = _states(group, change)
     if "outdated" in states:
-        group.needs()
         _write(group, record, clip, reporter)
         return False
     for path, state in zip(group.files.values(), states, strict=True):
