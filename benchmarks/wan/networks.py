@@ -206,10 +206,7 @@ class RandomNetworks(Networks):
 
     @cached_property
     def denoiser(self) -> Denoiser:
-        config = attrs.evolve(
-            EngineConfig.of(self._options, None, dtype=self.dtype, device=self.device),
-            source=RandomSource(self._setting),
-        )
+        config = EngineConfig.of(self._options, RandomSource(self._setting), dtype=self.dtype)
         return make_denoiser(
             config, device=self.device, gpus=self._options.gpus, guided=self._options.sampling_guidance > 1
         )

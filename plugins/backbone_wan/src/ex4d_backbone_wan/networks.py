@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from ex4d_backbone_wan.cache_dir import cache_folder
 from ex4d_backbone_wan.compute import memory
-from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
+from ex4d_backbone_wan.compute.engine import CheckpointSource, Engine, EngineConfig, TransformerSource
 from ex4d_backbone_wan.compute.memory import in_pieces
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
 from ex4d_backbone_wan.denoiser import Denoiser
-from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.options import GenerationOptions
 from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_backbone_wan.text_embeddings import embeddings, keep_embeddings
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint, locate
@@ -36,13 +36,26 @@ from ex4d_core.progress import Progress, silent
 
 
 class Networks:
-    """All networks of a generation."""
+    """All networks of a generation.
 
-    def __init__(self, options: WanOptions, *, device: torch.device) -> None:
+    Args:
+        options: of the backbone.
+        device: of all networks, or the first of several.
+        source: makes the source of the transformer from the files and the device that merges LoRAs.
+    """
+
+    def __init__(
+        self,
+        options: GenerationOptions,
+        *,
+        device: torch.device,
+        source: Callable[[WanCheckpoint, torch.device], TransformerSource] = CheckpointSource,
+    ) -> None:
         self.device = device
         self._options = options
         self._is_started = False
         self._texts: dict[str, Tensor] = {}
+        self._source = source
         self._first_picture: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
 
     @property
@@ -82,7 +95,9 @@ class Networks:
     @cached_property
     def denoiser(self) -> Denoiser:
         """The transformer and the sampler, on one or several GPUs."""
-        config = EngineConfig.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
+        # Each of several GPUs merges in its own process.
+        merge_on = self.device if self._options.gpus == 1 else torch.device(self.device.type)
+        config = EngineConfig.of(self._options, self._source(self.checkpoint, merge_on), dtype=self.dtype)
         guided = self._options.sampling_guidance > 1
         return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
 

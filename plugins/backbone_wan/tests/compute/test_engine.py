@@ -9,6 +9,7 @@ from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.compute.memory import GIBI, Placement
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
+from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InvalidInput
 
@@ -159,6 +160,9 @@ def test_steps_are_skipped_only_where_speed_is_fast(source, monkeypatch, given, 
 
 
 @pytest.mark.parametrize(("gpus", "merged_on"), [(1, "cuda:1"), (2, "cuda")])
-def test_loras_are_merged_on_the_card_that_was_asked_for(gpus, merged_on):
-    config = EngineConfig.of(WanOptions(gpus=gpus), None, dtype=torch.float32, device=torch.device("cuda:1"))
-    assert config.source.merge_on == torch.device(merged_on)
+def test_loras_are_merged_on_the_card_that_was_asked_for(monkeypatch, gpus, merged_on):
+    asked = []
+    monkeypatch.setattr(Networks, "checkpoint", None)
+    monkeypatch.setattr("ex4d_backbone_wan.networks.make_denoiser", lambda config, **_: asked.append(config))
+    assert Networks(WanOptions(gpus=gpus), device=torch.device("cuda:1")).denoiser is None
+    assert asked[0].source.merge_on == torch.device(merged_on)

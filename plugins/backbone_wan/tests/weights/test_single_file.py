@@ -180,7 +180,10 @@ def without_images(wan):
             lambda t, wan: {**t, "blocks.0.ffn.0.weight": t["blocks.0.ffn.0.weight"].to(torch.int8)},
             "in torch.int8; use bf16, fp8",
         ),
-        (lambda t, wan: {**t, "vace_blocks.0.before_proj.bias": torch.ones(2)}, "is a VACE model"),
+        (
+            lambda t, wan: {**t, "vace_blocks.0.before_proj.bias": torch.ones(2)},
+            "is a VACE model; run it with --backbone vace",
+        ),
         (lambda t, wan: {"condition_embedder.time_proj.bias": torch.ones(2)}, "has the names of diffusers; put it"),
         (lambda t, wan: {**t, "more": torch.ones(1)}, "has unexpected tensors: more"),
         (lambda t, wan: {"more": torch.ones(1)}, r"have no tensor patch_embedding\.weight"),

@@ -18,7 +18,7 @@ from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, SamplingOpti
 from ex4d_core.hub.untrusted_weights import one_at_a_time
 
 if TYPE_CHECKING:
-    from ex4d_backbone_wan.options import Switch, WanOptions
+    from ex4d_backbone_wan.options import GenerationOptions, Switch
     from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
 
 CPU = torch.device("cpu")
@@ -59,12 +59,10 @@ class EngineConfig:
     batch_guidance: Switch = "auto"
 
     @classmethod
-    def of(
-        cls, options: WanOptions, checkpoint: WanCheckpoint, *, dtype: torch.dtype, device: torch.device
-    ) -> EngineConfig:
-        """Return the configuration for a device, or for several of its kind if the options request several GPUs."""
+    def of(cls, options: GenerationOptions, source: TransformerSource, *, dtype: torch.dtype) -> EngineConfig:
+        """Return the configuration for a transformer."""
         return cls(
-            source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
+            source=source,
             dtype=dtype,
             speed="fast" if options.speed == "fast" else "exact",  # turbo has exact products and no step cache
             step_cache=options.step_cache,

@@ -63,6 +63,7 @@ class ParallelDenoiser:
             schedule=options["schedule"],
             guidance=options["guidance"],
             first_step=options.get("first_step", 0),
+            kind=type(conditioning),
             tensors=bytes_of(tensors),
         )
         self.load()

@@ -22,6 +22,7 @@ from torch import Tensor, distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from ex4d_backbone_wan.compute.attention import SharedTokens
+from ex4d_backbone_wan.compute.blocks import wan_blocks
 from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule, TransformerCall
 from ex4d_core.errors import InvalidInput
@@ -62,6 +63,7 @@ class Task:
     schedule: Schedule
     guidance: float
     first_step: int
+    kind: type[Conditioning]
     tensors: bytes
     """In safetensors: the fields of the conditioning, `latents`, and optionally `anchor`."""
 
@@ -157,7 +159,7 @@ class _WorkerEngine(Engine):
                 connection.send(StepResult(step, bytes_of({"latents": latents.contiguous()})))
 
         result = self.denoise(
-            Conditioning(**tensors),
+            task.kind(**tensors),
             latents,
             schedule=task.schedule,
             guidance=task.guidance,
@@ -265,7 +267,7 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     config = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
     # As `transformer.enable_parallelism`, which fails on a machine without GPUs.
     config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
-    for block in transformer.blocks:
+    for _, block in wan_blocks(transformer):
         block.shared_tokens = SharedTokens(mesh["ulysses"].get_group())
     apply_context_parallel(transformer, config, {name: transformer._cp_plan[name] for name in ("rope", "proj_out")})
     # diffusers' plan for the first block would hook in between the step skipping and the block.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
 from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
-from ex4d_backbone_wan.weights.single_file import check_single_file, open_network
+from ex4d_backbone_wan.weights.single_file import check_kind, check_single_file, open_network
 from ex4d_backbone_wan.weights.stored import StoredLinear, StoredWeight
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
@@ -61,8 +61,10 @@ def load_network(
     config = checkpoint.config(part)
     with loading(Path(where), f"{part} of Wan"):
         layout = checkpoint.layout_of(part)
-        if checkpoint.is_single and part == "transformer":
-            check_single_file(where, shapes)
+        if part == "transformer":
+            check_kind(where, shapes, checkpoint.kind)
+            if checkpoint.is_single:
+                check_single_file(where, shapes)
         config = original_config(part, shapes, config) if layout == "original" else config
         with torch.device("meta"), torch.random.fork_rng(devices=[]):  # its sizes may be wrong
             places = make(config).state_dict()
@@ -139,7 +141,8 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
 
 def _store(network: Any, file: Path, wanted: TensorSources, mover: Mover, dtype: torch.dtype) -> set[str]:
     """Replace linear layers by stored ones, and return the names of their weights."""
-    layers = {name: network.get_submodule(name.rpartition(".")[0]) for name in wanted if name.startswith("blocks.")}
+    inside = [name for name in wanted if name.startswith(("blocks.", "vace_blocks."))]
+    layers = {name: network.get_submodule(name.rpartition(".")[0]) for name in inside}
     linear = [name for name, layer in layers.items() if name.endswith(".weight") and isinstance(layer, nn.Linear)]
     held: dict[str, StoredWeight] = {}
     with open_network(file) as opened:

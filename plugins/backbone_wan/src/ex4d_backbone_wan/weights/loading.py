@@ -12,7 +12,7 @@ import attrs
 import torch
 
 from ex4d_backbone_wan.weights.adapter import CameraEncoder, apply_loras, camera_tensors
-from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
+from ex4d_backbone_wan.weights.checkpoint import Kind, WanCheckpoint
 from ex4d_backbone_wan.weights.lazy_loading import load_network
 from ex4d_backbone_wan.weights.single_file import open_network
 from ex4d_backbone_wan.weights.user_files import Lora
@@ -22,6 +22,8 @@ from ex4d_core.hub.untrusted_weights import check_kinds, numbers, one_at_a_time,
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Mean color of CLIP's training data, in [0, 1]."""
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_TRANSFORMERS: Mapping[Kind, str] = {"wan": "WanTransformer3DModel", "vace": "WanVACETransformer3DModel"}
 
 _TOKENIZER_FILES = (
     *("config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json"),
@@ -61,7 +63,7 @@ def load_transformer(
     merge_on: torch.device | None = None,
     store: bool = False,
 ) -> Any:
-    """Load the WanTransformer3DModel with the distilled LoRA, EX-4D's and further LoRAs, in this order.
+    """Load the transformer of diffusers with the distilled LoRA, EX-4D's and further LoRAs, in this order.
 
     Args:
         checkpoint: the files.
@@ -76,7 +78,7 @@ def load_transformer(
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    cls = _imported("diffusers", "WanTransformer3DModel")
+    cls = _imported("diffusers", _TRANSFORMERS[checkpoint.kind])
     kept = cls._keep_in_fp32_modules  # as from_pretrained does
     network = load_network(checkpoint, "transformer", _maker(cls), device=device, dtype=dtype, kept=kept, store=store)
     if adapters is None:
@@ -182,6 +184,8 @@ def takes_images(checkpoint: WanCheckpoint) -> bool:
     Raises:
         InvalidInput: the file is damaged.
     """
+    if checkpoint.kind == "vace":
+        return False
     if not checkpoint.is_single:
         return "image_encoder" in checkpoint.files
     with open_network(checkpoint.files["transformer"][0]) as opened:
