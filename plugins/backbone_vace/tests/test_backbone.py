@@ -8,7 +8,10 @@ from safetensors.torch import save_file
 
 from ex4d_backbone_vace.backbone import VaceBackbone
 from ex4d_backbone_vace.composite import composited
+from ex4d_backbone_vace.testing import tiny_transformer
+from ex4d_backbone_vace.transformer import in_layers
 from ex4d_backbone_wan import backbone as engine
+from ex4d_backbone_wan.compute import memory
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Guidance, Video
 from ex4d_core.workspace import Workspace
@@ -66,14 +69,13 @@ def test_later_windows_start_from_latents_of_the_reference_and_of_shared_frames(
     assert anchors[1].shape[2] == 1 + 2  # 5 shared frames are 2 latent frames
 
 
-@pytest.mark.parametrize("given", [{"memory": "0.52"}, {"gpus": 2}, {"gpus": 2, "guidance": 1.0}, {"gpus": 4}])
+@pytest.mark.parametrize("given", [{"memory": "least"}, {"gpus": 2}, {"gpus": 2, "guidance": 1.0}, {"gpus": 4}])
 def test_little_memory_and_several_processes_make_the_same_latents(options, guidance, generate, monkeypatch, given):
-    from ex4d_backbone_wan.compute import memory
-
     seen, decode = [], engine.decode_frames
     monkeypatch.setattr(memory, "_SPARE", 0)
-    if "memory" in given:  # as little as weights in main memory require
-        given = {"memory": "0.0002"}
+    if "memory" in given:
+        needs = memory.needs(in_layers(tiny_transformer()), tokens=3 * 2 * 2)
+        given = {"memory": f"{(needs.of(memory.Placement.STREAMED) + 1000) / memory.GIBI:.12f}"}
     monkeypatch.setattr(engine, "decode_frames", lambda n, latents: seen.append(latents) or decode(n, latents))
     backbone = VaceBackbone(options(**given), device=CPU)
     try:
