@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
 
 from ex4d_core.types import Guidance, Video
+
+Array = np.ndarray[Any, Any]
 
 
 def composited(video: Video, guidance: Guidance, *, margin: float, feather: float) -> Video:
@@ -28,11 +32,10 @@ def composited(video: Video, guidance: Guidance, *, margin: float, feather: floa
     return Video(frames=torch.from_numpy(np.stack(frames)), fps=video.fps)
 
 
-def _frame(made: np.ndarray, color: np.ndarray, mask: np.ndarray, margin: float, feather: float) -> np.ndarray:
-    distance = np.full(mask.shape, np.inf, np.float32)
-    if not mask.all():
-        distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+def _frame(made: Array, color: Array, mask: Array, margin: float, feather: float) -> Array:
+    if mask.all():
+        return color
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     weight = np.clip((distance - margin) / (feather + 1), 0, 1)[..., None]
-    weight[~mask] = 0
-    mixed = made + weight * (color.astype(np.float32) - made)
+    mixed: Array = made + weight * (color.astype(np.float32) - made)
     return np.round(mixed).astype(np.uint8)

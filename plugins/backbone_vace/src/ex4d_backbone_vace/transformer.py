@@ -57,8 +57,8 @@ class VaceLayer(nn.Module):
         assert state.scales is not None, "call the transformer in `controlled`"
         branch = self.branch(self._branch_input(hidden_states), *given)
         state.branch = branch
-        hidden_states = self.block(hidden_states, *given)
-        return hidden_states + self.proj_out(branch) * state.scales[self._number]
+        tokens: Tensor = self.block(hidden_states, *given)
+        return tokens + self.proj_out(branch) * state.scales[self._number]
 
     def _branch_input(self, hidden_states: Tensor) -> Tensor:
         if self.proj_in is None:
@@ -68,7 +68,8 @@ class VaceLayer(nn.Module):
         assert tokens is not None
         shared = getattr(self.block, "shared_tokens", None)
         own = tokens if shared is None else shared.part(tokens)
-        return self.proj_in(own) + hidden_states  # type: ignore[no-any-return]
+        projected: Tensor = self.proj_in(own)
+        return projected + hidden_states
 
 
 def in_layers(vace: Any) -> Any:
