@@ -5,8 +5,9 @@
 
 All networks but the text encoder are created on the device. Each case runs once with 1 step, then once with all steps;
 figures are of the second run: encoding, the median of a step, decoding with compositing, and the whole run extrapolated
-to the default number of steps. `fast` skips no steps, because random weights do not show how many real ones skip. Turbo
-takes 4 steps with the 14B and 8 with the 1.3B. With --memory, the allocator enforces the budget in GiB.
+to the default number of steps. The latents of the gray video are cached then, as for further windows and paths.
+`fast` skips no steps, because random weights do not show how many real ones skip. Turbo takes 4 steps with the 14B and
+8 with the 1.3B. With --memory, the allocator enforces the budget in GiB.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from torch import Tensor
 from benchmarks.wan.measure import GIBI, free, limited
 from benchmarks.wan.networks import Setting, guidance, prompt, random_vae, with_random_values
 from ex4d_backbone_vace.backbone import VaceBackbone
+from ex4d_backbone_vace.networks import VaceNetworks
 from ex4d_backbone_vace.options import VaceOptions
 from ex4d_backbone_vace.transformer import in_layers
 from ex4d_backbone_wan.compute.engine import EngineConfig
 from ex4d_backbone_wan.denoiser import Denoiser
-from ex4d_backbone_wan.networks import Networks, make_denoiser
+from ex4d_backbone_wan.networks import make_denoiser
 
 SIZES: dict[str, dict[str, Any]] = {
     "1.3B": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30, "vace_layers": list(range(0, 30, 2))},
@@ -74,7 +76,7 @@ class RandomSource:
         return in_layers(with_random_values(vace, self.setting)).to(device)
 
 
-class RandomNetworks(Networks):
+class RandomNetworks(VaceNetworks):
     """All networks of VACE, with cached embeddings of prompts."""
 
     def __init__(self, options: VaceOptions, setting: VaceSetting) -> None:

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from ex4d_backbone_vace.composite import composited
 from ex4d_backbone_vace.conditioning import encode_control
+from ex4d_backbone_vace.networks import VaceNetworks
 from ex4d_backbone_vace.options import VaceOptions
-from ex4d_backbone_vace.transformer import VaceSource
 from ex4d_backbone_wan.backbone import generate_video
 from ex4d_backbone_wan.conditioning import working_size
-from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress
 from ex4d_core.types import Guidance, Scene, Video
@@ -69,9 +68,9 @@ class VaceBackbone:
         return composited(video, guidance, margin=self._margin(guidance), feather=self._options.feather)
 
     @cached_property
-    def networks(self) -> Networks:
+    def networks(self) -> VaceNetworks:
         """The networks, loaded at first use."""
-        return Networks(self._options, device=self._device, source=VaceSource)
+        return VaceNetworks(self._options, device=self._device)
 
     def _reference(self, scene: Scene | None) -> Tensor | None:
         """Return the reference picture, float32 [3, H, W] in [0, 1]."""

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ex4d_backbone_vace.networks import VaceNetworks
 from ex4d_backbone_vace.transformer import controlled
 from ex4d_backbone_wan.backbone import Encoded
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.denoiser import Conditioning
-from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import STRIDE
 
 
@@ -37,7 +37,7 @@ class VaceConditioning(Conditioning):
 
 
 def encode_control(
-    networks: Networks,
+    networks: VaceNetworks,
     known: Known,
     *,
     text: Tensor,
@@ -57,7 +57,7 @@ def encode_control(
     """
     with networks.using(networks.vae):
         visible = encode(networks.vae, gray_video(known))
-        gray = encode(networks.vae, torch.zeros_like(known.color))
+        gray = networks.gray_latents(known.color.shape)
         leading = None if reference is None else _reference_latents(networks.vae, reference, known.color.shape[-2:])
     colors, mask = torch.cat([visible, gray], dim=1), mask_channels(~known.mask, scale=networks.latent_scale)
     if leading is not None:

@@ -14,7 +14,7 @@ def ex4d_backbones() -> list[Provider]:
         Provider(
             name="vace",
             summary="Wan2.1-VACE, 1.3B or 14B: generates the hidden regions without an adapter",
-            license="code Apache-2.0; weights of Wan2.1-VACE, and of LightX2V for --speed turbo, Apache-2.0",
+            license="Apache-2.0",
             component="ex4d_backbone_vace.backbone:VaceBackbone",
             options=VaceOptions,
             devices=("cuda",),

@@ -58,7 +58,8 @@ class VaceLayer(nn.Module):
         branch = self.branch(self._branch_input(hidden_states), *given)
         state.branch = branch
         tokens: Tensor = self.block(hidden_states, *given)
-        return tokens + self.proj_out(branch) * state.scales[self._number]
+        added: Tensor = self.proj_out(branch) * state.scales[self._number]
+        return tokens + added
 
     def _branch_input(self, hidden_states: Tensor) -> Tensor:
         if self.proj_in is None:
