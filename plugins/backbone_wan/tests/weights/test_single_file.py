@@ -157,7 +157,11 @@ def test_gguf_with_blocks_of_blocks_is_read(original, load, wan, single, tmp_pat
     writer.close()
     options = single(plain, "a.safetensors")
     found = loaded(load, original, {**options, "model": str(tmp_path / "wan.gguf")})
-    torch.testing.assert_close(found["blocks.1.attn1.to_q.weight"], plain["blocks.1.self_attn.q.weight"])
+    wanted = plain["blocks.1.self_attn.q.weight"]
+    # diffusers computes in half precision.
+    torch.testing.assert_close(
+        found["blocks.1.attn1.to_q.weight"], wanted, rtol=1e-3, atol=2e-3 * float(wanted.abs().max())
+    )
 
 
 @pytest.mark.parametrize(
