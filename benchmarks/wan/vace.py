@@ -137,7 +137,7 @@ def measured(setting: VaceSetting, *, speed: str, steps: int, memory: str) -> Fi
         turbo_lora="none.safetensors",
     )
     networks, known = RandomNetworks(options, setting), guidance(setting)
-    networks.denoiser._load()  # type: ignore[attr-defined]  # draws its values on the GPU, outside of a budget
+    networks.denoiser.load()  # draws its values on the GPU, outside of a budget
     on_gpu = setting.device.type == "cuda"
     with nullcontext() if memory == "none" else limited(float(memory)):
         for count in (1, steps):

@@ -88,7 +88,7 @@ def test_little_memory_and_several_processes_make_the_same_latents(options, guid
 
 def test_fast_skips_steps_with_their_control(options, guidance, generate):
     backbone, calls = VaceBackbone(options(speed="fast", step_cache=100.0, steps=4), device=CPU), []
-    backbone.networks.denoiser._load()
+    backbone.networks.denoiser.load()
     first, _, second, _ = backbone.networks.denoiser._transformer.blocks
     for each in (first.branch, second.branch):
         each.register_forward_hook(lambda *_, each=each: calls.append(each is first.branch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property, partial
 
 import torch
@@ -66,6 +67,16 @@ class VaceBackbone:
         if not self._options.composite:
             return video
         return composited(video, guidance, margin=self._margin(guidance), feather=self._options.feather)
+
+    def prepare(self, *, prompt: str, ahead: bool) -> None:
+        """Load the networks and embed the prompt; see `ex4d_core.roles`.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+            InvalidInput: a file is damaged, or its tensors do not match the network.
+        """
+        with suppress(torch.OutOfMemoryError):  # `generate` loads the rest, and reports the size of the clip
+            self.networks.prepare([prompt or self._options.prompt, self._options.negative_prompt], ahead=ahead)
 
     @cached_property
     def networks(self) -> VaceNetworks:

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.compute.engine import CheckpointSource
+from ex4d_backbone_wan.weights.loading import imported
 from ex4d_core.errors import InvalidInput
+from ex4d_core.hub.untrusted_weights import one_at_a_time
 
 
 @attrs.define(eq=False)
@@ -79,12 +81,11 @@ def in_layers(vace: Any) -> Any:
     Args:
         vace: on any device, LoRAs merged.
     """
-    from diffusers import WanTransformer3DModel
-
-    names = set(inspect.signature(WanTransformer3DModel.__init__).parameters)
+    cls = imported("diffusers", "WanTransformer3DModel")
+    names = set(inspect.signature(cls.__init__).parameters)
     config = {name: value for name, value in vace.config.items() if name in names}
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        transformer = WanTransformer3DModel(**{**config, "num_layers": 0})
+        transformer = cls(**{**config, "num_layers": 0})
     transformer.register_to_config(num_layers=len(vace.blocks))
     for name in ("rope", "patch_embedding", "condition_embedder", "norm_out", "proj_out", "scale_shift_table"):
         setattr(transformer, name, getattr(vace, name))
@@ -128,7 +129,9 @@ class VaceSource(CheckpointSource):
 
     def load(self, *, device: torch.device, dtype: torch.dtype) -> Any:
         """See `TransformerSource`."""
-        return in_layers(super().load(device=device, dtype=dtype))
+        vace = super().load(device=device, dtype=dtype)
+        with one_at_a_time():
+            return in_layers(vace)
 
 
 def _branch_layers(transformer: Any) -> list[nn.Module]:

@@ -78,7 +78,7 @@ def load_transformer(
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    cls = _imported("diffusers", _TRANSFORMERS[checkpoint.kind])
+    cls = imported("diffusers", _TRANSFORMERS[checkpoint.kind])
     kept = cls._keep_in_fp32_modules  # as from_pretrained does
     network = load_network(checkpoint, "transformer", _maker(cls), device=device, dtype=dtype, kept=kept, store=store)
     if adapters is None:
@@ -117,7 +117,7 @@ def load_vae(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dt
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    make = _maker(_imported("diffusers", "AutoencoderKLWan"))
+    make = _maker(imported("diffusers", "AutoencoderKLWan"))
     network = load_network(checkpoint, "vae", make, device=device, dtype=dtype)
     if network.config.patch_size is not None:
         raise InvalidInput(f"the vae in {checkpoint.folder} is not that of Wan 2.1; choose another backbone.model")
@@ -131,7 +131,7 @@ def load_text_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    config_class, model = _imported("transformers", "UMT5Config"), _imported("transformers", "UMT5EncoderModel")
+    config_class, model = imported("transformers", "UMT5Config"), imported("transformers", "UMT5EncoderModel")
 
     def make(config: Mapping[str, Any]) -> Any:
         return model(config_class.from_dict(dict(config)))
@@ -149,7 +149,7 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist, or this Wan has no image encoder.
     """
-    config_class, model = _imported("transformers", "CLIPVisionConfig"), _imported("transformers", "CLIPVisionModel")
+    config_class, model = imported("transformers", "CLIPVisionConfig"), imported("transformers", "CLIPVisionModel")
 
     def make(config: Mapping[str, Any]) -> Any:
         return model(config_class.from_dict(dict(config.get("vision_config", config))))
@@ -192,7 +192,7 @@ def takes_images(checkpoint: WanCheckpoint) -> bool:
         return any(name.startswith("img_emb.") for name in opened.shapes)
 
 
-def _imported(library: str, name: str) -> Any:
+def imported(library: str, name: str) -> Any:
     """Import a class of a library."""
     with one_at_a_time():
         return getattr(import_module(library), name)
@@ -219,7 +219,7 @@ def _load_tokenizer(folder: Path) -> Any:
     if not any(folder.glob("*.json")):
         raise InputNotFound(f"{folder} has no tokenizer; check which model the folder contains")
     with only_weights(folder, _TOKENIZER_FILES, what="tokenizer") as clean:
-        tokenizer = _imported("transformers", "AutoTokenizer").from_pretrained(
+        tokenizer = imported("transformers", "AutoTokenizer").from_pretrained(
             str(clean), local_files_only=True, trust_remote_code=False
         )
         tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as for prompts
