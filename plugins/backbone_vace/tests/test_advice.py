@@ -31,8 +31,8 @@ def test_needs_are_those_of_the_real_sizes(name):
     ("gib", "said"),
     [
         (2, ["1.3B require at least 3.9 GiB", "14B require at least 8.8 GiB"]),
-        (8, ["1.3B fit with all weights on the GPU", "14B require at least 8.8 GiB"]),
-        (12, ["1.3B fit with all weights", "14B fit with --gpu-memory auto: weights stay in main memory"]),
+        (8, ["1.3B fit with --gpu-memory auto", "14B require at least 8.8 GiB"]),
+        (12, ["1.3B fit with all weights on the GPU", "14B fit with --gpu-memory auto"]),
         (80, ["1.3B fit with all weights", "14B fit with all weights on the GPU"]),
     ],
 )

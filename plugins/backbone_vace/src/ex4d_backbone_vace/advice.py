@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ex4d_backbone_wan.compute.advice import BESIDE, CLIP, HINTS, fitting
+from ex4d_backbone_wan.compute.advice import CLIP
 from ex4d_backbone_wan.compute.memory import GIBI, Needs, Placement
 
 NEEDS: Mapping[str, Needs] = {
@@ -30,14 +30,22 @@ NEEDS: Mapping[str, Needs] = {
 """Results of `memory.needs` in bfloat16 for `CLIP`."""
 
 
+_BESIDE = 2 * GIBI
+"""For the VAE, which decodes in tiles, and the driver."""
+
+_BESIDE_UNTILED = 3 * GIBI
+"""The same without tiles."""
+
+
 def advice(gpu_bytes: int) -> list[str]:
     """Return sentences about the models that fit a GPU with this many bytes of memory."""
-    hints = []
-    for name, needs in NEEDS.items():
-        place = fitting(needs, gpu_bytes - BESIDE)
-        if place is not None:
-            hints.append(f"{CLIP} with VACE {name} {HINTS[place]}")
-        else:
-            least = (needs.of(Placement.STREAMED) + BESIDE) / GIBI
-            hints.append(f"{CLIP} with VACE {name} require at least {least:.1f} GiB")
-    return hints
+    return [f"{CLIP} with VACE {name} {_hint(needs, gpu_bytes)}" for name, needs in NEEDS.items()]
+
+
+def _hint(needs: Needs, gpu_bytes: int) -> str:
+    least = needs.of(Placement.STREAMED) + _BESIDE
+    if needs.of(Placement.RESIDENT) + _BESIDE_UNTILED <= gpu_bytes:
+        return "fit with all weights on the GPU"
+    if least <= gpu_bytes:
+        return "fit with --gpu-memory auto, which leaves weights in main memory as far as required"
+    return f"require at least {least / GIBI:.1f} GiB"

@@ -40,16 +40,15 @@ FILE_8_BITS = Needs(
 )
 """As `EXACT`, with the transformer as one file in fp8, and the matrices of the adapter beside it."""
 
-BESIDE = 2 * GIBI
+_BESIDE = 2 * GIBI
 """For the VAE, the image encoder and the driver."""
 
-HINTS = {
+_HINTS = {
     Placement.RESIDENT: "fit with all weights on the GPU",
     Placement.CONTEXT_APART: "fit with --gpu-memory auto: a quarter of the weights stays in main memory, "
     "without loss of speed",
     Placement.STREAMED: "fit with --gpu-memory auto: weights stay in main memory and are copied block by block",
 }
-"""Ends of sentences about a clip."""
 
 
 TIME = f"{CLIP} in 25 steps took 39 s on an H200 with all weights on the GPU; the time scales with the bfloat16 rate"
@@ -58,24 +57,23 @@ TIME = f"{CLIP} in 25 steps took 39 s on an H200 with all weights on the GPU; th
 
 def advice(gpu_bytes: int) -> list[str]:
     """Return sentences about the options that fit a GPU with this many bytes of memory."""
-    free = gpu_bytes - BESIDE
-    exact, fast = fitting(EXACT, free), fitting(FAST, free)
+    free = gpu_bytes - _BESIDE
+    exact, fast = _place(EXACT, free), _place(FAST, free)
     if exact is None:
-        least = (EXACT.of(Placement.STREAMED) + BESIDE) / GIBI
-        turbo = (EXACT.unguided().of(Placement.STREAMED) + BESIDE) / GIBI
+        least = (EXACT.of(Placement.STREAMED) + _BESIDE) / GIBI
+        turbo = (EXACT.unguided().of(Placement.STREAMED) + _BESIDE) / GIBI
         return [
             f"{CLIP} require at least {least:.1f} GiB ({turbo:.1f} with --speed turbo); fewer frames may fit: "
             "--set backbone.num_frames=25"
         ]
-    hints = [f"{CLIP} {HINTS[exact]}"]
+    hints = [f"{CLIP} {_HINTS[exact]}"]
     if fast is not exact and fast is not None:
-        hints.append(f"with --speed fast, on a GPU with 8-bit products, they {HINTS[fast]}")
-    small = fitting(FILE_8_BITS, free)
+        hints.append(f"with --speed fast, on a GPU with 8-bit products, they {_HINTS[fast]}")
+    small = _place(FILE_8_BITS, free)
     if small is not exact and small is not None:
-        hints.append(f"with a transformer in fp8 as backbone.model, they {HINTS[small]}")
+        hints.append(f"with a transformer in fp8 as backbone.model, they {_HINTS[small]}")
     return [*hints, TIME]
 
 
-def fitting(needs: Needs, free: int) -> Placement | None:
-    """Return the fastest placement that fits into this many bytes, or None."""
+def _place(needs: Needs, free: int) -> Placement | None:
     return next((place for place in Placement if needs.of(place) <= free), None)
