@@ -32,10 +32,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [2, 6])
-def test_a_stopped_run_resumes_with_windows_a_reference_and_previews(
-    options, guidance, scene, generate, tmp_path, after
-):
+def test_a_stopped_run_resumes_with_windows_a_reference_and_previews(options, guidance, scene, generate, tmp_path):
     known, shown = guidance(12), []
     whole = generate(options(reference="first"), known, scene)
     backbone = VaceBackbone(options(reference="first", memory="auto", preview_every=1), device=CPU)
@@ -43,7 +40,7 @@ def test_a_stopped_run_resumes_with_windows_a_reference_and_previews(
 
     def stop(done, total):
         assert total == 2 * (2 + 2)  # windows, and steps, encoding and decoding of each
-        if done >= after:
+        if done >= 6:  # in the second window
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -69,8 +66,8 @@ def test_later_windows_start_from_latents_of_the_reference_and_of_shared_frames(
     assert anchors[1].shape[2] == 1 + 2  # 5 shared frames are 2 latent frames
 
 
-@pytest.mark.parametrize("given", [{"memory": "least"}, {"gpus": 2}, {"gpus": 2, "guidance": 1.0}, {"gpus": 4}])
-def test_little_memory_and_several_processes_make_the_same_latents(options, guidance, generate, monkeypatch, given):
+@pytest.mark.parametrize("given", [{"memory": "least"}, {"gpus": 2, "guidance": 1.0}])
+def test_little_memory_and_shared_tokens_make_the_same_latents(options, guidance, generate, monkeypatch, given):
     seen, decode = [], engine.decode_frames
     monkeypatch.setattr(memory, "_SPARE", 0)
     if "memory" in given:
@@ -97,15 +94,15 @@ def test_fast_skips_steps_with_their_control(options, guidance, generate):
     assert calls.count(False) == 2
 
 
-def test_loras_reach_the_blocks_of_both(options, guidance, generate, tmp_path):
+def test_loras_reach_the_blocks_of_the_branch(options, guidance, generate, tmp_path):
     torch.manual_seed(0)
-    for name in ("blocks.1.self_attn.q", "vace_blocks.1.before_proj", "vace_blocks.1.ffn.0"):
+    for name in ("vace_blocks.1.before_proj", "vace_blocks.1.ffn.0"):
         rows = 48 if "ffn" in name else 24
         pair = {"lora_down.weight": torch.randn(4, 24), "lora_up.weight": torch.randn(rows, 4)}
         save_file({f"diffusion_model.{name}.{k}": v for k, v in pair.items()}, tmp_path / f"{name}.safetensors")
     plain = generate(options(composite=False), guidance(5))
-    for name in ("blocks.1.self_attn.q", "vace_blocks.1.ffn.0"):
-        assert not same(plain, generate(options(composite=False, loras=f"{tmp_path / name}.safetensors"), guidance(5)))
+    lora = str(tmp_path / "vace_blocks.1.ffn.0.safetensors")
+    assert not same(plain, generate(options(composite=False, loras=lora), guidance(5)))
     with pytest.raises(InvalidInput, match=r"vace_blocks\.1\.proj_in"):  # only the first block of the branch has one
         generate(options(loras=str(tmp_path / "vace_blocks.1.before_proj.safetensors")), guidance(5))
 
