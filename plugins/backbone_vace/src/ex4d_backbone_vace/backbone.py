@@ -68,6 +68,10 @@ class VaceBackbone:
             return video
         return composited(video, guidance, margin=self._margin(guidance), feather=self._options.feather)
 
+    def start(self) -> None:
+        """Start the processes of several GPUs; see `ex4d_core.roles`."""
+        self.networks.start()
+
     def prepare(self, *, prompt: str, ahead: bool) -> None:
         """Load the networks and embed the prompt; see `ex4d_core.roles`.
 
