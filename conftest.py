@@ -1,10 +1,10 @@
 """What all tests of the repository share."""
 
 import gc
-import importlib.util
 import os
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import ex4d_core  # noqa: F401  # before torch, see OMP_WAIT_POLICY in it
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")  # a machine that is busy is no failure, and the same inputs fail again
 
-pytest_plugins = ["ex4d_backbone_wan.fixtures"] if importlib.util.find_spec("ex4d_backbone_wan") else []
+pytest_plugins = [f"{name}.fixtures" for name in ("ex4d_backbone_wan", "ex4d_backbone_vace") if find_spec(name)]
 
 
 def pytest_configure() -> None:

@@ -21,7 +21,6 @@ from ex4d_core.errors import Ex4dError, OutputFailed
 from ex4d_core.names import text_hash
 from ex4d_core.process_identity import boot_id, namespace_id, process_exists, start_time
 from ex4d_core.reading import check_file, check_folder, check_path, reading
-from ex4d_core.user_cache import hash_once
 
 _TEMPORARY = ".part-"
 _UNFINISHED = ".partial-"
@@ -367,13 +366,12 @@ def tree_hash(path: Path, what: str = "file") -> str:
     return files_hash(files, what)
 
 
-def files_hash(files: Iterable[Path], what: str = "file", *, once: bool = False) -> str:
+def files_hash(files: Iterable[Path], what: str = "file") -> str:
     """Return a hash of the names and contents of files, in the given order.
 
     Args:
         files: the files.
         what: what they are, for messages.
-        once: whether files of the same path, size and time stamp are read once on this machine.
 
     Raises:
         InvalidInput: one cannot be read.
@@ -381,28 +379,5 @@ def files_hash(files: Iterable[Path], what: str = "file", *, once: bool = False)
     lines = []
     for file in files:
         with reading(file, what):
-            digest = hash_once(file, file_hash) if once else file_hash(file)
-            lines.append(f"{file.name}\0{digest}")
+            lines.append(f"{file.name}\0{file_hash(file)}")
     return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def weights_hash(folder: Path) -> str:
-    """Return a hash of the configurations and weights in a folder, independent of its location.
-
-    Files in the cache of the Hugging Face hub are links to `blobs` named by their hashes, so they are not read.
-    Other files are read once while their size and time stamp do not change.
-
-    Raises:
-        InvalidInput: the folder or a file in it cannot be read.
-    """
-    with reading(folder, "folder of weights"):
-        files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-        blobs = [blob_name(file) for file in files]
-        if all(blobs):
-            return "+".join(filter(None, blobs))
-    return files_hash(files, "file of weights", once=True)
-
-
-def blob_name(file: Path) -> str | None:
-    """Return the content hash by which the cache of the Hugging Face hub names a file; None for a file elsewhere."""
-    return file.resolve().name if file.is_symlink() and file.resolve().parent.name == "blobs" else None

@@ -32,6 +32,9 @@ class DepthEstimator(Protocol):
         """
         ...
 
+    # Optional: `def prepare(self) -> None` loads what `estimate` needs, before it is called. Its time is recorded as
+    # that of loading.
+
 
 class MeshBuilder(Protocol):
     """Turns one frame and its depth into a mesh."""
@@ -99,6 +102,12 @@ class DiffusionBackbone(Protocol):
             workspace: stores partial results, from which an interrupted run resumes, and publishes previews.
         """
         ...
+
+    # Optional: `def prepare(self, *, prompt: str, ahead: bool) -> None` loads what `generate` needs. If the component
+    # declares weights, it is called with ahead=True in another thread, while earlier stages compute, and must leave
+    # them memory; then with ahead=False, before `generate`. It imports libraries of models and creates networks within
+    # `ex4d_core.hub.untrusted_weights.one_at_a_time`. Optional too: `def start(self) -> None` starts processes that
+    # load beside this one, and is called in that thread as early as possible.
 
 
 @attrs.frozen(kw_only=True)

@@ -18,8 +18,8 @@ from ex4d_core.files import (
     resumable_dir,
     temporary_folder,
     tree_hash,
-    weights_hash,
 )
+from ex4d_core.hub import weights_hash
 
 KILLED = (
     "import os, signal, sys; from pathlib import Path; from ex4d_core.files import resumable_dir, temporary_folder\n"

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from ex4d_core import user_cache
-from ex4d_core.files import file_hash, weights_hash
+from ex4d_core.files import file_hash
+from ex4d_core.hub import weights_hash
 from ex4d_core.user_cache import hash_once
 
 

@@ -93,6 +93,11 @@ def random_transformer(setting: Setting) -> Any:
 
     with torch.device("meta"):
         transformer = WanTransformer3DModel(**setting.sizes).eval().requires_grad_(False)
+    return with_random_values(transformer, setting)
+
+
+def with_random_values(transformer: Any, setting: Setting) -> Any:
+    """Return a transformer on the meta device with reproducible values on that of the setting."""
     config = transformer.config
     rope = type(transformer.rope)(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
     generator = torch.Generator(setting.device).manual_seed(0)
@@ -206,10 +211,7 @@ class RandomNetworks(Networks):
 
     @cached_property
     def denoiser(self) -> Denoiser:
-        config = attrs.evolve(
-            EngineConfig.of(self._options, None, dtype=self.dtype, device=self.device),
-            source=RandomSource(self._setting),
-        )
+        config = EngineConfig.of(self._options, RandomSource(self._setting), dtype=self.dtype)
         return make_denoiser(
             config, device=self.device, gpus=self._options.gpus, guided=self._options.sampling_guidance > 1
         )

@@ -156,7 +156,7 @@ def engine(bench: Bench, how: str, *, step_cache: float = 0.0) -> Engine:
         EngineConfig(source=source, dtype=bench.setting.dtype, speed=how, step_cache=step_cache),
         device=bench.setting.device,
     )
-    made._load()
+    made.load()
     free()
     return made
 
@@ -248,7 +248,7 @@ def call_memory(bench: Bench) -> None:
         )
         backbone = WanBackbone(options, device=bench.setting.device)
         backbone.__dict__["networks"] = networks = RandomNetworks(options, bench.setting)
-        networks.denoiser._load()  # draws its values on the GPU
+        networks.denoiser.load()  # draws its values on the GPU
         with limited(budget):
             work = partial(backbone.generate, known, None, prompt="", seed=0, progress=silent)
             bench.measure(f"call, {how}, {budget:g} GiB, {options.sampling_steps} steps", work, runs=0)

@@ -24,20 +24,22 @@ def summary(outcomes: Sequence[Outcome]) -> Group:
     """Return a table of stages, seconds and peak memory, followed by failures and output paths."""
     has_paths = any(outcome.cam is not None for outcome in outcomes)
     table = Table("clip", *["cam"] * has_paths, "stage", title="ex4d", title_justify="left")
-    table.add_column("seconds", justify="right")
+    table.add_column("load, s", justify="right")
+    table.add_column("compute, s", justify="right")
     table.add_column("peak memory", justify="right")
     lines: list[Text] = []
     for outcome in outcomes:
         who = (as_text(outcome.clip.name), as_text(outcome.cam or ""))[: 1 + has_paths]
         if outcome.error is not None:
-            table.add_row(*who, Text("failed", style="red"), "", "", end_section=True)
+            table.add_row(*who, Text("failed", style="red"), "", "", "", end_section=True)
             named = attrs.evolve(outcome, clip=Path(outcome.clip.name))
             lines.append(Text.assemble(("failed", "red"), as_text(f": {named.title}: {one_message(outcome.error)}")))
             continue
         for record in outcome.records:
-            seconds = "reused" if record.reused else f"{record.cost.seconds:.1f}"
+            load = "" if record.reused else f"{record.load:.1f}"
+            compute = "reused" if record.reused else f"{record.cost.seconds:.1f}"
             peak = "" if record.reused else _memory(record.cost.peak_bytes, record.cost.peak_gpu_bytes)
-            table.add_row(*who, record.stage, seconds, peak)
+            table.add_row(*who, record.stage, load, compute, peak)
             who = (Text(), Text())[: 1 + has_paths]
         table.add_section()
         lines += [as_text(f"{label:<7} {path}") for label, path in _shown(outcome)]
@@ -117,7 +119,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "folder": str(outcome.folder),
             "error": outcome.error,
             "files": {label: str(path) for label, path in outcome.files.items()},
-            "stages": [{"stage": r.stage, "reused": r.reused, **attrs.asdict(r.cost)} for r in outcome.records],
+            "stages": [{"stage": r.stage, "reused": r.reused, **r.facts} for r in outcome.records],
         }
         for outcome in outcomes
     ]

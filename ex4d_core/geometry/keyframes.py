@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
 
 from ex4d_core.geometry.rigid import Pose
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # slow imports, which few paths use
     from scipy.interpolate import CubicHermiteSpline
+    from scipy.spatial.transform import Rotation
 
 
 def interpolate_linear(poses: Sequence[Pose], times: Sequence[float]) -> Callable[[float], Pose]:
@@ -24,6 +24,8 @@ def interpolate_linear(poses: Sequence[Pose], times: Sequence[float]) -> Callabl
     if len(poses) == 1:
         return lambda t: poses[0]
     at, values = np.asarray(times), _positions_and_zooms(poses)
+    from scipy.spatial.transform import Slerp
+
     slerp = Slerp(at, _rotations(poses))
 
     def pose(t: float) -> Pose:
@@ -67,13 +69,15 @@ def smooth_curve(times: Sequence[float], values: Sequence[float]) -> Callable[[f
 
 def _spline(times: np.ndarray, values: np.ndarray) -> CubicHermiteSpline:
     """Return a spline whose slope at a value is that of the parabola through it and its neighbors."""
-    from scipy.interpolate import CubicHermiteSpline  # half a second that few paths take
+    from scipy.interpolate import CubicHermiteSpline
 
     return CubicHermiteSpline(times, values, np.gradient(values, times, axis=0))
 
 
 def _squad(times: np.ndarray, rotations: Rotation) -> Callable[[float], Rotation]:
     """Return slerp(slerp(q), slerp(s), 2u(1-u)) with s = q exp(-(log(q^-1 next) + log(q^-1 previous)) / 4)."""
+    from scipy.spatial.transform import Rotation, Slerp
+
     steps = (rotations[:-1].inv() * rotations[1:]).as_rotvec()
     bends = np.zeros((len(times), 3))
     bends[1:-1] = (steps[:-1] - steps[1:]) / 4
@@ -93,4 +97,6 @@ def _positions_and_zooms(poses: Sequence[Pose]) -> np.ndarray:
 
 
 def _rotations(poses: Sequence[Pose]) -> Rotation:
+    from scipy.spatial.transform import Rotation
+
     return Rotation.from_matrix(np.stack([pose.rotation for pose in poses]))

@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 Vector = np.ndarray
 """float64 [3]."""
@@ -79,6 +78,8 @@ def rotation(matrix: np.ndarray, *, about: Any = (0.0, 0.0, 0.0)) -> Pose:
 
 def rotation_about(axis: Any, degrees: float) -> np.ndarray:
     """Return the matrix of a rotation about an axis, by the right-hand rule."""
+    from scipy.spatial.transform import Rotation  # a slow import, which given paths do not use
+
     matrix: np.ndarray = Rotation.from_rotvec(np.radians(degrees) * unit(axis)).as_matrix()
     return matrix
 

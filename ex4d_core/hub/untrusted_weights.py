@@ -116,7 +116,7 @@ def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[Non
         InvalidInput: the library raises an error.
     """
     try:
-        with loading_offline():
+        with one_at_a_time(), loading_offline():
             yield
     except Ex4dError:
         raise
@@ -128,6 +128,20 @@ def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[Non
         raise InvalidInput(
             f"{place} cannot be loaded as a {what}: {reason}; check which model it contains, or download it again"
         ) from error
+
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Exclude other threads that import libraries of models or create networks.
+
+    Imports of modules that import each other can fail in two threads, and creating a network without memory for its
+    weights changes classes of torch meanwhile. Components are imported, and untrusted weights loaded, in such a block.
+    """
+    with _ONE_AT_A_TIME:
+        yield
 
 
 class _Limits:

@@ -19,6 +19,7 @@ from ex4d_core.types import DepthVideo, Guidance, Video
 
 Value = TypeVar("Value")
 Needs = TypeVar("Needs")
+Loaded = TypeVar("Loaded")
 
 Scratch = Callable[[str, str], AbstractContextManager[Path | None]]
 """Opens, for a stage and its key, the folder for partial results of the stage, or None."""
@@ -46,6 +47,15 @@ class StageRecord:
     reused: bool
     """Whether its artifact was found in the run folder."""
     cost: Usage
+    load: float = 0.0
+    """Seconds of loading components, or of waiting until they were loaded while an earlier stage computed."""
+
+    @property
+    def facts(self) -> Tree:
+        """Time and memory as plain values; `seconds` is the sum of `load` and `compute`."""
+        cost = self.cost
+        seconds = {"seconds": self.load + cost.seconds, "load": self.load, "compute": cost.seconds}
+        return {**seconds, "peak_bytes": cost.peak_bytes, "peak_gpu_bytes": cost.peak_gpu_bytes}
 
 
 class StageCache:
@@ -76,7 +86,8 @@ class StageCache:
         codec: Codec[Value],
         *,
         needs: Callable[[], Needs],
-        work: Callable[[Needs, Progress, Path | None], Value],
+        load: Callable[[], Loaded],
+        work: Callable[[Needs, Loaded, Progress, Path | None], Value],
     ) -> Value:
         """Return the result of a stage: its artifact if the store has it, otherwise the result of `work`.
 
@@ -85,7 +96,8 @@ class StageCache:
             inputs: everything that determines the result; its hash is the key of the artifact.
             codec: reads and writes the artifact.
             needs: returns the values that the stage works on, from earlier stages; called only if the stage runs.
-            work: computes the result from these values; gets the progress to report and a folder for partial results.
+            load: returns the components, loaded; called after `needs`, and timed apart from `work`.
+            work: computes the result from both; gets the progress to report and a folder for partial results.
 
         Raises:
             InputNotFound: the cache is read-only and has no such artifact.
@@ -99,11 +111,15 @@ class StageCache:
         if self._read_only:
             raise InputNotFound(f"{self._title} has no valid {stage} for these settings; run the clip to create it")
         values = needs()
+        with measure() as loading:
+            loaded = load()
         with self._reporter.stage(stage) as progress, measure() as cost, self._scratch(stage, key) as folder:
-            value = work(values, progress, folder)
+            value = work(values, loaded, progress, folder)
             if self._store:
                 self._store.save(stage, key, inputs, lambda artifact: codec.save(artifact, value))
-        self.records.append(StageRecord(stage=stage, key=key, reused=False, cost=cost))
+        cost.peak_bytes = max(cost.peak_bytes, loading.peak_bytes)
+        cost.peak_gpu_bytes = max(cost.peak_gpu_bytes, loading.peak_gpu_bytes)
+        self.records.append(StageRecord(stage=stage, key=key, reused=False, cost=cost, load=loading.seconds))
         return value
 
     def _scratch_of_store(self, stage: str, key: str) -> AbstractContextManager[Path | None]:

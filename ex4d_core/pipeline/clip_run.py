@@ -146,8 +146,9 @@ class ClipRun(SelectedClip):
             "depth",
             self.depth_inputs,
             DEPTH,
-            needs=lambda: (self.video, given.estimator if given else self.components.depth_estimator()),
-            work=lambda needs, progress, _: self._estimate(*needs, progress=progress),
+            needs=lambda: self.video,
+            load=lambda: given.estimator if given else self.components.depth_estimator(),
+            work=lambda video, estimator, progress, _: self._estimate(video, estimator, progress=progress),
         )
 
     def _estimate(self, video: Video, estimator: DepthEstimator, *, progress: Progress) -> DepthVideo:
@@ -300,9 +301,18 @@ class PathRun:
             "guidance",
             self.guidance_inputs,
             GUIDANCE,
-            needs=lambda: (self.clip_run.scene, self.path, components.mesh_builder(), components.renderer()),
-            work=lambda needs, progress, _: stages.render_guidance(*needs, device=components.device, progress=progress),
+            needs=lambda: (self.clip_run.scene, self.path),
+            load=lambda: (components.mesh_builder(), components.renderer()),
+            work=lambda needs, loaded, progress, _: stages.render_guidance(
+                *needs, *loaded, device=components.device, progress=progress
+            ),
         )
+
+    def load_ahead(self) -> None:
+        """Start to load the backbone while the stages before it compute, unless the run folder has the result."""
+        store = self.clip_run.stored
+        if store is None or store.size("result", content_key(self.video_inputs)) is None:
+            self.clip_run.components.load_ahead("backbone")
 
     def stored_guidance(self) -> Guidance | None:
         """Return the guidance if the run folder has it."""
@@ -322,6 +332,7 @@ class PathRun:
     @cached_property
     def video(self) -> Video:
         """The result: the video from the target camera."""
+        self.load_ahead()
         return generate_stage(
             self.clip_run.cache,
             self.clip_run.components,

@@ -45,10 +45,12 @@ def generate_stage(
     config = components.config
 
     def work(
-        needed: tuple[Guidance, Scene | None, DiffusionBackbone], progress: Progress, folder: Path | None
+        needed: tuple[Guidance, Scene | None], backbone: DiffusionBackbone, progress: Progress, folder: Path | None
     ) -> Video:
+        stages.warn_if_trivial_mask(needed[0], components.reporter)
         video = stages.generate_video(
             *needed,
+            backbone,
             prompt=config.prompt,
             seed=config.seed,
             progress=progress,
@@ -57,10 +59,4 @@ def generate_stage(
         finish(video)
         return video
 
-    def load() -> tuple[Guidance, Scene | None, DiffusionBackbone]:
-        guidance, scene = needs()
-        backbone = components.backbone()
-        stages.warn_if_trivial_mask(guidance, components.reporter)
-        return guidance, scene, backbone
-
-    return cache.cached_stage("result", inputs, VIDEO, needs=load, work=work)
+    return cache.cached_stage("result", inputs, VIDEO, needs=needs, load=components.backbone, work=work)

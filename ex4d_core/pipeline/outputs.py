@@ -18,7 +18,7 @@ from ex4d_core.errors import Ex4dError, OutputFailed
 from ex4d_core.files import put, set_aside, temporary_folder, tree_hash
 from ex4d_core.names import numbered
 from ex4d_core.pipeline.clip_identity import ClipIdentity
-from ex4d_core.pipeline.records import Record
+from ex4d_core.pipeline.records import Change, Record
 from ex4d_core.progress import Reporter
 
 
@@ -32,9 +32,22 @@ class OutputGroup:
     """The files by label."""
     write: Callable[[Path], None]
     """Writes all of them, under their names, into a folder."""
+    needs: Callable[[], object] = lambda: None
+    """Computes the artifact; called before `update_files`, which may then run in another thread."""
     stage: str = ""
     editable: bool = False
     """Whether an edited file is kept in place as long as the key stays the same."""
+
+
+def is_outdated(group: OutputGroup, record: Record) -> bool:
+    """Return whether `update_files` would write the files.
+
+    Raises:
+        OutputFailed: the folder cannot be written to.
+        InvalidInput: an existing file cannot be read.
+    """
+    with record.changing() as change:
+        return "outdated" in _states(group, change)
 
 
 def update_files(group: OutputGroup, record: Record, *, clip: ClipIdentity, reporter: Reporter) -> bool:
@@ -45,8 +58,7 @@ def update_files(group: OutputGroup, record: Record, *, clip: ClipIdentity, repo
         InvalidInput: an existing file cannot be read.
     """
     with record.changing() as change:
-        stamps = change.facts.get("files", {})
-        states = [_state(path, stamps.get(path.name, {}), group) for path in group.files.values()]
+        states = _states(group, change)
     if "outdated" in states:
         _write(group, record, clip, reporter)
         return False
@@ -54,6 +66,11 @@ def update_files(group: OutputGroup, record: Record, *, clip: ClipIdentity, repo
         if state == "edited":
             reporter.note(f"{path} was changed since it was written; it is not overwritten")
     return True
+
+
+def _states(group: OutputGroup, change: Change) -> list[str]:
+    stamps = change.facts.get("files", {})
+    return [_state(path, stamps.get(path.name, {}), group) for path in group.files.values()]
 
 
 def _state(path: Path, stamp: Mapping[str, Any], group: OutputGroup) -> Literal["current", "edited", "outdated"]:

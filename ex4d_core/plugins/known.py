@@ -50,6 +50,13 @@ KNOWN_PLUGINS = (
         distribution="ex4d-backbone-inpaint", folder="plugins/backbone_inpaint", kind="backbone", names=("inpaint",)
     ),
     KnownPlugin(
+        distribution="ex4d-backbone-vace",
+        folder="plugins/backbone_vace",
+        kind="backbone",
+        names=("vace",),
+        gpu_memory=4,
+    ),
+    KnownPlugin(
         distribution="ex4d-backbone-wan",
         folder="plugins/backbone_wan",
         kind="backbone",

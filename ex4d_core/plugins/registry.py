@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, nearest
+from ex4d_core.hub.untrusted_weights import one_at_a_time
 from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.plugins.discovery import Plugins, find_plugins
 from ex4d_core.plugins.known import known_names, where_to_get, where_to_get_models
@@ -191,6 +192,7 @@ class Registry:
             PluginFailed: a required module is missing, or the import failed.
             ComponentCrashed: the component raised an unexpected error.
         """
-        component = offer.load()
+        with one_at_a_time():
+            component = offer.load()
         with redirect_stdout_to_stderr(), named_crash(component):
             return component(options, device=device)

@@ -9,14 +9,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ex4d_core.command_exit import interrupt_behind
-from ex4d_core.depth_io.write import DepthFormat
 from ex4d_core.errors import Ex4dError, tracing, unexpected
-from ex4d_core.masks.options import MaskOptions
-from ex4d_core.masks.sheet import mask_files, write_masks
 from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_identity import owner_of, real_path
@@ -31,6 +29,10 @@ from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export, export_depth
 from ex4d_core.terminal import say
+
+if TYPE_CHECKING:
+    from ex4d_core.depth_io.write import DepthFormat
+    from ex4d_core.masks.options import MaskOptions
 
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ts .webm .wmv".split()  # noqa: SIM905  # a list of them is three times as long
@@ -193,6 +195,7 @@ def mask_batch(
     session: Session, clips: Sequence[Path], folders: Sequence[Path], *, options: MaskOptions, count: int, depth: bool
 ) -> list[Outcome]:
     """Write simulated masks of every clip, with or without its depth; return the outcome of each."""
+    from ex4d_core.masks.sheet import mask_files, write_masks
 
     def write(clip_run: ClipRun) -> Exported:
         assert clip_run.folder is not None, "masks need a run folder"

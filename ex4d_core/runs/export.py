@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import numpy as np
@@ -15,34 +16,30 @@ import torch
 
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.config.run_config import Tree, make_config
-from ex4d_core.depth_io.write import DepthFormat, png_error, write_depth
 from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.files import atomic_write
-from ex4d_core.mesh_io import write_mesh
 from ex4d_core.names import text_hash
-from ex4d_core.pictures.contact_sheet import contact_sheet
-from ex4d_core.pictures.depth_video import write_preview
+from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.differences import differences
 from ex4d_core.pipeline.forecast import announce_cost, remember_cost
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
 from ex4d_core.pipeline.measure import Usage
-from ex4d_core.pipeline.outputs import OutputGroup, update_files
+from ex4d_core.pipeline.outputs import OutputGroup, is_outdated, update_files
 from ex4d_core.pipeline.records import CONFIG as CONFIG
 from ex4d_core.pipeline.records import RUN_RECORD, DamagedRecord, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
-from ex4d_core.preview.path_checks import check_path
-from ex4d_core.preview.pictures import visible_fractions
-from ex4d_core.preview.sampling import sampled_scene
 from ex4d_core.progress import Reporter
 from ex4d_core.runs.saved_config import is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
 from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
-from ex4d_core.video_io.images import write_png
+
+if TYPE_CHECKING:  # what writes files is imported when a file is written
+    from ex4d_core.depth_io.write import DepthFormat
 
 Goal = Literal["guidance", "result"]
 MeshChoice = Literal["first", "all"]
@@ -109,6 +106,8 @@ def export(
     inputs = path_run.video_inputs if goal == "result" else path_run.guidance_inputs
     if announce:
         _name_replaced(path_run, groups, inputs)
+    if goal == "result" and is_outdated(groups[-1], path_run.clip_run.record):
+        path_run.load_ahead()
     exported = _update(path_run.clip_run, groups)
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
     with path_run.clip_run.record.changing() as change:
@@ -175,18 +174,23 @@ def _recorded_clip(folder: Path) -> list[str]:
 
 
 def _update(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
-    records_before = len(clip_run.records)
+    reporter, records_before = clip_run.components.reporter, len(clip_run.records)
     files: dict[str, Path] = {}
-    for group in groups:
-        if any(is_input(path, clip_run.input_files) for path in group.files.values()):
-            for path in group.files.values():
-                clip_run.components.reporter.note(f"{path} is an input of this run; it is not overwritten")
+    with ExitStack() as writing:
+        for group in groups:
             files |= group.files
-            continue
-        fresh = update_files(group, clip_run.record, clip=clip_run.clip_identity, reporter=clip_run.components.reporter)
-        if fresh and group.stage:
-            clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
-        files |= group.files
+            if any(is_input(path, clip_run.input_files) for path in group.files.values()):
+                for path in group.files.values():
+                    reporter.note(f"{path} is an input of this run; it is not overwritten")
+                continue
+            outdated = is_outdated(group, clip_run.record)
+            if outdated:
+                group.needs()
+            elif group.stage:
+                clip_run.records.append(StageRecord(stage=group.stage, key=group.key, reused=True, cost=Usage()))
+            update = partial(update_files, group, clip_run.record, clip=clip_run.clip_identity, reporter=reporter)
+            # The next stage computes while the files of this one are encoded.
+            writing.callback(Ahead(update).result if outdated else update)
     return Exported(files=files, records=tuple(clip_run.records[records_before:]))
 
 
@@ -212,6 +216,8 @@ def _depth_groups(clip_run: ClipRun, formats: Iterable[DepthFormat], preview: bo
 
 
 def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path) -> None:
+    from ex4d_core.depth_io.write import png_error, write_depth
+
     depth, reporter = clip_run.estimated_scene.depth, clip_run.components.reporter
     write_depth(depth, folder / name, format=format)
     if format == "png" and (error := png_error(depth)) > COARSE:
@@ -223,6 +229,8 @@ def _write_depth(clip_run: ClipRun, name: str, format: DepthFormat, folder: Path
 
 
 def _write_preview(clip_run: ClipRun, name: str, folder: Path) -> None:
+    from ex4d_core.pictures.depth_video import write_preview
+
     scene = clip_run.estimated_scene
     with clip_run.components.reporter.stage("preview") as progress:
         write_preview(scene, folder / name, progress=progress)
@@ -238,7 +246,8 @@ def _groups(
         OutputGroup(
             key=content_key(path_run.guidance_inputs),
             files={label: folder / name for label, name in names.items()},
-            write=partial(_write_guidance, path_run, names, announce),
+            needs=partial(_render_guidance, path_run, announce),
+            write=partial(_write_guidance, path_run, names),
             stage="guidance",
         )
     ]
@@ -251,6 +260,7 @@ def _groups(
             OutputGroup(
                 key=content_key({**path_run.video_inputs, **sound}),
                 files={label: folder / name for label, name in names.items()},
+                needs=lambda: path_run.video,
                 write=partial(_write_result, path_run, names),
                 stage="result",
             )
@@ -277,6 +287,10 @@ def _name_replaced(path_run: PathRun, groups: Sequence[OutputGroup], inputs: Tre
 
 def _warn_of_path(path_run: PathRun) -> None:
     """Print the warnings that a preview prints."""
+    from ex4d_core.preview.path_checks import check_path
+    from ex4d_core.preview.pictures import visible_fractions
+    from ex4d_core.preview.sampling import sampled_scene
+
     scene, path = path_run.clip_run.scene, path_run.guidance.cameras
     assert path is not None
     small = sampled_scene(scene, range(scene.video.num_frames), side=CHECKED_SIDE)
@@ -284,10 +298,14 @@ def _warn_of_path(path_run: PathRun) -> None:
         path_run.clip_run.components.reporter.warn(f"--cam {path_run.cam}: {warning.sentence}")
 
 
-def _write_guidance(path_run: PathRun, names: dict[str, str], announce: bool, folder: Path) -> None:
-    guidance = path_run.guidance
+def _render_guidance(path_run: PathRun, announce: bool) -> None:
+    _ = path_run.guidance
     if announce:
         _warn_of_path(path_run)
+
+
+def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
+    guidance = path_run.guidance
     write_video(Video(frames=guidance.color, fps=guidance.fps), folder / names["color"])
     write_mask(guidance.mask, folder / names["mask"], fps=guidance.fps)
     assert guidance.cameras is not None
@@ -307,6 +325,8 @@ def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: Mes
     names = [f"{stem}.{suffix}" for stem in stems]
 
     def write(folder: Path) -> None:
+        from ex4d_core.mesh_io import write_mesh
+
         for frame, name in enumerate(names):
             write_mesh(clip_run.mesh(frame), folder / name)
 
@@ -324,6 +344,9 @@ def _mesh_group(clip_run: ClipRun, folder: Path, choice: MeshChoice, suffix: Mes
 
 
 def _write_sheet(path_run: PathRun, path: Path) -> None:
+    from ex4d_core.pictures.contact_sheet import contact_sheet
+    from ex4d_core.video_io.images import write_png
+
     guidance = path_run.guidance
     rows = {
         "input": path_run.scene.video.frames,
@@ -376,5 +399,4 @@ def _write_config(clip_run: ClipRun) -> None:
 
 
 def _record(record: StageRecord) -> Facts:
-    cost = attrs.asdict(record.cost)
-    return {"stage": record.stage, "key": record.key, "reused": record.reused, **cost}
+    return {"stage": record.stage, "key": record.key, "reused": record.reused, **record.facts}

@@ -24,7 +24,6 @@ from ex4d_core.config.run_config import (
     read_config,
 )
 from ex4d_core.errors import Ex4dError
-from ex4d_core.masks.options import MaskOptions
 from ex4d_core.options import changed_paths
 from ex4d_core.pipeline.inputs import camera_files
 from ex4d_core.pipeline.records import RUN_RECORD
@@ -90,7 +89,11 @@ def with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> T
     changed = dict(tree)
     if clips := _texts(tree.get("clips", ())):
         changed["clips"] = [change(clip) for clip in clips]
-    sections: dict[str, Sequence[type]] = {"lens": [LensOptions], "path": [PathOptions], "masks": [MaskOptions]}
+    sections: dict[str, Sequence[type]] = {"lens": [LensOptions], "path": [PathOptions]}
+    if "masks" in tree:
+        from ex4d_core.masks.options import MaskOptions
+
+        sections["masks"] = [MaskOptions]
     for section in (*sections, *ROLES):
         table = tree.get(section)
         if isinstance(table, Mapping):

@@ -39,6 +39,22 @@ def test_running_again_makes_nothing_anew(run):
     assert [stage["reused"] for stage in json.loads(out)[0]["stages"]] == [True, True]
 
 
+def test_a_finished_run_imports_no_library_of_its_stages(run, small_clip):
+    run("--cam", "30")
+    code = (
+        "import os, sys, typer_cli\n"
+        "arguments = sys.argv[1:]\n"
+        "try: typer_cli.main(['run', arguments[0], '--depth-file', arguments[1], '--cam', '30', '--json'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'scipy', 'numba', 'cv2', 'trimesh', 'diffusers', 'transformers', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(small_clip.video), str(small_clip.depth)], check=True, capture_output=True
+    )
+    assert [stage["reused"] for stage in json.loads(done.stdout)[0]["stages"]] == [True, True]
+
+
 def test_a_second_path_reuses_the_depth(run):
     run("--cam", "30")
     _, out, _ = run("--cam", "-20", "--json")

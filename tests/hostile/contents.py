@@ -13,7 +13,19 @@ import numpy as np
 from safetensors.torch import load_file
 
 CHANGING = frozenset(
-    {"seconds", "peak_bytes", "peak_memory", "reused", "blake2b", "bytes", "versions", "stages", "time"}
+    {
+        "seconds",
+        "load",
+        "compute",
+        "peak_bytes",
+        "peak_memory",
+        "reused",
+        "blake2b",
+        "bytes",
+        "versions",
+        "stages",
+        "time",
+    }
     | {"run_folder", "config.toml"}  # the configuration has the absolute path of its folder
 )
 """Keys of records whose values differ from run to run."""

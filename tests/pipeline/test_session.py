@@ -38,7 +38,7 @@ def notes_of(small_clip):
 def test_auto_takes_the_preview_where_the_weights_are_not_here_and_says_why(session, notes_of):
     (note,) = notes_of(session(WAN))
     assert note.startswith("backbone: inpaint (")
-    assert note.endswith(f"; {NO_WEIGHTS}")
+    assert f"; {NO_WEIGHTS}" in note
 
 
 def test_auto_takes_the_model_whose_weights_are_here(session, notes_of, tmp_path):
@@ -50,7 +50,7 @@ def test_auto_takes_the_model_whose_weights_are_here(session, notes_of, tmp_path
 def test_auto_takes_no_model_that_needs_a_gpu_where_there_is_none(session, notes_of):
     (note,) = notes_of(session(attrs.evolve(WAN, devices=("cuda",))))
     assert note.startswith("backbone: inpaint (")
-    assert note.endswith("; wan is for cuda")
+    assert "; wan is for cuda" in note
 
 
 def test_where_nothing_else_would_do_auto_takes_what_lacks_its_weights():
@@ -70,7 +70,7 @@ def test_an_option_that_the_choice_of_auto_lacks_says_why_it_was_chosen(session)
     with pytest.raises(InvalidConfig) as error:
         session(WAN, memory="12").check("backbone")
     assert str(error.value).startswith("the backbone 'inpaint' has no option memory; known: ")
-    assert str(error.value).endswith(f"; it was selected because {NO_WEIGHTS}")
+    assert f"; it was selected because {NO_WEIGHTS}" in str(error.value)
 
 
 def test_a_slip_in_an_option_does_not_change_what_auto_takes(session, tmp_path):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.files import atomic_write, tree_hash, weights_hash
+from ex4d_core.files import atomic_write, tree_hash
+from ex4d_core.hub import weights_hash
 from ex4d_core.pipeline.store import MANIFEST, Damaged, Store, content_key
 
 INPUTS = {"clip": "a", "steps": 5}

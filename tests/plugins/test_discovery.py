@@ -161,7 +161,7 @@ def test_an_alias_finds_its_component_unless_another_has_the_name(install):
 def test_auto_does_not_guess_which_of_two_plugins_is_meant(install):
     for name in ("one", "other"):
         install(name, GOOD.replace("depth_estimators", "backbones").replace('MIT"', 'MIT", auto=20'), component="wan")
-    choice = Registry(find_plugins(disabled=["wan"])).choose("backbone", "cuda")
+    choice = Registry(find_plugins(disabled=["wan", "vace"])).choose("backbone", "cuda")
     assert (choice.offer.name, choice.rejected) == (
         "inpaint",
         ("wan is offered by several plugins (use wan@one-dist or wan@other-dist)",),
@@ -186,7 +186,7 @@ def test_the_plugins_of_this_repository_are_tried_in_this_order():
         "mesh": ["watertight"],
         "trajectory": [],
         "renderer": ["nvdiffrast", "torch", "zbuffer"],
-        "backbone": ["wan", "inpaint", "telea"],
+        "backbone": ["wan", "vace", "inpaint", "telea"],
     }
 
 

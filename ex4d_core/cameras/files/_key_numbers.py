@@ -53,11 +53,12 @@ def _number(word: str) -> float:
 
 def spread(row: Sequence[float], count: int, *, overwrite_ends: bool) -> np.ndarray:
     """Return a value for each of `count` frames, float64 [count]."""
+    from scipy.interpolate import UnivariateSpline
+
     at, times = np.linspace(0, 1, len(row)), np.linspace(0, 1, count)
     if len(row) <= STRAIGHT:
         values: np.ndarray = np.interp(times, at, row)
         return values
-    from scipy.interpolate import UnivariateSpline  # half a second that few paths take
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the smoothing may not be reached, which the tools do not check either

@@ -11,7 +11,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
 
 from ex4d_core.bounds import numbers
 from ex4d_core.cameras.files._value import (
@@ -151,6 +150,8 @@ def rotations_of(quaternions: np.ndarray, *, scalar_first: bool = False) -> np.n
     Raises:
         InvalidInput: one is 0.
     """
+    from scipy.spatial.transform import Rotation
+
     lengths = np.linalg.norm(quaternions, axis=1)
     for index in np.flatnonzero(~(lengths > 1e-9))[:1]:
         raise InvalidInput(f"pose {index} has the quaternion 0 0 0 0, which is not a rotation")
@@ -292,6 +293,8 @@ def named_gaps(file: CameraFile) -> str:
 
 def filled(file: CameraFile) -> CameraFile:
     """Return a file with interpolated poses and intrinsics for missing frames."""
+    from scipy.spatial.transform import Rotation, Slerp
+
     if file.positions is None:
         return file
     at, frames = np.asarray(file.positions, dtype=float), np.arange(file.positions[-1] + 1, dtype=float)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ex4d_core.bounds import number, numbers
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
@@ -56,6 +55,8 @@ def _animation(frames: Any) -> CameraFile:
 
 def _file(location: np.ndarray, radians: np.ndarray, fields: list[float] | None) -> CameraFile:
     """Return the path of frame numbers and positions [T, 4] and angles [T, 3]."""
+    from scipy.spatial.transform import Rotation
+
     turns = Rotation.from_euler("xyz", radians).as_matrix()
     return CameraFile(
         world_to_camera=poses_of(rigid(turns, location[:, 1:]), "location", "c2w-opengl", world=Z_UP),

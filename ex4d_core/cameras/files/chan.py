@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ex4d_core.cameras.files._format import Content, Format, Match, certain, possible
 from ex4d_core.cameras.files._poses import Y_UP, order_of, poses_of, positions_of, rigid
@@ -28,6 +27,8 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     Raises:
         InvalidInput: a line is malformed.
     """
+    from scipy.spatial.transform import Rotation
+
     table = content.value.table
     if table.shape[1] not in COLUMNS:
         raise InvalidInput("each line needs a frame number, position, three angles and, optionally, a field of view")

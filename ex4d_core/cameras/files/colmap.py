@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ex4d_core.bounds import shown
 from ex4d_core.cameras.files._colmap_files import CAMERAS, IMAGES, TEXT, Lens, has_model, has_rig, read_model
@@ -74,6 +73,8 @@ def _distortion(lenses: list[Lens]) -> tuple[str, ...]:
 
 def write(file: CameraFile, path: Path, distance: float) -> None:
     """Write the folder; `points3D.txt` is empty."""
+    from scipy.spatial.transform import Rotation
+
     assert file.intrinsics is not None  # the format requires intrinsics
     path.mkdir()
     lenses = dict.fromkeys(file.intrinsics)

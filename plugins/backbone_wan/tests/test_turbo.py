@@ -60,7 +60,7 @@ def test_it_takes_4_steps_without_guidance_whatever_those_of_other_speeds_are():
 
 
 def test_products_are_exact_and_no_step_is_skipped():
-    config = EngineConfig.of(WanOptions(speed="turbo", step_cache=0.5), None, dtype=torch.float32, device=CPU)
+    config = EngineConfig.of(WanOptions(speed="turbo", step_cache=0.5), None, dtype=torch.float32)
     assert config.speed == "exact"
 
 

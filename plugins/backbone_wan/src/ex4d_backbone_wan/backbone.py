@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import Protocol
 
 import attrs
 import torch
@@ -18,7 +20,7 @@ from ex4d_backbone_wan.conditioning import (
 )
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
 from ex4d_backbone_wan.networks import Networks
-from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.options import GenerationOptions, WanOptions
 from ex4d_backbone_wan.preview import LatentColors, Watcher
 from ex4d_backbone_wan.resume import PartialResults
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
@@ -61,20 +63,30 @@ class WanBackbone:
             InvalidInput: the guidance has no frames, the weights do not match, the GPU has too little memory, or
                 the latents are not finite.
         """
-        if guidance.num_frames == 0:
-            raise InvalidInput("the guidance has no frames; use at least 1 frame")
-        height, width = guidance.mask.shape[1:]
-        size = working_size(width, height, size=self._options.working_size, fit=self._options.fit)
-        generation = _ClipGeneration(self._options, self.networks, guidance, size=size, seed=seed, workspace=workspace)
-        try:
-            with torch.no_grad():
-                frames = generation.frames(prompt, progress)
-        except torch.OutOfMemoryError as error:
-            raise InvalidInput(
-                f"{self._device} has too little memory for {generation.length} frames at {size[0]}x{size[1]}; "
-                "try --gpu-memory auto, or a smaller --set backbone.size"
-            ) from error
-        return Video(frames=frames if size == (width, height) else resized(frames, (width, height)), fps=guidance.fps)
+        return generate_video(
+            self._options,
+            self.networks,
+            guidance,
+            encode=partial(encode_known, self.networks),
+            prompt=prompt,
+            seed=seed,
+            progress=progress,
+            workspace=workspace,
+        )
+
+    def start(self) -> None:
+        """Start the processes of several GPUs; see `ex4d_core.roles`."""
+        self.networks.start()
+
+    def prepare(self, *, prompt: str, ahead: bool) -> None:
+        """Load the networks and embed the prompt; see `ex4d_core.roles`.
+
+        Raises:
+            InputNotFound: the weights are not on this machine.
+            InvalidInput: a file is damaged, or its tensors do not match the network.
+        """
+        with suppress(torch.OutOfMemoryError):  # `generate` loads the rest, and reports the size of the clip
+            self.networks.prepare([prompt or self._options.prompt, self._options.negative_prompt], ahead=ahead)
 
     @cached_property
     def networks(self) -> Networks:
@@ -89,6 +101,65 @@ class Encoded:
     conditioning: Conditioning
     color: Tensor
     """[1, 16, t, h, w], latents of the visible region."""
+    leading: Tensor | None = None
+    """[1, 16, n, h, w], clean latents of pictures before the video; None if there are none."""
+
+
+class Encode(Protocol):
+    """Encodes the guidance of a window as conditioning of a model."""
+
+    def __call__(self, known: Known, *, text: Tensor, negative_text: Tensor) -> Encoded:
+        """Return the conditioning for 4k+1 frames and embeddings of prompts [1, 512, C]."""
+        ...
+
+
+def generate_video(
+    options: GenerationOptions,
+    networks: Networks,
+    guidance: Guidance,
+    *,
+    encode: Encode,
+    leading: int = 0,
+    prompt: str,
+    seed: int,
+    progress: Progress,
+    workspace: Workspace,
+) -> Video:
+    """Generate a video with any model of the family of Wan.
+
+    Args:
+        options: of the backbone.
+        networks: of the model.
+        guidance: rendered color and mask.
+        encode: encodes the guidance of a window.
+        leading: number of latent frames of pictures before the video, as `encode` returns them; they are generated
+            with the video and cut off.
+        prompt: describes the video, or "" for the prompt of the options.
+        seed: of the noise and of the erosion of the mask.
+        progress: reports steps, encoding and decoding.
+        workspace: stores latents after each step, and publishes `preview` if requested.
+
+    Raises:
+        InputNotFound: the weights are not on this machine.
+        InvalidInput: the guidance has no frames, the weights do not match, the GPU has too little memory, or the
+            latents are not finite.
+    """
+    if guidance.num_frames == 0:
+        raise InvalidInput("the guidance has no frames; use at least 1 frame")
+    height, width = guidance.mask.shape[1:]
+    size = working_size(width, height, size=options.working_size, fit=options.fit)
+    generation = _ClipGeneration(
+        options, networks, guidance, encode=encode, leading=leading, size=size, seed=seed, workspace=workspace
+    )
+    try:
+        with torch.no_grad():
+            frames = generation.frames(prompt, progress)
+    except torch.OutOfMemoryError as error:
+        raise InvalidInput(
+            f"{networks.device} has too little memory for {generation.length} frames at {size[0]}x{size[1]}; "
+            "try --gpu-memory auto, or a smaller --set backbone.size"
+        ) from error
+    return Video(frames=frames if size == (width, height) else resized(frames, (width, height)), fps=guidance.fps)
 
 
 class _ClipGeneration:
@@ -96,17 +167,20 @@ class _ClipGeneration:
 
     def __init__(
         self,
-        options: WanOptions,
+        options: GenerationOptions,
         networks: Networks,
         guidance: Guidance,
         *,
+        encode: Encode,
+        leading: int,
         size: tuple[int, int],
         seed: int,
         workspace: Workspace,
     ) -> None:
+        self._encode, self._leading = encode, leading
         self._options, self._networks, self._guidance = options, networks, guidance
         self._size, self._seed, self._workspace = size, seed, workspace
-        self._schedule = Schedule(options.sampling_steps, options.shift)
+        self._schedule = Schedule(options.sampling_steps, options.sampling_shift)
         self._partial = PartialResults(workspace.folder)
         self._sides = sample_erosion_sizes(guidance.num_frames, options.eroded, seed=seed)
         self._windows = cut_windows(guidance.num_frames, window=options.num_frames, overlap=options.overlap)
@@ -121,10 +195,10 @@ class _ClipGeneration:
         noise = self._noise()
         for number, window in enumerate(self._windows[finished:], start=finished):
             known = self._known(window, frames)
-            encoded = encode_known(self._networks, known, text=text, negative_text=negative)
+            encoded = self._encode(known, text=text, negative_text=negative)
             meter.advance()
-            latents = self._denoised(number, known, encoded, noise_of(window, noise), meter)
-            made = decode_frames(self._networks, latents)[: window.length]
+            latents = self._denoised(number, known, encoded, noise_of(window, noise, leading=self._leading), meter)
+            made = decode_frames(self._networks, latents[:, :, self._leading :])[: window.length]
             frames = made if frames is None else joined(frames, made, window)
             self._partial.finish(number + 1, frames)
             meter.advance()
@@ -135,7 +209,7 @@ class _ClipGeneration:
         """Return the noise of the first window, [1, 16, t, h, w], drawn from the seed as EX-4D does."""
         width, height = self._size
         scale, channels = self._networks.latent_scale, self._networks.latent_channels
-        shape = (1, channels, latent_length(self.length), height // scale, width // scale)
+        shape = (1, channels, self._leading + latent_length(self.length), height // scale, width // scale)
         return torch.randn(shape, generator=torch.Generator().manual_seed(self._seed))
 
     def _known(self, window: Window, made: Tensor | None) -> Known:
@@ -155,6 +229,8 @@ class _ClipGeneration:
             meter.advance(first_step)
         # The VAE is causal: the first latents depend on the shared frames only.
         anchor = encoded.color[:, :, : latent_length(window.taken_over)] if window.taken_over else None
+        if anchor is not None and encoded.leading is not None:
+            anchor = torch.cat([encoded.leading, anchor], dim=2)
         start = noise if latents is None else latents
 
         watcher = self._watcher(start, known, encoded)
@@ -181,7 +257,7 @@ class _ClipGeneration:
         colors = LatentColors(encoded.color, known.video)
 
         def show(latents: Tensor) -> None:
-            frames = colors.frames(latents, length)
+            frames = colors.frames(latents[:, :, self._leading :], length)
             self._workspace.show("preview", Video(frames=frames, fps=self._guidance.fps))
 
         return Watcher(start, schedule=self._schedule, every=every, show=show)

@@ -26,7 +26,7 @@ AfterStep = Callable[[int, Tensor], None]
 
 @attrs.frozen(eq=False, kw_only=True)
 class Conditioning:
-    """Conditioning of the transformer, on any device."""
+    """Conditioning of the transformer, on any device. Models with more inputs subclass it and extend `applied`."""
 
     text: Tensor
     """[1, 512, C], embedding of the prompt, 0 after its last token."""
@@ -43,9 +43,17 @@ class Conditioning:
         """Move all tensors to a device and dtype."""
         moved: dict[str, Any] = {
             field.name: None if (value := getattr(self, field.name)) is None else value.to(device, dtype)
-            for field in attrs.fields(Conditioning)
+            for field in attrs.fields(type(self))
         }
         return attrs.evolve(self, **moved)
+
+    def applied(self, transformer: Any) -> AbstractContextManager[None]:
+        """Return a context in which the transformer also computes with inputs that are not arguments of a call.
+
+        Args:
+            transformer: on the device of this conditioning.
+        """
+        return camera_tokens(transformer, self.camera)
 
 
 @attrs.frozen
@@ -82,6 +90,10 @@ class SamplingOptions(TypedDict):
 
 class Denoiser(Protocol):
     """Generates latents from noise."""
+
+    def load(self) -> None:
+        """Load the transformer; otherwise `denoise` does it."""
+        ...
 
     def denoise(
         self,
@@ -212,7 +224,7 @@ class LocalDenoiser:
             with self._cache.step(calls=len(calls)):
                 return guided([self._predict(call, inputs, timestep) for call in calls], guidance)
 
-        with torch.no_grad(), self._around(), self._cache.run(), camera_tokens(self._transformer, local.camera):
+        with torch.no_grad(), self._around(), self._cache.run(), local.applied(self._transformer):
             return integrate(
                 velocity,
                 latents.to(self._device, torch.float32),

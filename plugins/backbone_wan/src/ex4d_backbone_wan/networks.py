@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.cache_dir import cache_folder
-from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
+from ex4d_backbone_wan.compute import memory
+from ex4d_backbone_wan.compute.engine import CheckpointSource, Engine, EngineConfig, TransformerSource
 from ex4d_backbone_wan.compute.memory import in_pieces
 from ex4d_backbone_wan.conditioning import image_feature, image_latents
 from ex4d_backbone_wan.denoiser import Denoiser
-from ex4d_backbone_wan.options import WanOptions
+from ex4d_backbone_wan.options import GenerationOptions
 from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser
 from ex4d_backbone_wan.text_embeddings import embeddings, keep_embeddings
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint, locate
@@ -27,6 +28,7 @@ from ex4d_backbone_wan.weights.loading import (
     load_image_encoder,
     load_text_encoder,
     load_vae,
+    stored_bytes,
     takes_images,
 )
 from ex4d_core.errors import InvalidInput
@@ -34,11 +36,26 @@ from ex4d_core.progress import Progress, silent
 
 
 class Networks:
-    """All networks of a generation."""
+    """All networks of a generation.
 
-    def __init__(self, options: WanOptions, *, device: torch.device) -> None:
+    Args:
+        options: of the backbone.
+        device: of all networks, or the first of several.
+        source: makes the source of the transformer from the files and the device that merges LoRAs.
+    """
+
+    def __init__(
+        self,
+        options: GenerationOptions,
+        *,
+        device: torch.device,
+        source: Callable[[WanCheckpoint, torch.device], TransformerSource] = CheckpointSource,
+    ) -> None:
         self.device = device
         self._options = options
+        self._is_started = False
+        self._texts: dict[str, Tensor] = {}
+        self._source = source
         self._first_picture: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
 
     @property
@@ -78,9 +95,41 @@ class Networks:
     @cached_property
     def denoiser(self) -> Denoiser:
         """The transformer and the sampler, on one or several GPUs."""
-        config = EngineConfig.of(self._options, self.checkpoint, dtype=self.dtype, device=self.device)
+        # Each of several GPUs merges in its own process.
+        merge_on = self.device if self._options.gpus == 1 else torch.device(self.device.type)
+        config = EngineConfig.of(self._options, self._source(self.checkpoint, merge_on), dtype=self.dtype)
         guided = self._options.sampling_guidance > 1
         return make_denoiser(config, device=self.device, gpus=self._options.gpus, guided=guided)
+
+    def start(self) -> None:
+        """Start the processes of several GPUs, which load their transformers, if they leave memory for other stages."""
+        if isinstance(self.denoiser, ParallelDenoiser) and self._has_room("transformer", ahead=True):
+            self.denoiser.start()
+            self._is_started = True
+
+    def prepare(self, prompts: Sequence[str], *, ahead: bool) -> None:
+        """Embed prompts and load all networks that stay loaded.
+
+        Args:
+            prompts: for `texts`, which then takes their embeddings from the cache.
+            ahead: while another stage computes: load only networks that leave it enough memory.
+        """
+        with torch.no_grad():
+            if self._has_room("text_encoder", ahead=ahead):
+                self._texts = dict(zip(prompts, self.texts(prompts), strict=True))
+            for part in ("vae", "image_encoder", "camera_encoder"):
+                if self._has_room(part, ahead=ahead):
+                    getattr(self, part)
+            if self._is_started or self._has_room("transformer", ahead=ahead):
+                self.denoiser.load()
+
+    def _has_room(self, part: str, *, ahead: bool) -> bool:
+        return not ahead or memory.has_room(stored_bytes(self.checkpoint, part, self.dtype), self._home)
+
+    @property
+    def _home(self) -> torch.device:
+        """Device of the weights while they are loaded."""
+        return torch.device("cpu") if self._is_short else self.device
 
     @contextmanager
     def using(self, network: nn.Module) -> Iterator[None]:
@@ -133,6 +182,8 @@ class Networks:
             prompts: as users wrote them.
             folder: cache of embeddings, by default that of the user.
         """
+        if folder is None and all(prompt in self._texts for prompt in prompts):
+            return [self._texts[prompt] for prompt in prompts]
         try:
             return embeddings(prompts, folder=folder or cache_folder("prompts"), **self._text_settings())
         finally:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from ex4d_backbone_wan.weights import DistilledLora, WanWeightsOptions
+from ex4d_backbone_wan.weights import AdapterOptions, DistilledLora, ModelOptions
 from ex4d_core.bounds import parse_size
 from ex4d_core.options import option
 from ex4d_core.provider import Seconds
@@ -47,8 +47,8 @@ PATCH = 16
 
 
 @attrs.frozen
-class WanOptions(WanWeightsOptions):
-    """Options of `wan`; the defaults are those of the training of the EX-4D adapter."""
+class GenerationOptions(ModelOptions):
+    """Options of all backbones on the engine of Wan."""
 
     steps: int = option(25, help="Denoising steps.", validator=attrs.validators.ge(1))
     guidance: float = option(
@@ -173,8 +173,13 @@ class WanOptions(WanWeightsOptions):
         return 1.0 if self.speed == "turbo" else self.guidance
 
     @property
+    def sampling_shift(self) -> float:
+        """Shift of the noise schedule."""
+        return self.shift
+
+    @property
     def distilled(self) -> DistilledLora | None:
-        """See `WanWeightsOptions`."""
+        """See `ModelOptions`."""
         if self.speed != "turbo":
             return None
         return DistilledLora(self.turbo_lora, revision=self.turbo_revision, weight=self.turbo_weight)
@@ -188,6 +193,11 @@ class WanOptions(WanWeightsOptions):
     def eroded(self) -> tuple[int, int] | None:
         """Smallest and largest side of the eroding square in pixels, inclusive, or None for no erosion."""
         return _erode(self.erode)
+
+
+@attrs.frozen
+class WanOptions(AdapterOptions, GenerationOptions):
+    """Options of `wan`; the defaults are those of the training of the EX-4D adapter."""
 
 
 def _frames(name: str, value: int, *, least: int) -> None:

@@ -58,7 +58,7 @@ def save_tiny_wan(folder: Path, *, seed: int = 0) -> Path:
         clip.save_pretrained(folder / "image_encoder")
         save_file(_adapter(), folder / "ex4d.safetensors")
         save_file(_distilled(), folder / "turbo.safetensors")
-    _save_tokenizer(folder / "tokenizer")
+    save_tokenizer(folder / "tokenizer")
     return folder
 
 
@@ -102,7 +102,8 @@ def _distilled() -> dict[str, Tensor]:
     return {f"diffusion_model.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _save_tokenizer(folder: Path) -> None:
+def save_tokenizer(folder: Path) -> None:
+    """Write a tokenizer of a few words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import torch
 from torch import Tensor
 
 from ex4d_backbone_wan.options import STRIDE
@@ -57,7 +58,7 @@ def latent_length(num_frames: int) -> int:
     return (num_frames - 1) // STRIDE + 1
 
 
-def noise_of(window: Window, noise: Tensor) -> Tensor:
+def noise_of(window: Window, noise: Tensor, *, leading: int = 0) -> Tensor:
     """Return the initial noise of a window: that of the first window, shifted along time.
 
     Frames shared by two windows start from the same noise in both, and the other frames reuse noise of the previous
@@ -66,5 +67,7 @@ def noise_of(window: Window, noise: Tensor) -> Tensor:
     Args:
         window: of the clip.
         noise: of the first window, [1, 16, t, h, w].
+        leading: latent frames at the start that are not of the video, and stay.
     """
-    return noise.roll(-(window.start // STRIDE), dims=2)
+    moved = noise[:, :, leading:].roll(-(window.start // STRIDE), dims=2)
+    return torch.cat([noise[:, :, :leading], moved], dim=2)

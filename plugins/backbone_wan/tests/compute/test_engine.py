@@ -9,6 +9,7 @@ from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.compute.memory import GIBI, Placement
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
+from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_core.errors import InvalidInput
 
@@ -78,7 +79,7 @@ def test_it_loads_once_and_gives_what_diffusers_gives(source, transformer_of, pl
 @pytest.mark.parametrize(("batched", "calls"), [("off", 6), ("on", 3)])
 def test_both_halves_of_the_guidance_share_the_start_of_a_step(source, batched, calls):
     engine = Engine(config(source, batch_guidance=batched), device=CPU)
-    engine._load()
+    engine.load()
     heard = {0: [], 1: []}
     for number, each in heard.items():
         hook = source.made[0].blocks[number].attn1.to_q.register_forward_hook
@@ -111,7 +112,7 @@ def test_a_clip_that_needs_more_moves_weights_out(source, transformer_of, placed
 def test_both_halves_go_at_once_where_weights_travel(source, transformer_of, placed, place, wanted, batches):
     budget = needs(transformer_of, 8).of(place) + 1000
     engine = Engine(config(source, memory=gib(budget), batch_guidance=wanted), device=CPU)
-    engine._load()
+    engine.load()
     seen = []
     source.made[0].register_forward_pre_hook(lambda _, __, given: seen.append(len(given["timestep"])), with_kwargs=True)
     denoised(engine)
@@ -159,6 +160,9 @@ def test_steps_are_skipped_only_where_speed_is_fast(source, monkeypatch, given, 
 
 
 @pytest.mark.parametrize(("gpus", "merged_on"), [(1, "cuda:1"), (2, "cuda")])
-def test_loras_are_merged_on_the_card_that_was_asked_for(gpus, merged_on):
-    config = EngineConfig.of(WanOptions(gpus=gpus), None, dtype=torch.float32, device=torch.device("cuda:1"))
-    assert config.source.merge_on == torch.device(merged_on)
+def test_loras_are_merged_on_the_card_that_was_asked_for(monkeypatch, gpus, merged_on):
+    asked = []
+    monkeypatch.setattr(Networks, "checkpoint", None)
+    monkeypatch.setattr("ex4d_backbone_wan.networks.make_denoiser", lambda config, **_: asked.append(config))
+    assert Networks(WanOptions(gpus=gpus), device=torch.device("cuda:1")).denoiser is None
+    assert asked[0].source.merge_on == torch.device(merged_on)

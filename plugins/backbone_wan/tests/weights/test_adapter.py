@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -99,6 +101,31 @@ def test_a_lora_is_stacked_with_its_weight(original, load, wan, saved):
     wanted = own.blocks[0].attn1.to_k.weight + 0.5 * product(extra)
     torch.testing.assert_close(stacked.blocks[0].attn1.to_k.weight, wanted, rtol=0, atol=1e-6)
     assert torch.equal(stacked.blocks[1].attn1.to_k.weight, own.blocks[1].attn1.to_k.weight)
+
+
+@pytest.mark.parametrize("used", [names for n in range(4) for names in combinations(("adapter", "turbo", "lora"), n)])
+def test_each_combination_is_the_base_plus_its_deltas(original, load, plain, wan, saved, used):
+    adapter = torch.load(original / "ex4d.ckpt", weights_only=True)
+    turbo, extra = pair(wan, LAYER, 2), pair(wan, LAYER, 3)
+    bias = torch.linspace(-1, 1, wan.width)
+    deltas = {
+        "adapter": adapter[f"{LAYER}.lora_B.default.weight"] @ adapter[f"{LAYER}.lora_A.default.weight"],
+        "turbo": 0.7 * product(turbo),
+        "lora": 0.5 * product(extra),
+    }
+    file = saved({**turbo, f"{LAYER}.diff_b": bias}, "turbo.safetensors")
+    given = {
+        "adapter": {},
+        "turbo": {"speed": "turbo", "turbo_lora": str(file), "turbo_weight": 0.7},
+        "lora": {"loras": f"{saved(extra)}:0.5"},
+    }
+    options = {} if "adapter" in used else {"adapter": "none"}
+    for name in used:
+        options |= given[name]
+    layer, base = load(original, "transformer", given=options).blocks[1].attn1.to_q, plain.blocks[1].attn1.to_q
+    whole = base.weight + sum(deltas[name] for name in used)
+    torch.testing.assert_close(layer.weight, whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(layer.bias, base.bias + ("turbo" in used) * 0.7 * bias, rtol=0, atol=1e-6)
 
 
 def test_several_loras_stand_apart_side_by_side(original, load, wan, saved, denoise):

@@ -14,6 +14,7 @@ import torch
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.weights import Lora, hub_files, locate, parse_loras
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.files import file_hash
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -225,23 +226,21 @@ def test_the_fingerprint_follows_the_adapter_the_loras_and_the_configuration(ori
 
 
 def test_files_of_the_hubs_cache_are_told_by_their_names(empty_cache, diffusers_folder, monkeypatch):
-    from ex4d_backbone_wan.weights import checkpoint
-
     put_in_cache(empty_cache, "lab/wan", diffusers_folder)
-    monkeypatch.setattr(checkpoint, "_sampled", None)  # so that reading a file would fail
+    monkeypatch.setattr("ex4d_core.hub.identity.file_hash", None)  # so that reading a file would fail
     options = WanOptions(model="lab/wan", model_revision="main", adapter="none")
     assert options.fingerprint() == options.fingerprint()
 
 
-def test_a_change_anywhere_in_a_large_file_is_seen_if_it_is_long_enough(tmp_path):
-    from ex4d_backbone_wan.weights.checkpoint import _identity
-
-    path, other = tmp_path / "a" / "weights.pth", tmp_path / "b" / "weights.pth"
-    for file in (path, other):
-        file.parent.mkdir()
-        file.write_bytes(bytes(40 << 20))
-    assert _identity(path) == _identity(other)
-    with other.open("r+b") as file:
-        file.seek(23_456_789)
-        file.write(b"x" * (200 << 10))
-    assert _identity(path) != _identity(other)
+def test_a_change_of_one_byte_is_seen_and_an_unchanged_file_is_read_once(original, copy, find, tmp_path, monkeypatch):
+    monkeypatch.setenv("EX4D_CACHE", str(tmp_path / "digests"))
+    before, read = find(copy).fingerprint(), []
+    with (copy / "Wan2.1_VAE.pth").open("r+b") as file:
+        file.seek(-40, 2)
+        file.write(b"x")
+    monkeypatch.setattr("ex4d_core.hub.identity.file_hash", lambda path: read.append(path.name) or file_hash(path))
+    assert find(copy).fingerprint() != before
+    assert "Wan2.1_VAE.pth" in read
+    del read[:]
+    find(copy).fingerprint()
+    assert read == []

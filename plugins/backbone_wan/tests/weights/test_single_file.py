@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.weights import hub_files, locate
 from ex4d_backbone_wan.weights.loading import takes_images
+from ex4d_backbone_wan.weights.single_file import check_single_file
 from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
 
 pytest.importorskip("diffusers")
@@ -131,6 +133,47 @@ def test_gguf_is_read(original, load, wan, single, tmp_path, kind):
         torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "scales"),
+    [("Q3_K", 110, (108,)), ("Q4_K", 144, (0, 2)), ("Q5_K", 176, (0, 2)), ("Q6_K", 210, (208,))],
+)
+def test_gguf_with_blocks_of_blocks_is_read(original, load, wan, single, tmp_path, kind, size, scales):
+    gguf = pytest.importorskip("gguf")
+    tensors, quantization = wan.drawn(wan.transformer(width=256), 1), gguf.GGMLQuantizationType[kind]
+    writer, plain = gguf.GGUFWriter(str(tmp_path / "wan.gguf"), "wan"), dict(tensors)
+    generator = np.random.default_rng(0)
+    for name, tensor in tensors.items():
+        if name != "blocks.1.self_attn.q.weight":
+            writer.add_tensor(name, tensor.numpy())
+            continue
+        data = generator.integers(0, 256, (256, size), np.uint8)  # gguf does not quantize to these kinds
+        for start in scales:
+            data[:, start : start + 2] = np.frombuffer(np.float16(0.001).tobytes(), np.uint8)
+        writer.add_tensor(name, data, raw_dtype=quantization)
+        plain[name] = torch.from_numpy(gguf.quants.dequantize(data, quantization))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    options = single(plain, "a.safetensors")
+    found = loaded(load, original, {**options, "model": str(tmp_path / "wan.gguf")})
+    wanted = plain["blocks.1.self_attn.q.weight"]
+    # diffusers computes in half precision.
+    torch.testing.assert_close(
+        found["blocks.1.attn1.to_q.weight"], wanted, rtol=1e-3, atol=2e-3 * float(wanted.abs().max())
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["Wan2.2-T2V-A14B-HighNoise-Q4.gguf", "wan2_2_t2v_fp8.safetensors", "low_noise.safetensors"]
+)
+def test_text_to_video_files_of_wan_2_2_are_refused_by_their_names(name, tensors):
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    with pytest.raises(InvalidInput, match=r"is named as a file of Wan 2\.2, .*use a Wan2\.1 file, or rename it"):
+        check_single_file(f"models/{name}", shapes)
+    check_single_file("wan2.2/wan2.1_t2v.safetensors", shapes)
+
+
 def test_gguf_requires_its_package(original, load, single, tensors, tmp_path, monkeypatch):
     real = builtins.__import__
 
@@ -180,7 +223,10 @@ def without_images(wan):
             lambda t, wan: {**t, "blocks.0.ffn.0.weight": t["blocks.0.ffn.0.weight"].to(torch.int8)},
             "in torch.int8; use bf16, fp8",
         ),
-        (lambda t, wan: {**t, "vace_blocks.0.before_proj.bias": torch.ones(2)}, "is a VACE model"),
+        (
+            lambda t, wan: {**t, "vace_blocks.0.before_proj.bias": torch.ones(2)},
+            "is a VACE model; run it with --backbone vace",
+        ),
         (lambda t, wan: {"condition_embedder.time_proj.bias": torch.ones(2)}, "has the names of diffusers; put it"),
         (lambda t, wan: {**t, "more": torch.ones(1)}, "has unexpected tensors: more"),
         (lambda t, wan: {"more": torch.ones(1)}, r"have no tensor patch_embedding\.weight"),

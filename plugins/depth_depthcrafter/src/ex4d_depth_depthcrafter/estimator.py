@@ -49,6 +49,10 @@ class DepthCrafter:
             intrinsics=Intrinsics.from_fov(width=video.width, height=video.height),
         )
 
+    def prepare(self) -> None:
+        """Load the networks; see `ex4d_core.roles`."""
+        _ = self.diffusion
+
     @cached_property
     def diffusion(self) -> DepthDiffusion:
         """The networks, loaded at first use."""

@@ -8,8 +8,7 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.errors import InputNotFound
-from ex4d_core.files import weights_hash
-from ex4d_core.hub import HubRepo, fetch_command, find_in_cache, resolve_weights
+from ex4d_core.hub import HubRepo, fetch_command, find_in_cache, resolve_weights, weights_hash
 from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_core.options import option
 

@@ -48,6 +48,10 @@ class TransformersDepth:
         self._options = options
         self._device = device
 
+    def prepare(self) -> None:
+        """Load the model; see `ex4d_core.roles`."""
+        _ = self.network
+
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of each frame, of the clip's length and size.
 

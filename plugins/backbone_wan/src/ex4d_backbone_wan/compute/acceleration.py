@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from ex4d_backbone_wan.compute.blocks import WanBlock
+from ex4d_backbone_wan.compute.blocks import WanBlock, wan_blocks
 from ex4d_backbone_wan.compute.quantized import QuantizedLinear
 from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_core.errors import InvalidInput
@@ -43,10 +43,10 @@ def prepare(transformer: Any, *, speed: Precision = "exact", device: torch.devic
     if speed == "fast":
         _check_float8(transformer, device)
     cache = StepCache()
-    for index, block in enumerate(transformer.blocks):
+    for index, (name, block) in enumerate(wan_blocks(transformer)):
         if speed == "fast":
             _quantize(block, device)
-        transformer.blocks[index] = WanBlock(block, index=index, cache=cache)
+        transformer.set_submodule(name, WanBlock(block, index=index, cache=cache))
     return cache
 
 
@@ -61,7 +61,8 @@ def skipping_steps(transformer: Any, *, threshold: float) -> Iterator[None]:
     from diffusers import FirstBlockCacheConfig
     from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 
-    TransformerBlockRegistry.register(WanBlock, TransformerBlockMetadata(return_hidden_states_index=0))
+    for kind in {type(block) for block in transformer.blocks}:
+        TransformerBlockRegistry.register(kind, TransformerBlockMetadata(return_hidden_states_index=0))
     transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
     try:
         yield
@@ -86,6 +87,7 @@ def _check_float8(transformer: Any, device: torch.device) -> None:
     if torch.cuda.get_device_capability(device) < FLOAT8_CAPABILITY:
         name = torch.cuda.get_device_name(device)
         raise InvalidInput(f"{name} has no products of 8-bit floats, which --speed fast requires; use --speed exact")
-    dtype = transformer.blocks[0].ffn.net[2].weight.dtype
+    _, block = wan_blocks(transformer)[0]
+    dtype = block.ffn.net[2].weight.dtype
     if dtype != torch.bfloat16:
         raise InvalidInput(f"--speed fast requires bfloat16, not {dtype}; use --set backbone.dtype=bfloat16")

@@ -109,6 +109,10 @@ class SharedTokens:
         distributed.all_to_all_single(seen, parts, group=self.group)
         return seen.movedim(0, 2).flatten(2, 3)
 
+    def part(self, x: Tensor) -> Tensor:
+        """Return the local tokens of all tokens [B, N, C]."""
+        return x.chunk(self._count, dim=1)[distributed.get_rank(self.group)]
+
     @property
     def _count(self) -> int:
         return distributed.get_world_size(self.group)

@@ -27,6 +27,11 @@ TEXT_TOKENS = 512
 """Length of the text's part of the context, the last; the image's comes before it."""
 
 
+def wan_blocks(module: nn.Module) -> list[tuple[str, Any]]:
+    """Return the names and blocks of Wan in a transformer or a part of it, prepared or not, in order."""
+    return [(name, part) for name, part in module.named_modules() if hasattr(part, "attn1") and hasattr(part, "attn2")]
+
+
 def operations(device: torch.device) -> ModuleType:
     """Return the module with the elementwise functions for a device: Triton kernels if they run there, else torch."""
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:

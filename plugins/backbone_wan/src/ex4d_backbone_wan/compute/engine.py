@@ -15,9 +15,10 @@ from ex4d_backbone_wan.compute.acceleration import Precision
 from ex4d_backbone_wan.compute.memory import Placement
 from ex4d_backbone_wan.compute.step_cache import StepCache
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, SamplingOptions
+from ex4d_core.hub.untrusted_weights import one_at_a_time
 
 if TYPE_CHECKING:
-    from ex4d_backbone_wan.options import Switch, WanOptions
+    from ex4d_backbone_wan.options import GenerationOptions, Switch
     from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
 
 CPU = torch.device("cpu")
@@ -58,12 +59,10 @@ class EngineConfig:
     batch_guidance: Switch = "auto"
 
     @classmethod
-    def of(
-        cls, options: WanOptions, checkpoint: WanCheckpoint, *, dtype: torch.dtype, device: torch.device
-    ) -> EngineConfig:
-        """Return the configuration for a device, or for several of its kind if the options request several GPUs."""
+    def of(cls, options: GenerationOptions, source: TransformerSource, *, dtype: torch.dtype) -> EngineConfig:
+        """Return the configuration for a transformer."""
         return cls(
-            source=CheckpointSource(checkpoint, device if options.gpus == 1 else torch.device(device.type)),
+            source=source,
             dtype=dtype,
             speed="fast" if options.speed == "fast" else "exact",  # turbo has exact products and no step cache
             step_cache=options.step_cache,
@@ -89,7 +88,7 @@ class Engine:
             InvalidInput: see there, or the memory is too small for this clip.
         """
         try:
-            self._load()
+            self.load()
             self._settle(latents, guided=options["guidance"] != 1)
             return self._local().denoise(conditioning, latents, **options)
         except torch.OutOfMemoryError as error:
@@ -98,14 +97,15 @@ class Engine:
             self._transformer = None
             raise memory.too_small(self._device) from error
 
-    def _load(self) -> None:
+    def load(self) -> None:
         """Load the transformer, directly to the device unless there is a memory budget."""
         if self._transformer is not None:
             return
         config = self._config
         at_once = config.memory == "none"
         self._transformer = config.source.load(device=self._device if at_once else CPU, dtype=config.dtype)
-        self._cache = acceleration.prepare(self._transformer, speed=config.speed, device=self._device)
+        with one_at_a_time():
+            self._cache = acceleration.prepare(self._transformer, speed=config.speed, device=self._device)
         self._place = Placement.RESIDENT if at_once else None
 
     def _settle(self, latents: Tensor, *, guided: bool) -> None:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import psutil
 
 from ex4d_core.errors import InvalidInput
 
@@ -28,6 +29,9 @@ _BUFFERS = 9
 
 _START_BUFFERS = 2
 """Those in `StepCache` between the two calls of a step."""
+
+_OTHER_STAGE = 24 * GIBI
+"""Memory of a GPU that is left for depth estimation: three times that of DepthCrafter at 512x512."""
 
 _SPARE = GIBI // 2
 """For workspaces of libraries."""
@@ -95,6 +99,9 @@ def needs(transformer: Any, *, tokens: int, guided: bool = True) -> Needs:
         tokens: of a clip, a quarter of latent frames x height x width.
         guided: whether guidance is used.
     """
+    from ex4d_backbone_wan.compute.blocks import wan_blocks
+
+    inner = [len(wan_blocks(block)) for block in transformer.blocks]
     blocks = [sum(map(_bytes, (block, *_apart(block)))) for block in transformer.blocks]
     context = [sum(map(_bytes, _context(block))) for block in transformer.blocks]
     config = transformer.config
@@ -106,8 +113,8 @@ def needs(transformer: Any, *, tokens: int, guided: bool = True) -> Needs:
         context=sum(context),
         block=max(whole - part for whole, part in zip(blocks, context, strict=True)),
         rest=_bytes(transformer) - sum(_bytes(block) for block in transformer.blocks),
-        kept=2 * len(blocks) * 2 * length * channels * width,
-        working=_BUFFERS * tokens * channels * width + max(map(_expansion, transformer.modules())),
+        kept=2 * sum(inner) * 2 * length * channels * width,
+        working=(_BUFFERS + max(inner) - 1) * tokens * channels * width + max(map(_expansion, transformer.modules())),
         start=_START_BUFFERS * tokens * channels * width,
     )
     return both if guided else both.unguided()
@@ -159,6 +166,20 @@ def too_small(device: torch.device) -> InvalidInput:
     )
 
 
+def has_room(size: float, device: torch.device) -> bool:
+    """Return whether weights fit beside a stage that computes meanwhile, for which a part of the memory is left.
+
+    Args:
+        size: of the weights in bytes.
+        device: of the weights.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] > size + _OTHER_STAGE
+    return bool(psutil.virtual_memory().available > 2 * size)
+
+
 def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
     """Place a transformer on a device, entirely or partly.
 
@@ -167,8 +188,10 @@ def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
         where: the result of `choose`.
         device: of the computation.
     """
+    from ex4d_backbone_wan.compute.blocks import wan_blocks
+
     if where is not Placement.RESIDENT:
-        for block in transformer.blocks:
+        for _, block in wan_blocks(transformer):
             _set_apart(block.attn2)
     if where is Placement.STREAMED:
         _stream(transformer, device)
@@ -217,12 +240,15 @@ def _set_apart(attn: Any) -> None:
 
 
 def _context(block: Any) -> list[nn.Module]:
-    parts = (getattr(block.attn2, name, None) for name in CONTEXT_PARTS)
+    from ex4d_backbone_wan.compute.blocks import wan_blocks
+
+    parts = (getattr(each.attn2, name, None) for _, each in wan_blocks(block) for name in CONTEXT_PARTS)
     return [part for part in parts if part is not None]
 
 
 def _apart(block: Any) -> list[nn.Module]:
-    return [part for part in _context(block) if part not in block.attn2.children()]
+    held = set(block.modules())
+    return [part for part in _context(block) if part not in held]
 
 
 def _expansion(module: nn.Module) -> int:

@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn, Unpack
 
@@ -62,22 +63,45 @@ class ParallelDenoiser:
             schedule=options["schedule"],
             guidance=options["guidance"],
             first_step=options.get("first_step", 0),
+            kind=type(conditioning),
             tensors=bytes_of(tensors),
         )
-        try:
-            if self._workers is None:
-                self._workers = _Workers(self._config, self._layout)
-                self._workers.start()
+        self.load()
+        assert self._workers is not None
+        with self._closing_on_error():
             self._workers.send(task)
             for step, result in self._workers.results():
                 latents = result.to(latents.device)
                 if step != DONE:
                     options["after_step"](step, latents)
+        return latents
+
+    def start(self) -> None:
+        """Start the processes, which load their transformers, without waiting for them."""
+        if self._workers is None:
+            self._workers = _Workers(self._config, self._layout)
+            with self._closing_on_error():
+                self._workers.start()
+
+    def load(self) -> None:
+        """Start the processes, which load their transformers, and wait for them.
+
+        Raises:
+            WorkerDied: a worker ended without reporting an error. An error that a worker reports is raised here.
+        """
+        self.start()
+        assert self._workers is not None
+        with self._closing_on_error():
+            self._workers.wait_until_ready()
+
+    @contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        """End all processes if one fails: they may wait for it, or compute a result that is no longer needed."""
+        try:
+            yield
         except BaseException:
-            # The other workers may wait for the failed one, or compute a result that is no longer needed.
             self.close()
             raise
-        return latents
 
     def close(self) -> None:
         """End the processes; the next call starts new ones."""
@@ -108,9 +132,10 @@ class _Workers:
         self._store: Any = None
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
+        self._pending: list[Connection] = []
 
     def start(self) -> None:
-        """Start all processes and wait until each is ready; the others would wait for one that ended before."""
+        """Start all processes."""
         # Without GPUs, processes can be forked from one that has done the imports.
         context: Any = multiprocessing.get_context("spawn" if self._layout.kind == "cuda" else "forkserver")
         if self._layout.kind != "cuda":
@@ -129,11 +154,14 @@ class _Workers:
             self._processes.append(process)
             process.start()
             theirs.close()
-        pending = list(self._connections)
-        while pending:
-            for connection in self._wait_for(pending):
+        self._pending = list(self._connections)
+
+    def wait_until_ready(self) -> None:
+        """Wait until each is ready; the others would wait for one that ended before."""
+        while self._pending:
+            for connection in self._wait_for(self._pending):
                 self._receive(connection)  # `READY`
-                pending.remove(connection)
+                self._pending.remove(connection)
 
     def send(self, task: Task) -> None:
         """Send a task to each process."""

@@ -22,12 +22,13 @@ from torch import Tensor, distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from ex4d_backbone_wan.compute.attention import SharedTokens
+from ex4d_backbone_wan.compute.blocks import wan_blocks
 from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule, TransformerCall
 from ex4d_core.errors import InvalidInput
 
 READY = "ready"
-"""Message of a process that has joined the group and waits for a task."""
+"""Message of a process that has joined the group, has loaded its transformer, and waits for a task."""
 
 DONE = -1
 """Step number of the final latents."""
@@ -62,6 +63,7 @@ class Task:
     schedule: Schedule
     guidance: float
     first_step: int
+    kind: type[Conditioning]
     tensors: bytes
     """In safetensors: the fields of the conditioning, `latents`, and optionally `anchor`."""
 
@@ -111,6 +113,7 @@ def run(rank: int, port: int, config: EngineConfig, layout: ProcessLayout, conne
     try:
         _join_group(rank, port, layout)
         engine = _WorkerEngine(config, rank, layout)
+        engine.load()
         connection.send(READY)
         while True:
             engine.work(connection)
@@ -156,7 +159,7 @@ class _WorkerEngine(Engine):
                 connection.send(StepResult(step, bytes_of({"latents": latents.contiguous()})))
 
         result = self.denoise(
-            Conditioning(**tensors),
+            task.kind(**tensors),
             latents,
             schedule=task.schedule,
             guidance=task.guidance,
@@ -166,9 +169,10 @@ class _WorkerEngine(Engine):
         )
         send(DONE, result)
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """See `Engine.load`."""
         if self._transformer is None:
-            super()._load()
+            super().load()
             if self._layout.degree > 1:
                 share_tokens(self._transformer, self._mesh)
 
@@ -263,7 +267,7 @@ def share_tokens(transformer: Any, mesh: DeviceMesh) -> None:
     config = ContextParallelConfig(ulysses_degree=mesh["ulysses"].size(), mesh=mesh)
     # As `transformer.enable_parallelism`, which fails on a machine without GPUs.
     config.setup(distributed.get_rank(), distributed.get_world_size(), transformer.device, mesh)
-    for block in transformer.blocks:
+    for _, block in wan_blocks(transformer):
         block.shared_tokens = SharedTokens(mesh["ulysses"].get_group())
     apply_context_parallel(transformer, config, {name: transformer._cp_plan[name] for name in ("rope", "proj_out")})
     # diffusers' plan for the first block would hook in between the step skipping and the block.

@@ -203,7 +203,10 @@ def _attach(transformer: Any, lora: Lora, file: LoraFile, adapter: str) -> None:
     # peft draws random numbers, which are replaced here; the global state must not change.
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), loading(lora.path, "LoRA"):
         warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several are intended
-        transformer.load_lora_adapter(dict(file.pairs), prefix=None, adapter_name=adapter, **file.settings)
+        # Without memory for random values, which take seconds on the CPU.
+        transformer.load_lora_adapter(
+            dict(file.pairs), prefix=None, adapter_name=adapter, low_cpu_mem_usage=True, **file.settings
+        )
     for name, tensor in file.pairs.items():
         # peft has rounded it to the dtype of the layer; merging would round twice.
         layer, matrix, kind = name.rsplit(".", 2)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 
 from ex4d_backbone_wan.weights.user_files import TENSOR_SUFFIXES, Lora, changed_loras, parse_loras, users_file
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.files import blob_name
-from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, shards
+from ex4d_core.hub import HubRepo, fetch_command, file_identities, resolve_weights, shards
 from ex4d_core.hub.untrusted_weights import read_config
 from ex4d_core.options import option
 from ex4d_core.reading import check_file, check_folder, reading
 
 CheckpointLayout = Literal["diffusers", "original"]
 Part = Literal["transformer", "vae", "text_encoder", "image_encoder"]
+Kind = Literal["wan", "vace"]
+"""Kinds of transformers, by the names of their backbones."""
 
 PARTS: tuple[Part, ...] = ("transformer", "vae", "text_encoder", "image_encoder")
 
@@ -38,12 +38,10 @@ _TOKENIZERS: Mapping[CheckpointLayout, str] = {"diffusers": "tokenizer", "origin
 _HUB_PATTERNS = ("*/*.json", "*/*.safetensors", "tokenizer/*")
 _ADAPTER_PATTERN = "ex4d.*"
 _PARTS_PATTERNS = ("vae/*", "text_encoder/*", "image_encoder/*", "image_processor/*", "tokenizer/*")
-_NAMES = ("model", "model_revision", "parts", "adapter", "adapter_revision")
+_NAMES = ("model", "model_revision", "parts")
+_ADAPTER_NAMES = ("adapter", "adapter_revision")
 _TURBO_NAMES = ("speed", "turbo_lora", "turbo_revision")
 _HUB_MODEL = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"
-
-_SAMPLE = 1 << 16
-_SAMPLES = 256
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +59,7 @@ class WanCheckpoint:
     is_single: bool = False
     """Whether the transformer is one file with original names, and only the other networks are in the folder."""
     loras: tuple[Lora, ...] = ()
+    kind: Kind = "wan"
 
     def config(self, part: Part) -> dict[str, Any]:
         """Read the configuration of a network: complete in diffusers' layout, a few entries in the original one.
@@ -109,10 +108,12 @@ class WanCheckpoint:
             *sorted({path for path in configs if path.is_file()}),
             *(f for p in PARTS for f in self.files.get(p, ())),
         ]
-        distilled = (self.distilled,) if self.distilled else ()
-        stacked = [f"{lora.weight:g}*{_identity(lora.path)}" for lora in (*self.loras, *distilled)]
-        adapter = _identity(self.adapter) if self.adapter else "none"
-        whole = "\n".join([self.layout, *map(_identity, files), adapter, *stacked])
+        loras = (*self.loras, *((self.distilled,) if self.distilled else ()))
+        adapter = (self.adapter,) if self.adapter else ()
+        files += [*adapter, *(lora.path for lora in loras)]
+        named = [f"{path.name}={identity}" for path, identity in zip(files, file_identities(files), strict=True)]
+        scales = [f"{lora.weight:g}" for lora in loras]
+        whole = "\n".join([self.layout, *named, *scales, "adapter" if adapter else "none"])
         return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
 
 
@@ -122,10 +123,12 @@ _ORIGINAL_CONFIGS: Mapping[Part, str] = {"vae": "vae", "text_encoder": "t5", "im
 
 _SIZES: Mapping[str, int] = {
     "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": 90_000_000_000,
+    "Wan-AI/Wan2.1-VACE-1.3B-diffusers": 32_000_000_000,
+    "Wan-AI/Wan2.1-VACE-14B-diffusers": 93_000_000_000,
     "yihouxiang/EX-4D": 400_000_000,
 }
-"""Approximate sizes on the hub: 4 bytes for each of 16.4 + 5.7 billion parameters, and the small networks; of the
-adapter, 100 million."""
+"""Approximate sizes on the hub: 4 bytes for each of 16.4 (VACE: 2.1 and 17.3) + 5.7 billion parameters, and the small
+networks; of the adapter, 100 million."""
 
 
 @attrs.frozen
@@ -146,8 +149,10 @@ class DistilledLora:
 
 
 @attrs.frozen
-class WanWeightsOptions:
-    """Options that choose the weights."""
+class ModelOptions:
+    """Options that choose the weights of a model of the Wan family."""
+
+    kind: ClassVar[Kind] = "wan"
 
     model: str = option(
         _HUB_MODEL,
@@ -164,15 +169,6 @@ class WanWeightsOptions:
         help="If model is one file: the other networks, OWNER/NAME on the hub or a folder.",
         affects_output=False,
         path=True,
-    )
-    adapter: str = option(
-        "yihouxiang/EX-4D",
-        help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), OWNER/NAME on the hub, or none.",
-        affects_output=False,
-        path=True,
-    )
-    adapter_revision: str = option(
-        "main", help="Commit, tag or branch of the adapter on the hub; ignored for a file.", affects_output=False
     )
     loras: str = option(
         "",
@@ -195,25 +191,33 @@ class WanWeightsOptions:
         return locate(self).fingerprint()
 
 
-def hub_files(options: WanWeightsOptions) -> list[HubRepo]:
-    """Return the required files on the hub: Wan in diffusers' layout, the EX-4D adapter and the LoRA for few steps.
+@attrs.frozen(slots=False)  # so that it can be a second base
+class AdapterOptions:
+    """Options that choose the EX-4D adapter."""
+
+    adapter: str = option(
+        "yihouxiang/EX-4D",
+        help="EX-4D's LoRA and camera encoder: a file (.ckpt, .pth, .safetensors), OWNER/NAME on the hub, or none.",
+        affects_output=False,
+        path=True,
+    )
+    adapter_revision: str = option(
+        "main", help="Commit, tag or branch of the adapter on the hub; ignored for a file.", affects_output=False
+    )
+
+
+def hub_files(options: ModelOptions) -> list[HubRepo]:
+    """Return the required files on the hub: the model in diffusers' layout, its adapter and the LoRA for few steps.
 
     Raises:
         InputNotFound: the file of the model or the adapter does not exist.
         InvalidInput: it is not a regular file, or cannot be read.
     """
-    adapter = HubRepo(
-        repo=options.adapter,
-        revision=options.adapter_revision,
-        patterns=(_ADAPTER_PATTERN,),
-        size=_SIZES.get(options.adapter, 0),
-    )
-    adapters = [] if _adapter_file(options) or options.adapter == "none" else [adapter]
     distilled = options.distilled.on_hub if options.distilled else None
-    return [_model(options), *adapters, *([distilled] if distilled else [])]
+    return [_model(options), *_adapter_on_hub(options), *([distilled] if distilled else [])]
 
 
-def locate(options: WanWeightsOptions) -> WanCheckpoint:
+def locate(options: ModelOptions) -> WanCheckpoint:
     """Return the files selected by the options, on this machine.
 
     Raises:
@@ -222,15 +226,16 @@ def locate(options: WanWeightsOptions) -> WanCheckpoint:
         InvalidInput: a folder or a file cannot be read.
         InvalidConfig: the list of LoRAs is malformed.
     """
-    names = (*_NAMES, *_TURBO_NAMES) if options.distilled else _NAMES
-    fetch = fetch_command("wan", options, role="backbone", of=names)
+    adapters = _ADAPTER_NAMES if isinstance(options, AdapterOptions) else ()
+    names = (*_NAMES, *adapters, *(_TURBO_NAMES if options.distilled else ()))
+    fetch = fetch_command(options.kind, options, role="backbone", of=names)
     loras = parse_loras(options.loras)
     folder = resolve_weights(_model(options), fetch=fetch)
     adapter = _locate_adapter(options, fetch)
     check_folder(folder, "folder of weights")
     with reading(folder, "folder of weights"):
         checkpoint = _checkpoint(folder, adapter, loras, file=_model_file(options))
-        checkpoint = attrs.evolve(checkpoint, distilled=_locate_distilled(options, fetch))
+        checkpoint = attrs.evolve(checkpoint, distilled=_locate_distilled(options, fetch), kind=options.kind)
         for part in _required(checkpoint):
             if part not in checkpoint.files:
                 layout = checkpoint.layout
@@ -252,7 +257,7 @@ def _checkpoint(folder: Path, adapter: Path | None, loras: tuple[Lora, ...], *, 
     return WanCheckpoint(folder=folder, layout=layout, files=files, adapter=adapter, loras=loras)
 
 
-def _model(options: WanWeightsOptions) -> HubRepo:
+def _model(options: ModelOptions) -> HubRepo:
     if _model_file(options):
         return HubRepo(repo=options.parts, revision=options.model_revision, patterns=_PARTS_PATTERNS)
     return HubRepo(
@@ -260,14 +265,21 @@ def _model(options: WanWeightsOptions) -> HubRepo:
     )
 
 
-def _model_file(options: WanWeightsOptions) -> Path | None:
+def _model_file(options: ModelOptions) -> Path | None:
     """Return the file of the transformer, or None if the model is a folder or a name on the hub."""
     is_file = os.path.isfile(os.path.expanduser(options.model))
     is_named_so = Path(options.model).suffix in _MODELS and not os.path.isdir(os.path.expanduser(options.model))
     return users_file(options.model, "model", "model") if is_file or is_named_so else None
 
 
-def _adapter_file(options: WanWeightsOptions) -> Path | None:
+def _adapter_on_hub(options: ModelOptions) -> list[HubRepo]:
+    if not isinstance(options, AdapterOptions) or options.adapter == "none" or _adapter_file(options):
+        return []
+    size = _SIZES.get(options.adapter, 0)
+    return [HubRepo(repo=options.adapter, revision=options.adapter_revision, patterns=(_ADAPTER_PATTERN,), size=size)]
+
+
+def _adapter_file(options: AdapterOptions) -> Path | None:
     """Return the file of the adapter, or None if it is a name on the hub."""
     # A path can look like OWNER/NAME.
     if Path(options.adapter).suffix in TENSOR_SUFFIXES or os.path.isfile(os.path.expanduser(options.adapter)):
@@ -275,12 +287,12 @@ def _adapter_file(options: WanWeightsOptions) -> Path | None:
     return None
 
 
-def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
-    if options.adapter == "none":
+def _locate_adapter(options: ModelOptions, fetch: str) -> Path | None:
+    if not isinstance(options, AdapterOptions) or options.adapter == "none":
         return None
     if file := _adapter_file(options):
         return file
-    _, wanted, *_ = hub_files(options)
+    (wanted,) = _adapter_on_hub(options)
     folder = resolve_weights(wanted, fetch=fetch)
     found = [path for path in sorted(folder.glob(_ADAPTER_PATTERN)) if path.suffix in TENSOR_SUFFIXES]
     if not found:
@@ -288,7 +300,7 @@ def _locate_adapter(options: WanWeightsOptions, fetch: str) -> Path | None:
     return found[0]
 
 
-def _locate_distilled(options: WanWeightsOptions, fetch: str) -> Lora | None:
+def _locate_distilled(options: ModelOptions, fetch: str) -> Lora | None:
     wanted = options.distilled
     if wanted is None:
         return None
@@ -323,8 +335,8 @@ def _required(checkpoint: WanCheckpoint) -> Iterator[Part]:
     if "transformer" in checkpoint.files and not checkpoint.is_single:
         config = checkpoint.config("transformer")
         states_type = checkpoint.layout == "diffusers" or "model_type" in config
-        has_images = config.get("image_dim") is not None or config.get("model_type", "t2v") != "t2v"
-        if has_images or not states_type:
+        has_images = config.get("image_dim") is not None or config.get("model_type", "t2v") not in ("t2v", "vace")
+        if checkpoint.kind == "wan" and (has_images or not states_type):
             yield "image_encoder"
 
 
@@ -341,28 +353,3 @@ def _config(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputNotFound(f"{path.parent} has no {path.name}; check which model it contains")
     return read_config(path)
-
-
-def _identity(path: Path) -> str:
-    """Return the name and a content hash of a file; files in the hub's cache are named by theirs."""
-    if blob := blob_name(path):
-        return f"{path.name}={blob}"
-    state = path.stat()
-    return f"{path.name}={_sampled(path, state.st_size, state.st_mtime_ns)}"
-
-
-@cache
-def _sampled(path: Path, size: int, modified: int) -> str:
-    """Hash the size of a file and samples of its content, because reading a hundred gigabytes takes minutes.
-
-    Files up to 16 MiB are hashed entirely. Training changes all tensors, and names and shapes are at the beginning.
-    """
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    step = max(_SAMPLE, size // _SAMPLES)
-    with path.open("rb") as file:
-        for start in range(0, size, step):
-            file.seek(start)
-            digest.update(file.read(_SAMPLE))
-        file.seek(max(0, size - _SAMPLE))
-        digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()

@@ -167,7 +167,7 @@ def _transformer_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, 
     size = 1
     for side in patch:
         size *= side
-    return {
+    sizes = {
         "patch_size": tuple(patch),
         "num_attention_heads": heads,
         "attention_head_dim": dim // heads,
@@ -182,6 +182,19 @@ def _transformer_config(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, 
         "image_dim": shapes.get("img_emb.proj.0.weight", (None,))[0],
         "added_kv_proj_dim": dim if "blocks.0.cross_attn.k_img.weight" in shapes else None,
         "pos_embed_seq_len": shapes.get("img_emb.emb_pos", (None, None))[1],
+    }
+    return sizes | _vace_config(shapes, config, layers=sizes["num_layers"])
+
+
+def _vace_config(shapes: Shapes, config: Mapping[str, Any], *, layers: int) -> dict[str, Any]:
+    """Return the sizes of the branch of VACE, whose blocks belong to evenly spaced layers in every VACE."""
+    if "vace_patch_embedding.weight" not in shapes:
+        return {}
+    count = _count(shapes, r"vace_blocks\.(\d+)\.")
+    spaced = list(range(0, layers, layers // count))[:count]
+    return {
+        "vace_layers": config.get("vace_layers", spaced),
+        "vace_in_channels": shapes["vace_patch_embedding.weight"][1],
     }
 
 

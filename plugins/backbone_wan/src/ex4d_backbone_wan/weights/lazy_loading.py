@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
+from unittest import mock
 
 import attrs
 import torch
@@ -14,11 +16,11 @@ from torch import Tensor, nn
 from ex4d_backbone_wan.weights.checkpoint import Part, WanCheckpoint
 from ex4d_backbone_wan.weights.layouts import TensorSource, TensorSources, original_config, tensor_sources
 from ex4d_backbone_wan.weights.pinned_copy import Mover
-from ex4d_backbone_wan.weights.single_file import check_single_file, open_network
+from ex4d_backbone_wan.weights.single_file import check_kind, check_single_file, open_network
 from ex4d_backbone_wan.weights.stored import StoredLinear, StoredWeight
 from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
-from ex4d_core.hub.untrusted_weights import loading
+from ex4d_core.hub.untrusted_weights import loading, one_at_a_time
 
 Shape = tuple[int, ...]
 
@@ -59,8 +61,10 @@ def load_network(
     config = checkpoint.config(part)
     with loading(Path(where), f"{part} of Wan"):
         layout = checkpoint.layout_of(part)
-        if checkpoint.is_single and part == "transformer":
-            check_single_file(where, shapes)
+        if part == "transformer":
+            check_kind(where, shapes, checkpoint.kind)
+            if checkpoint.is_single:
+                check_single_file(where, shapes)
         config = original_config(part, shapes, config) if layout == "original" else config
         with torch.device("meta"), torch.random.fork_rng(devices=[]):  # its sizes may be wrong
             places = make(config).state_dict()
@@ -79,7 +83,8 @@ def load_network(
             held = _store(network, file, here, mover, dtype) if store else set()
             tensors |= _read(file, {name: here[name] for name in here if name not in held}, mover, dtype_of)
     state = {name: tensor.reshape(places[name].shape) for name, tensor in tensors.items()}
-    network.load_state_dict(state, assign=True)
+    with one_at_a_time():  # a library that creates another network would replace assigned tensors
+        network.load_state_dict(state, assign=True)
     network.to(device)  # buffers that are not in the files
     return network.eval().requires_grad_(False)
 
@@ -106,12 +111,22 @@ def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -
 def _without_memory() -> Iterator[None]:
     """Create networks in this block without memory for weights and without initializing them.
 
-    The global state of random numbers does not change.
+    Other threads may create networks meanwhile. The global state of random numbers does not change.
     """
-    from accelerate import init_empty_weights
     from diffusers.models.modeling_utils import no_init_weights
 
-    with no_init_weights(), init_empty_weights(include_buffers=False), torch.random.fork_rng(devices=[]):
+    register, thread = nn.Module.register_parameter, get_ident()
+
+    def register_empty(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        register(module, name, parameter)
+        if parameter is not None and get_ident() == thread:
+            module._parameters[name] = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+    with (
+        no_init_weights(),
+        torch.random.fork_rng(devices=[]),
+        mock.patch.object(nn.Module, "register_parameter", register_empty),
+    ):
         yield
 
 
@@ -126,7 +141,8 @@ def _shape(source: TensorSource, shape: Shape, place: Tensor | None) -> Shape:
 
 def _store(network: Any, file: Path, wanted: TensorSources, mover: Mover, dtype: torch.dtype) -> set[str]:
     """Replace linear layers by stored ones, and return the names of their weights."""
-    layers = {name: network.get_submodule(name.rpartition(".")[0]) for name in wanted if name.startswith("blocks.")}
+    inside = [name for name in wanted if name.startswith(("blocks.", "vace_blocks."))]
+    layers = {name: network.get_submodule(name.rpartition(".")[0]) for name in inside}
     linear = [name for name, layer in layers.items() if name.endswith(".weight") and isinstance(layer, nn.Linear)]
     held: dict[str, StoredWeight] = {}
     with open_network(file) as opened:
@@ -142,8 +158,9 @@ def _store(network: Any, file: Path, wanted: TensorSources, mover: Mover, dtype:
 
         for _ in mover.map(move, linear):
             pass
-    for name, stored in held.items():
-        network.set_submodule(name.removesuffix(".weight"), StoredLinear(layers[name], stored, dtype=dtype))
+    with one_at_a_time():
+        for name, stored in held.items():
+            network.set_submodule(name.removesuffix(".weight"), StoredLinear(layers[name], stored, dtype=dtype))
     return set(held)
 
 

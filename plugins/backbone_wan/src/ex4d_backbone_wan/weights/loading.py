@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,18 @@ import attrs
 import torch
 
 from ex4d_backbone_wan.weights.adapter import CameraEncoder, apply_loras, camera_tensors
-from ex4d_backbone_wan.weights.checkpoint import WanCheckpoint
+from ex4d_backbone_wan.weights.checkpoint import Kind, WanCheckpoint
 from ex4d_backbone_wan.weights.lazy_loading import load_network
 from ex4d_backbone_wan.weights.single_file import open_network
 from ex4d_backbone_wan.weights.user_files import Lora
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.hub.untrusted_weights import check_kinds, numbers, only_weights, read_config
+from ex4d_core.hub.untrusted_weights import check_kinds, numbers, one_at_a_time, only_weights, read_config
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Mean color of CLIP's training data, in [0, 1]."""
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_TRANSFORMERS: Mapping[Kind, str] = {"wan": "WanTransformer3DModel", "vace": "WanVACETransformer3DModel"}
 
 _TOKENIZER_FILES = (
     *("config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json"),
@@ -59,7 +63,7 @@ def load_transformer(
     merge_on: torch.device | None = None,
     store: bool = False,
 ) -> Any:
-    """Load the WanTransformer3DModel with the distilled LoRA, EX-4D's and further LoRAs, in this order.
+    """Load the transformer of diffusers with the distilled LoRA, EX-4D's and further LoRAs, in this order.
 
     Args:
         checkpoint: the files.
@@ -74,12 +78,9 @@ def load_transformer(
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    from diffusers import WanTransformer3DModel
-
-    kept = WanTransformer3DModel._keep_in_fp32_modules  # as from_pretrained does
-    network = load_network(
-        checkpoint, "transformer", _maker(WanTransformer3DModel), device=device, dtype=dtype, kept=kept, store=store
-    )
+    cls = imported("diffusers", _TRANSFORMERS[checkpoint.kind])
+    kept = cls._keep_in_fp32_modules  # as from_pretrained does
+    network = load_network(checkpoint, "transformer", _maker(cls), device=device, dtype=dtype, kept=kept, store=store)
     if adapters is None:
         own = (Lora(path=checkpoint.adapter),) if checkpoint.adapter else ()
         distilled = (checkpoint.distilled,) if checkpoint.distilled else ()
@@ -97,7 +98,8 @@ def load_camera_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtyp
     """
     if checkpoint.adapter is None:
         return None
-    encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
+    with one_at_a_time():
+        encoder = CameraEncoder.from_tensors(camera_tensors(checkpoint.adapter), where=str(checkpoint.adapter))
     width = _width(checkpoint)
     if encoder.width != width:
         raise InvalidInput(
@@ -115,9 +117,8 @@ def load_vae(checkpoint: WanCheckpoint, *, device: torch.device, dtype: torch.dt
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    from diffusers import AutoencoderKLWan
-
-    network = load_network(checkpoint, "vae", _maker(AutoencoderKLWan), device=device, dtype=dtype)
+    make = _maker(imported("diffusers", "AutoencoderKLWan"))
+    network = load_network(checkpoint, "vae", make, device=device, dtype=dtype)
     if network.config.patch_size is not None:
         raise InvalidInput(f"the vae in {checkpoint.folder} is not that of Wan 2.1; choose another backbone.model")
     return network
@@ -130,10 +131,10 @@ def load_text_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist.
     """
-    from transformers import UMT5Config, UMT5EncoderModel
+    config_class, model = imported("transformers", "UMT5Config"), imported("transformers", "UMT5EncoderModel")
 
     def make(config: Mapping[str, Any]) -> Any:
-        return UMT5EncoderModel(UMT5Config.from_dict(dict(config)))
+        return model(config_class.from_dict(dict(config)))
 
     tokenizer = _load_tokenizer(checkpoint.tokenizer)
     network = load_network(checkpoint, "text_encoder", make, device=device, dtype=dtype)
@@ -148,10 +149,10 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
         InputNotFound: a file does not exist, or this Wan has no image encoder.
     """
-    from transformers import CLIPVisionConfig, CLIPVisionModel
+    config_class, model = imported("transformers", "CLIPVisionConfig"), imported("transformers", "CLIPVisionModel")
 
     def make(config: Mapping[str, Any]) -> Any:
-        return CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config.get("vision_config", config))))
+        return model(config_class.from_dict(dict(config.get("vision_config", config))))
 
     network = load_network(checkpoint, "image_encoder", make, device=device, dtype=dtype)
     where = checkpoint.image_processor
@@ -164,16 +165,37 @@ def load_image_encoder(checkpoint: WanCheckpoint, *, device: torch.device, dtype
     )
 
 
+def stored_bytes(checkpoint: WanCheckpoint, part: str, dtype: torch.dtype) -> int:
+    """Return the approximate bytes of a network in memory: those of its files, or fewer in a smaller dtype.
+
+    Raises:
+        InvalidInput: a file is damaged.
+    """
+    size = 0
+    for file in checkpoint.files.get(part, ()):  # type: ignore[call-overload]  # the camera encoder has no files
+        with open_network(file) as opened:
+            size += min(file.stat().st_size, sum(map(math.prod, opened.shapes.values())) * dtype.itemsize)
+    return size
+
+
 def takes_images(checkpoint: WanCheckpoint) -> bool:
     """Return whether the transformer is conditioned on a first image, so that it needs an image encoder.
 
     Raises:
         InvalidInput: the file is damaged.
     """
+    if checkpoint.kind == "vace":
+        return False
     if not checkpoint.is_single:
         return "image_encoder" in checkpoint.files
     with open_network(checkpoint.files["transformer"][0]) as opened:
         return any(name.startswith("img_emb.") for name in opened.shapes)
+
+
+def imported(library: str, name: str) -> Any:
+    """Import a class of a library."""
+    with one_at_a_time():
+        return getattr(import_module(library), name)
 
 
 def _maker(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
@@ -194,11 +216,11 @@ def _width(checkpoint: WanCheckpoint) -> int:
 
 
 def _load_tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
     if not any(folder.glob("*.json")):
         raise InputNotFound(f"{folder} has no tokenizer; check which model the folder contains")
     with only_weights(folder, _TOKENIZER_FILES, what="tokenizer") as clean:
-        tokenizer = AutoTokenizer.from_pretrained(str(clean), local_files_only=True, trust_remote_code=False)
+        tokenizer = imported("transformers", "AutoTokenizer").from_pretrained(
+            str(clean), local_files_only=True, trust_remote_code=False
+        )
         tokenizer("a", padding="max_length", max_length=8, truncation=True, return_tensors="pt")  # as for prompts
     return tokenizer

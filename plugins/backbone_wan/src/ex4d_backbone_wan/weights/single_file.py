@@ -11,6 +11,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from ex4d_backbone_wan.weights.checkpoint import Kind
 from ex4d_backbone_wan.weights.gguf_files import open_gguf
 from ex4d_backbone_wan.weights.stored import StoredWeight
 from ex4d_backbone_wan.weights.tensor_files import TensorFile, open_tensors
@@ -28,6 +29,9 @@ _NOT_WEIGHTS = (".scale_input", ".input_scale", ".comfy_quant")
 _EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 _MARKER = "scaled_fp8"
+
+_NAME_OF_2_2 = re.compile(r"wan[ ._-]?2[._]2|(high|low)[ ._-]?noise", re.IGNORECASE)
+"""Text-to-video files of Wan 2.2 differ from those of Wan 2.1 by name only; each has one of two ranges of noise."""
 
 _IMAGES, _VIDEO_LATENTS = 36, 16
 """Channels that the transformers of Wan 2.1 take: image-to-video and text-to-video."""
@@ -67,6 +71,30 @@ def open_network(path: Path) -> Iterator[TensorFile]:
         yield attrs.evolve(file, shapes=shapes, read=read, stored=stored)
 
 
+def check_kind(where: str, shapes: Shapes, kind: Kind) -> None:
+    """Refuse a transformer of another kind.
+
+    Args:
+        where: the file or folder, for the message.
+        shapes: of its tensors.
+        kind: the expected kind.
+
+    Raises:
+        InvalidInput: it is of another kind, or is only a part of VACE.
+    """
+    is_vace = any(name.startswith("vace_") for name in shapes)
+    if is_vace and kind == "wan":
+        raise InvalidInput(f"{where} is a VACE model; run it with --backbone vace, or use a Wan2.1 I2V file")
+    if kind != "vace":
+        return
+    if not is_vace:
+        raise InvalidInput(f"{where} is not a VACE model; use Wan2.1-VACE-1.3B or 14B, or run it with --backbone wan")
+    if not any(name.startswith("blocks.") for name in shapes):
+        raise InvalidInput(
+            f"{where} has only the blocks that VACE adds to Wan2.1 T2V; use a file with the whole transformer"
+        )
+
+
 def check_single_file(where: str, shapes: Shapes) -> None:
     """Refuse a transformer that is not of Wan 2.1, or has the names of diffusers.
 
@@ -82,8 +110,11 @@ def check_single_file(where: str, shapes: Shapes) -> None:
             f"{where} has the names of diffusers; put it into a folder transformer/ with its config.json and choose "
             "the folder above as backbone.model"
         )
-    if any(name.startswith("vace_") for name in shapes):
-        raise InvalidInput(f"{where} is a VACE model, which the backbone wan does not run; use a Wan2.1 I2V file")
+    if _NAME_OF_2_2.search(Path(where).name):
+        raise InvalidInput(
+            f"{where} is named as a file of Wan 2.2, whose tensors have the shapes of Wan 2.1, but which handles only "
+            "a part of the noise levels; use a Wan2.1 file, or rename it if it is one"
+        )
     patches = shapes.get("patch_embedding.weight", ())
     channels = patches[1] if len(patches) > 1 else 0
     has_images = any(name.startswith("img_emb.") for name in shapes)
