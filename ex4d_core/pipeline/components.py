@@ -15,6 +15,7 @@ from ex4d_core.cameras.generators import JoinedPath, Move, Segment
 from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, weights_of
 from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
+    SOURCE_CAMERA_WORDS,
     ComponentConfig,
     RunConfig,
     Tree,
@@ -39,6 +40,11 @@ class Chosen:
 
     offer: Offer
     options: Any
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the component reads a depth file."""
+        return self.offer.builtin and self.offer.role == "depth" and self.offer.name == "file"
 
     def identity(self) -> Tree:
         """Return everything that determines its results, as plain values."""
@@ -283,7 +289,7 @@ class Components:
             known |= {field.name for field in attrs.fields(each.spec.options)}
         refuse_unknown(given, sorted(known), "trajectory")
         own = {field.name for field in attrs.fields(offer.spec.options)}
-        if self.config.path.source_cameras is not None:
+        if self.config.path.source_cameras not in (None, *SOURCE_CAMERA_WORDS):
             given = {"source_cameras": self.config.path.source_cameras, **given}
         return {key: value for key, value in given.items() if key in own}
 

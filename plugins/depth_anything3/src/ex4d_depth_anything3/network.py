@@ -45,8 +45,10 @@ class Views:
 
     def on_cpu(self) -> Views:
         """Return the predictions on the CPU."""
-        maps: dict[str, Any] = attrs.asdict(self, recurse=False)
-        return Views(**{name: None if value is None else value.cpu() for name, value in maps.items()})
+        moved: dict[str, Any] = {
+            name: None if value is None else value.cpu() for name, value in attrs.asdict(self, recurse=False).items()
+        }
+        return Views(**moved)
 
 
 class DepthAnything3(nn.Module):
