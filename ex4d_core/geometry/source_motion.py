@@ -85,7 +85,7 @@ def _changes(scene: Scene, cameras: CameraPath, anchor: int, other: int) -> tupl
     here, there = (_small(scene, frame) for frame in (anchor, other))
     pose = cameras.world_to_camera.double()
     relative = (pose[other] @ torch.linalg.inv(pose[anchor])).float()
-    place, distance = _moved(here.depth, relative, depth.intrinsics_at(anchor), depth.intrinsics_at(other))
+    place, distance = places_in(here.depth, relative, depth.intrinsics_at(anchor), depth.intrinsics_at(other))
     surface, color = (
         functional.grid_sample(maps[None], place[None], mode=mode, align_corners=False)[0]
         for maps, mode in ((there.depth[None], "nearest"), (there.color, "bilinear"))
@@ -103,8 +103,18 @@ def _change(first: Tensor, second: Tensor, seen: Tensor) -> float:
     return float((change - change.median(dim=1, keepdim=True).values).abs().mean())
 
 
-def _moved(depth: Tensor, relative: Tensor, lens: Intrinsics, other: Intrinsics) -> tuple[Tensor, Tensor]:
-    """Return where the points of a map [h, w] are in another frame: [h, w, 2] from -1 to 1, and their depth there."""
+def places_in(depth: Tensor, relative: Tensor, lens: Intrinsics, other: Intrinsics) -> tuple[Tensor, Tensor]:
+    """Return where the points of a depth map are in another frame, and their depth there.
+
+    Args:
+        depth: [h, w], of the whole frame at any size.
+        relative: [4, 4], from the camera of the map to that of the other frame.
+        lens: of the map's frame.
+        other: of the other frame.
+
+    Returns:
+        Places float32 [h, w, 2], x and y from -1 to 1 across the frame as for `grid_sample`, and depth [h, w].
+    """
     height, width = depth.shape
     across = (torch.arange(width) + 0.5) * lens.width / width
     down = (torch.arange(height) + 0.5) * lens.height / height

@@ -12,8 +12,9 @@ import attrs
 import torch
 from torch import Tensor
 
+from ex4d_core.testing.filming import filmed
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.types import Scene
+from ex4d_core.types import Intrinsics, Scene
 
 
 def tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -83,4 +84,16 @@ def _room(num_frames: int, width: int, height: int) -> Scene:
 def room(num_frames: int, *, width: int = 64, height: int = 48) -> Scene:
     """Return a new clip of the furnished room with exact depth."""
     scene: Scene = copy_of(_room(num_frames, width, height))
+    return scene
+
+
+@cache
+def _filmed_room() -> Scene:
+    lens = Intrinsics.from_fov(64, width=64, height=48)
+    return room_scene().clip(cameras=filmed("walk", num_frames=4, intrinsics=lens))
+
+
+def filmed_room() -> Scene:
+    """Return a new clip of the furnished room by a camera that walks into it, with exact depth, lens and poses."""
+    scene: Scene = copy_of(_filmed_room())
     return scene

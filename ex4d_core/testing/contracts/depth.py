@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 import torch
+from torch.nn import functional
 
 from ex4d_core.errors import Ex4dError
+from ex4d_core.geometry.source_motion import places_in
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import DepthEstimator
-from ex4d_core.testing.contracts._values import difference, room
+from ex4d_core.testing.contracts._values import difference, filmed_room, room
 from ex4d_core.testing.contracts.component import Inputs, LongWork
 from ex4d_core.types import DepthKind, DepthVideo, Scene, Video
 
@@ -30,6 +32,10 @@ class DepthEstimatorContract(LongWork):
 
     accuracy: ClassVar[float | None] = None
     """Claims this median relative error, after matching the scale unless depth is metric."""
+
+    poses: ClassVar[float | None] = None
+    """Claims poses and lens of a source camera that moves: this largest error of depth that is predicted from another
+    frame (median, relative), of rotation (radians) and of the focal length (relative)."""
 
     @pytest.fixture
     def scene(self) -> Scene:
@@ -118,3 +124,42 @@ class DepthEstimatorContract(LongWork):
         scale = 1.0 if result.kind is DepthKind.METRIC else float(ratio.median())
         error = float((ratio / scale - 1).abs().median())
         assert error <= self.accuracy, f"the median relative error is {error:.3g}; accuracy is {self.accuracy:g}"
+
+    def test_poses_are_relative_to_the_first_frame(self, result: DepthVideo) -> None:
+        if result.cameras is None:
+            pytest.skip("it returns no poses of the source camera")
+        offset = float((result.cameras.world_to_camera[0] - torch.eye(4)).abs().max())
+        assert offset < 1e-4, f"the pose of the first frame differs from the identity by {offset:.3g}"
+
+    def test_poses_and_lens_agree_with_depth(self, component: DepthEstimator) -> None:
+        if self.poses is None:
+            pytest.skip("it does not claim poses of the source camera")
+        found = self.call(component, {"video": filmed_room().video})
+        assert found.cameras is not None, "it returns no poses for a clip of a camera that moves"
+        pose, last = found.cameras.world_to_camera, found.num_frames - 1
+        relative = pose[last] @ torch.linalg.inv(pose[0])
+        places, distance = places_in(found.depth[0], relative, found.intrinsics_at(0), found.intrinsics_at(last))
+        surface = functional.grid_sample(
+            found.depth[last][None, None], places[None], mode="nearest", align_corners=False
+        )[0, 0]
+        shared = found.valid_at(0) & (places.abs() < 1).all(dim=-1) & (distance > 0) & (surface > 0)
+        assert shared.float().mean() > 0.2, "by its poses, the last frame hardly shows what the first does"
+        error = float((distance / surface - 1)[shared].abs().median())
+        assert error <= self.poses, (
+            f"points of the first frame are {error:.3g} off the depth of the last (relative); poses must be "
+            "world-to-camera in the unit of the depth"
+        )
+
+    def test_poses_and_lens_are_as_accurate_as_claimed(self, component: DepthEstimator) -> None:
+        if self.poses is None:
+            pytest.skip("it does not claim poses of the source camera")
+        truth = filmed_room()
+        found = self.call(component, {"video": truth.video})
+        assert found.cameras is not None, "it returns no poses for a clip of a camera that moves"
+        assert truth.depth.cameras is not None
+        turn = found.cameras.world_to_camera[:, :3, :3] @ truth.depth.cameras.world_to_camera[:, :3, :3].mT
+        cosine = (turn.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
+        angle = float(cosine.clamp(-1, 1).acos().max())
+        assert angle <= self.poses, f"a rotation is {angle:.3g} radians off; poses claims {self.poses:g}"
+        focal = found.intrinsics_at(0).fx / truth.depth.intrinsics_at(0).fx - 1
+        assert abs(focal) <= self.poses, f"the focal length is {focal:.3g} off (relative); poses claims {self.poses:g}"
