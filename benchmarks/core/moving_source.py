@@ -2,11 +2,11 @@
 
     python -m benchmarks.core.moving_source [--size 256] [--num-frames 25]
 
-The synthetic room, filmed by a camera that orbits, walks or is held in the hand, with a field of view of 64 degrees and
-exact depth. A run estimates nothing (static camera, 54.2 degrees), or is given the true lens, or the true lens and poses.
-Camera paths are relative to the world. PSNR is that of the guidance to the true video along the path, over pixels that
-are visible in the guidance. Jitter is the mean change of color between consecutive frames of these pixels where the true
-video does not change, in levels of 255. Deterministic.
+The synthetic room, filmed by a camera that orbits, walks or is held in the hand, with a field of view of 64 degrees
+and exact depth. A run estimates nothing (static camera, 54.2 degrees), or is given the true lens, or the true lens and
+poses. Camera paths are relative to the world. PSNR is that of the guidance to the true video along the path, over
+pixels that are visible in the guidance. Jitter is the mean change of color between consecutive frames of these pixels
+where the true video does not change, in levels of 255. Deterministic.
 """
 
 from __future__ import annotations
