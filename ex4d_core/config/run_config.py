@@ -130,6 +130,12 @@ class RunConfig:
     """Name of a preset; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
+    free: bool = option(
+        False,
+        help="Use only components and weights whose licenses do not restrict the use of results; automatic selection "
+        "skips others.",
+        affects_output=False,
+    )
     download: Literal["ask", "yes", "no"] = option(
         "ask",
         help="Small downloads of weights that automatic selection lacks: ask in a terminal, yes or no.",

@@ -150,7 +150,7 @@ class Components:
             offer = self.registry.find(role, given.name)
             if offer.spec.offer_download and self._lacks_weights(offer):
                 self._offer_download(offer)
-            return Chosen(offer=offer, options=self._options(role, offer, given.options))
+            return self._refuse_unfree(Chosen(offer=offer, options=self._options(role, offer, given.options)))
         choice = self._best(role)
         try:
             return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
@@ -303,7 +303,28 @@ class Components:
         return self._choices[role]
 
     def _select(self, role: str) -> Choice:
-        return self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+        return self.registry.choose(
+            role, self.device.type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
+        )
+
+    def _restricts_use(self, offer: Offer) -> bool:
+        """Return whether only free components are wanted, and the license of this one restricts the use of results."""
+        if not self.config.free:
+            return False
+        try:
+            return bool(offer.spec.usage_terms_for(self._given_options(offer)))
+        except InvalidConfig:  # raised on use
+            return bool(offer.spec.usage_terms)
+
+    def _refuse_unfree(self, chosen: Chosen) -> Chosen:
+        """Return a component that the user named, unless only free ones are wanted and it is not one."""
+        terms = chosen.offer.spec.usage_terms_for(chosen.options)
+        if self.config.free and terms:
+            raise InvalidConfig(
+                f"{chosen.offer.role} {chosen.offer.name} restricts the use of results ({terms}); select another "
+                "component or weights, or omit --free"
+            )
+        return chosen
 
     def _offer_download(self, offer: Offer) -> bool:
         """Download the weights of a component if it declares a download and the user agrees; asked once for a role.
