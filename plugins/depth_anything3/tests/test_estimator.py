@@ -81,3 +81,16 @@ def test_terms_follow_the_weights():
     assert Da3Options(metric=True).usage_terms() == ""
     assert "CC-BY-NC-4.0" in Da3Options(model="da3-large").usage_terms()
     assert Da3Options(model="someone/else").usage_terms() == "read the license of someone/else first"
+
+
+def test_one_lens_unless_the_clip_zooms(checkpoints):
+    estimator = DepthAnything3Estimator(Da3Options(model=str(checkpoints["any"])), device=CPU)
+    video = Video(frames=torch.zeros(40, 24, 40, 3, dtype=torch.uint8), fps=Fraction(24))
+    tangents = np.tile([0.5, 0.3], (40, 1))
+    tangents[7] *= 2
+    (lens,) = estimator._lenses(tangents, video)
+    assert (lens.fx, lens.fy, lens.cx) == pytest.approx((40, 40, 20))
+    zoom = estimator._lenses(tangents * np.linspace(1, 0.5, 40)[:, None], video)
+    assert zoom[-1].fx == pytest.approx(80)
+    with pytest.raises(InvalidInput, match="predicts an impossible field of view; check its weights"):
+        estimator._lenses(tangents * 0, video)

@@ -23,7 +23,7 @@ from ex4d_depth_anything3.preprocessing import pictures
 from ex4d_depth_anything3.weights import locate
 
 ZOOM = 0.05
-"""Relative change of the focal length over a clip, from the median, that counts as zoom."""
+"""Relative deviation of the focal length from its median that counts as zoom, where 5 % of the frames exceed it."""
 
 SINGLE_BATCH = 8
 """Frames in one pass of a model that predicts each frame on its own."""
@@ -160,7 +160,7 @@ class DepthAnything3Estimator:
         if not (np.isfinite(tangents).all() and (tangents > 1e-4).all()):
             raise InvalidInput(f"{self._options.model} predicts an impossible field of view; check its weights")
         median = np.median(tangents, axis=0)
-        zooms = np.abs(np.log(tangents / median)).max() > ZOOM
+        zooms = np.quantile(np.abs(np.log(tangents / median)), 0.95) > ZOOM  # a few bad frames are not a zoom
         changes = self._options.lens == "changing" or (self._options.lens == "auto" and zooms)
         return tuple(
             Intrinsics(
