@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ex4d_core.errors import InvalidInput
+from ex4d_depth_anything3.estimator import piece_of
+from ex4d_depth_anything3.metric import Metric
 from ex4d_depth_anything3.network import load_network
 from ex4d_depth_anything3.preprocessing import pictures
 
@@ -42,6 +44,15 @@ def test_lens_equals_that_of_the_released_code(networks, golden, case):
     _, height, width = CASES[case]
     focal = torch.tensor([width, height]) / 2 / torch.tan(networks["any"](random(case)).fov / 2)
     np.testing.assert_allclose(focal, golden[f"any.{case}.intrinsics"][:, [0, 1], [0, 1]], rtol=1e-5)
+
+
+def test_meters_and_sky_equal_those_of_the_released_nested_model(networks, golden):
+    prepared = random("wide")
+    piece = piece_of(networks["any"](prepared), 0)
+    scaled = Metric(networks["metric"]).scaled(piece, prepared)
+    assert scaled.meters == pytest.approx(float(golden["nested.wide.scale"]), rel=1e-4)
+    np.testing.assert_allclose(scaled.depth * scaled.meters, golden["nested.wide.depth"], atol=1e-4)
+    assert (scaled.weight == 0).any()  # sky does not count when pieces are joined
 
 
 @pytest.mark.parametrize(("name", "size"), [("reduced", (61, 113)), ("enlarged", (24, 40))])

@@ -105,7 +105,7 @@ class DepthAnything3Estimator:
             frames = video.frames[start : start + options.chunk]
             prepared = pictures(frames, options.max_side)
             views = self._run(self.network, prepared)
-            piece = _piece(views, start)
+            piece = piece_of(views, start)
             if self.metric is not None:
                 piece = self.metric.scaled(piece, prepared)
             yield piece
@@ -175,7 +175,8 @@ class DepthAnything3Estimator:
         )
 
 
-def _piece(views: Views, start: int) -> Piece:
+def piece_of(views: Views, start: int) -> Piece:
+    """Return the predictions of a multi-view model on the CPU, for the frames from `start` on."""
     assert views.confidence is not None
     assert views.world_to_camera is not None
     assert views.fov is not None
