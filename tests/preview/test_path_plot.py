@@ -2,6 +2,7 @@
 
 import attrs
 import cv2
+import pytest
 import torch
 
 from ex4d_core.preview.path_plot import DrawnPath, write_plot
@@ -10,6 +11,7 @@ from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Intrinsics
 
 
+@pytest.mark.slow
 def test_the_path_of_a_source_camera_that_moves_is_drawn(tmp_path):
     lens = Intrinsics.from_fov(width=32, height=24)
     moving = room_scene().clip(cameras=filmed("orbit", num_frames=3, intrinsics=lens))
