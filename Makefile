@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 PYTEST_GUARD := --max-worker-restart 0 -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 BIN := $(VENV)/bin
-PLUGINS := plugins/trajectories plugins/backbone_inpaint plugins/depth_transformers plugins/render_nvdiffrast plugins/viewer
+PLUGINS := plugins/trajectories plugins/backbone_inpaint plugins/depth_transformers plugins/depth_anything3 plugins/render_nvdiffrast plugins/viewer
 # Plugins that need gigabytes of libraries or weights are set up for the tests only.
 DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/backbone_wan plugins/backbone_vace plugins/training plugins/evaluation plugins/cluster_ray
 PROJECTS := pyproject.toml $(DEV_PLUGINS:=/pyproject.toml)

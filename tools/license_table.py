@@ -9,11 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ex4d_core.plugins import Offer, find_plugins
+from ex4d_depth_anything3.models import DEFAULT as DA3_DEFAULT
+from ex4d_depth_anything3.models import MODELS as DA3_MODELS
 from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "licenses.md"
 PLACE = re.compile(r"(<!-- table: .*? -->\n).*?(<!-- end of table -->)", re.DOTALL)
+BY_MODEL = {
+    "transformers": ({name: model.license for name, model in MODELS.items()}, DEFAULT),
+    "da3": ({name: model.license for name, model in DA3_MODELS.items()}, DA3_DEFAULT),
+}
+"""Licenses of the models of estimators whose terms depend on the model, and the default model."""
 YES, YES_BUT = "yes", "yes, see (1)"
 OURS = ("ex4d-core", "ex4d-backbone", "ex4d-depth", "ex4d-render")
 
@@ -26,11 +33,12 @@ def offers(role: str) -> list[Offer]:
 def depths() -> Iterator[tuple[str, str, str]]:
     """Yield each choice of depth, its license, and the terms of its results or ''."""
     for offer in offers("depth"):
-        if offer.name != "transformers":
+        if offer.name not in BY_MODEL:
             yield f"`{offer.name}`", offer.spec.license, offer.spec.usage_terms
             continue
-        models = sorted(MODELS, key=lambda name: (name != DEFAULT, MODELS[name].license))
-        for license_, names in itertools.groupby(models, key=lambda name: MODELS[name].license):
+        licenses, default = BY_MODEL[offer.name]
+        models = sorted(licenses, key=lambda name: (name != default, licenses[name]))
+        for license_, names in itertools.groupby(models, key=lambda name: licenses[name]):
             group = list(names)
             terms = offer.spec.usage_terms_for(offer.spec.options(model=group[0]))
             shown = ", ".join(f"`{name}`" for name in group)

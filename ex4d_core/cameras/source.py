@@ -11,11 +11,12 @@ import torch
 
 from ex4d_core.cameras.files import CameraFile, ReadOptions, content_hash, filled, named_gaps, naming, read_camera_path
 from ex4d_core.cameras.language import FILE, parse_path
-from ex4d_core.config.run_config import PathOptions, make_options
+from ex4d_core.config.run_config import SOURCE_CAMERA_WORDS, PathOptions, make_options
 from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.geometry.source_motion import measure_source_motion
 from ex4d_core.options import option
 from ex4d_core.reading import check_path
-from ex4d_core.types import CameraPath, DepthVideo, Video
+from ex4d_core.types import CameraPath, DepthVideo, Scene, Video
 
 
 @attrs.frozen
@@ -117,7 +118,54 @@ def source_cameras_file(options: PathOptions) -> SourceCameras | None:
         InputNotFound: the file does not exist.
         InvalidConfig: one of its options is unknown or invalid.
     """
-    return None if options.source_cameras is None else parse_source_cameras(options.source_cameras)
+    given = options.source_cameras
+    return None if given is None or given in SOURCE_CAMERA_WORDS else parse_source_cameras(given)
+
+
+def source_cameras_inputs(options: PathOptions) -> str | None:
+    """Return everything that determines the source cameras besides the depth; None for `auto`.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidConfig: one of its options is unknown or invalid.
+        InvalidInput: it cannot be read.
+    """
+    if file := source_cameras_file(options):
+        return file.fingerprint()
+    return None if options.source_cameras == "auto" else options.source_cameras
+
+
+def own_cameras(scene: Scene, options: PathOptions, *, estimated: bool) -> tuple[DepthVideo, str]:
+    """Return the depth with or without the poses that it came with, and one line that states the choice, or ''.
+
+    Args:
+        scene: the clip and its depth.
+        options: whose `source_cameras` is not a file.
+        estimated: whether the poses are an estimate, which `auto` checks against the frames.
+
+    Raises:
+        InvalidInput: poses are required, and the depth has none.
+    """
+    depth, choice = scene.depth, options.source_cameras or "auto"
+    if depth.cameras is None:
+        if choice == "estimated":
+            raise InvalidInput(
+                "the depth has no poses of the source camera; use a depth estimator or file that has them, or "
+                "--source-cameras FILE"
+            )
+        return depth, ""
+    still = attrs.evolve(depth, cameras=None)
+    if choice == "still":
+        return still, ""
+    if choice == "estimated" or not estimated:
+        return depth, ""
+    motion = measure_source_motion(scene)
+    if motion.is_trusted:
+        return depth, f"source camera: the estimated poses are used ({motion})"
+    return still, (
+        f"source camera: static, because the estimated poses do not predict the frames better ({motion}); "
+        "--source-cameras estimated uses them"
+    )
 
 
 def with_source_cameras(depth: DepthVideo, file: SourceCameras, video: Video) -> DepthVideo:

@@ -93,6 +93,13 @@ FLAGS = (
     _field_flag("--fps", "video.fps", VIDEO),
     _field_flag("--renderer", "renderer.name", RUN, help="Renderer; see `ex4d plugins list`."),
     _field_flag("--device", "device", RUN),
+    Flag(
+        name="--free",
+        key="free",
+        panel=RUN,
+        kind=bool,
+        help="Use only components and weights whose licenses do not restrict the use of results.",
+    ),
     _field_flag("--compat", "compat", RUN),
 )
 """In the order of `--help`."""

@@ -72,8 +72,14 @@ class LensOptions:
             raise InvalidConfig(f"{given[0]} and {given[1]} both set the focal length; pass one of them")
 
 
+SOURCE_CAMERA_WORDS = ("auto", "estimated", "still")
+"""Values of `path.source_cameras` that are not files."""
+
+
 def _changed_camera_file(text: str, change: Callable[[str], str]) -> str:
-    """Return `FILE:option=...` with a function applied to the file."""
+    """Return `FILE:option=...` with a function applied to the file; words stay as they are."""
+    if text in SOURCE_CAMERA_WORDS:
+        return text
     file, options = re.fullmatch(r"(.+?)((?::\w+=.*)?)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # any text matches
     return change(file) + options
 
@@ -94,7 +100,9 @@ class PathOptions:
     )
     source_cameras: str | None = option(
         None,
-        help="File with the poses of the source camera, in units of the depth, with options as in --cam FILE.",
+        help="Poses of the source camera: 'estimated' with the depth, 'still', or a file with poses in units of the "
+        "depth, with options as in --cam FILE. The default, 'auto', uses poses of a depth file, and estimated ones if "
+        "they predict the frames better than a static camera.",
         path=_changed_camera_file,
     )
 
@@ -122,6 +130,12 @@ class RunConfig:
     """Name of a preset; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
+    free: bool = option(
+        False,
+        help="Use only components and weights whose licenses do not restrict the use of results; automatic selection "
+        "skips others.",
+        affects_output=False,
+    )
     download: Literal["ask", "yes", "no"] = option(
         "ask",
         help="Small downloads of weights that automatic selection lacks: ask in a terminal, yes or no.",

@@ -17,7 +17,7 @@ from torch import Tensor
 from ex4d_core.bounds import shown
 from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.language import cam_file_part
-from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
+from ex4d_core.cameras.source import own_cameras, source_cameras_file, source_cameras_inputs, with_source_cameras
 from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import safe_name
@@ -166,8 +166,20 @@ class ClipRun(SelectedClip):
         """The frames and their depth as estimated, with the intrinsics and source cameras of the user, if any."""
         video, depth = self.video, stages.with_intrinsics(self.estimated_depth, self.given_intrinsics)
         if file := source_cameras_file(self.components.config.path):
-            depth = with_source_cameras(depth, file, video)
-        return Scene(video=video, depth=depth)
+            return Scene(video=video, depth=with_source_cameras(depth, file, video))
+        return Scene(video=video, depth=self.with_own_cameras(Scene(video=video, depth=depth)))
+
+    def with_own_cameras(self, scene: Scene) -> DepthVideo:
+        """Return the depth of a scene with its own poses of the source camera if they are used, and report the choice.
+
+        Raises:
+            InvalidInput: poses are required, and the depth has none.
+        """
+        estimated = self._given_depth is None and not self.components.choose("depth").is_file
+        depth, note = own_cameras(scene, self.components.config.path, estimated=estimated)
+        if note:
+            self.components.reporter.note(note)
+        return depth
 
     @cached_property
     def scene(self) -> Scene:
@@ -188,9 +200,8 @@ class ClipRun(SelectedClip):
     def motion_inputs(self) -> Tree:
         """Everything that determines the length of paths and the motion of the source camera."""
         options = self.components.config.path
-        file = source_cameras_file(options)
         frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
-        return {"frames": frames, "source_cameras": None if file is None else file.fingerprint()}
+        return {"frames": frames, "source_cameras": source_cameras_inputs(options)}
 
     def along(self, cam: str | float | CameraPath | np.ndarray | Tensor) -> PathRun:
         """Return the clip along a camera path.

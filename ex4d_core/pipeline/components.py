@@ -17,6 +17,7 @@ from ex4d_core.cameras.generators import JoinedPath, Move, Segment
 from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, weights_of
 from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
+    SOURCE_CAMERA_WORDS,
     ComponentConfig,
     RunConfig,
     Tree,
@@ -42,6 +43,11 @@ class Chosen:
 
     offer: Offer
     options: Any
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the component reads a depth file."""
+        return self.offer.builtin and self.offer.role == "depth" and self.offer.name == "file"
 
     def identity(self) -> Tree:
         """Return everything that determines its results, as plain values."""
@@ -149,7 +155,7 @@ class Components:
             offer = self.registry.find(role, given.name)
             if offer.spec.offer_download and self._lacks_weights(offer):
                 self._offer_download(offer)
-            return Chosen(offer=offer, options=self._options(role, offer, given.options))
+            return self._refuse_unfree(Chosen(offer=offer, options=self._options(role, offer, given.options)))
         choice = self._best(role)
         try:
             return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
@@ -302,7 +308,7 @@ class Components:
             known |= {field.name for field in attrs.fields(each.spec.options)}
         refuse_unknown(given, sorted(known), "trajectory")
         own = {field.name for field in attrs.fields(offer.spec.options)}
-        if self.config.path.source_cameras is not None:
+        if self.config.path.source_cameras not in (None, *SOURCE_CAMERA_WORDS):
             given = {"source_cameras": self.config.path.source_cameras, **given}
         return {key: value for key, value in given.items() if key in own}
 
@@ -316,7 +322,28 @@ class Components:
         return self._choices[role]
 
     def _select(self, role: str) -> Choice:
-        return self.registry.choose(role, self.device.type, lacks_weights=self._lacks_weights)
+        return self.registry.choose(
+            role, self.device.type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
+        )
+
+    def _restricts_use(self, offer: Offer) -> bool:
+        """Return whether only free components are wanted, and the license of this one restricts the use of results."""
+        if not self.config.free:
+            return False
+        try:
+            return bool(offer.spec.usage_terms_for(self._given_options(offer)))
+        except InvalidConfig:  # raised on use
+            return bool(offer.spec.usage_terms)
+
+    def _refuse_unfree(self, chosen: Chosen) -> Chosen:
+        """Return a component that the user named, unless only free ones are wanted and it is not one."""
+        terms = chosen.offer.spec.usage_terms_for(chosen.options)
+        if self.config.free and terms:
+            raise InvalidConfig(
+                f"{chosen.offer.role} {chosen.offer.name} restricts the use of results ({terms}); select another "
+                "component or weights, or omit --free"
+            )
+        return chosen
 
     def _offer_download(self, offer: Offer) -> bool:
         """Download the weights of a component if it declares a download and the user agrees; asked once for a role.

@@ -64,6 +64,12 @@ KNOWN_PLUGINS = (
         gpu_memory=8,
     ),
     KnownPlugin(
+        distribution="ex4d-depth-anything3",
+        folder="plugins/depth_anything3",
+        kind="depth",
+        names=("da3",),
+    ),
+    KnownPlugin(
         distribution="ex4d-depth-depthcrafter",
         folder="plugins/depth_depthcrafter",
         kind="depth",

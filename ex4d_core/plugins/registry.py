@@ -136,11 +136,22 @@ class Registry:
         return sorted(priorities, key=lambda name: (-priorities[name], name))
 
     def choose(
-        self, role: str, device_type: str, *, lacks_weights: Callable[[Offer], bool] = lambda offer: False
+        self,
+        role: str,
+        device_type: str,
+        *,
+        lacks_weights: Callable[[Offer], bool] = lambda offer: False,
+        restricts_use: Callable[[Offer], bool] = lambda offer: False,
     ) -> Choice:
         """Return the component of highest priority that works for a role on a kind of device (`cpu`, `cuda`, `mps`).
 
         If all of these lack their weights, return the first: the error on use names the command that downloads them.
+
+        Args:
+            role: role of the component.
+            device_type: kind of device.
+            lacks_weights: whether the weights of a component are missing.
+            restricts_use: whether a component is skipped because its license restricts the use of results.
 
         Raises:
             ComponentNotFound: no installed component works.
@@ -156,6 +167,8 @@ class Registry:
             offer = found[0]
             if unavailable_reason := offer.unavailable_reason(device_type):
                 better.append(f"{offer.name} {unavailable_reason}")
+            elif restricts_use(offer):
+                better.append(f"{offer.name} restricts the use of results")
             elif lacks_weights(offer):
                 better.append(_without_weights(offer))
                 unfetched.append(offer)

@@ -95,10 +95,14 @@ def _small_scene(session: Session, clip: Path, folder: Path, frames: int, side: 
         source = "estimated"
     else:
         source = "run"
+    own = sampled_depth(stored, range(stored.num_frames), width=video.width, height=video.height)
+    own = stages.with_intrinsics(own, _small_intrinsics(small_session, video, full_size))
+    file = source_cameras_file(small_session.config.path)
+    if file is None:
+        own = clip_run.with_own_cameras(Scene(video=_every(video, stride), depth=own))
     picks = [frame // stride for frame in range(video.num_frames)]
-    depth = sampled_depth(stored, picks, width=video.width, height=video.height)
-    depth = stages.with_intrinsics(depth, _small_intrinsics(small_session, video, full_size))
-    if file := source_cameras_file(small_session.config.path):
+    depth = sampled_depth(own, picks, width=video.width, height=video.height)
+    if file is not None:
         depth = with_source_cameras(depth, file, video)
     scene = stages.refine_scene(Scene(video=video, depth=depth), session.config.refine, device=session.device)
     return _SmallScene(clip_run=clip_run, scene=scene, stride=stride, depth=source)

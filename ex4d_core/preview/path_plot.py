@@ -70,6 +70,9 @@ def write_plot(paths: Mapping[str, DrawnPath], scene: Scene, file: Path, *, subj
         for (cam, drawn), color in zip(paths.items(), _cycled(len(paths)), strict=True):
             _draw_path(axes, drawn, cam, color, across, up, subject)
         axes.plot(0, 0, marker="s", color="black", markersize=7, linestyle="none", label="source camera")
+        if scene.depth.cameras is not None:
+            source = eyes_of(scene.depth.cameras).numpy()
+            axes.plot(across(source), up(source), "--", color="black", linewidth=1.2, label="path of the source camera")
         axes.set(title=labels[0], xlabel=f"{labels[1]} (units of the depth)", ylabel=labels[2], aspect="equal")
         _set_limits(axes, paths, points, across, up, subject)
         axes.grid(alpha=0.3)

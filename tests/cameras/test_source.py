@@ -2,12 +2,16 @@
 
 import json
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 import ex4d_core as ex4d
 from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_core.testing.filming import filmed
+from ex4d_core.testing.scenes import room_scene
+from ex4d_core.types import Intrinsics
 from tests.helpers.foreign_cameras import C2W, ELSEWHERE, GL, Z_UP, colmap_model
 
 LENS = {1: (1, [500.0, 500.0, 320.0, 180.0]), 2: (1, [500.0, 500.0, 320.0, 180.0])}
@@ -126,3 +130,53 @@ def test_a_file_of_another_tool_is_in_the_world_of_the_scene(clip, tmp_path):
     source, other = model(tmp_path / "a", ELSEWHERE), transforms(tmp_path / "b.json", np.linalg.inv(ASIDE))
     path = clip(source).along(f"{other}:lens=clip").path
     torch.testing.assert_close(path.world_to_camera, torch.from_numpy(ASIDE).float(), atol=1e-5, rtol=0)
+
+
+class Truth:
+    """A depth estimator that returns the true depth, with poses that may be wrong."""
+
+    def __init__(self, depth):
+        self.depth = depth
+
+    def estimate(self, video, *, progress):
+        return self.depth
+
+
+@pytest.fixture(scope="module")
+def filmed_clip():
+    lens = Intrinsics.from_fov(width=64, height=48)
+    scene = room_scene().clip(cameras=filmed("walk", num_frames=9, intrinsics=lens))
+
+    def open_clip(choice=None, *, wrong=False, given=False):
+        depth = scene.depth
+        if wrong:
+            cameras = attrs.evolve(depth.cameras, world_to_camera=torch.linalg.inv(depth.cameras.world_to_camera))
+            depth = attrs.evolve(depth, cameras=cameras)
+        path = {} if choice is None else {"source_cameras": choice}
+        notes = []
+        session = ex4d.Session(path=path, refine={"enabled": False}, **({} if given else {"depth": Truth(depth)}))
+        session.reporter.note = notes.append
+        return session.open_clip(scene.video, depth=depth if given else None).scene.depth.cameras, notes
+
+    return open_clip
+
+
+def test_estimated_poses_are_used_where_they_predict_the_frames(filmed_clip):
+    cameras, notes = filmed_clip()
+    assert cameras is not None
+    assert [note for note in notes if "estimated poses are used (it moves 0.1" in note]
+    cameras, notes = filmed_clip(wrong=True)
+    assert cameras is None
+    assert [note for note in notes if "source camera: static, because" in note and "\n" not in note]
+
+
+def test_poses_are_used_or_not_as_the_user_chooses(filmed_clip):
+    assert filmed_clip("estimated", wrong=True)[0] is not None
+    assert filmed_clip("still")[0] is None
+    assert filmed_clip("auto", wrong=True)[0] is None
+    assert filmed_clip(wrong=True, given=True)[0] is not None
+
+
+def test_required_poses_that_the_depth_lacks_are_an_error(clip):
+    with pytest.raises(InvalidInput, match="the depth has no poses of the source camera; use a depth estimator"):
+        _ = clip("estimated").scene

@@ -99,6 +99,12 @@ def vggt(folder: Path) -> str:
     return _npz(folder / "predictions.npz", depth=SMALL[..., None], extrinsic=ELSEWHERE[:, :3], intrinsic=SMALL_K)
 
 
+@sample("ex4d_depth", lens="small")
+def ex4d_depth(folder: Path) -> str:
+    facts = {"kind": np.array("relative"), "intrinsics": SMALL_K, "world_to_camera": ELSEWHERE}
+    return _npz(folder / "depth.npz", depth=SMALL, **facts)
+
+
 @sample("mapanything", lens="small")
 def mapanything(folder: Path) -> str:
     arrays = {"depth": SMALL[..., None], "final_mask": SMALL > 0, "extrinsic": C2W, "intrinsic": SMALL_K}

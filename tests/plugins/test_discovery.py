@@ -9,6 +9,7 @@ import pytest
 from ex4d_core import hookspecs
 from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed
+from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.discovery import HOOKS, Plugins, find_plugins
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.roles import ROLES
@@ -182,7 +183,7 @@ def test_the_plugins_of_this_repository_are_tried_in_this_order():
     found = Registry()
     order = {role: found.auto_names(role) for role in ROLES}
     assert order == {
-        "depth": ["depthcrafter", "transformers", "sketch"],
+        "depth": ["depthcrafter", "da3", "transformers", "sketch"],
         "mesh": ["watertight"],
         "trajectory": [],
         "renderer": ["nvdiffrast", "torch", "zbuffer"],
@@ -257,3 +258,17 @@ def test_nothing_in_the_core_imports_a_plugin():
     for file in core.rglob("*.py"):
         text = file.read_text()
         assert not any(f"import {name}" in text or f"from {name}" in text for name in plugins), file
+
+
+def test_free_components_only():
+    def session(**settings):
+        return Session(free=True, device="cpu", **settings)
+
+    restricted = Registry().find("depth", "depthcrafter")
+    assert session()._restricts_use(restricted)
+    assert not session()._restricts_use(Registry().find("depth", "da3"))
+    assert session(depth={"model": "da3-large"})._restricts_use(Registry().find("depth", "da3"))
+    choice = Registry().choose("depth", "cuda", restricts_use=session()._restricts_use)
+    assert choice.offer.name != "depthcrafter"
+    with pytest.raises(InvalidConfig, match=r"depth depthcrafter restricts the use of results .*omit --free"):
+        session(depth="depthcrafter").choose("depth")

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ex4d_core.plugins.registry import Registry
+from ex4d_core.testing.filming import filmed
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.types import CameraPath, Scene
+from ex4d_core.types import CameraPath, Intrinsics, Scene
 
 
 def tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -105,3 +106,15 @@ def installed(role: str, name: str) -> Any:
     if missing := offer.missing_requirements():
         pytest.skip(f"{name} requires {' and '.join(missing)}; run: {' && '.join(offer.install_commands())}")
     return registry.make(offer, offer.spec.options(), device=torch.device("cpu"))
+
+
+@cache
+def _walk() -> Scene:
+    lens = Intrinsics.from_fov(64, width=64, height=48)
+    return room_scene().clip(cameras=filmed("walk", num_frames=4, intrinsics=lens))
+
+
+def filmed_walk() -> Scene:
+    """Return a new clip of the furnished room by a camera that walks into it, with exact depth, lens and poses."""
+    scene: Scene = copy_of(_walk())
+    return scene

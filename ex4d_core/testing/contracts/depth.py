@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ex4d_core.errors import Ex4dError
+from ex4d_core.geometry.source_motion import places_in
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import DepthEstimator
-from ex4d_core.testing.contracts._values import difference, filmed_room, room
+from ex4d_core.testing.contracts._values import difference, filmed_room, filmed_walk, room
 from ex4d_core.testing.contracts.component import Inputs, LongWork
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Scene, Video
 
@@ -36,6 +38,10 @@ class DepthEstimatorContract(LongWork):
 
     trained: ClassVar[bool] = True
     """Claims that it tells near from far; False for a network with random weights."""
+
+    poses: ClassVar[float | None] = None
+    """Claims poses and lens of a source camera that moves: this largest error of depth that is predicted from another
+    frame (median, relative), of rotation (radians) and of the focal length (relative)."""
 
     @pytest.fixture
     def scene(self) -> Scene:
@@ -153,6 +159,45 @@ class DepthEstimatorContract(LongWork):
         assert _turn_off(found, cameras) < 5 or _turn_off(inverse, cameras) > 5, (
             "its poses match the true ones only after inversion: return world to camera, the inverse of camera to world"
         )
+
+    def test_poses_are_relative_to_the_first_frame(self, result: DepthVideo) -> None:
+        if result.cameras is None:
+            pytest.skip("it returns no poses of the source camera")
+        offset = float((result.cameras.world_to_camera[0] - torch.eye(4)).abs().max())
+        assert offset < 1e-4, f"the pose of the first frame differs from the identity by {offset:.3g}"
+
+    def test_poses_and_lens_agree_with_depth(self, component: DepthEstimator) -> None:
+        if self.poses is None:
+            pytest.skip("it does not claim poses of the source camera")
+        found = self.call(component, {"video": filmed_walk().video})
+        assert found.cameras is not None, "it returns no poses for a clip of a camera that moves"
+        pose, last = found.cameras.world_to_camera, found.num_frames - 1
+        relative = pose[last] @ torch.linalg.inv(pose[0])
+        places, distance = places_in(found.depth[0], relative, found.intrinsics_at(0), found.intrinsics_at(last))
+        surface = functional.grid_sample(
+            found.depth[last][None, None], places[None], mode="nearest", align_corners=False
+        )[0, 0]
+        shared = found.valid_at(0) & (places.abs() < 1).all(dim=-1) & (distance > 0) & (surface > 0)
+        assert shared.float().mean() > 0.2, "by its poses, the last frame hardly shows what the first does"
+        error = float((distance / surface - 1)[shared].abs().median())
+        assert error <= self.poses, (
+            f"points of the first frame are {error:.3g} off the depth of the last (relative); poses must be "
+            "world-to-camera in the unit of the depth"
+        )
+
+    def test_poses_and_lens_are_as_accurate_as_claimed(self, component: DepthEstimator) -> None:
+        if self.poses is None:
+            pytest.skip("it does not claim poses of the source camera")
+        truth = filmed_walk()
+        found = self.call(component, {"video": truth.video})
+        assert found.cameras is not None, "it returns no poses for a clip of a camera that moves"
+        assert truth.depth.cameras is not None
+        turn = found.cameras.world_to_camera[:, :3, :3] @ truth.depth.cameras.world_to_camera[:, :3, :3].mT
+        cosine = (turn.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
+        angle = float(cosine.clamp(-1, 1).acos().max())
+        assert angle <= self.poses, f"a rotation is {angle:.3g} radians off; poses claims {self.poses:g}"
+        focal = found.intrinsics_at(0).fx / truth.depth.intrinsics_at(0).fx - 1
+        assert abs(focal) <= self.poses, f"the focal length is {focal:.3g} off (relative); poses claims {self.poses:g}"
 
 
 INVERTED = -0.5

@@ -140,6 +140,8 @@ class Page:
         builder = self._watcher.clip_run.components.mesh_builder()
         self._scene_view = SceneView(self._server, scene, builder, detail=self._detail, most_frames=self._most_frames)
         self._path_view = PathView(self._server, size=FRUSTUM * distance)
+        if scene.depth.cameras is not None:
+            self._path_view.draw_source(scene.depth.cameras)
         self._editor = Editor(
             self._server, scene, size=FRUSTUM * distance, changed=self._set_own_path, guarded=self._guarded
         )

@@ -24,6 +24,7 @@ class PathView:
         self._nodes: list[viser.SceneNodeHandle] = []
         self._now: viser.CameraFrustumHandle | None = None
         self._source: viser.CameraFrustumHandle | None = None
+        self._source_line: viser.LineSegmentsHandle | None = None
         self.visible = True
 
     def draw(self, path: CameraPath) -> None:
@@ -31,14 +32,9 @@ class PathView:
         for node in (*self._nodes, *([self._now] if self._now else ())):
             node.remove()
         cameras = [placed(pose) for pose in path.world_to_camera]
-        eyes = np.stack([camera.position for camera in cameras])
         self._nodes = []
-        if len(eyes) > 1:
-            segments = np.stack([eyes[:-1], eyes[1:]], axis=1)
-            line = self._server.scene.add_line_segments(
-                "/path/line", segments, PATH_COLOR, thickness=0.03 * self._size, visible=self.visible
-            )
-            self._nodes.append(line)
+        if len(cameras) > 1:
+            self._nodes.append(self._line("/path/line", cameras, PATH_COLOR, visible=self.visible))
         for index in np.unique(np.linspace(0, len(cameras) - 1, VIEWS).round().astype(int)).tolist():
             self._nodes.append(
                 self._frustum(f"/path/view {index}", cameras[index], path, index, 0.45 * self._size, PATH_COLOR)
@@ -53,6 +49,12 @@ class PathView:
             self._now.fov = vertical_fov(path.intrinsics_at(frame))
             if picture is not None:
                 self._now.image = picture
+
+    def draw_source(self, path: CameraPath) -> None:
+        """Draw the path of a source camera that moves."""
+        cameras = [placed(pose) for pose in path.world_to_camera]
+        if len(cameras) > 1:
+            self._source_line = self._line("/source path", cameras, SOURCE_COLOR, visible=True)
 
     def show_source(self, camera: Placed, fov: float, picture: np.ndarray) -> None:
         """Move the source camera, and show its frame."""
@@ -70,8 +72,16 @@ class PathView:
         self.visible = path
         for node in (*self._nodes, *([self._now] if self._now else ())):
             node.visible = path
-        if self._source is not None:
-            self._source.visible = source
+        for mark in (self._source, self._source_line):
+            if mark is not None:
+                mark.visible = source
+
+    def _line(
+        self, name: str, cameras: list[Placed], color: tuple[int, int, int], *, visible: bool
+    ) -> viser.LineSegmentsHandle:
+        eyes = np.stack([camera.position for camera in cameras])
+        segments = np.stack([eyes[:-1], eyes[1:]], axis=1)
+        return self._server.scene.add_line_segments(name, segments, color, thickness=0.03 * self._size, visible=visible)
 
     def _frustum(
         self, name: str, camera: Placed, path: CameraPath, frame: int, size: float, color: tuple[int, int, int]

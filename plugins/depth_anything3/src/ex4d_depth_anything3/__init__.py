@@ -1,0 +1,1 @@
+"""Depth Anything 3 for ex4d: depth, lens and poses of the source camera."""

@@ -1,0 +1,56 @@
+"""Poses of the source camera are trusted only where they predict the frames."""
+
+from functools import cache
+
+import attrs
+import pytest
+import torch
+
+from ex4d_core.geometry.source_motion import measure_source_motion
+from ex4d_core.testing.filming import FILMING, filmed
+from ex4d_core.testing.scenes import room_scene
+from ex4d_core.types import CameraPath, Intrinsics
+
+LENS = Intrinsics.from_fov(width=96, height=72)
+
+
+@cache
+def clip(filming):
+    return room_scene().clip(cameras=filmed(filming, num_frames=9, intrinsics=LENS))
+
+
+def with_poses(scene, world_to_camera):
+    cameras = CameraPath(world_to_camera=world_to_camera, intrinsics=LENS)
+    return attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=cameras))
+
+
+@pytest.mark.parametrize("filming", FILMING)
+def test_true_poses_are_trusted_and_their_inverses_are_not(filming):
+    scene = clip(filming)
+    assert measure_source_motion(scene).is_trusted
+    inverse = torch.linalg.inv(scene.depth.cameras.world_to_camera)
+    assert not measure_source_motion(with_poses(scene, inverse)).is_trusted
+
+
+def test_poses_of_a_static_camera_are_not_trusted():
+    still = room_scene().clip(num_frames=9, width=96, height=72)
+    assert not measure_source_motion(with_poses(still, torch.eye(4).repeat(9, 1, 1))).is_trusted
+    shaking = filmed("hand-held", num_frames=9, intrinsics=LENS).world_to_camera
+    assert not measure_source_motion(with_poses(still, shaking)).is_trusted
+
+
+def test_travel_and_turn_are_those_of_the_camera():
+    motion = measure_source_motion(clip("orbit"))
+    assert motion.turn == pytest.approx(20, abs=0.01)
+    scene = clip("walk")
+    depth = float(scene.depth.depth[4].median())
+    assert measure_source_motion(scene).travel == pytest.approx(1.2 / depth, rel=0.01)
+
+
+def test_poses_that_look_elsewhere_predict_nothing():
+    scene = clip("walk")
+    away = scene.depth.cameras.world_to_camera.clone()
+    away[1::2] = torch.diag(torch.tensor([-1.0, 1, -1, 1])) @ away[1::2]
+    motion = measure_source_motion(with_poses(scene, away))
+    assert motion.change == float("inf")
+    assert not motion.is_trusted
