@@ -8,7 +8,7 @@ from ex4d_core.plugins.offers import Offer, Source
 from ex4d_core.progress import silent
 from ex4d_core.provider import Provider
 from ex4d_core.testing.contracts import DepthEstimatorContract
-from ex4d_core.testing.contracts._values import filmed_room
+from ex4d_core.testing.contracts._values import filmed_walk
 from ex4d_core.types import Intrinsics
 from tests.helpers.wrong_components import Brightness, NoOptions
 
@@ -17,7 +17,7 @@ class Truth(Brightness):
     """Knows the filmed room; of other clips, what is bright is near."""
 
     def estimate(self, video, *, progress):
-        truth = filmed_room()
+        truth = filmed_walk()
         if video.frames.shape == truth.video.frames.shape and torch.equal(video.frames, truth.video.frames):
             return truth.depth
         return super().estimate(video, progress=progress)
@@ -88,6 +88,6 @@ def test_another_lens_is_found():
 
 
 def test_another_world_is_found():
-    found = StartsElsewhere(NoOptions(), device=CPU).estimate(filmed_room().video, progress=silent)
+    found = StartsElsewhere(NoOptions(), device=CPU).estimate(filmed_walk().video, progress=silent)
     with pytest.raises(AssertionError, match="the pose of the first frame differs from the identity"):
         TestTruth().test_poses_are_relative_to_the_first_frame(found)

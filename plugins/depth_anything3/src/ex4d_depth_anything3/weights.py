@@ -7,8 +7,7 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.errors import InputNotFound, nearest
-from ex4d_core.files import weights_hash
-from ex4d_core.hub import HubRepo, fetch_command, resolve_weights
+from ex4d_core.hub import HubRepo, fetch_command, resolve_weights, weights_hash
 from ex4d_core.hub.untrusted_weights import check_files
 from ex4d_core.options import option
 from ex4d_depth_anything3.models import DEFAULT, METRIC, MODELS, repo_of
