@@ -68,8 +68,8 @@ class CameraPathNode:
                     {
                         "default": "",
                         "multiline": True,
-                        "tooltip": 'In place of cam: [{"at": 0, "yaw": 0}, {"at": 1, "yaw": 40, "zoom_in": 0.2}], with the '
-                        "time `at` from 0 to 1. Or the content of a JSON camera file.",
+                        "tooltip": 'In place of cam: [{"at": 0, "yaw": 0}, {"at": 1, "yaw": 40, "zoom_in": 0.2}], with '
+                        "`at` from 0 to 1. Or the content of a JSON camera file.",
                     },
                 ),
                 "frames": (

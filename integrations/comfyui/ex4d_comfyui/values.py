@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import CameraPath, Guidance, Video
@@ -51,6 +53,15 @@ def as_image(frames: Tensor) -> Tensor:
 def holes_of(guidance: Guidance) -> Tensor:
     """Return the MASK of a guidance."""
     return (~guidance.mask).float()
+
+
+def with_grown_holes(guidance: Guidance, pixels: int) -> Guidance:
+    """Return a guidance whose holes reach some pixels further in each direction."""
+    if not pixels:
+        return guidance
+    grown = max_pool2d(holes_of(guidance)[:, None], 2 * pixels + 1, stride=1, padding=pixels)
+    known = grown[:, 0] == 0
+    return attrs.evolve(guidance, color=guidance.color * known[..., None], mask=known)
 
 
 def with_hole_color(guidance: Guidance, color: str) -> Tensor:

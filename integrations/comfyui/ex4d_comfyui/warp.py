@@ -9,7 +9,7 @@ from torch import Tensor
 from ex4d_core.types import CameraPath, DepthVideo
 
 from .sessions import SETTINGS, component_names, open_session
-from .values import HOLE_COLORS, as_video, holes_of, with_hole_color
+from .values import HOLE_COLORS, as_video, holes_of, with_grown_holes, with_hole_color
 
 
 class WarpNode:
@@ -37,12 +37,28 @@ class WarpNode:
                     },
                 ),
                 "renderer": (component_names("renderer"), {"tooltip": "auto: the best on this machine."}),
+                "grow_holes": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 64,
+                        "tooltip": "Pixels by which holes grow, in mask and colors, so that mixed edges are generated.",
+                    },
+                ),
                 "settings": SETTINGS,
             }
         }
 
     def warp(
-        self, images: Tensor, depth: DepthVideo, path: CameraPath, hole_color: str, renderer: str, settings: str
+        self,
+        images: Tensor,
+        depth: DepthVideo,
+        path: CameraPath,
+        hole_color: str,
+        renderer: str,
+        grow_holes: int,
+        settings: str,
     ) -> tuple[Tensor, Tensor]:
         """Return the views and their holes.
 
@@ -51,4 +67,5 @@ class WarpNode:
         """
         with open_session(settings, renderer={"name": renderer}) as session:
             guidance = session.open_clip(as_video(images), depth=depth).along(path).guidance
+        guidance = with_grown_holes(guidance, grow_holes)
         return with_hole_color(guidance, hole_color), holes_of(guidance)

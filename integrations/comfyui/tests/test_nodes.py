@@ -58,6 +58,16 @@ def test_colors_and_masks_equal_the_reference(run, images, room, path, guidance,
     assert 0.02 < holes.mean() < 0.9
 
 
+def test_holes_grow_in_mask_and_colors_alike(run, images, room, path):
+    before, holes = run("EX4DWarp", images=images, depth=room.depth, path=path, hole_color="pink")
+    view, grown = run("EX4DWarp", images=images, depth=room.depth, path=path, hole_color="pink", grow_holes=2)
+    rows, columns = np.mgrid[-2:3, -2:3].reshape(2, -1)
+    padded = np.pad(holes.numpy(), ((0, 0), (2, 2), (2, 2)))
+    shifted = [padded[:, 2 + i : 34 + i, 2 + j : 50 + j] for i, j in zip(rows, columns, strict=True)]
+    assert np.array_equal(grown.numpy(), np.max(shifted, axis=0))
+    assert torch.equal(view, before.where(grown[..., None] == 0, torch.tensor(COLORS["pink"])))
+
+
 def test_holes_become_the_grey_that_vace_expects(run, images, room, path):
     """ComfyUI's WanVaceToVideo splits the video into (x - 0.5) * (1 - mask) and (x - 0.5) * mask: the second is 0."""
     view, holes = run("EX4DWarp", images=images, depth=room.depth, path=path)
