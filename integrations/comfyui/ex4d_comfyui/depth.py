@@ -90,8 +90,7 @@ class DepthNode:
                 clip = session.open_clip(video, depth=maps, depth_kind=depth_images_are)
                 depth = clip.estimated_scene.depth
             else:
-                if session.device.type != "cpu":
-                    free_memory()
+                free_memory(session.choose("depth").offer.spec.gpu_memory)
                 depth = session.open_clip(video).estimated_scene.depth
             del session  # lets it be freed
         return depth, preview(depth)

@@ -105,8 +105,7 @@ class GenerateNode:
             Ex4dError: the inputs do not fit together, or the backbone cannot run.
         """
         with open_session(settings, keep=keep_loaded, backbone={"name": backbone}) as session:
-            if session.device.type != "cpu":
-                free_memory()
+            free_memory()
             result = generated(session, images, holes, source, depth, path, prompt=prompt, seed=seed)
             del session  # lets it be freed
         return (result,)

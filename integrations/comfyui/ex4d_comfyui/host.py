@@ -37,11 +37,20 @@ def device() -> str:
     return name if name.partition(":")[0] in DEVICES else "auto"
 
 
-def free_memory() -> None:
-    """Unload the models of ComfyUI, which loads them again when it uses them."""
-    if management := _module("comfy.model_management"):
+def free_memory(gib: float | None = None) -> None:
+    """Make room on the GPU by unloading models of ComfyUI, which loads them again when it uses them.
+
+    Args:
+        gib: memory to free in GiB; None: all of it.
+    """
+    management = _module("comfy.model_management")
+    if management is None or management.get_torch_device().type == "cpu":
+        return
+    if gib is None:
         management.unload_all_models()
-        management.soft_empty_cache()
+    else:
+        management.free_memory(gib * 2**30, management.get_torch_device())
+    management.soft_empty_cache()
 
 
 def input_folder() -> Path:

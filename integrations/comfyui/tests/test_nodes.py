@@ -314,6 +314,21 @@ def test_progress_is_shown_at_the_node_and_cancel_stops_it(comfyui, run, images,
     assert len(comfyui.steps) == 3
 
 
+def test_models_of_comfyui_leave_the_gpu(comfyui, pack, monkeypatch):
+    host = sys.modules[f"{pack.__name__}.ex4d_comfyui.host"]
+    calls, management = [], sys.modules["comfy.model_management"]
+    for name in ("unload_all_models", "free_memory", "soft_empty_cache"):
+        setattr(management, name, lambda *given, name=name: calls.append((name, *given)))
+    host.free_memory()
+    assert calls == []
+    gpu = torch.device("cuda", 1)
+    monkeypatch.setattr(management, "get_torch_device", lambda: gpu)
+    host.free_memory()
+    host.free_memory(0.5)
+    assert calls == [("unload_all_models",), ("soft_empty_cache",), ("free_memory", 2**29, gpu), ("soft_empty_cache",)]
+    assert host.device() == "cuda:1"
+
+
 def test_files_are_in_the_folders_of_comfyui(comfyui, run, images, room, path, tmp_path):
     (file,) = run("EX4DSavePath", path=path, filename_prefix="cameras/a", format="json")["result"]
     assert re.fullmatch(rf"{tmp_path}/cameras/a_00001.json", file)
