@@ -74,7 +74,12 @@ class CameraPathNode:
                 ),
                 "frames": (
                     "INT",
-                    {"default": 0, "min": 0, "max": 10000, "tooltip": "Frames of the path; 0: as many as images."},
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 10000,
+                        "tooltip": "Frames of the path; 0: as many as images, 49 for a photo.",
+                    },
                 ),
                 "look_at": (
                     "STRING",

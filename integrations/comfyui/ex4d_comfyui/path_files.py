@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from ex4d_core.cameras.files import FORMATS, content_hash, read_camera_path, write_camera_path
+from ex4d_core.cameras.files import FORMATS, content_hash, named_gaps, read_camera_path, write_camera_path
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import CameraPath, DepthVideo
 
-from .host import input_folder, output_folder
+from .host import NodeReporter, input_folder, output_folder
 
 WRITTEN = ("ex4d", "json", "csv", "nerfstudio", "blender", "recammaster", "trajectorycrafter", "colmap")
 """Formats that are written."""
@@ -52,11 +52,19 @@ class LoadPathNode:
             InvalidInput: it does not contain a path with a pose for each frame, or intrinsics are missing.
         """
         content = read_camera_path(input_folder() / file)
-        if content.times is not None or content.spread is not None:
-            raise InvalidInput(f"{file} has keyframes; name it in `cam` of EX4D Camera Path, which interpolates them")
+        for warning in content.warnings:
+            NodeReporter().warn(warning)
+        if any(each is not None for each in (content.times, content.spread, content.fov, content.unsized)):
+            raise InvalidInput(
+                f"{file} has keyframes or a field of view, which need the clip; name it in `cam` of EX4D Camera Path"
+            )
+        if gaps := named_gaps(content):
+            raise InvalidInput(
+                f"{file} has no pose of {gaps}; name it in `cam` of EX4D Camera Path, with :fill=interpolate"
+            )
         intrinsics = content.intrinsics or (None if depth is None else depth.intrinsics[:1])
         if intrinsics is None:
-            raise InvalidInput(f"{file} has no intrinsics in pixels; connect the depth of the clip, which has them")
+            raise InvalidInput(f"{file} has no intrinsics; connect the depth of the clip, which has them")
         poses = torch.from_numpy(content.world_to_camera).float()
         return (CameraPath(world_to_camera=poses, intrinsics=intrinsics, frames=content.frames),)
 

@@ -181,6 +181,12 @@ class TestCameraPath:
         assert len(preview) == len(view) == len(holes) == 9
         assert path.frames == (2,) * 9
 
+    def test_a_photo_gets_a_path_of_49_frames(self, run, images, room):
+        depth = attrs.evolve(room.depth, depth=room.depth.depth[:1], valid=None, cameras=None)
+        path, preview = run("EX4DCameraPath", images=images[:1], depth=depth)
+        assert path.frames == (0,) * 49
+        assert len(preview) == 25
+
 
 class TestPathFiles:
     @pytest.fixture(autouse=True)
@@ -201,6 +207,19 @@ class TestPathFiles:
         before = node.IS_CHANGED(file=file)
         ex4d_core.write_camera_path(path.taken_at([0, 1]), Path(file))
         assert node.IS_CHANGED(file=file) != before
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ({"axes": "opencv", "camera_to_world": [np.eye(4).tolist()] * 2, "times": [0, 1]}, "has keyframes"),
+            ({"position": {"x": 0, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": -1}}, "or a field of view"),
+            ({"axes": "opencv", "camera_to_world": [np.eye(4).tolist()] * 2}, "connect the depth"),
+        ],
+    )
+    def test_files_that_need_the_clip_are_refused(self, run, content, message, tmp_path):
+        (tmp_path / "camera.json").write_text(json.dumps(content))
+        with pytest.raises(Ex4dError, match=message):
+            run("EX4DLoadPath", file="camera.json")
 
     def test_all_formats_are_written(self, pack):
         from ex4d_core.cameras.files import FORMATS
