@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import numpy as np
@@ -33,7 +33,6 @@ class DepthNode:
     FUNCTION = "estimate"
     RETURN_TYPES = ("EX4D_DEPTH", "IMAGE")
     RETURN_NAMES = ("depth", "preview")
-    SEARCH_ALIASES: ClassVar = ["depth", "camera", "novel view"]
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802  # a name of ComfyUI
