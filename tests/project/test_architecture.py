@@ -14,7 +14,11 @@ PLUGINS = sorted((ROOT / "plugins").glob("*/"))
 
 
 def python_files():
-    return [p for folder in ("ex4d_core", "plugins", "examples", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    return [
+        p
+        for folder in ("ex4d_core", "plugins", "integrations", "examples", "benchmarks")
+        for p in (ROOT / folder).rglob("*.py")
+    ]
 
 
 def test_files_stay_readable():

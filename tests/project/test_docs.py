@@ -18,6 +18,7 @@ PAGES = sorted(
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("ex4d_core/*.md"),
         *ROOT.glob("plugins/*/*.md"),
+        *ROOT.glob("integrations/*/*.md"),
         *ROOT.glob("examples/*/*.md"),
     ]
 )

@@ -126,7 +126,11 @@ def imported_from_the_core(path: Path) -> set[str]:
     return found - {""}
 
 
-@pytest.mark.parametrize("plugin", sorted((ROOT / "plugins").glob("*/src")), ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize(
+    "plugin",
+    sorted([*(ROOT / "plugins").glob("*/src"), *(ROOT / "integrations").glob("*/ex4d_*")]),
+    ids=lambda folder: folder.parent.name,
+)
 def test_plugins_import_only_what_is_promised(plugin):
     promised = {
         name
