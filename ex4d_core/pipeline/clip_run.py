@@ -23,8 +23,9 @@ from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
+from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_identity import claim
-from ex4d_core.pipeline.clips import path_key, read_clip
+from ex4d_core.pipeline.clips import clip_hash, path_key, read_clip, read_dynamic_mask
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
@@ -182,6 +183,35 @@ class ClipRun(SelectedClip):
         with components.reporter.stage("refine") as progress:
             return stages.refine_scene(scene, options, device=components.device, progress=progress)
 
+    @cached_property
+    def plates(self) -> tuple[Plate, ...]:
+        """The static background of the clip, which fills holes of the guidance."""
+        components = self.components
+        if components.guidance_options.background == "none":
+            return ()
+        scene, builder, renderer = self.scene, components.mesh_builder(), components.renderer()
+        with components.reporter.stage("background") as progress:
+            return make_plates(
+                scene, builder, renderer, moving=self.dynamic_mask, device=components.device, progress=progress
+            )
+
+    @cached_property
+    def dynamic_mask(self) -> Tensor | None:
+        """The mask of the user of what moves, bool [T, H, W], if any."""
+        file = self.components.guidance_options.dynamic_mask
+        if file is None:
+            return None
+        return read_dynamic_mask(Path(file), self.components.config.video, self.video)
+
+    @property
+    def background_inputs(self) -> Tree:
+        """Everything that determines the static background besides depth, mesh and renderer."""
+        options = self.components.guidance_options
+        if options.background == "none":
+            return {"background": "none"}
+        file = options.dynamic_mask
+        return {"background": options.background, "dynamic_mask": None if file is None else clip_hash(Path(file))}
+
     @property
     def lens_inputs(self) -> Tree:
         """Everything that determines the intrinsics."""
@@ -287,6 +317,7 @@ class PathRun:
             "depth": self.clip_run.depth_inputs,
             "lens": self.clip_run.lens_inputs,
             "refine": attrs.asdict(components.config.refine),
+            "background": self.clip_run.background_inputs,
             "trajectory": self._path_inputs,
             "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
             "mesh": components.choose("mesh").identity(),
@@ -303,7 +334,9 @@ class PathRun:
             self.guidance_inputs,
             GUIDANCE,
             needs=lambda: (self.clip_run.scene, self.path, components.mesh_builder(), components.renderer()),
-            work=lambda needs, progress, _: stages.render_guidance(*needs, device=components.device, progress=progress),
+            work=lambda needs, progress, _: stages.render_guidance(
+                *needs, plates=self.clip_run.plates, device=components.device, progress=progress
+            ),
         )
 
     def stored_guidance(self) -> Guidance | None:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import attrs
+from torch import Tensor
 
 from ex4d_core.bounds import parse_size
 from ex4d_core.config.presets import ex4d_size
@@ -131,3 +132,22 @@ def read_clip(
         warn=warn,
     )
     return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))
+
+
+def read_dynamic_mask(path: Path, options: VideoOptions, video: Video) -> Tensor:
+    """Read a mask of what moves in a clip, white where something moves, with the same selection of frames and pixels.
+
+    Returns:
+        bool [T, H, W], as `video`.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidInput: it cannot be read, or has other frames than the clip.
+    """
+    frames = read_clip(path, options).frames
+    if frames.shape != video.frames.shape:
+        raise InvalidInput(
+            f"guidance.dynamic_mask: {path} has {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} but the "
+            f"clip has {video.num_frames} of {video.width}x{video.height}; pass a mask for each frame of the clip"
+        )
+    return frames[..., 1] > 127

@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 
 from ex4d_core.config.run_config import (
+    GuidanceOptions,
     LensOptions,
     PathOptions,
     RunConfig,
@@ -91,7 +92,12 @@ def _with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> 
     changed = dict(tree)
     if clips := _texts(tree.get("clips", ())):
         changed["clips"] = [change(clip) for clip in clips]
-    sections: dict[str, Sequence[type]] = {"lens": [LensOptions], "path": [PathOptions], "masks": [MaskOptions]}
+    sections: dict[str, Sequence[type]] = {
+        "lens": [LensOptions],
+        "path": [PathOptions],
+        "guidance": [GuidanceOptions],
+        "masks": [MaskOptions],
+    }
     for section in (*sections, *ROLES):
         table = tree.get(section)
         if isinstance(table, Mapping):
