@@ -52,7 +52,7 @@ class _Graph:
 
         self._inputs = tuple(None if each is None else each.clone() for each in arguments)
         # The first call fills caches, on another stream, as the recording requires.
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # of torch
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             function(*self._inputs)

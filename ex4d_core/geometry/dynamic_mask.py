@@ -54,8 +54,8 @@ def dynamic_mask(scene: Scene, frames: Sequence[int]) -> Tensor:
         moves = np.zeros(size[::-1], bool)
         for other in {max(frame - STEP, 0), min(frame + STEP, last)} - {frame}:
             here, there = pictures.gray(frame), pictures.gray(other)
-            flow = finder.calc(here, there, None)
             expected, inverse = _if_static(scene, frame, other, size)
+            flow = finder.calc(here, there, expected.copy())
             error = np.linalg.norm(flow - expected, axis=-1)
             elsewhere = error > MOTION + PARALLAX * np.linalg.norm(expected, axis=-1)
             gone = inverse > GONE * _moved(_inverse_depth(scene, other, size), expected, cv2.INTER_NEAREST)
