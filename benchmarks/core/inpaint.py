@@ -3,7 +3,7 @@
     python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
 
 `black` leaves holes black, `around` fills them from their surroundings, `model` from the model of the static scene, and
-`run` does so after the static background of other times filled a part of them (`found`, of all pixels), as in a run. The
+`run` does so after the static background of other times has filled some (`found`, of all pixels), as in a run. The
 source camera is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute difference of
 consecutive frames, in levels, on pixels hidden in both, and `unlike` that of this difference from the one of the true
 views: a fill that never changes has the `unlike` of `still`, one that moves as the scene does has less.

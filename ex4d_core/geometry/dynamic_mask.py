@@ -57,6 +57,8 @@ def dynamic_mask(scene: Scene, frames: Sequence[int]) -> Tensor:
             expected, inverse = _if_static(scene, frame, other, size)
             flow = finder.calc(here, there, expected.copy())
             error = np.linalg.norm(flow - expected, axis=-1)
+            if not scene.depth.has_static_camera:
+                error -= np.median(error)  # errors of the poses move everything
             elsewhere = error > MOTION + PARALLAX * np.linalg.norm(expected, axis=-1)
             gone = inverse > GONE * _moved(_inverse_depth(scene, other, size), expected, cv2.INTER_NEAREST)
             # Along edges and in plain areas, flow is a guess.
