@@ -25,7 +25,7 @@ from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
 from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_identity import claim
-from ex4d_core.pipeline.clips import clip_hash, path_key, read_clip, read_dynamic_mask
+from ex4d_core.pipeline.clips import background_inputs, path_key, read_clip, read_dynamic_mask
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
@@ -204,15 +204,6 @@ class ClipRun(SelectedClip):
         return read_dynamic_mask(Path(file), self.components.config.video, self.video)
 
     @property
-    def background_inputs(self) -> Tree:
-        """Everything that determines the static background besides depth, mesh and renderer."""
-        options = self.components.guidance_options
-        if options.background == "none":
-            return {"background": "none"}
-        file = options.dynamic_mask
-        return {"background": options.background, "dynamic_mask": None if file is None else clip_hash(Path(file))}
-
-    @property
     def lens_inputs(self) -> Tree:
         """Everything that determines the intrinsics."""
         return {"given": self.given_intrinsics and attrs.asdict(self.given_intrinsics)}
@@ -317,7 +308,7 @@ class PathRun:
             "depth": self.clip_run.depth_inputs,
             "lens": self.clip_run.lens_inputs,
             "refine": attrs.asdict(components.config.refine),
-            "background": self.clip_run.background_inputs,
+            "background": background_inputs(components.guidance_options),
             "trajectory": self._path_inputs,
             "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
             "mesh": components.choose("mesh").identity(),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ex4d_core.bounds import parse_size
 from ex4d_core.config.presets import ex4d_size
-from ex4d_core.config.run_config import Tree, VideoOptions
+from ex4d_core.config.run_config import GuidanceOptions, Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.pipeline.store import content_key, tensor_hash
@@ -132,6 +132,14 @@ def read_clip(
         warn=warn,
     )
     return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))
+
+
+def background_inputs(options: GuidanceOptions) -> Tree:
+    """Return everything that determines the static background besides depth, mesh and renderer."""
+    if options.background == "none":
+        return {"background": "none"}
+    file = options.dynamic_mask
+    return {"background": options.background, "dynamic_mask": None if file is None else clip_hash(Path(file))}
 
 
 def read_dynamic_mask(path: Path, options: VideoOptions, video: Video) -> Tensor:
