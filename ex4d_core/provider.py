@@ -143,6 +143,11 @@ class Provider:
     """Settings of the run that a backbone does not read, of `("prompt", "seed")`. Its results are reused when they
     change, and a run that sets one prints a warning."""
 
+    expects: OptionSets = attrs.field(factory=dict, hash=False)
+    """Options of other sections, `guidance` and `mesh`, for which a backbone was made, such as
+    `{"guidance": {"background": "none"}}`. They replace defaults; those of the user take precedence, and a mesh builder
+    without such an option disregards it."""
+
     requires: tuple[str, ...] = ()
     """Required modules, such as `("open3d",)`."""
 

@@ -20,6 +20,9 @@ _OFFSET = 1e-3
 """Offset in pixels from the pixel center of the ray that finds the face. Embree sometimes misses the faces at a
 vertex, and from the source camera each pixel center is a vertex."""
 
+_FARTHEST = 300.0
+"""Distance, in distances of near vertices, from which Embree gets logarithms of distances."""
+
 
 class RaycastRenderer:
     """Casts one ray for each pixel to find its face, and computes the point of the pixel center on it.
@@ -74,7 +77,7 @@ class RaycastRenderer:
         """Return the index of the first face beyond the near plane along each ray [H, W, 3], or -1."""
         o3d, threads = self._open3d, self._options.threads
         scene = o3d.t.geometry.RaycastingScene(nthreads=threads)
-        scene.add_triangles(o3d.core.Tensor(vertices_camera), o3d.core.Tensor(faces.astype(np.uint32)))
+        scene.add_triangles(o3d.core.Tensor(_compressed(vertices_camera)), o3d.core.Tensor(faces.astype(np.uint32)))
         rays = np.concatenate([directions * self._options.near, directions], axis=-1).astype(np.float32)
         hits = scene.cast_rays(o3d.core.Tensor(rays), nthreads=threads)
         index: NDArray[np.int64] = hits["primitive_ids"].numpy().astype(np.int64)
@@ -97,6 +100,18 @@ def _in_camera(mesh: Mesh, world_to_camera: Tensor) -> NDArray[np.float32]:
     pose = world_to_camera.cpu().double()
     points: NDArray[np.float32] = (mesh.vertices.cpu().double() @ pose[:3, :3].T + pose[:3, 3]).float().numpy()
     return points
+
+
+def _compressed(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vertices [V, 3] at the logarithm of their distance from the camera where they are far away.
+
+    Embree computes in float32 and misses faces that extend much farther than others. Moved along their rays, faces
+    cover the same pixels, in the same order where they do not intersect.
+    """
+    distance = np.linalg.norm(vertices.astype(np.float64), axis=1)
+    limit = _FARTHEST * max(float(np.quantile(distance, 0.05)), 1e-30)
+    ratio = np.maximum(distance / limit, 1)
+    return np.asarray(vertices * ((1 + np.log(ratio)) / ratio)[:, None], np.float32)
 
 
 def _pixel_rays(intrinsics: Intrinsics, *, offset: float = 0.0) -> NDArray[np.float64]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ex4d_core.cuda_graph import Graphed
 from ex4d_core.geometry.stretch import hidden_from
 from ex4d_core.types import VISIBLE_ALPHA, Mesh, RenderedFrame
 
@@ -79,9 +80,20 @@ def finished(color: Tensor, mask: Tensor, depth: Tensor, *, min_patch: int) -> R
         depth: float32 [H, W], inf in the background, where holes are not filled.
         min_patch: see `without_patches`.
     """
-    if min_patch:
-        mask = without_patches(mask, min_patch) & torch.isfinite(depth)
-    return RenderedFrame(color=color.to(torch.uint8) * mask[..., None], mask=mask, depth=depth)
+    color, mask = _finish(min_patch)(color, mask, depth)
+    return RenderedFrame(color=color, mask=mask, depth=depth)
+
+
+@lru_cache(maxsize=4)
+def _finish(min_patch: int) -> Graphed:
+    """Return the function of color, mask and depth that returns the color and mask of a view."""
+
+    def finish(color: Tensor, mask: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
+        if min_patch:
+            mask = without_patches(mask, min_patch) & torch.isfinite(depth)
+        return color.to(torch.uint8) * mask[..., None], mask
+
+    return Graphed(finish)
 
 
 def without_patches(mask: Tensor, size: int) -> Tensor:

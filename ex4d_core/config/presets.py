@@ -17,6 +17,7 @@ PRESETS: Mapping[str, Preset] = {
         "video": {"num_frames": 49, "size": "ex4d", "fit": "stretch", "fps": 30},
         "lens": {"focal_px": 500.0, "of": "frame"},
         "refine": {"enabled": False},
+        "guidance": {"background": "none"},
     },
 }
 """Configuration tables of each preset; options of components are in `Provider.presets`."""

@@ -32,7 +32,7 @@ LONGEST_KEY = 80
 
 _CONVERTER = strict_converter()
 
-SECTIONS = ("video", "lens", "path", "refine", "masks", *ROLES)
+SECTIONS = ("video", "lens", "path", "refine", "guidance", "masks", *ROLES)
 """The tables of a configuration; those of a role name its component and hold the options."""
 
 
@@ -108,6 +108,23 @@ class PathOptions:
 
 
 @attrs.frozen(kw_only=True)
+class GuidanceOptions:
+    """Options of the guidance besides those of mesh and renderer."""
+
+    background: Literal["auto", "none", "static"] = option(
+        "auto",
+        help="Fill holes with the static background seen at other times: 'static', or 'none'; auto: 'static', unless "
+        "the backbone was made for 'none'.",
+    )
+    dynamic_mask: str | None = option(
+        None,
+        help="Mask of what moves, a video or a folder of images like the clip, white where something moves; by default "
+        "found by optical flow.",
+        path=True,
+    )
+
+
+@attrs.frozen(kw_only=True)
 class ComponentConfig:
     """Name of a component, and its options, not yet checked: its plugin declares them."""
 
@@ -156,6 +173,7 @@ class RunConfig:
     lens: LensOptions = LensOptions()
     path: PathOptions = PathOptions()
     refine: RefineOptions = RefineOptions()
+    guidance: GuidanceOptions = GuidanceOptions()
     masks: Tree = attrs.field(factory=dict)
     """Options of simulated masks, not yet checked; for `ex4d masks` and training."""
     depth: ComponentConfig = ComponentConfig()
@@ -274,8 +292,8 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     tables["video"] = make_options(VideoOptions, video, "video")
     tables["lens"] = make_options(LensOptions, lens, "lens")
     tables["path"] = make_options(PathOptions, tree.get("path", {}), "path")
-    refine = merge(under.get("refine", {}), tree.get("refine", {}))
-    tables["refine"] = make_options(RefineOptions, refine, "refine")
+    for name, cls in (("refine", RefineOptions), ("guidance", GuidanceOptions)):
+        tables[name] = make_options(cls, merge(under.get(name, {}), tree.get(name, {})), name)
     tables["masks"] = dict(tree.get("masks", {}))
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
 

@@ -10,7 +10,8 @@ No size depends on values, so nothing waits for the GPU.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from ex4d_core.geometry.projective import ray_slopes
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
 from ex4d_core.types._arrays import tensor_summary
+
+Compute = Callable[..., tuple[Tensor, ...]]
 
 BORDER_RATIO = 8.0
 """Automatic border depth, in largest depths of the frame, so that nothing depends on the unit of depth. A camera that
@@ -44,6 +47,7 @@ def build_watertight(
     options: WatertightOptions | None = None,
     *,
     valid: Tensor | None = None,
+    compute: Compute | None = None,
 ) -> Mesh:
     """Return the depth watertight mesh of one frame, on the device of `depth`.
 
@@ -58,17 +62,43 @@ def build_watertight(
         intrinsics: of the source camera, for an image of W x H.
         options: the defaults when None.
         valid: bool [H, W], True where depth is known; None leaves that to `depth`.
+        compute: calls `surface` with these options in another way.
 
     Raises:
         InvalidInput: sizes differ or the frame is smaller than 2x2.
     """
     options = options or WatertightOptions()
     _check_sizes(frame, depth, intrinsics, valid)
-    depth = depth.float()
+    device = depth.device
+    arguments = (frame.to(device), depth.float(), None if valid is None else valid.to(device))
+    slopes = _slopes(intrinsics, options, device)
+    vertices, colors, occluded, *limits = (compute or partial(surface, options=options))(*arguments, *slopes)
+    return Mesh(
+        vertices=vertices,
+        faces=grid_faces(*depth.shape, options.cap, device),
+        vertex_colors=colors,
+        face_occluded=occluded,
+        max_stretch=limits[0] if limits else None,
+    )
+
+
+def surface(
+    frame: Tensor, depth: Tensor, valid: Tensor | None, x: Tensor, y: Tensor, *, options: WatertightOptions
+) -> tuple[Tensor, ...]:
+    """Return the vertices, colors, occluded faces and, with `max_stretch`, largest stretches of a mesh.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        depth: float32 [H, W].
+        valid: bool [H, W] or None.
+        x: x / z of the columns, [W].
+        y: y / z of the rows, [H].
+        options: the options.
+    """
     known = (depth > 0) & (depth <= FARTHEST)  # also False for NaN
     if valid is not None:
-        known &= valid.to(depth.device)
-    points, border = _grid_points(depth, known, intrinsics, options)
+        known &= valid
+    points, border = _grid_points(depth, known, x, y, options)
     hidden = _occluded_blocks(points, options)
     unknown = _unknown_blocks(known)
     hidden |= unknown
@@ -76,12 +106,11 @@ def build_watertight(
         _set_ring(hidden)
     alpha = _pixel_alpha(hidden)
     cap_occluded = _cap_occluded(points, options)
-    return Mesh(
-        vertices=_vertices(points, border, options),
-        faces=grid_faces(*depth.shape, options.cap, depth.device),
-        vertex_colors=_colors(frame.to(depth.device), alpha, options),
-        face_occluded=torch.cat([hidden.flatten(), cap_occluded]),
-        max_stretch=_limits(unknown, len(cap_occluded), options) if options.max_stretch else None,
+    return (
+        _vertices(points, border, options),
+        _colors(frame, alpha, options),
+        torch.cat([hidden.flatten(), cap_occluded]),
+        *([_limits(unknown, len(cap_occluded), options)] if options.max_stretch else []),
     )
 
 
@@ -162,7 +191,7 @@ def _slopes(intrinsics: Intrinsics, options: WatertightOptions, device: torch.de
 
 
 def _grid_points(
-    depth: Tensor, known: Tensor, intrinsics: Intrinsics, options: WatertightOptions
+    depth: Tensor, known: Tensor, x: Tensor, y: Tensor, options: WatertightOptions
 ) -> tuple[Tensor, Tensor]:
     """Return the points of the grid, [3, H, W], one plane per axis, and the border depth, []."""
     zero = depth.new_zeros(())
@@ -171,7 +200,6 @@ def _grid_points(
         border = torch.where(border > 0, border, zero + 1)
     else:
         border = zero + options.border_depth
-    x, y = _slopes(intrinsics, options, depth.device)
     points = depth.new_empty(3, *depth.shape)
     z = points[2]
     z[:] = border

@@ -24,8 +24,9 @@ from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
+from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_identity import claim
-from ex4d_core.pipeline.clips import path_key, read_clip
+from ex4d_core.pipeline.clips import background_inputs, path_key, read_clip, read_dynamic_mask
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.generation import generate_stage, generation_inputs
 from ex4d_core.pipeline.inputs import is_input, refuse_inputs
@@ -191,6 +192,26 @@ class ClipRun(SelectedClip):
         with components.reporter.stage("refine") as progress:
             return stages.refine_scene(scene, options, device=components.device, progress=progress)
 
+    @cached_property
+    def plates(self) -> tuple[Plate, ...]:
+        """The static background of the clip, which fills holes of the guidance."""
+        components = self.components
+        if components.guidance_options.background == "none":
+            return ()
+        scene, builder, renderer = self.scene, components.mesh_builder(), components.renderer()
+        with components.reporter.stage("background") as progress:
+            return make_plates(
+                scene, builder, renderer, moving=self.dynamic_mask, device=components.device, progress=progress
+            )
+
+    @cached_property
+    def dynamic_mask(self) -> Tensor | None:
+        """The mask of the user of what moves, bool [T, H, W], if any."""
+        file = self.components.guidance_options.dynamic_mask
+        if file is None:
+            return None
+        return read_dynamic_mask(Path(file), self.components.config.video, self.video)
+
     @property
     def lens_inputs(self) -> Tree:
         """Everything that determines the intrinsics."""
@@ -297,6 +318,7 @@ class PathRun:
             "depth": self.clip_run.depth_inputs,
             "lens": self.clip_run.lens_inputs,
             "refine": attrs.asdict(components.config.refine),
+            "background": background_inputs(components.guidance_options),
             "trajectory": self._path_inputs,
             "motion": {**self.clip_run.motion_inputs, "follow": self._follow},
             "mesh": components.choose("mesh").identity(),
@@ -315,7 +337,7 @@ class PathRun:
             needs=lambda: (self.clip_run.scene, self.path),
             load=lambda: (components.mesh_builder(), components.renderer()),
             work=lambda needs, loaded, progress, _: stages.render_guidance(
-                *needs, *loaded, device=components.device, progress=progress
+                *needs, *loaded, plates=self.clip_run.plates, device=components.device, progress=progress
             ),
         )
 

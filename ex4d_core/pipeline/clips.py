@@ -7,10 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import attrs
+from torch import Tensor
 
 from ex4d_core.bounds import parse_size
 from ex4d_core.config.presets import ex4d_size
-from ex4d_core.config.run_config import Tree, VideoOptions
+from ex4d_core.config.run_config import GuidanceOptions, Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.pipeline.store import content_key, tensor_hash
@@ -131,3 +132,30 @@ def read_clip(
         warn=warn,
     )
     return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))
+
+
+def background_inputs(options: GuidanceOptions) -> Tree:
+    """Return everything that determines the static background besides depth, mesh and renderer."""
+    if options.background == "none":
+        return {"background": "none"}
+    file = options.dynamic_mask
+    return {"background": options.background, "dynamic_mask": None if file is None else clip_hash(Path(file))}
+
+
+def read_dynamic_mask(path: Path, options: VideoOptions, video: Video) -> Tensor:
+    """Read a mask of what moves in a clip, white where something moves, with the same selection of frames and pixels.
+
+    Returns:
+        bool [T, H, W], as `video`.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidInput: it cannot be read, or has other frames than the clip.
+    """
+    frames = read_clip(path, options).frames
+    if frames.shape != video.frames.shape:
+        raise InvalidInput(
+            f"guidance.dynamic_mask: {path} has {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} but the "
+            f"clip has {video.num_frames} of {video.width}x{video.height}; pass a mask for each frame of the clip"
+        )
+    return frames[..., 1] > 127

@@ -63,7 +63,7 @@ def load_video(folder: Path) -> Video:
 
 
 def save_guidance(folder: Path, value: Guidance) -> None:
-    """Write `color.mkv` and `mask.mkv` (FFV1), `cameras.npz` (as EX-4D's) and `meta.json`.
+    """Write `color.mkv`, `mask.mkv` and `background.mkv` (FFV1), `cameras.npz` (as EX-4D's) and `meta.json`.
 
     Raises:
         OutputFailed: the folder cannot be written.
@@ -71,6 +71,8 @@ def save_guidance(folder: Path, value: Guidance) -> None:
     with _saving(folder):
         write_video(Video(frames=value.color, fps=value.fps), folder / "color.mkv")
         write_mask(value.mask, folder / "mask.mkv", fps=value.fps)
+        if value.background is not None:
+            write_mask(value.background, folder / "background.mkv", fps=value.fps)
         if value.cameras is not None:
             _save_npz(folder / "cameras.npz", value.cameras)
         _save_meta(
@@ -78,6 +80,7 @@ def save_guidance(folder: Path, value: Guidance) -> None:
             fps=str(value.fps),
             color=_describe(value.color),
             mask=_describe(value.mask),
+            background=None if value.background is None else _describe(value.background),
             has_cameras=value.cameras is not None,
         )
 
@@ -91,9 +94,11 @@ def load_guidance(folder: Path) -> Guidance:
     """
     with _loading(folder):
         meta = _load_meta(folder)
+        background = meta["background"] and _load_frames(folder / "background.mkv", meta["background"], "gray").bool()
         return Guidance(
             color=_load_frames(folder / "color.mkv", meta["color"], "rgb24"),
             mask=_load_frames(folder / "mask.mkv", meta["mask"], "gray").bool(),
+            background=background,
             cameras=_load_npz(folder / "cameras.npz") if meta["has_cameras"] else None,
             fps=Fraction(meta["fps"]),
         )

@@ -19,6 +19,7 @@ from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
     SOURCE_CAMERA_WORDS,
     ComponentConfig,
+    GuidanceOptions,
     RunConfig,
     Tree,
     make_options,
@@ -237,6 +238,21 @@ class Components:
             span = places.get(error.option, (move.start, move.stop))
             raise CamError(str(error), text, *span) from error
 
+    @cached_property
+    def guidance_options(self) -> GuidanceOptions:
+        """The options of the guidance, with `auto` replaced."""
+        given = self.config.guidance
+        if given.background != "auto":
+            return given
+        return attrs.evolve(given, background=self._expected("guidance").get("background", "static"))
+
+    def _expected(self, section: str) -> Mapping[str, Any]:
+        """Return the options of a section for which the backbone was made."""
+        try:
+            return self.choose("backbone").offer.spec.expects.get(section, {})
+        except Ex4dError:  # raised where the backbone is used
+            return {}
+
     def check(self, *roles: str) -> None:
         """Check components and options of roles, and camera paths, before a run.
 
@@ -433,5 +449,7 @@ class Components:
         cls = offer.spec.options
         given, known = with_current_names(cls, given), [field.name for field in attrs.fields(cls)]
         refuse_unknown(given, known, role, component=offer.name)
-        values = merge(preset_options(self.config.compat, offer.spec), given)
+        expected = self._expected(role) if role == "mesh" else {}
+        expected = {name: value for name, value in expected.items() if name in known}
+        values = merge(expected, preset_options(self.config.compat, offer.spec), given)
         return make_options(cls, values, role if prefix is None else prefix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from ex4d_core.geometry.paths import normalized_times
 from ex4d_core.geometry.refine_depth import refine_depth
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.rigid import Pose
+from ex4d_core.pipeline.background import Plate, with_background
 from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
@@ -160,6 +163,7 @@ def render_guidance(
     builder: MeshBuilder,
     renderer: Renderer,
     *,
+    plates: Sequence[Plate] = (),
     device: torch.device = CPU,
     progress: Progress = silent,
 ) -> Guidance:
@@ -173,6 +177,7 @@ def render_guidance(
         path: a pose for each frame of the guidance.
         builder: builds the meshes.
         renderer: renders them.
+        plates: the static background, which fills holes; see `ex4d_core.pipeline.background`.
         device: device of the meshes; frames are copied to it and back several at a time.
         progress: called with the number of finished frames.
     """
@@ -180,6 +185,7 @@ def render_guidance(
     frames, height, width = path.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
     color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
     mask = torch.zeros(frames, height, width, dtype=torch.bool)
+    background = torch.zeros_like(mask) if plates else None
     at_once = frames_at_once(device)
     progress(0, frames)
     for first in range(0, frames, at_once):
@@ -188,8 +194,17 @@ def render_guidance(
         views = [_render_frame(scene, part, frame, first, path, meshes, renderer) for frame in range(first, stop)]
         color[first:stop] = torch.stack([seen for seen, _ in views])
         mask[first:stop] = torch.stack([known for _, known in views])
+        if background is not None:
+            filled = [
+                with_background(*view, plates, path, frame, renderer)
+                for frame, view in zip(range(first, stop), views, strict=True)
+            ]
+            color[first:stop] = torch.stack([seen for seen, _ in filled])
+            background[first:stop] = torch.stack([added for _, added in filled])
         progress(stop, frames)
-    return Guidance(color=color, mask=mask, cameras=path, fps=scene.video.fps)
+    if background is not None:
+        mask |= background
+    return Guidance(color=color, mask=mask, background=background, cameras=path, fps=scene.video.fps)
 
 
 def frames_at_once(device: torch.device) -> int:
@@ -236,7 +251,7 @@ def _render_frame(
     scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, meshes: _LatestMesh, renderer: Renderer
 ) -> tuple[Tensor, Tensor]:
     """Return color and mask of one frame; `part` begins at frame `first` of the scene."""
-    pose, target = path.world_to_camera[frame] @ source_to_world(scene.depth, frame), path.intrinsics_at(frame)
+    pose, target = path.world_to_camera[frame] @ scene.depth.source_to_world(frame), path.intrinsics_at(frame)
     mesh = meshes.of(part, frame - first, shown=path.frame_shown(frame))
     if frame == 0 and mesh.max_stretch is None and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
@@ -295,14 +310,6 @@ def report_texts(component: object, reporter: Reporter, *arguments: object) -> N
 def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVideo:
     """Return the depth with the given intrinsics, if any."""
     return depth if intrinsics is None else attrs.evolve(depth, intrinsics=intrinsics)
-
-
-def source_to_world(depth: DepthVideo, frame: int) -> Tensor:
-    """Return the pose of the source camera in a frame, float32 [4, 4], camera to world."""
-    if depth.cameras is None:
-        return torch.eye(4)
-    pose: Tensor = torch.linalg.inv(depth.cameras.world_to_camera[frame].double()).float()
-    return pose
 
 
 def is_source_view(source_to_target: Tensor, target: Intrinsics, source: Intrinsics) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
+from torch import Tensor
 
 from ex4d_core.cameras.intrinsics import given_intrinsics
 from ex4d_core.cameras.source import source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import ComponentConfig, VideoOptions
 from ex4d_core.files import atomic_write
+from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.pictures.contact_sheet import contact_sheet
 from ex4d_core.pipeline import stages
+from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.clips import frame_size
 from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
@@ -24,7 +28,7 @@ from ex4d_core.pipeline.inputs import input_files, refuse_inputs
 from ex4d_core.pipeline.session import Session
 from ex4d_core.preview.path_checks import PathWarning, check_path
 from ex4d_core.preview.path_plot import DrawnPath, write_plot
-from ex4d_core.preview.pictures import sheet_rows, tiles, visible_fractions
+from ex4d_core.preview.pictures import sheet_rows, tiles, visible_fractions, with_motion
 from ex4d_core.preview.sampling import sampled_depth, size_within
 from ex4d_core.types import CameraPath, Guidance, Intrinsics, Scene, Video
 from ex4d_core.video_io import probe_video, write_video
@@ -68,6 +72,26 @@ class _SmallScene:
     """Frames at its multiples have their own depth; others have that of the frame before."""
     depth: str
     """Source of the depth, `run` or `estimated`."""
+
+    @property
+    def uses_background(self) -> bool:
+        """Whether the static background fills holes."""
+        return self.clip_run.components.guidance_options.background != "none"
+
+    def plates(self) -> tuple[Plate, ...]:
+        """Return the static background."""
+        components = self.clip_run.components
+        if not self.uses_background:
+            return ()
+        builder, renderer, moving = components.mesh_builder(), components.renderer(), self.clip_run.dynamic_mask
+        return make_plates(self.scene, builder, renderer, moving=moving, stride=self.stride, device=components.device)
+
+    def moving(self, frames: Sequence[int]) -> Tensor | None:
+        """Return where something moves in some frames, bool [N, H, W]; None without a background."""
+        if not self.uses_background or self.scene.video.num_frames == 1:
+            return None
+        given = self.clip_run.dynamic_mask
+        return dynamic_mask(self.scene, frames) if given is None else given[list(frames)]
 
 
 def _small_scene(session: Session, clip: Path, folder: Path, frames: int, side: int) -> _SmallScene:
@@ -158,10 +182,11 @@ def _make_preview(session: Session, clip: Path, folder: Path, frames: int, side:
     subject = subject_distance(small.scene.depth)
     drawn: dict[str, DrawnPath] = {}
     guidance: dict[str, Guidance] = {}
+    plates = small.plates()
     for cam in session.config.cam:
         path = small.clip_run.along(cam).plan(small.scene)
         picks = range(0, path.num_frames, math.ceil(path.num_frames / frames))
-        guidance[cam] = _rendered(small, path, picks, cam)
+        guidance[cam] = _rendered(small, plates, path, picks, cam)
         visible = visible_fractions(guidance[cam])
         warnings = check_path(path, small.scene, visible, picks)
         for warning in warnings:
@@ -172,7 +197,7 @@ def _make_preview(session: Session, clip: Path, folder: Path, frames: int, side:
         for cam, d in drawn.items()
     )
     preview = Preview(files=_files(folder), depth=small.depth, paths=paths)
-    _write(preview, small.scene, guidance, drawn, subject)
+    _write(preview, small, guidance, drawn, subject)
     return preview
 
 
@@ -214,7 +239,7 @@ def _every(video: Video, stride: int) -> Video:
     return Video(frames=video.frames[::stride].contiguous(), fps=video.fps / stride, origin=origin)
 
 
-def _rendered(small: _SmallScene, path: CameraPath, picks: range, cam: str) -> Guidance:
+def _rendered(small: _SmallScene, plates: Sequence[Plate], path: CameraPath, picks: range, cam: str) -> Guidance:
     """Render the guidance of some frames of a path."""
     some, components, video = path.taken_at(picks), small.clip_run.components, small.scene.video
     shown = [path.frame_shown(pick) // small.stride * small.stride for pick in picks]
@@ -225,6 +250,7 @@ def _rendered(small: _SmallScene, path: CameraPath, picks: range, cam: str) -> G
             attrs.evolve(some, intrinsics=lenses, frames=shown),
             components.mesh_builder(),
             components.renderer(),
+            plates=plates,
             device=components.device,
             progress=progress,
         )
@@ -232,10 +258,13 @@ def _rendered(small: _SmallScene, path: CameraPath, picks: range, cam: str) -> G
 
 
 def _write(
-    preview: Preview, scene: Scene, guidance: dict[str, Guidance], drawn: dict[str, DrawnPath], subject: float
+    preview: Preview, small: _SmallScene, guidance: dict[str, Guidance], drawn: dict[str, DrawnPath], subject: float
 ) -> None:
-    files, first = preview.files, next(iter(guidance.values()))
-    video = Video(frames=stages.retimed(scene, first.cameras).video.frames, fps=first.fps)
+    files, first, scene = preview.files, next(iter(guidance.values())), small.scene
+    assert first.cameras is not None, "guidance of a path has cameras"
+    shown = [first.cameras.frame_shown(frame) for frame in range(first.num_frames)]
+    frames, moving = scene.video.frames[shown], small.moving(shown)
+    video = Video(frames=frames if moving is None else with_motion(frames, moving), fps=first.fps)
     write_video(Video(frames=tiles(video, guidance), fps=first.fps), files["video"])
     with atomic_write(files["sheet"]) as temporary:
         write_png(temporary, contact_sheet(sheet_rows(video, guidance)).numpy())

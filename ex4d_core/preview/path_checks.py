@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ex4d_core.geometry.projective import transform_points, unproject_depth
 from ex4d_core.geometry.subject import subject_distance
-from ex4d_core.pipeline.stages import source_to_world
 from ex4d_core.types import CameraPath, DepthVideo, Scene
 
 MIN_CLEARANCE = 0.02
@@ -82,7 +81,7 @@ def geometry_distances(path: CameraPath, scene: Scene) -> Tensor:
 def scene_points(depth: DepthVideo, frame: int) -> Tensor:
     """Return the points with valid depth of a frame, float32 [N, 3] in world coordinates."""
     points = unproject_depth(depth.depth[frame], depth.intrinsics_at(frame))[depth.valid_at(frame)]
-    return transform_points(source_to_world(depth, frame), points)
+    return transform_points(depth.source_to_world(frame), points)
 
 
 def _crosses(start: Tensor, stop: Tensor, depth: DepthVideo, frame: int) -> bool:
@@ -94,7 +93,7 @@ def _crosses(start: Tensor, stop: Tensor, depth: DepthVideo, frame: int) -> bool
     t = torch.linspace(0, 1, _SAMPLES, dtype=torch.float64)[:, None]
     world = (start + t * (stop - start)).float()
     step = float(torch.linalg.vector_norm(stop - start)) / (_SAMPLES - 1)
-    here = transform_points(torch.linalg.inv(source_to_world(depth, frame)), world)
+    here = transform_points(torch.linalg.inv(depth.source_to_world(frame)), world)
     lens, valid = depth.intrinsics_at(frame), depth.valid_at(frame)
     z = here[:, 2].clamp(min=1e-6)
     columns = (lens.fx * here[:, 0] / z + lens.cx).floor().long()

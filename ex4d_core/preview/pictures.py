@@ -41,6 +41,17 @@ def with_holes(color: Tensor, mask: Tensor) -> Tensor:
     return color.where(mask[..., None], pattern)
 
 
+def with_motion(frames: Tensor, moving: Tensor) -> Tensor:
+    """Return frames with a red tint where something moves.
+
+    Args:
+        frames: uint8 [..., H, W, 3], sRGB.
+        moving: bool [..., H, W].
+    """
+    tint = torch.tensor([255, 64, 64])
+    return torch.where(moving[..., None], (frames.long() + tint) // 2, frames).to(torch.uint8)
+
+
 def tiles(video: Video, paths: Mapping[str, Guidance]) -> Tensor:
     """Return an image for each frame with the input and the guidance of each path, uint8 [T, h, w, 3]."""
     columns = _with_captions(video.frames, "input", None)

@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 
 from ex4d_core.config.run_config import (
+    GuidanceOptions,
     LensOptions,
     PathOptions,
     RunConfig,
@@ -89,7 +90,7 @@ def with_paths(tree: Mapping[str, Any], registry: Registry, change: Change) -> T
     changed = dict(tree)
     if clips := _texts(tree.get("clips", ())):
         changed["clips"] = [change(clip) for clip in clips]
-    sections: dict[str, Sequence[type]] = {"lens": [LensOptions], "path": [PathOptions]}
+    sections: dict[str, Sequence[type]] = {"lens": [LensOptions], "path": [PathOptions], "guidance": [GuidanceOptions]}
     if "masks" in tree:
         from ex4d_core.masks.options import MaskOptions
 

@@ -83,6 +83,23 @@ class DepthVideo:
         """T."""
         return self.depth.shape[0]
 
+    @property
+    def has_static_camera(self) -> bool:
+        """Whether the source camera neither moves nor zooms."""
+        if any(lens != self.intrinsics[0] for lens in self.intrinsics):
+            return False
+        if self.cameras is None:
+            return True
+        poses = self.cameras.world_to_camera
+        return bool((poses - poses[:1]).abs().max() < 1e-6)
+
+    def source_to_world(self, frame: int) -> Tensor:
+        """Return the pose of the source camera at a frame, float32 [4, 4], camera to world."""
+        if self.cameras is None:
+            return torch.eye(4)
+        pose: Tensor = torch.linalg.inv(self.cameras.world_to_camera[frame].double()).float()
+        return pose
+
     def intrinsics_at(self, frame: int) -> Intrinsics:
         """Return the intrinsics of the source camera at a frame."""
         return self.intrinsics[frame if len(self.intrinsics) > 1 else 0]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
-from ex4d_core.types._arrays import instance, rate, shaped
+from ex4d_core.types._arrays import instance, optional_shaped, rate, shaped
 from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath
 
@@ -45,6 +45,10 @@ class Guidance:
     mask: Tensor = shaped("T H W", torch.bool)
     """bool [T, H, W], True in the visible region, on the CPU."""
 
+    background: Tensor | None = optional_shaped("T H W", torch.bool)
+    """bool [T, H, W], True where a visible pixel shows the static background as seen at other times, which may be less
+    accurate than the frame itself; None: nowhere."""
+
     fps: Fraction = rate()
     """Frames per second."""
 
@@ -55,6 +59,10 @@ class Guidance:
         if self.color.shape[:3] != self.mask.shape:
             raise InvalidInput(
                 f"Guidance.mask is {list(self.mask.shape)} but its color is {list(self.color.shape[:3])}"
+            )
+        if self.background is not None and self.background.shape != self.mask.shape:
+            raise InvalidInput(
+                f"Guidance.background is {list(self.background.shape)} but its mask is {list(self.mask.shape)}"
             )
         if self.cameras is not None and self.cameras.num_frames != self.num_frames:
             raise InvalidInput(f"Guidance has {self.num_frames} frames but {self.cameras.num_frames} cameras")

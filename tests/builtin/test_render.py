@@ -15,6 +15,7 @@ from ex4d_core.builtin.render_raycast import RaycastRenderer
 from ex4d_core.builtin.render_zbuffer import rasterize
 from ex4d_core.config.presets import preset_options
 from ex4d_core.errors import InvalidInput, PluginFailed
+from ex4d_core.geometry.watertight import build_watertight
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.types import Intrinsics
@@ -349,3 +350,15 @@ def test_the_loops_compile_where_nothing_can_be_kept_on_disk(monkeypatch):
 
     monkeypatch.setattr(numba, "njit", without_cache)
     assert _rasterize._compiled(lambda x: x + 1)(1) == 2
+
+
+def test_a_very_distant_sky_hides_nothing_from_the_ray_caster():
+    """It computes in float32, and lost faces between near and far."""
+    depth = torch.full((32, 32), 2.0)
+    depth[:12] = 1e8
+    frame = torch.arange(32 * 32 * 3).remainder(251).to(torch.uint8).view(32, 32, 3)
+    lens = Intrinsics.from_fov(width=32, height=32)
+    mesh = build_watertight(frame, depth, lens)
+    view = raycast().render(mesh, torch.eye(4), lens)
+    assert view.mask.float().mean() > 0.99
+    assert ((view.depth - depth).abs() < 0.01 * depth)[1:-1, 1:-1].float().mean() > 0.9

@@ -11,7 +11,7 @@ from torch import Tensor
 from ex4d_backbone_inpaint.backdrop import Backdrop
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture
-from ex4d_backbone_inpaint.samples import is_static, take_samples
+from ex4d_backbone_inpaint.samples import take_samples
 from ex4d_core.builtin.render_zbuffer import Bands, available_cores
 from ex4d_core.types import Intrinsics, Scene
 
@@ -30,7 +30,7 @@ class ClipModel:
         self._options = options
         self._bands = Bands(available_cores())
         frames = scene.video.num_frames
-        number = 1 if is_static(scene) else max(1, round(frames / SPAN))
+        number = 1 if scene.depth.has_static_camera else max(1, round(frames / SPAN))
         edges = np.linspace(0, frames, number + 1)
         self._centers = [int((start + stop) / 2) for start, stop in pairwise(edges)]
         # Those of two neighbors are in use at a time.

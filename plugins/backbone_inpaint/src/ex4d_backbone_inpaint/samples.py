@@ -56,14 +56,14 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
         center: index of the frame whose camera sees them.
         bands: threads of the renderer.
     """
-    side = SIDE if is_static(scene) else MOVING_SIDE
+    side = SIDE if scene.depth.has_static_camera else MOVING_SIDE
     pictures = [_shrunk(scene, frame, side) for frame in frames]
     color, inverse = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
     if not inverse.any():
         inverse = np.ones_like(inverse)  # a flat wall
     height, width = inverse.shape[1:]
     lens = scene.depth.intrinsics_at(center).scaled_to(width=width, height=height)
-    if is_static(scene):
+    if scene.depth.has_static_camera:
         seen = np.ones(inverse.shape, bool)
         return Samples(color=color, inverse=inverse, seen=seen, intrinsics=lens, world_to_camera=_pose(scene, center))
     left, top = round(_PADDING * width), round(_PADDING * height)
@@ -77,14 +77,6 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
         views.append(_seen_from(rgb, near, own, camera @ np.linalg.inv(_pose(scene, frame)), wide, bands))
     color, inverse = (np.stack(arrays) for arrays in zip(*views, strict=True))
     return Samples(color=color, inverse=inverse, seen=inverse > 0, intrinsics=wide, world_to_camera=camera)
-
-
-def is_static(scene: Scene) -> bool:
-    """Return whether the source camera neither moves nor zooms."""
-    cameras, lenses = scene.depth.cameras, scene.depth.intrinsics
-    if any(lens != lenses[0] for lens in lenses):
-        return False
-    return cameras is None or bool((cameras.world_to_camera - cameras.world_to_camera[:1]).abs().max() < 1e-6)
 
 
 def grid_faces(height: int, width: int) -> NDArray[np.int32]:

@@ -19,6 +19,8 @@ def ex4d_backbones() -> list[Provider]:
             component="ex4d_backbone_wan.backbone:WanBackbone",
             options=WanOptions,
             presets={"ex4d": {"size": "512x512", "fit": "stretch"}},
+            # The adapter was trained on masks that hide every occluded face, and on guidance of the frame alone.
+            expects={"guidance": {"background": "none"}, "mesh": {"max_stretch": 0.0}},
             devices=("cuda",),
             auto=20,
             requires=("diffusers", "transformers", "accelerate", "peft", "ftfy"),

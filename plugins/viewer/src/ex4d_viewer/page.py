@@ -13,7 +13,6 @@ import viser
 from ex4d_core.errors import Ex4dError
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.page_guard import text_as_markdown
-from ex4d_core.pipeline.stages import source_to_world
 from ex4d_core.types import CameraPath, Scene
 from ex4d_viewer.alerts import Alerts
 from ex4d_viewer.controls import choice, put, whole
@@ -214,7 +213,7 @@ class Page:
             frame = min(whole(self._panel.time), path.num_frames - 1)
             source_frame = min(path.frame_shown(frame), scene.video.num_frames - 1)
             self._scene_view.show(source_frame)
-            source = source_to_world(scene.depth, source_frame).double().inverse()
+            source = scene.depth.source_to_world(source_frame).double().inverse()
             intrinsics = scene.depth.intrinsics_at(source_frame)
             self._path_view.show_source(
                 placed(source), vertical_fov(intrinsics), resize(scene.video.frames[source_frame].numpy())

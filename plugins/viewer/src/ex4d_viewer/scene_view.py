@@ -89,7 +89,7 @@ class SceneView:
     def _mesh(self, index: int) -> PageMesh:
         depth = self._small.depth
         mesh = stages.build_mesh(self._small, index, self._builder)
-        to_world = stages.source_to_world(depth, index)
+        to_world = depth.source_to_world(index)
         return page_mesh(mesh, to_world, depth.intrinsics_at(index), deepest=self._deepest)
 
     def _seen(self, index: int) -> viser.SceneNodeHandle:

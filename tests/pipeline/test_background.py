@@ -1,0 +1,139 @@
+"""The static background seen at other times fills holes of guidance."""
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core.builtin.mesh_watertight import WatertightMesh
+from ex4d_core.builtin.render_options import RasterOptions
+from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
+from ex4d_core.config.run_config import VideoOptions, make_config
+from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry.dynamic_mask import dynamic_mask
+from ex4d_core.geometry.watertight_options import WatertightOptions
+from ex4d_core.pipeline.background import make_plates
+from ex4d_core.pipeline.clips import read_dynamic_mask
+from ex4d_core.pipeline.codecs import load_guidance, save_guidance
+from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.stages import render_guidance
+from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene, Video
+from ex4d_core.video_io import write_mask
+
+CPU = torch.device("cpu")
+FRAMES, HEIGHT, WIDTH, BOX, SPEED = 12, 96, 160, 24, 6
+BUILDER = WatertightMesh(WatertightOptions(), device=CPU)
+RENDERER = ZBufferRenderer(RasterOptions(), device=CPU)
+
+
+def wall() -> torch.Tensor:
+    """Return a smooth texture, uint8 [H, W, 3]."""
+    coarse = torch.from_numpy(np.random.default_rng(0).uniform(40, 220, (1, 3, HEIGHT // 4, WIDTH // 4)))
+    return (
+        torch.nn.functional.interpolate(coarse, size=(HEIGHT, WIDTH), mode="bicubic")
+        .clamp(0, 255)[0]
+        .byte()
+        .permute(1, 2, 0)
+    )
+
+
+def box_in_front(*, speed: int) -> Scene:
+    """Return a box that passes in front of a wall."""
+    frames = wall().repeat(FRAMES, 1, 1, 1)
+    depth = torch.full((FRAMES, HEIGHT, WIDTH), 4.0)
+    for frame in range(FRAMES):
+        left = 8 + speed * frame
+        place = frame, slice(36, 36 + BOX), slice(left, left + BOX)
+        frames[place], depth[place] = wall().flip(0, 1)[:BOX, :BOX], 2.0
+    lens = Intrinsics.from_fov(width=WIDTH, height=HEIGHT)
+    return Scene(video=Video(frames=frames, fps=24), depth=DepthVideo(depth=depth, kind="metric", intrinsics=lens))
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return box_in_front(speed=SPEED)
+
+
+@pytest.fixture(scope="module")
+def path(scene):
+    """Return a camera to the right of the source camera."""
+    poses = torch.eye(4).repeat(FRAMES, 1, 1)
+    poses[:, 0, 3] = -0.3
+    return CameraPath(world_to_camera=poses, intrinsics=scene.depth.intrinsics)
+
+
+@pytest.fixture(scope="module")
+def plates(scene):
+    return make_plates(scene, BUILDER, RENDERER, device=CPU)
+
+
+def test_what_moves_is_found(scene):
+    mask = dynamic_mask(scene, [6])[0]
+    box = scene.depth.depth[6] < 3
+    assert mask[box].float().mean() > 0.9
+    assert mask[~box].float().mean() < 0.15  # its margin
+
+
+def test_nothing_moves_in_a_still_clip():
+    scene = box_in_front(speed=0)
+    assert not dynamic_mask(scene, [0, 6]).any()
+    assert make_plates(scene, BUILDER, RENDERER, device=CPU) == ()
+
+
+def test_holes_show_what_was_there_at_other_times(scene, path, plates):
+    alone = render_guidance(scene, path, BUILDER, RENDERER)
+    filled = render_guidance(scene, path, BUILDER, RENDERER, plates=plates)
+    empty = box_in_front(speed=0)
+    empty = attrs.evolve(
+        empty,
+        video=attrs.evolve(empty.video, frames=wall().repeat(FRAMES, 1, 1, 1)),
+        depth=attrs.evolve(empty.depth, depth=torch.full_like(empty.depth.depth, 4.0)),
+    )
+    truth = render_guidance(empty, path, BUILDER, RENDERER)
+    assert alone.background is None
+    assert filled.background.sum() > 0.9 * (truth.mask & ~alone.mask).sum() > 0
+    assert torch.equal(filled.mask, alone.mask | filled.background)
+    assert not (alone.mask & filled.background).any()
+    assert torch.equal(filled.color[alone.mask], alone.color[alone.mask])
+    added = filled.background & truth.mask
+    assert (filled.color[added].float() - truth.color[added].float()).abs().mean() < 4
+
+
+def test_a_mask_of_the_user_says_what_moves(scene):
+    everything = torch.ones(FRAMES, HEIGHT, WIDTH, dtype=torch.bool)
+    assert make_plates(scene, BUILDER, RENDERER, moving=everything, device=CPU) == ()
+
+
+def test_a_mask_of_another_length_is_refused(scene, tmp_path):
+    write_mask(torch.ones(3, HEIGHT, WIDTH, dtype=torch.bool), tmp_path / "mask.mkv", fps=24)
+    with pytest.raises(InvalidInput, match=r"has 3 frames of 160x96 but the clip has 12 of 160x96"):
+        read_dynamic_mask(tmp_path / "mask.mkv", VideoOptions(), scene.video)
+
+
+def test_artifacts_keep_the_background(scene, path, plates, tmp_path):
+    guidance = render_guidance(scene, path, BUILDER, RENDERER, plates=plates)
+    save_guidance(tmp_path, guidance)
+    assert torch.equal(load_guidance(tmp_path).background, guidance.background)
+
+
+@pytest.mark.parametrize(
+    ("settings", "background"),
+    [
+        ({"backbone": {"name": "telea"}}, "static"),
+        ({"backbone": {"name": "wan"}}, "none"),
+        ({"backbone": {"name": "wan"}, "guidance": {"background": "static"}}, "static"),
+        ({"backbone": {"name": "telea"}, "compat": "ex4d"}, "none"),
+    ],
+)
+def test_a_backbone_declares_the_guidance_that_it_was_made_for(settings, background):
+    session = Session(make_config(settings))
+    assert session.guidance_options.background == background
+
+
+def test_a_backbone_declares_the_mesh_that_it_was_made_for():
+    def max_stretch(**mesh):
+        config = make_config({"backbone": {"name": "wan"}, "mesh": mesh})
+        return Session(config).choose("mesh").options.max_stretch
+
+    assert max_stretch() == 0
+    assert max_stretch(max_stretch=1.2) == 1.2
