@@ -16,11 +16,9 @@ from torch import Tensor
 
 from ex4d_core.bounds import shown
 from ex4d_core.cameras.generators import GivenPath
-from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.cameras.source import own_cameras, source_cameras_file, source_cameras_inputs, with_source_cameras
 from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
-from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
@@ -28,17 +26,17 @@ from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_identity import claim
 from ex4d_core.pipeline.clips import background_inputs, path_key, read_clip, read_dynamic_mask
 from ex4d_core.pipeline.components import Components
-from ex4d_core.pipeline.generation import generate_stage, generation_inputs
-from ex4d_core.pipeline.inputs import is_input, refuse_inputs
+from ex4d_core.pipeline.generation import generate_stage, generation_inputs, show_preview
+from ex4d_core.pipeline.inputs import refuse_inputs
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.pipeline.records import RUN_RECORD, Record
-from ex4d_core.pipeline.selected_clip import PHOTO_FRAMES, SelectedClip
+from ex4d_core.pipeline.selected_clip import PHOTO_FRAMES, SelectedClip, state_of
 from ex4d_core.pipeline.sound import sound_of
 from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.progress import Progress
 from ex4d_core.roles import DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
-from ex4d_core.video_io import Sound, write_video
+from ex4d_core.video_io import Sound
 
 
 class ClipRun(SelectedClip):
@@ -70,7 +68,7 @@ class ClipRun(SelectedClip):
 
     def __repr__(self) -> str:
         place = f" in {self.folder}" if self.folder else ""
-        return f"<ClipRun {self.title}{place}; {_state(self, 'video', 'estimated_depth', 'scene')}>"
+        return f"<ClipRun {self.title}{place}; {state_of(self, 'video', 'estimated_depth', 'scene')}>"
 
     @cached_property
     def store(self) -> Store | None:
@@ -276,7 +274,7 @@ class PathRun:
         self._follow = options.relative_to == "source" or (options.relative_to == "auto" and not is_given)
 
     def __repr__(self) -> str:
-        return f"<PathRun --cam {self.cam} of {self.clip_run.title}; {_state(self, 'path', 'guidance', 'video')}>"
+        return f"<PathRun --cam {self.cam} of {self.clip_run.title}; {state_of(self, 'path', 'guidance', 'video')}>"
 
     def _repr_html_(self) -> str | None:
         return self.video._repr_html_() if "video" in vars(self) else None
@@ -371,7 +369,7 @@ class PathRun:
             self.clip_run.components,
             self.video_inputs,
             needs=lambda: (self._visible_guidance(), self.clip_run.scene),
-            show=self._show,
+            show=partial(show_preview, self.clip_run.folder, self.cam, self.clip_run.input_files),
         )
 
     def _visible_guidance(self) -> Guidance:
@@ -395,16 +393,3 @@ class PathRun:
             return None
         components = run.components
         return sound_of(run.clip, run.info, components.config.video, self.guidance, warn=components.reporter.warn)
-
-    def _show(self, name: str, video: Video) -> None:
-        """Write a preview of the result into the run folder."""
-        folder = self.clip_run.folder
-        path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(self.cam)}.mp4"
-        if path and not is_input(path, self.clip_run.input_files):
-            write_video(video, path)
-
-
-def _state(run: object, *results: str) -> str:
-    """Return which results are in memory, in words."""
-    there = [name.replace("_", " ") for name in results if name in vars(run)]
-    return f"computed: {', '.join(there) or 'nothing'}"

@@ -14,7 +14,7 @@ import attrs
 import torch
 
 from ex4d_core.cameras.generators import JoinedPath, Move, Segment
-from ex4d_core.cameras.language import FILE, CamError, MoveSpec, UnknownMove, parse_path, weights_of
+from ex4d_core.cameras.language import CamError, MoveSpec, UnknownMove, parse_path, weights_of
 from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
     SOURCE_CAMERA_WORDS,
@@ -26,71 +26,18 @@ from ex4d_core.config.run_config import (
     merge,
     refuse_unknown,
 )
-from ex4d_core.errors import ComponentCrashed, ComponentNotFound, InvalidConfig, PluginFailed
+from ex4d_core.errors import ComponentCrashed, ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.pipeline.ahead import Ahead
+from ex4d_core.pipeline.chosen import Chosen, ChosenPath
+from ex4d_core.pipeline.devices import device_of
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
 from ex4d_core.pipeline.own_components import NoOptions, offer_of
 from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.roles import ROLES, DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
-
-
-@attrs.frozen(kw_only=True)
-class Chosen:
-    """The selected component of a role, and its checked options."""
-
-    offer: Offer
-    options: Any
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the component reads a depth file."""
-        return self.offer.builtin and self.offer.role == "depth" and self.offer.name == "file"
-
-    def identity(self) -> Tree:
-        """Return everything that determines its results, as plain values."""
-        resolved = getattr(self.options, "resolved", None)
-        options = self.options if resolved is None else resolved()
-        facts = {
-            "name": self.offer.name,
-            "distribution": self.offer.source.distribution,
-            "version": self.offer.source.version,
-            "options": attrs.asdict(options, filter=lambda field, _: field.metadata.get("affects_output", True)),
-        }
-        # The content of a file counts, not its name.
-        fingerprint = getattr(self.options, "fingerprint", None)
-        return facts if fingerprint is None else {**facts, "fingerprint": fingerprint()}
-
-
-@attrs.frozen(kw_only=True)
-class ChosenPath:
-    """The moves of one `--cam` text."""
-
-    steps: tuple[tuple[tuple[Chosen, str], ...], ...]
-    """Segments in order; the moves of a segment run at the same time, each with its easing."""
-    weights: tuple[float, ...]
-    """Fraction of the path of each segment."""
-
-    @property
-    def is_given(self) -> bool:
-        """Whether the path comes from a file."""
-        return any(chosen.offer.builtin and chosen.offer.name == FILE for step in self.steps for chosen, _ in step)
-
-    @property
-    def only(self) -> Chosen | None:
-        """The move, if the path is a single one with linear easing."""
-        ((chosen, ease), *more), *rest = self.steps
-        return None if more or rest or ease != "linear" else chosen
-
-    def identity(self) -> Tree:
-        """Return everything that determines the path, as plain values."""
-        if self.only is not None:
-            return self.only.identity()
-        steps = [[{**chosen.identity(), "ease": ease} for chosen, ease in step] for step in self.steps]
-        return {"steps": steps, "shares": list(self.weights)}
 
 
 class Components:
@@ -132,15 +79,7 @@ class Components:
         Raises:
             InvalidConfig: the device is not available.
         """
-        name = self.config.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        try:
-            device = torch.device(name)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InvalidConfig(f"device {name!r} is not available; use auto, cpu, cuda or mps") from error
-        return device
+        return device_of(self.config.device)
 
     def choose(self, role: str) -> Chosen:
         """Return the component of a role (except `trajectory`) and its options.

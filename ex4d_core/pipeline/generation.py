@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.config.run_config import Tree
+from ex4d_core.names import safe_name
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.artifacts import VIDEO, StageCache
 from ex4d_core.pipeline.components import Components
+from ex4d_core.pipeline.inputs import is_input
 from ex4d_core.progress import Progress
 from ex4d_core.roles import DiffusionBackbone
 from ex4d_core.types import Guidance, Scene, Video
+from ex4d_core.video_io import write_video
 from ex4d_core.workspace import Workspace
 
 
@@ -60,3 +64,10 @@ def generate_stage(
         return video
 
     return cache.cached_stage("result", inputs, VIDEO, needs=needs, load=components.backbone, work=work)
+
+
+def show_preview(folder: Path | None, cam: str, inputs: Sequence[Path], name: str, video: Video) -> None:
+    """Write a preview of the result along a path into the run folder, if there is one; inputs are not overwritten."""
+    path = folder and folder / f"{safe_name(name, most=64)}_{cam_file_part(cam)}.mp4"
+    if path and not is_input(path, inputs):
+        write_video(video, path)

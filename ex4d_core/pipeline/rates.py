@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from ex4d_core.errors import Ex4dError
-from ex4d_core.pipeline.components import Chosen, Components
+from ex4d_core.pipeline.chosen import Chosen
+from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.records import Record
 from ex4d_core.user_cache import user_cache
 

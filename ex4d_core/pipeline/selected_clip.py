@@ -119,3 +119,9 @@ class SelectedClip:
             return given_intrinsics(lens, (clip.width, clip.height), clip.origin)
         framing = self.selection.framing
         return given_intrinsics(lens, framing.size, framing.origin((), 0))
+
+
+def state_of(run: object, *results: str) -> str:
+    """Return which results are in memory, in words."""
+    there = [name.replace("_", " ") for name in results if name in vars(run)]
+    return f"computed: {', '.join(there) or 'nothing'}"

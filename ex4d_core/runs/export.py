@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 import numpy as np
-import torch
 
 from ex4d_core.cameras.language import cam_file_part
 from ex4d_core.config.run_config import Tree, make_config
@@ -33,9 +31,9 @@ from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
+from ex4d_core.runs.run_facts import run_facts
 from ex4d_core.runs.saved_config import is_same_config, read_run_config, run_config_toml
 from ex4d_core.types import Video
-from ex4d_core.version import __version__
 from ex4d_core.video_io import write_mask, write_video
 
 if TYPE_CHECKING:  # what writes files is imported when a file is written
@@ -112,7 +110,7 @@ def export(
     done = {"inputs": inputs, "stages": list(map(_record, exported.records))}
     with path_run.clip_run.record.changing() as change:
         change.table("takes")[path_run.cam] = done
-        change.facts |= _facts(path_run.clip_run)
+        change.facts |= run_facts(path_run.clip_run)
     remember_cost(path_run)
     return exported
 
@@ -132,7 +130,7 @@ def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), prev
     exported = _update(clip_run, _depth_groups(clip_run, formats, preview))
     done = {"inputs": clip_run.depth_inputs, "stages": list(map(_record, exported.records))}
     with clip_run.record.changing() as change:
-        change.facts |= {"depth": done, **_facts(clip_run)}
+        change.facts |= {"depth": done, **run_facts(clip_run)}
     remember_cost(clip_run)
     return exported
 
@@ -356,21 +354,6 @@ def _write_sheet(path_run: PathRun, path: Path) -> None:
     }
     with atomic_write(path) as temporary:
         write_png(temporary, contact_sheet(rows).numpy())
-
-
-def _facts(clip_run: ClipRun) -> Facts:
-    """Return the facts of the latest run for `run.json`."""
-    return {
-        "versions": {
-            "ex4d": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "platform": platform.platform(),
-        },
-        "device": str(clip_run.components.device),
-        "seed": clip_run.components.config.seed,
-    }
 
 
 def _write_config(clip_run: ClipRun) -> None:
