@@ -70,7 +70,7 @@ class _Clip:
 class SketchDepth:
     """Sketches depth from vertical position, parallax, motion and color.
 
-    Focus is not used: its sharpness, independent of texture, did not correlate with depth in the benchmark.
+    Focus is not used: sharpness follows texture, and what remains of it without texture says nothing of depth.
     """
 
     def __init__(self, options: SketchOptions, *, device: torch.device) -> None:

@@ -97,7 +97,7 @@ class VaceOptions(GenerationOptions):
         if self.speed == "turbo" and self.turbo_lora == TURBO_LORA and "1.3b" in self.model.lower():
             raise InvalidConfig(
                 "the LoRA of --speed turbo is for VACE 14B and the model is the 1.3B; set backbone.turbo_lora to one "
-                "for the 1.3B, such as CausVid's (not for commercial use) with backbone.turbo_steps=8 and "
+                "for the 1.3B, such as CausVid's (check its license) with backbone.turbo_steps=8 and "
                 f"backbone.turbo_shift=2, or backbone.model={LARGE}"
             )
         return super().distilled
