@@ -104,9 +104,14 @@ def _make_own(parent: Path) -> Path:
     owner = f"{_TEMPORARY}{_place()}-{boot_id()}-{os.getpid()}-{start_time(os.getpid()) or 0}"
     while True:
         folder = parent / f"{owner}-{secrets.token_hex(4)}"
-        with suppress(FileExistsError):
+        try:
             folder.mkdir()
-            return folder
+        except FileExistsError:
+            continue
+        except FileNotFoundError:  # another run that failed has removed the empty folder
+            parent.mkdir(parents=True, exist_ok=True)
+            continue
+        return folder
 
 
 @contextmanager
@@ -202,7 +207,11 @@ def _acquire(file: Path, *, patience: float) -> FileLock | None:
     end = time.monotonic() + patience
     while True:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        own = os.open(file, flags, 0o666)
+        try:
+            own = os.open(file, flags, 0o666)
+        except FileNotFoundError:  # another run that failed has removed the empty folder
+            file.parent.mkdir(parents=True, exist_ok=True)
+            own = os.open(file, flags, 0o666)
         if not _can_lock(own):
             os.close(own)
             os.unlink(file)

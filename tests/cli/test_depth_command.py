@@ -137,7 +137,9 @@ def test_edited_depth_is_kept(depth, folder):
 
 def test_depth_that_nobody_edited_makes_way_though_the_run_before_was_stopped(depth, folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("ex4d_core.runs.export.write_preview", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "ex4d_core.pictures.depth_video.write_preview", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert depth("--format", "png")[0] == 130
     assert (folder / "depth.npz").exists()
     code, _, err = depth("--format", "png", "--depth-kind", "relative")
