@@ -288,6 +288,12 @@ def test_data_sets_need_the_protocol_truth(tmp_path, given):
         make_videos(folder=tmp_path / "eval", protocol="ranges", config=config_of(), **given)
 
 
+def test_a_missing_folder_of_clips_does_not_occupy_the_evaluation_folder(tmp_path):
+    with pytest.raises(InputNotFound, match="clips does not exist; pass a folder of clips"):
+        make_videos(tmp_path / "clips", tmp_path / "eval", protocol="ranges", config=config_of())
+    assert not (tmp_path / "eval").exists()
+
+
 def test_a_wrong_estimator_is_refused_before_anything_is_run(tmp_path, clips):
     config = make_config({"backbone": {"name": "telea"}, "depth": {"name": "fil"}})
     with pytest.raises(ComponentNotFound, match="unknown depth estimator 'fil'"):
