@@ -161,6 +161,17 @@ def test_seeds_are_pooled_and_share_the_depth(tmp_path, clips, depth, monkeypatc
     assert scores.facts["run"]["methods"]["m@6"]["seed"] == 6
 
 
+def test_a_table_of_methods_with_different_guidance_says_so(tmp_path, clips, depth):
+    given = {"protocol": "ranges", "shard": Shard.parse("0/3")}
+    make_videos(clips, tmp_path / "eval", config=config_of(depth), method="one", **given)
+    make_videos(clips, tmp_path / "eval", config=config_of(depth), method="same", **given)
+    assert not any("different guidance" in note for note in score(tmp_path / "eval").notes)
+    make_videos(clips, tmp_path / "eval", config=config_of(depth, lens={"fov": 80.0}), method="wide", **given)
+    (note,) = (note for note in score(tmp_path / "eval").notes if "different guidance" in note)
+    assert note.startswith("one, same, wide were run with different guidance of a__extreme")
+    assert "are from that of wide, the last run" in note
+
+
 def test_one_seed_is_run_if_the_backbone_ignores_it(tmp_path, clips, depth):
     given = {"protocol": "ranges", "config": config_of(depth), "shard": Shard.parse("0/3")}
     with pytest.warns(UserWarning, match="'telea' does not read the seed, so one is run"):

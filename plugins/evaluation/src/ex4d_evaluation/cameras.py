@@ -18,9 +18,9 @@ from ex4d_evaluation.metric import Column
 Array = NDArray[np.float64]
 
 STILL = 1e-6
-"""Largest distance from the first camera, relative to its distance from the world's origin, of one that does not move."""
+"""Largest distance from the first camera, relative to that from the origin of the world, that is rounding."""
 LEAST = 1e-9
-"""The same in the unit of the poses, for a camera at the origin."""
+"""The same in the unit of the poses, for cameras at the origin."""
 
 COLUMNS = (
     Column(

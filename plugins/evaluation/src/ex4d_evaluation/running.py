@@ -19,12 +19,13 @@ from ex4d_core.names import safe_name, text_hash
 from ex4d_core.pipeline.clip_run import PathRun
 from ex4d_core.pipeline.records import Record
 from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.store import content_key
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import parse_toml
 from ex4d_core.runs.export import export
 from ex4d_core.video_io import write_video
 from ex4d_evaluation.datasets._record import Sampling
-from ex4d_evaluation.layout import GEOMETRY, MANIFEST, OF_SEED, SOURCE
+from ex4d_evaluation.layout import GEOMETRY, KEYS, MANIFEST, OF_SEED, SOURCE, guidance_keys
 from ex4d_evaluation.protocols import Plan, Protocol, plans_of
 from ex4d_evaluation.truth import prepare_view
 
@@ -154,6 +155,9 @@ def _run(session: Session, plan: Plan, folder: Path, method: str) -> None:
     _copy(files["color"], folder / RESULTS / GEOMETRY / f"{plan.name}.mp4")
     _copy(files["mask"], case / "known.mp4")
     _copy(files["camera"], case / "camera.npz")
+    keys = {name: key for name, key in guidance_keys(case).items() if name != method}
+    with atomic_write(case / KEYS) as temporary:
+        temporary.write_text(json.dumps({**keys, method: content_key(path_run.guidance_inputs)}))
     if not (case / "source.mp4").exists():
         write_video(path_run.clip_run.video, case / "source.mp4")
 
