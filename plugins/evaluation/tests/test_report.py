@@ -38,6 +38,14 @@ def test_the_page_has_table_curves_and_playable_videos(two):
     assert len(case["curves"][1]["values"]["psnr/all"]) == 4
 
 
+def test_the_page_defines_its_regions(two):
+    score(two)
+    facts = embedded(two / "report.html")
+    labels = [label for label, _ in facts["definitions"]]
+    assert labels[-2:] == ["known pixels", "hidden pixels"]  # of co-visibility there is no mask
+    assert "numpy" in facts["machine"]
+
+
 def test_names_cannot_add_elements_to_the_page(desk):
     name = "<script>alert(1)<"
     desk.result(name, desk.truth()[0])
