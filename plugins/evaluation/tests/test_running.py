@@ -79,6 +79,15 @@ def test_co_visibility_masks_are_used(tmp_path):
     assert "psnr/covisible" in score(tmp_path / "eval").measured
 
 
+def test_depth_without_scale_is_refused_for_poses_with_one(tmp_path):
+    LAYOUTS["kubric5d"](tmp_path / "data")
+    config = make_config({"backbone": {"name": "telea"}, "depth": {"name": "sketch"}, "device": "cpu"})
+    made = make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config)
+    (error,) = made.failed.values()
+    assert "the depth of scn00001 has no scale" in error
+    assert "--set depth.metric=true" in error
+
+
 def test_multicamvideo_relates_the_cameras(tmp_path):
     LAYOUTS["multicamvideo"](tmp_path / "data")
     (view,) = data_set_of(tmp_path / "data").views(tmp_path / "data", tmp_path / "staging", None)

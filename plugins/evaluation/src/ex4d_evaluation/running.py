@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from ex4d_core.config import RunConfig, Tree, make_config, merge, write_config
-from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.errors import Ex4dError, InvalidConfig, InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.names import safe_name, text_hash
@@ -23,6 +23,7 @@ from ex4d_core.pipeline.store import content_key
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import parse_toml
 from ex4d_core.runs.export import export
+from ex4d_core.types import DepthKind
 from ex4d_core.video_io import write_video
 from ex4d_evaluation.datasets._record import Sampling
 from ex4d_evaluation.layout import GEOMETRY, KEYS, MANIFEST, OF_SEED, SOURCE, guidance_keys
@@ -174,7 +175,13 @@ def _along_view(session: Session, plan: Plan, run_folder: Path, case: Path) -> P
     if plan.view.prompt and not session.config.prompt:
         own["prompt"] = plan.view.prompt
     clip_session = ClipSession(make_config(merge(tables, own)), session)
-    return clip_session.open_clip(plan.source, folder=run_folder).along(prepared.path)
+    clip_run = clip_session.open_clip(plan.source, folder=run_folder)
+    if plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
+        raise InvalidInput(
+            f"the depth of {plan.view.clip} has no scale, but the poses of the data set do, so its views would not "
+            "fit; use metric depth, such as --depth da3 --set depth.metric=true"
+        )
+    return clip_run.along(prepared.path)
 
 
 def _copy(source: Path, target: Path) -> None:
