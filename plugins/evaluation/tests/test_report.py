@@ -91,6 +91,13 @@ def test_answers_to_another_study_are_refused(two, tmp_path):
         preferences(two, [tmp_path / "answers.csv"])
 
 
+def test_files_without_answers_are_refused(two, tmp_path):
+    write_study(two)
+    (tmp_path / "answers.csv").write_text("left,right,answer\n")
+    with pytest.raises(InvalidInput, match=r"answers.csv has no answers; save them with the button"):
+        preferences(two, [tmp_path / "answers.csv"])
+
+
 def test_a_study_needs_two_methods(desk):
     desk.result("mine", np.zeros((2, 16, 20, 3)))
     with pytest.raises(InvalidInput, match=r"at least two methods, but .* has mine"):
