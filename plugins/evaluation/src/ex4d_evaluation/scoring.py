@@ -182,12 +182,19 @@ def _manifest(evaluation: Evaluation) -> Mapping[str, Any]:
     return manifest
 
 
-def _notes(evaluation: Evaluation, methods: Iterable[str], pairs: Sequence[Pair]) -> Iterable[str]:
+def _notes(evaluation: Evaluation, methods: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:
     """Yield what readers of the table must know."""
     for method in methods:
         absent = [name for name in evaluation.cases if name not in evaluation.results[method]]
         if absent:
             yield f"{method} lacks {len(absent)} of {len(evaluation.cases)} videos, such as {absent[0]}"
+    for method in methods:
+        if method_of(method) != method and method_of(method) in methods:
+            yield (
+                f"{method_of(method)} has results with and without seeds, which are pooled; a seed that is in both "
+                "counts twice, so remove one"
+            )
+            break
     without = {pair.case.name for pair in pairs if pair.truth is None}
     if without:
         yield (
