@@ -80,6 +80,13 @@ def test_a_camera_that_does_not_move_has_no_error_of_translation(poses):
     assert set(camera_errors(path_of(poses), path_of(still))) == {"rot_sum", "rot_mean", "fov"}
 
 
+def test_rounding_is_not_motion(poses):
+    still = np.repeat(poses[1:2], 5, axis=0)  # away from the origin, as the validation cameras of DyCheck
+    rounded = path_of(still.astype(np.float32).astype(np.float64))
+    for pair in ((path_of(poses), rounded), (rounded, path_of(poses))):
+        assert set(camera_errors(*pair)) == {"rot_sum", "rot_mean", "fov"}
+
+
 def test_umeyama_finds_the_similarity_without_reflection():
     rng = np.random.default_rng(2)
     points = rng.normal(size=(6, 3))

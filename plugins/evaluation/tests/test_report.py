@@ -38,6 +38,14 @@ def test_the_page_has_table_curves_and_playable_videos(two):
     assert len(case["curves"][1]["values"]["psnr/all"]) == 4
 
 
+def test_the_page_defines_its_regions(two):
+    score(two)
+    facts = embedded(two / "report.html")
+    labels = [label for label, _ in facts["definitions"]]
+    assert labels[-2:] == ["known pixels", "hidden pixels"]  # of co-visibility there is no mask
+    assert "numpy" in facts["machine"]
+
+
 def test_names_cannot_add_elements_to_the_page(desk):
     name = "<script>alert(1)<"
     desk.result(name, desk.truth()[0])
@@ -80,6 +88,13 @@ def test_answers_to_another_study_are_refused(two, tmp_path):
     write_study(two)
     (tmp_path / "answers.csv").write_text("left,right,answer\nx,y,left\n")
     with pytest.raises(InvalidInput, match=r"line 2 of .*answers.csv is not an answer to this study"):
+        preferences(two, [tmp_path / "answers.csv"])
+
+
+def test_files_without_answers_are_refused(two, tmp_path):
+    write_study(two)
+    (tmp_path / "answers.csv").write_text("left,right,answer\n")
+    with pytest.raises(InvalidInput, match=r"answers.csv has no answers; save them with the button"):
         preferences(two, [tmp_path / "answers.csv"])
 
 

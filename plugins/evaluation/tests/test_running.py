@@ -79,6 +79,15 @@ def test_co_visibility_masks_are_used(tmp_path):
     assert "psnr/covisible" in score(tmp_path / "eval").measured
 
 
+def test_depth_without_scale_is_refused_for_poses_with_one(tmp_path):
+    LAYOUTS["kubric5d"](tmp_path / "data")
+    config = make_config({"backbone": {"name": "telea"}, "depth": {"name": "sketch"}, "device": "cpu"})
+    made = make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config)
+    (error,) = made.failed.values()
+    assert "the depth of scn00001 has no scale" in error
+    assert "--set depth.metric=true" in error
+
+
 def test_multicamvideo_relates_the_cameras(tmp_path):
     LAYOUTS["multicamvideo"](tmp_path / "data")
     (view,) = data_set_of(tmp_path / "data").views(tmp_path / "data", tmp_path / "staging", None)
@@ -159,6 +168,17 @@ def test_seeds_are_pooled_and_share_the_depth(tmp_path, clips, depth, monkeypatc
     assert {row.seed for row in scores.rows if row.method == "m"} == {"5", "6"}
     assert scores.summary("m", "known_psnr/all", "small").count == 2
     assert scores.facts["run"]["methods"]["m@6"]["seed"] == 6
+
+
+def test_a_table_of_methods_with_different_guidance_says_so(tmp_path, clips, depth):
+    given = {"protocol": "ranges", "shard": Shard.parse("0/3")}
+    make_videos(clips, tmp_path / "eval", config=config_of(depth), method="one", **given)
+    make_videos(clips, tmp_path / "eval", config=config_of(depth), method="same", **given)
+    assert not any("different guidance" in note for note in score(tmp_path / "eval").notes)
+    make_videos(clips, tmp_path / "eval", config=config_of(depth, lens={"fov": 80.0}), method="wide", **given)
+    (note,) = (note for note in score(tmp_path / "eval").notes if "different guidance" in note)
+    assert note.startswith("one, same, wide were run with different guidance of a__extreme")
+    assert "are from that of wide, the last run" in note
 
 
 def test_one_seed_is_run_if_the_backbone_ignores_it(tmp_path, clips, depth):
@@ -286,6 +306,12 @@ def test_an_error_of_several_cases_is_printed_once():
 def test_data_sets_need_the_protocol_truth(tmp_path, given):
     with pytest.raises(InvalidConfig, match="is a data set with true views; use --protocol truth"):
         make_videos(folder=tmp_path / "eval", protocol="ranges", config=config_of(), **given)
+
+
+def test_a_missing_folder_of_clips_does_not_occupy_the_evaluation_folder(tmp_path):
+    with pytest.raises(InputNotFound, match="clips does not exist; pass a folder of clips"):
+        make_videos(tmp_path / "clips", tmp_path / "eval", protocol="ranges", config=config_of())
+    assert not (tmp_path / "eval").exists()
 
 
 def test_a_wrong_estimator_is_refused_before_anything_is_run(tmp_path, clips):

@@ -49,6 +49,23 @@ def test_the_table_has_each_method_and_each_definition(desk):
     assert "there is one clip only" in text
 
 
+def test_infinite_means_and_short_videos_are_explained(desk):
+    truth, known = desk.truth()
+    desk.result("half", np.where(known[..., None], truth, truth + 2))
+    notes = score(desk.folder).notes
+    assert any(note.startswith("1 of 1 videos have fewer than 16 frames, such as half/a__30") for note in notes)
+    assert any("half/a__30 (PSNR, known pixels, dB ↑); their PSNR is infinite" in note for note in notes)
+
+
+def test_results_with_and_without_seeds_are_noted(desk):
+    truth, _ = desk.truth()
+    for name in ("mine", "mine@42"):
+        desk.result(name, truth + 1)
+    scores = score(desk.folder)
+    assert scores.summary("mine", "psnr/all").count == 2
+    assert any(note.startswith("mine has results with and without seeds") for note in scores.notes)
+
+
 def test_scores_are_read_back(desk):
     truth, _ = desk.truth()
     desk.result("mine", truth)

@@ -29,6 +29,8 @@ def results(folder, names, dimension="motion_smoothness"):
 def test_exported_videos_come_back_as_columns(two, ex4d, tmp_path):
     code, _, err = ex4d("eval", "score", two, "--export", "vbench")
     assert code == 0, err
+    assert "then: ex4d eval score " in err
+    assert "--import vbench" in err.partition(str(two))[2]
     names = sorted(path.stem for path in (two / "vbench" / "videos").iterdir())
     assert names == ["one__a__30", "two__b__a__30"]
     assert {path.suffix for path in (two / "vbench" / "videos").iterdir()} == {".mp4"}  # others are ignored

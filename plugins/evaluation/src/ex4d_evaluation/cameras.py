@@ -17,6 +17,11 @@ from ex4d_evaluation.metric import Column
 
 Array = NDArray[np.float64]
 
+STILL = 1e-6
+"""Largest distance from the first camera, relative to that from the origin of the world, that is rounding."""
+LEAST = 1e-9
+"""The same in the unit of the poses, for cameras at the origin."""
+
 COLUMNS = (
     Column(
         name="rot_sum",
@@ -83,7 +88,7 @@ def camera_errors(estimated: Path | CameraFile, true: Path | CameraFile) -> dict
         )
     made, truth = (_relative(file.world_to_camera) for file in (ours, theirs))
     found = {"rot_sum": float(_angles(made[:, :3, :3], truth[:, :3, :3]).sum()), **_pair_rotation(made, truth)}
-    reach_made, reach_truth = (float(np.linalg.norm(path[:, :3, 3], axis=1).max()) for path in (made, truth))
+    reach_made, reach_truth = (_reach(file.world_to_camera) for file in (ours, theirs))
     if reach_made > 0 and reach_truth > 0:
         scaled = [
             np.concatenate([path[:, :3, :3], path[:, :3, 3:] / reach], axis=2)
@@ -121,6 +126,13 @@ def _relative(world_to_camera: Array) -> Array:
     """Return camera-to-world matrices [T, 4, 4] with the first camera as world."""
     relative: Array = world_to_camera[0] @ np.linalg.inv(world_to_camera)
     return relative
+
+
+def _reach(world_to_camera: Array) -> float:
+    """Return the largest distance of a camera center from the first; 0 if it is rounding only."""
+    reach = float(np.linalg.norm(_relative(world_to_camera)[:, :3, 3], axis=1).max())
+    offset = float(np.linalg.norm(world_to_camera[:, :3, 3], axis=1).max())
+    return reach if reach > max(STILL * offset, LEAST) else 0.0
 
 
 def _angles(one: Array, other: Array) -> Array:

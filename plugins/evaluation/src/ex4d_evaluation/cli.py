@@ -119,7 +119,8 @@ def score(
         raise typer.BadParameter("--import takes vbench and a file")
     if export is not None:
         say(
-            f"{export_videos(Evaluation(folder))} evaluates the videos; then: ex4d eval score --import vbench FILE",
+            f"{export_videos(Evaluation(folder))} evaluates the videos; then: "
+            f"ex4d eval score {quote(str(folder))} --import vbench {quote(str(folder / 'vbench/results'))}",
             err=True,
         )
     if import_ is not None:

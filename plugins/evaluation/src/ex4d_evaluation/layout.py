@@ -16,7 +16,7 @@ import attrs
 
 from ex4d_core.errors import InputNotFound, InvalidInput, nearest
 from ex4d_core.names import natural_key
-from ex4d_core.reading import check_folder
+from ex4d_core.reading import check_folder, read_json
 from ex4d_core.runs.batch import VIDEO_SUFFIXES
 
 GEOMETRY = "geometry only"
@@ -27,6 +27,8 @@ ESTIMATOR = "estimator.json"
 """File in `cameras/` that names the estimator of all paths, if `ex4d eval cameras` wrote them."""
 SEPARATOR, OF_SEED = "__", "@"
 MANIFEST = "manifest.json"
+KEYS = "guidance_keys.json"
+"""File of a case with the key of the guidance of each method."""
 RANGES = {"small": "0..30", "large": "0..60", "extreme": "0..90", "full": "-90..90"}
 """Ranges of the table of EX-4D, in degrees from the source camera; the names are those of camera paths."""
 
@@ -60,6 +62,19 @@ class Case:
 
     def _named(self, stem: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{stem}*") if path.stem == stem)
+
+
+def guidance_keys(case: Path) -> dict[str, str]:
+    """Return the key of the guidance that each method was run with, in the order of the runs.
+
+    Args:
+        case: folder of the case, in which `ex4d eval run` writes the keys.
+    """
+    try:
+        keys = read_json(case / KEYS, "keys of guidance")
+    except (InputNotFound, InvalidInput):
+        return {}
+    return {str(method): str(key) for method, key in keys.items()} if isinstance(keys, dict) else {}
 
 
 def is_video(path: Path) -> bool:

@@ -45,7 +45,10 @@ def poses_by_odometry(video: Video, depth: DepthVideo, *, progress: Progress) ->
         InvalidInput: depth is known up to an affine change of its inverse, or the motion of a frame cannot be found.
     """
     if depth.kind is DepthKind.AFFINE_INVERSE:
-        raise InvalidInput("depth with an unknown shift has no geometry that a camera path can be found from")
+        raise InvalidInput(
+            "depth with an unknown shift has no geometry that a camera path can be found from; use an estimator with "
+            "poses, such as --depth da3, or a metric model, such as --depth transformers --set depth.model=depth-pro"
+        )
     poses = [np.eye(4)]
     progress(0, video.num_frames)
     for frame, motion in enumerate(_motions(video, depth), start=1):

@@ -59,7 +59,10 @@ def plans_of(
 
 
 def _ranges(data: Path) -> Iterator[Plan]:
-    for clip in find_clips([str(data)]):
+    clips = find_clips([str(data)])
+    if clips == [data] and not data.exists():
+        raise InputNotFound(f"{data} does not exist; pass a folder of clips")
+    for clip in clips:
         for camera, span in RANGES.items():
             cam = span.removeprefix("0..")  # a plain angle starts at the source camera, also with --compat ex4d
             yield Plan(name=case_name(clip.stem if clip.is_file() else clip.name, camera), source=clip, cam=cam)

@@ -19,7 +19,7 @@ from ex4d_evaluation.layout import OF_SEED, Case, Evaluation
 from ex4d_evaluation.metrics import MISSING
 from ex4d_evaluation.scores import COLUMNS, Scores
 from ex4d_evaluation.statistics import Summary
-from ex4d_evaluation.tables import number, title
+from ex4d_evaluation.tables import REGIONS, machine_lines, number, regions_defined, title
 
 PLAYABLE = (".mp4", ".webm", ".m4v", ".mov")
 """Suffixes of videos that browsers play."""
@@ -54,7 +54,11 @@ def _facts(evaluation: Evaluation, scores: Scores) -> dict[str, Any]:
         "cameras": list(scores.cameras),
         "summaries": {camera: _cells(scores, camera or None) for camera in ("", *scores.cameras)},
         "notes": [*scores.notes, *_missing(scores)],
-        "definitions": [[COLUMNS[name].label, COLUMNS[name].definition] for name in columns],
+        "definitions": [
+            *([COLUMNS[name].label, COLUMNS[name].definition] for name in columns),
+            *([REGIONS[name], text] for name, text in regions_defined(scores)),
+        ],
+        "machine": " ".join(machine_lines(scores)),
         "cases": {name: _case(evaluation, scores, case) for name, case in evaluation.cases.items()},
     }
 

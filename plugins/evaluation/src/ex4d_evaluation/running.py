@@ -12,19 +12,21 @@ from typing import Any
 import attrs
 
 from ex4d_core.config import RunConfig, Tree, make_config, merge, write_config
-from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.errors import Ex4dError, InvalidConfig, InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.names import safe_name, text_hash
 from ex4d_core.pipeline.clip_run import PathRun
 from ex4d_core.pipeline.records import Record
 from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.store import content_key
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import parse_toml
 from ex4d_core.runs.export import export
+from ex4d_core.types import DepthKind
 from ex4d_core.video_io import write_video
 from ex4d_evaluation.datasets._record import Sampling
-from ex4d_evaluation.layout import GEOMETRY, MANIFEST, OF_SEED, SOURCE
+from ex4d_evaluation.layout import GEOMETRY, KEYS, MANIFEST, OF_SEED, SOURCE, guidance_keys
 from ex4d_evaluation.protocols import Plan, Protocol, plans_of
 from ex4d_evaluation.truth import prepare_view
 
@@ -154,6 +156,9 @@ def _run(session: Session, plan: Plan, folder: Path, method: str) -> None:
     _copy(files["color"], folder / RESULTS / GEOMETRY / f"{plan.name}.mp4")
     _copy(files["mask"], case / "known.mp4")
     _copy(files["camera"], case / "camera.npz")
+    keys = {name: key for name, key in guidance_keys(case).items() if name != method}
+    with atomic_write(case / KEYS) as temporary:
+        temporary.write_text(json.dumps({**keys, method: content_key(path_run.guidance_inputs)}))
     if not (case / "source.mp4").exists():
         write_video(path_run.clip_run.video, case / "source.mp4")
 
@@ -170,7 +175,13 @@ def _along_view(session: Session, plan: Plan, run_folder: Path, case: Path) -> P
     if plan.view.prompt and not session.config.prompt:
         own["prompt"] = plan.view.prompt
     clip_session = ClipSession(make_config(merge(tables, own)), session)
-    return clip_session.open_clip(plan.source, folder=run_folder).along(prepared.path)
+    clip_run = clip_session.open_clip(plan.source, folder=run_folder)
+    if plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
+        raise InvalidInput(
+            f"the depth of {plan.view.clip} has no scale, but the poses of the data set do, so its views would not "
+            "fit; use metric depth, such as --depth da3 --set depth.metric=true"
+        )
+    return clip_run.along(prepared.path)
 
 
 def _copy(source: Path, target: Path) -> None:

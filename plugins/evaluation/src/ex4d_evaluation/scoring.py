@@ -16,15 +16,17 @@ from ex4d_core.files import atomic_write, tree_hash
 from ex4d_core.names import text_hash
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import read_json
+from ex4d_core.video_io import probe_video
 from ex4d_evaluation.cameras import camera_errors
 from ex4d_evaluation.estimating import estimator_of
-from ex4d_evaluation.layout import MANIFEST, OF_SEED, SOURCE, Case, Evaluation, method_of
+from ex4d_evaluation.layout import GEOMETRY, MANIFEST, OF_SEED, SOURCE, Case, Evaluation, guidance_keys, method_of
 from ex4d_evaluation.metrics import METRICS, MISSING, Measured, Metric
+from ex4d_evaluation.networks import CLIP_LENGTH
 from ex4d_evaluation.references import Content, Pair, check_pair, pair_of, read_pair
 from ex4d_evaluation.report import write_report
 from ex4d_evaluation.scores import Row, Scores, machine
 from ex4d_evaluation.sets import SET_METRICS, SetMetric, set_scores
-from ex4d_evaluation.tables import write_table
+from ex4d_evaluation.tables import title, write_table
 from ex4d_evaluation.vbench import imported_values
 
 CACHE = "cache"
@@ -67,7 +69,7 @@ def score(folder: str | Path, *, methods: Sequence[str] | None = None, reporter:
         rows=(*rows, *_source_rows(evaluation)),
         sets=set_scores(evaluation, pairs, reporter=reporter),
         cameras=_camera_order(evaluation),
-        notes=(*_notes(evaluation, chosen, pairs),),
+        notes=(*_notes(evaluation, chosen, pairs), *_infinite(rows)),
         missing=_missing(METRICS) | _missing(SET_METRICS),
         facts={**machine(), "run": _manifest(evaluation)},
     )
@@ -180,17 +182,29 @@ def _manifest(evaluation: Evaluation) -> Mapping[str, Any]:
     return manifest
 
 
-def _notes(evaluation: Evaluation, methods: Iterable[str], pairs: Sequence[Pair]) -> Iterable[str]:
+def _notes(evaluation: Evaluation, methods: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:
     """Yield what readers of the table must know."""
     for method in methods:
         absent = [name for name in evaluation.cases if name not in evaluation.results[method]]
         if absent:
             yield f"{method} lacks {len(absent)} of {len(evaluation.cases)} videos, such as {absent[0]}"
+    for method in methods:
+        if method_of(method) != method and method_of(method) in methods:
+            yield (
+                f"{method_of(method)} has results with and without seeds, which are pooled; a seed that is in both "
+                "counts twice, so remove one"
+            )
+            break
     without = {pair.case.name for pair in pairs if pair.truth is None}
     if without:
-        yield f"{len(without)} of {len(evaluation.cases)} cases have no truth, so they have no PSNR, SSIM or LPIPS"
+        yield (
+            f"{len(without)} of {len(evaluation.cases)} cases have no truth, such as {min(without)}, so they have no "
+            "PSNR, SSIM or LPIPS"
+        )
     if len({pair.case.clip for pair in pairs}) == 1:
         yield "there is one clip only, so intervals cannot be given, and FID and FVD would mean nothing"
+    yield from _mixed_guidance(evaluation, methods)
+    yield from _short(pairs)
     if not any(evaluation.estimated_camera(pair.method, pair.case) for pair in pairs):
         yield (
             f"camera errors are {MISSING}: there are no paths cameras/METHOD/CLIP__CAMERA.*; estimate them with "
@@ -198,6 +212,42 @@ def _notes(evaluation: Evaluation, methods: Iterable[str], pairs: Sequence[Pair]
         )
     elif estimator := estimator_of(evaluation):
         yield f"camera paths were estimated with {estimator}; the row {SOURCE} has its own error"
+
+
+def _mixed_guidance(evaluation: Evaluation, methods: Iterable[str]) -> Iterable[str]:
+    """Yield a note if methods were run with different guidance; the folder has that of the last run only."""
+    chosen = set(methods)
+    for case in evaluation.cases.values():
+        keys = guidance_keys(case.folder)
+        if len({key for method, key in keys.items() if method in chosen}) > 1:
+            yield (
+                f"{', '.join(keys)} were run with different guidance of {case.name}: known and hidden pixels, PSNR to "
+                f"guidance and the row {GEOMETRY} are from that of {list(keys)[-1]}, the last run; run them with "
+                "the same options of depth, mesh and guidance, or in separate folders"
+            )
+            return
+
+
+def _short(pairs: Sequence[Pair]) -> Iterable[str]:
+    """Yield a note on videos that are shorter than the clips of FVD."""
+    short = [pair for pair in pairs if probe_video(pair.video).num_frames < CLIP_LENGTH]
+    if short:
+        yield (
+            f"{len(short)} of {len(pairs)} videos have fewer than {CLIP_LENGTH} frames, such as {short[0].method}/"
+            f"{short[0].case.name}, so they do not count in FVD"
+        )
+
+
+def _infinite(rows: Iterable[Row]) -> Iterable[str]:
+    """Yield a note on means that are infinite because of frames without an error."""
+    found = [(row, name) for row in rows for name, value in row.values.items() if math.isinf(value)]
+    if found:
+        row, name = found[0]
+        count = len({id(row) for row, _ in found})
+        yield (
+            f"{count} videos have frames that equal their reference in a region, "
+            f"such as {row.method}/{row.case} ({title(name)}); their PSNR is infinite, and so is the mean of the method"
+        )
 
 
 def _write_json(scores: Scores, path: Path) -> None:

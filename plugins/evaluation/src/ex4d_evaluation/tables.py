@@ -24,6 +24,30 @@ REGIONS = {
 }
 
 
+REGION_DEFINITIONS = {
+    "known": "visible region of the guidance",
+    "hidden": "all pixels outside of the visible region of the guidance",
+    "covisible": "mask of the data set",
+    "edges": "pixels within 2 pixels of a change of the true depth of more than 10 %",
+}
+
+
+def regions_defined(scores: Scores) -> list[tuple[str, str]]:
+    """Return name and definition of the regions that numbers are given for."""
+    measured = {name.partition("/")[2] for name in scores.measured}
+    return [(name, text) for name, text in REGION_DEFINITIONS.items() if name in measured]
+
+
+def machine_lines(scores: Scores) -> list[str]:
+    """Return versions and hardware."""
+    facts = scores.facts
+    versions = ", ".join(f"{name} {version}" for name, version in facts.get("libraries", {}).items())
+    return [
+        f"Python {facts.get('python', '?')}, {versions};",
+        f"{facts.get('platform', '?')}, {facts.get('gpu') or 'no GPU'}.",
+    ]
+
+
 def write_table(scores: Scores, path: Path) -> None:
     """Write `table.md`.
 
@@ -118,14 +142,9 @@ def _definitions(scores: Scores) -> Iterator[str]:
     yield ""
     for column in dict.fromkeys(name.partition("/")[0] for name in scores.measured):
         yield f"- **{COLUMNS[column].label}**: {COLUMNS[column].definition}."
-    yield "- **known pixels**: visible region of the guidance; **hidden pixels**: all others."
-    yield "- **co-visible pixels**: mask of the data set."
-    yield "- **depth edges**: pixels within 2 pixels of a change of the true depth of more than 10 %."
-    facts = scores.facts
-    versions = ", ".join(f"{name} {version}" for name, version in facts.get("libraries", {}).items())
+    yield from (f"- **{REGIONS[name]}**: {text}." for name, text in regions_defined(scores))
     yield ""
-    yield f"Python {facts.get('python', '?')}, {versions};"
-    yield f"{facts.get('platform', '?')}, {facts.get('gpu') or 'no GPU'}."
+    yield from machine_lines(scores)
     yield ""
 
 

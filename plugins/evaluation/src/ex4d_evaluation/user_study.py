@@ -108,7 +108,7 @@ def preferences(folder: Path, answers: Sequence[Path]) -> list[Preference]:
 
     Raises:
         InputNotFound: a file does not exist.
-        InvalidInput: a file is malformed, or belongs to another study.
+        InvalidInput: a file is malformed or belongs to another study, or there are no answers.
     """
     key: Any = read_json(folder / KEY, "key of the user study")
     counts: dict[tuple[str, str], list[int]] = {}
@@ -122,6 +122,8 @@ def preferences(folder: Path, answers: Sequence[Path]) -> list[Preference]:
             if first > second:
                 first, second, ahead = second, first, 2 - ahead
             counts.setdefault((first, second), [0, 0, 0])[ahead] += 1
+    if not counts:
+        raise InvalidInput(f"{', '.join(map(str, answers))} has no answers; save them with the button of the page")
     return [
         Preference(method=first, other=second, wins=wins, ties=ties, losses=losses)
         for (first, second), (wins, ties, losses) in sorted(counts.items())
