@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import CameraPath, Intrinsics, Mesh, Scene
@@ -90,7 +89,7 @@ def make_plates(
         center = (2 * index + 1) * num_frames // (2 * number) // stride * stride
         first, last = max(0, center - reach), min(num_frames - 1, center + reach)
         frames = sorted({round(frame) // stride * stride for frame in np.linspace(first, last, SAMPLES)})
-        dynamic = dynamic_mask(scene, frames) if moving is None else moving[frames]
+        dynamic = _found(scene, frames) if moving is None else moving[frames]
         if is_static and not dynamic.any():
             break
         views = _Views(scene, builder, renderer, device, center)
@@ -195,3 +194,9 @@ def _merged(color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     known = (number >= WITNESSES) & (deviation <= SAME_COLOR)
     merged = divisor / (agree * disparity).sum(0)
     return mean.round().to(torch.uint8), torch.where(known, merged, torch.nan), known
+
+
+def _found(scene: Scene, frames: Sequence[int]) -> Tensor:
+    from ex4d_core.geometry.dynamic_mask import dynamic_mask  # a slow import, which finished runs do without
+
+    return dynamic_mask(scene, frames)
