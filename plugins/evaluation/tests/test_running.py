@@ -166,7 +166,8 @@ def test_seeds_are_pooled_and_share_the_depth(tmp_path, clips, depth, monkeypatc
     scores = score(tmp_path / "eval")
     assert scores.methods == (GEOMETRY, "m")
     assert {row.seed for row in scores.rows if row.method == "m"} == {"5", "6"}
-    assert scores.summary("m", "known_psnr/all", "small").count == 2
+    summary = scores.summary("m", "known_psnr/all", "small")
+    assert (summary.count, summary.clips) == (2, 1)
     assert scores.facts["run"]["methods"]["m@6"]["seed"] == 6
 
 

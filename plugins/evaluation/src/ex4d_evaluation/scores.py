@@ -96,7 +96,8 @@ class Scores:
         of_set = self.sets.get(method, {}).get(camera or "all", {}).get(column)
         if of_set is not None:
             videos = [row for row in self.rows if row.method == method and camera in (None, row.camera)]
-            return Summary(mean=of_set, count=len(videos), low=None, high=None)
+            clips = {row.clip for row in videos}
+            return Summary(mean=of_set, count=len(videos), clips=len(clips), low=None, high=None)
         values: dict[str, list[float]] = {}
         for row in self.rows:
             if row.method == method and camera in (None, row.camera) and name in row.values:

@@ -20,6 +20,8 @@ class Summary:
     mean: float
     count: int
     """Number of videos."""
+    clips: int
+    """Number of clips that they are of."""
     low: float | None
     """Lower end of the interval; None for fewer than two clips."""
     high: float | None
@@ -40,8 +42,8 @@ def summary_of(values: Mapping[str, Sequence[float]], *, seed: int = 0) -> Summa
     sums, counts = (np.array([measure(each) for each in clips]) for measure in (np.sum, len))
     mean, count = float(sums.sum() / counts.sum()), int(counts.sum())
     if len(clips) < 2 or not math.isfinite(mean):
-        return Summary(mean=mean, count=count, low=None, high=None)
+        return Summary(mean=mean, count=count, clips=len(clips), low=None, high=None)
     drawn = np.random.default_rng(seed).integers(len(clips), size=(RESAMPLES, len(clips)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Summary(mean=mean, count=count, low=float(low), high=float(high))
+    return Summary(mean=mean, count=count, clips=len(clips), low=float(low), high=float(high))

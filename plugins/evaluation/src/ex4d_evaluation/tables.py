@@ -129,11 +129,12 @@ def _parts(scores: Scores) -> Iterator[str]:
         for method in scores.methods:
             summaries = [scores.summary(method, name, camera) for camera in (*cameras, None)]
             if any(summaries):
-                count = summaries[-1].count if summaries[-1] else 0
-                lines.append([method, *map(shown, summaries), str(count)])
+                count, clips = (summaries[-1].count, summaries[-1].clips) if summaries[-1] else (0, 0)
+                lines.append([method, *map(shown, summaries), f"{count} of {clips}"])
         yield from _markdown(lines)
         yield ""
-    yield "Mean over videos, in brackets the 95 % interval of a bootstrap over clips; n is the number of videos."
+    yield "Mean over videos, in brackets the 95 % interval of a bootstrap over clips; n is the number of videos, and of"
+    yield "clips that they are of."
     yield ""
 
 

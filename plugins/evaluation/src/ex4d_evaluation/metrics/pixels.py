@@ -148,7 +148,8 @@ METRICS = (
                 label="SSIM",
                 better="higher",
                 definition="SSIM of RGB with Gaussian windows of 11x11 pixels (sigma 1.5, K1 0.01, K2 0.03) inside the "
-                "image, partial convolution in regions, mean over windows with pixels of the region, then over frames",
+                "image, partial convolution in regions, mean over windows with pixels of the region, then over frames; "
+                "values of regions are higher than those of all pixels, with which they cannot be compared",
             ),
             Column(
                 name="ssim_dycheck",
