@@ -269,7 +269,7 @@ def test_a_camera_file_that_cannot_be_read_is_said_before_anything_is_made(ex4d,
     code, _, err = ex4d("run", small_clip.video, "--depth-file", small_clip.depth, "--cam", "bad.json")
     assert code == 2
     assert err.startswith("error: bad.json is not a camera path")
-    assert not any((tmp_path / "outputs").iterdir())
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_path_that_a_plugin_cannot_make_is_said_before_anything_is_made(ex4d, small_clip, monkeypatch):
@@ -296,7 +296,8 @@ def test_an_error_of_a_plugins_own_kind_is_one_sentence_too(ex4d, small_clip, mo
         raise NoWeights("the weights are missing; type: ex4d fetch them")
 
     monkeypatch.setattr("ex4d_core.runs.generate.read_guidance", fail)
-    code, _, err = ex4d("generate", "--color-video", "c", "--mask-video", "m", "--output-video", "o.mp4")
+    files = ("--color-video", small_clip.video, "--mask-video", small_clip.video, "--output-video", "o.mp4")
+    code, _, err = ex4d("generate", *files)
     assert (code, err) == (2, "error: the weights are missing; type: ex4d fetch them\n")
 
 
