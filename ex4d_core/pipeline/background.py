@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.progress import Progress, silent
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import CameraPath, Intrinsics, Mesh, Scene
@@ -82,6 +81,8 @@ def make_plates(
         device: device of the meshes.
         progress: called with the number of finished plates.
     """
+    from ex4d_core.geometry.dynamic_mask import dynamic_mask
+
     num_frames, is_static = scene.depth.num_frames, scene.depth.has_static_camera
     number = 1 if is_static else max(1, round(num_frames / SPAN))
     reach = num_frames if number == 1 else SPAN
