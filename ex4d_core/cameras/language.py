@@ -204,9 +204,10 @@ def _options(text: str, start: int, stop: int) -> tuple[dict[str, Any], dict[str
     for first, last in _split(text, start, stop, ","):
         key, equals, value = text[first:last].partition("=")
         name = SYNONYMS.get(key.strip(), key.strip())
-        if re.fullmatch(_NUMBER, name) and not equals:
+        is_number = not equals and re.fullmatch(_NUMBER, name)
+        if is_number and options:
             raise CamError("put a value with commas in brackets, as in look_at=[320,180]", text, first, last)
-        if not re.fullmatch(r"\w+", name) or (equals and not value.strip()):
+        if is_number or not re.fullmatch(r"\w+", name) or (equals and not value.strip()):
             raise CamError("an option must read key=value, as in orbit:yaw=-75", text, first, max(last, first + 1))
         if name in options:
             raise CamError(f"{key.strip()[:MOST_SHOWN]} is given twice", text, first, last)

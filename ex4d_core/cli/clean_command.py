@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ex4d_core.cli.kit import Json
+from ex4d_core.shell import command_line
 from ex4d_core.terminal import can_ask, confirm, say, show
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def clean(
 
     runs = find_run_folders(folders or [Path("outputs")])
     total = sum(run.bytes for run in runs if not run.is_in_use)
-    if not json_:
-        show(*_tables(runs))
+    worth_showing = [run for run in runs if run.items or run.is_in_use]
+    if worth_showing and not json_:
+        show(*_tables(worth_showing))
     agreed = yes or (bool(total) and not dry_run and can_ask() and confirm(f"Remove {_size(total)}?"))
     removed = sum(map(remove, runs)) if agreed and not dry_run else 0
     if json_:
@@ -41,7 +43,8 @@ def clean(
     elif removed:
         say(f"removed: {_size(removed)}")
     elif total:
-        say(f"nothing was removed; ex4d clean --yes removes {_size(total)}")
+        command = command_line(("ex4d", "clean", *map(str, folders or ()), "--yes"))
+        say(f"nothing was removed; {command} removes {_size(total)}")
     else:
         say("nothing to remove")
 
@@ -59,7 +62,7 @@ def _tables(runs: Sequence[RunFolder]) -> Iterator[RenderableType]:
         yield table
         if run.is_in_use:
             yield "in use by a running process; nothing is removed here"
-        elif run.items:
+        else:
             yield f"to make them again: {escape(run.made_again)}"
 
 

@@ -124,6 +124,8 @@ def check_output(folder: Path) -> None:
     from ex4d_core.errors import OutputFailed
     from ex4d_core.files import missing_folders, remove_empty, temporary_folder
 
+    if folder.exists() and not folder.is_dir():
+        raise OutputFailed(f"{folder} cannot be written: it is not a folder; choose another --output-dir")
     created = missing_folders(folder)
     try:
         with temporary_folder(folder):

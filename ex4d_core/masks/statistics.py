@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import attrs
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,5 +56,7 @@ def known_by_frame(mask: Tensor) -> list[float]:
 
 def _hole_sizes(frame: Tensor) -> np.ndarray:
     """Return the area of each hidden region of a frame, as a fraction of the frame."""
+    import cv2  # a slow import, which sweeps and finished runs do without
+
     _, _, regions, _ = cv2.connectedComponentsWithStats((~frame).byte().numpy(), connectivity=8)
     return np.asarray(regions[1:, cv2.CC_STAT_AREA] / frame.numel())

@@ -81,6 +81,8 @@ def make_plates(
         device: device of the meshes.
         progress: called with the number of finished plates.
     """
+    from ex4d_core.geometry.dynamic_mask import dynamic_mask  # imports OpenCV, which finished runs do without
+
     num_frames, is_static = scene.depth.num_frames, scene.depth.has_static_camera
     number = 1 if is_static else max(1, round(num_frames / SPAN))
     reach = num_frames if number == 1 else SPAN
@@ -89,7 +91,7 @@ def make_plates(
         center = (2 * index + 1) * num_frames // (2 * number) // stride * stride
         first, last = max(0, center - reach), min(num_frames - 1, center + reach)
         frames = sorted({round(frame) // stride * stride for frame in np.linspace(first, last, SAMPLES)})
-        dynamic = _found(scene, frames) if moving is None else moving[frames]
+        dynamic = dynamic_mask(scene, frames) if moving is None else moving[frames]
         if is_static and not dynamic.any():
             break
         views = _Views(scene, builder, renderer, device, center)
@@ -194,9 +196,3 @@ def _merged(color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     known = (number >= WITNESSES) & (deviation <= SAME_COLOR)
     merged = divisor / (agree * disparity).sum(0)
     return mean.round().to(torch.uint8), torch.where(known, merged, torch.nan), known
-
-
-def _found(scene: Scene, frames: Sequence[int]) -> Tensor:
-    from ex4d_core.geometry.dynamic_mask import dynamic_mask  # a slow import, which finished runs do without
-
-    return dynamic_mask(scene, frames)

@@ -51,7 +51,8 @@ def generate_stage(
     def work(
         needed: tuple[Guidance, Scene | None], backbone: DiffusionBackbone, progress: Progress, folder: Path | None
     ) -> Video:
-        stages.warn_if_trivial_mask(needed[0], components.reporter)
+        guidance, scene = needed
+        stages.warn_if_trivial_mask(guidance, components.reporter, given=scene is None)
         video = stages.generate_video(
             *needed,
             backbone,

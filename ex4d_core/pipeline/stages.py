@@ -290,10 +290,11 @@ def generate_video(
     return video
 
 
-def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter) -> None:
-    """Report a mask without hidden or without visible pixels: it may be inverted or of another clip."""
+def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter, *, given: bool) -> None:
+    """Report a mask without hidden or without visible pixels: one that the user has given may be inverted or wrong."""
     if guidance.mask.all():
-        reporter.note("the mask has no hidden pixels, so nothing is generated; check that it is the mask of this video")
+        hint = "; check that it is the mask of this video" if given else ""
+        reporter.note(f"the mask has no hidden pixels, so nothing is generated{hint}")
     elif not guidance.mask.any():
         reporter.warn("the mask has no visible pixels; check that it is not inverted: visible pixels are white")
 

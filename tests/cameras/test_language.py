@@ -142,6 +142,7 @@ def test_a_generator_that_knows_no_shares_can_be_joined():
         ("30 then Orbit", "'Orbit' is not a camera path", "Orbit"),
         ("orbit:yaw=3 then", "a move is missing here", ""),
         ("orbit:yaw=", "must read key=value", "yaw="),
+        ("orbit:45", "must read key=value", "45"),
         ("orbit:yow=3", "has no option yow; did you mean 'yaw'?", "yow=3"),
         ("orbit:yaw=left", "yaw: must be a number, not 'left'", "yaw=left"),
         ("dolly then orbit:pitch=95", "pitch must be between -89 and 89 degrees, not 95", "pitch=95"),

@@ -188,8 +188,12 @@ WRONG = {
     ),
     "angle out of range": (["run", "VIDEO", "--depth-file", "DEPTH", "--cam", "120"], "between -90 and 90 degrees"),
     "unknown move": (["run", "VIDEO", "--depth-file", "DEPTH", "--cam", "orbt:yaw=3"], "did you mean 'orbit'"),
-    "unwritable output": (["run", "VIDEO", "--depth-file", "DEPTH", "-o", "text.mp4"], "cannot be written"),
+    "unwritable output": (
+        ["run", "VIDEO", "--depth-file", "DEPTH", "-o", "text.mp4"],
+        "text.mp4 cannot be written: it is not a folder; choose another --output-dir",
+    ),
     "size not allowed": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "big"], "must read WIDTHxHEIGHT"),
+    "size of nothing": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "0x5"], "each from 1 to 8192"),
     "tiny size": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "4x4"], "16x16"),
     "no config": (["run", "VIDEO", "--config", "none.toml"], "the configuration file none.toml does not exist"),
     "broken config": (["run", "VIDEO", "--config", "broken.toml"], "is not valid TOML"),

@@ -73,6 +73,12 @@ def test_an_option_that_the_choice_of_auto_lacks_says_why_it_was_chosen(session)
     assert f"; it was selected because {NO_WEIGHTS}" in str(error.value)
 
 
+def test_an_option_of_another_component_names_that_component(small_clip):
+    session = ex4d.Session(depth={"kind": "inverse"}, device="cpu", registry=Registry(plugins_with()))
+    with pytest.raises(InvalidConfig, match=r"has no option kind.*; kind is an option of file( and|, which)"):
+        session.check("depth")
+
+
 def test_a_slip_in_an_option_does_not_change_what_auto_takes(session, tmp_path):
     with pytest.raises(InvalidConfig, match="the backbone 'wan' has no option stepz; did you mean 'steps'"):
         session(WAN, model=str(tmp_path), stepz=3).check("backbone")

@@ -168,10 +168,13 @@ def test_a_mask_that_hides_nothing_is_mentioned(guidance):
         def note(self, text):
             notes.append(text)
 
-    warn_if_trivial_mask(guidance, Notes())
+    warn_if_trivial_mask(guidance, Notes(), given=True)
     assert notes == []
-    warn_if_trivial_mask(attrs.evolve(guidance, mask=torch.ones_like(guidance.mask)), Notes())
-    assert [note.partition(",")[0] for note in notes] == ["the mask has no hidden pixels"]
+    everything = attrs.evolve(guidance, mask=torch.ones_like(guidance.mask))
+    for given in (True, False):
+        warn_if_trivial_mask(everything, Notes(), given=given)
+    sentence = "the mask has no hidden pixels, so nothing is generated"
+    assert notes == [f"{sentence}; check that it is the mask of this video", sentence]
 
 
 def test_other_guidance_does_not_go_on_with_what_was_left(session, guidance, tmp_path):

@@ -97,7 +97,15 @@ def test_the_command_lists_and_removes_only_with_consent(ex4d, run_folder):
     code, out, _ = ex4d("clean", "--yes", run_folder)
     assert (code, "removed: 4.0 kB" in out) == (0, True)
     assert names(run_folder / "artifacts") == sorted(OTHERS)
-    assert "nothing to remove" in ex4d("clean")[1]
+    assert ex4d("clean")[1] == "nothing to remove\n"
+
+
+def test_the_command_that_removes_names_the_folders(ex4d, run_folder):
+    other = run_folder.with_name("other one")
+    run_folder.rename(other)
+    assert f"nothing was removed; ex4d clean '{other}' --yes removes 4.0 kB" in " ".join(
+        ex4d("clean", other)[1].split()
+    )
 
 
 def test_json_has_every_item(ex4d, run_folder):
