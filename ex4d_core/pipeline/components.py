@@ -103,8 +103,9 @@ class Components:
             owners = self._owners(role, error.option)
             owners = [] if choice.offer.name in owners else owners  # then it has the option, and the value is wrong
             why = [f"it was selected because {' and '.join(choice.rejected)}"] * bool(choice.rejected)
-            sentence = f"{error.option} is an option of {' and '.join(owners)}, which --{role} NAME selects"
-            hint = [sentence] * bool(owners)
+            hint = [f"{error.option} is an option of {' and '.join(owners)}, which --{role} NAME selects"] * bool(
+                owners
+            )
             raise InvalidConfig("; ".join([str(error), *hint, *why]), option=error.option) from error
 
     @property

@@ -135,7 +135,7 @@ def generated(
         raise InvalidInput(f"{missing[0]} is not connected; connect all of source, depth and path, or none of them")
     guidance = as_guidance(images, holes, path)
     scene = None if missing else session.open_clip(as_video(source, "source"), depth=depth).scene
-    stages.warn_if_trivial_mask(guidance, session.reporter)
+    stages.warn_if_trivial_mask(guidance, session.reporter, given=True)
     backbone = session.backbone()
     with session.reporter.stage("result") as progress:
         video = stages.generate_video(guidance, scene, backbone, prompt=prompt, seed=seed, progress=progress)
