@@ -100,7 +100,7 @@ class Components:
         try:
             return Chosen(offer=choice.offer, options=self._options(role, choice.offer, given.options))
         except InvalidConfig as error:
-            owners = self._owners(role, error.option)
+            owners = self.registry.names_with_option(role, error.option)
             owners = [] if choice.offer.name in owners else owners  # then it has the option, and the value is wrong
             why = [f"it was selected because {' and '.join(choice.rejected)}"] * bool(choice.rejected)
             hint = [f"{error.option} is an option of {' and '.join(owners)}, which --{role} NAME selects"] * bool(
@@ -284,10 +284,6 @@ class Components:
         return self.registry.choose(
             role, self.device.type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
         )
-
-    def _owners(self, role: str, option: str) -> list[str]:
-        """Return the names of the components that have an option."""
-        return [offer.name for offer in self.registry.offers(role) if option in attrs.fields_dict(offer.spec.options)]
 
     def _restricts_use(self, offer: Offer) -> bool:
         """Return whether only free components are wanted, and the license of this one restricts the use of results."""

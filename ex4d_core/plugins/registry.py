@@ -198,6 +198,10 @@ class Registry:
             if name in (problem.source.plugin, problem.source.distribution):
                 raise PluginFailed(problem.sentence())
 
+    def names_with_option(self, role: str, option: str) -> list[str]:
+        """Return the names of the components of a role that have an option."""
+        return [offer.name for offer in self.offers(role) if option in attrs.fields_dict(offer.spec.options)]
+
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the class of a component and create an instance.
 
