@@ -39,8 +39,8 @@ def _full_names(name: str, offers: Iterable[Offer]) -> str:
 def _without_weights(offer: Offer) -> str:
     """Return why a component without its weights is not selected, with the commands that download them."""
     if download := offer.spec.offer_download:
-        return f"{offer.name} requires weights ({download}: add --yes, or type ex4d fetch {offer.name})"
-    return f"{offer.name} requires weights (ex4d fetch {offer.name})"
+        return f"{offer.name} requires weights ({download}: type ex4d fetch {offer.name})"
+    return f"{offer.name} requires weights (type ex4d fetch {offer.name})"
 
 
 def _builtin_first(offers: list[Offer]) -> list[Offer]:

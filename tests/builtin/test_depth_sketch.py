@@ -136,7 +136,7 @@ def test_it_announces_itself_once_with_the_command_for_an_estimate(named, monkey
     _ = session.open_clip(clip).estimated_depth
     (note,) = [text for text in notes if "sketch" in text or "ex4d fetch" in text]
     assert note.startswith("depth: sketch (a sketch from position, parallax, motion and color, not an estimate; ")
-    assert "or type ex4d fetch transformers)" in note
+    assert "99 MB: type ex4d fetch transformers)" in note
 
 
 def test_every_other_estimator_is_selected_before_it():

@@ -14,7 +14,7 @@ from tests.helpers.hub_server import FILES, LARGE, ask_only, sha256
 
 pytest.importorskip("huggingface_hub")
 
-HOW = "net requires weights (Small Net, MIT, 3 MB: add --yes, or type ex4d fetch net)"
+HOW = "net requires weights (Small Net, MIT, 3 MB: type ex4d fetch net)"
 QUESTION = "Small Net, MIT, 3 MB. Download now? [Y/n] "
 SMALL = ("--num-frames", "2", "--size", "32x32")
 COMMANDS = {

@@ -8,7 +8,7 @@ from ex4d_core.errors import InvalidConfig
 from ex4d_core.plugins.registry import Registry
 from tests.helpers.backbones import STEPWISE, WAN, plugins_with
 
-NO_WEIGHTS = "wan requires weights (ex4d fetch wan)"
+NO_WEIGHTS = "wan requires weights (type ex4d fetch wan)"
 
 
 @pytest.fixture
