@@ -138,6 +138,15 @@ def _in_brackets(error: BaseException) -> str:
     return f" ({text})" if text else ""
 
 
+def import_failed_by_variable(error: BaseException) -> str:
+    """Return one line if a library cannot be imported because of an environment variable, which it names; else ''."""
+    sentence = _failed_import(error)
+    return sentence if VARIABLE in sentence else ""
+
+
+VARIABLE = "the environment variable "
+
+
 def _failed_import(error: BaseException) -> str:
     """Return one line if the import of a third-party library failed, often because of an environment variable."""
     own, deeper = _frames(error)
@@ -151,9 +160,7 @@ def _failed_import(error: BaseException) -> str:
     read = "\n".join([str(error), *(linecache.getline(frame.f_code.co_filename, line) for frame, line in deeper)])
     named = [name for name in os.environ if re.search(rf"\b{re.escape(name)}\b", read)]
     named = named or [name for name in os.environ if name.startswith(f"{library.upper()}_")]
-    suspect = (
-        f"the environment variable {' and '.join(named)}" if named else "its installation and environment variables"
-    )
+    suspect = f"{VARIABLE}{' and '.join(named)}" if named else "its installation and environment variables"
     return f"{library} cannot be imported ({one_line(error)}); check {suspect}"
 
 

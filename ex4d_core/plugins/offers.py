@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from ex4d_core.distributions import CORE_DISTRIBUTION, upgrade_command
-from ex4d_core.errors import Ex4dError, PluginFailed, of_the_machine, one_line, unexpected
+from ex4d_core.errors import Ex4dError, PluginFailed, import_failed_by_variable, one_line, unexpected
 from ex4d_core.hub.local import HubRepo
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.provider import Command, Provider
@@ -116,7 +116,10 @@ class Offered(Generic[Spec]):
         except (Exception, SystemExit) as error:
             raise PluginFailed(
                 f"the {self.title} of {self.source} could not be loaded: "
-                + (of_the_machine(error) or f"{one_line(error)}; try `{upgrade_command(self.source.distribution)}`")
+                + (
+                    import_failed_by_variable(error)
+                    or f"{one_line(error)}; try `{upgrade_command(self.source.distribution)}`"
+                )
             ) from error
 
 
