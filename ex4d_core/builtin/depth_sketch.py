@@ -25,7 +25,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress
 from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Video
 
-SIDE = 320
+SIDE = 304
 """Longer side in pixels at which motion is measured; smaller loses lamp posts, larger takes more time."""
 
 FAR_END, NEAR_END = 0.1, 0.8
