@@ -7,10 +7,7 @@ from functools import partial
 import pytest
 
 from ex4d_cluster_ray.executor import run_jobs
-from ex4d_core.config import make_config
-from ex4d_core.errors import InvalidConfig
 from ex4d_core.jobs.contract import ExecutorContract, small_job, two_frames
-from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import read_report
 from ex4d_core.video_io import write_video
 from tests.helpers.fragile_plugin import plant_fragile_plugin
@@ -49,9 +46,3 @@ class TestRay(ExecutorContract):
         record = read_report(executed.place, "always")
         assert (record.status, record.starts) == ("crashed", 3)
         assert "the process ended" in record.error
-
-
-def test_an_address_without_a_cluster_is_one_sentence(tmp_path):
-    job = Job(id="a", config=make_config({"clips": ["a.mp4"]}))
-    with pytest.raises(InvalidConfig, match="there is no Ray cluster at 'auto'"):
-        run_jobs([job], tmp_path, run="r")

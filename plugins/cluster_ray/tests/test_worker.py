@@ -5,11 +5,11 @@ import json
 import attrs
 import pytest
 
-from ex4d_cluster_ray.executor import _groups, _reason, _size
+from ex4d_cluster_ray.executor import _connect, _groups, _reason, _size
 from ex4d_cluster_ray.plugin import ex4d_job_executors
 from ex4d_cluster_ray.worker import Worker, check_versions, decode, encode, installed_versions, report_of
 from ex4d_core.config import make_config
-from ex4d_core.errors import PluginFailed
+from ex4d_core.errors import InvalidConfig, PluginFailed
 from ex4d_core.jobs.manifest import Job
 
 
@@ -65,3 +65,20 @@ def test_an_error_on_a_node_is_one_line_of_the_traceback_that_ray_returns():
     assert _reason(remote) == "the node n has ex4d 2"
     assert _reason(RuntimeError("a\nb")) == "the Ray cluster failed: b"
     assert _reason(RuntimeError()) == "the Ray cluster failed: RuntimeError"
+
+
+@pytest.mark.parametrize("target", ["auto", "10.0.0.1:6379"])
+def test_an_address_without_a_cluster_is_one_sentence(target):
+    class Ray:
+        """Finds no cluster, as Ray does; a real search may end the process."""
+
+        @staticmethod
+        def init(address, **_):
+            raise ConnectionError(f"Could not find any running Ray instance at {address}.\nMore lines.")
+
+    with pytest.raises(InvalidConfig) as error:
+        _connect(Ray, target)
+    assert str(error.value).startswith(
+        f"there is no Ray cluster at '{target}' (Could not find any running Ray instance"
+    )
+    assert str(error.value).endswith("start one with: ray start --head, or use --ray local")
