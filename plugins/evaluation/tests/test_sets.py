@@ -49,7 +49,7 @@ def test_sets_are_compared_by_camera_with_cached_features(desk, monkeypatch):
     scores = score(desk.folder)
     assert scores.summary("same", "fid/all").mean == pytest.approx(0, abs=1e-6)
     assert scores.summary("brighter", "fid/all", "60").mean == pytest.approx(5 * 2**2)
-    assert "| brighter | 20.00 | 20.00 | 20.00 | 3 |" in (desk.folder / "table.md").read_text()
+    assert "| brighter | 20.00 | 20.00 | 20.00 | 3 of 2 |" in (desk.folder / "table.md").read_text()
     assert len(calls) == 4  # equal videos have one entry
     score(desk.folder)
     assert len(calls) == 4
