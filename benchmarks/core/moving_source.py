@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def runs(scene: Scene) -> dict[str, DepthVideo]:
-    """Return the depth as it is known to each run."""
+    """Return the depth that each kind of run gets."""
     still = attrs.evolve(scene.depth, cameras=None)
     lens = Intrinsics.from_fov(width=scene.video.width, height=scene.video.height)
     return {

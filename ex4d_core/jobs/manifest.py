@@ -54,7 +54,7 @@ class Job:
         """Return a hash of the options, and of the sizes and time stamps of the files that the job reads.
 
         Raises:
-            InputNotFound: there is no file at the URL of the clip.
+            InputNotFound: the URL of the clip does not exist.
             InvalidInput: it cannot be read.
         """
         stamps: list[tuple[object, ...]] = [

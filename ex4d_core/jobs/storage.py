@@ -113,7 +113,7 @@ def version_of(url: str) -> str:
     """Return a text that changes with the content of a URL.
 
     Raises:
-        InputNotFound: there is no file.
+        InputNotFound: the URL does not exist.
         InvalidInput: it cannot be read.
         PluginFailed: its protocol needs a package that is not installed.
     """
@@ -126,7 +126,7 @@ def fetched(text: str) -> str:
     """Return the path of a local copy of a URL, made again if its content has changed; a path is returned unchanged.
 
     Raises:
-        InputNotFound: there is no file.
+        InputNotFound: the URL does not exist.
         InvalidInput: it cannot be read.
         OutputFailed: the copy cannot be written.
         PluginFailed: its protocol needs a package that is not installed.

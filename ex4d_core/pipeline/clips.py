@@ -62,8 +62,7 @@ def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
     size = parse_size(options.size)
     if size is None or not all(0 < side <= LARGEST_SIDE for side in size):
         raise InvalidInput(
-            f"the size {options.size!r} must read WIDTHxHEIGHT in pixels, such as 512x512, "
-            f"each from 1 to {LARGEST_SIDE}"
+            f"the size {options.size!r} must be WIDTHxHEIGHT in pixels, such as 512x512, each from 1 to {LARGEST_SIDE}"
         )
     return size
 

@@ -83,7 +83,7 @@ class SelectedClip:
 
     @property
     def num_frames(self) -> int:
-        """The number of frames, as far as it is known before they are read."""
+        """Number of selected frames, by the header of the clip, which the decoder may correct."""
         if isinstance(self.clip, Video):
             return self.clip.num_frames
         return self.selection.num_frames or self.info.num_frames

@@ -100,7 +100,7 @@ def combinations(values: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     """Return all combinations of the values of options; those of the last option change fastest.
 
     Raises:
-        InvalidConfig: there is no value, one is given twice, or there are too many combinations.
+        InvalidConfig: an option has no values or equal ones, or there are too many combinations.
     """
     for key, several in values.items():
         if not several or len(set(several)) < len(several):

@@ -192,7 +192,7 @@ WRONG = {
         ["run", "VIDEO", "--depth-file", "DEPTH", "-o", "text.mp4"],
         "text.mp4 cannot be written: it is not a folder; choose another --output-dir",
     ),
-    "size not allowed": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "big"], "must read WIDTHxHEIGHT"),
+    "size not allowed": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "big"], "must be WIDTHxHEIGHT"),
     "size of nothing": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "0x5"], "each from 1 to 8192"),
     "tiny size": (["run", "VIDEO", "--depth-file", "DEPTH", "--size", "4x4"], "16x16"),
     "no config": (["run", "VIDEO", "--config", "none.toml"], "the configuration file none.toml does not exist"),
