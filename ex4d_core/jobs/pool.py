@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -84,7 +84,7 @@ def run_jobs(
         OutputFailed: the output folder cannot be written to.
         KeyboardInterrupt: Ctrl-C was pressed; the workers are stopped.
     """
-    folder = Storage(str(place)).folder
+    folder, starts = Storage(str(place)).folder, Counter[str]()
     queue, reports, idle = _Queue(jobs), list[JobReport](), deque(range(min(len(environments), len(jobs))))
     with _workers() as running:
         while True:
@@ -92,6 +92,7 @@ def run_jobs(
                 number = idle.popleft()
                 worker = running.get(number) or _start(number, environments[number], str(place), run, goal)
                 running[number], worker.job = worker, job
+                starts[job.id] += 1
                 with suppress(OSError):  # a worker that has ended is noticed below
                     worker.connection.send(job)
             busy = {worker.connection: worker for worker in running.values() if worker.job}
@@ -104,7 +105,7 @@ def run_jobs(
                 report = _received(worker)
                 if report is None:
                     del running[worker.number]
-                    report = _crashed(job, worker, folder)
+                    report = _crashed(job, worker, folder, starts=starts[job.id])
                 idle.append(worker.number)
                 if report.status == "interrupted":
                     queue.again(job)
@@ -174,17 +175,26 @@ def _received(worker: _Worker) -> JobReport | None:
     return report
 
 
-def _crashed(job: Job, worker: _Worker, folder: Path) -> JobReport:
-    """Return and record the state of a job whose process has ended: interrupted at first, then crashed."""
+def _crashed(job: Job, worker: _Worker, folder: Path, *, starts: int) -> JobReport:
+    """Return the state of a job whose process has ended: interrupted at first, then crashed, which is recorded.
+
+    The number of starts is not read from the record, since a process may end before it writes one.
+    """
     from ex4d_core.jobs.runner import MOST_STARTS, crash_sentence
 
     report = read_report(folder, job.id)
-    if report.starts < MOST_STARTS and report.status == "running":
+    if starts < MOST_STARTS:
         return attrs.evolve(report, status="interrupted")
     code = worker.process.exitcode or 0
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
     report = attrs.evolve(
-        report, clip=job.clip, cam=job.config.cam, status="crashed", error=crash_sentence(how), fresh=True
+        report,
+        clip=job.clip,
+        cam=job.config.cam,
+        status="crashed",
+        error=crash_sentence(how),
+        starts=starts,
+        fresh=True,
     )
     write_report(folder, report)
     return report

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from ex4d_core.errors import InputNotFound, OutputFailed
 from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.folder import collect
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.pool import run_jobs
+from ex4d_core.jobs.pool import _crashed, _Worker, run_jobs
 from ex4d_core.jobs.records import JobReport, read_report, record_file, write_report
 from ex4d_core.jobs.runner import JobRunner
 from ex4d_core.jobs.storage import Storage
@@ -117,6 +118,15 @@ def test_a_report_lists_what_was_interrupted_and_what_was_not_started(tmp_path):
     ]
     with pytest.raises(InputNotFound, match="has no jobs"):
         collect(Storage(str(tmp_path / "jobs")))
+
+
+def test_a_process_that_ends_before_it_writes_a_record_is_not_started_without_end(job, tmp_path):
+    write_report(tmp_path, JobReport(id="a", status="running", run="an earlier run", starts=1))
+    worker = _Worker(process=SimpleNamespace(exitcode=-9), connection=None, number=0)
+    assert _crashed(job("a"), worker, tmp_path, starts=1).status == "interrupted"
+    report = _crashed(job("a"), worker, tmp_path, starts=3)
+    assert (report.status, read_report(tmp_path, "a").status) == ("crashed", "crashed")
+    assert "the process ended by SIGKILL" in report.error
 
 
 @pytest.mark.slow
