@@ -1,10 +1,11 @@
-"""Checkpoints of DepthCrafter and Wan with random values, in the cache of the hub.
+"""Checkpoints of DepthCrafter, Wan and VACE with random values, in the cache of the hub.
 
     python -m benchmarks.wan.checkpoints FOLDER [--tiny]
 
-writes 51 GB (DepthCrafter in float16, Wan2.1-I2V-14B in bfloat16, EX-4D's adapter); choose a folder in memory, such as
-/dev/shm. `HF_HUB_CACHE=FOLDER ex4d run ...` then finds them without options. Values repeat one random block, scaled so
-that activations stay finite; the tokenizer has as many words as that of Wan.
+writes 57 GB (DepthCrafter in float16, Wan2.1-I2V-14B in bfloat16, EX-4D's adapter, the LoRA of `--speed turbo`, and
+VACE 1.3B with the text encoder of Wan); choose a folder in memory, such as /dev/shm. `HF_HUB_CACHE=FOLDER ex4d run ...`
+then finds them without options. Values repeat one random block, scaled so that activations stay finite; the tokenizer
+has as many words as that of Wan.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ex4d_backbone_vace.options import VaceOptions
+from ex4d_backbone_vace.testing import TRANSFORMER as TINY_VACE
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.testing import CLIP, TEXT, TRANSFORMER
 from ex4d_backbone_wan.testing import VAE as TINY_VAE
@@ -30,7 +33,7 @@ from ex4d_depth_depthcrafter.options import DepthCrafterOptions
 
 SHARD = 5 << 30
 BLOCK = 1 << 22
-RANK, CAMERA_HIDDEN = 16, 1024
+RANK, TURBO_RANK, CAMERA_HIDDEN = 16, 64, 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +41,7 @@ class Sizes:
     """Configurations of the networks that differ from the defaults of their classes."""
 
     transformer: Mapping[str, Any]
+    vace: Mapping[str, Any]
     vae: Mapping[str, Any]
     text: Mapping[str, Any]
     clip: Mapping[str, Any]
@@ -63,6 +67,10 @@ REAL = Sizes(
         **{"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40, "in_channels": 36, "text_dim": 4096},
         **{"image_dim": 1280, "added_kv_proj_dim": 5120},
     },
+    vace={
+        **{"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30, "text_dim": 4096},
+        "vace_layers": list(range(0, 30, 2)),
+    },
     vae={},
     text={
         **{"vocab_size": 256384, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64},
@@ -83,6 +91,7 @@ REAL = Sizes(
 )
 TINY = Sizes(
     transformer=TRANSFORMER,
+    vace=TINY_VACE,
     vae=TINY_VAE,
     text={**TEXT, "vocab_size": 1024},
     clip=CLIP,
@@ -118,12 +127,16 @@ COLORS = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.268
 
 def write_hub_cache(cache: Path, sizes: Sizes) -> None:
     """Write all checkpoints into a cache of the hub, unless they are there."""
-    depth, wan = DepthCrafterOptions(), WanOptions()
+    depth, wan, vace = DepthCrafterOptions(), WanOptions(), VaceOptions()
+    turbo, turbo_file = wan.turbo_lora.rsplit("/", 1)
+    texts = _snapshot(cache, wan.model, wan.model_revision)
     for repo, revision, write in (
         (depth.unet, depth.unet_revision, _write_depth_unet),
         (depth.base, depth.base_revision, _write_depth_base),
         (wan.model, wan.model_revision, _write_wan),
         (wan.adapter, wan.adapter_revision, _write_adapter),
+        (turbo, wan.turbo_revision, lambda folder, sizes: _write_turbo(folder / turbo_file, sizes)),
+        (vace.model, vace.model_revision, lambda folder, sizes: _write_vace(folder, sizes, texts=texts)),
     ):
         _write_repo(cache, repo, revision, lambda folder, write=write: write(folder, sizes))
 
@@ -133,8 +146,7 @@ def _write_repo(cache: Path, repo: str, revision: str, write: Callable[[Path], N
     home = cache / f"models--{repo.replace('/', '--')}"
     if (home / "refs" / revision).is_file():
         return
-    commit = revision if len(revision) == 40 else hashlib.sha1(repo.encode(), usedforsecurity=False).hexdigest()
-    snapshot = home / "snapshots" / commit
+    snapshot = _snapshot(cache, repo, revision)
     snapshot.mkdir(parents=True)
     write(snapshot)
     (home / "blobs").mkdir()
@@ -144,7 +156,12 @@ def _write_repo(cache: Path, repo: str, revision: str, write: Callable[[Path], N
         file.rename(blob)
         file.symlink_to(os.path.relpath(blob, file.parent))
     (home / "refs").mkdir()
-    (home / "refs" / revision).write_text(commit)
+    (home / "refs" / revision).write_text(snapshot.name)
+
+
+def _snapshot(cache: Path, repo: str, revision: str) -> Path:
+    commit = revision if len(revision) == 40 else hashlib.sha1(repo.encode(), usedforsecurity=False).hexdigest()
+    return cache / f"models--{repo.replace('/', '--')}" / "snapshots" / commit
 
 
 def _write_depth_unet(folder: Path, sizes: Sizes) -> None:
@@ -203,6 +220,32 @@ def _write_adapter(folder: Path, sizes: Sizes) -> None:
             tensors[f"{layer}.lora_A.default.weight"] = filled((RANK, inputs), torch.float32)
             tensors[f"{layer}.lora_B.default.weight"] = 0.1 * filled((outputs, RANK), torch.float32)
     torch.save(tensors, folder / "ex4d.ckpt")
+
+
+def _write_turbo(file: Path, sizes: Sizes) -> None:
+    """Write a LoRA under the names of LightX2V's distilled ones."""
+    ffn, width = sizes.transformer["ffn_dim"], sizes.width
+    layers = {f"{kind}.{name}": (width, width) for kind in ("self_attn", "cross_attn") for name in "qkvo"}
+    layers |= {"ffn.0": (ffn, width), "ffn.2": (width, ffn)}
+    tensors: dict[str, Tensor] = {}
+    for block in range(sizes.transformer["num_layers"]):
+        for name, (outputs, inputs) in layers.items():
+            layer = f"diffusion_model.blocks.{block}.{name}"
+            tensors[f"{layer}.lora_down.weight"] = filled((TURBO_RANK, inputs), torch.bfloat16)
+            tensors[f"{layer}.lora_up.weight"] = 0.1 * filled((outputs, TURBO_RANK), torch.bfloat16)
+    save_file(tensors, file)
+
+
+def _write_vace(folder: Path, sizes: Sizes, *, texts: Path) -> None:
+    """Write VACE; its text encoder and tokenizer are those of Wan, as links to the files there."""
+    from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
+
+    _write_network(folder / "transformer", lambda: WanVACETransformer3DModel(**sizes.vace), torch.bfloat16)
+    _write_network(folder / "vae", lambda: AutoencoderKLWan(**sizes.vae), torch.float32)
+    for name in ("text_encoder", "tokenizer"):
+        (folder / name).mkdir()
+        for file in (texts / name).iterdir():
+            os.link(file.resolve(), folder / name / file.name)
 
 
 def _write_network(

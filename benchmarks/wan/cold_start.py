@@ -1,12 +1,14 @@
 """Time of a whole command in a fresh process, on one or several GPUs.
 
-    python -m benchmarks.wan.cold_start FOLDER [--gpus 1 2] [--memory none] [--cases cold finished paths] [--tiny]
+    python -m benchmarks.wan.cold_start FOLDER [--gpus 1 2] [--memory none] [--cases cold finished paths turbo vace]
+        [--tiny]
 
 writes a cache of the hub with random values of the real sizes to FOLDER (see `benchmarks.wan.checkpoints`), and a clip
 of 49 frames of 512x512, and runs `ex4d run` with DepthCrafter and Wan 14B: cold, with an empty cache of the user;
-again, when it is finished; and along two new paths, with few steps, whose second path loads nothing. Denoising is the
-time of a step between two lines of progress, times the number of steps. Requires the plugins depth-depthcrafter and
-backbone-wan; run it in the root of the repository.
+again, when it is finished; along two new paths, with few steps, whose second path loads nothing; with `--speed turbo`;
+and with VACE 1.3B. Denoising is the time of a step between two lines of progress, times the number of steps. All cases
+but the second and third compute the depth. Requires the plugins depth-depthcrafter, backbone-wan and backbone-vace; run
+it in the root of the repository.
 """
 
 from __future__ import annotations
@@ -25,10 +27,30 @@ from typing import Any
 
 import attrs
 
-STEPS, FEW_STEPS = 25, 5
+STEPS = 25
 COMMAND = (sys.executable, "-c", "from typer_cli import main; main()", "run")
 _PROGRESS = re.compile(r"result: (\d+)/\d+, ")
 _TINY = ("backbone.size=64x64", "backbone.num_frames=9", "backbone.overlap=1", "depth.steps=1")
+
+
+@attrs.frozen
+class Case:
+    """A command to measure."""
+
+    options: tuple[str, ...]
+    """Beside the clip, its output folder and the depth estimator."""
+    steps: int
+    keeps: bool = False
+    """Whether the results of the cases before stay."""
+
+
+CASES = {
+    "cold": Case(("--cam", "30", "--backbone", "wan", "--set", f"backbone.steps={STEPS}"), STEPS),
+    "finished": Case(("--cam", "30", "--backbone", "wan", "--set", f"backbone.steps={STEPS}"), STEPS, keeps=True),
+    "paths": Case(("--cam", "20", "--cam", "10", "--backbone", "wan", "--set", "backbone.steps=5"), 5, keeps=True),
+    "turbo": Case(("--cam", "30", "--backbone", "wan", "--speed", "turbo"), 4),
+    "vace": Case(("--cam", "30", "--backbone", "vace", "--set", f"backbone.steps={STEPS}"), STEPS),
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -47,9 +69,17 @@ class Figure:
     """As `--json` prints them, by path and stage."""
 
 
-def measure(case: str, options: Sequence[str], *, steps: int, gpus: int, environment: dict[str, str]) -> Figure:
-    """Run the command once."""
-    arguments = [*options, "--gpus", str(gpus)] if gpus > 1 else [*options]
+def measure(name: str, options: Sequence[str], *, gpus: int, environment: dict[str, str]) -> Figure:
+    """Run the command of a case once.
+
+    Args:
+        name: of the case.
+        options: of all cases; the clip is the first and the output folder follows "-o".
+        gpus: number of GPUs.
+        environment: of the process.
+    """
+    case = CASES[name]
+    arguments = [*options, *case.options, *(("--gpus", str(gpus)) if gpus > 1 else ())]
     started = time.monotonic()
     lines: list[tuple[float, str]] = []
     with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, env=environment) as process:
@@ -59,15 +89,15 @@ def measure(case: str, options: Sequence[str], *, steps: int, gpus: int, environ
             print(f"{lines[-1][0]:7.1f}  {lines[-1][1]}", flush=True)
     seconds = time.monotonic() - started
     if process.returncode:
-        raise SystemExit(f"{case}: the command failed with status {process.returncode}")
+        raise SystemExit(f"{name}: the command failed with status {process.returncode}")
     folder = Path(options[options.index("-o") + 1]) / Path(options[0]).stem
     takes = json.loads((folder / "run.json").read_text())["takes"]
     return Figure(
-        case=case,
+        case=name,
         gpus=gpus,
         seconds=seconds,
         first_line=lines[0][0] if lines else seconds,
-        denoising=denoising(lines, steps),
+        denoising=denoising(lines, case.steps),
         stages=tuple({"cam": cam, **stage} for cam, take in takes.items() for stage in take.get("stages", ())),
     )
 
@@ -97,20 +127,17 @@ def run_cases(folder: Path, *, cases: Sequence[str], gpus: Sequence[int], memory
     """Run the cases with each number of GPUs, and return the figures."""
     clip = write_clip(folder, frames=9 if tiny else 49, size=64 if tiny else 512)
     settings = [text for setting in (_TINY if tiny else ()) for text in ("--set", setting)]
-    common = ["--depth", "depthcrafter", "--backbone", "wan", "--gpu-memory", memory, *settings]
     places = {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "EX4D_CACHE": str(folder / "cache")}
     environment = {**os.environ, **places}
+    output = folder / "runs"
+    options = [str(clip), "--depth", "depthcrafter", "--gpu-memory", memory, *settings, "-o", str(output)]
     figures = []
     for count in gpus:
-        output = folder / "runs"
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.rmtree(folder / "cache", ignore_errors=True)  # of prompts too: a new prompt is encoded
-        one = [str(clip), *common, "-o", str(output)]
-        for case in cases:
-            steps = FEW_STEPS if case == "paths" else STEPS
-            cams = ["--cam", "20", "--cam", "10"] if case == "paths" else ["--cam", "30"]
-            given = [*one, *cams, "--set", f"backbone.steps={steps}"]
-            figures.append(measure(case, given, steps=steps, gpus=count, environment=environment))
+        for name in cases:
+            if not CASES[name].keeps:
+                shutil.rmtree(output, ignore_errors=True)
+                shutil.rmtree(folder / "cache", ignore_errors=True)  # of prompts too: a new prompt is encoded
+            figures.append(measure(name, options, gpus=count, environment=environment))
     return figures
 
 
@@ -131,9 +158,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="for weights and outputs; in memory, such as /dev/shm/cold")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1])
     parser.add_argument("--memory", default="none", help="as --gpu-memory (default none)")
-    parser.add_argument(
-        "--cases", nargs="+", default=["cold", "finished", "paths"], choices=("cold", "finished", "paths")
-    )
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try it on a CPU")
     given = parser.parse_args()
     writer = [sys.executable, "-m", "benchmarks.wan.checkpoints", str(given.folder / "hub")]

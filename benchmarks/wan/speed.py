@@ -8,6 +8,7 @@ for the cases that denoise, which run once.
 
 - forward: diffusers' pass and ours, exact and fast, and the differences of the results
 - compiled: diffusers' pass, compiled; profile: time per kernel of one of our passes
+- graph: our pass, launched kernel by kernel and as one CUDA graph
 - denoise, denoise-fast: all steps with guidance. Random weights do not show how many steps real ones skip
 - vae: encoding a clip and decoding it; call: from guidance to frames with all networks loaded
 - memory, gpus: a few steps with budgets, which the allocator enforces, and on several GPUs
@@ -128,6 +129,21 @@ def profile(bench: Bench) -> None:
         key = "self_device_time_total" if bench.on_gpu else "self_cpu_time_total"
         say(how, seen.key_averages().table(sort_by=key, row_limit=18, max_name_column_width=70))
         del transformer, cache, call
+        free()
+
+
+def graph(bench: Bench) -> None:
+    for how in ("exact", "fast"):
+        transformer, cache = prepared(bench, how)
+        call = calls(transformer, bench, cache=cache)
+        with cache.run():
+            expected = bench.measure(f"forward, {how}, kernel by kernel", call)
+            recorded = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(recorded):
+                made = call()
+            bench.measure(f"forward, {how}, as a CUDA graph", recorded.replay)
+        say(f"forward, {how}", f"{apart(made, expected)} between the two")
+        del transformer, cache, call, recorded, made, expected
         free()
 
 
@@ -299,6 +315,7 @@ CASES = {
     "forward": forward,
     "compiled": compiled,
     "profile": profile,
+    "graph": graph,
     "denoise": denoise,
     "denoise-fast": denoise_fast,
     "vae": vae,
