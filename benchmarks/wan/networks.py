@@ -185,10 +185,7 @@ class RandomNetworks(Networks):
 
     @cached_property
     def vae(self) -> Any:
-        vae = random_vae(self._setting)
-        if self._is_short:
-            vae.enable_tiling()
-        return vae
+        return random_vae(self._setting)
 
     @cached_property
     def image_encoder(self) -> Any:

@@ -266,9 +266,17 @@ def call_memory(bench: Bench) -> None:
         backbone.__dict__["networks"] = networks = RandomNetworks(options, bench.setting)
         networks.denoiser.load()  # draws its values on the GPU
         with limited(budget):
-            work = partial(backbone.generate, known, None, prompt="", seed=0, progress=silent)
+            times: list[float] = []
+
+            def work(backbone: WanBackbone = backbone, times: list[float] = times) -> None:
+                times[:] = [time.perf_counter()]
+                backbone.generate(known, None, prompt="", seed=0, progress=lambda *_: times.append(time.perf_counter()))
+
             case = f"call, {how}, {budget:g} GiB, {options.sampling_steps} steps"
             bench.measure(case, work, runs=1 if how == "turbo" else 0)
+            encoding, first, *steps, decoding = [after - before for before, after in pairwise(times[1:])]
+            each = f"first step {first:.2f} s, then {median(steps):.2f} s, decoding {decoding:.2f} s"
+            say(case, f"encoding {encoding:.2f} s, {each}")
         del backbone, networks, work
         free()
 

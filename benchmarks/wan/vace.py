@@ -85,10 +85,7 @@ class RandomNetworks(VaceNetworks):
 
     @cached_property
     def vae(self) -> Any:
-        vae = random_vae(self._setting)
-        if self._is_short:
-            vae.enable_tiling()
-        return vae
+        return random_vae(self._setting)
 
     @cached_property
     def denoiser(self) -> Denoiser:

@@ -55,10 +55,10 @@ def encode_control(
         scale: of the control, one number or one for each block of the branch.
         reference: picture float32 [3, H, W] in [0, 1] of the content to generate, or None.
     """
-    with networks.using(networks.vae):
-        visible = encode(networks.vae, gray_video(known))
+    with networks.coding(known.color.shape) as vae:
+        visible = encode(vae, gray_video(known))
         gray = networks.gray_latents(known.color.shape)
-        leading = None if reference is None else _reference_latents(networks.vae, reference, known.color.shape[-2:])
+        leading = None if reference is None else _reference_latents(vae, reference, known.color.shape[-2:])
     colors, mask = torch.cat([visible, gray], dim=1), mask_channels(~known.mask, scale=networks.latent_scale)
     if leading is not None:
         # A picture is visible entirely, so that the other half and its mask are 0.

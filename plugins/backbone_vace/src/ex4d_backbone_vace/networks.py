@@ -24,7 +24,7 @@ class VaceNetworks(Networks):
         self._gray: tuple[torch.Size, Tensor] | None = None
 
     def gray_latents(self, shape: torch.Size) -> Tensor:
-        """Return the latents of a mid gray video [4k+1, 3, H, W], [1, 16, t, h, w]; call it in `using(vae)`.
+        """Return the latents of a mid gray video [4k+1, 3, H, W], [1, 16, t, h, w]; call it in `coding`.
 
         They are cached, because all windows and camera paths of a clip use the same.
         """

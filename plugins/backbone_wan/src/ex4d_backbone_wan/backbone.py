@@ -20,7 +20,7 @@ from ex4d_backbone_wan.conditioning import (
 )
 from ex4d_backbone_wan.denoiser import AfterStep, Conditioning, Schedule
 from ex4d_backbone_wan.networks import Networks
-from ex4d_backbone_wan.options import GenerationOptions, WanOptions
+from ex4d_backbone_wan.options import STRIDE, GenerationOptions, WanOptions
 from ex4d_backbone_wan.preview import LatentColors, Watcher
 from ex4d_backbone_wan.resume import PartialResults
 from ex4d_backbone_wan.windows import Window, cut_windows, latent_length, noise_of, padded_length
@@ -274,10 +274,10 @@ def encode_known(networks: Networks, known: Known, *, text: Tensor, negative_tex
     """
     image, y = networks.first_picture(known.first_picture, len(known.color))
     camera = None
-    with networks.using(networks.vae):
-        color = encode(networks.vae, known.video)
+    with networks.coding(known.color.shape) as vae:
+        color = encode(vae, known.video)
         if networks.camera_encoder is not None:
-            mask = encode(networks.vae, known.mask_video)
+            mask = encode(vae, known.mask_video)
             camera = networks.camera_encoder(color.to(networks.dtype), mask.to(networks.dtype))
     return Encoded(
         conditioning=Conditioning(text=text, negative_text=negative_text, image=image, y=y, camera=camera),
@@ -287,8 +287,10 @@ def encode_known(networks: Networks, known: Known, *, text: Tensor, negative_tex
 
 def decode_frames(networks: Networks, latents: Tensor) -> Tensor:
     """Decode clean latents [1, 16, t, h, w] to frames uint8 [4t-3, H, W, 3], on the CPU."""
-    with networks.using(networks.vae):
-        return (decode(networks.vae, latents) * 255).byte().movedim(1, -1)
+    scale = networks.latent_scale
+    length, height, width = (STRIDE * (latents.shape[2] - 1) + 1, *(scale * side for side in latents.shape[3:]))
+    with networks.coding((length, 3, height, width)) as vae:
+        return (decode(vae, latents) * 255).byte().movedim(1, -1)
 
 
 def joined(frames: Tensor, made: Tensor, window: Window) -> Tensor:

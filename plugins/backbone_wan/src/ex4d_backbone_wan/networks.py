@@ -74,11 +74,8 @@ class Networks:
 
     @cached_property
     def vae(self) -> Any:
-        """The AutoencoderKLWan; on the device in `using(vae)`."""
-        vae = load_vae(self.checkpoint, device=self.device, dtype=self.dtype)
-        if self._options.tiling == "on" or (self._options.tiling == "auto" and self._is_short):
-            vae.enable_tiling()
-        return vae
+        """The AutoencoderKLWan; on the device in `coding`."""
+        return load_vae(self.checkpoint, device=self.device, dtype=self.dtype)
 
     @cached_property
     def image_encoder(self) -> Any:
@@ -141,6 +138,26 @@ class Networks:
             if self._is_short:
                 network.to("cpu")
 
+    @contextmanager
+    def coding(self, shape: Sequence[int]) -> Iterator[Any]:
+        """Yield the VAE on the device for a block, in tiles if whole frames do not fit into the memory budget.
+
+        Args:
+            shape: of the video, [T, 3, H, W].
+        """
+        with self.using(self.vae):
+            if self._in_tiles(shape):
+                self.vae.enable_tiling()
+            else:
+                self.vae.disable_tiling()
+            yield self.vae
+
+    def _in_tiles(self, shape: Sequence[int]) -> bool:
+        tiling, limit = self._options.tiling, self._options.memory
+        if tiling != "auto" or limit == "none":
+            return tiling == "on"
+        return memory.vae_bytes(shape, self.dtype.itemsize) > memory.budget(limit, self.device, held=0)
+
     @property
     def _is_short(self) -> bool:
         return self._options.memory != "none"
@@ -170,8 +187,8 @@ class Networks:
         if kept is None or kept[1] != num_frames or not torch.equal(kept[0], picture):
             with self.using(self.image_encoder.model):
                 feature = image_feature(self.image_encoder, picture)
-            with self.using(self.vae):
-                y = image_latents(self.vae, picture, num_frames)
+            with self.coding((num_frames, *picture.shape)) as vae:
+                y = image_latents(vae, picture, num_frames)
             self._first_picture = kept = (picture, num_frames, (feature, y))
         return kept[2]
 

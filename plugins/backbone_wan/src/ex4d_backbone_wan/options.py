@@ -138,7 +138,7 @@ class GenerationOptions(ModelOptions):
     )
     tiling: Switch = option(
         "auto",
-        help="Whether the VAE decodes in tiles, which needs less memory; auto does so if `memory` is set.",
+        help="Whether the VAE works in tiles, in less memory and more time; auto: if whole frames exceed `memory`.",
         affects_output=False,
         validator=attrs.validators.in_(get_args(Switch)),
     )

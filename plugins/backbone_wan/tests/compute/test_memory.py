@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import diffusers
 import pytest
 import torch
 from torch import nn
 
 from ex4d_backbone_wan.compute import acceleration, memory
 from ex4d_backbone_wan.compute.memory import GIBI, Needs, Placement
+from ex4d_backbone_wan.conditioning import decode, encode
 from ex4d_core.errors import InvalidInput
 
 CPU = torch.device("cpu")
@@ -93,3 +95,18 @@ def test_weights_that_wait_in_main_memory_come_in_time(transformer_of, call, pla
     if place is Placement.STREAMED:
         # A few blocks are under way at once, and keys and values of one of two prompts are kept.
         assert torch.cuda.max_memory_allocated() - before < needs.blocks // 2 + needs.kept // 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shape", [(17, 3, 256, 256), (49, 3, 512, 512), (9, 3, 480, 832)])
+def test_the_vae_needs_no_more_memory_than_is_said(shape):
+    device = torch.device("cuda")
+    vae = diffusers.AutoencoderKLWan().to(device, torch.bfloat16).eval().requires_grad_(False)
+    frames, _, height, width = shape
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    with torch.no_grad():
+        encode(vae, torch.zeros(shape))
+        decode(vae, torch.zeros(1, 16, (frames + 3) // 4, height // 8, width // 8))
+    used, needed = torch.cuda.max_memory_allocated() - before, memory.vae_bytes(shape, itemsize=2)
+    assert 0.5 * needed < used < needed

@@ -6,6 +6,7 @@ time, copied while the previous block computes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 GIBI = 2**30
+FLOAT = 4
 
 CONTEXT_PARTS = ("to_k", "to_v", "add_k_proj", "add_v_proj")
 """Layers of each cross-attention that compute keys and values, once per prompt and first frame."""
@@ -32,6 +34,12 @@ _START_BUFFERS = 2
 
 _OTHER_STAGE = 24 * GIBI
 """Memory of a GPU that is left for depth estimation: three times that of DepthCrafter at 512x512."""
+
+_VAE_PIXEL = 6_000
+"""Activations of the VAE in values per pixel of a frame, in the last layers of the decoder."""
+
+_VAE_WEIGHTS = GIBI // 2
+"""Of the VAE in float32."""
 
 _SPARE = GIBI // 2
 """For workspaces of libraries."""
@@ -152,6 +160,18 @@ def budget(text: str, device: torch.device, *, held: int) -> float:
     if text == "auto":
         return float(torch.cuda.mem_get_info(device)[0]) + held
     return float(text) * GIBI - torch.cuda.memory_allocated(device) + held
+
+
+def vae_bytes(shape: Sequence[int], itemsize: int) -> int:
+    """Return the memory to encode or decode a video without tiles, in bytes.
+
+    Args:
+        shape: [T, 3, H, W].
+        itemsize: bytes of a value.
+    """
+    frames, channels, height, width = shape
+    made = frames * channels * (2 * itemsize + 2 * FLOAT)  # its parts and the whole, and its conversion to float32
+    return height * width * (_VAE_PIXEL * itemsize + made) + _VAE_WEIGHTS
 
 
 def too_small(device: torch.device) -> InvalidInput:

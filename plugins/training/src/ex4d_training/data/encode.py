@@ -153,8 +153,7 @@ class VideoEncoder:
 
     def latents(self, video: Tensor) -> Tensor:
         """Return the latents [16, t, h, w] of a video [T, 3, H, W] in [-1, 1], in the saved precision."""
-        vae = self._networks.vae
-        with self._networks.using(vae):
+        with self._networks.coding(video.shape) as vae:
             return self._kept(encode(vae, video))
 
     def _text(self, caption: str) -> Tensor:
