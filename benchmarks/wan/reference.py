@@ -20,9 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.utils.logging import disable_progress_bar
 
-from ex4d_backbone_wan.backbone import decode_frames, encode_known
+from ex4d_backbone_wan.backbone import encode_known
 from ex4d_backbone_wan.conditioning import Known
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule
+from ex4d_backbone_wan.generation import decode_frames
 from ex4d_backbone_wan.networks import Networks
 from ex4d_backbone_wan.options import WanOptions
 from ex4d_backbone_wan.text_embeddings import LENGTH, embed_tokens

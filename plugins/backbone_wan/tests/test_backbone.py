@@ -9,8 +9,9 @@ import attrs
 import pytest
 import torch
 
-from ex4d_backbone_wan.backbone import WanBackbone, joined
+from ex4d_backbone_wan.backbone import WanBackbone
 from ex4d_backbone_wan.cache_dir import cache_folder
+from ex4d_backbone_wan.generation import joined
 from ex4d_backbone_wan.windows import Window
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import silent

@@ -12,8 +12,8 @@ from ex4d_backbone_vace.composite import composited
 from ex4d_backbone_vace.conditioning import encode_control
 from ex4d_backbone_vace.networks import VaceNetworks
 from ex4d_backbone_vace.options import VaceOptions
-from ex4d_backbone_wan.backbone import generate_video
 from ex4d_backbone_wan.conditioning import working_size
+from ex4d_backbone_wan.generation import generate_video
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress
 from ex4d_core.types import Guidance, Scene, Video

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from ex4d_backbone_vace.networks import VaceNetworks
 from ex4d_backbone_vace.transformer import controlled
-from ex4d_backbone_wan.backbone import Encoded
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.denoiser import Conditioning
+from ex4d_backbone_wan.generation import Encoded
 from ex4d_backbone_wan.options import STRIDE
 
 
