@@ -218,12 +218,12 @@ def test_latents_that_are_not_finite_stop_the_run_with_their_step(options, guida
 
 
 def test_too_little_memory_is_said_with_what_to_do(options, guidance, monkeypatch):
-    from ex4d_backbone_wan import backbone
+    from ex4d_backbone_wan import generation
 
     def full(*args):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(backbone, "decode", full)
+    monkeypatch.setattr(generation, "decode", full)
     with pytest.raises(InvalidInput, match="cpu has too little memory for 9 frames at 32x32; try --gpu-memory"):
         generate(options(), guidance(7))
 
