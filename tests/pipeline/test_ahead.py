@@ -1,5 +1,6 @@
 """Components with weights are loaded while earlier stages compute."""
 
+import sys
 import threading
 
 import attrs
@@ -7,6 +8,7 @@ import pytest
 
 import ex4d_core as ex4d
 from ex4d_core.errors import InvalidInput
+from ex4d_core.pipeline.ahead import TURN, Ahead
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.runs.export import export
 from tests.helpers.backbones import STEPWISE, StepBackbone, plugins_with
@@ -94,3 +96,15 @@ def test_loading_and_computing_are_recorded_apart(session, small_clip, tmp_path)
     assert [stage["stage"] for stage in stages] == ["read", "depth", "guidance", "result"]
     for stage in stages:
         assert stage["seconds"] == pytest.approx(stage["load"] + stage["compute"])
+
+
+def test_threads_take_shorter_turns_while_work_is_under_way():
+    before, both = sys.getswitchinterval(), threading.Barrier(2)
+
+    def work():
+        both.wait(60)
+        return sys.getswitchinterval(), both.wait(60)
+
+    works = [Ahead(work), Ahead(work)]
+    assert [each.result()[0] for each in works] == [pytest.approx(TURN, rel=0.01)] * 2
+    assert sys.getswitchinterval() == before
