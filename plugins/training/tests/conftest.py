@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,28 +89,37 @@ def save_latents(folder: Path, samples: Sequence[dict[str, Tensor]], *, fingerpr
     return folder
 
 
+def config_of(wan: Path, latents: Path, out: Path, **changes: dict[str, Any]) -> TrainConfig:
+    """Make the configuration of a run of six steps that saves after each second one."""
+    tree: dict[str, dict[str, Any]] = {
+        "model": {"base": str(wan), "rank": RANK, "camera_hidden": HIDDEN},
+        "data": {"path": str(latents), "batch_size": 2},
+        "learning": {"steps": 6, "rate": 1e-3, "warmup": 2},
+        "machine": {"device": "cpu"},
+        "output": {"dir": str(out), "save_every": 2, "log_every": 1},
+    }
+    return make_train_config({name: {**tree[name], **changes.get(name, {})} for name in tree})
+
+
 @pytest.fixture
 def config(tiny_wan, latents, tmp_path) -> Callable[..., TrainConfig]:
-    """Make the configuration of a run of six steps that saves after each second one."""
+    """Make configurations of runs in a folder of the test."""
+    return partial(config_of, tiny_wan, latents, tmp_path / "out")
 
-    def make(**changes: dict[str, Any]) -> TrainConfig:
-        tree: dict[str, dict[str, Any]] = {
-            "model": {"base": str(tiny_wan), "rank": RANK, "camera_hidden": HIDDEN},
-            "data": {"path": str(latents), "batch_size": 2},
-            "learning": {"steps": 6, "rate": 1e-3, "warmup": 2},
-            "machine": {"device": "cpu"},
-            "output": {"dir": str(tmp_path / "out"), "save_every": 2, "log_every": 1},
-        }
-        return make_train_config({name: {**tree[name], **changes.get(name, {})} for name in tree})
 
-    return make
+@pytest.fixture(scope="session")
+def stopped_folder(tiny_wan, latents, tmp_path_factory) -> Path:
+    """The output folder of a run that has a checkpoint; nobody may change it."""
+    from ex4d_training.run import train
+
+    folder = tmp_path_factory.mktemp("stopped") / "out"
+    train(config_of(tiny_wan, latents, folder, learning={"steps": 2}))
+    return folder
 
 
 @pytest.fixture
-def stopped(config):
+def stopped(config, stopped_folder) -> TrainConfig:
     """A run that has a checkpoint."""
-    from ex4d_training.run import train
-
     asked = config(learning={"steps": 2})
-    train(asked)
+    shutil.copytree(stopped_folder, asked.output.dir)
     return asked

@@ -18,6 +18,7 @@ import pytest
 from ex4d_training.launch import launch
 from ex4d_training.metrics import METRICS
 from ex4d_training.trainer import TrainingStopped
+from tests.helpers.forked import fork_command
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,21 @@ class init:
 """
 """A tracker that is there and leaves a word when it is closed."""
 
+LIGHT = """
+import sys
+
+if "ex4d_training.worker" in sys.orig_argv:
+    import torch
+    import ex4d_training.run
+
+    class Net(torch.nn.Conv3d):
+        def forward(self, noisy, sigma, sample):
+            return super().forward(noisy)
+
+    ex4d_training.run._TrainRun._model = lambda run: Net(16, 16, 1)
+"""
+"""A network that trains as Wan does, but takes no ten seconds to import."""
+
 
 def test_a_process_that_is_killed_is_told(tmp_path):
     over = threading.Event()
@@ -55,13 +71,15 @@ def test_a_process_that_is_killed_is_told(tmp_path):
         over.set()
 
 
-def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
-    """Which may be a download, or anybody's."""
+def test_an_error_is_told_and_signals_and_modules_of_the_current_folder_are_left_alone(tmp_path, monkeypatch):
+    """The folder may be a download, or anybody's."""
     for name in ("numpy", "torch", "pickle", "ex4d_training"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TrainingStopped, match=r"absent.toml does not exist"):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(TrainingStopped, match=r"^the configuration file .*absent.toml does not exist; check the path"):
         launch(tmp_path / "absent.toml", processes=1, quiet=True)
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     assert not (tmp_path / "ran").exists()
 
 
@@ -119,21 +137,23 @@ def is_worker(process: psutil.Process) -> bool:
     ],
 )  # fmt: skip
 def test_what_stops_the_command_ends_its_processes(config, tmp_path, number, code, said):
-    tree = attrs.asdict(config(learning={"steps": 2000}, machine={"num_gpus": 2}, output={"tracker": "wandb"}))
+    tree = attrs.asdict(config(learning={"steps": 10**6}, machine={"num_gpus": 2}, output={"tracker": "wandb"}))
     settings = [f"--set={section}.{name}={tree[section][name]}" for section, name in NEEDED]
     (tmp_path / "wandb.py").write_text(WANDB)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "WANDB_ENDED": str(tmp_path / "ended")}
-    command = [sys.executable, "-m", "typer_cli", "train", "--quiet", *settings]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            while process.poll() is None and not (Path(tree["output"]["dir"]) / METRICS).exists():
-                time.sleep(0.05)
-            workers = [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
-            process.send_signal(number)
-            _, err = process.communicate()
-        finally:
-            process.terminate()
-    assert process.returncode == code, err
+    (tmp_path / "sitecustomize.py").write_text(LIGHT)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, "WANDB_ENDED": str(tmp_path / "ended")}
+    process = fork_command(["train", "--quiet", *settings], folder=tmp_path, environment=environment, place=tmp_path)
+    try:
+        while process.is_alive() and not (Path(tree["output"]["dir"]) / METRICS).exists():
+            time.sleep(0.05)
+        workers = [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
+        os.kill(process.pid, number)
+        process.join(60)
+    finally:
+        process.terminate()
+    err = (tmp_path / "stderr").read_text()
+    assert process.exitcode == code, err
     assert err.endswith(said)
     assert not any(word in err for word in ("Traceback", "SignalException", "shutting down"))
     assert len(workers) == 2
@@ -155,10 +175,3 @@ def test_a_signal_that_is_to_be_ignored_stays_so(tmp_path, monkeypatch):
         signal.signal(signal.SIGHUP, before)
     assert "SIGTERM" in taken
     assert "SIGHUP" not in taken
-
-
-def test_what_ends_one_of_several_processes_is_told_and_signals_are_left_as_they_were(tmp_path):
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with pytest.raises(TrainingStopped, match=r"^the configuration file .*absent.toml does not exist; check the path"):
-        launch(tmp_path / "absent.toml", processes=1, quiet=True)
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
