@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.fresh_environment import FreshEnvironment, build_wheels, make_environment
+from tests.helpers.fresh_environment import FreshEnvironment, build_wheels, make_environment, projects
 from tests.helpers.hub_server import FILES, HubServer
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
@@ -44,8 +44,8 @@ def small_clip(tmp_path_factory) -> ClipFiles:
 def fresh(tmp_path_factory) -> FreshEnvironment:
     """An environment with wheels of the core and of every plugin, and without the checkout."""
     folder = tmp_path_factory.mktemp("fresh")
-    environment = make_environment(folder, build_wheels(folder / "wheels"))
-    environment.install(*environment.wheels.iterdir())
+    environment = make_environment(folder, folder / "wheels")
+    environment.install(*build_wheels(environment.wheels, projects()))
     return environment
 
 

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from ex4d_core.roles import ROLES
-from tests.helpers.fresh_environment import ROOT, projects
+from tests.helpers.fresh_environment import ROOT, build_wheels, projects
 
 pytestmark = [pytest.mark.xdist_group("fresh"), pytest.mark.slow]
 
@@ -86,7 +86,7 @@ def made(fresh, desk):
     done = fresh.run("python", "-c", f"from typer_cli import app; {make}", cwd=desk)  # one process, for speed
     assert done.returncode == 0, done.stderr
     folders = [desk / f"ex4d-{role}-fresh" for role in ROLES]
-    fresh.install(*folders)
+    fresh.install(*build_wheels(desk / "wheels", folders))
     flags = ["-q", "-p", "no:dash", "-p", "no:cacheprovider", "--rootdir=."]
     flags += ["--import-mode=importlib", "--junit-xml=tests.xml"]
     done = fresh.run("pytest", *flags, *folders, cwd=desk)
