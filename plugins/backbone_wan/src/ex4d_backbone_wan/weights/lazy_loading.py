@@ -66,8 +66,7 @@ def load_network(
             if checkpoint.is_single:
                 check_single_file(where, shapes)
         config = original_config(part, shapes, config) if layout == "original" else config
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # its sizes may be wrong
-            places = make(config).state_dict()
+        places = _places(make, config)
         wanted = tensor_sources(layout, part, shapes)
         given = {name: _shape(source, shapes[source.key], places.get(name)) for name, source in wanted.items()}
         check_state_dict(where, found=given, expected={name: tuple(tensor.shape) for name, tensor in places.items()})
@@ -100,6 +99,15 @@ def _homes(files: Iterable[Path]) -> dict[Path, dict[str, Shape]]:
                 raise InvalidInput(f"{file} and {other.name} beside it both have {twice[0]}; keep one set of files")
         homes[file] = found
     return homes
+
+
+def _places(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a network on the meta device, since sizes of a configuration may be wrong."""
+    from diffusers.models.modeling_utils import no_init_weights
+
+    with torch.device("meta"), no_init_weights(), torch.random.fork_rng(devices=[]):
+        places: dict[str, Tensor] = make(config).state_dict()
+    return places
 
 
 def _made(make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -> Any:
