@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.forked import ForkedCommand
 from tests.helpers.hub_server import COMMIT, FILES, LARGE, sha256
 
 pytestmark = pytest.mark.slow
@@ -37,8 +38,8 @@ def ex4d_backbones():
 
 
 @pytest.fixture
-def command(server, tmp_path):
-    """Start `ex4d` with a plugin of its own, as users do."""
+def environment(server, tmp_path):
+    """The environment of a command that has a plugin of its own."""
     (tmp_path / "ex4d_test_fetch.py").write_text(PLUGIN)
     info = tmp_path / "ex4d_test_fetch-1.0.dist-info"
     info.mkdir()
@@ -46,18 +47,26 @@ def command(server, tmp_path):
     (info / "entry_points.txt").write_text("[ex4d]\nmine = ex4d_test_fetch\n")
     own = {"PYTHONPATH": str(tmp_path), "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "COLUMNS": "160"}
 
+    return {**os.environ, **own}
+
+
+@pytest.fixture
+def command(environment, tmp_path):
+    """Start `ex4d fetch`."""
+
     def start(*arguments, **more):
-        return subprocess.Popen(
-            [sys.executable, "-m", "typer_cli", "fetch", *arguments],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, **own, **more},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        return ForkedCommand(
+            ["fetch", *arguments], folder=tmp_path, environment={**environment, **more}, place=tmp_path
         )
 
     return start
+
+
+def test_it_works_as_users_start_it(environment):
+    command = [sys.executable, "-m", "typer_cli", "fetch", "mine", "--dry-run"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lab/net" in done.stdout
 
 
 def test_the_command_says_what_it_will_do_does_it_and_says_where(command, tmp_path):

@@ -20,11 +20,16 @@ PRELOADED = (
 
 def fork(function: Callable[..., object], *arguments: Any) -> ForkServerProcess:
     """Start a process that calls a function of a module that does not take long to import."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    process = context.Process(target=function, args=arguments)
+    process = forking().Process(target=function, args=arguments)
     process.start()
     return process
+
+
+def forking() -> Any:
+    """Return a context of `multiprocessing` to put in the place of one that spawns, where start-up is not tested."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
 
 
 def fork_command(
@@ -32,6 +37,41 @@ def fork_command(
 ) -> ForkServerProcess:
     """Start `ex4d` in a folder; what it prints goes to the files `stdout` and `stderr` in `place`."""
     return fork(_call, list(arguments), str(folder), dict(environment), str(place))
+
+
+class ForkedCommand:
+    """A forked `ex4d` that is used as a `subprocess.Popen` is."""
+
+    def __init__(self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], place: Path) -> None:
+        self._process = fork_command(arguments, folder=folder, environment=environment, place=place)
+        self._place = place
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or minus the signal that ended it; None as long as it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """Return the same."""
+        return self.returncode
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait until it ends; return what it wrote to stdout and stderr."""
+        self._process.join()
+        out, err = ((self._place / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        return out, err
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        if self._process.is_alive() and self._process.pid:
+            os.kill(self._process.pid, number)
+
+    def __enter__(self) -> ForkedCommand:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.send_signal(signal.SIGKILL)
+        self._process.join()
 
 
 def _call(arguments: list[str], folder: str, environment: Mapping[str, str], place: str) -> None:
