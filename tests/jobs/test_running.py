@@ -16,6 +16,7 @@ from ex4d_core.jobs.pool import _crashed, _Worker, run_jobs
 from ex4d_core.jobs.records import JobReport, read_report, record_file, write_report
 from ex4d_core.jobs.runner import JobRunner
 from ex4d_core.jobs.storage import Storage
+from tests.helpers.forked import forking
 from tests.helpers.fragile_plugin import plant_fragile_plugin
 
 
@@ -131,6 +132,7 @@ def test_a_process_that_ends_before_it_writes_a_record_is_not_started_without_en
 
 @pytest.mark.slow
 def test_a_crash_ends_one_job_after_three_attempts_and_the_others_run(job, tmp_path, monkeypatch):
+    monkeypatch.setattr("ex4d_core.jobs.pool._SPAWN", forking())
     plant_fragile_plugin(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name, crashes in (("once", 1), ("always", 9)):
