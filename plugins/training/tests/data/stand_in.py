@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from ex4d_backbone_wan.networks import Networks
+from ex4d_core.errors import InvalidInput
 from ex4d_training.data import Sample, encode, make_job, prepare
 from ex4d_training.data.encode import EncodeTask, VideoEncoder, seed_of
 from ex4d_training.data.scan import Refusal
@@ -37,7 +37,14 @@ def make_worker(number: int, **given: Any) -> Callable[[EncodeTask], int | Refus
     return encode.make_worker(number, **given)
 
 
-def main() -> None:
-    """Prepare what the command line says: videos, folder, job."""
+IN_USE = 3
+"""How a process ends that finds another at work in the folder."""
+
+
+def prepare_tree(videos: str, out: str, tree: dict[str, Any]) -> None:
+    """Prepare videos in a process of its own."""
     stand_in()
-    prepare(Path(sys.argv[1]), Path(sys.argv[2]), job=make_job(json.loads(sys.argv[3])))
+    try:
+        prepare(Path(videos), Path(out), job=make_job(tree))
+    except InvalidInput as error:
+        sys.exit(IN_USE if "another run prepares" in str(error) else str(error))

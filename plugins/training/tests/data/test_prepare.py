@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,11 +21,11 @@ from ex4d_core.errors import InvalidInput, OutputFailed, PluginFailed
 from ex4d_training.data import LatentDataset, check_fingerprint, fingerprint_of, prepare, read_manifest
 from ex4d_training.data.encode import VideoEncoder
 from ex4d_training.data.shards import write_manifest
-from plugins.training.tests.data.stand_in import make_worker, samples, stand_in
+from plugins.training.tests.data.stand_in import IN_USE, make_worker, prepare_tree, samples, stand_in
+from tests.helpers.forked import fork, forking
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[4]
 SHARDS = ("shard-00000.safetensors", "shard-00001.safetensors")
 
 
@@ -93,11 +91,12 @@ def test_a_run_that_is_killed_goes_on_to_the_same_shards(job, videos, out, tmp_p
     for copy in "efghijklmnop":
         shutil.copy(videos / "a.mp4", videos / f"{copy}.mp4")
         shutil.copy(videos / "a.txt", videos / f"{copy}.txt")
-    with subprocess.Popen(prepare_call(job, videos, out, tiny_wan), cwd=ROOT) as process:
-        while process.poll() is None and not (out / SHARDS[1]).exists():
-            time.sleep(0.002)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+    process = fork(prepare_tree, str(videos), str(out), tree_of(job, tiny_wan))
+    while process.is_alive() and not (out / SHARDS[1]).exists():
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not read_manifest(out).complete
     with pytest.raises(InvalidInput, match="is not complete"):
         LatentDataset(out)
@@ -117,6 +116,7 @@ def test_another_process_makes_the_same_shards(job, some_videos, out, tmp_path, 
     stand_in(monkeypatch.setattr)
     prepare(some_videos, tmp_path / "here", job=job())
     monkeypatch.setattr("ex4d_training.data.preparation.make_worker", make_worker)
+    monkeypatch.setattr("ex4d_training.data.worker_process._CONTEXT", forking())
     report = prepare(some_videos, out, job=job(), workers=1)
     assert (report.samples, report.counts) == (3, {"unreadable": 1})
     assert contents(out) == contents(tmp_path / "here")
@@ -221,22 +221,20 @@ def test_records_that_are_pipes_are_refused(job, some_videos, out, name, monkeyp
 
 
 def test_two_commands_at_once_leave_one_whole_data_set(job, some_videos, out, tmp_path, tiny_wan, monkeypatch):
-    call = prepare_call(job, some_videos, out, tiny_wan)
-    both = [subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate()[1] for process in both]
-    assert any(process.returncode == 0 for process in both)
+    both = [fork(prepare_tree, str(some_videos), str(out), tree_of(job, tiny_wan)) for _ in range(2)]
+    for process in both:
+        process.join()
     # The second found it done, or found the first at it.
-    assert all(
-        process.returncode == 0 or "another run prepares" in err for process, err in zip(both, said, strict=True)
-    )
+    assert {process.exitcode for process in both} <= {0, IN_USE}
+    assert any(process.exitcode == 0 for process in both)
     stand_in(monkeypatch.setattr)
     prepare(some_videos, tmp_path / "whole", job=job())
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def prepare_call(job, videos, out, tiny_wan) -> list[str]:
-    """The command line of a process that prepares."""
-    tree = {
+def tree_of(job, tiny_wan) -> dict:
+    """The job of another process that prepares."""
+    return {
         "data": attrs.asdict(job().data),
         "masks": {"kind": "tracking"},
         "depth": {"name": "none"},
@@ -244,8 +242,6 @@ def prepare_call(job, videos, out, tiny_wan) -> list[str]:
         "renderer": {"name": "zbuffer"},
         "device": "cpu",
     }
-    call = [sys.executable, "-c", f"from {stand_in.__module__} import main; main()", videos, out, json.dumps(tree)]
-    return list(map(str, call))
 
 
 def test_two_runs_at_once_do_not_mix(job, some_videos, out):

@@ -17,6 +17,7 @@ import pytest
 
 from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
 from ex4d_training.data.worker_pool import process_items
+from tests.helpers.forked import forking
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +58,12 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
     return act
 
 
+@pytest.fixture
+def _forking(monkeypatch):
+    """Fork processes instead of starting them, where it is not their start that is tested."""
+    monkeypatch.setattr("ex4d_training.data.worker_process._CONTEXT", forking())
+
+
 def outcomes(items, **given):
     """Return what became of each item, errors without the advice that follows them."""
     made = process_items(items, **{"make": make, **given})
@@ -73,6 +80,7 @@ def test_work_in_this_process():
     }
 
 
+@pytest.mark.usefixtures("_forking")
 def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path):
     items = ["a", "die", "once x", "b", "raise c", "d"]
     found = outcomes(items, make=partial(make, folder=tmp_path), workers=2)
@@ -86,6 +94,7 @@ def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path)
     }
 
 
+@pytest.mark.usefixtures("_forking")
 def test_what_an_error_left_broken_does_not_spoil_what_follows():
     """As a GPU does, whose process can only be given up after some errors."""
     assert outcomes(["break a", "b", "c"], workers=1) == {
@@ -104,6 +113,7 @@ def test_the_traceback_of_an_error_is_shown_where_it_is_asked_for(workers, monke
     assert "KeyError: 'a'" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("_forking")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_of_ours_ends_all_of_it(workers):
     with pytest.raises(OutputFailed, match="the disk is full"):
@@ -114,11 +124,13 @@ def refuse(number: int) -> Callable[[str], str]:
     raise InvalidConfig("there is no device 'cuda'")
 
 
+@pytest.mark.usefixtures("_forking")
 def test_what_cannot_start_says_why():
     with pytest.raises(InvalidConfig, match="no device 'cuda'"):
         outcomes(["a"], make=refuse, workers=1)
 
 
+@pytest.mark.usefixtures("_forking")
 def test_processes_that_die_before_they_begin_end_it(tmp_path):
     (tmp_path / "broken").touch()
     with pytest.raises(PluginFailed, match=r"was killed by SIGKILL .* while it started"):
