@@ -55,8 +55,8 @@ def until():
     return wait
 
 
-@pytest.fixture
-def browser(tmp_path_factory):
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
     """Chromium without a window, which draws without a GPU."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
@@ -82,3 +82,12 @@ def browser(tmp_path_factory):
     finally:
         found.quit()
         service.stop()
+
+
+@pytest.fixture
+def browser(chromium):
+    """The browser, without cookies of other tests."""
+    yield chromium
+    chromium.get("about:blank")
+    for kind in ("Cookies", "Cache"):
+        chromium.execute_cdp_cmd(f"Network.clearBrowser{kind}", {})

@@ -17,7 +17,7 @@ from selenium.webdriver.common.by import By
 
 from ex4d_viewer.serving import serve
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 PANEL = 330
 """Pixels at the right edge that the controls take."""
