@@ -46,6 +46,7 @@ def fresh(tmp_path_factory) -> FreshEnvironment:
     folder = tmp_path_factory.mktemp("fresh")
     environment = make_environment(folder, folder / "wheels")
     environment.install(*build_wheels(environment.wheels, projects()))
+    environment.take_compiled()
     return environment
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -45,6 +46,24 @@ class FreshEnvironment:
         """Install wheels; what is imported of them is compiled then."""
         call = [*PIP, f"--python={self.python}", "install", "--no-compile", *OFFLINE, *map(str, packages)]
         subprocess.run(call, check=True)
+
+    @property
+    def site(self) -> Path:
+        """Where packages are installed."""
+        (site,) = self.folder.glob("lib/python*/site-packages")
+        return site
+
+    def take_compiled(self) -> None:
+        """Take over kernels that numba has compiled in the checkout: to compile the same ones again takes long.
+
+        It takes a source for the same if its size and time are.
+        """
+        for kernel in ROOT.glob("ex4d_core/*/__pycache__/*.nb[ic]"):
+            source = kernel.parents[1] / f"{kernel.name.partition('.')[0]}.py"
+            installed = self.site / source.relative_to(ROOT)
+            (installed.parent / "__pycache__").mkdir(exist_ok=True)
+            shutil.copy(kernel, installed.parent / "__pycache__")
+            os.utime(installed, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
 
     def remove(self, package: str) -> None:
         """Take a package out again."""
@@ -92,8 +111,7 @@ def make_environment(folder: Path, wheels: Path) -> FreshEnvironment:
         # Files that put checkouts on the path are left out too.
         if not package.name.startswith(OURS) and package.suffix != ".pth":
             (folder / "third_party" / package.name).symlink_to(package)
-    (site,) = fresh.folder.glob("lib/python*/site-packages")
-    (site / "third_party.pth").write_text(f"{folder / 'third_party'}\n")
+    (fresh.site / "third_party.pth").write_text(f"{folder / 'third_party'}\n")
     for program in ("pip", "pytest"):
         script = fresh.folder / "bin" / program
         script.write_text(f'#!/bin/sh\nexec "{fresh.python}" -m {program} "$@"\n')
