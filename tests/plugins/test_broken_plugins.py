@@ -118,8 +118,8 @@ def test_only_what_works_is_offered(listed):
     }
 
 
-def test_what_is_printed_in_any_way_goes_to_stderr(ex4d):
-    done = ex4d("doctor", "--json")
+def test_what_is_printed_in_any_way_goes_to_stderr(forked):
+    done = forked("doctor", "--json")
     assert done.returncode == 1
     found = {finding["what"] for finding in json.loads(done.stdout)["findings"]}
     assert found >= {f"plugin {name}" for name in LEFT_OUT}
@@ -164,6 +164,6 @@ def test_one_that_takes_a_built_in_name_is_got_by_its_full_name_only(forked):
     assert "the renderer 'zbuffer' of ex4d-broken-same-name 1.0 could not be loaded" in done.stderr
 
 
-def test_details_of_a_broken_one_are_shown(ex4d):
-    done = ex4d("plugins", "show", "exits_at_import")
+def test_details_of_a_broken_one_are_shown(forked):
+    done = forked("plugins", "show", "exits_at_import")
     assert (done.returncode, f"try: {expected('exits_at_import')[1]}" in done.stdout) == (0, True)
