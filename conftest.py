@@ -1,10 +1,12 @@
 """What all tests of the repository share."""
 
 import gc
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
 from importlib.util import find_spec
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Keep libraries and tests out of garbage collections, which tests of memory and inner runs of pytest ask for."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def fork_server_with_diffusers() -> None:
+    """Have processes forked from one that will have imported diffusers; one that other tests started has not."""
+    forkserver._forkserver._stop()
+    names = ["ex4d_backbone_wan.parallel.worker", "diffusers.models.transformers.transformer_wan"]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(names)
+    forkserver.ensure_running()
+
+
+@pytest.fixture(scope="module")
+def without_what_was_before() -> None:
+    """Keep all objects so far out of garbage collections, for modules that ask for hundreds."""
     gc.collect()
     gc.freeze()
 

@@ -15,7 +15,7 @@ from ex4d_core.testing.runner import run_contract
 from tests.helpers import wrong_components as wrong
 from tests.testing.test_contract_kit import offer_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_what_was_before")]
 
 BROKEN = Problem(
     source=Source(plugin="sad", module="", distribution="sad", version="1"),

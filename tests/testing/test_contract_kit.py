@@ -12,7 +12,7 @@ from ex4d_core.testing.runner import run_contract
 from tests.helpers import wrong_components as wrong
 from tests.helpers import wrong_views as views
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_what_was_before")]
 
 CLAIMS = {
     "depth": {"any_clip": True, "steadiness": 0.05},

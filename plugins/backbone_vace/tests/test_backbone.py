@@ -66,8 +66,15 @@ def test_later_windows_start_from_latents_of_the_reference_and_of_shared_frames(
     assert anchors[1].shape[2] == 1 + 2  # 5 shared frames are 2 latent frames
 
 
-@pytest.mark.parametrize("given", [{"memory": "least"}, {"gpus": 2, "guidance": 1.0}])
-def test_little_memory_and_shared_tokens_make_the_same_latents(options, guidance, generate, monkeypatch, given):
+@pytest.mark.parametrize(
+    "given",
+    [{"memory": "least"}, pytest.param({"gpus": 2, "guidance": 1.0}, marks=pytest.mark.xdist_group("processes"))],
+)
+def test_little_memory_and_shared_tokens_make_the_same_latents(
+    options, guidance, generate, monkeypatch, given, request
+):
+    if "gpus" in given:
+        request.getfixturevalue("fork_server_with_diffusers")
     seen, decode = [], engine.decode_frames
     monkeypatch.setattr(memory, "_SPARE", 0)
     if "memory" in given:

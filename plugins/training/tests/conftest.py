@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -123,3 +124,25 @@ def stopped(config, stopped_folder) -> TrainConfig:
     asked = config(learning={"steps": 2})
     shutil.copytree(stopped_folder, asked.output.dir)
     return asked
+
+
+@pytest.fixture
+def forked_workers(monkeypatch, fork_server_with_diffusers) -> None:
+    """Fork processes that train together: each would import diffusers and peft for ten seconds."""
+    from torch.distributed.launcher import api
+
+    start = api.elastic_launch
+
+    def fork(settings: api.LaunchConfig, _: str) -> api.elastic_launch:
+        settings.start_method = "forkserver"
+        return start(settings, work)
+
+    monkeypatch.setattr(api, "elastic_launch", fork)
+
+
+def work(*arguments: str) -> None:
+    """Train as `python -P -m ex4d_training.worker CONFIG --parent PROCESS` does, but for the end with the parent."""
+    from ex4d_training import worker
+
+    sys.argv[1:] = [arguments[3], *arguments[6:]]
+    worker.main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -17,15 +16,13 @@ from ex4d_backbone_wan.parallel.denoiser import ParallelDenoiser, WorkerDied, la
 from ex4d_backbone_wan.parallel.worker import ProcessLayout
 from ex4d_core.errors import InvalidInput
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.usefixtures("fork_server_with_diffusers"),
+]
 
 SCHEDULE = Schedule(2, 5.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_fork_server():
-    """Fork from a process that has imported diffusers; one that other tests have started would not have."""
-    forkserver._forkserver._stop()
 
 
 @pytest.fixture
