@@ -115,12 +115,14 @@ def _sources() -> Iterator[Source]:
         yield Source(plugin="builtin", module=module, distribution=CORE_DISTRIBUTION, version=__version__)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         dist = entry.dist
+        facts = None if dist is None else dist.metadata  # read once; each property of a distribution reads it again
+        requires = None if dist is None or facts is None else facts.get_all("Requires-Dist") or dist.requires
         yield Source(
             plugin=entry.name,
             module=entry.value,
-            distribution="unknown" if dist is None else dist.name,
-            version="unknown" if dist is None else dist.version,
-            core_requirement=next(filter(_is_of_core, (dist and dist.requires) or ()), ""),
+            distribution="unknown" if facts is None else facts["Name"],
+            version="unknown" if facts is None else facts["Version"],
+            core_requirement=next(filter(_is_of_core, requires or ()), ""),
         )
 
 
