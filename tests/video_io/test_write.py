@@ -1,9 +1,10 @@
 """Videos out: what is written can be played, is whole, and is the same each time."""
 
 import os
-import subprocess
-import sys
+import resource
+import signal
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from ex4d_core import video_io
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.types import Video
+from tests.helpers.forked import fork
 from tests.helpers.pictures import picture
 
 pytestmark = pytest.mark.slow
@@ -98,31 +100,27 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path):
         video_io.write_video(video, tmp_path / "file" / "a.mp4")
 
 
-FILL_THE_DISK = """
-import resource, signal, sys, torch
-from ex4d_core import video_io
-from ex4d_core.errors import OutputFailed
-from ex4d_core.types import Video
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    video_io.write_video(Video(frames=torch.randint(0, 256, (20, 128, 128, 3), dtype=torch.uint8), fps=30), sys.argv[1])
-except OutputFailed as error:
-    print(error)
-"""
+def fill_the_disk(path, limit, said):
+    """Write a video in a process whose files may have so many bytes, and what came of it to another file."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    frames = torch.randint(0, 256, (20, 128, 128, 3), dtype=torch.uint8)
+    try:
+        video_io.write_video(Video(frames=frames, fps=30), path)
+    except OutputFailed as error:
+        Path(said).write_text(str(error))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 @pytest.mark.parametrize("share", [0.01, 0.6, 0.99])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, name, share):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, tmp_path_factory, name, share):
     frames = torch.randint(0, 256, (20, 128, 128, 3), dtype=torch.uint8)
     video_io.write_video(Video(frames=frames, fps=30), tmp_path / name)
     limit = int((tmp_path / name).stat().st_size * share)
     (tmp_path / name).write_bytes(b"old")
-    out = subprocess.run(
-        [sys.executable, "-c", FILL_THE_DISK, tmp_path / name, str(limit)], capture_output=True, text=True, check=False
-    )
-    assert f"{name} cannot be written: File too large" in out.stdout, out.stderr
+    said = tmp_path_factory.mktemp("said") / "error"
+    fork(fill_the_disk, str(tmp_path / name), limit, str(said)).join()
+    assert f"{name} cannot be written: File too large" in said.read_text()
     assert (tmp_path / name).read_bytes() == b"old"
     assert os.listdir(tmp_path) == [name]
 
