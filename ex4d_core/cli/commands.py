@@ -79,6 +79,7 @@ def run(
 ) -> None:
     """Run the full pipeline: depth, mesh, rendering, generation."""
     from ex4d_core.runs.batch import find_clips, run_batch, run_folders
+    from ex4d_core.runs.finished import finished_session
 
     first = config[0].config
     found = find_clips(clips or clips_of(first))
@@ -87,8 +88,9 @@ def run(
     if config[0].values:
         of_all = partial(run_folders, found, note=lambda text: None)
         return sweep_clips(config, found, parent, of_all, "result", quiet, json_, **meshes)
-    session = make_session(first, quiet or json_, goal="result", clips=found)
     folders = output_folders(first, found, clips, output_dir)
+    finished = partial(finished_session, clips=found, folders=folders, **meshes)
+    session = make_session(first, quiet or json_, goal="result", clips=found, finished=finished)
     finish(run_batch(session, found, folders, **meshes), quiet, json_)
 
 
@@ -106,6 +108,7 @@ def recon(
 ) -> None:
     """Run reconstruction only: write guidance color and mask videos, cameras and, optionally, meshes."""
     from ex4d_core.runs.batch import run_batch
+    from ex4d_core.runs.finished import finished_session
 
     first = config[0].config
     path = Path(clip or input_video or clips_of(first)[0])
@@ -114,8 +117,10 @@ def recon(
     meshes: Any = {"save_mesh": save_mesh, "mesh_format": mesh_format}
     if config[0].values:
         return sweep_clips(config, [path], folder, lambda one: [one], "guidance", quiet, json_, **meshes)
-    session = make_session(first, quiet or json_, goal="guidance", clips=[path])
-    finish(run_batch(session, [path], [folder], goal="guidance", **meshes), quiet, json_)
+    meshes["goal"] = "guidance"
+    finished = partial(finished_session, clips=[path], folders=[folder], **meshes)
+    session = make_session(first, quiet or json_, goal="guidance", clips=[path], finished=finished)
+    finish(run_batch(session, [path], [folder], **meshes), quiet, json_)
 
 
 @app.command(cls=FlagsCommand)

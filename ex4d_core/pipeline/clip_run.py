@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
-import numpy as np
-from torch import Tensor
 
 from ex4d_core.bounds import shown
-from ex4d_core.cameras.generators import GivenPath
 from ex4d_core.cameras.source import own_cameras, source_cameras_file, source_cameras_inputs, with_source_cameras
 from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
 from ex4d_core.pipeline import stages
-from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
-from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_identity import claim
 from ex4d_core.pipeline.clips import background_inputs, path_key, read_clip, read_dynamic_mask
 from ex4d_core.pipeline.components import Components
@@ -37,6 +33,13 @@ from ex4d_core.progress import Progress
 from ex4d_core.roles import DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import Sound
+
+if TYPE_CHECKING:  # torch takes seconds to import; a finished run does without
+    import numpy as np
+    from torch import Tensor
+
+    from ex4d_core.pipeline.arrays_in import GivenDepth
+    from ex4d_core.pipeline.background import Plate
 
 
 class ClipRun(SelectedClip):
@@ -196,6 +199,8 @@ class ClipRun(SelectedClip):
         components = self.components
         if components.guidance_options.background == "none":
             return ()
+        from ex4d_core.pipeline.background import make_plates
+
         scene, builder, renderer = self.scene, components.mesh_builder(), components.renderer()
         with components.reporter.stage("background") as progress:
             return make_plates(
@@ -233,6 +238,10 @@ class ClipRun(SelectedClip):
             InvalidInput: the poses have another shape, or are not rigid.
             ComponentNotFound: a move is unknown.
         """
+        if isinstance(cam, str):
+            return PathRun(self, cam)
+        from ex4d_core.pipeline.arrays_in import as_path_or_text
+
         return PathRun(self, as_path_or_text(cam, lambda: self.estimated_scene.depth.intrinsics))
 
     def mesh(self, frame: int) -> Mesh:
@@ -261,6 +270,8 @@ class PathRun:
         self._generator: Callable[[], TrajectoryGenerator]
         self._num_frames = clip_run.path_frames
         if isinstance(cam, CameraPath):
+            from ex4d_core.cameras.generators import GivenPath
+
             self._path_inputs: Tree = {"given": path_key(cam)}
             self._generator = partial(GivenPath, cam)
             self.cam, is_given = f"given-{path_key(cam)[:16]}", True

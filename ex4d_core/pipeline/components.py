@@ -8,12 +8,10 @@ from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 
-from ex4d_core.cameras.generators import JoinedPath, Move, Segment
 from ex4d_core.cameras.language import CamError, MoveSpec, UnknownMove, parse_path, weights_of
 from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
@@ -38,6 +36,9 @@ from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.roles import ROLES, DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
 
 
 class Components:
@@ -65,6 +66,7 @@ class Components:
         self.registry = registry
         self.reporter = reporter
         self._consent = consent
+        self._device_type: str | None = None
         self._offered: set[str] = set()
         self._loaded = dict(objects or {})
         self._own = {role: Chosen(offer=offer_of(role, own), options=NoOptions()) for role, own in self._loaded.items()}
@@ -80,6 +82,16 @@ class Components:
             InvalidConfig: the device is not available.
         """
         return device_of(self.config.device)
+
+    @property
+    def device_type(self) -> str:
+        """Type of the device: cpu, cuda or mps."""
+        return self._device_type or self.device.type
+
+    @property
+    def device_name(self) -> str:
+        """Type and, if the user selected one, number of the device."""
+        return self.device_type if self.config.device == "auto" else self.config.device
 
     def choose(self, role: str) -> Chosen:
         """Return the component of a role (except `trajectory`) and its options.
@@ -238,6 +250,8 @@ class Components:
 
     def trajectory(self, cam: str) -> TrajectoryGenerator:
         """Return the generator for a `--cam` text."""
+        from ex4d_core.cameras.generators import JoinedPath, Move, Segment
+
         path = self.choose_trajectory(cam)
         if path.only is not None:
             return self._move(path.only)
@@ -282,7 +296,7 @@ class Components:
 
     def _select(self, role: str) -> Choice:
         return self.registry.choose(
-            role, self.device.type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
+            role, self.device_type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
         )
 
     def _restricts_use(self, offer: Offer) -> bool:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_core.geometry.motion import Motion, frames_shown
 from ex4d_core.geometry.paths import normalized_times
-from ex4d_core.geometry.refine_depth import refine_depth
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.rigid import Pose
-from ex4d_core.pipeline.background import Plate, with_background
 from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
 from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
+    from torch import Tensor
+
+    from ex4d_core.pipeline.background import Plate
 
 REPORT = "report this to the author of the plugin"
 
@@ -123,16 +124,20 @@ def retimed(scene: Scene, path: CameraPath | None) -> Scene:
 
 
 def refine_scene(
-    scene: Scene, options: RefineOptions, *, device: torch.device = CPU, progress: Progress = silent
+    scene: Scene, options: RefineOptions, *, device: torch.device | None = None, progress: Progress = silent
 ) -> Scene:
     """Return the scene with depth refined by its frames, see `ex4d_core.geometry.refine_depth`.
 
     Args:
         scene: the clip and its depth, on the CPU.
         options: the options; if not enabled, the scene is returned unchanged.
-        device: device of the computation; frames are copied to it and back several at a time.
+        device: device of the computation, by default the CPU; frames are copied to it and back several at a time.
         progress: called with the number of finished frames.
     """
+    import torch
+
+    from ex4d_core.geometry.refine_depth import refine_depth
+
     if not options.enabled:
         return scene
     frames, depths, filled = scene.video.num_frames, [], []
@@ -164,7 +169,7 @@ def render_guidance(
     renderer: Renderer,
     *,
     plates: Sequence[Plate] = (),
-    device: torch.device = CPU,
+    device: torch.device | None = None,
     progress: Progress = silent,
 ) -> Guidance:
     """Render the guidance along a path: the mesh of each frame from the target camera of that frame.
@@ -178,9 +183,13 @@ def render_guidance(
         builder: builds the meshes.
         renderer: renders them.
         plates: the static background, which fills holes; see `ex4d_core.pipeline.background`.
-        device: device of the meshes; frames are copied to it and back several at a time.
+        device: device of the meshes, by default the CPU; frames are copied to it and back several at a time.
         progress: called with the number of finished frames.
     """
+    import torch
+
+    from ex4d_core.pipeline.background import with_background
+
     scene, meshes = retimed(scene, path), _LatestMesh(builder)
     frames, height, width = path.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
     color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
@@ -207,9 +216,9 @@ def render_guidance(
     return Guidance(color=color, mask=mask, background=background, cameras=path, fps=scene.video.fps)
 
 
-def frames_at_once(device: torch.device) -> int:
-    """Return the number of frames per copy to and from a device."""
-    return 1 if device.type == "cpu" else FRAMES_AT_ONCE
+def frames_at_once(device: torch.device | None) -> int:
+    """Return the number of frames per copy to and from a device, None for the CPU."""
+    return 1 if device is None or device.type == "cpu" else FRAMES_AT_ONCE
 
 
 class _LatestMesh:
@@ -226,7 +235,7 @@ class _LatestMesh:
         return self._latest[1]
 
 
-def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene:
+def _part_on(device: torch.device | None, scene: Scene, first: int, stop: int) -> Scene:
     """Return some frames of a scene on a device, without the poses of the source camera."""
     depth, frames = scene.depth, slice(first, stop)
     part = attrs.evolve(
@@ -240,8 +249,10 @@ def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene
     return Scene(video=Video(frames=_on(device, scene.video.frames[frames]), fps=scene.video.fps), depth=part)
 
 
-def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Copy a tensor from the CPU to a device."""
+def _on(device: torch.device | None, tensor: Tensor) -> Tensor:
+    """Copy a tensor from the CPU to a device, None for the CPU itself."""
+    if device is None:
+        return tensor
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)  # asynchronous
     return tensor.to(device)
@@ -251,11 +262,13 @@ def _render_frame(
     scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, meshes: _LatestMesh, renderer: Renderer
 ) -> tuple[Tensor, Tensor]:
     """Return color and mask of one frame; `part` begins at frame `first` of the scene."""
+    import torch
+
     pose, target = path.world_to_camera[frame] @ scene.depth.source_to_world(frame), path.intrinsics_at(frame)
     mesh = meshes.of(part, frame - first, shown=path.frame_shown(frame))
     if frame == 0 and mesh.max_stretch is None and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
-        return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
+        return seen, seen.new_ones(seen.shape[:2], dtype=torch.bool)
     with named_crash(renderer):
         view = renderer.render(mesh, pose, target)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
@@ -315,6 +328,8 @@ def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVi
 
 def is_source_view(source_to_target: Tensor, target: Intrinsics, source: Intrinsics) -> bool:
     """Return whether the target camera equals the source camera, so that the source frame can replace the rendering."""
+    import torch
+
     return target == source and bool((source_to_target - torch.eye(4)).abs().amax() < 1e-6)
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.memory import available_memory
@@ -20,6 +18,9 @@ from ex4d_core.video_io.clip import open_clip
 from ex4d_core.video_io.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.video_io.source import open_video, raw_frames, read_timing
 from ex4d_core.video_io.timing import Timing
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 LOWEST_RATE = Fraction(1, 10_000)
 """Lowest frame rate in Hz; MP4 does not support much lower ones."""
@@ -67,6 +68,8 @@ def read_video(
         InputNotFound: the file does not exist.
         InvalidInput: it is not a video, it is damaged before the last selected frame, or a value is not valid.
     """
+    import torch
+
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if size is not None:
         check_size(size)
@@ -187,6 +190,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
         InputNotFound: the file does not exist.
         InvalidInput: it is not a video, is damaged, or does not fit into memory.
     """
+    import torch
     from av.video.reformatter import ColorRange, VideoReformatter
 
     timing = read_timing(path)

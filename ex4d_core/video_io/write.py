@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from ex4d_core.bounds import require
 from ex4d_core.errors import InvalidInput
@@ -25,6 +24,7 @@ from ex4d_core.video_io.sound import Sound, add_sound
 if TYPE_CHECKING:
     import av
     from av.video.reformatter import VideoReformatter
+    from torch import Tensor
 
     Convert = Callable[[np.ndarray, VideoReformatter], av.VideoFrame]
 
@@ -114,6 +114,8 @@ def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> 
         InvalidInput: the suffix is unknown, or the mask has no frames.
         OutputFailed: the file cannot be written.
     """
+    from torch import Tensor
+
     require(mask, Tensor, "write_mask")
     path = as_path(path, "output file")
     _refuse_empty(mask, path)
