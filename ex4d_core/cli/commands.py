@@ -36,6 +36,7 @@ from ex4d_core.cli.sweeps import sweep_clips, variants
 from ex4d_core.roles import ROLES
 from ex4d_core.shell import command_line, in_order
 from ex4d_core.terminal import can_ask, confirm, say, show
+from ex4d_core.version import __version__
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
@@ -60,8 +61,6 @@ app.add_typer(batch_app, name="batch")
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        from ex4d_core.version import __version__
-
         say(f"ex4d {__version__}")
         raise typer.Exit
 
@@ -89,8 +88,8 @@ def run(
         of_all = partial(run_folders, found, note=lambda text: None)
         return sweep_clips(config, found, parent, of_all, "result", quiet, json_, **meshes)
     folders = output_folders(first, found, clips, output_dir)
-    finished = partial(finished_session, clips=found, folders=folders, **meshes)
-    session = make_session(first, quiet or json_, goal="result", clips=found, finished=finished)
+    is_done = partial(finished_session, clips=found, folders=folders, **meshes)
+    session = make_session(first, quiet or json_, goal="result", clips=found, finished=is_done)
     finish(run_batch(session, found, folders, **meshes), quiet, json_)
 
 
@@ -117,10 +116,10 @@ def recon(
     meshes: Any = {"save_mesh": save_mesh, "mesh_format": mesh_format}
     if config[0].values:
         return sweep_clips(config, [path], folder, lambda one: [one], "guidance", quiet, json_, **meshes)
-    meshes["goal"] = "guidance"
-    finished = partial(finished_session, clips=[path], folders=[folder], **meshes)
-    session = make_session(first, quiet or json_, goal="guidance", clips=[path], finished=finished)
-    finish(run_batch(session, [path], [folder], **meshes), quiet, json_)
+    given: Any = {"goal": "guidance", **meshes}
+    is_done = partial(finished_session, clips=[path], folders=[folder], **given)
+    session = make_session(first, quiet or json_, goal="guidance", clips=[path], finished=is_done)
+    finish(run_batch(session, [path], [folder], **given), quiet, json_)
 
 
 @app.command(cls=FlagsCommand)

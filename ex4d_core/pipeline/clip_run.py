@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ex4d_core.bounds import shown
-from ex4d_core.cameras.source import own_cameras, source_cameras_file, source_cameras_inputs, with_source_cameras
+from ex4d_core.cameras.source import own_cameras, source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
 from ex4d_core.pipeline import stages
@@ -190,8 +190,11 @@ class ClipRun(SelectedClip):
         options = components.config.refine
         if not options.enabled:
             return scene
-        with components.reporter.stage("refine") as progress:
-            return stages.refine_scene(scene, options, device=components.device, progress=progress)
+        with components.reporter.stage("refine") as progress, measure() as cost:
+            refined = stages.refine_scene(scene, options, device=components.device, progress=progress)
+        key = content_key({"depth": self.depth_inputs, "refine": attrs.asdict(options)})
+        self.records.append(StageRecord(stage="refine", key=key, reused=False, cost=cost))
+        return refined
 
     @cached_property
     def plates(self) -> tuple[Plate, ...]:
@@ -214,18 +217,6 @@ class ClipRun(SelectedClip):
         if file is None:
             return None
         return read_dynamic_mask(Path(file), self.components.config.video, self.video)
-
-    @property
-    def lens_inputs(self) -> Tree:
-        """Everything that determines the intrinsics."""
-        return {"given": self.given_intrinsics and attrs.asdict(self.given_intrinsics)}
-
-    @cached_property
-    def motion_inputs(self) -> Tree:
-        """Everything that determines the length of paths and the motion of the source camera."""
-        options = self.components.config.path
-        frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
-        return {"frames": frames, "source_cameras": source_cameras_inputs(options)}
 
     def along(self, cam: str | float | CameraPath | np.ndarray | Tensor) -> PathRun:
         """Return the clip along a camera path.
@@ -351,10 +342,11 @@ class PathRun:
         )
 
     def load_ahead(self) -> None:
-        """Start to load the backbone while the stages before it compute, unless the run folder has the result."""
+        """Start to load the components of stages that the run folder lacks, while the stages before them compute."""
         store = self.clip_run.stored
         if store is None or store.size("result", content_key(self.video_inputs)) is None:
-            self.clip_run.components.load_ahead("backbone")
+            has_guidance = store and store.size("guidance", content_key(self.guidance_inputs))
+            self.clip_run.components.load_ahead(*(() if has_guidance else ("mesh", "renderer")), "backbone")
 
     def stored_guidance(self) -> Guidance | None:
         """Return the guidance if the run folder has it."""

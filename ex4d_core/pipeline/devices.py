@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ex4d_core.errors import Ex4dError, InvalidConfig
+from ex4d_core.imports import without_collections
 from ex4d_core.pipeline.records import Record
 from ex4d_core.process_identity import boot_id, namespace_id
 from ex4d_core.user_cache import user_cache
@@ -29,7 +30,8 @@ def device_of(name: str) -> torch.device:
     Raises:
         InvalidConfig: the device is not available.
     """
-    import torch
+    with without_collections():
+        import torch
 
     is_auto = name == "auto"
     if is_auto:
@@ -81,9 +83,7 @@ def _machine() -> str:
     state = os.stat(spec.origin)
     driver = _DRIVER.read_text() if _DRIVER.exists() else ""
     nodes = sorted(node for pattern in _NODES for node in glob.glob(pattern))
-    names = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTORCH_NVML_BASED_CUDA_CHECK")
-    environment = {
-        name: value for name, value in sorted(os.environ.items()) if name in names or "VISIBLE_DEVICES" in name
-    }
-    facts = (boot_id(), namespace_id(), spec.origin, state.st_size, state.st_mtime_ns, driver, nodes, environment)
-    return json.dumps(facts)
+    visible = {name: value for name, value in sorted(os.environ.items()) if "VISIBLE_DEVICES" in name}
+    return json.dumps(
+        [boot_id(), namespace_id(), spec.origin, state.st_size, state.st_mtime_ns, driver, nodes, visible]
+    )

@@ -123,10 +123,8 @@ def is_exported(
     Raises:
         Ex4dError: the clip, an option or a file cannot be used.
     """
-    if save_mesh == "all":  # the number of files is that of the frames, which only decoding tells
-        return False
     record = path_run.clip_run.record
-    if record.read() == {}:
+    if save_mesh == "all" or record.read() == {}:  # the number of meshes is that of the frames, known after decoding
         return False
     return not any(is_outdated(group, record) for group in _groups(path_run, goal, save_mesh, mesh_format, False))
 

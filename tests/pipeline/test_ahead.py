@@ -93,7 +93,7 @@ def test_loading_and_computing_are_recorded_apart(session, small_clip, tmp_path)
     clip_run = session("AheadBackbone").open_clip(small_clip.video, folder=tmp_path)
     export(clip_run.along("20"))
     stages = clip_run.record.read()["takes"]["20"]["stages"]
-    assert [stage["stage"] for stage in stages] == ["read", "depth", "guidance", "result"]
+    assert [stage["stage"] for stage in stages] == ["read", "depth", "refine", "guidance", "result"]
     for stage in stages:
         assert stage["seconds"] == pytest.approx(stage["load"] + stage["compute"])
 
