@@ -14,7 +14,7 @@ import numpy as np
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
 from ex4d_core.console_reporter import reporter_for
-from ex4d_core.errors import InvalidConfig
+from ex4d_core.errors import InvalidConfig, OutputFailed
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
@@ -84,6 +84,8 @@ class Session(Components):
         for name, value, method in (("registry", registry, "choose"), ("reporter", reporter, "stage")):
             if value is not None and not hasattr(value, method):
                 raise InvalidConfig(f"{name} must be a {name.title()}, not {shown(value)}")
+        if not isinstance(progress, bool | None):
+            raise InvalidConfig(f"progress must be True, False or None, not {shown(progress)}")
         if not isinstance(config, RunConfig | None):
             raise InvalidConfig(
                 f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
@@ -146,12 +148,13 @@ class Session(Components):
             InputNotFound: the clip does not exist.
             InvalidInput: the clip cannot be read, or a value has a wrong type or shape.
             InvalidConfig: the kind of depth is unknown.
+            OutputFailed: the run folder is a file.
         """
         clip_run = ClipRun(
             self,
             as_path(clip, "clip") if isinstance(clip, str | os.PathLike) else _as_clip(clip, self.config),
             depth=None if depth is depth_kind is None else _as_depth(depth, depth_kind),
-            folder=None if folder is None else as_path(folder, "run folder"),
+            folder=None if folder is None else _run_folder(folder),
             read_only=read_only,
         )
         identity = clip_run.identity  # raises an error if the clip cannot be read
@@ -190,6 +193,13 @@ class Session(Components):
             _ = path_run.video
             remember_cost(path_run)
         return path_run
+
+
+def _run_folder(folder: Any) -> Path:
+    path = as_path(folder, "run folder")
+    if path.exists() and not path.is_dir():
+        raise OutputFailed(f"the run folder {path} is a file; choose another name")
+    return path
 
 
 def _as_clip(clip: Any, config: RunConfig) -> Video | Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -32,6 +32,9 @@ FRAMES_AT_ONCE = 8
 """Frames per copy to and from a GPU; bounds the GPU memory."""
 
 
+Value = TypeVar("Value")
+
+
 class WrongComponent(Ex4dError, TypeError):
     """A component returned a value that its role does not allow: a bug of the plugin."""
 
@@ -44,7 +47,7 @@ def estimate_depth(video: Video, estimator: DepthEstimator, *, progress: Progres
         WrongComponent: length or size differ from those of the video.
     """
     with named_crash(estimator):
-        depth = estimator.estimate(video, progress=progress)
+        depth = _returned(estimator.estimate(video, progress=progress), DepthVideo, estimator)
     if depth.depth.shape != video.frames.shape[:3]:
         raise WrongComponent(
             f"{type(estimator).__name__} returned depth of shape {list(depth.depth.shape)} for frames of shape "
@@ -77,7 +80,7 @@ def plan_path(
     # A path relative to the source camera is planned as if that camera did not move.
     still = scene if source is None else attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
     with named_crash(generator):
-        path = generator.path(num_frames, still)
+        path = _returned(generator.path(num_frames, still), CameraPath, generator)
     if path.num_frames != num_frames:
         raise WrongComponent(
             f"{type(generator).__name__} returned {path.num_frames} poses for {num_frames} frames; {REPORT}"
@@ -159,7 +162,7 @@ def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
     valid = None if depth.valid is None else depth.valid[frame]
     color, distance, lens = scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame)
     with named_crash(builder):
-        return builder.build(color, distance, lens, valid=valid)
+        return _returned(builder.build(color, distance, lens, valid=valid), Mesh, builder)
 
 
 def render_guidance(
@@ -270,7 +273,7 @@ def _render_frame(
         seen = part.video.frames[0]
         return seen, seen.new_ones(seen.shape[:2], dtype=torch.bool)
     with named_crash(renderer):
-        view = renderer.render(mesh, pose, target)
+        view = _returned(renderer.render(mesh, pose, target), RenderedFrame, renderer)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
     return view.color, view.mask
 
@@ -294,7 +297,8 @@ def generate_video(
     """
     scene = None if scene is None else retimed(scene, guidance.cameras)
     with named_crash(backbone):
-        video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
+        made = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
+        video = _returned(made, Video, backbone)
     if video.frames.shape != guidance.color.shape:
         raise WrongComponent(
             f"{type(backbone).__name__} returned frames of shape {list(video.frames.shape)} for guidance of shape "
@@ -331,6 +335,15 @@ def is_source_view(source_to_target: Tensor, target: Intrinsics, source: Intrins
     import torch
 
     return target == source and bool((source_to_target - torch.eye(4)).abs().amax() < 1e-6)
+
+
+def _returned(value: object, kind: type[Value], component: object) -> Value:
+    """Return what a component returned, after checking its type."""
+    if not isinstance(value, kind):
+        raise WrongComponent(
+            f"{type(component).__name__} returned a value of type {type(value).__name__}, not a {kind.__name__}; {REPORT}"
+        )
+    return value
 
 
 def _check_view(view: RenderedFrame, height: int, width: int, renderer: Renderer) -> None:

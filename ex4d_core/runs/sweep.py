@@ -170,6 +170,8 @@ def _variants(session: Session, values: Mapping[str, Sequence[Any]]) -> list[Var
         )
     by_text: dict[str, dict[str, Any]] = {}
     for key, several in values.items():
+        if not isinstance(key, str):
+            raise InvalidConfig(f"a sweep needs names of options, such as 'mesh.min_angle', not {shown(key)}")
         several = several.tolist() if isinstance(several, np.ndarray) else several
         if isinstance(several, str) or not isinstance(several, Sequence):
             raise InvalidConfig(f"the values of {key} must be a list, as in {{{key!r}: [1, 2]}}, not {shown(several)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ex4d_core.bounds import require
+from ex4d_core.bounds import Bounds, require, shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import as_path
@@ -96,8 +96,8 @@ def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, 
         InvalidInput: the suffix is unknown, or `crf` is out of range.
         OutputFailed: the file cannot be written.
     """
-    if not 1 <= crf <= 51:
-        raise InvalidInput(f"crf must be between 1 (best) and 51, not {crf}")
+    if Bounds(at_least=1, at_most=51).fault("crf", crf):
+        raise InvalidInput(f"crf must be between 1 (best) and 51, not {shown(crf)}")
     if _is_lossless(path):
         _write(path, frames, _rgb_exact, fps, "ffv1", FFV1_OPTIONS)
     else:
