@@ -341,7 +341,8 @@ def _returned(value: object, kind: type[Value], component: object) -> Value:
     """Return what a component returned, after checking its type."""
     if not isinstance(value, kind):
         raise WrongComponent(
-            f"{type(component).__name__} returned a value of type {type(value).__name__}, not a {kind.__name__}; {REPORT}"
+            f"{type(component).__name__} returned a value of type {type(value).__name__}, not a {kind.__name__}; "
+            f"{REPORT}"
         )
     return value
 

@@ -68,8 +68,6 @@ def read_video(
         InputNotFound: the file does not exist.
         InvalidInput: it is not a video, it is damaged before the last selected frame, or a value is not valid.
     """
-    import torch
-
     check_selection(num_frames=num_frames, start=start, stride=stride)
     if size is not None:
         check_size(size)
@@ -89,7 +87,7 @@ def read_video(
         warn(problem)
     total = timing.source_frames if len(gathered) == len(wanted) else seen
     origin = framing.origin(tuple(wanted[: len(gathered)]), total)
-    return Video(frames=torch.from_numpy(gathered), fps=rate, origin=origin)
+    return Video(frames=gathered, fps=rate, origin=origin)
 
 
 def _check_complete(timing: Timing, available: int, num_frames: int | None) -> None:
@@ -129,8 +127,10 @@ def _gather(
     size: tuple[int, int] | None,
     fit: Fit,
     progress: Progress,
-) -> tuple[np.ndarray, Framing, int]:
+) -> tuple[Tensor, Framing, int]:
     """Return the selected frames uint8 [T, H, W, 3], their framing, and the number of frames read."""
+    import torch
+
     progress(0, len(wanted))
     framing: Framing | None = None
     out = np.empty(0, np.uint8)
@@ -158,7 +158,7 @@ def _gather(
             break
     if framing is None or done == 0:
         raise InvalidInput("no frames could be decoded")
-    return out[:done], framing, index + 1
+    return torch.from_numpy(out[:done]), framing, index + 1
 
 
 def _room(count: int, size: tuple[int, int]) -> np.ndarray:

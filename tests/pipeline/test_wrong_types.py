@@ -194,7 +194,7 @@ def test_numbers_of_numpy_paths_and_devices_are_settings(small_clip, tmp_path):
 def test_a_component_that_returns_another_type_is_named(role, method):
     component = type("Mine", (), {method: lambda self, *args, **named: np.ones((2, 16, 16))})()
     settings = {"renderer": "zbuffer", "backbone": "telea", "progress": False, role: component}
-    depth = None if role == "depth" else np.ones((2, 16, 16), np.float32)
+    depth = None if role == "depth" else np.full((2, 16, 16), 2.0, np.float32)
     with pytest.raises(WrongComponent, match="Mine returned a value of type ndarray, not a "):
         ex4d.Session(**settings).run(FRAMES, depth=depth)
 
