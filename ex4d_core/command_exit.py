@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import gc
 import os
 import select
 import signal
@@ -61,6 +62,7 @@ def run_process(command: Callable[[], int]) -> NoReturn:
     """
     _open_standard_streams()
     atexit.register(_ignore_last_interrupt)  # registered first, called last
+    atexit.register(gc.freeze)  # the last collections search all modules, for as long as a third of the imports took
     threading.excepthook = _report_thread_failure
     warnings.showwarning = _print_warning
     sys.unraisablehook = _deliver_again

@@ -7,13 +7,11 @@ from typing import Any, Literal
 
 import attrs
 import numpy as np
-import torch
 
 from ex4d_core.cameras.files import CameraFile, ReadOptions, content_hash, filled, named_gaps, naming, read_camera_path
 from ex4d_core.cameras.language import FILE, parse_path
 from ex4d_core.config.run_config import SOURCE_CAMERA_WORDS, PathOptions, make_options
 from ex4d_core.errors import InvalidConfig, InvalidInput
-from ex4d_core.geometry.source_motion import measure_source_motion
 from ex4d_core.options import option
 from ex4d_core.reading import check_path
 from ex4d_core.types import CameraPath, DepthVideo, Scene, Video
@@ -159,6 +157,8 @@ def own_cameras(scene: Scene, options: PathOptions, *, estimated: bool) -> tuple
         return still, ""
     if choice == "estimated" or not estimated:
         return depth, ""
+    from ex4d_core.geometry.source_motion import measure_source_motion
+
     motion = measure_source_motion(scene)
     if motion.is_trusted:
         return depth, f"source camera: the estimated poses are used ({motion})"
@@ -182,6 +182,8 @@ def with_source_cameras(depth: DepthVideo, file: SourceCameras, video: Video) ->
         InputNotFound: the file does not exist.
         InvalidInput: it has no poses, or the wrong number.
     """
+    import torch
+
     poses = file.poses(video)
     from_first = torch.from_numpy(poses @ np.linalg.inv(poses[0])).float()
     with naming(file.path):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ex4d_core import command_exit
+from ex4d_core.imports import without_collections
 
 # Expandable segments avoid fragmentation between stages that use most of the GPU memory. Eight threads page-lock
 # weights in main memory: 7 s for the 24 GB of Wan 14B instead of 23 s.
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _call(arguments: Sequence[str]) -> int:
-    from ex4d_core.cli.commands import call  # a slow import, during which Ctrl-C may arrive
+    with without_collections():
+        from ex4d_core.cli.commands import call  # a slow import, during which Ctrl-C may arrive
 
     return call(arguments)
 

@@ -36,6 +36,7 @@ from ex4d_core.cli.sweeps import sweep_clips, variants
 from ex4d_core.roles import ROLES
 from ex4d_core.shell import command_line, in_order
 from ex4d_core.terminal import can_ask, confirm, say, show
+from ex4d_core.version import __version__
 
 if TYPE_CHECKING:
     from ex4d_core.config.run_config import RunConfig
@@ -60,8 +61,6 @@ app.add_typer(batch_app, name="batch")
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        from ex4d_core.version import __version__
-
         say(f"ex4d {__version__}")
         raise typer.Exit
 
@@ -79,6 +78,7 @@ def run(
 ) -> None:
     """Run the full pipeline: depth, mesh, rendering, generation."""
     from ex4d_core.runs.batch import find_clips, run_batch, run_folders
+    from ex4d_core.runs.finished import finished_session
 
     first = config[0].config
     found = find_clips(clips or clips_of(first))
@@ -87,8 +87,9 @@ def run(
     if config[0].values:
         of_all = partial(run_folders, found, note=lambda text: None)
         return sweep_clips(config, found, parent, of_all, "result", quiet, json_, **meshes)
-    session = make_session(first, quiet or json_, goal="result", clips=found)
     folders = output_folders(first, found, clips, output_dir)
+    is_done = partial(finished_session, clips=found, folders=folders, **meshes)
+    session = make_session(first, quiet or json_, goal="result", clips=found, finished=is_done)
     finish(run_batch(session, found, folders, **meshes), quiet, json_)
 
 
@@ -106,6 +107,7 @@ def recon(
 ) -> None:
     """Run reconstruction only: write guidance color and mask videos, cameras and, optionally, meshes."""
     from ex4d_core.runs.batch import run_batch
+    from ex4d_core.runs.finished import finished_session
 
     first = config[0].config
     path = Path(clip or input_video or clips_of(first)[0])
@@ -114,8 +116,10 @@ def recon(
     meshes: Any = {"save_mesh": save_mesh, "mesh_format": mesh_format}
     if config[0].values:
         return sweep_clips(config, [path], folder, lambda one: [one], "guidance", quiet, json_, **meshes)
-    session = make_session(first, quiet or json_, goal="guidance", clips=[path])
-    finish(run_batch(session, [path], [folder], goal="guidance", **meshes), quiet, json_)
+    given: Any = {"goal": "guidance", **meshes}
+    is_done = partial(finished_session, clips=[path], folders=[folder], **given)
+    session = make_session(first, quiet or json_, goal="guidance", clips=[path], finished=is_done)
+    finish(run_batch(session, [path], [folder], **given), quiet, json_)
 
 
 @app.command(cls=FlagsCommand)

@@ -145,7 +145,13 @@ def clips_of(config: "RunConfig") -> tuple[str, ...]:
 
 
 def make_session(
-    config: "RunConfig", quiet: bool, *, goal: str = "", roles: Sequence[str] = (), clips: Sequence[Path] = ()
+    config: "RunConfig",
+    quiet: bool,
+    *,
+    goal: str = "",
+    roles: Sequence[str] = (),
+    clips: Sequence[Path] = (),
+    finished: "Callable[[Session], Session | None]" = lambda session: None,
 ) -> "Session":
     """Return a session that reports to the terminal, after checking its components.
 
@@ -155,6 +161,7 @@ def make_session(
         goal: the stage that the command ends with; the roles up to it are checked.
         roles: the roles to check, if the command runs no stages in order.
         clips: the clips; if none exists, nothing is downloaded for them.
+        finished: returns a session, whose components need no check, if nothing is left to do.
     """
     from ex4d_core.config.user_config import user_config_file
     from ex4d_core.console_reporter import ConsoleReporter
@@ -170,7 +177,10 @@ def make_session(
     for problem in session.registry.plugins.broken:
         reporter.warn(problem.sentence())
     roles = roles_for(goal) if goal else roles
-    session.check(*roles)
+    if done := finished(session):
+        session = done
+    else:
+        session.check(*roles)
     for sentence in ignored_settings(session, roles):
         reporter.warn(sentence)
     return session

@@ -12,10 +12,9 @@ import torch
 from ex4d_core.files import atomic_write
 from ex4d_core.masks.cotracker import tracker_of
 from ex4d_core.masks.options import MaskOptions
-from ex4d_core.masks.simulate import kind_of, simulate_masks
+from ex4d_core.masks.simulate import CPU, kind_of, simulate_masks
 from ex4d_core.masks.statistics import known_by_frame, measure
 from ex4d_core.pictures.contact_sheet import contact_sheet, frames_on_sheet
-from ex4d_core.pipeline.stages import CPU
 from ex4d_core.progress import Progress, silent, track
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import Scene, Video

@@ -16,9 +16,11 @@ from ex4d_core.masks.options import Kind, MaskOptions
 from ex4d_core.masks.paths import random_path, random_progress
 from ex4d_core.masks.trackers import Tracker
 from ex4d_core.masks.tracking import tracking_mask
-from ex4d_core.pipeline.stages import CPU, render_guidance
+from ex4d_core.pipeline.stages import render_guidance
 from ex4d_core.roles import MeshBuilder, Renderer
 from ex4d_core.types import Guidance, Scene, Video
+
+CPU = torch.device("cpu")
 
 
 def simulate_masks(

@@ -1,11 +1,11 @@
-"""Work in another thread, whose result or error is taken later."""
+"""Work in other threads, whose result or error is taken later."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 TURN = 0.0005
@@ -42,6 +42,61 @@ class Ahead:
         if self._error is not None:
             raise self._error
         return self._result
+
+
+class Loading:
+    """Loads components of a session ahead: in other threads, while another component computes.
+
+    They wait until a component is loaded by the session itself, such as the depth estimator: both would compete.
+    """
+
+    def __init__(self) -> None:
+        self._threads: dict[str, Ahead] = {}
+        self._imports: dict[str, Callable[[], object]] = {}
+        self._turn = threading.Event()
+
+    def start(self, role: str, make: Callable[[], Any], prepare: Callable[[Any], Any]) -> None:
+        """Start to load a component with weights; `make` returns it, and `prepare` reads its weights."""
+
+        def work() -> Any:
+            component = make()
+            if hasattr(component, "start"):
+                component.start()
+            self._turn.wait()
+            return prepare(component)
+
+        if role not in self._threads:
+            self._threads[role] = Ahead(work)
+
+    def import_later(self, role: str, load: Callable[[], object]) -> None:
+        """Import a component without weights when it is the turn; only its libraries take time."""
+        self._imports[role] = load
+
+    def take(self, role: str) -> Any:
+        """Return the component that was loaded ahead; None if none was, or if that failed."""
+        self._imports.pop(role, None)
+        loading = self._threads.pop(role, None)
+        if loading is None:
+            return None
+        self._turn.set()
+        with suppress(Exception):  # raised again where it is loaded anew
+            return loading.result()
+        return None
+
+    def continue_now(self) -> None:
+        """Let the threads continue: the session has loaded a component."""
+        self._turn.set()
+        imports, self._imports = self._imports, {}
+        if imports:
+            # Not a daemon: a process that ends while another thread initializes a library may crash.
+            threading.Thread(target=_import_all, args=[imports.values()], name="import ahead").start()
+
+
+def _import_all(imports: Iterable[Callable[[], object]]) -> None:
+    with _short_turns():
+        for load in imports:
+            with suppress(Exception):  # raised again where the component is used
+                load()
 
 
 @contextmanager

@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
-import numpy as np
-from torch import Tensor
 
 from ex4d_core.bounds import shown
-from ex4d_core.cameras.generators import GivenPath
-from ex4d_core.cameras.source import own_cameras, source_cameras_file, source_cameras_inputs, with_source_cameras
+from ex4d_core.cameras.source import own_cameras, source_cameras_file, with_source_cameras
 from ex4d_core.config.run_config import Tree
 from ex4d_core.errors import InvalidInput
 from ex4d_core.pipeline import stages
-from ex4d_core.pipeline.arrays_in import GivenDepth, as_path_or_text
 from ex4d_core.pipeline.artifacts import DEPTH, GUIDANCE, VIDEO, StageCache, StageRecord
-from ex4d_core.pipeline.background import Plate, make_plates
 from ex4d_core.pipeline.clip_identity import claim
 from ex4d_core.pipeline.clips import background_inputs, path_key, read_clip, read_dynamic_mask
 from ex4d_core.pipeline.components import Components
@@ -37,6 +33,13 @@ from ex4d_core.progress import Progress
 from ex4d_core.roles import DepthEstimator, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Mesh, Scene, Video
 from ex4d_core.video_io import Sound
+
+if TYPE_CHECKING:  # torch takes seconds to import; a finished run does without
+    import numpy as np
+    from torch import Tensor
+
+    from ex4d_core.pipeline.arrays_in import GivenDepth
+    from ex4d_core.pipeline.background import Plate
 
 
 class ClipRun(SelectedClip):
@@ -187,8 +190,11 @@ class ClipRun(SelectedClip):
         options = components.config.refine
         if not options.enabled:
             return scene
-        with components.reporter.stage("refine") as progress:
-            return stages.refine_scene(scene, options, device=components.device, progress=progress)
+        with components.reporter.stage("refine") as progress, measure() as cost:
+            refined = stages.refine_scene(scene, options, device=components.device, progress=progress)
+        key = content_key({"depth": self.depth_inputs, "refine": attrs.asdict(options)})
+        self.records.append(StageRecord(stage="refine", key=key, reused=False, cost=cost))
+        return refined
 
     @cached_property
     def plates(self) -> tuple[Plate, ...]:
@@ -196,6 +202,8 @@ class ClipRun(SelectedClip):
         components = self.components
         if components.guidance_options.background == "none":
             return ()
+        from ex4d_core.pipeline.background import make_plates
+
         scene, builder, renderer = self.scene, components.mesh_builder(), components.renderer()
         with components.reporter.stage("background") as progress:
             return make_plates(
@@ -210,18 +218,6 @@ class ClipRun(SelectedClip):
             return None
         return read_dynamic_mask(Path(file), self.components.config.video, self.video)
 
-    @property
-    def lens_inputs(self) -> Tree:
-        """Everything that determines the intrinsics."""
-        return {"given": self.given_intrinsics and attrs.asdict(self.given_intrinsics)}
-
-    @cached_property
-    def motion_inputs(self) -> Tree:
-        """Everything that determines the length of paths and the motion of the source camera."""
-        options = self.components.config.path
-        frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
-        return {"frames": frames, "source_cameras": source_cameras_inputs(options)}
-
     def along(self, cam: str | float | CameraPath | np.ndarray | Tensor) -> PathRun:
         """Return the clip along a camera path.
 
@@ -233,6 +229,10 @@ class ClipRun(SelectedClip):
             InvalidInput: the poses have another shape, or are not rigid.
             ComponentNotFound: a move is unknown.
         """
+        if isinstance(cam, str):
+            return PathRun(self, cam)
+        from ex4d_core.pipeline.arrays_in import as_path_or_text
+
         return PathRun(self, as_path_or_text(cam, lambda: self.estimated_scene.depth.intrinsics))
 
     def mesh(self, frame: int) -> Mesh:
@@ -261,6 +261,8 @@ class PathRun:
         self._generator: Callable[[], TrajectoryGenerator]
         self._num_frames = clip_run.path_frames
         if isinstance(cam, CameraPath):
+            from ex4d_core.cameras.generators import GivenPath
+
             self._path_inputs: Tree = {"given": path_key(cam)}
             self._generator = partial(GivenPath, cam)
             self.cam, is_given = f"given-{path_key(cam)[:16]}", True
@@ -340,10 +342,11 @@ class PathRun:
         )
 
     def load_ahead(self) -> None:
-        """Start to load the backbone while the stages before it compute, unless the run folder has the result."""
+        """Start to load the components of stages that the run folder lacks, while the stages before them compute."""
         store = self.clip_run.stored
         if store is None or store.size("result", content_key(self.video_inputs)) is None:
-            self.clip_run.components.load_ahead("backbone")
+            has_guidance = store and store.size("guidance", content_key(self.guidance_inputs))
+            self.clip_run.components.load_ahead(*(() if has_guidance else ("mesh", "renderer")), "backbone")
 
     def stored_guidance(self) -> Guidance | None:
         """Return the guidance if the run folder has it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
-from torch import Tensor
 
 from ex4d_core.bounds import parse_size
 from ex4d_core.config.presets import ex4d_size
@@ -21,6 +21,9 @@ from ex4d_core.video_io import VideoInfo, probe_video, read_video
 from ex4d_core.video_io.framing import Framing, frame_to, selected
 from ex4d_core.video_io.images import list_images
 from ex4d_core.video_io.read import issue_warning, strided_rate
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 LARGEST_SIDE = 8192
 """Pixels; a larger size is more likely a typing error."""

@@ -15,12 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.arrays import open_npz
 from ex4d_core.errors import InvalidInput, OutputFailed
@@ -30,6 +28,9 @@ from ex4d_core.reading import parse_json
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Origin, Video
 from ex4d_core.video_io.source import open_video, raw_frames
 from ex4d_core.video_io.write import write_mask, write_video
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 META = "meta.json"
 
@@ -136,6 +137,8 @@ def load_depth(folder: Path) -> DepthVideo:
         Damaged: a file is missing or damaged.
         InvalidInput: a file cannot be read because of the system.
     """
+    import torch
+
     with _loading(folder):
         meta = _load_meta(folder)
         frames, height, width = meta["shape"]
@@ -197,6 +200,8 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 def _to_table(intrinsics: Sequence[Intrinsics]) -> Tensor:
     """Return float64 [N, 6]: fx, fy, cx, cy, width, height."""
+    import torch
+
     return torch.tensor([attrs.astuple(camera) for camera in intrinsics], dtype=torch.float64)
 
 
@@ -241,6 +246,7 @@ def _checksum_all(tensors: dict[str, Tensor]) -> str:
 
 def _load_frames(path: Path, described: dict[str, int], pixel_format: str) -> Tensor:
     """Return the frames of an FFV1 file, uint8 [T, H, W, 3] or [T, H, W], after comparing them with their checksum."""
+    import torch
     from av.video.reformatter import VideoReformatter
 
     out = np.empty(0, np.uint8)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 
-from ex4d_core.cameras.generators import JoinedPath, Move, Segment
 from ex4d_core.cameras.language import CamError, MoveSpec, UnknownMove, parse_path, weights_of
 from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
@@ -29,7 +25,7 @@ from ex4d_core.config.run_config import (
 from ex4d_core.errors import ComponentCrashed, ComponentNotFound, Ex4dError, InvalidConfig, PluginFailed
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
-from ex4d_core.pipeline.ahead import Ahead
+from ex4d_core.pipeline.ahead import Loading
 from ex4d_core.pipeline.chosen import Chosen, ChosenPath
 from ex4d_core.pipeline.devices import device_of
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
@@ -38,6 +34,9 @@ from ex4d_core.plugins.offers import Offer
 from ex4d_core.plugins.registry import Choice, Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.roles import ROLES, DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
 
 
 class Components:
@@ -65,12 +64,12 @@ class Components:
         self.registry = registry
         self.reporter = reporter
         self._consent = consent
+        self._device_type: str | None = None
         self._offered: set[str] = set()
         self._loaded = dict(objects or {})
         self._own = {role: Chosen(offer=offer_of(role, own), options=NoOptions()) for role, own in self._loaded.items()}
         self._choices: dict[str, Choice] = {}
-        self._ahead: dict[str, Ahead] = {}
-        self._turn = Event()
+        self._loading = Loading()
 
     @cached_property
     def device(self) -> torch.device:
@@ -80,6 +79,16 @@ class Components:
             InvalidConfig: the device is not available.
         """
         return device_of(self.config.device)
+
+    @property
+    def device_type(self) -> str:
+        """Type of the device: cpu, cuda or mps."""
+        return self._device_type or self.device.type
+
+    @property
+    def device_name(self) -> str:
+        """Type and, if the user selected one, number of the device."""
+        return self.device_type if self.config.device == "auto" else self.config.device
 
     def choose(self, role: str) -> Chosen:
         """Return the component of a role (except `trajectory`) and its options.
@@ -238,6 +247,8 @@ class Components:
 
     def trajectory(self, cam: str) -> TrajectoryGenerator:
         """Return the generator for a `--cam` text."""
+        from ex4d_core.cameras.generators import JoinedPath, Move, Segment
+
         path = self.choose_trajectory(cam)
         if path.only is not None:
             return self._move(path.only)
@@ -282,7 +293,7 @@ class Components:
 
     def _select(self, role: str) -> Choice:
         return self.registry.choose(
-            role, self.device.type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
+            role, self.device_type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
         )
 
     def _restricts_use(self, offer: Offer) -> bool:
@@ -330,28 +341,22 @@ class Components:
         except PluginFailed:  # huggingface_hub is not installed
             return True
 
-    def load_ahead(self, role: str) -> None:
-        """Start to load a component with weights in another thread.
-
-        It waits until another component is loaded here, such as the depth estimator: both would compete. If it fails,
-        the component is loaded again when it is used, which reports the error.
+    def load_ahead(self, *roles: str) -> None:
+        """Start to load components in other threads, see `Loading`; one that fails is loaded again when it is used.
 
         Raises:
-            ComponentNotFound: it is not installed, or none can be selected automatically.
+            ComponentNotFound: one is not installed, or none can be selected automatically.
             InvalidConfig: an option is unknown or invalid.
         """
-        if role in self._loaded or role in self._ahead:
-            return
-        chosen = self.choose(role)
-        if chosen.offer.spec.weights:
-            make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
-            self._ahead[role] = Ahead(lambda: self._made_ahead(role, make()))
-
-    def _made_ahead(self, role: str, component: Any) -> Any:
-        if hasattr(component, "start"):
-            component.start()
-        self._turn.wait()
-        return self._prepared(role, component, ahead=True)
+        for role in roles:
+            if role in self._loaded:
+                continue
+            chosen = self.choose(role)
+            if chosen.offer.spec.weights:
+                make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
+                self._loading.start(role, make, partial(self._prepared, role, ahead=True))
+            else:
+                self._loading.import_later(role, partial(self.registry.load, chosen.offer))
 
     def _prepared(self, role: str, component: Any, *, ahead: bool) -> Any:
         """Load the weights of a component, if it can be asked to; see `ex4d_core.roles`."""
@@ -368,14 +373,10 @@ class Components:
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
-            made = None
-            if ahead := self._ahead.pop(role, None):
-                self._turn.set()
-                with suppress(Exception):  # it is raised again below
-                    made = ahead.result()
-            made = made or self.registry.make(chosen.offer, chosen.options, device=self.device)
+            ahead = self._loading.take(role)
+            made = ahead or self.registry.make(chosen.offer, chosen.options, device=self.device)
             self._loaded[role] = self._prepared(role, made, ahead=False)
-            self._turn.set()
+            self._loading.continue_now()
         return self._loaded[role]
 
     def _reasons(self, role: str, offer: Offer) -> tuple[str, ...]:

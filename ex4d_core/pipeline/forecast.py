@@ -278,6 +278,8 @@ def remember(
     """
     rates = {}
     for record in records:
+        if record.stage not in _SECONDS:  # refinement, a part of the time of depth
+            continue
         amount = frames[record.stage] * size[0] * size[1] / 1e6
         if record.reused or record.cost.seconds < LEAST_SECONDS or amount < LEAST_MEGAPIXELS:
             continue

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import psutil
-import torch
 
 _LINUX_STATUS = Path("/proc/self/status")
 _LINUX_RESET = Path("/proc/self/clear_refs")
@@ -32,14 +33,20 @@ def measure() -> Iterator[Usage]:
     """Measure the block."""
     cost = Usage()
     _reset_peak()
-    if torch.cuda.is_available():
+    if torch := _torch_on_gpu():
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     yield cost
     cost.seconds = time.perf_counter() - started
     cost.peak_bytes = _peak()
-    if torch.cuda.is_available():
+    if torch := _torch_on_gpu():
         cost.peak_gpu_bytes = torch.cuda.max_memory_allocated()
+
+
+def _torch_on_gpu() -> Any:
+    """Return torch if it is imported and there is a CUDA device; it takes seconds to import, and may be unused."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_available() else None
 
 
 def _reset_peak() -> None:

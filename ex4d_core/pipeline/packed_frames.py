@@ -10,12 +10,15 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
+    from torch import Tensor
 
 _LENGTH = struct.Struct("<Q")
 _LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 1, 15, 9
@@ -43,6 +46,8 @@ def read_frames(path: Path, shape: tuple[int, int, int], dtype: torch.dtype) -> 
         OSError: the file cannot be read.
         InvalidInput: it does not contain these frames.
     """
+    import torch
+
     frames, height, width = shape
     size = path.stat().st_size
     each = height * (math.ceil(width / 8) if dtype == torch.bool else 4 * width)

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.cameras.intrinsics import given_intrinsics
+from ex4d_core.cameras.source import source_cameras_inputs
 from ex4d_core.config.run_config import Tree
 from ex4d_core.pipeline.clip_identity import FRAMES_IN_MEMORY, ClipIdentity, real_path
 from ex4d_core.pipeline.clips import Selection, clip_hash, select
@@ -119,6 +120,18 @@ class SelectedClip:
             return given_intrinsics(lens, (clip.width, clip.height), clip.origin)
         framing = self.selection.framing
         return given_intrinsics(lens, framing.size, framing.origin((), 0))
+
+    @property
+    def lens_inputs(self) -> Tree:
+        """Everything that determines the intrinsics."""
+        return {"given": self.given_intrinsics and attrs.asdict(self.given_intrinsics)}
+
+    @cached_property
+    def motion_inputs(self) -> Tree:
+        """Everything that determines the length of paths and the motion of the source camera."""
+        options = self.components.config.path
+        frames = "photo" if self.is_photo and self.path_frames is None else self.path_frames
+        return {"frames": frames, "source_cameras": source_cameras_inputs(options)}
 
 
 def state_of(run: object, *results: str) -> str:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
 from ex4d_core.console_reporter import reporter_for
-from ex4d_core.errors import InvalidConfig
-from ex4d_core.pipeline.arrays_in import as_clip, as_depth
+from ex4d_core.errors import InvalidConfig, OutputFailed
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
@@ -29,13 +27,18 @@ from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES, DepthEstimator
 from ex4d_core.types import CameraPath, DepthVideo, Video
 
-Clip = Video | str | Path | np.ndarray | Tensor | Sequence[Any]
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
+
+    from ex4d_core.pipeline.arrays_in import GivenDepth
+
+Clip: TypeAlias = "Video | str | Path | np.ndarray | Tensor | Sequence[Any]"
 """A clip: frames or a path."""
 
-Depth = DepthVideo | np.ndarray | Tensor | Sequence[Any] | None
+Depth: TypeAlias = "DepthVideo | np.ndarray | Tensor | Sequence[Any] | None"
 """Depth that replaces the estimator."""
 
-Cam = str | float | CameraPath | np.ndarray | Tensor
+Cam: TypeAlias = "str | float | CameraPath | np.ndarray | Tensor"
 """A camera path."""
 
 
@@ -81,6 +84,8 @@ class Session(Components):
         for name, value, method in (("registry", registry, "choose"), ("reporter", reporter, "stage")):
             if value is not None and not hasattr(value, method):
                 raise InvalidConfig(f"{name} must be a {name.title()}, not {shown(value)}")
+        if not isinstance(progress, bool | None):
+            raise InvalidConfig(f"progress must be True, False or None, not {shown(progress)}")
         if not isinstance(config, RunConfig | None):
             raise InvalidConfig(
                 f'config must be a RunConfig, not {shown(config)}; settings have names, as in depth="file"'
@@ -104,13 +109,18 @@ class Session(Components):
         chosen = ", ".join(f"{role}={name!r}" for role, name in names.items())
         return f"<Session {chosen}; loaded: {', '.join(self._loaded) or 'nothing'}>"
 
-    def changed(self, config: RunConfig) -> Session:
+    def changed(self, config: RunConfig, *, device_type: str | None = None) -> Session:
         """Return a session with another configuration, which shares the loaded components whose options are the same.
+
+        Args:
+            config: the configuration.
+            device_type: type of its device, if it is known without torch.
 
         Raises:
             Ex4dError: the configuration names a component that cannot be used.
         """
         session = Session(config, registry=self.registry, reporter=self.reporter, consent=self._consent)
+        session._device_type = device_type
         session.share(self)
         return session
 
@@ -138,12 +148,13 @@ class Session(Components):
             InputNotFound: the clip does not exist.
             InvalidInput: the clip cannot be read, or a value has a wrong type or shape.
             InvalidConfig: the kind of depth is unknown.
+            OutputFailed: the run folder is a file.
         """
         clip_run = ClipRun(
             self,
-            as_clip(clip, fps=self.config.video.fps),
-            depth=as_depth(depth, depth_kind),
-            folder=None if folder is None else as_path(folder, "run folder"),
+            as_path(clip, "clip") if isinstance(clip, str | os.PathLike) else _as_clip(clip, self.config),
+            depth=None if depth is depth_kind is None else _as_depth(depth, depth_kind),
+            folder=None if folder is None else _run_folder(folder),
             read_only=read_only,
         )
         identity = clip_run.identity  # raises an error if the clip cannot be read
@@ -184,6 +195,25 @@ class Session(Components):
         return path_run
 
 
+def _run_folder(folder: Any) -> Path:
+    path = as_path(folder, "run folder")
+    if path.exists() and not path.is_dir():
+        raise OutputFailed(f"the run folder {path} is a file; choose another name")
+    return path
+
+
+def _as_clip(clip: Any, config: RunConfig) -> Video | Path:
+    from ex4d_core.pipeline.arrays_in import as_clip  # imports torch
+
+    return as_clip(clip, fps=config.video.fps)
+
+
+def _as_depth(depth: Any, kind: str | None) -> GivenDepth | None:
+    from ex4d_core.pipeline.arrays_in import as_depth  # imports torch
+
+    return as_depth(depth, kind)
+
+
 def tables(settings: Mapping[str, Any]) -> Tree:
     """Return settings as tables of plain values: `depth="file"` becomes `depth={"name": "file"}`."""
     named = {role.name for role in ROLES.values() if not role.in_cam}
@@ -199,7 +229,7 @@ def _plain(value: Any) -> Any:
         return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, torch.device):
+    if isinstance(value, getattr(sys.modules.get("torch"), "device", ())):
         return str(value)
     return value.item() if isinstance(value, np.generic) else value
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_core.geometry.motion import Motion, frames_shown
 from ex4d_core.geometry.paths import normalized_times
-from ex4d_core.geometry.refine_depth import refine_depth
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.rigid import Pose
-from ex4d_core.pipeline.background import Plate, with_background
 from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.progress import Progress, Reporter, silent
 from ex4d_core.roles import DepthEstimator, DiffusionBackbone, MeshBuilder, Renderer, TrajectoryGenerator
 from ex4d_core.types import CameraPath, DepthVideo, Guidance, Intrinsics, Mesh, RenderedFrame, Scene, Video
 from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
+    from torch import Tensor
+
+    from ex4d_core.pipeline.background import Plate
 
 REPORT = "report this to the author of the plugin"
 
@@ -29,6 +30,9 @@ STILL = Motion(pose=lambda t: Pose.identity())
 
 FRAMES_AT_ONCE = 8
 """Frames per copy to and from a GPU; bounds the GPU memory."""
+
+
+Value = TypeVar("Value")
 
 
 class WrongComponent(Ex4dError, TypeError):
@@ -43,7 +47,7 @@ def estimate_depth(video: Video, estimator: DepthEstimator, *, progress: Progres
         WrongComponent: length or size differ from those of the video.
     """
     with named_crash(estimator):
-        depth = estimator.estimate(video, progress=progress)
+        depth = _returned(estimator.estimate(video, progress=progress), DepthVideo, estimator)
     if depth.depth.shape != video.frames.shape[:3]:
         raise WrongComponent(
             f"{type(estimator).__name__} returned depth of shape {list(depth.depth.shape)} for frames of shape "
@@ -76,7 +80,7 @@ def plan_path(
     # A path relative to the source camera is planned as if that camera did not move.
     still = scene if source is None else attrs.evolve(scene, depth=attrs.evolve(scene.depth, cameras=None))
     with named_crash(generator):
-        path = generator.path(num_frames, still)
+        path = _returned(generator.path(num_frames, still), CameraPath, generator)
     if path.num_frames != num_frames:
         raise WrongComponent(
             f"{type(generator).__name__} returned {path.num_frames} poses for {num_frames} frames; {REPORT}"
@@ -123,16 +127,20 @@ def retimed(scene: Scene, path: CameraPath | None) -> Scene:
 
 
 def refine_scene(
-    scene: Scene, options: RefineOptions, *, device: torch.device = CPU, progress: Progress = silent
+    scene: Scene, options: RefineOptions, *, device: torch.device | None = None, progress: Progress = silent
 ) -> Scene:
     """Return the scene with depth refined by its frames, see `ex4d_core.geometry.refine_depth`.
 
     Args:
         scene: the clip and its depth, on the CPU.
         options: the options; if not enabled, the scene is returned unchanged.
-        device: device of the computation; frames are copied to it and back several at a time.
+        device: device of the computation, by default the CPU; frames are copied to it and back several at a time.
         progress: called with the number of finished frames.
     """
+    import torch
+
+    from ex4d_core.geometry.refine_depth import refine_depth
+
     if not options.enabled:
         return scene
     frames, depths, filled = scene.video.num_frames, [], []
@@ -154,7 +162,7 @@ def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
     valid = None if depth.valid is None else depth.valid[frame]
     color, distance, lens = scene.video.frames[frame], depth.depth[frame], depth.intrinsics_at(frame)
     with named_crash(builder):
-        return builder.build(color, distance, lens, valid=valid)
+        return _returned(builder.build(color, distance, lens, valid=valid), Mesh, builder)
 
 
 def render_guidance(
@@ -164,7 +172,7 @@ def render_guidance(
     renderer: Renderer,
     *,
     plates: Sequence[Plate] = (),
-    device: torch.device = CPU,
+    device: torch.device | None = None,
     progress: Progress = silent,
 ) -> Guidance:
     """Render the guidance along a path: the mesh of each frame from the target camera of that frame.
@@ -178,9 +186,13 @@ def render_guidance(
         builder: builds the meshes.
         renderer: renders them.
         plates: the static background, which fills holes; see `ex4d_core.pipeline.background`.
-        device: device of the meshes; frames are copied to it and back several at a time.
+        device: device of the meshes, by default the CPU; frames are copied to it and back several at a time.
         progress: called with the number of finished frames.
     """
+    import torch
+
+    from ex4d_core.pipeline.background import with_background
+
     scene, meshes = retimed(scene, path), _LatestMesh(builder)
     frames, height, width = path.num_frames, path.intrinsics[0].height, path.intrinsics[0].width
     color = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
@@ -207,9 +219,9 @@ def render_guidance(
     return Guidance(color=color, mask=mask, background=background, cameras=path, fps=scene.video.fps)
 
 
-def frames_at_once(device: torch.device) -> int:
-    """Return the number of frames per copy to and from a device."""
-    return 1 if device.type == "cpu" else FRAMES_AT_ONCE
+def frames_at_once(device: torch.device | None) -> int:
+    """Return the number of frames per copy to and from a device, None for the CPU."""
+    return 1 if device is None or device.type == "cpu" else FRAMES_AT_ONCE
 
 
 class _LatestMesh:
@@ -226,7 +238,7 @@ class _LatestMesh:
         return self._latest[1]
 
 
-def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene:
+def _part_on(device: torch.device | None, scene: Scene, first: int, stop: int) -> Scene:
     """Return some frames of a scene on a device, without the poses of the source camera."""
     depth, frames = scene.depth, slice(first, stop)
     part = attrs.evolve(
@@ -240,8 +252,10 @@ def _part_on(device: torch.device, scene: Scene, first: int, stop: int) -> Scene
     return Scene(video=Video(frames=_on(device, scene.video.frames[frames]), fps=scene.video.fps), depth=part)
 
 
-def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Copy a tensor from the CPU to a device."""
+def _on(device: torch.device | None, tensor: Tensor) -> Tensor:
+    """Copy a tensor from the CPU to a device, None for the CPU itself."""
+    if device is None:
+        return tensor
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)  # asynchronous
     return tensor.to(device)
@@ -251,13 +265,15 @@ def _render_frame(
     scene: Scene, part: Scene, frame: int, first: int, path: CameraPath, meshes: _LatestMesh, renderer: Renderer
 ) -> tuple[Tensor, Tensor]:
     """Return color and mask of one frame; `part` begins at frame `first` of the scene."""
+    import torch
+
     pose, target = path.world_to_camera[frame] @ scene.depth.source_to_world(frame), path.intrinsics_at(frame)
     mesh = meshes.of(part, frame - first, shown=path.frame_shown(frame))
     if frame == 0 and mesh.max_stretch is None and is_source_view(pose, target, scene.depth.intrinsics_at(0)):
         seen = part.video.frames[0]
-        return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
+        return seen, seen.new_ones(seen.shape[:2], dtype=torch.bool)
     with named_crash(renderer):
-        view = renderer.render(mesh, pose, target)
+        view = _returned(renderer.render(mesh, pose, target), RenderedFrame, renderer)
     _check_view(view, path.intrinsics[0].height, path.intrinsics[0].width, renderer)
     return view.color, view.mask
 
@@ -281,7 +297,8 @@ def generate_video(
     """
     scene = None if scene is None else retimed(scene, guidance.cameras)
     with named_crash(backbone):
-        video = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
+        made = backbone.generate(guidance, scene, prompt=prompt, seed=seed, progress=progress, workspace=workspace)
+        video = _returned(made, Video, backbone)
     if video.frames.shape != guidance.color.shape:
         raise WrongComponent(
             f"{type(backbone).__name__} returned frames of shape {list(video.frames.shape)} for guidance of shape "
@@ -315,7 +332,19 @@ def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVi
 
 def is_source_view(source_to_target: Tensor, target: Intrinsics, source: Intrinsics) -> bool:
     """Return whether the target camera equals the source camera, so that the source frame can replace the rendering."""
+    import torch
+
     return target == source and bool((source_to_target - torch.eye(4)).abs().amax() < 1e-6)
+
+
+def _returned(value: object, kind: type[Value], component: object) -> Value:
+    """Return what a component returned, after checking its type."""
+    if not isinstance(value, kind):
+        raise WrongComponent(
+            f"{type(component).__name__} returned a value of type {type(value).__name__}, not a {kind.__name__}; "
+            f"{REPORT}"
+        )
+    return value
 
 
 def _check_view(view: RenderedFrame, height: int, width: int, renderer: Renderer) -> None:

@@ -19,15 +19,16 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ex4d_core.errors import InvalidInput, OutputFailed
 from ex4d_core.files import file_hash, locked, remove_stale_temp, resumable_dir, set_aside, temporary_folder
 from ex4d_core.names import numbered, safe_name
 from ex4d_core.pipeline.records import dumped
 from ex4d_core.reading import MOST_TEXT, parse_json, reading
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 Value = TypeVar("Value")
 

@@ -13,6 +13,7 @@ import attrs
 from ex4d_core.distributions import CORE_DISTRIBUTION, upgrade_command
 from ex4d_core.errors import Ex4dError, PluginFailed, import_failed_by_variable, one_line, unexpected
 from ex4d_core.hub.local import HubRepo
+from ex4d_core.imports import without_collections
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.provider import Command, Provider
 from ex4d_core.shell import in_order
@@ -111,7 +112,7 @@ class Offered(Generic[Spec]):
     def _import(self, path: str) -> Any:
         module, _, name = path.partition(":")
         try:
-            with redirect_stdout_to_stderr():
+            with redirect_stdout_to_stderr(), without_collections():
                 return getattr(importlib.import_module(module), name)
         except (Exception, SystemExit) as error:
             raise PluginFailed(

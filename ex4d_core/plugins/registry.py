@@ -202,6 +202,15 @@ class Registry:
         """Return the names of the components of a role that have an option."""
         return [offer.name for offer in self.offers(role) if option in attrs.fields_dict(offer.spec.options)]
 
+    def load(self, offer: Offer) -> type:
+        """Import the class of a component.
+
+        Raises:
+            PluginFailed: a required module is missing, or the import failed.
+        """
+        with one_at_a_time():
+            return offer.load()
+
     def make(self, offer: Offer, options: object, *, device: Any) -> Any:
         """Import the class of a component and create an instance.
 
@@ -209,7 +218,6 @@ class Registry:
             PluginFailed: a required module is missing, or the import failed.
             ComponentCrashed: the component raised an unexpected error.
         """
-        with one_at_a_time():
-            component = offer.load()
+        component = self.load(offer)
         with redirect_stdout_to_stderr(), named_crash(component):
             return component(options, device=device)

@@ -115,6 +115,20 @@ def export(
     return exported
 
 
+def is_exported(
+    path_run: PathRun, *, goal: Goal = "result", save_mesh: MeshChoice | None = None, mesh_format: MeshFormat = "ply"
+) -> bool:
+    """Return whether the files of a path are up to date in the run folder, so that `export` computes nothing.
+
+    Raises:
+        Ex4dError: the clip, an option or a file cannot be used.
+    """
+    record = path_run.clip_run.record
+    if save_mesh == "all" or record.read() == {}:  # the number of meshes is that of the frames, known after decoding
+        return False
+    return not any(is_outdated(group, record) for group in _groups(path_run, goal, save_mesh, mesh_format, False))
+
+
 def export_depth(clip_run: ClipRun, *, formats: Iterable[DepthFormat] = (), preview: bool = True) -> Exported:
     """Update the depth of a clip in the run folder: `depth.npz`, further formats and a preview.
 

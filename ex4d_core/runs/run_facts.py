@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-
-import numpy as np
-import torch
+from importlib.metadata import version
 
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.records import Facts
@@ -18,10 +16,10 @@ def run_facts(clip_run: ClipRun) -> Facts:
         "versions": {
             "ex4d": __version__,
             "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
+            "torch": version("torch"),
+            "numpy": version("numpy"),
             "platform": platform.platform(),
         },
-        "device": str(clip_run.components.device),
+        "device": clip_run.components.device_name,
         "seed": clip_run.components.config.seed,
     }

@@ -11,12 +11,10 @@ from typing import Any, get_args
 
 import attrs
 import numpy as np
-import torch
 
 from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, config_tree, make_config, merge
 from ex4d_core.errors import ComponentNotFound, Ex4dError, InvalidConfig
-from ex4d_core.masks.statistics import measure
 from ex4d_core.names import safe_name
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.failed_runs import leaving_nothing_if_failed
@@ -172,6 +170,8 @@ def _variants(session: Session, values: Mapping[str, Sequence[Any]]) -> list[Var
         )
     by_text: dict[str, dict[str, Any]] = {}
     for key, several in values.items():
+        if not isinstance(key, str):
+            raise InvalidConfig(f"a sweep needs names of options, such as 'mesh.min_angle', not {shown(key)}")
         several = several.tolist() if isinstance(several, np.ndarray) else several
         if isinstance(several, str) or not isinstance(several, Sequence):
             raise InvalidConfig(f"the values of {key} must be a list, as in {{{key!r}: [1, 2]}}, not {shown(several)}")
@@ -295,6 +295,10 @@ def measured(guidance: Guidance, video: Video | None) -> dict[str, float]:
         fraction of pixels that change between visible and hidden; `known_psnr`, the PSNR of the result against the
         guidance over its visible region in dB, mean over frames.
     """
+    import torch
+
+    from ex4d_core.masks.statistics import measure
+
     statistics = measure(guidance.mask)
     values = {"known": statistics.known, "known_last": statistics.known_last, "flicker": statistics.flicker}
     if video is not None:

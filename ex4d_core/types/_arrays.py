@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from typing import Any
 
 import attrs
 import numpy as np
-import torch
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
 
 
-def shaped(shape: str, dtype: torch.dtype) -> Any:
+def shaped(shape: str, dtype: str) -> Any:
     """Declare a tensor field with a dtype and a shape such as `"T H W 3"`, where names match any size.
 
     NumPy arrays are converted, floats of any precision to that of the field.
@@ -21,7 +21,7 @@ def shaped(shape: str, dtype: torch.dtype) -> Any:
     return attrs.field(converter=_converter(dtype), validator=_checker(shape, dtype), repr=tensor_summary)
 
 
-def optional_shaped(shape: str, dtype: torch.dtype) -> Any:
+def optional_shaped(shape: str, dtype: str) -> Any:
     """Declare a tensor field that may be None (its default)."""
     check = attrs.validators.optional(_checker(shape, dtype))
     return attrs.field(default=None, converter=_converter(dtype), validator=check, repr=tensor_summary)
@@ -55,37 +55,39 @@ def _rate(value: Any) -> Fraction:
     return fps
 
 
-def tensor_summary(value: object) -> str:
+def tensor_summary(value: Any) -> str:
     """Return dtype and shape of a tensor, and its device unless it is the CPU."""
-    if not isinstance(value, torch.Tensor):
+    if not _is_tensor(value):
         return repr(value)
     place = "" if value.device.type == "cpu" else f" on {value.device}"
     return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}{place}"
 
 
-def _converter(dtype: torch.dtype) -> Any:
+def _converter(dtype: str) -> Any:
     def convert(value: Any) -> Any:
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "uifb":
             return value
+        import torch
+
         # A copy: arrays may be read-only, or views with negative strides.
-        tensor = torch.from_numpy(np.array(value))
-        return tensor.to(dtype) if tensor.is_floating_point() and dtype.is_floating_point else tensor
+        tensor, kind = torch.from_numpy(np.array(value)), getattr(torch, dtype)
+        return tensor.to(kind) if tensor.is_floating_point() and kind.is_floating_point else tensor
 
     return convert
 
 
-def _checker(shape: str, dtype: torch.dtype) -> Any:
+def _checker(shape: str, dtype: str) -> Any:
     sizes = shape.split()
 
-    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         fits = (
-            isinstance(value, torch.Tensor)
-            and value.dtype == dtype
+            _is_tensor(value)
+            and str(value.dtype) == f"torch.{dtype}"
             and value.ndim == len(sizes)
             and all(not name.isdigit() or int(name) == size for name, size in zip(sizes, value.shape, strict=True))
         )
         if not fits:
-            expected = f"{str(dtype).removeprefix('torch.')} [{', '.join(sizes)}]"
+            expected = f"{dtype} [{', '.join(sizes)}]"
             raise InvalidInput(
                 f"{type(instance).__name__}.{attribute.name} must be a {expected} tensor, not {_type_of(value)}"
             )
@@ -94,4 +96,8 @@ def _checker(shape: str, dtype: torch.dtype) -> Any:
 
 
 def _type_of(value: object) -> str:
-    return tensor_summary(value) if isinstance(value, torch.Tensor) else type(value).__name__
+    return tensor_summary(value) if _is_tensor(value) else type(value).__name__
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ()))  # before torch is imported there are none

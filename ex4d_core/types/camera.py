@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.bounds import Bounds, numbers, shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import shaped
 from ex4d_core.types._help import with_fields
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 DEFAULT_FOV = math.degrees(2 * math.atan(0.512))
 """Field of view along the longer side in degrees: 54.2, from the focal length of EX-4D, 500 px at 512 px."""
@@ -143,7 +144,7 @@ def _check_size(width: Any, height: Any) -> None:
             raise InvalidInput(fault)
 
 
-_OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+_OPENCV_TO_OPENGL = np.diag(np.array([1.0, -1.0, -1.0, 1.0], np.float32))
 """Flips the y and z axes of the camera; its own inverse."""
 
 CAMERA_AXES: Mapping[str, np.ndarray] = {
@@ -217,7 +218,7 @@ def _shortly(frames: tuple[int, ...] | None) -> str:
 class CameraPath:
     """A pose and intrinsics for each frame."""
 
-    world_to_camera: Tensor = shaped("T 4 4", torch.float32)
+    world_to_camera: Tensor = shaped("T 4 4", "float32")
     """float32 [T, 4, 4], OpenCV axes (x right, y down, z forward), world = source camera of frame 0."""
 
     intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
@@ -263,7 +264,7 @@ class CameraPath:
 
     def to_opengl(self) -> Tensor:
         """Return world-to-camera float32 [T, 4, 4] with OpenGL camera axes (x right, y up, z backward)."""
-        return _OPENCV_TO_OPENGL @ self.world_to_camera
+        return _flipped(self.world_to_camera)
 
     @classmethod
     def from_opengl(
@@ -274,9 +275,11 @@ class CameraPath:
         Raises:
             InvalidInput: the matrices are not rigid, or have another shape.
         """
-        if not isinstance(world_to_camera, Tensor):
+        import torch
+
+        if not isinstance(world_to_camera, torch.Tensor):
             world_to_camera = torch.from_numpy(numbers(world_to_camera, "world_to_camera"))
-        return cls(world_to_camera=_OPENCV_TO_OPENGL @ world_to_camera.float(), intrinsics=intrinsics)
+        return cls(world_to_camera=_flipped(world_to_camera.float()), intrinsics=intrinsics)
 
     def to_ex4d_npz(self, *, exact: bool = False) -> dict[str, np.ndarray]:
         """Return the arrays of EX-4D's `camera_*.npz`: `extrinsics` [T, 4, 4] in OpenGL axes, `intrinsics` [3, 3].
@@ -323,13 +326,22 @@ class CameraPath:
         intrinsics = tuple(
             Intrinsics(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], width=width, height=height) for k in matrices
         )
-        path = cls.from_opengl(torch.from_numpy(poses.astype(np.float32)), intrinsics)
+        path = cls.from_opengl(poses.astype(np.float32), intrinsics)
         frames = _frame_numbers(arrays["clip_frames"]) if "clip_frames" in arrays else None
         return path if frames is None else attrs.evolve(path, frames=frames)
 
 
+def _flipped(world_to_camera: Tensor) -> Tensor:
+    """Convert world-to-camera float32 [T, 4, 4] between OpenCV and OpenGL camera axes."""
+    import torch
+
+    return torch.from_numpy(_OPENCV_TO_OPENGL) @ world_to_camera
+
+
 def _not_rigid(world_to_camera: Tensor) -> str:
     """Return why a pose is not a rotation and translation, or '' if all are."""
+    import torch
+
     rotation, shift = world_to_camera[:, :3, :3], world_to_camera[:, :3, 3]
     bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=world_to_camera.device)
     # Each comparison is False for NaN too.

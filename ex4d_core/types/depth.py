@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput, nearest
@@ -15,6 +14,9 @@ from ex4d_core.types._arrays import instance, optional_shaped, shaped
 from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath, Intrinsics, intrinsics_tuple
 from ex4d_core.types.video import Video
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 
 class DepthKind(Enum):
@@ -44,7 +46,7 @@ def _kind(value: DepthKind | str) -> DepthKind:
 class DepthVideo:
     """Depth for each frame of a video."""
 
-    depth: Tensor = shaped("T H W", torch.float32)
+    depth: Tensor = shaped("T H W", "float32")
     """float32 [T, H, W] along +z of the source camera, > 0 where valid, in the unit given by `kind`."""
 
     kind: DepthKind = attrs.field(converter=_kind)
@@ -53,10 +55,10 @@ class DepthVideo:
     intrinsics: tuple[Intrinsics, ...] = attrs.field(converter=intrinsics_tuple)
     """Of the source camera: one for the clip, or one for each frame."""
 
-    valid: Tensor | None = optional_shaped("T H W", torch.bool)
+    valid: Tensor | None = optional_shaped("T H W", "bool")
     """bool [T, H, W], True where depth is known; None: wherever it is finite and positive."""
 
-    filled: Tensor | None = optional_shaped("T H W", torch.bool)
+    filled: Tensor | None = optional_shaped("T H W", "bool")
     """bool [T, H, W], True where depth was unknown and was filled from its surroundings; None: nowhere."""
 
     cameras: CameraPath | None = instance(CameraPath, optional=True)
@@ -95,6 +97,8 @@ class DepthVideo:
 
     def source_to_world(self, frame: int) -> Tensor:
         """Return the pose of the source camera at a frame, float32 [4, 4], camera to world."""
+        import torch
+
         if self.cameras is None:
             return torch.eye(4)
         pose: Tensor = torch.linalg.inv(self.cameras.world_to_camera[frame].double()).float()
@@ -107,7 +111,7 @@ class DepthVideo:
     def valid_at(self, frame: int) -> Tensor:
         """Return where the depth of a frame is known, finite and positive, bool [H, W]."""
         depth = self.depth[frame]
-        usable = torch.isfinite(depth) & (depth > 0)
+        usable = depth.isfinite() & (depth > 0)
         return usable if self.valid is None else usable & self.valid[frame]
 
 

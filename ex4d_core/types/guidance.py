@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import instance, optional_shaped, rate, shaped
 from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 
 @with_fields
@@ -20,13 +22,13 @@ from ex4d_core.types.camera import CameraPath
 class RenderedFrame:
     """One view of a mesh. All tensors are on one device."""
 
-    color: Tensor = shaped("H W 3", torch.uint8)
+    color: Tensor = shaped("H W 3", "uint8")
     """uint8 [H, W, 3], sRGB, 0 where the mask is False."""
 
-    mask: Tensor = shaped("H W", torch.bool)
+    mask: Tensor = shaped("H W", "bool")
     """bool [H, W], True where the front surface was visible to the source camera."""
 
-    depth: Tensor = shaped("H W", torch.float32)
+    depth: Tensor = shaped("H W", "float32")
     """float32 [H, W] along +z of the viewing camera, of visible and occluded faces; inf in the background."""
 
     def numpy(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,13 +41,13 @@ class RenderedFrame:
 class Guidance:
     """Rendered color and visibility mask along a camera path: the input of a backbone."""
 
-    color: Tensor = shaped("T H W 3", torch.uint8)
+    color: Tensor = shaped("T H W 3", "uint8")
     """uint8 [T, H, W, 3], sRGB, 0 where hidden, on the CPU."""
 
-    mask: Tensor = shaped("T H W", torch.bool)
+    mask: Tensor = shaped("T H W", "bool")
     """bool [T, H, W], True in the visible region, on the CPU."""
 
-    background: Tensor | None = optional_shaped("T H W", torch.bool)
+    background: Tensor | None = optional_shaped("T H W", "bool")
     """bool [T, H, W], True where a visible pixel shows the static background as seen at other times, which may be less
     accurate than the frame itself; None: nowhere."""
 

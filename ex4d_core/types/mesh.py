@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.types._arrays import optional_shaped, shaped
 from ex4d_core.types._help import with_fields
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
+    from torch import Tensor
 
 VISIBLE_ALPHA = 125 / 255
 """Threshold of the interpolated alpha (0..1): a pixel is visible above it, as in EX-4D."""
@@ -22,19 +26,19 @@ class Mesh:
     All tensors are on one device.
     """
 
-    vertices: Tensor = shaped("V 3", torch.float32)
+    vertices: Tensor = shaped("V 3", "float32")
     """float32 [V, 3], in the frame of the source camera of this video frame (x right, y down, z forward)."""
 
-    faces: Tensor = shaped("F 3", torch.int32)
+    faces: Tensor = shaped("F 3", "int32")
     """int32 [F, 3], indices of vertices."""
 
-    vertex_colors: Tensor = shaped("V 3", torch.uint8)
+    vertex_colors: Tensor = shaped("V 3", "uint8")
     """uint8 [V, 3], sRGB."""
 
-    face_occluded: Tensor = shaped("F", torch.bool)
+    face_occluded: Tensor = shaped("F", "bool")
     """bool [F], True for faces that close the mesh and are not visible from the source camera."""
 
-    max_stretch: Tensor | None = optional_shaped("F", torch.float32)
+    max_stretch: Tensor | None = optional_shaped("F", "float32")
     """float32 [F], stretch (see `ex4d_core.geometry.stretch`) above which an occluded face is hidden; below 1, it is
     hidden from every camera. Colors are then interpolated in the source image, not in space. None: occluded faces are
     hidden from every camera and lower the alpha of their vertices, as in EX-4D."""
@@ -60,6 +64,8 @@ class Mesh:
 
     def vertex_alpha(self) -> Tensor:
         """Return bool [V]: False at the vertices of occluded faces, True elsewhere."""
+        import torch
+
         num_vertices = self.vertices.shape[0]
         alpha = torch.ones(num_vertices + 1, dtype=torch.bool, device=self.device)
         if self.device.type == "cpu":

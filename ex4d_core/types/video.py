@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types._arrays import instance, rate, shaped
 from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import Intrinsics
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 
 @with_fields
@@ -57,7 +59,7 @@ class Origin:
 class Video:
     """Frames at a constant rate."""
 
-    frames: Tensor = shaped("T H W 3", torch.uint8)
+    frames: Tensor = shaped("T H W 3", "uint8")
     """uint8 [T, H, W, 3], sRGB, on the CPU."""
 
     fps: Fraction = rate()

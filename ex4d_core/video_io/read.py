@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.memory import available_memory
@@ -20,6 +18,9 @@ from ex4d_core.video_io.clip import open_clip
 from ex4d_core.video_io.framing import Fit, Framing, check_selection, check_size, frame_to, selected
 from ex4d_core.video_io.source import open_video, raw_frames, read_timing
 from ex4d_core.video_io.timing import Timing
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 LOWEST_RATE = Fraction(1, 10_000)
 """Lowest frame rate in Hz; MP4 does not support much lower ones."""
@@ -86,7 +87,7 @@ def read_video(
         warn(problem)
     total = timing.source_frames if len(gathered) == len(wanted) else seen
     origin = framing.origin(tuple(wanted[: len(gathered)]), total)
-    return Video(frames=torch.from_numpy(gathered), fps=rate, origin=origin)
+    return Video(frames=gathered, fps=rate, origin=origin)
 
 
 def _check_complete(timing: Timing, available: int, num_frames: int | None) -> None:
@@ -126,8 +127,10 @@ def _gather(
     size: tuple[int, int] | None,
     fit: Fit,
     progress: Progress,
-) -> tuple[np.ndarray, Framing, int]:
+) -> tuple[Tensor, Framing, int]:
     """Return the selected frames uint8 [T, H, W, 3], their framing, and the number of frames read."""
+    import torch
+
     progress(0, len(wanted))
     framing: Framing | None = None
     out = np.empty(0, np.uint8)
@@ -155,7 +158,7 @@ def _gather(
             break
     if framing is None or done == 0:
         raise InvalidInput("no frames could be decoded")
-    return out[:done], framing, index + 1
+    return torch.from_numpy(out[:done]), framing, index + 1
 
 
 def _room(count: int, size: tuple[int, int]) -> np.ndarray:
@@ -187,6 +190,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
         InputNotFound: the file does not exist.
         InvalidInput: it is not a video, is damaged, or does not fit into memory.
     """
+    import torch
     from av.video.reformatter import ColorRange, VideoReformatter
 
     timing = read_timing(path)

@@ -11,9 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
-from ex4d_core.bounds import require
+from ex4d_core.bounds import Bounds, require, shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import as_path
@@ -25,6 +24,7 @@ from ex4d_core.video_io.sound import Sound, add_sound
 if TYPE_CHECKING:
     import av
     from av.video.reformatter import VideoReformatter
+    from torch import Tensor
 
     Convert = Callable[[np.ndarray, VideoReformatter], av.VideoFrame]
 
@@ -96,8 +96,8 @@ def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, 
         InvalidInput: the suffix is unknown, or `crf` is out of range.
         OutputFailed: the file cannot be written.
     """
-    if not 1 <= crf <= 51:
-        raise InvalidInput(f"crf must be between 1 (best) and 51, not {crf}")
+    if Bounds(at_least=1, at_most=51).fault("crf", crf):
+        raise InvalidInput(f"crf must be between 1 (best) and 51, not {shown(crf)}")
     if _is_lossless(path):
         _write(path, frames, _rgb_exact, fps, "ffv1", FFV1_OPTIONS)
     else:
@@ -114,6 +114,8 @@ def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> 
         InvalidInput: the suffix is unknown, or the mask has no frames.
         OutputFailed: the file cannot be written.
     """
+    from torch import Tensor
+
     require(mask, Tensor, "write_mask")
     path = as_path(path, "output file")
     _refuse_empty(mask, path)

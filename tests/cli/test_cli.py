@@ -59,7 +59,7 @@ def test_a_second_path_reuses_the_depth(run):
     run("--cam", "30")
     _, out, _ = run("--cam", "-20", "--json")
     stages = {stage["stage"]: stage["reused"] for stage in json.loads(out)[0]["stages"]}
-    assert stages == {"depth": True, "read": False, "guidance": False, "result": False}
+    assert stages == {"depth": True, "read": False, "refine": False, "guidance": False, "result": False}
 
 
 def test_the_written_configuration_runs_again(run, ex4d, tmp_path):

@@ -45,7 +45,7 @@ def test_a_job_has_outputs_costs_and_a_log(job, tmp_path):
     assert report.stages["guidance"].peak_gib > 0
     (log,) = (tmp_path / "logs").iterdir()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["stage"] for line in lines if "stage" in line] == ["read", "depth", "guidance"]
+    assert [line["stage"] for line in lines if "stage" in line] == ["read", "depth", "refine", "guidance"]
     assert lines[-1]["status"] == "done"
     assert all(line["job"] == "a" and line["run"] == "first" for line in lines)
 

@@ -8,7 +8,7 @@ import pytest
 
 import ex4d_core as ex4d
 from ex4d_core.errors import InvalidInput
-from ex4d_core.pipeline.ahead import TURN, Ahead
+from ex4d_core.pipeline.ahead import TURN, Ahead, Loading
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.runs.export import export
 from tests.helpers.backbones import STEPWISE, StepBackbone, plugins_with
@@ -93,7 +93,7 @@ def test_loading_and_computing_are_recorded_apart(session, small_clip, tmp_path)
     clip_run = session("AheadBackbone").open_clip(small_clip.video, folder=tmp_path)
     export(clip_run.along("20"))
     stages = clip_run.record.read()["takes"]["20"]["stages"]
-    assert [stage["stage"] for stage in stages] == ["read", "depth", "guidance", "result"]
+    assert [stage["stage"] for stage in stages] == ["read", "depth", "refine", "guidance", "result"]
     for stage in stages:
         assert stage["seconds"] == pytest.approx(stage["load"] + stage["compute"])
 
@@ -108,3 +108,20 @@ def test_threads_take_shorter_turns_while_work_is_under_way():
     works = [Ahead(work), Ahead(work)]
     assert [each.result()[0] for each in works] == [pytest.approx(TURN, rel=0.01)] * 2
     assert sys.getswitchinterval() == before
+
+
+def test_components_without_weights_are_imported_when_one_is_loaded():
+    loading, imported, done = Loading(), [], threading.Event()
+
+    def fail():
+        raise ImportError
+
+    loading.import_later("mesh", lambda: imported.append("mesh"))
+    loading.import_later("renderer", fail)
+    loading.import_later("backbone", lambda: (imported.append("backbone"), done.set()))
+    assert loading.take("mesh") is None  # used at once, so it is imported by its user
+    assert imported == []
+    loading.continue_now()
+    assert done.wait(60)
+    loading.continue_now()
+    assert imported == ["backbone"]

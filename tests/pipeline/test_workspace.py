@@ -62,7 +62,7 @@ def test_a_generation_that_was_stopped_goes_on_from_its_last_step(session, small
     assert "result: partial results saved; run again to resume" in notes
     path_run = session().run(small_clip.video, cam="30", folder=tmp_path)
     assert STEPS_DONE == [1, 2, 3, 4]
-    assert [record.stage for record in path_run.clip_run.records if not record.reused] == ["read", "result"]
+    assert [record.stage for record in path_run.clip_run.records if not record.reused] == ["read", "refine", "result"]
     assert torch.equal(path_run.video.frames, session().run(small_clip.video, cam="30").video.frames)
     assert hidden_files(tmp_path / "artifacts") == []
 

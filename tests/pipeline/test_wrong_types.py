@@ -9,7 +9,8 @@ from PIL import Image
 
 import ex4d_core as ex4d
 from ex4d_core.config.run_config import write_config
-from ex4d_core.errors import ComponentNotFound, InvalidConfig, InvalidInput
+from ex4d_core.errors import ComponentNotFound, InvalidConfig, InvalidInput, OutputFailed
+from ex4d_core.pipeline.stages import WrongComponent
 
 LENS = ex4d.Intrinsics.from_fov(width=16, height=16)
 
@@ -28,6 +29,8 @@ def test_a_misspelled_component_is_refused_when_the_session_is_created():
         lambda: ex4d.Session(seed="many"),
         lambda: ex4d.Session(reporter=3),
         lambda: ex4d.Session(registry="all"),
+        lambda: ex4d.Session(progress="yes"),
+        lambda: ex4d.sweep(FRAMES, {3: [1]}, folder="sweep", depth=np.ones((2, 16, 16))),
         lambda: ex4d.generate_camera_trajectory("left"),
         lambda: ex4d.generate_camera_trajectory(num_frames=2.5),
     ],
@@ -72,6 +75,8 @@ def test_only_videos_are_written_and_only_to_paths(tmp_path):
         lambda: ex4d.write_mesh(np.ones((16, 3)), "mesh.ply"),
         lambda: ex4d.write_mask(np.ones((1, 16, 16), bool), "mask.mp4", fps=24),
         lambda: ex4d.write_camera_path(np.eye(4)[None], "path.json"),
+        lambda: ex4d.read_camera_path(3),
+        lambda: ex4d.write_video(ex4d.Video(frames=FRAMES, fps=24), "out.mp4", crf="good"),
         lambda: ex4d.Video(frames="clip.mp4", fps=24),
         lambda: ex4d.Video(frames=torch.zeros(1, 16, 16, 3, dtype=torch.uint8), fps="many"),
         lambda: ex4d.CameraPath(world_to_camera=torch.eye(4)[None], intrinsics=None),
@@ -183,3 +188,18 @@ def test_numbers_of_numpy_paths_and_devices_are_settings(small_clip, tmp_path):
     path_run = session.open_clip(small_clip.video, folder=tmp_path).along(np.int64(20))
     assert path_run.cam == "20"
     assert tomllib.loads(write_config(session.config))["mesh"] == {"min_angle": 2.5}
+
+
+@pytest.mark.parametrize(("role", "method"), [("depth", "estimate"), ("renderer", "render"), ("backbone", "generate")])
+def test_a_component_that_returns_another_type_is_named(role, method):
+    component = type("Mine", (), {method: lambda self, *args, **named: np.ones((2, 16, 16))})()
+    settings = {"renderer": "zbuffer", "backbone": "telea", "progress": False, role: component}
+    depth = None if role == "depth" else np.full((2, 16, 16), 2.0, np.float32)
+    with pytest.raises(WrongComponent, match="Mine returned a value of type ndarray, not a "):
+        ex4d.Session(**settings).run(FRAMES, depth=depth)
+
+
+def test_a_run_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputFailed, match="out is a file"):
+        ex4d.Session().open_clip(FRAMES, folder=tmp_path / "out")

@@ -17,7 +17,7 @@ from ex4d_core.cameras.files._poses import assumed_size, centered_size, conventi
 from ex4d_core.cameras.files._value import WHAT, CameraFile, FieldSide, ReadOptions, check_rigid, naming
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write, file_hash
-from ex4d_core.reading import MOST_TEXT, check_path
+from ex4d_core.reading import MOST_TEXT, as_path, check_path
 from ex4d_core.reading import reading as file_errors
 from ex4d_core.types import CameraPath
 
@@ -59,6 +59,7 @@ def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: 
         InputNotFound: the file does not exist.
         InvalidInput: it does not contain a camera path.
     """
+    path = as_path(path, WHAT)
     check_path(path, WHAT)
     content = content_of(path.parent if path.name in _MODEL_FILES else path)
     reading = attrs.evolve(reading or ReadOptions(), file=path)
