@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import attrs
 
@@ -46,10 +47,22 @@ class Da3Options(Da3WeightsOptions):
 
     def usage_terms(self) -> str:
         """Return the terms of the license of the weights that restrict the use of results, or ''."""
-        for model in models(self):
-            known = MODELS.get(model)
-            if known is None and not Path(model).expanduser().is_dir():
-                return f"read the license of {model} first"
-            if known is not None and known.license not in FREE:
-                return f"read the license of {model} first: {known.license}"
-        return ""
+        return next(filter(None, (terms_of(model, MODELS) for model in models(self))), "")
+
+
+class _Licensed(Protocol):
+    @property
+    def license(self) -> str: ...
+
+
+def terms_of(model: str, known: Mapping[str, _Licensed]) -> str:
+    """Return the terms of a model, by short name, name on the hub or folder, that restrict the use of results, or ''.
+
+    Args:
+        model: as the user names it.
+        known: models by short name.
+    """
+    if model in known:
+        terms = known[model].license
+        return "" if terms in FREE else f"read the license of {model} first: {terms}"
+    return "" if Path(model).expanduser().is_dir() else f"read the license of {model} first"
