@@ -77,6 +77,8 @@ def test_other_models_are_refused(changed):
         load_network(changed(without_motion))
     with pytest.raises(InvalidInput, match="contains other objects than tensors"):
         load_network(changed(lambda tensors: tensors.update(state={})))
+    with pytest.raises(InvalidInput, match="contains other objects than tensors"):
+        load_network(changed(lambda tensors: tensors.update(huge=torch.zeros(1).expand(10**10))))
 
 
 def test_a_damaged_file_is_refused(tmp_path):

@@ -93,7 +93,7 @@ class Scratch(nn.Module):
         return out
 
     def fuse(self, number: int, coarse: Tensor, finer: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """Add stage `number`, from 1, to the coarser ones; the coarsest is alone. The sum has a size (height, width)."""
+        """Add stage `number`, from 1, to the coarser ones, if there are any; the sum has a size (height, width)."""
         out: Tensor = getattr(self, f"refinenet{number}")(coarse, finer, size)
         return out
 

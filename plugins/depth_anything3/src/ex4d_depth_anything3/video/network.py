@@ -126,12 +126,20 @@ def load_network(file: Path) -> VideoDepthAnything:
 
 def _unpickled(file: Path) -> dict[str, Tensor]:
     content = torch.load(file, map_location="cpu", weights_only=True)
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and type(tensor) is Tensor and tensor.layout is torch.strided
-        for name, tensor in content.items()
-    ):
+    size = file.stat().st_size
+    if not isinstance(content, dict) or not all(_is_plain(name, tensor, size) for name, tensor in content.items()):
         raise InvalidInput(f"{file} contains other objects than tensors; download it again")
     return content
+
+
+def _is_plain(name: object, tensor: object, size: int) -> bool:
+    """Return whether an entry is a named tensor that is stored in full, in a file of `size` bytes."""
+    return (
+        isinstance(name, str)
+        and isinstance(tensor, Tensor)
+        and tensor.layout is torch.strided
+        and tensor.nbytes <= size  # a stored number can claim to be billions
+    )
 
 
 def _config(shapes: Mapping[str, tuple[int, ...]], file: Path) -> VideoConfig:
