@@ -77,7 +77,7 @@ def main():
         options = TransformersOptions(model=str(random_network(Path(folder))))
         report("still", "random network", TransformersDepth(options, device=CPU), noisy(still))
     with tempfile.TemporaryDirectory() as folder:
-        options = VdaOptions(model=str(random_video_network(Path(folder))), short_side=252)
+        options = VdaOptions(model=str(random_video_network(Path(folder))), short_side=126)
         report_video("still", "random video network", VideoDepthAnythingEstimator(options, device=CPU), noisy(still))
     device = torch.device(arguments.device)
     if arguments.model and arguments.clip:

@@ -19,6 +19,7 @@ from ex4d_depth_anything3.models import DEFAULT, METRIC
 from ex4d_depth_anything3.network import DepthAnything3, Views, load_network
 from ex4d_depth_anything3.options import Da3Options
 from ex4d_depth_anything3.pieces import Array, Piece, join, starts
+from ex4d_depth_anything3.poses import frame_confidence, settled
 from ex4d_depth_anything3.precision import autocast
 from ex4d_depth_anything3.preprocessing import pictures
 from ex4d_depth_anything3.weights import locate
@@ -57,11 +58,12 @@ class DepthAnything3Estimator:
         if not self.network.multiview:
             return self._frame_by_frame(video, progress)
         depth = torch.empty(video.frames.shape[:3])
-        poses, tangents, meters = [], [], []
+        poses, tangents, meters, confidence = [], [], [], []
         progress(0, video.num_frames)
         for piece in join(self._pieces(video, progress)):
             depth[piece.start : piece.stop] = _enlarged(torch.from_numpy(piece.depth), video)
             poses.append(piece.world_to_camera)
+            confidence.append(frame_confidence(piece.weight))
             tangents.append(piece.tangent)
             meters.append(piece.meters)
         unit = 1.0
@@ -75,7 +77,9 @@ class DepthAnything3Estimator:
         lenses = self._lenses(np.concatenate(tangents), video)
         cameras = None
         if video.num_frames > 1:
-            cameras = CameraPath(world_to_camera=_from_first(np.concatenate(poses), unit), intrinsics=lenses)
+            least = self._options.least_confidence
+            steady = settled(np.concatenate(poses), np.concatenate(confidence), least=least)
+            cameras = CameraPath(world_to_camera=_from_first(steady, unit), intrinsics=lenses)
         kind = DepthKind.RELATIVE if self.metric is None else DepthKind.METRIC
         return DepthVideo(depth=depth, kind=kind, intrinsics=lenses, cameras=cameras)
 

@@ -33,6 +33,15 @@ class Da3Options(Da3WeightsOptions):
         help="One lens for the clip (the median), one for each frame, or auto: one for the clip unless it zooms.",
         validator=attrs.validators.in_(get_args(Lens)),
     )
+    least_confidence: float = option(
+        0.5,
+        help=(
+            "Poses of frames whose confidence is below this fraction of the median of the clip move towards the poses "
+            "between trusted frames; 0 uses all as predicted."
+        ),
+        at_least=0,
+        at_most=1,
+    )
     dtype: DType = option(
         "auto",
         help="Precision of the transformer; auto is bfloat16 on a GPU that supports it, else float32.",
