@@ -11,6 +11,8 @@ from pathlib import Path
 from ex4d_core.plugins import Offer, find_plugins
 from ex4d_depth_anything3.models import DEFAULT as DA3_DEFAULT
 from ex4d_depth_anything3.models import MODELS as DA3_MODELS
+from ex4d_depth_anything3.video.models import DEFAULT as VDA_DEFAULT
+from ex4d_depth_anything3.video.models import MODELS as VDA_MODELS
 from ex4d_depth_transformers.model_aliases import DEFAULT, MODELS
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +21,7 @@ PLACE = re.compile(r"(<!-- table: .*? -->\n).*?(<!-- end of table -->)", re.DOTA
 BY_MODEL = {
     "transformers": ({name: model.license for name, model in MODELS.items()}, DEFAULT),
     "da3": ({name: model.license for name, model in DA3_MODELS.items()}, DA3_DEFAULT),
+    "vda": ({name: model.license for name, model in VDA_MODELS.items()}, VDA_DEFAULT),
 }
 """Licenses of the models of estimators whose terms depend on the model, and the default model."""
 YES, YES_BUT = "yes", "yes, see (1)"

@@ -1,11 +1,13 @@
-"""Flicker of frame-wise depth, without and with the temporal alignment of the plugin `transformers`.
+"""Flicker of frame-wise depth, without and with the temporal alignment of `transformers`, and of `vda`.
 
-    python -m benchmarks.depth.flicker [--num-frames 49] [--size 256] [--model NAME_OR_FOLDER --clip CLIP]
+    python -m benchmarks.depth.flicker [--num-frames 49] [--size 256]
+    python -m benchmarks.depth.flicker --clip CLIP [--model NAME_OR_FOLDER] [--video-model NAME_OR_FOLDER]
 
 Flicker is the mean change of depth from frame to frame relative to the clip's median depth, on pixels whose true
 depth does not change. The room's true depth gets a random scale (and shift) for each frame, and noise; `random network`
-is a tiny Depth Anything with random weights on the still room with two levels of noise. `--clip` measures a real
-model on a clip of a static scene with a static camera.
+is a tiny Depth Anything with random weights on the still room with two levels of noise, and `random video network` a
+tiny Video Depth Anything, whose random weights say nothing about the trained ones. `--clip` measures trained models on
+a clip of a static scene with a static camera: one of `transformers`, and one of `vda`.
 """
 
 from __future__ import annotations
@@ -23,9 +25,14 @@ import torch
 from torch import Tensor
 
 from ex4d_core.progress import silent
+from ex4d_core.roles import DepthEstimator
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import read_video
+from ex4d_depth_anything3.backbone import BackboneConfig
+from ex4d_depth_anything3.video.estimator import VideoDepthAnythingEstimator
+from ex4d_depth_anything3.video.network import VideoConfig, VideoDepthAnything
+from ex4d_depth_anything3.video.options import VdaOptions
 from ex4d_depth_transformers.depth_kind import OutputKind
 from ex4d_depth_transformers.estimator import TransformersDepth
 from ex4d_depth_transformers.networks import Network
@@ -55,7 +62,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num-frames", type=int, default=49)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--model", help="measure this model, too, on --clip")
+    parser.add_argument("--model", help="measure this model of transformers on --clip")
+    parser.add_argument("--video-model", help="measure this model of vda on --clip")
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
@@ -68,9 +76,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         options = TransformersOptions(model=str(random_network(Path(folder))))
         report("still", "random network", TransformersDepth(options, device=CPU), noisy(still))
+    with tempfile.TemporaryDirectory() as folder:
+        options = VdaOptions(model=str(random_video_network(Path(folder))), short_side=126)
+        report_video("still", "random video network", VideoDepthAnythingEstimator(options, device=CPU), noisy(still))
+    device = torch.device(arguments.device)
     if arguments.model and arguments.clip:
-        component = TransformersDepth(TransformersOptions(model=arguments.model), device=torch.device(arguments.device))
+        component = TransformersDepth(TransformersOptions(model=arguments.model), device=device)
         report(arguments.clip.name, arguments.model, component, read_video(arguments.clip))
+    if arguments.video_model and arguments.clip:
+        component = VideoDepthAnythingEstimator(VdaOptions(model=arguments.video_model), device=device)
+        report_video(arguments.clip.name, arguments.video_model, component, read_video(arguments.clip))
     print(f"steadying takes {1000 * seconds_a_frame(still):.2f} ms a frame")
 
 
@@ -107,7 +122,7 @@ def guessed(scene: Scene, reading: OutputKind, *, jitter: float = 1.0) -> Transf
     guesser = Guesser(1 / depth, 0.2 * jitter, 0.03 * jitter) if inverse else Guesser(depth, 0.05 * jitter, 0.0)
     component = TransformersDepth(TransformersOptions(), device=CPU)
     component.network = Network(
-        model=guesser, model_type="dpt", reading=reading, processor={}, device=CPU, dtype=torch.float32
+        model=guesser, model_type="dpt", output_kind=reading, processor={}, device=CPU, dtype=torch.float32
     )
     return component
 
@@ -125,6 +140,30 @@ def random_network(folder: Path) -> Path:
     model.save_pretrained(folder)
     processor = {"size": {"height": 252, "width": 252}, "ensure_multiple_of": 14, "keep_aspect_ratio": True}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return folder
+
+
+def random_video_network(folder: Path) -> Path:
+    torch.manual_seed(0)
+    network = VideoDepthAnything(
+        VideoConfig(
+            backbone=BackboneConfig(
+                channels=64,
+                blocks=4,
+                grid=37,
+                outputs=(0, 1, 2, 3),
+                across_views=-1,
+                normalized=-1,
+                rotary=-1,
+                concatenated=False,
+            ),
+            stages=(32, 32, 32, 32),
+            features=32,
+            frames=32,
+        )
+    )
+    network.head.scratch.output_conv2[-1].bias.data.fill_(1.0)  # or half of the output would be cut off at 0
+    torch.save(network.state_dict(), folder / "random.pth")
     return folder
 
 
@@ -147,12 +186,20 @@ def report(
     print(f"{name:8} {what:22} {100 * plain:17.3f} % {100 * steadied:7.3f} %  {plain / steadied:12.1f} {least}")
 
 
+def report_video(name: str, what: str, component: VideoDepthAnythingEstimator, clip: Scene | Video):
+    print(f"{name:8} {what:22} {100 * change(component, clip):17.3f} %")
+
+
 def flicker(component: TransformersDepth, clip: Scene | Video, *, steady: bool) -> float:
+    component._options = attrs.evolve(component._options, steady=steady)
+    return change(component, clip)
+
+
+def change(component: DepthEstimator, clip: Scene | Video) -> float:
     video = clip.video if isinstance(clip, Scene) else clip
     still = torch.ones(video.frames.shape[:3], dtype=torch.bool)[1:]
     if isinstance(clip, Scene):
         still = clip.depth.depth[1:] == clip.depth.depth[:-1]
-    component._options = attrs.evolve(component._options, steady=steady)
     depth = component.estimate(video, progress=silent).depth
     return float((depth[1:] - depth[:-1]).abs()[still].mean() / depth.median())
 

@@ -67,7 +67,7 @@ KNOWN_PLUGINS = (
         distribution="ex4d-depth-anything3",
         folder="plugins/depth_anything3",
         kind="depth",
-        names=("da3",),
+        names=("da3", "vda"),
     ),
     KnownPlugin(
         distribution="ex4d-depth-depthcrafter",

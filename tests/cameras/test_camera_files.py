@@ -291,3 +291,18 @@ def test_converting_takes_nothing_away(tmp_path):
 def test_a_distance_is_more_than_0(distance):
     with pytest.raises(InvalidInput, match="the distance to the subject must be more than 0 and at most"):
         ReadOptions(distance=distance)
+
+
+def test_tum_has_the_numbers_of_frames_and_a_heading(tmp_path):
+    frames = {f"frame_{number}.png": np.eye(4) for number in (0, 1, 3)}
+    frames["frame_3.png"][0, 3] = 2.0
+    entries = [{"file_path": name, "transform_matrix": matrix.tolist()} for name, matrix in frames.items()]
+    (tmp_path / "in.json").write_text(json.dumps({"fl_x": 500, "w": 640, "h": 360, "frames": entries}))
+    value = convert(tmp_path / "in.json", tmp_path / "out.txt", to="tum")
+    head, *lines = (tmp_path / "out.txt").read_text().splitlines()
+    assert head == "# timestamp tx ty tz qx qy qz qw"
+    assert [line.split()[0] for line in lines] == ["0", "1", "3"]
+    again = read_camera_path(tmp_path / "out.txt")
+    assert again.format == "tum"
+    assert again.positions == (0, 1, 3)
+    assert [warning for warning in value.warnings if "has no intrinsics, because tum cannot store them" in warning]

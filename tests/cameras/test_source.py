@@ -180,3 +180,44 @@ def test_poses_are_used_or_not_as_the_user_chooses(filmed_clip):
 def test_required_poses_that_the_depth_lacks_are_an_error(clip):
     with pytest.raises(InvalidInput, match="the depth has no poses of the source camera; use a depth estimator"):
         _ = clip("estimated").scene
+
+
+K = np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
+MAPS = np.ones((6, 48, 64), np.float32)
+KNOWN = [0, 1, 3, 4, 5]
+
+
+def da3(folder):
+    np.savez(folder / "a.npz", depth=MAPS, conf=MAPS, extrinsics=ELSEWHERE[:, :3], intrinsics=np.stack([K] * 6))
+    return folder / "a.npz"
+
+
+def megasam(folder):
+    np.savez(folder / "a.npz", images=np.zeros((6, 48, 64, 3), np.uint8), depths=MAPS, intrinsic=K, cam_c2w=C2W)
+    return folder / "a.npz"
+
+
+def vipe(folder):
+    for name, data in (("pose", C2W[KNOWN]), ("intrinsics", np.tile([60.0, 60, 32, 24], (5, 1)))):
+        (folder / name).mkdir()
+        np.savez(folder / name / "clip.npz", data=data, inds=np.array(KNOWN))
+    return folder
+
+
+def colmap(folder):
+    images = [(ELSEWHERE[frame], 1, f"{frame}.png") for frame in KNOWN]
+    (folder / "model").mkdir()
+    colmap_model(folder / "model", images, LENS)
+    return folder / "model"
+
+
+@pytest.mark.parametrize(("write", "gap"), [(da3, False), (megasam, False), (vipe, True), (colmap, True)])
+def test_results_of_other_tools_are_source_cameras_and_their_gaps_are_named(write, gap, clip, tmp_path):
+    source = write(tmp_path)
+    if gap:
+        with pytest.raises(InvalidInput, match="has no pose of frame 2, counted from 0; add :fill=interpolate"):
+            _ = clip(source).scene
+        source = f"{source}:fill=interpolate"
+    cameras = clip(source).scene.depth.cameras
+    torch.testing.assert_close(cameras.world_to_camera[KNOWN], relative(ELSEWHERE)[KNOWN], atol=1e-5, rtol=0)
+    assert cameras.num_frames == 6

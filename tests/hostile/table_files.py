@@ -202,7 +202,7 @@ _WRONG_CAMERAS = ("m_nan-turn", "m_few", "m_zero-turn", "m_no-images", "c_digits
 _LENSLESS = ("good.csv", "r_good.json", "t_good.txt", "f_good_tum.txt")
 TARGETS = {
     **{"json": "x.json", "csv": "x.csv", "ex4d": "x.npz", "nerfstudio": "x.json", "blender": "x.json"},
-    **{"colmap": "x", "trajectorycrafter": "x.txt", "recammaster": "x.json"},
+    **{"colmap": "x", "trajectorycrafter": "x.txt", "recammaster": "x.json", "tum": "x.txt"},
 }
 
 

@@ -183,7 +183,7 @@ def test_the_plugins_of_this_repository_are_tried_in_this_order():
     found = Registry()
     order = {role: found.auto_names(role) for role in ROLES}
     assert order == {
-        "depth": ["depthcrafter", "da3", "transformers", "sketch"],
+        "depth": ["depthcrafter", "da3", "vda", "transformers", "sketch"],
         "mesh": ["watertight"],
         "trajectory": [],
         "renderer": ["nvdiffrast", "torch", "zbuffer"],
@@ -268,6 +268,8 @@ def test_free_components_only():
     assert session()._restricts_use(restricted)
     assert not session()._restricts_use(Registry().find("depth", "da3"))
     assert session(depth={"model": "da3-large"})._restricts_use(Registry().find("depth", "da3"))
+    assert not session()._restricts_use(Registry().find("depth", "vda"))
+    assert session(depth={"model": "vda-large"})._restricts_use(Registry().find("depth", "vda"))
     choice = Registry().choose("depth", "cuda", restricts_use=session()._restricts_use)
     assert choice.offer.name != "depthcrafter"
     with pytest.raises(InvalidConfig, match=r"depth depthcrafter restricts the use of results .*omit --free"):

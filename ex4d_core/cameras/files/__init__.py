@@ -170,7 +170,11 @@ def convert(
         value = filled(value) if fill else value
     if target.exists() and target.samefile(source):
         raise InvalidInput(f"{target} is the input file; choose another output name")
-    _write(value, target, format_named(to) if to else _by_suffix(target), (reading or ReadOptions()).distance)
+    kind = format_named(to) if to else _by_suffix(target)
+    _write(value, target, kind, (reading or ReadOptions()).distance)
+    if value.intrinsics and "lens" not in kind.capabilities:
+        lost = f"{target} has no intrinsics, because {kind.name} cannot store them"
+        value = attrs.evolve(value, warnings=(*value.warnings, lost))
     return value
 
 

@@ -9,13 +9,14 @@ without rotation.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 
 from ex4d_core.bounds import numbers
 from ex4d_core.cameras.files._format import Content, Format, Match, Text, certain, likely, possible
 from ex4d_core.cameras.files._poses import lens_fields, order_of, positions_of, rigid, rotations_of, to_world_to_camera
-from ex4d_core.cameras.files._value import CameraFile, ReadOptions, text_of
+from ex4d_core.cameras.files._value import CameraFile, ReadOptions, camera_to_world_of, text_of
 from ex4d_core.errors import InvalidInput
 
 COLUMNS = 8
@@ -92,6 +93,20 @@ def read_monst3r(content: Content, reading: ReadOptions) -> CameraFile:
     return _read(content, scalar_first=True)
 
 
+def write_tum(file: CameraFile, path: Path, distance: float) -> None:
+    """Write a line for each pose; times are the numbers of frames, as DROID-SLAM writes them."""
+    from scipy.spatial.transform import Rotation
+
+    to_world = camera_to_world_of(file)
+    quaternions = Rotation.from_matrix(to_world[:, :3, :3]).as_quat()
+    frames = range(file.num_poses) if file.positions is None else file.positions
+    lines = [
+        " ".join(map(repr, [frame, *shift.tolist(), *quaternion.tolist()]))
+        for frame, shift, quaternion in zip(frames, to_world[:, :3, 3], quaternions, strict=True)
+    ]
+    path.write_text("\n".join(["# timestamp tx ty tz qx qy qz qw", *lines]) + "\n", encoding="utf-8")
+
+
 def _order(heading: str) -> str:
     """Return the order of the quaternion in a heading, such as `qx qy qz qw` or `quat(xyzw)`; '' if it has none."""
     if found := re.search(r"(?<![a-z])(xyzw|wxyz)(?![a-z])", heading):
@@ -156,6 +171,8 @@ FORMATS = (
         matches=lambda content: _matches(content, scalar_first=False),
         read=read_tum,
         convention="c2w-opencv",
+        suffix=".txt",
+        write=write_tum,
     ),
     Format(
         name="monst3r",

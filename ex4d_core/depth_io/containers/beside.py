@@ -15,6 +15,7 @@ from ex4d_core.depth_io.facts import checked_lens, checked_poses
 from ex4d_core.depth_io.frames import DepthFrames
 from ex4d_core.errors import InvalidInput
 from ex4d_core.reading import read_json, read_text, reading
+from ex4d_core.shell import quote
 from ex4d_core.types import DepthKind
 from ex4d_core.types.camera import CAMERA_AXES
 
@@ -49,8 +50,11 @@ Layout = Callable[[DepthFrames, Path, Sequence[PurePath]], DepthFrames | None]
 def _cut3r(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthFrames | None:
     """Read `camera/STEM.npz` (demo.py of CUT3R)."""
     cameras = [path.parent / "camera" / f"{file.stem}.npz" for file in files]
-    if not cameras or not all(camera.is_file() for camera in cameras):
+    missing = [camera.name for camera in cameras if not camera.is_file()]
+    if len(missing) == len(cameras):
         return None
+    if missing:
+        return _ignoring(frames, "lens and poses", cameras[0].parent, f"{missing[0]} is missing")
     archives = [open_npz(camera, "camera file") for camera in cameras]
     if not all("pose" in archive and "intrinsics" in archive for archive in archives):
         return None
@@ -63,7 +67,16 @@ def _vipe(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthFr
     pose, lens = (path.parent.parent / name / f"{path.stem}.npz" for name in ("pose", "intrinsics"))
     if not (pose.is_file() and lens.is_file()) or frames.numbers is None:
         return None
-    matrices, rows = (_of_numbers(file, frames.numbers) for file in (pose, lens))
+    found: list[np.ndarray | None] = []
+    for what, file in (("poses", pose), ("lens", lens)):
+        rows, lost = _of_numbers(file, frames.numbers)
+        found.append(rows)
+        if lost:
+            fill = (
+                f"; --source-cameras {quote(f'{file}:fill=interpolate')} interpolates them" if what == "poses" else ""
+            )
+            frames = _ignoring(frames, what, file, f"{lost}{fill}")
+    matrices, rows = found
     camera = path.parent.parent / "intrinsics" / f"{path.stem}_camera.txt"
     if camera.is_file() and "PANORAMA" in read_text(camera, "camera file"):
         raise InvalidInput(f"{path} is depth of a panorama, a distance from the camera; use a pinhole clip")
@@ -71,16 +84,19 @@ def _vipe(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthFr
     return _with(frames, pose, tool="ViPE", lens=rows, c2w=matrices, kind=DepthKind.METRIC)
 
 
-def _of_numbers(file: Path, numbers: Sequence[int]) -> np.ndarray | None:
-    """Return the rows of an archive that belong to the frame numbers, or None if one is missing."""
+def _of_numbers(file: Path, numbers: Sequence[int]) -> tuple[np.ndarray | None, str]:
+    """Return the rows of an archive that belong to the frame numbers, or None and why there are none."""
     archive = open_npz(file, "camera file")
     if "data" not in archive or "inds" not in archive:
-        return None
+        return None, "it lacks the arrays data and inds"
     data, indices = _array(archive, "data"), _array(archive, "inds").reshape(-1)
+    if len(data) != len(indices):
+        return None, f"it has {len(data)} rows for {len(indices)} frames"
     place = {int(number): row for row, number in enumerate(indices.tolist())}
-    if len(data) != len(indices) or not all(number in place for number in numbers):
-        return None
-    return np.asarray(data[[place[number] for number in numbers]])
+    missing = [number for number in numbers if number not in place]
+    if missing:
+        return None, f"it lacks {len(missing)} of {len(numbers)} frames, such as frame {missing[0]}"
+    return np.asarray(data[[place[number] for number in numbers]]), ""
 
 
 def _vista4d(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthFrames | None:
@@ -89,8 +105,10 @@ def _vista4d(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> Dept
     if not file.is_file():
         return None
     archive = open_npz(file, "camera file")
-    if "cam_c2w" not in archive or archive.head("cam_c2w")[0][:1] != (frames.count,):
+    if "cam_c2w" not in archive:
         return None
+    if (count := archive.head("cam_c2w")[0][:1]) != (frames.count,):
+        return _ignoring(frames, "lens and poses", file, _counts(count[0] if count else 0, frames.count))
     lens = _array(archive, "intrinsics") if "intrinsics" in archive else None
     return _with(frames, file, tool="Vista4D", lens=lens, c2w=_array(archive, "cam_c2w"), kind=DepthKind.METRIC)
 
@@ -139,7 +157,7 @@ def _monst3r(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> Dept
         return None
     rows = _table(file)
     if rows.shape != (frames.count, 8):
-        return None
+        return _ignoring(frames, "lens and poses", file, _counts(len(rows), frames.count))
     found = _table(lens).reshape(-1, 3, 3) if lens.is_file() else None
     c2w = _from_quaternions(rows[:, 4:], rows[:, 1:4])
     return _with(frames, file, tool="MonST3R", lens=found, c2w=c2w, kind=DepthKind.RELATIVE)
@@ -152,7 +170,7 @@ def _da3_streaming(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -
         return None
     rows = _table(file)
     if rows.shape != (frames.count, 16):
-        return None
+        return _ignoring(frames, "poses", file, _counts(len(rows), frames.count))
     return _with(frames, file, tool=frames.tool, lens=None, c2w=rows.reshape(-1, 4, 4), kind=frames.kind)
 
 
@@ -160,13 +178,15 @@ def _scannet(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> Dept
     """Read `pose/STEM.txt` and `intrinsic/intrinsic_depth.txt` of exported ScanNet scenes."""
     poses = [path.parent / "pose" / f"{file.stem}.txt" for file in files]
     lens = path.parent / "intrinsic" / "intrinsic_depth.txt"
-    if not poses or not all(pose.is_file() for pose in poses):
+    missing = [pose.name for pose in poses if not pose.is_file()]
+    if len(missing) == len(poses):
         return None
+    if missing:
+        return _ignoring(frames, "poses", poses[0].parent, f"{missing[0]} is missing")
     matrices = [_table(pose) for pose in poses]
     matrix = _table(lens) if lens.is_file() else np.zeros((0, 0))
     if any(one.shape != (4, 4) or not np.isfinite(one).all() for one in matrices):
-        note = f"poses in {poses[0].parent} ignored: some are lost"
-        return attrs.evolve(frames, tool="ScanNet", notes=(*frames.notes, note))
+        return _ignoring(attrs.evolve(frames, tool="ScanNet"), "poses", poses[0].parent, "some are lost")
     found = matrix[:3, :3] if matrix.shape in ((4, 4), (3, 3)) else None
     return _with(frames, poses[0].parent, tool="ScanNet", lens=found, c2w=np.stack(matrices), kind=DepthKind.METRIC)
 
@@ -177,18 +197,18 @@ def _tum(frames: DepthFrames, path: Path, files: Sequence[PurePath]) -> DepthFra
         return None
     frames = attrs.evolve(frames, tool="TUM RGB-D", kind=DepthKind.METRIC, scale=1 / 5000)
     file = path.parent / "groundtruth.txt"
-    rows = _table(file) if file.is_file() else np.zeros((0, 0))
+    if not file.is_file():
+        return frames
+    rows = _table(file)
     try:
         times = np.array([float(name.stem) for name in files])
     except ValueError:
-        return frames
+        return _ignoring(frames, "poses", file, "the names of the maps are not times")
     if rows.ndim != 2 or rows.shape[1:] != (8,) or not len(rows):
-        return frames
+        return _ignoring(frames, "poses", file, "its lines do not have 8 numbers")
     nearest = np.abs(rows[:, :1] - times).argmin(axis=0)
     if np.abs(rows[nearest, 0] - times).max() > _MOST_SECONDS:
-        return attrs.evolve(
-            frames, notes=(*frames.notes, f"poses in {file} ignored: their times are not those of the maps")
-        )
+        return _ignoring(frames, "poses", file, "their times are not those of the maps")
     chosen = rows[nearest]
     c2w = _from_quaternions(chosen[:, [7, 4, 5, 6]], chosen[:, 1:4])
     return _with(frames, file, tool="TUM RGB-D", lens=None, c2w=c2w, kind=DepthKind.METRIC)
@@ -249,6 +269,15 @@ def _with(
         world_to_camera=to_camera,
         notes=(*frames.notes, f"{' and '.join(found)} of {path}") if found else frames.notes,
     )
+
+
+def _ignoring(frames: DepthFrames, what: str, path: Path, why: str) -> DepthFrames:
+    """Return the frames with a warning about intrinsics or poses beside them that are not used."""
+    return attrs.evolve(frames, warnings=(*frames.warnings, f"ignores {what} in {path}: {why}"))
+
+
+def _counts(found: int, wanted: int) -> str:
+    return f"it has {found} poses for {wanted} maps"
 
 
 def _array(archive: Any, name: str) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Tiny checkpoints of Depth Anything 3 in the layout of the released files.
+"""Tiny checkpoints of Depth Anything 3 and Video Depth Anything in the layout of the released files.
 
-`golden/shapes.json` has the names and shapes of all tensors that the released code writes for a transformer of 128
-channels and 6 blocks; `golden/da3.npz` has what that code predicts for the values of `tensor`.
+`golden/shapes.json` has the names and shapes of all tensors that the released code of Depth Anything 3 writes for a
+transformer of 128 channels and 6 blocks; `golden/da3.npz` has what that code predicts for the values of `tensor`.
+`golden/vda_shapes.json` and `golden/vda.npz` are those of Video Depth Anything, for 128 channels and 4 blocks.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ GOLDEN = Path(__file__).parent / "golden"
 def tensor(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     """Return the values of a tensor, drawn from its name."""
     values = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    norms = ("norm.weight", "norm1.weight", "norm2.weight", "gamma", "_aux.0.2.weight")
+    norms = ("norm.weight", "norm1.weight", "norm2.weight", "norms.0.weight", "norms.1.weight", "gamma")
     fan = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-    if name.endswith(norms) or name.endswith("fc_fov.0.bias"):
+    if name.endswith((*norms, "_aux.0.2.weight", "fc_fov.0.bias")) or name == "head.scratch.output_conv2.2.bias":
         values = 1 + 0.1 * values
     elif "pos_embed" in name or "token" in name:
         values = 0.5 * values
@@ -68,3 +69,19 @@ def checkpoints(tmp_path_factory, shapes):
         )
         (folders[kind] / "config.json").write_text(json.dumps(config_of(kind)))
     return folders
+
+
+@pytest.fixture(scope="session")
+def video_golden():
+    """Predictions of the released code of Video Depth Anything."""
+    return np.load(GOLDEN / "vda.npz")
+
+
+@pytest.fixture(scope="session")
+def video_checkpoint(tmp_path_factory):
+    """A folder with a checkpoint of Video Depth Anything."""
+    folder = tmp_path_factory.mktemp("vda")
+    shapes = json.loads((GOLDEN / "vda_shapes.json").read_text())
+    tensors = {name: tensor(name, tuple(shape)) for name, shape in shapes.items()}
+    torch.save(tensors, folder / "video_depth_anything_vits.pth")
+    return folder

@@ -1,7 +1,8 @@
-"""The vision transformer of Depth Anything 3: DINOv2 blocks that alternate between one view and all views.
+"""The vision transformer of Depth Anything: DINOv2, whose blocks can alternate between one view and all views.
 
-Numbers and tensor names are those of the released model (ByteDance-Seed/Depth-Anything-3, `model/dinov2`). Shapes: B
-clips, S views of a clip, N tokens of a view (the class or camera token first, then patches in row order), C channels.
+Numbers and tensor names are those of the released models (ByteDance-Seed/Depth-Anything-3, `model/dinov2`; without
+alternation DepthAnything/Video-Depth-Anything, `dinov2.py`). Shapes: B clips, S views of a clip, N tokens of a view
+(the class or camera token first, then patches in row order), C channels.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class BackboneConfig:
     """First block with rotary position embeddings."""
     concatenated: bool
     """Whether outputs are concatenated with those of the latest block that attended to one view."""
+    norm_eps: float = 1e-5
+    """Of the normalization of outputs."""
 
 
 class Attention(nn.Module):
@@ -169,7 +172,7 @@ class Backbone(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config.channels, normalized=0 <= config.normalized <= index) for index in range(config.blocks)
         )
-        self.norm = nn.LayerNorm(config.channels)
+        self.norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
 
     def forward(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return features of patches [B, S, N - 1, C or 2 C] of each output, and the camera tokens [B, S, C or 2 C].

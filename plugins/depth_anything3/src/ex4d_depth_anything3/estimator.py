@@ -19,6 +19,8 @@ from ex4d_depth_anything3.models import DEFAULT, METRIC
 from ex4d_depth_anything3.network import DepthAnything3, Views, load_network
 from ex4d_depth_anything3.options import Da3Options
 from ex4d_depth_anything3.pieces import Array, Piece, join, starts
+from ex4d_depth_anything3.poses import frame_confidence, settled
+from ex4d_depth_anything3.precision import autocast
 from ex4d_depth_anything3.preprocessing import pictures
 from ex4d_depth_anything3.weights import locate
 
@@ -36,6 +38,10 @@ class DepthAnything3Estimator:
         self._options = options
         self._device = device
 
+    def prepare(self) -> None:
+        """Load the models; see `ex4d_core.roles`."""
+        _ = self.network, self.metric
+
     def estimate(self, video: Video, *, progress: Progress) -> DepthVideo:
         """Return the depth of each frame with the lens and the poses of the source camera.
 
@@ -52,11 +58,12 @@ class DepthAnything3Estimator:
         if not self.network.multiview:
             return self._frame_by_frame(video, progress)
         depth = torch.empty(video.frames.shape[:3])
-        poses, tangents, meters = [], [], []
+        poses, tangents, meters, confidence = [], [], [], []
         progress(0, video.num_frames)
         for piece in join(self._pieces(video, progress)):
             depth[piece.start : piece.stop] = _enlarged(torch.from_numpy(piece.depth), video)
             poses.append(piece.world_to_camera)
+            confidence.append(frame_confidence(piece.weight))
             tangents.append(piece.tangent)
             meters.append(piece.meters)
         unit = 1.0
@@ -70,7 +77,9 @@ class DepthAnything3Estimator:
         lenses = self._lenses(np.concatenate(tangents), video)
         cameras = None
         if video.num_frames > 1:
-            cameras = CameraPath(world_to_camera=_from_first(np.concatenate(poses), unit), intrinsics=lenses)
+            least = self._options.least_confidence
+            steady = settled(np.concatenate(poses), np.concatenate(confidence), least=least)
+            cameras = CameraPath(world_to_camera=_from_first(steady, unit), intrinsics=lenses)
         kind = DepthKind.RELATIVE if self.metric is None else DepthKind.METRIC
         return DepthVideo(depth=depth, kind=kind, intrinsics=lenses, cameras=cameras)
 
@@ -114,7 +123,7 @@ class DepthAnything3Estimator:
     def _run(self, network: DepthAnything3, prepared: Tensor) -> Views:
         """Return the predictions for model input float32 [N, 3, h, w], on the CPU."""
         try:
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode(), autocast(self._device, self._options.dtype, fast="bfloat16"):
                 views: Views = network(prepared.to(self._device))
         except torch.OutOfMemoryError as error:
             count, height, width = len(prepared), *prepared.shape[-2:]
@@ -124,17 +133,6 @@ class DepthAnything3Estimator:
                 f"{self._device} has too little memory for {count} frames of {width}x{height}; try {', or '.join(fits)}"
             ) from error
         return views.on_cpu()
-
-    def _autocast(self) -> torch.autocast:
-        dtype = self._options.dtype
-        if dtype == "auto":
-            supported = self._device.type == "cuda" and torch.cuda.is_bf16_supported()
-            dtype = "bfloat16" if supported else "float32"
-        return torch.autocast(
-            self._device.type,
-            dtype=torch.bfloat16 if dtype == "float32" else getattr(torch, dtype),
-            enabled=dtype != "float32",
-        )
 
     def _frame_by_frame(self, video: Video, progress: Progress) -> DepthVideo:
         """Return the depth of a model without a camera head; with an unknown lens it is known up to scale."""

@@ -61,33 +61,40 @@ class Fusion(nn.Module):
     def forward(self, coarse: Tensor, finer: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Return the sum at a size (height, width)."""
         summed = coarse if finer is None else coarse + self.resConfUnit1(finer)
-        out: Tensor = self.out_conv(_resized(self.resConfUnit2(summed), size))
+        out: Tensor = self.out_conv(resized(self.resConfUnit2(summed), size))
         return out
 
 
 class Scratch(nn.Module):
     """The layers between the stages and the output."""
 
-    def __init__(self, config: HeadConfig) -> None:
+    def __init__(self, stages: tuple[int, ...], features: int, *, outputs: int) -> None:
         super().__init__()
-        features = config.features
-        for number, channels in enumerate(config.stages, start=1):
+        for number, channels in enumerate(stages, start=1):
             setattr(self, f"layer{number}_rn", nn.Conv2d(channels, features, 3, padding=1, bias=False))
-            setattr(self, f"refinenet{number}", Fusion(features, has_finer=number < len(config.stages)))
+            setattr(self, f"refinenet{number}", Fusion(features, has_finer=number < len(stages)))
         self.output_conv1 = nn.Conv2d(features, features // 2, 3, padding=1)
-        self.output_conv2 = _last(features, 2 if config.confidence else 1)
-        if not config.confidence:
-            self.sky_output_conv2 = _last(features, 1)
+        self.output_conv2 = output_layers(features, outputs)
+
+    def adapted(self, stages: list[Tensor]) -> list[Tensor]:
+        """Return the stages with equal numbers of channels."""
+        return [getattr(self, f"layer{number}_rn")(stage) for number, stage in enumerate(stages, start=1)]
 
     def fused(self, stages: list[Tensor]) -> Tensor:
         """Return the features at the scale of the finest stage, or twice it."""
-        adapted = [getattr(self, f"layer{number}_rn")(stage) for number, stage in enumerate(stages, start=1)]
-        sizes = [(2 * adapted[0].shape[2], 2 * adapted[0].shape[3]), *(tuple(maps.shape[2:]) for maps in adapted)]
+        adapted = self.adapted(stages)
+        height, width = size_of(adapted[0])
+        sizes = [(2 * height, 2 * width), *map(size_of, adapted)]
         fused = adapted[-1]
         for number in reversed(range(1, len(adapted) + 1)):
             finer = adapted[number - 1] if number < len(adapted) else None
-            fused = getattr(self, f"refinenet{number}")(fused, finer, sizes[number - 1])
+            fused = self.fuse(number, fused, finer, sizes[number - 1])
         out: Tensor = self.output_conv1(fused)
+        return out
+
+    def fuse(self, number: int, coarse: Tensor, finer: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """Add stage `number`, from 1, to the coarser ones, if there are any; the sum has a size (height, width)."""
+        out: Tensor = getattr(self, f"refinenet{number}")(coarse, finer, size)
         return out
 
 
@@ -97,18 +104,12 @@ class DepthHead(nn.Module):
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
         self._config = config
-        first, second, _, last = config.stages
         self.norm = nn.LayerNorm(config.channels) if config.confidence else nn.Identity()
-        self.projects = nn.ModuleList(nn.Conv2d(config.channels, channels, 1) for channels in config.stages)
-        self.resize_layers = nn.ModuleList(
-            [
-                nn.ConvTranspose2d(first, first, 4, stride=4),
-                nn.ConvTranspose2d(second, second, 2, stride=2),
-                nn.Identity(),
-                nn.Conv2d(last, last, 3, stride=2, padding=1),
-            ]
-        )
-        self.scratch = Scratch(config)
+        self.projects = projections(config.channels, config.stages)
+        self.resize_layers = resize_layers(config.stages)
+        self.scratch = Scratch(config.stages, config.features, outputs=2 if config.confidence else 1)
+        if not config.confidence:
+            self.scratch.sky_output_conv2 = output_layers(config.features, 1)
 
     def forward(self, features: list[Tensor], rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Return depth, and confidence (1 or more) or sky (0 or more), float32 [S, H, W].
@@ -131,10 +132,14 @@ class DepthHead(nn.Module):
             resize(self._placed(project(self.norm(stage).mT.unflatten(-1, (rows, columns))), size))
             for stage, project, resize in zip(features, self.projects, self.resize_layers, strict=True)
         ]
-        fused = self._placed(_resized(self.scratch.fused(stages), size), size)
+        fused = self._placed(resized(self.scratch.fused(stages), size), size)
         out = self.scratch.output_conv2(fused)
-        second = out[:, 1].exp() + 1 if self._config.confidence else self.scratch.sky_output_conv2(fused)[:, 0].relu()
+        second = out[:, 1].exp() + 1 if self._config.confidence else self._sky(fused)
         return out[:, 0].exp(), second
+
+    def _sky(self, fused: Tensor) -> Tensor:
+        maps: Tensor = self.scratch.get_submodule("sky_output_conv2")(fused)
+        return maps[:, 0].relu()
 
     def _placed(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """Add an embedding of the place in the image, of the aspect of `size`."""
@@ -197,9 +202,34 @@ def rotation_of(quaternion: Tensor) -> Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
-def _last(features: int, outputs: int) -> nn.Sequential:
+def projections(channels: int, stages: tuple[int, ...]) -> nn.ModuleList:
+    """Return the layers that map features to the channels of each stage."""
+    return nn.ModuleList(nn.Conv2d(channels, stage, 1) for stage in stages)
+
+
+def resize_layers(stages: tuple[int, ...]) -> nn.ModuleList:
+    """Return the layers that resize the four stages to 4, 2, 1 and 1/2 times the grid of patches."""
+    first, second, _, last = stages
+    return nn.ModuleList(
+        [
+            nn.ConvTranspose2d(first, first, 4, stride=4),
+            nn.ConvTranspose2d(second, second, 2, stride=2),
+            nn.Identity(),
+            nn.Conv2d(last, last, 3, stride=2, padding=1),
+        ]
+    )
+
+
+def output_layers(features: int, outputs: int) -> nn.Sequential:
+    """Return the layers that map fused features to `outputs` maps."""
     return nn.Sequential(nn.Conv2d(features // 2, _HIDDEN, 3, padding=1), nn.ReLU(), nn.Conv2d(_HIDDEN, outputs, 1))
 
 
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def size_of(maps: Tensor) -> tuple[int, int]:
+    """Return height and width of maps [S, C, h, w]."""
+    return maps.shape[2], maps.shape[3]
+
+
+def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps [S, C, h, w] to a size (height, width), corner to corner."""
     return functional.interpolate(maps, size=size, mode="bilinear", align_corners=True)

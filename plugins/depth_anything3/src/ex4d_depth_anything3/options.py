@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import attrs
 
@@ -32,6 +33,15 @@ class Da3Options(Da3WeightsOptions):
         help="One lens for the clip (the median), one for each frame, or auto: one for the clip unless it zooms.",
         validator=attrs.validators.in_(get_args(Lens)),
     )
+    least_confidence: float = option(
+        0.5,
+        help=(
+            "Poses of frames whose confidence is below this fraction of the median of the clip move towards the poses "
+            "between trusted frames; 0 uses all as predicted."
+        ),
+        at_least=0,
+        at_most=1,
+    )
     dtype: DType = option(
         "auto",
         help="Precision of the transformer; auto is bfloat16 on a GPU that supports it, else float32.",
@@ -46,10 +56,22 @@ class Da3Options(Da3WeightsOptions):
 
     def usage_terms(self) -> str:
         """Return the terms of the license of the weights that restrict the use of results, or ''."""
-        for model in models(self):
-            known = MODELS.get(model)
-            if known is None and not Path(model).expanduser().is_dir():
-                return f"read the license of {model} first"
-            if known is not None and known.license not in FREE:
-                return f"read the license of {model} first: {known.license}"
-        return ""
+        return next(filter(None, (terms_of(model, MODELS) for model in models(self))), "")
+
+
+class _Licensed(Protocol):
+    @property
+    def license(self) -> str: ...
+
+
+def terms_of(model: str, known: Mapping[str, _Licensed]) -> str:
+    """Return the terms of a model, by short name, name on the hub or folder, that restrict the use of results, or ''.
+
+    Args:
+        model: as the user names it.
+        known: models by short name.
+    """
+    if model in known:
+        terms = known[model].license
+        return "" if terms in FREE else f"read the license of {model} first: {terms}"
+    return "" if Path(model).expanduser().is_dir() else f"read the license of {model} first"

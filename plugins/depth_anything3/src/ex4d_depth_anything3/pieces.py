@@ -158,8 +158,8 @@ def faded(old: Piece, new: Piece) -> Piece:
     mixed = first[:, :3, :3] + share[:, None, None] * (second[:, :3, :3] - first[:, :3, :3])
     left, _, right = np.linalg.svd(mixed)
     poses[:, :3, :3] = left @ right
-    centers = _centers(first) + share[:, None] * (_centers(second) - _centers(first))
-    poses[:, :3, 3] = -np.einsum("nij,nj->ni", poses[:, :3, :3], centers)
+    eyes = centers(first) + share[:, None] * (centers(second) - centers(first))
+    poses[:, :3, 3] = -np.einsum("nij,nj->ni", poses[:, :3, :3], eyes)
     return attrs.evolve(
         new,
         depth=np.exp(np.log(old.depth) * (1 - per_map) + np.log(new.depth) * per_map),
@@ -188,9 +188,10 @@ def _weighted_fit(source: Array, target: Array, weight: Array) -> Similarity:
     return Similarity(scale=scale, rotation=rotation, shift=share @ target - scale * rotation @ (share @ source))
 
 
-def _centers(world_to_camera: Array) -> Array:
-    centers: Array = -np.einsum("nji,nj->ni", world_to_camera[:, :3, :3], world_to_camera[:, :3, 3])
-    return centers
+def centers(world_to_camera: Array) -> Array:
+    """Return the places of cameras in the world, [n, 3], of poses [n, 4, 4]."""
+    places: Array = -np.einsum("nji,nj->ni", world_to_camera[:, :3, :3], world_to_camera[:, :3, 3])
+    return places
 
 
 def _coarse(maps: Maps) -> Array:

@@ -20,7 +20,11 @@ def pictures(frames: Tensor, max_side: int) -> Tensor:
     bicubic when enlarged, each time rounded to 8 bits.
     """
     prepared = np.stack([_resized(frame, max_side) for frame in frames.numpy()])
-    colors = torch.from_numpy(prepared).float() / 255
+    return normalized(torch.from_numpy(prepared).float() / 255)
+
+
+def normalized(colors: Tensor) -> Tensor:
+    """Return model input [N, 3, h, w] of colors 0..1, [N, h, w, 3]."""
     return ((colors - _MEAN) / _STD).movedim(-1, 1)
 
 

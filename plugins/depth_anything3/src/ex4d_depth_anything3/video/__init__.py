@@ -1,0 +1,1 @@
+"""Video Depth Anything for ex4d: depth that is steady over time."""
