@@ -139,7 +139,7 @@ def test_json_is_all_that_json_prints(run):
 def test_a_log_has_a_line_for_each_stage(run):
     _, _, err = run("--cam", "30")
     stages = [stage.name for stage in describe_stages()]
-    stages[2:2] = ["refine", "background"]  # parts of the guidance stage
+    stages[2:2] = ["refine"]  # a part of the guidance stage
     done = re.compile(r"(\w+): .* in [\d.]+ s")
     assert [found[1] for line in err.splitlines() if (found := done.match(line))] == stages
 

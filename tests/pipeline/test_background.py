@@ -121,6 +121,7 @@ def test_artifacts_keep_the_background(scene, path, plates, tmp_path):
     [
         ({"backbone": {"name": "telea"}}, "static"),
         ({"backbone": {"name": "wan"}}, "none"),
+        ({"backbone": {"name": "inpaint"}}, "none"),
         ({"backbone": {"name": "wan"}, "guidance": {"background": "static"}}, "static"),
         ({"backbone": {"name": "telea"}, "compat": "ex4d"}, "none"),
     ],
