@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import attrs
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -56,6 +57,14 @@ def guide(scene, path):
 
 def punched(frames, mask, cameras=None):
     return Guidance(color=frames * mask[..., None], mask=mask, fps=24, cameras=cameras)
+
+
+def still_scene(color, depth, lens):
+    """A clip with a depth that states that its camera does not move."""
+    return Scene(
+        video=Video(frames=color, fps=Fraction(12)),
+        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
+    )
 
 
 def error(frames, truth, where):
@@ -254,10 +263,7 @@ def test_a_hole_beside_a_near_thing_continues_the_wall_behind_it():
     color, depth = torch.zeros(1, 48, 64, 3, dtype=torch.uint8), torch.full((1, 48, 64), 8.0)
     color[..., 2] = 200
     color[:, :, 28:36], depth[:, :, 28:36] = torch.tensor([200, 0, 0], dtype=torch.uint8), 2.0
-    scene = Scene(
-        video=Video(frames=color, fps=Fraction(12)),
-        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
-    )
+    scene = still_scene(color, depth, lens)
     path = path_of_eyes([(0.8, 0.0, 0.0)], center=(0, 0, 8), intrinsics=lens)
     guidance = guide(scene, path)
     frames = inpaint(guidance, scene)[0]
@@ -275,10 +281,7 @@ def test_colors_mixed_with_a_near_thing_do_not_outline_it_on_the_wall_behind_it(
     color[..., 2] = 200
     color[:, :, 27:37, 0] = 100
     color[:, :, 28:36], depth[:, :, 28:36] = torch.tensor([200, 0, 0], dtype=torch.uint8), 2.0
-    scene = Scene(
-        video=Video(frames=color, fps=Fraction(12)),
-        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
-    )
+    scene = still_scene(color, depth, lens)
     pose = torch.eye(4)
     pose[0, 3] = -1.5
     view = ClipModel(scene, InpaintOptions()).render(0, pose, lens)
@@ -319,10 +322,7 @@ def test_colors_beyond_the_model_depend_on_the_elevation_only():
     color = torch.full((1, 48, 64, 3), 40, dtype=torch.uint8)
     color[:, :24, :, 2] = 220
     depth = (20 / (torch.arange(48) - 23.5).clamp_min(0.5))[None, :, None].expand(1, 48, 64).clone()
-    scene = Scene(
-        video=Video(frames=color, fps=Fraction(12)),
-        depth=DepthVideo(depth=depth, kind=DepthKind.METRIC, intrinsics=lens),
-    )
+    scene = still_scene(color, depth, lens)
     backward = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
     view = ClipModel(scene, InpaintOptions()).render(0, backward, lens)
     assert view[4, :, 2].min() > view[-4, :, 2].max() + 80
@@ -342,6 +342,44 @@ def test_a_long_clip_with_a_moving_camera_gets_a_model_for_each_part():
     model = ClipModel(scene, InpaintOptions())
     early, late = (float(model.render(n, walk.world_to_camera[n], lens).mean()) for n in (10, frames - 10))
     assert late > early + 80
+
+
+def test_a_source_camera_that_moves_without_poses_lends_nothing_to_other_times():
+    """A camera pans along a wall that gets brighter: the model shows the wall as it is in each frame."""
+    noise = np.random.default_rng(0).integers(0, 120, (96, 164, 3)).astype(np.uint8)
+    wall = cv2.GaussianBlur(noise, (0, 0), 1.5) + np.arange(164, dtype=np.uint8)[:, None] // 2
+    color = torch.stack([torch.from_numpy(wall[:, 3 * n : 3 * n + 128]) for n in range(13)])
+    lens = Intrinsics.from_fov(width=128, height=96)
+    model = ClipModel(still_scene(color, torch.full((13, 96, 128), 8.0), lens), InpaintOptions())
+    for frame in (0, 12):
+        assert abs(model.render(frame, torch.eye(4), lens).mean() - color[frame].float().mean()) < 6
+
+
+def test_a_bright_thing_at_the_edge_of_the_picture_does_not_continue_beyond_it_for_long():
+    lens = Intrinsics.from_fov(**SIZE)
+    color = torch.full((1, 48, 64, 3), 40, dtype=torch.uint8)
+    color[:, 16:32, 52:] = torch.tensor([230, 200, 40], dtype=torch.uint8)
+    scene = still_scene(color, torch.full((1, 48, 64), 8.0), lens)
+    pose = torch.eye(4)
+    pose[0, 3] = -2 * 8 * 64 / lens.fx / 2  # one picture to the right
+    view = ClipModel(scene, InpaintOptions()).render(0, pose, lens)
+    assert abs(view[:, 48:] - 40).max() < 190 / 4  # of 190 levels at the edge
+
+
+def test_what_a_wide_thing_hides_has_the_color_of_the_far_side():
+    """A red house, wider than anything that counts as foreground, before a blue mountain."""
+    lens = Intrinsics.from_fov(**SIZE)
+    color, depth = torch.zeros(1, 48, 64, 3, dtype=torch.uint8), torch.full((1, 48, 64), 40.0)
+    color[..., 2] = 200
+    color[:, :, :40], depth[:, :, :40] = torch.tensor([200, 0, 0], dtype=torch.uint8), 8.0
+    scene = still_scene(color, depth, lens)
+    path = path_of_eyes([(2.0, 0.0, 0.0)], center=(2, 0, 40), intrinsics=lens)
+    guidance = guide(scene, path)
+    hidden = ~guidance.mask[0, 4:-4]
+    hidden[:, :3] = hidden[:, 44:] = False  # the rest is outside of the picture
+    assert hidden.sum() > 100
+    filled = inpaint(guidance, scene)[0, 4:-4][hidden].int()
+    assert (filled[:, 2] > filled[:, 0] + 100).float().mean() > 0.9
 
 
 def test_push_pull_keeps_known_pixels_and_continues_them():

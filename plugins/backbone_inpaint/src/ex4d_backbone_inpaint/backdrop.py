@@ -5,8 +5,9 @@ picture, where the scene continues beyond its edge. Both get an answer in the so
 in each target view: colors that last, and geometry that moves as the scene does. The model has two sheets:
 
 1. The background that the frames show, over time: at each pixel the far surface, wherever something moved away from it.
-   A thin plate continues it beyond the picture.
-2. What the foreground of sheet 1 hides: background depth and color, continued smoothly from its far side.
+   A thin plate continues it beyond the picture, and its colors approach those that are usual at their elevation.
+2. What the foreground of sheet 1 hides: background depth and color, continued smoothly from its far side. It is closed:
+   faces across depth edges have the color of the far side.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ex4d_backbone_inpaint.edges import EDGE_WEIGHT, beside_edge, far_side, split_at_edges
 from ex4d_backbone_inpaint.push_pull import Picture, push_pull
 from ex4d_backbone_inpaint.samples import (
-    EDGE_RATIO,
     FAR,
     NEAR,
     Floats,
@@ -28,6 +29,7 @@ from ex4d_backbone_inpaint.samples import (
     grid_points,
     unbroken,
 )
+from ex4d_backbone_inpaint.surroundings import BINS, colors_of_directions, usual_colors
 from ex4d_backbone_inpaint.thin_plate import margin_axis, thin_plate
 from ex4d_core.builtin.render_zbuffer import Bands, Drawing
 from ex4d_core.types import Intrinsics
@@ -41,9 +43,6 @@ SLOPE = 2.4
 FAR_RANK = 0.2
 """Rank of the far surface among the inverse depths that a pixel has over time: a smaller one may be an error."""
 
-EDGE_WEIGHT = 0.02
-"""Weight of samples beside depth edges: their colors are mixed with the surface on the other side."""
-
 OPENING = 0.45
 """Width of the widest thing that counts as foreground, in focal lengths: 25 degrees."""
 
@@ -56,11 +55,20 @@ BEHIND = 0.98
 EDGE_MEMORY = 0.08
 """Distance, in sizes of the picture, in which its continuation approaches the thin plate."""
 
+COLOR_MEMORY = 10.0
+"""Distance, in sizes of the picture, in which the colors at its edge approach those that are usual in their row."""
+
+UNUSUAL = 50.0
+"""Difference in levels from what is usual that halves `COLOR_MEMORY`."""
+
+DIRECTION = 1.5
+"""Distance, in sizes of the picture, in which its continuation gets the color of the direction in which it is seen."""
+
+FARNESS = 8.0
+"""Power of the ratio of depths by which the far side of a depth edge is favored."""
+
 SKY = 0.7
 """Smallest inverse depth of the model, in those of the far end of the picture."""
-
-BINS = 16
-"""Number of elevation angles for which the model has a color of the far surroundings."""
 
 FADE = 0.1
 """Distance, in longer sides of a view, in which the colors beside an uncovered area fade to those of its direction."""
@@ -74,30 +82,44 @@ class Backdrop:
     """float64 [V, 3], in the frame of its camera."""
     faces: NDArray[np.int32]
     colors: Floats
-    """float32 [V, 4]: color, 0..255, and 1 for the background or 0 for things in front of it."""
+    """float32 [V, 5]: color, 0..255; 1 for the background or 0 for things in front of it; certainty of the color."""
     world_to_camera: Floats64
     """float64 [4, 4]."""
     surroundings: Floats
     """float32 [BINS, 3]: color by the sine of the elevation, from straight up (-1) to straight down (1)."""
 
     @classmethod
-    def of(cls, samples: Samples, tolerance: float) -> Backdrop:
+    def of(cls, samples: Samples, tolerance: float, *, foreground: bool = True) -> Backdrop:
         """Return the model of a clip.
 
         Args:
             samples: frames of the clip.
             tolerance: relative difference of inverse depth up to which two points are the same.
+            foreground: whether things in front of the background are part of it.
         """
         sheets = _Sheets.of(_Background.of(samples, tolerance), samples.intrinsics)
         faces = grid_faces(*sheets.shape)
         points = [grid_points(depth, sheets.columns, sheets.rows, samples.intrinsics) for depth in sheets.inverse]
-        # The hidden sheet is closed, so that rays between two parts of the first find something.
+        colors = np.concatenate([sheets.color, sheets.background, sheets.certainty], axis=-1).reshape(2, -1, 5)
+        # The hidden sheet is closed, so that rays between two parts of the first find something: the farther of both.
+        intact, bridges, ends = split_at_edges(sheets.inverse[1], faces)
+        bridge_colors = colors[1][ends]
+        bridge_colors[:, :3] = far_side(sheets.inverse[1], sheets.color[1], ends)
+        shown = unbroken(sheets.inverse[0], faces)
+        if not foreground:
+            shown = shown[sheets.background[0].ravel()[shown].all(axis=1)]
         return cls(
-            points=np.concatenate(points),
-            faces=np.concatenate([unbroken(sheets.inverse[0], faces), faces + len(points[0])]),
-            colors=np.ascontiguousarray(np.concatenate([sheets.color, sheets.background], axis=-1).reshape(-1, 4)),
+            points=np.concatenate([*points, points[1][bridges.ravel()]]),
+            faces=np.concatenate(
+                [
+                    shown,
+                    intact + len(points[0]),
+                    np.arange(bridges.size, dtype=np.int32).reshape(-1, 3) + 2 * len(points[0]),
+                ]
+            ),
+            colors=np.ascontiguousarray(np.concatenate([*colors, bridge_colors])),
             world_to_camera=samples.world_to_camera,
-            surroundings=_surroundings(points[1], sheets.color[1].reshape(-1, 3), samples.world_to_camera),
+            surroundings=colors_of_directions(points[1], sheets.color[1].reshape(-1, 3), samples.world_to_camera),
         )
 
     def render(self, world_to_camera: Floats64, intrinsics: Intrinsics, bands: Bands) -> Picture:
@@ -112,9 +134,10 @@ class Backdrop:
             bands=bands,
         )
         values, covered = drawing.interpolate(self.colors), drawing.face_index >= 0
+        far = self._far_colors(world_to_camera, intrinsics)
+        values[..., :3] = far + values[..., 4:] * (values[..., :3] - far)
         if covered.all():
             return values[..., :3]
-        far = self._far_colors(world_to_camera, intrinsics)
         # Things in front of the background do not continue beside it.
         beside = push_pull(values[..., :3] - far, np.where(covered, values[..., 3], 0).astype(np.float32))
         distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
@@ -165,7 +188,7 @@ class _Background:
         rank = np.minimum((FAR_RANK * count).astype(int), np.maximum(count - 1, 0))
         far = np.where(count > 0, np.take_along_axis(ordered, rank[None], axis=0)[0], 0)
         agree = valid & (np.abs(samples.inverse - far) <= tolerance * far)
-        edges = np.stack([_beside_edge(inverse) for inverse in samples.inverse])
+        edges = np.stack([beside_edge(inverse) for inverse in samples.inverse])
         weight = np.where(agree, np.where(edges, EDGE_WEIGHT, 1), 0)
         # Where no depth is known, the colors still are.
         weight = np.where(count > 0, weight, samples.seen).astype(np.float32)
@@ -192,6 +215,12 @@ class _Sheets:
     """float32 [2, H', W', 1], 0 for things in front of the background, otherwise 1."""
 
     @property
+    def certainty(self) -> Floats:
+        """float32 [2, H', W', 1], 1 in the picture, less with the distance from it."""
+        outside = _outside(self.columns, self.rows, len(self.rows) - 2 * RINGS, len(self.columns) - 2 * RINGS)
+        return np.broadcast_to(np.exp(-outside / DIRECTION)[None, ..., None], (2, *outside.shape, 1)).astype(np.float32)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """H', W'."""
         return len(self.rows), len(self.columns)
@@ -211,9 +240,13 @@ class _Sheets:
         # Colors beside the foreground are mixed with it, and would outline it where it is not drawn.
         seen &= in_front | ~_grown(in_front)
         background = seen & ~in_front
-        behind = push_pull(
-            np.dstack([color, first - plate]), (background if background.any() else seen).astype(np.float32)
-        )
+        trusted = background if background.any() else seen
+        usual = usual_colors(picture.color, trusted[inside])[_nearest(rows, height)][:, None]
+        behind = push_pull(np.dstack([color - usual, first - plate]), trusted * _farness(first, lens))
+        # Walls and floors continue; the more a color differs from what is usual, the sooner it ends.
+        unusual = np.maximum.reduce([np.abs(behind[..., channel]) for channel in range(3)]) / UNUSUAL
+        fade = np.exp(-_outside(columns, rows, height, width) * (1 + unusual**4) / COLOR_MEMORY)
+        behind[..., :3] = usual + fade[..., None] * behind[..., :3]
         color = np.where(seen[..., None], color, behind[..., :3])
         hidden_color = np.where(in_front[..., None], behind[..., :3], color)
         hidden = np.where(in_front, np.clip(behind[..., 3] + plate, first.min(), BEHIND * first), first)
@@ -226,24 +259,28 @@ class _Sheets:
         )
 
 
-def _beside_edge(inverse: Floats) -> NDArray[np.bool_]:
-    square = np.ones((3, 3), np.uint8)
-    return np.asarray(cv2.dilate(inverse, square) > EDGE_RATIO * cv2.erode(inverse, square))
-
-
 def _continued(inverse: Floats, known: NDArray[np.bool_], plate: Floats, columns: Floats64, rows: Floats64) -> Floats:
     """Return the inverse depth of the picture, with unknown pixels and the margin continued along the thin plate."""
     height, width = known.shape
     inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
     difference = push_pull((inverse - plate[inside])[..., None], known.astype(np.float32))[..., 0]
-    x, y = np.clip(columns - 0.5, 0, width - 1).astype(int), np.clip(rows - 0.5, 0, height - 1).astype(int)
-    outside = np.hypot(
-        (np.abs(columns - width / 2) / width - 0.5).clip(0), (np.abs(rows - height / 2) / height - 0.5).clip(0)[:, None]
-    )
-    result = plate + difference[np.ix_(y, x)] * np.exp(-outside / EDGE_MEMORY)
+    outside = _outside(columns, rows, height, width)
+    edge = difference[np.ix_(_nearest(rows, height), _nearest(columns, width))]
+    result = plate + edge * np.exp(-outside / EDGE_MEMORY)
     seen = inverse[known]
     farthest = SKY * max(float(np.percentile(seen, 2)), 1e-3 * float(seen.max()))
     return np.asarray(np.clip(result, farthest, 1.5 * seen.max()), np.float32)
+
+
+def _nearest(positions: Floats64, size: int) -> NDArray[np.int64]:
+    """Return the nearest of `size` pixels to each position."""
+    return np.clip(positions - 0.5, 0, size - 1).astype(int)
+
+
+def _outside(columns: Floats64, rows: Floats64, height: int, width: int) -> Floats64:
+    """Return the distance of each grid position from the picture, float64 [H', W'], in sizes of the picture."""
+    x, y = (np.abs(columns - width / 2) / width - 0.5).clip(0), (np.abs(rows - height / 2) / height - 0.5).clip(0)
+    return np.asarray(np.hypot(x, y[:, None]))
 
 
 def _in_front(inverse: Floats, lens: Intrinsics) -> NDArray[np.bool_]:
@@ -253,16 +290,15 @@ def _in_front(inverse: Floats, lens: Intrinsics) -> NDArray[np.bool_]:
     return np.asarray(inverse > FOREGROUND_RATIO * opened)
 
 
+def _farness(inverse: Floats, lens: Intrinsics) -> Floats:
+    """Return weights float32 [H, W] that favor the far side of depth edges: the farthest surface nearby in each row.
+
+    Ground in one row has one depth, so that it counts beside what stands on it.
+    """
+    size = round(OPENING * lens.fx) | 1
+    farthest = cv2.erode(inverse, np.ones((1, size), np.uint8))
+    return np.asarray(np.maximum((farthest / inverse) ** FARNESS, EDGE_WEIGHT**2), np.float32)
+
+
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-
-
-def _surroundings(points: Floats64, colors: Floats, world_to_camera: Floats64) -> Floats:
-    """Return the mean color for each elevation in world coordinates; empty bins are filled from their neighbors."""
-    down = points @ world_to_camera[:3, 1]
-    sine = down / np.maximum(np.linalg.norm(points, axis=1), 1e-30)
-    bins = np.clip(((sine + 1) / 2 * BINS).astype(int), 0, BINS - 1)
-    count = np.bincount(bins, minlength=BINS).astype(np.float32)
-    total = np.stack([np.bincount(bins, colors[:, channel], minlength=BINS) for channel in range(3)], axis=-1)
-    mean = (total / np.maximum(count, 1)[:, None]).astype(np.float32)
-    return np.asarray(push_pull(mean[:, None], np.minimum(count, 1)[:, None])[:, 0])

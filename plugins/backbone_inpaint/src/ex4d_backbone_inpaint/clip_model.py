@@ -1,4 +1,7 @@
-"""The static scene of a clip of any length: one backdrop, or several in turn where the source camera moves."""
+"""The static scene of a clip of any length: one backdrop, or several in turn where the source camera moves.
+
+Where it moves and its poses are not known, frames cannot be combined: a backdrop shows one frame.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,17 @@ from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture
 from ex4d_backbone_inpaint.samples import take_samples
 from ex4d_core.builtin.render_zbuffer import Bands, available_cores
+from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.types import Intrinsics, Scene
 
 SPAN = 49
 """Frames between two backdrops of a clip with a moving source camera."""
+
+SHORT_SPAN = 6
+"""The same if its poses are not known."""
+
+MOVING = 0.8
+"""Fraction of a frame that moves from which the source camera must have moved."""
 
 LARGEST_VIEW = 384
 """Longer side in pixels at which backdrops are rendered; their colors are smooth."""
@@ -30,7 +40,9 @@ class ClipModel:
         self._options = options
         self._bands = Bands(available_cores())
         frames = scene.video.num_frames
-        number = 1 if scene.depth.has_static_camera else max(1, round(frames / SPAN))
+        self._poses_unknown = scene.depth.has_static_camera and _camera_moves(scene)
+        span = SHORT_SPAN if self._poses_unknown else frames if scene.depth.has_static_camera else SPAN
+        number = max(1, round(frames / span))
         edges = np.linspace(0, frames, number + 1)
         self._centers = [int((start + stop) / 2) for start, stop in pairwise(edges)]
         # Those of two neighbors are in use at a time.
@@ -55,7 +67,18 @@ class ClipModel:
 
     def _make_backdrop(self, index: int) -> Backdrop:
         center, last = self._centers[index], self._scene.video.num_frames - 1
+        if self._poses_unknown:
+            # In another frame, things in front of the background are elsewhere.
+            samples = take_samples(self._scene, [center], center, self._bands)
+            return Backdrop.of(samples, self._options.tolerance, foreground=False)
         reach = last if len(self._centers) == 1 else SPAN
         first, end = max(0, center - reach), min(last, center + reach)
         frames = sorted({round(frame) for frame in np.linspace(first, end, self._options.scene_frames)})
         return Backdrop.of(take_samples(self._scene, frames, center, self._bands), self._options.tolerance)
+
+
+def _camera_moves(scene: Scene) -> bool:
+    """Return whether nearly everything moves, against a depth that states that the source camera does not."""
+    last = scene.video.num_frames - 1
+    moving = dynamic_mask(scene, sorted({last // 4, last // 2, 3 * last // 4}))
+    return bool(moving.float().mean(dim=(1, 2)).median() > MOVING)

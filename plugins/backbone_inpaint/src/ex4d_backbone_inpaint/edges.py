@@ -1,0 +1,52 @@
+"""Depth edges of a grid, where colors are mixed and faces span near and far."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ex4d_backbone_inpaint.samples import EDGE_RATIO, Floats
+
+EDGE_WEIGHT = 0.02
+"""Weight of samples beside depth edges: their colors are mixed with the surface on the other side."""
+
+FAR_REACH = 5
+"""Radius in pixels of the surroundings that determine the color behind a depth edge."""
+
+
+def beside_edge(inverse: Floats) -> NDArray[np.bool_]:
+    """Return the pixels of inverse depth [H, W] with a depth edge to one of their neighbors, bool [H, W]."""
+    square = np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.dilate(inverse, square) > EDGE_RATIO * cv2.erode(inverse, square))
+
+
+def split_at_edges(
+    inverse: Floats, faces: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return the faces that span no depth edge, those that do, and the farthest corner of each corner of the latter."""
+    corners = inverse.ravel()[faces]
+    broken = corners.max(axis=1) > EDGE_RATIO * corners.min(axis=1)
+    bridges = faces[broken]
+    farthest = np.take_along_axis(bridges, corners[broken].argmin(axis=1)[:, None], axis=1)
+    return faces[~broken], bridges, np.repeat(farthest[:, 0], 3)
+
+
+def far_side(inverse: Floats, color: Floats, at: NDArray[np.int32]) -> Floats:
+    """Return the mean color of the far surface around grid positions, float32 [N, 3].
+
+    Args:
+        inverse: float32 [H, W].
+        color: float32 [H, W, 3].
+        at: int32 [N], indices of pixels.
+    """
+    height, width = inverse.shape
+    offsets = np.stack(np.meshgrid(*[np.arange(-FAR_REACH, FAR_REACH + 1)] * 2), axis=-1).reshape(-1, 2)
+    places, back = np.unique(at, return_inverse=True)
+    rows = np.clip(places[:, None] // width + offsets[:, 0], 0, height - 1)
+    columns = np.clip(places[:, None] % width + offsets[:, 1], 0, width - 1)
+    near = inverse[rows, columns] / inverse.ravel()[places][:, None]
+    # Pixels beside the edge are mixed.
+    weight = (near < EDGE_RATIO) * np.where(beside_edge(inverse)[rows, columns], EDGE_WEIGHT, 1)
+    mean = np.einsum("nk,nkc->nc", weight, color[rows, columns]) / weight.sum(axis=1, keepdims=True)
+    return np.asarray(mean[back.reshape(-1)], np.float32)
