@@ -2,11 +2,10 @@
 
     python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
 
-`black` leaves holes black, `around` fills them from their surroundings, `model` from the model of the static scene, and
-`run` does so after the static background of other times has filled some (`found`, of all pixels), as in a run. The
-source camera is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute difference of
-consecutive frames, in levels, on pixels hidden in both, and `unlike` that of this difference from the one of the true
-views: a fill that never changes has the `unlike` of `still`, one that moves as the scene does has less.
+`black` leaves holes black, `around` fills them from their surroundings, and `model` from the model of the static scene,
+as in a run. The source camera is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute
+difference of consecutive frames, in levels, on pixels hidden in both, and `unlike` that of this difference from the one
+of the true views: a fill that never changes has the `unlike` of `still`, one that moves as the scene does has less.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.geometry.paths import orbit_eye
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.pictures.contact_sheet import contact_sheet
-from ex4d_core.pipeline.background import make_plates
 from ex4d_core.pipeline.stages import generate_video, render_guidance
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import CameraPath, Guidance, Intrinsics, Scene, Video
@@ -45,8 +43,8 @@ def main():
     parser.add_argument("--sheet", type=Path, help="folder for contact sheets")
     arguments = parser.parse_args()
     print(
-        "source  yaw  hidden  found | PSNR dB: black around model run | CPU seconds: plates around model | "
-        "change: around model run truth | unlike: around model run still"
+        "source  yaw  hidden | PSNR dB: black around model | CPU seconds: around model | change: around model truth | "
+        "unlike: around model still"
     )
     for source in arguments.source:
         scene = make_clip(source, arguments.size, arguments.num_frames)
@@ -74,22 +72,16 @@ def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
     truth = room_scene().novel_views(path, fps=scene.video.fps)
     builder, renderer = WatertightMesh(WatertightOptions(), device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
     guidance = render_guidance(scene, path, builder, renderer)
-    start = time.process_time()
-    plates = make_plates(scene, builder, renderer, device=CPU)
-    plate_seconds = time.process_time() - start
-    whole = render_guidance(scene, path, builder, renderer, plates=plates)
     around, around_seconds = fill(guidance, scene, InpaintOptions(scene_frames=0))
     model, model_seconds = fill(guidance, scene, InpaintOptions())
-    run, _ = fill(whole, scene, InpaintOptions())
-    filled = (around.frames, model.frames, run.frames)
+    filled = (around.frames, model.frames)
     psnrs = [psnr(frames, truth.frames, ~guidance.mask) for frames in (guidance.color, *filled)]
     changes = [change(frames, None, guidance) for frames in (*filled, truth.frames)]
     unlike = [change(frames, truth.frames, guidance) for frames in (*filled, torch.zeros_like(truth.frames))]
-    found = 0 if whole.background is None else whole.background.float().mean()
     print(
-        f"{source:7} {yaw:3.0f} {100 * (~guidance.mask).float().mean():5.1f} % {100 * found:5.1f} % |         "
+        f"{source:7} {yaw:3.0f} {100 * (~guidance.mask).float().mean():5.1f} % |         "
         + " ".join(f"{value:6.2f} " for value in psnrs)
-        + f"| {plate_seconds:5.1f} {around_seconds:5.1f} {model_seconds:5.1f} |      "
+        + f"| {around_seconds:5.1f} {model_seconds:5.1f} |      "
         + " ".join(f"{value:6.2f}" for value in changes)
         + " |      "
         + " ".join(f"{value:6.2f}" for value in unlike),
@@ -97,7 +89,7 @@ def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
     )
     if sheets:
         rows = {"input": scene.video.frames, "guidance": guidance.color, "around": around.frames, "model": model.frames}
-        sheet = contact_sheet({**rows, "run": run.frames, "truth": truth.frames}, columns=5, cell_width=256)
+        sheet = contact_sheet({**rows, "truth": truth.frames}, columns=5, cell_width=256)
         sheets.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(sheets / f"{source}_{yaw:g}.png"), sheet.numpy()[..., ::-1])
 
