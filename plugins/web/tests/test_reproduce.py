@@ -19,7 +19,7 @@ from ex4d_web.settings import Settings
 
 @pytest.mark.slow
 def test_the_command_and_the_code_make_the_same_again(clip, tmp_path, ex4d, until):
-    project = Projects(tmp_path / "app", hours=1).create(clip, move=False)
+    project = Projects(tmp_path / "app", hours=1).create(clip)
     work.probe(project)
     project.change(start=1, count=4, side=48, cam="orbit:yaw=12", depth="sketch", backbone="telea")
     queue, models = JobQueue(waiting=2, minutes=5), Models()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 import gradio as gr
 from gradio import FileData
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
-from ex4d_core.errors import Ex4dError, unexpected
+from ex4d_core.errors import Ex4dError, InvalidInput, unexpected
 from ex4d_web.app_state import POLL, AppState
 from ex4d_web.job_queue import Job, JobQueue
-from ex4d_web.projects import Project, add_file
+from ex4d_web.projects import Project
 from ex4d_web.steps.clip import ClipStep
 from ex4d_web.steps.depth import DepthStep
 from ex4d_web.steps.path import PathStep
@@ -39,11 +42,14 @@ def add_api(state: AppState, clip: ClipStep, depth: DepthStep, path: PathStep, r
         """Upload a clip, select a part of it, and get its depth. Returns the project for the other calls."""
         with _errors():
             project = await asyncio.to_thread(clip.take, _path(clip_file))
-            await asyncio.to_thread(clip.select, project, start, frames, stride, side)
-            if depth_file is not None:
-                state.limits.check_upload(Path(_path(depth_file)))
-                project.change(depth_file=add_file(project.folder, Path(_path(depth_file))))
-            await _finish(state.jobs, depth.submit(project, depth_estimator))
+            try:
+                await asyncio.to_thread(clip.select, project, start, frames, stride, side)
+                if depth_file is not None:
+                    depth.replace_by(project, _path(depth_file))
+                await _finish(state.jobs, depth.submit(project, depth_estimator))
+            except BaseException:  # nobody else knows its name
+                state.discard(project)
+                raise
         return {"project": project.name, "frames": project.settings.count, "size": project.settings.size}
 
     async def preview(project: str, cam: str) -> tuple[dict[str, Any], FileData]:
@@ -86,9 +92,13 @@ def _errors() -> Iterator[None]:
     except gr.Error:
         raise
     except Ex4dError as error:
-        raise gr.Error(str(error)) from error
+        raise _failure(str(error)) from error
     except Exception as error:
-        raise gr.Error(unexpected(error)) from error
+        raise _failure(unexpected(error)) from error
+
+
+def _failure(sentence: str) -> gr.Error:
+    return gr.Error(sentence, print_exception=False)
 
 
 async def _finish(queue: JobQueue, job: Job) -> None:
@@ -101,13 +111,22 @@ async def _finish(queue: JobQueue, job: Job) -> None:
         raise
     status = queue.status(job)
     if status.state != "done":
-        raise gr.Error(status.error or f"{status.title} was canceled")
+        raise _failure(status.error or f"{status.title} was canceled")
 
 
 def _path(file: FileData | dict[str, Any]) -> str:
-    """Return the path of an uploaded file, which Gradio has checked to be in its folder of uploads."""
-    return str(file["path"] if isinstance(file, dict) else file.path)
+    """Return the path of an uploaded file; Gradio does not check files of these calls.
+
+    Raises:
+        InvalidInput: it was not uploaded, but is another file of the server.
+    """
+    path = os.path.realpath(str(file["path"] if isinstance(file, dict) else file.path))
+    if not Path(path).is_relative_to(os.path.realpath(get_upload_folder())):
+        raise InvalidInput("the file was not uploaded; upload it with handle_file")
+    return path
 
 
 def _file(project: Project, name: str) -> FileData:
-    return FileData(path=str(project.folder / name), orig_name=Path(name).name)
+    """Return a file that was made, as a copy that Gradio serves below a name that nobody can guess."""
+    copy = save_file_to_cache(str(project.folder / name), get_upload_folder())
+    return FileData(path=copy, orig_name=Path(name).name)

@@ -45,6 +45,8 @@ class Page:
             f'<p class="ex4d-footer">Files are removed {state.limits.hours:g} hours after their last use. '
             "The page loads nothing from other servers.</p>"
         )
+        # First, since Gradio numbers the names of later functions that are called alike.
+        add_api(state, self.clip, self.depth, self.path, self.result)
         self._bind_clip()
         self._bind_depth()
         self._bind_path()
@@ -70,6 +72,7 @@ class Page:
 
     async def _restore(self, name: str) -> AsyncIterator[Updates]:
         if not name:
+            yield {self.name: ""}  # Gradio clears all outputs of a generator that yields nothing
             return
         try:
             project = self.state.projects.open(name)
@@ -274,5 +277,4 @@ def make_blocks(state: AppState) -> gr.Blocks:
     with blocks:
         page = Page(state)
         page.on_load(blocks)
-        add_api(state, page.clip, page.depth, page.path, page.result)
     return blocks

@@ -133,19 +133,15 @@ class Projects:
         self._lock = threading.Lock()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def create(self, upload: Path, *, move: bool = True) -> Project:
-        """Create a project with an uploaded file.
-
-        Args:
-            upload: the file.
-            move: whether to move the file rather than copy it.
+    def create(self, upload: Path) -> Project:
+        """Create a project with an uploaded file, which stays where it is.
 
         Raises:
             OSError: the disk is full.
         """
         folder = self.root / secrets.token_hex(16)
         folder.mkdir(mode=0o700)
-        project = Project(folder, Settings(clip=add_file(folder, upload, move=move)), Made())
+        project = Project(folder, Settings(clip=add_file(folder, upload)), Made())
         with self._lock:
             self._open[folder.name] = project
         return project
@@ -200,13 +196,16 @@ class Projects:
         return project
 
 
-def add_file(folder: Path, upload: Path, *, move: bool = True) -> str:
-    """Put an uploaded file into a folder and return its name there, which no other file of the app has."""
+def add_file(folder: Path, upload: Path) -> str:
+    """Put an uploaded file into a folder and return its name there, which no other file of the app has.
+
+    Gradio names uploads by their content: two users who upload the same file have one, so it is not moved.
+    """
     name = safe_name(upload.name, most=100)
     if name.lower() in (RECORD, RUN) or (folder / name).exists():
         name = f"{secrets.token_hex(4)}-{name}"
-    if move:
-        shutil.move(upload, folder / name)
-    else:
+    try:
+        os.link(upload, folder / name)
+    except OSError:  # another file system, or one without links
         shutil.copyfile(upload, folder / name)
     return name

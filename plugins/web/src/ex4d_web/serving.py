@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -122,7 +123,7 @@ def serve(
         stack.callback(state.close)
         state.remove_old()
         _use_folder(state.projects.root)
-        served = _mounted(state, access)
+        served = asyncio.run(_mounted(state, access))
         guarded = Guarded(
             served,
             guard,
@@ -163,8 +164,8 @@ def _use_folder(root: Path) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
-def _mounted(state: AppState, access: Access) -> FastAPI:
-    """Return the ASGI app of Gradio."""
+async def _mounted(state: AppState, access: Access) -> FastAPI:
+    """Return the ASGI app of Gradio; without an event loop around it, Gradio makes several that it never closes."""
     return gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
         make_blocks(state),

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ex4d_core.errors import Ex4dError, InvalidInput
+from ex4d_core.errors import InvalidInput
 from ex4d_web import texts, work
 from ex4d_web.app_state import AppState
 from ex4d_web.projects import Project, add_file
@@ -99,12 +99,8 @@ class ClipStep:
         if not upload:
             raise InvalidInput("upload a clip first")
         path = Path(upload)
-        try:
-            self.state.limits.check_upload(path)
-        except Ex4dError:
-            path.unlink(missing_ok=True)
-            raise
-        return self._opened(path, move=True)
+        self.state.limits.check_upload(path)
+        return self._opened(path)
 
     def take_named_example(self, name: str | None) -> Project:
         """Create a project with an example clip and its depth.
@@ -115,9 +111,9 @@ class ClipStep:
         clip = self.state.examples.get(name or next(iter(self.state.examples)))
         if clip is None:
             raise InvalidInput("there is no such example")
-        project = self._opened(clip, move=False)
+        project = self._opened(clip)
         if (depth := clip.with_name("depth.npz")).is_file():
-            project.change(depth_file=add_file(project.folder, depth, move=False))
+            project.change(depth_file=add_file(project.folder, depth))
         return project
 
     def select(self, project: Project, start: float, count: float, stride: float, side: float) -> None:
@@ -129,19 +125,17 @@ class ClipStep:
         chosen, limits = project.settings, self.state.limits
         start, stride = min(max(0, int(start)), chosen.num_frames - 1), max(1, int(stride))
         count = min(max(1, int(count)), -(-(chosen.num_frames - start) // stride))
-        limits.check_selection(count, int(side))
+        limits.check_selection(count, min(int(side), max(chosen.width, chosen.height)))
         project.change(start=start, count=count, stride=stride, side=max(64, int(side)))
         work.write_part(project)
 
-    def _opened(self, path: Path, *, move: bool) -> Project:
+    def _opened(self, path: Path) -> Project:
         self.state.remove_old()
-        project = self.state.projects.create(path, move=move)
+        project = self.state.projects.create(path)
         try:
             work.probe(project)
-            chosen, limits = project.settings, self.state.limits
+            limits = self.state.limits
             self.select(project, 0, min(DEFAULT_FRAMES, limits.frames), 1, min(512, limits.side))
-            if chosen.is_photo:
-                project.change(depth="auto")
         except BaseException:
             self.state.discard(project)
             raise
