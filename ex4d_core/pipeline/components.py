@@ -317,7 +317,7 @@ class Components:
         return chosen
 
     def _offer_download(self, offer: Offer) -> bool:
-        """Download weights that a component offers, if the user agrees; asked once for a role. Return whether it did."""
+        """Download weights that a component offers if the user agrees, asked once for a role; return whether it did."""
         options = self._given_options(offer)
         if offer.role in self._offered or self.config.download == "no" or not is_offered(offer, options):
             return False

@@ -39,7 +39,8 @@ class Settings:
     depth_file: str = ""
     """Name of a depth file in the folder of the project, or ''."""
 
-    cam: str = "30"
+    cam: str = "orbit:yaw=30,ease=smooth"
+    """Path of a new project, as the sliders show it."""
 
     backbone: str = "auto"
     prompt: str = ""

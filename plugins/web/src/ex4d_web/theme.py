@@ -19,7 +19,13 @@ def make_theme() -> gr.Theme:
         block_title_text_color_dark="*body_text_color",
         block_title_padding="0",
         block_title_text_weight="600",
+        block_border_width="0px",
+        block_border_width_dark="0px",
+        block_shadow="none",
+        block_shadow_dark="none",
+        block_padding="*spacing_md 0",
         block_label_background_fill="*background_fill_secondary",
+        block_label_background_fill_dark="*background_fill_secondary",
         block_label_text_color="*body_text_color",
         block_label_text_color_dark="*body_text_color",
         body_text_color_subdued="*neutral_500",
@@ -43,7 +49,8 @@ CSS = """
 .ex4d-nav a:hover { border-color: var(--color-accent); }
 .ex4d-step { border: 1px solid var(--border-color-primary); border-radius: 14px; padding: 1.1rem;
   background: var(--block-background-fill); }
-.ex4d-step .block { padding: 0.35rem 0; box-shadow: none; border: none; }
+.ex4d-step .html-container { padding: 0 !important; }
+.ex4d-step .column, .ex4d-step .row { min-width: 0; }
 .ex4d-step h2 { margin: 0 0 0.15rem; font-size: 1.2rem; }
 .ex4d-step h2 + p { margin: 0; color: var(--body-text-color-subdued); }
 .ex4d-empty { display: grid; place-items: center; min-height: 7rem; margin: 0; padding: 1rem; text-align: center;
@@ -60,6 +67,8 @@ CSS = """
 .ex4d-bars { display: flex; align-items: flex-end; gap: 2px; height: 44px; margin: 0.3rem 0; }
 .ex4d-bars i { flex: 1; background: var(--color-accent); border-radius: 2px 2px 0 0; min-height: 2px; }
 .ex4d-notes { margin: 0.3rem 0; color: var(--body-text-color-subdued); font-size: 0.9rem; }
+.ex4d-notes li { overflow-wrap: anywhere; }
+#ex4d-upload, #ex4d-depth-file { border: 1px dashed var(--border-color-primary) !important; border-radius: 10px; }
 .ex4d-notes summary { cursor: pointer; }
 .ex4d-footer { color: var(--body-text-color-subdued); font-size: 0.85rem; }
 button:focus-visible, a:focus-visible, summary:focus-visible, input:focus-visible, textarea:focus-visible,
