@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
+import urllib.request
 import warnings
 from pathlib import Path
 
@@ -53,9 +56,7 @@ def test_a_clip_is_opened_previewed_and_generated(client, project):
     assert facts["visible"][0] > facts["visible"][-1] > 0.4
     assert Path(_path(sheet)).read_bytes().startswith(b"\x89PNG")
 
-    made, files = client.predict(
-        project=project["project"], cam="20", backbone="telea", seed=3, api_name="/generate"
-    )
+    made, files = client.predict(project=project["project"], cam="20", backbone="telea", seed=3, api_name="/generate")
     names = [Path(_path(file)).name for file in files]
     assert names == ["result_20.mp4", "color_20.mp4", "mask_20.mp4", "camera_20.npz", "DW-Mesh.glb", "sheet_20.png"]
     assert read_video(_path(files[0])).frames.shape == (3, 48, 64, 3)
@@ -98,10 +99,34 @@ def test_a_file_that_is_no_clip_is_refused_and_leaves_nothing(client, served, tm
     assert set(served.state.projects.root.iterdir()) == before
 
 
-def test_files_of_the_server_are_not_taken_for_uploads(client, clip, served):
-    file = {"path": str(clip), "meta": {"_type": "gradio.FileData"}}
-    with pytest.raises(AppError):
-        client.predict(clip_file=file, api_name="/open_clip")
+def called(served, name, data):
+    """Return the answer to a call without the client of Gradio, which uploads each file."""
+    start, headers = f"{served.headers['Origin']}/gradio_api/call/{name}", served.headers
+    request = urllib.request.Request(start, json.dumps({"data": data}).encode(), {**headers, **JSON})
+    with urllib.request.urlopen(request) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(urllib.request.Request(f"{start}/{event}", headers=headers)) as answer:
+        return answer.read().decode()
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_files_of_the_server_are_not_taken_for_uploads(served, clip):
+    before = set(served.state.projects.root.iterdir())
+    for path in (clip, "/etc/hostname"):
+        file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        assert "event: error" in called(served, "open_clip", [file, 0, 3, 1, 256, "sketch", None])
+    assert set(served.state.projects.root.iterdir()) == before
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "{clip}", "{root}/../x", "{root}", "{root}/gradio"])
+def test_files_of_the_server_are_not_served(served, clip, path):
+    name = path.format(clip=clip, root=served.state.projects.root)
+    request = urllib.request.Request(f"{served.headers['Origin']}/gradio_api/file={name}", headers=served.headers)
+    with pytest.raises(urllib.error.HTTPError, match="HTTP Error 40[34]") as caught:
+        urllib.request.urlopen(request)
+    caught.value.close()
 
 
 def test_a_pickle_is_no_depth_file(client, clip, tmp_path):

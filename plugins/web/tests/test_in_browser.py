@@ -28,12 +28,7 @@ class User:
         return self.browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", part)
 
     def sees(self, text, part="body"):
-        try:
-            self.until(lambda: text in self.text(part), text)
-        except AssertionError:
-            self.browser.save_screenshot("/tmp/wR_fail.png")
-            print(self.text())
-            raise
+        self.until(lambda: text in self.text(part), text)
 
     def part(self, name):
         return self.browser.find_element(By.ID, f"ex4d-{name}")

@@ -48,7 +48,9 @@ def test_a_text_of_sliders_sets_the_same_sliders(yaw, pitch, distance, smooth, t
     assert found.distance == pytest.approx(distance / 20)
 
 
-@pytest.mark.parametrize("text", ["30", "orbit:yaw=30 then dolly", "dolly", "orbit:yaw=3,share=0.4 then static", "(", ""])
+@pytest.mark.parametrize(
+    "text", ["30", "orbit:yaw=30 then dolly", "dolly", "orbit:yaw=3,share=0.4 then static", "(", ""]
+)
 def test_a_text_that_sliders_cannot_express_sets_none(text):
     assert sliders_of(text) is None
 

@@ -36,7 +36,7 @@ def test_projects_have_folders_that_others_cannot_guess(projects, upload):
 
 @pytest.mark.parametrize("name", ["..", "../x", "a" * 32, "A" * 32, "gradio", None, 3, "%2e%2e"])
 def test_other_names_open_nothing(projects, name):
-    with pytest.raises(InputNotFound, match="no longer on the server|upload a clip first"):
+    with pytest.raises(InputNotFound, match=r"no longer on the server|upload a clip first"):
         projects.open(name)
 
 

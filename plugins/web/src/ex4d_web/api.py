@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import FileData
+from gradio.events import api
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
@@ -81,7 +82,7 @@ def add_api(state: AppState, clip: ClipStep, depth: DepthStep, path: PathStep, r
         return facts, [_file(found, name) for name in files]
 
     for call, name in ((open_clip, OPEN_CLIP), (preview, PREVIEW), (generate, GENERATE)):
-        gr.api(call, api_name=name, concurrency_limit=None)
+        api(call, api_name=name, concurrency_limit=None)
 
 
 @contextmanager

@@ -18,9 +18,7 @@ def app(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            min=0, max=65535, help="Port; by default the first free one from 7860.", rich_help_panel=ACCESS
-        ),
+        typer.Option(min=0, max=65535, help="Port; by default the first free one from 7860.", rich_help_panel=ACCESS),
     ] = None,
     host: Annotated[
         str,
@@ -39,8 +37,11 @@ def app(
     ] = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Let everyone in who reaches the port, without the secret in the address.",
-                     rich_help_panel=ACCESS),
+        typer.Option(
+            "--public",
+            help="Let everyone in who reaches the port, without the secret in the address.",
+            rich_help_panel=ACCESS,
+        ),
     ] = False,
     allow_host: Annotated[
         list[str] | None,
@@ -48,8 +49,9 @@ def app(
     ] = None,
     embed_in: Annotated[
         str,
-        typer.Option(help="Sites that may show the app in a frame, such as https://huggingface.co.",
-                     rich_help_panel=ACCESS),
+        typer.Option(
+            help="Sites that may show the app in a frame, such as https://huggingface.co.", rich_help_panel=ACCESS
+        ),
     ] = "",
     max_upload: Annotated[
         int, typer.Option(min=1, max=100_000, help="Largest upload in MB.", rich_help_panel=LIMITS)

@@ -189,7 +189,9 @@ class JobQueue:
     def status(self, job: Job) -> JobStatus:
         """Return the status of a job, with its position in the queue."""
         with self._changed:
-            before = [each for each in self._jobs[: self._jobs.index(job)] if not each.is_over] if job in self._jobs else []
+            before = (
+                [each for each in self._jobs[: self._jobs.index(job)] if not each.is_over] if job in self._jobs else []
+            )
         return job.status(ahead=len(before))
 
     def is_busy(self, owner: str) -> bool:

@@ -135,7 +135,7 @@ class Page:
             return self.views(project, step, self.depth, self.path, self.result)
 
         inputs = [self.name, step.start, step.count, step.stride, step.side]
-        for event in (step.start.release, step.count.release, step.stride.input, step.side.input):
+        for event in (step.start.input, step.count.input, step.stride.input, step.side.input):
             event(select, inputs, outputs, trigger_mode="always_last", **_DECODING)
 
     def _leave(self, name: str) -> None:
@@ -206,10 +206,10 @@ class Page:
 
         shown = [*step.sliders, step.cam]
         for event in (
-            *(step.yaw.release, step.pitch.release, step.distance.release),
+            *(step.yaw.input, step.pitch.input, step.distance.input),  # their release is not fired by the keyboard
             *(step.smooth.input, step.time.input, step.factor.blur),
         ):
-            written = event(of_sliders, step.sliders, shown, **_FREE)
+            written = event(of_sliders, step.sliders, shown, trigger_mode="always_last", **_FREE)
             written.then(show, *preview, trigger_mode="always_last", **_FREE)
         for event in (step.cam.submit, step.preview.click):
             event(of_text, step.cam, shown, **_FREE).then(show, *preview, trigger_mode="always_last", **_FREE)

@@ -46,7 +46,9 @@ def python(settings: Settings) -> str:
     tables: dict[str, Any] = {
         "video": video,
         "depth": {"name": FILE, "path": settings.depth_file} if settings.depth_file else settings.depth,
-        "backbone": {"name": settings.backbone, **options} if (options := settings.backbone_options()) else settings.backbone,
+        "backbone": {"name": settings.backbone, **options}
+        if (options := settings.backbone_options())
+        else settings.backbone,
         "seed": settings.seed,
     }
     if settings.prompt:

@@ -166,9 +166,10 @@ def _use_folder(root: Path) -> None:
 
 async def _mounted(state: AppState, access: Access) -> FastAPI:
     """Return the ASGI app of Gradio; without an event loop around it, Gradio makes several that it never closes."""
-    return gr.mount_gradio_app(
+    blocks = make_blocks(state)
+    app: FastAPI = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        make_blocks(state),
+        blocks,
         path="",
         auth=list(access.users) or None,
         max_file_size=state.limits.upload_bytes,
@@ -180,14 +181,19 @@ async def _mounted(state: AppState, access: Access) -> FastAPI:
         pwa=False,
         theme=make_theme(),
         css=CSS,
+        # Results are copied for the browser from here; who knows the name of a project may read its files directly.
+        allowed_paths=[str(state.projects.root)],
     )
+    # Gradio checks the paths of files in requests only in an app that it launched itself.
+    blocks.has_launched = True
+    return app
 
 
 @contextlib.contextmanager
 def _running(app: Guarded, door: socket.socket) -> Iterator[None]:
     """Run the server in a thread during the block."""
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # ASGI is a protocol of dictionaries
+        app,
         log_level="error",
         access_log=False,
         server_header=False,
@@ -230,10 +236,12 @@ def _door(host: str, port: int | None) -> socket.socket:
     Raises:
         InvalidInput: the port is taken, or the address is not of this machine.
     """
+    if not host:
+        raise InvalidInput("--host is empty; use an address of this machine, such as 127.0.0.1")
     reason = ""
     for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100):
         try:
-            found = socket.getaddrinfo(host or None, candidate, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)
             family, _, _, _, address = found[0]
             if is_everywhere(str(address[0])) and not is_everywhere(host):
                 raise InvalidInput("use --host 0.0.0.0 to accept connections on all interfaces")

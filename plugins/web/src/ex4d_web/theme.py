@@ -45,7 +45,8 @@ CSS = """
 .ex4d-header p { margin: 0; color: var(--body-text-color-subdued); }
 .ex4d-nav { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-top: 0.8rem; padding: 0; list-style: none; }
 .ex4d-nav a { display: block; padding: 0.3rem 0.9rem; border-radius: 999px; text-decoration: none;
-  border: 1px solid var(--border-color-primary); color: var(--body-text-color); background: var(--block-background-fill); }
+  border: 1px solid var(--border-color-primary); color: var(--body-text-color);
+  background: var(--block-background-fill); }
 .ex4d-nav a:hover { border-color: var(--color-accent); }
 .ex4d-step { border: 1px solid var(--border-color-primary); border-radius: 14px; padding: 1.1rem;
   background: var(--block-background-fill); }

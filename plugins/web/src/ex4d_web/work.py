@@ -76,9 +76,7 @@ def preview_path(project: Project, models: Models, *, device: str) -> Work:
 
     def work(job: Job) -> None:
         with models.session(settings.tables(project.folder, device=device), job) as session:
-            made = make_preview(
-                session, project.clip, folder=project.run, frames=PREVIEW_FRAMES, side=PREVIEW_SIDE
-            )
+            made = make_preview(session, project.clip, folder=project.run, frames=PREVIEW_FRAMES, side=PREVIEW_SIDE)
         (path,) = made.paths
         facts: Facts = {
             "cam": settings.cam,

@@ -35,7 +35,11 @@ class ResultStep:
                 with gr.Column():
                     self.status = gr.HTML(texts.empty(EMPTY), elem_id="ex4d-result-status")
                     self.live = gr.Video(
-                        label="Preview while it is generated", visible=False, interactive=False, autoplay=True, loop=True
+                        label="Preview while it is generated",
+                        visible=False,
+                        interactive=False,
+                        autoplay=True,
+                        loop=True,
                     )
                     self.notes = gr.HTML("")
             with gr.Column(visible=False) as self.output:
