@@ -124,7 +124,7 @@ def test_files_of_the_server_are_not_taken_for_uploads(served, clip):
 def test_files_of_the_server_are_not_served(served, clip, path):
     name = path.format(clip=clip, root=served.state.projects.root)
     request = urllib.request.Request(f"{served.headers['Origin']}/gradio_api/file={name}", headers=served.headers)
-    with pytest.raises(urllib.error.HTTPError, match="HTTP Error 40[34]") as caught:
+    with pytest.raises(urllib.error.HTTPError, match=r"HTTP Error 40[34]") as caught:
         urllib.request.urlopen(request)
     caught.value.close()
 
