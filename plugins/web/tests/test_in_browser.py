@@ -78,6 +78,10 @@ def test_a_clip_goes_through_all_steps_and_a_reload_shows_them_again(user, clip,
     estimated(user, clip)
     user.write("cam", "orbit:yaw=10,pitch=4")
     user.sees("of the pixels are known", "#ex4d-coverage")
+    user.write("cam", "orbit:yaw=10,pitch=95")
+    user.sees("pitch must be between -89 and 89 degrees, not 95", "#ex4d-path-problem")
+    user.write("cam", "orbit:yaw=10,pitch=4")
+    user.until(lambda: user.text("#ex4d-path-problem").strip() == "", "the end of the error")
     assert user.part("yaw").find_element(By.CSS_SELECTOR, "input[type=number]").get_attribute("value") == "10"
     user.click("generate")
     user.sees("is ready", "#ex4d-result-status")

@@ -184,17 +184,17 @@ class Page:
 
     def _bind_path(self) -> None:
         step = self.path
-        preview = [self.name, step.cam], [step.status, *step.preview_parts]
+        preview = [self.name, step.cam], [step.status, step.problem, *step.preview_parts]
 
         async def show(name: str, cam: str) -> AsyncIterator[Updates]:
             try:
                 project = self.state.projects.open(name)
                 job = step.submit(project, cam)
             except Exception as error:
-                yield {step.status: texts.failure(error)}
+                yield {step.problem: texts.failure(error)}
                 return
             async for text in follow(self.state.previews, job):
-                yield {step.status: text}
+                yield {step.status: text, step.problem: ""}
             if job.status().state == "done":
                 yield {**step.preview_of(project), step.status: ""}
 

@@ -63,7 +63,11 @@ CSS = """
 .ex4d-warning { margin: 0.3rem 0; padding: 0.5rem 0.8rem; border-left: 4px solid #d97706; border-radius: 6px;
   background: color-mix(in srgb, #d97706 12%, transparent); }
 .ex4d-progress { display: grid; gap: 0.3rem; margin: 0.3rem 0; }
-.ex4d-progress progress { width: 100%; height: 0.6rem; accent-color: var(--color-accent); }
+.ex4d-progress progress { width: 100%; height: 0.6rem; accent-color: var(--color-accent); appearance: none;
+  border: none; border-radius: 999px; overflow: hidden; background: var(--border-color-primary); }
+.ex4d-progress progress::-webkit-progress-bar { background: var(--border-color-primary); }
+.ex4d-progress progress::-webkit-progress-value { background: var(--color-accent); }
+.ex4d-progress progress::-moz-progress-bar { background: var(--color-accent); }
 .ex4d-live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .ex4d-bars { display: flex; align-items: flex-end; gap: 2px; height: 44px; margin: 0.3rem 0; }
 .ex4d-bars i { flex: 1; background: var(--color-accent); border-radius: 2px 2px 0 0; min-height: 2px; }

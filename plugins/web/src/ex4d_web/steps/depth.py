@@ -46,7 +46,7 @@ class DepthStep:
                 with gr.Column():
                     self.status = gr.HTML(texts.empty(EMPTY), elem_id="ex4d-depth-status")
                     self.preview = gr.Video(
-                        label="Depth, near is bright", visible=False, interactive=False, height=320, loop=True
+                        label="Depth, near is red", visible=False, interactive=False, height=320, loop=True
                     )
                     self.notes = gr.HTML("")
 

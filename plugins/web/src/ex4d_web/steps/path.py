@@ -18,6 +18,10 @@ from ex4d_web.steps.base import Updates, heading, media
 EMPTY = "Small views along the path appear here after depth is ready."
 
 
+RANGES = {"yaw": (-90, 90), "pitch": (-45, 60), "distance": (0.2, 2.5)}
+"""Smallest and largest value of each slider; the text can go beyond."""
+
+
 class PathStep:
     """Sliders, presets, text, and the preview of the path."""
 
@@ -47,10 +51,14 @@ class PathStep:
             [("Choose a path", ""), *PRESETS.items()], value="", label="Preset", elem_id="ex4d-preset"
         )
         start = Sliders(yaw=30)
-        self.yaw = gr.Slider(-90, 90, start.yaw, step=1, label="Yaw, degrees to the right", elem_id="ex4d-yaw")
-        self.pitch = gr.Slider(-45, 60, start.pitch, step=1, label="Pitch, degrees up", elem_id="ex4d-pitch")
+        self.yaw = gr.Slider(*RANGES["yaw"], start.yaw, step=1, label="Yaw, degrees to the right", elem_id="ex4d-yaw")
+        self.pitch = gr.Slider(*RANGES["pitch"], start.pitch, step=1, label="Pitch, degrees up", elem_id="ex4d-pitch")
         self.distance = gr.Slider(
-            0.2, 2.5, start.distance, step=0.05, label="Distance to the subject, at the end", elem_id="ex4d-distance"
+            *RANGES["distance"],
+            start.distance,
+            step=0.05,
+            label="Distance to the subject, at the end",
+            elem_id="ex4d-distance",
         )
         with gr.Row():
             self.time = gr.Dropdown(list(TIMES), value=start.time, label="Time", elem_id="ex4d-time")
@@ -63,6 +71,7 @@ class PathStep:
             elem_id="ex4d-cam",
             max_length=2000,
         )
+        self.problem = gr.HTML("", elem_id="ex4d-path-problem")
         with gr.Row():
             self.preview = gr.Button("Preview the path", elem_id="ex4d-path-preview")
             self.viewer = gr.Button(
@@ -83,7 +92,7 @@ class PathStep:
         """The components that change with the project."""
         return [
             *self.sliders,
-            *(self.cam, self.preset, self.saved, self.saved_row, self.link),
+            *(self.cam, self.problem, self.preset, self.saved, self.saved_row, self.link),
             *(self.status, *self.preview_parts),
         ]
 
@@ -101,6 +110,7 @@ class PathStep:
             **(self.shown(project.settings.cam) if project else {}),
             **self.preview_of(project if current else None),
             self.status: "" if current else texts.empty(text),
+            self.problem: "",
             self.link: "",
             self.preset: "",
             self.saved_row: gr.update(visible=bool(project and saved_paths(project.run))),
@@ -121,7 +131,7 @@ class PathStep:
     def shown(self, cam: str) -> Updates:
         """Return the text and, if they can express it, the sliders of a path."""
         found = sliders_of(cam)
-        if found is None:
+        if found is None or not all(low <= getattr(found, name) <= high for name, (low, high) in RANGES.items()):
             return {self.cam: cam}
         return {
             self.cam: cam,
