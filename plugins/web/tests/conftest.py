@@ -74,7 +74,7 @@ def served(tmp_path_factory, clip):
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_browser(tmp_path_factory):
     """Return a function that starts another browser, with a profile of its own."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")

@@ -62,9 +62,17 @@ class User:
         return bytes(self.browser.execute_async_script(script, url))
 
 
+@pytest.fixture(scope="module")
+def browser(open_browser):
+    return open_browser()
+
+
 @pytest.fixture
-def user(open_browser, served, until):
-    return User(open_browser(), served.url, until)
+def user(browser, served, until):
+    """A new user; the browser is the same, since its start takes seconds."""
+    browser.get(served.url)
+    browser.execute_script("localStorage.clear()")
+    return User(browser, served.url, until)
 
 
 def estimated(user, file):
