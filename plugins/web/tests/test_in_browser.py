@@ -33,8 +33,13 @@ class User:
     def part(self, name):
         return self.browser.find_element(By.ID, f"ex4d-{name}")
 
+    def can_use(self, name):
+        """Return whether a button is on the page, which Gradio renders anew when it changes."""
+        found = self.browser.find_elements(By.ID, f"ex4d-{name}")
+        return bool(found) and found[0].is_displayed() and found[0].is_enabled()
+
     def click(self, name):
-        self.until(lambda: self.part(name).is_displayed() and self.part(name).is_enabled(), f"the button {name}")
+        self.until(lambda: self.can_use(name), f"the button {name}")
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", self.part(name))
         self.browser.execute_script("arguments[0].click()", self.part(name))
 
@@ -155,12 +160,12 @@ def test_a_job_is_canceled_and_survives_a_reload_until_then(user, clip, served, 
     user.sees("left", "#ex4d-depth-status")
     user.click("depth-cancel")
     user.sees("Depth was canceled", "#ex4d-depth-status")
-    user.until(lambda: user.part("depth-run").is_enabled(), "the button")
+    user.until(lambda: user.can_use("depth-run"), "the button")
 
 
 def test_the_example_is_run_by_the_keyboard_alone(user):
     for name in ("example", "depth-run"):
-        user.until(lambda name=name: user.part(name).is_enabled(), name)
+        user.until(lambda name=name: user.can_use(name), name)
         tab_to(user, user.part(name))
         user.browser.switch_to.active_element.send_keys(Keys.ENTER)
         user.sees("6 of 6 frames" if name == "example" else "The depth is ready")
