@@ -17,7 +17,7 @@ PYTEST_GUARD := --max-worker-restart 0 -o faulthandler_timeout=600 -o faulthandl
 BIN := $(VENV)/bin
 PLUGINS := plugins/trajectories plugins/backbone_inpaint plugins/depth_transformers plugins/depth_anything3 plugins/render_nvdiffrast plugins/viewer
 # Plugins that need gigabytes of libraries or weights are set up for the tests only.
-DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/backbone_wan plugins/backbone_vace plugins/training plugins/evaluation plugins/cluster_ray
+DEV_PLUGINS := $(PLUGINS) plugins/depth_depthcrafter plugins/backbone_wan plugins/backbone_vace plugins/training plugins/evaluation plugins/cluster_ray plugins/web
 PROJECTS := pyproject.toml $(DEV_PLUGINS:=/pyproject.toml)
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh "$(VENV)"
 
@@ -70,4 +70,4 @@ $(VENV)/.ready-dev: requirements-dev.txt requirements.txt $(PROJECTS) tools/setu
 
 # The command-line reference covers the commands of plugins, hence these two, without the heavy requirements of training.
 $(VENV)/.ready-docs: requirements-docs.txt requirements.txt $(PROJECTS) tools/setup.sh
-	@$(SETUP) .ready-docs requirements-docs.txt $(PLUGINS) plugins/training plugins/evaluation plugins/cluster_ray
+	@$(SETUP) .ready-docs requirements-docs.txt $(PLUGINS) plugins/training plugins/evaluation plugins/cluster_ray plugins/web

@@ -102,7 +102,7 @@ class Components:
         given: ComponentConfig = getattr(self.config, role)
         if given.name != "auto":
             offer = self.registry.find(role, given.name)
-            if offer.spec.offer_download and self._lacks_weights(offer):
+            if offer.spec.offer_download and self.lacks_weights(offer):
                 self._offer_download(offer)
             return self._refuse_unfree(Chosen(offer=offer, options=self._options(role, offer, given.options)))
         choice = self._best(role)
@@ -285,15 +285,16 @@ class Components:
     def _best(self, role: str) -> Choice:
         """Return the automatic selection for a role, which is made once in a session."""
         if role not in self._choices:
-            choice = self._select(role)
+            choice = self.choose_automatically(role)
             if any(map(self._offer_download, choice.unfetched)):
-                choice = self._select(role)
+                choice = self.choose_automatically(role)
             self._choices[role] = choice
         return self._choices[role]
 
-    def _select(self, role: str) -> Choice:
+    def choose_automatically(self, role: str) -> Choice:
+        """Return what `auto` selects for a role now, with the reasons against others; nothing is downloaded."""
         return self.registry.choose(
-            role, self.device_type, lacks_weights=self._lacks_weights, restricts_use=self._restricts_use
+            role, self.device_type, lacks_weights=self.lacks_weights, restricts_use=self._restricts_use
         )
 
     def _restricts_use(self, offer: Offer) -> bool:
@@ -316,11 +317,7 @@ class Components:
         return chosen
 
     def _offer_download(self, offer: Offer) -> bool:
-        """Download the weights of a component if it declares a download and the user agrees; asked once for a role.
-
-        Returns:
-            Whether the weights were downloaded.
-        """
+        """Download weights that a component offers if the user agrees, asked once for a role; return whether it did."""
         options = self._given_options(offer)
         if offer.role in self._offered or self.config.download == "no" or not is_offered(offer, options):
             return False
@@ -333,7 +330,8 @@ class Components:
         given: ComponentConfig = getattr(self.config, offer.role)
         return self._options(offer.role, offer, given.options)
 
-    def _lacks_weights(self, offer: Offer) -> bool:
+    def lacks_weights(self, offer: Offer) -> bool:
+        """Return whether weights of a component are not on this machine."""
         try:
             return not all(find_in_cache(files) for files in offer.weights(self._given_options(offer)))
         except InvalidConfig:  # raised on use; an invalid option does not change the selection
@@ -384,7 +382,7 @@ class Components:
         here = ("its weights are on this machine",) if offer.spec.weights else ()
         try:
             is_named = getattr(self.config, role).name != "auto"
-            return (*here, *(self._select(role) if is_named else self._best(role)).rejected)
+            return (*here, *(self.choose_automatically(role) if is_named else self._best(role)).rejected)
         except ComponentNotFound:  # a preview that is never selected automatically
             return ()
 

@@ -101,6 +101,7 @@ KNOWN_PLUGINS = (
     KnownPlugin(distribution="ex4d-evaluation", folder="plugins/evaluation", kind=COMMAND, names=("eval",)),
     KnownPlugin(distribution="ex4d-training", folder="plugins/training", kind=COMMAND, names=("data", "train")),
     KnownPlugin(distribution="ex4d-viewer", folder="plugins/viewer", kind=COMMAND, names=("view",)),
+    KnownPlugin(distribution="ex4d-web", folder="plugins/web", kind=COMMAND, names=("app",)),
 )
 
 

@@ -129,7 +129,7 @@ def test_a_clip_without_frames_is_refused():
 @pytest.mark.parametrize("named", ["auto", "sketch"])
 def test_it_announces_itself_once_with_the_command_for_an_estimate(named, monkeypatch):
     pytest.importorskip("ex4d_depth_transformers")
-    monkeypatch.setattr(Session, "_lacks_weights", lambda self, offer: bool(offer.spec.weights))
+    monkeypatch.setattr(Session, "lacks_weights", lambda self, offer: bool(offer.spec.weights))
     session, notes = Session(depth=named, device="cpu", download="no"), []
     monkeypatch.setattr(session.reporter, "note", notes.append)
     clip = np.zeros((1, 16, 16, 3), np.uint8)

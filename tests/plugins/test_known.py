@@ -63,6 +63,7 @@ def test_the_table_is_that_of_the_repository():
         (("batch", "run", "m.csv", "--ray", "local"), "ray", "ex4d-cluster-ray", "cluster_ray"),
         (("data", "prepare"), "data", "ex4d-training", "training"),
         (("view", "outputs/clip"), "view", "ex4d-viewer", "viewer"),
+        (("app",), "app", "ex4d-web", "web"),
         (("fetch", "wan"), "wan", "ex4d-backbone-wan", "backbone_wan"),
         (("plugins", "show", "train"), "train", "ex4d-training", "training"),
         (("run", "CLIP", "--depth", "depthcrafter"), "depthcrafter", "ex4d-depth-depthcrafter", "depth_depthcrafter"),
