@@ -37,7 +37,7 @@ from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import FlowTracker, MaskOptions, MaskStatistics, measure, simulate_masks
 from ex4d_core.masks.erosion import erode, sample_erosion_sizes
 from ex4d_core.pipeline.session import Session
-from ex4d_core.pipeline.stages import CPU, render_guidance
+from ex4d_core.pipeline.stages import render_guidance
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import DepthVideo, Intrinsics, Scene, Video
 from ex4d_core.video_io import read_mask, read_video
@@ -78,8 +78,8 @@ def kitchen(folder: Path, frames: int) -> Scene:
 def real(scene: Scene, angle: float) -> MaskStatistics:
     """Return the figures of renderings along the arc, to the right and to the left."""
     radius = subject_distance(scene.depth)
-    builder = WatertightMesh(WatertightOptions(), device=CPU)
-    renderer = ZBufferRenderer(RasterOptions(), device=CPU)
+    builder = WatertightMesh(WatertightOptions(), device=torch.device("cpu"))
+    renderer = ZBufferRenderer(RasterOptions(), device=torch.device("cpu"))
     rows = []
     for seed, end in enumerate((angle, -angle)):
         eyes = [arc_eye(share * end, radius) for share in normalized_times(scene.video.num_frames)]

@@ -25,7 +25,7 @@ from ex4d_core.geometry.paths import arc_eye, normalized_times
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.masks import MaskOptions, simulate_masks
-from ex4d_core.pipeline.stages import CPU, generate_video, render_guidance
+from ex4d_core.pipeline.stages import generate_video, render_guidance
 from ex4d_core.types import Guidance, Intrinsics, Scene
 
 FPS = 8
@@ -87,7 +87,7 @@ def new_view(size: Size, case: tuple[int, float]) -> View:
         center=(0.0, 0.0, subject_distance(scene.depth)),
         intrinsics=size.lens,
     )
-    mesh, renderer = WatertightMesh(WatertightOptions(), device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
+    mesh, renderer = WatertightMesh(WatertightOptions(), device=torch.device("cpu")), ZBufferRenderer(RasterOptions(), device=torch.device("cpu"))
     guidance: Guidance = render_guidance(scene, path, mesh, renderer)
     return View(
         color=guidance.color.numpy(),
@@ -98,7 +98,7 @@ def new_view(size: Size, case: tuple[int, float]) -> View:
 
 
 def _inpainted(guidance: Guidance, scene: Scene) -> Bytes:
-    backbone = InpaintBackbone(InpaintOptions(), device=CPU)
+    backbone = InpaintBackbone(InpaintOptions(), device=torch.device("cpu"))
     return generate_video(guidance, scene, backbone).frames.numpy()
 
 

@@ -33,7 +33,7 @@ _MEMORY_OF_FRAME = 280
 _DISK = {"depth": 2.5, "guidance": 1.5, "result": 1.5}
 """Typical bytes for each pixel of each frame of an artifact and its videos, where nothing was measured."""
 
-_SECONDS = {"read": 0.015, "depth": 0.05, "guidance": 0.15, "result": 0.03}
+_SECONDS = {"read": 0.015, "depth": 0.05, "refine": 0.1, "guidance": 0.05, "result": 0.03}
 """Typical seconds for a million pixels of a frame besides the components: decoding, refinement, encoding."""
 
 _MARGIN = 0.9
@@ -171,7 +171,7 @@ def forecast_of(
     rates, seconds, artifacts = read_rates(), 0.0, 0.0
     for each in pending:
         pixels = each.size[0] * each.size[1]
-        rate = rates.get(rate_key(components, each.stage, roles_for_stage(each.stage)))
+        rate = rates.get(rate_key(components, each.stage, _roles(each.stage)))
         seconds += _declared(components, each) if rate is None else rate.seconds * each.frames * pixels / 1e6
         artifacts += (rate.bytes / 1e6 if rate else _DISK.get(each.stage, 0)) * each.frames * pixels
     of_frame = size[0] * size[1] * _MEMORY_OF_FRAME if goal in ("guidance", "result") else 0
@@ -191,7 +191,7 @@ def _declared(components: Components, pending: Pending) -> float:
     """Return the seconds of a stage that its components declare; NaN if one does not."""
     pixels = pending.size[0] * pending.size[1]
     seconds = _SECONDS[pending.stage] * pending.frames * pixels / 1e6
-    for role in roles_for_stage(pending.stage):
+    for role in _roles(pending.stage):
         chosen = components.choose(role)
         declared = chosen.offer.spec.seconds_for(chosen.options, components.device.type)
         seconds += math.nan if declared is None else declared.of(pending.frames, pixels)
@@ -212,7 +212,7 @@ def forecast(run: ClipRun | PathRun, goal: str, *, exports: float = 0) -> Foreca
     clip_run = run if isinstance(run, ClipRun) else run.clip_run
     shown, made, size = clip_run.num_frames, clip_run.num_output_frames, clip_run.size
     pending = [
-        Pending(stage=stage, frames=shown if stage in ("read", "depth") else made, size=size)
+        Pending(stage=stage, frames=made if stage in ("guidance", "result") else shown, size=size)
         for stage in _pending(run, goal)
     ]
     if not pending:
@@ -255,7 +255,7 @@ def remember_cost(run: ClipRun | PathRun) -> None:
     """Record the time and disk space of the stages that ran, for later forecasts."""
     clip_run = run if isinstance(run, ClipRun) else run.clip_run
     frames = {each.stage: clip_run.num_output_frames for each in clip_run.records}
-    frames |= {"read": clip_run.num_frames, "depth": clip_run.num_frames}
+    frames |= dict.fromkeys(("read", "depth", "refine"), clip_run.num_frames)
     remember(clip_run.components, clip_run.records, frames, clip_run.size, store=clip_run.stored)
 
 
@@ -278,14 +278,12 @@ def remember(
     """
     rates = {}
     for record in records:
-        if record.stage not in _SECONDS:  # refinement, a part of the time of depth
-            continue
         amount = frames[record.stage] * size[0] * size[1] / 1e6
         if record.reused or record.cost.seconds < LEAST_SECONDS or amount < LEAST_MEGAPIXELS:
             continue
         stored = store.size(record.stage, record.key) if store else None
         disk = _DISK.get(record.stage, 0) * 1e6 if stored is None else stored / amount
-        key = rate_key(components, record.stage, roles_for_stage(record.stage))
+        key = rate_key(components, record.stage, _roles(record.stage))
         rates[key] = Rate(seconds=record.cost.seconds / amount, bytes=disk)
     record_rates(rates)
 
@@ -300,7 +298,15 @@ def _pending(run: ClipRun | PathRun, goal: str) -> list[str]:
     missing = [name for name, each in inputs.items() if not (store and store.size(name, content_key(each)))]
     if goal in inputs and goal not in missing:
         return []
-    return [*([] if clip_run.is_in_memory else ["read"]), *missing]
+    if not clip_run.is_in_memory:
+        missing.append("read")
+    if "guidance" in missing and clip_run.components.config.refine.enabled:
+        missing.append("refine")
+    return sorted(missing, key=list(_SECONDS).index)
+
+
+def _roles(stage: str) -> tuple[str, ...]:
+    return () if stage == "refine" else roles_for_stage(stage)  # it makes no artifact, so it is no stage of its own
 
 
 def _file_systems(disk: Mapping[Path, float]) -> Iterable[tuple[Path, float, float]]:

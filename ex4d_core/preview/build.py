@@ -135,7 +135,8 @@ def _small_scene(session: Session, clip: Path, folder: Path, frames: int, side: 
 def _announce(small: ClipRun, frames: int, *, has_depth: bool) -> None:
     """Report what a long preview takes, and refuse one that does not fit."""
     count, rendered = min(frames, small.num_frames), min(frames, small.num_output_frames)
-    stages_ = {"read": small.num_frames, "depth": 0 if has_depth else count}
+    refined = count if small.components.config.refine.enabled else 0
+    stages_ = {"read": small.num_frames, "depth": 0 if has_depth else count, "refine": refined}
     stages_["guidance"] = rendered * len(small.components.config.cam)
     found = forecast_of(
         small.components,

@@ -121,9 +121,9 @@ def test_a_format_of_another_kind_of_file_is_refused(tmp_path):
 
 
 def test_a_format_that_is_only_read_is_not_written(tmp_path):
-    path = tmp_path / SAMPLES["tum"].write(tmp_path)
-    with pytest.raises(InvalidInput, match="tum is only read, not written; use one of blender, colmap"):
-        convert(path, tmp_path / "b.txt", to="tum")
+    path = tmp_path / SAMPLES["monst3r"].write(tmp_path)
+    with pytest.raises(InvalidInput, match="monst3r is only read, not written; use one of blender, colmap"):
+        convert(path, tmp_path / "b.txt", to="monst3r")
 
 
 def test_missing_frames_are_interpolated_on_request(tmp_path):

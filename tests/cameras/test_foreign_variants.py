@@ -230,7 +230,7 @@ def test_half_a_turn_about_z_with_w_first_is_not_taken_for_tum(step, tmp_path):
     to_world[:, :3, 3] += [1, 2, 3]
     rows = np.c_[np.arange(6) * step, to_world[:, :3, 3], quaternions(to_world, scalar_first=True)]
     np.savetxt(tmp_path / "a.txt", rows)
-    with pytest.raises(InvalidInput, match="can be monst3r or tum"):
+    with pytest.raises(InvalidInput, match="can be tum or monst3r"):
         read(tmp_path / "a.txt")
     file = read(tmp_path / "a.txt", format="monst3r")
     np.testing.assert_allclose(file.world_to_camera, np.linalg.inv(to_world), atol=1e-9)
@@ -241,7 +241,7 @@ def test_no_rotation_with_w_first_at_the_origin_is_asked_about_if_times_are_in_s
     np.savetxt(
         tmp_path / "a.txt", np.c_[np.arange(6) * 0.1, to_world[:, :3, 3], quaternions(to_world, scalar_first=True)]
     )
-    with pytest.raises(InvalidInput, match="can be monst3r or tum"):
+    with pytest.raises(InvalidInput, match="can be tum or monst3r"):
         read(tmp_path / "a.txt")
     np.savetxt(tmp_path / "a.txt", np.c_[np.arange(6), to_world[:, :3, 3], quaternions(to_world, scalar_first=True)])
     assert read(tmp_path / "a.txt").format == "monst3r"

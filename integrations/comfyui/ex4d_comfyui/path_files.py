@@ -14,7 +14,7 @@ from ex4d_core.types import CameraPath, DepthVideo
 
 from .host import NodeReporter, input_folder, output_folder
 
-WRITTEN = ("ex4d", "json", "csv", "nerfstudio", "blender", "recammaster", "trajectorycrafter", "colmap")
+WRITTEN = ("ex4d", "json", "csv", "nerfstudio", "blender", "recammaster", "trajectorycrafter", "colmap", "tum")
 """Formats that are written."""
 
 

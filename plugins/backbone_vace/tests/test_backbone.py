@@ -10,7 +10,7 @@ from ex4d_backbone_vace.backbone import VaceBackbone
 from ex4d_backbone_vace.composite import composited
 from ex4d_backbone_vace.testing import tiny_transformer
 from ex4d_backbone_vace.transformer import in_layers
-from ex4d_backbone_wan import backbone as engine
+from ex4d_backbone_wan import generation as engine
 from ex4d_backbone_wan.compute import memory
 from ex4d_core.errors import InvalidInput
 from ex4d_core.types import Guidance, Video
