@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import viser
 
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
+from ex4d_viewer.run_watcher import RunWatcher
 
 FRAMES = 3
 PATIENCE = 60
@@ -40,6 +42,22 @@ def run(ex4d, clip, tmp_path) -> Path:
     words = ("--cam", "20", "--renderer", "zbuffer", "--backbone", "inpaint")
     assert ex4d("run", clip, "--depth-file", clip.with_name("depth.npy"), *words)[0] == 0
     return tmp_path / "outputs" / "clip"
+
+
+@pytest.fixture
+def watch(run):
+    """The finished run, looked at once."""
+    found = RunWatcher(run)
+    found.poll()
+    return found
+
+
+@pytest.fixture
+def server():
+    """A server without a guard, for parts of the page."""
+    made = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")
