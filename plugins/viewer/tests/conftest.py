@@ -86,7 +86,7 @@ def browser(tmp_path_factory):
     options.binary_location = chromium
     for flag in (
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-        *("--disable-background-networking", "--disable-component-update", "--window-size=900,600"),
+        *("--disable-background-networking", "--disable-component-update", "--window-size=1200,600"),
         *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
         "--host-resolver-rules=MAP evil.example 127.0.0.1",
         f"--user-data-dir={tmp_path_factory.mktemp('browser')}",

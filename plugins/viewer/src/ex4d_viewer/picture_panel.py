@@ -1,4 +1,4 @@
-"""The panel beside the scene: input, visible region and result of the current frame, side by side."""
+"""The panel beside the scene: input, result and visible region of the current frame."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ class PicturePanel:
     """Pictures of one frame, each shown only if it is available."""
 
     def __init__(self, server: viser.ViserServer) -> None:
-        """Create the panel, at the left edge of the page; on a narrow one it is a section below the scene."""
+        """Create the panel, at the left edge of the page; on a narrow one it is the last section of the controls."""
         panel = server.gui.add_panel()
         with panel.add_tab("Pictures"):
             self._input = self._hidden(server, "Input")
-            self._guidance = self._hidden(server, "Visible region")
             self._result = self._hidden(server, "Result")
+            self._guidance = self._hidden(server, "Visible region")
         panel.dock_left()
+        panel.expand()  # on a narrow page it would begin folded
 
     def show_input(self, picture: np.ndarray) -> None:
         """Show the frame of the clip, uint8 [h, w, 3]."""
