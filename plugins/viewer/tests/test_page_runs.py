@@ -42,7 +42,7 @@ def test_a_run_is_cancelled_on_the_page(page, until, run):
     page._begin_keyframes()
     page._start_run()
     page._cancel_run()
-    until(lambda: "cancelled" in page.run_text, "the end of the run")
+    until(lambda: "cancelled. Finished" in page.run_text, "the end of the run")
     assert not list(run.glob("result_my_path*"))
     assert not page._run_panel.start.disabled
     assert not page._run_panel.cancel.visible

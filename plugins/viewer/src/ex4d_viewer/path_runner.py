@@ -11,7 +11,6 @@ from typing import Literal
 
 import attrs
 
-from ex4d_core.config.run_config import RunConfig
 from ex4d_core.errors import Cancelled, Ex4dError, InvalidInput, unexpected
 from ex4d_core.pipeline.clip_run import ClipRun
 from ex4d_core.pipeline.session import Session
@@ -102,12 +101,10 @@ class PathRunner:
         """
         if self.is_running:
             raise InvalidInput("a run is in progress on this page; wait for it, or cancel it")
-        config = opened.components.config
-        config = attrs.evolve(config, cam=(cam,), cam_folder=config.cam_folder if cam_folder is None else cam_folder)
         self._cancelled.clear()
         self._reporter.warnings.clear()
         self._cam = cam
-        self._thread = threading.Thread(target=self._work, args=(opened, config), name="run of a path", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(opened, cam_folder), name="run of a path", daemon=True)
         self._thread.start()
 
     def cancel(self) -> None:
@@ -119,20 +116,22 @@ class PathRunner:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _work(self, opened: ClipRun, config: RunConfig) -> None:
+    def _work(self, opened: ClipRun, cam_folder: str | None) -> None:
         self._report("starting", 0, 0)
         try:
-            status = self._run(opened, config)
+            status = self._run(opened, cam_folder)
         except Exception as error:
             sentence = str(error) if isinstance(error, Ex4dError) else unexpected(error)
             status = RunStatus(cam=self._cam, state="failed", error=sentence)
         self._thread = None  # before the report, after which another run may be started
         self._changed(attrs.evolve(status, warnings=tuple(self._reporter.warnings)))
 
-    def _run(self, opened: ClipRun, config: RunConfig) -> RunStatus:
+    def _run(self, opened: ClipRun, cam_folder: str | None) -> RunStatus:
         assert opened.folder is not None, "a page shows a run folder"
         assert isinstance(opened.clip, Path), "a run folder can be opened only if its clip is a file"
-        before = self._session
+        before, config = self._session, opened.components.config
+        cam_folder = config.cam_folder if cam_folder is None else cam_folder
+        config = attrs.evolve(config, cam=(self._cam,), cam_folder=cam_folder)
         self._session = (
             Session(config, registry=opened.components.registry, reporter=self._reporter)
             if before is None

@@ -12,7 +12,6 @@ from torch import Tensor
 from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.background import Plate, make_plates, with_background
 from ex4d_core.pipeline.clip_run import ClipRun
-from ex4d_core.plugins.crashes import named_crash
 from ex4d_core.preview.pictures import with_holes
 from ex4d_core.preview.sampling import sampled_scene, size_within
 from ex4d_core.types import CameraPath, Mesh, Scene
@@ -62,15 +61,14 @@ class SmallGuidance:
         if frame == 0 and mesh.max_stretch is None and stages.is_source_view(pose, lens, scene.depth.intrinsics_at(0)):
             return SmallFrame(picture=scene.video.frames[0].numpy(), visible=1.0)  # as in `stages.render_guidance`
         renderer = self._clip_run.components.renderer()
-        with named_crash(renderer):
-            view = renderer.render(mesh, pose, lens)
-            color, mask = view.color, view.mask
-            if self._plates:
-                target = CameraPath(
-                    world_to_camera=path.world_to_camera[frame : frame + 1], intrinsics=(lens,), frames=(shown,)
-                )
-                color, added = with_background(color, mask, self._plates, target, 0, renderer)
-                mask = mask | added
+        view = renderer.render(mesh, pose, lens)
+        color, mask = view.color, view.mask
+        if self._plates:
+            target = CameraPath(
+                world_to_camera=path.world_to_camera[frame : frame + 1], intrinsics=(lens,), frames=(shown,)
+            )
+            color, added = with_background(color, mask, self._plates, target, 0, renderer)
+            mask = mask | added
         return SmallFrame(
             picture=with_holes(color.cpu(), mask.cpu()).numpy(), visible=float(mask.double().mean().item())
         )
@@ -82,9 +80,7 @@ class SmallGuidance:
             scene, device = sampled_scene(self._scene, [shown], side=self._side), components.device
             color, depth = scene.video.frames[0].to(device), scene.depth.depth[0].to(device)
             valid = None if scene.depth.valid is None else scene.depth.valid[0].to(device)
-            builder = components.mesh_builder()
-            with named_crash(builder):
-                mesh = builder.build(color, depth, scene.depth.intrinsics_at(0), valid=valid)
+            mesh = components.mesh_builder().build(color, depth, scene.depth.intrinsics_at(0), valid=valid)
             self._latest = shown, scene, mesh
         return self._latest[1:]
 
