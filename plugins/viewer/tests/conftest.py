@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import viser
 
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
+from ex4d_viewer.run_watcher import RunWatcher
 
 FRAMES = 3
 PATIENCE = 60
@@ -42,6 +44,22 @@ def run(ex4d, clip, tmp_path) -> Path:
     return tmp_path / "outputs" / "clip"
 
 
+@pytest.fixture
+def watch(run):
+    """The finished run, looked at once."""
+    found = RunWatcher(run)
+    found.poll()
+    return found
+
+
+@pytest.fixture
+def server():
+    """A server without a guard, for parts of the page."""
+    made = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    yield made
+    made.stop()
+
+
 @pytest.fixture(scope="session")
 def until():
     """Wait until something is so."""
@@ -68,7 +86,7 @@ def chromium(tmp_path_factory):
     options.binary_location = chromium
     for flag in (
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-        *("--disable-background-networking", "--disable-component-update", "--window-size=900,600"),
+        *("--disable-background-networking", "--disable-component-update", "--window-size=1200,600"),
         *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
         "--host-resolver-rules=MAP evil.example 127.0.0.1",
         f"--user-data-dir={tmp_path_factory.mktemp('browser')}",

@@ -14,6 +14,7 @@ import pytest
 import viser
 from PIL import Image
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from ex4d_viewer.serving import serve
 
@@ -22,11 +23,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 PANEL = 330
 """Pixels at the right edge that the controls take."""
 
+PICTURES = 310
+"""Pixels at the left edge that the pictures take."""
+
+
+def screen(browser) -> np.ndarray:
+    """Return the page, int [h, w, 3]."""
+    picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+    return np.asarray(picture).astype(int)
+
 
 def seen(browser) -> np.ndarray:
-    """Return what is drawn beside the controls, int [h, w, 3]."""
-    picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-    return np.asarray(picture)[:, :-PANEL].astype(int)
+    """Return what is drawn between the pictures and the controls, int [h, w, 3]."""
+    return screen(browser)[:, PICTURES:-PANEL]
 
 
 def red(picture: np.ndarray) -> np.ndarray:
@@ -71,6 +80,47 @@ def test_a_run_is_seen_played_and_a_path_of_ones_own_is_run(opened, page, run, e
     code, out, err = ex4d("run", "--config", run / "config.toml", "--cam", run / "paths" / "my_path.json", "--json")
     assert code == 0, err
     assert "result_" in out
+
+
+def test_a_path_of_ones_own_is_previewed_and_run_with_the_keyboard(opened, page, run, until):
+    assert page.page.pictures.shown == ("input", "guidance", "result")
+    click(opened, "Begin with the path above")
+    until(lambda: "Visible region (preview): " in opened.page_source, "the preview")
+    assert page.page.pictures.shown == ("input", "guidance")
+    opened.find_element(By.XPATH, "//button[contains(., 'Run the path')]").send_keys(Keys.ENTER)
+    until(lambda: "finished" in page.page.run_text, "the end of the run")
+    until(lambda: page.page.pictures.shown == ("input", "guidance", "result"), "the result")
+    assert "preview" not in page.page.pictures.guidance_label
+    assert list(run.glob("result_my_path*.mp4"))
+    assert not page.page.alert
+
+    click(opened, "Begin with the path above")
+    until(lambda: "preview" in page.page.pictures.guidance_label, "the preview of another path")
+    click(opened, "Remove the last keyframe")
+    click(opened, "Run the path")
+    until(lambda: "already exists; choose another name" in opened.page_source, "why it is not run")
+
+
+def test_the_picture_in_the_source_camera_is_hidden(opened, page, until):
+    words = "Picture in the source camera"
+    box = opened.find_element(By.XPATH, f"//*[contains(., '{words}')]/following::input[@type='checkbox']")
+    source = page.page._path_view._source
+    assert source.image is not None
+    opened.execute_script("arguments[0].click()", box)
+    until(lambda: source.image is None, "the source camera without its picture")
+
+
+def test_the_input_follows_the_time(opened, page, until):
+    def middle() -> float:
+        """Return the column of the box in the picture of the input."""
+        place = opened.find_element(By.XPATH, "//*[text()='Input']/following::img[1]").rect
+        top, left = int(place["y"]), int(place["x"])
+        picture = screen(opened)[top : top + int(place["height"]), left : left + int(place["width"])]
+        return float(np.nonzero(red(picture) & (picture[..., 2] < 60))[1].mean())
+
+    before = middle()
+    page.page.go_to(2)
+    until(lambda: middle() > before + 15, "the input of another time")
 
 
 def test_the_page_survives_a_reload_without_its_token(opened, page, until):

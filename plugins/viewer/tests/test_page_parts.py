@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-import viser
 
 from ex4d_core.cameras.files import read_camera_path
 from ex4d_core.cameras.language import parse_path
@@ -21,23 +20,9 @@ from ex4d_core.types import CameraPath
 from ex4d_viewer.editor import MOST, Editor
 from ex4d_viewer.meshes import page_mesh, textured_glb
 from ex4d_viewer.page_state import command_for
+from ex4d_viewer.path_view import PathView
 from ex4d_viewer.poses import path_through, placed
-from ex4d_viewer.run_watcher import RunWatcher
 from ex4d_viewer.scene_view import SceneView, shaded
-
-
-@pytest.fixture
-def watch(run):
-    found = RunWatcher(run)
-    found.poll()
-    return found
-
-
-@pytest.fixture
-def server():
-    made = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
-    yield made
-    made.stop()
 
 
 def mesh_of(watch):
@@ -192,9 +177,29 @@ def test_a_file_is_kept_where_there_are_no_links_too(editor, watch, tmp_path, mo
 
     monkeypatch.setattr(os, "link", refuse)
     editor.begin(watch.paths["20"], 2)
-    editor.save(tmp_path, "mine")
+    file = editor.save(tmp_path, "mine")
+    before = file.read_bytes()
+    editor.add(editor.keyframes[0])
     with pytest.raises(InvalidInput, match="already exists"):
         editor.save(tmp_path, "mine")
+    assert file.read_bytes() == before
+
+
+def test_the_same_keyframes_can_be_saved_again(editor, watch, tmp_path):
+    editor.begin(watch.paths["20"], 2)
+    file = editor.save(tmp_path, "mine")
+    before = file.stat()
+    assert editor.save(tmp_path, "mine") == file
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_the_picture_in_the_source_camera_can_be_hidden(server, watch):
+    view, picture = PathView(server, size=0.3), watch.scene.video.frames[0].numpy()
+    view.show_source(placed(torch.eye(4)), 0.9, picture)
+    assert view._source.image is not None
+    view.show_source(placed(torch.eye(4)), 0.9, picture, picture_shown=False)
+    assert view._source.image is None
+    assert view._source.visible
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(editor, watch, tmp_path):

@@ -95,10 +95,10 @@ class Editor:
         Args:
             folder: folder of the file.
             name: name of the file, with or without `.json`.
-            replace: whether to replace an existing file.
+            replace: whether to replace an existing file; one with the same keyframes is kept in any case.
 
         Raises:
-            InvalidInput: there are too few keyframes, the name is not valid, or the file exists.
+            InvalidInput: there are too few keyframes, the name is not valid, or the file exists with other content.
             OutputFailed: the file cannot be written.
         """
         if len(self._handles) < FEWEST:
@@ -113,12 +113,14 @@ class Editor:
         try:
             with temporary_folder(folder) as staging:
                 write_keyframes(path, staging / file.name, times=times)
-                free = _publish(staging / file.name, file, replace=replace)
+                is_saved = _publish(staging / file.name, file, replace=replace) or _has_content_of(
+                    staging / file.name, file
+                )
         except OSError as error:
             # The writer has wrapped the error already, with the temporary name of the file.
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise OutputFailed(f"{file} cannot be written: {reason.strerror or reason}") from error
-        if not free:
+        if not is_saved:
             raise InvalidInput(f"{file} already exists; choose another name, or allow it to be replaced")
         return file
 
@@ -157,3 +159,8 @@ def _publish(new: Path, file: Path, *, replace: bool) -> bool:
             return False
         os.rename(new, file)
     return True
+
+
+def _has_content_of(new: Path, file: Path) -> bool:
+    """Return whether a file exists with the content of a new one."""
+    return file.is_file() and file.stat().st_size == new.stat().st_size and file.read_bytes() == new.read_bytes()

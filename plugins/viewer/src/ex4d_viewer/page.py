@@ -5,31 +5,41 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import viser
 
-from ex4d_core.errors import Ex4dError
+from ex4d_core.cameras.language import cam_of_file
+from ex4d_core.errors import Ex4dError, InvalidInput
 from ex4d_core.geometry.subject import subject_distance
 from ex4d_core.page_guard import text_as_markdown
 from ex4d_core.types import CameraPath, Scene
 from ex4d_viewer.alerts import Alerts
 from ex4d_viewer.controls import choice, put, whole
 from ex4d_viewer.editor import Editor
+from ex4d_viewer.live_preview import LivePreview, Wanted
 from ex4d_viewer.page_state import OWN, PageState, command_for
-from ex4d_viewer.panel import Handler, Panel, resize
+from ex4d_viewer.panel import Handler, Panel
+from ex4d_viewer.path_runner import PathRunner, RunStatus
 from ex4d_viewer.path_view import PathView
+from ex4d_viewer.picture_panel import PicturePanel, resize
 from ex4d_viewer.poses import Placed, placed, vertical_fov
+from ex4d_viewer.run_panel import RunPanel
 from ex4d_viewer.run_watcher import RunWatcher
 from ex4d_viewer.scene_view import SceneView
+from ex4d_viewer.small_guidance import SmallFrame, SmallGuidance
 
 FRUSTUM = 0.12
 """Depth of the frusta in units of the distance to the subject."""
 
+PREVIEW_EVERY = 0.5
+"""Longest wait for a request of a preview in seconds."""
+
 
 class Page:
-    """Shows a run. Two threads call `update` and `step` repeatedly; a lock separates them from callbacks."""
+    """Shows a run. Threads call `update`, `step` and `preview` repeatedly; a lock separates them from callbacks."""
 
     def __init__(
         self, server: viser.ViserServer, watcher: RunWatcher, *, detail: int, most_frames: int, over: threading.Event
@@ -55,6 +65,13 @@ class Page:
         server.scene.add_light_ambient("/light", intensity=2.0)
         self._state = PageState(watcher)
         self._panel = Panel(server, f"ex4d: {watcher.folder.name}")
+        self._run_panel = RunPanel(server)
+        self._pictures = PicturePanel(server)
+        self._small: SmallGuidance | None = None
+        self._preview = LivePreview(self._show_preview, over)
+        self._runner = PathRunner(self._show_run)
+        self._finished_cam = ""
+        """The path of a run that has finished, until it is selected."""
         self._alerts = Alerts(self._panel.alert)
         self._connect()
 
@@ -78,6 +95,16 @@ class Page:
         """The keyframes of the path that is edited on the page."""
         return [] if self._editor is None else self._editor.keyframes
 
+    @property
+    def pictures(self) -> PicturePanel:
+        """The pictures of the current frame."""
+        return self._pictures
+
+    @property
+    def run_text(self) -> str:
+        """Status of the run that was started on the page, in Markdown."""
+        return self._run_panel.text
+
     def showing_errors(self, key: object) -> AbstractContextManager[None]:
         """Show an error of the block on the page, until a block with the same key succeeds."""
         return self._alerts.showing_errors(key)
@@ -92,6 +119,10 @@ class Page:
             if changed or self._outdated or self._scene_view is None:
                 self._list_paths()
                 self._show_status()
+            if self._finished_cam in self._state.names:
+                put(self._panel.path, self._finished_cam)
+                self._finished_cam = ""
+                self._select_path()
         self._update_meshes()
 
     def go_to(self, frame: int) -> None:
@@ -104,12 +135,27 @@ class Page:
         if self._panel.is_playing:
             self.go_to(self._panel.next_frame())
 
+    def preview(self) -> None:
+        """Render the newest frame that was asked for, of a path without guidance."""
+        if self._small is None and self._path_view is not None:
+            self._small = SmallGuidance(self._watcher.clip_run)
+        if self._small is None:
+            self._over.wait(PREVIEW_EVERY)
+        else:
+            self._preview.work(self._small.render, timeout=PREVIEW_EVERY)
+
+    def close(self, timeout: float) -> None:
+        """Cancel the run that was started on the page, and wait for it, at most `timeout` seconds."""
+        self._runner.cancel()
+        self._runner.join(timeout)
+
     def _connect(self) -> None:
         panel = self._panel
         for add_handler, work in (
             (panel.time.on_update, self._show),
             (panel.color_choice.on_update, self._recolor),
             (panel.occluded.on_update, self._show_occluded),
+            (panel.source_picture.on_update, self._show),
             (panel.path.on_update, self._select_path),
             (panel.path_shown.on_update, self._show_path),
             (panel.fly.on_update, self._fly_or_land),
@@ -117,6 +163,8 @@ class Page:
             (panel.begin.on_click, self._begin_keyframes),
             (panel.drop.on_click, self._drop_keyframe),
             (panel.save.on_click, self._save),
+            (self._run_panel.start.on_click, self._start_run),
+            (self._run_panel.cancel.on_click, self._cancel_run),
         ):
             self._call(add_handler, work)
         panel.add.on_click(self._guarded(self._add_view))
@@ -215,14 +263,28 @@ class Page:
             self._scene_view.show(source_frame)
             source = scene.depth.source_to_world(source_frame).double().inverse()
             intrinsics = scene.depth.intrinsics_at(source_frame)
+            picture, picture_shown = resize(scene.video.frames[source_frame].numpy()), self._panel.source_picture.value
             self._path_view.show_source(
-                placed(source), vertical_fov(intrinsics), resize(scene.video.frames[source_frame].numpy())
+                placed(source), vertical_fov(intrinsics), picture, picture_shown=bool(picture_shown)
             )
+            self._pictures.show_input(picture)
             pictures = self._state.pictures(name, frame)
-            self._panel.show_pictures(pictures.guidance, pictures.visible, pictures.result)
+            self._pictures.show_guidance(pictures.guidance, pictures.visible, is_preview=pictures.is_preview)
+            self._pictures.show_result(pictures.result)
             self._path_view.show(path, frame, pictures.guidance)
+            self._preview.ask(None if self._state.has_guidance(name) else Wanted(name, path, frame))
             if self._panel.fly.value:
                 self._fly_to(placed(path.world_to_camera[frame]), vertical_fov(path.intrinsics_at(frame)))
+
+    def _show_preview(self, wanted: Wanted, small: SmallFrame) -> None:
+        """Show a preview, if its path is still selected."""
+        with self._lock, self._server.atomic():
+            if self._path_view is None or choice(self._panel.path) != wanted.name or self._over.is_set():
+                return
+            self._state.preview = wanted.name, small
+            if not self._state.has_guidance(wanted.name):
+                self._pictures.show_guidance(small.picture, small.visible, is_preview=True)
+                self._path_view.show_picture(small.picture)
 
     def _land(self) -> None:
         put(self._panel.fly, False)
@@ -271,14 +333,47 @@ class Page:
             self._editor.add(Placed(event.client.camera.wxyz, event.client.camera.position))
 
     def _save(self) -> None:
-        if self._editor is None:
-            self._panel.save_result.content = "**Not saved**: the run has no depth yet."
-            return
-        replace, name = self._panel.take_replace(), self._panel.name.value.strip()
         try:
-            file = self._editor.save(self._watcher.folder / "paths", name, replace=replace)
+            file = self._save_keyframes()
         except Ex4dError as error:
             self._panel.save_result.content = f"**Not saved**: {text_as_markdown(error)}"
             return
         command = command_for(file, self._watcher.folder)
         self._panel.save_result.content = f"Saved. Run {text_as_markdown(command, most=len(command))}"
+
+    def _save_keyframes(self) -> Path:
+        """Write the keyframes to the file that the controls name.
+
+        Raises:
+            Ex4dError: there is no path, or it cannot be saved.
+        """
+        if self._editor is None:
+            raise InvalidInput("the run has no depth yet")
+        replace, name = self._panel.take_replace(), self._panel.name.value.strip()
+        return self._editor.save(self._watcher.folder / "paths", name, replace=replace)
+
+    def _start_run(self) -> None:
+        """Run the selected path; the user's own one is saved first."""
+        cam = choice(self._panel.path)
+        try:
+            if self._state.path(cam) is None:
+                raise InvalidInput("no path is selected yet; the paths appear with the depth of the run")
+            if cam == OWN:
+                self._runner.start(self._watcher.clip_run, cam_of_file(self._save_keyframes()), cam_folder="")
+            else:
+                self._runner.start(self._watcher.clip_run, cam)
+        except Ex4dError as error:
+            self._run_panel.refuse(str(error))
+
+    def _cancel_run(self) -> None:
+        self._runner.cancel()
+        self._run_panel.show_cancelling()
+
+    def _show_run(self, status: RunStatus) -> None:
+        """Show the status of the run; `update` selects its path once it is finished."""
+        with self._lock, self.showing_errors("run"):
+            if self._over.is_set():
+                return
+            self._run_panel.show(status)
+            if status.state == "finished":
+                self._finished_cam = status.cam

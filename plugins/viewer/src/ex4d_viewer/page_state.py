@@ -13,8 +13,9 @@ from ex4d_core.preview.pictures import visible_fractions, with_holes
 from ex4d_core.runs.export import CONFIG
 from ex4d_core.shell import command_line
 from ex4d_core.types import CameraPath
-from ex4d_viewer.panel import resize
+from ex4d_viewer.picture_panel import resize
 from ex4d_viewer.run_watcher import RunWatcher
+from ex4d_viewer.small_guidance import SmallFrame
 
 OWN = "my path"
 """Name of the path that is edited on the page."""
@@ -25,12 +26,14 @@ MOST_ERRORS = 5
 
 @attrs.frozen(kw_only=True, eq=False)
 class FramePictures:
-    """Pictures of one frame of a path; None if the run has not made them."""
+    """Pictures of one frame of a path; None if they are not available."""
 
     guidance: np.ndarray | None
     visible: float | None
     """Fraction of the guidance that is visible."""
     result: np.ndarray | None
+    is_preview: bool = False
+    """Whether the guidance is the latest preview of the path, possibly of an earlier frame."""
 
 
 class PageState:
@@ -42,6 +45,8 @@ class PageState:
         self._visible: dict[str, list[float]] = {}
         self.own: CameraPath | None = None
         """The path that is edited on the page."""
+        self.preview: tuple[str, SmallFrame] | None = None
+        """The latest preview, and the name of its path."""
 
     @property
     def names(self) -> list[str]:
@@ -55,15 +60,19 @@ class PageState:
     def pictures(self, name: str, frame: int) -> FramePictures:
         """Return the pictures of a frame of a path."""
         guidance, result = self._watcher.guidance.get(name), self._watcher.results.get(name)
-        has_guidance = guidance is not None and frame < guidance.num_frames
-        has_result = result is not None and frame < result.num_frames
-        return FramePictures(
-            guidance=resize(with_holes(guidance.color[frame], guidance.mask[frame]).numpy())
-            if guidance is not None and has_guidance
-            else None,
-            visible=self._visible_fractions(name)[frame] if has_guidance else None,
-            result=resize(result.frames[frame].numpy()) if result is not None and has_result else None,
-        )
+        shown = result.frames[frame] if result is not None and frame < result.num_frames else None
+        finished = None if shown is None else resize(shown.numpy())
+        if guidance is not None and frame < guidance.num_frames:
+            picture = resize(with_holes(guidance.color[frame], guidance.mask[frame]).numpy())
+            return FramePictures(guidance=picture, visible=self._visible_fractions(name)[frame], result=finished)
+        if self.preview is not None and self.preview[0] == name:
+            small = self.preview[1]
+            return FramePictures(guidance=small.picture, visible=small.visible, result=finished, is_preview=True)
+        return FramePictures(guidance=None, visible=None, result=finished)
+
+    def has_guidance(self, name: str) -> bool:
+        """Return whether the run has rendered a path."""
+        return name in self._watcher.guidance
 
     def status(self, *, meshes: int | None, total: int, facts: str) -> str:
         """Return the status of the run in Markdown.

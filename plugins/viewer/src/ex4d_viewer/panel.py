@@ -1,20 +1,15 @@
-"""The controls of the page and the texts and pictures beside them."""
+"""The controls of the page and the texts beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import cv2
-import numpy as np
 import viser
 
 from ex4d_core.terminal import printable
 from ex4d_viewer.controls import choice, put, whole
 from ex4d_viewer.scene_view import COLORS, Colors
-
-PICTURE_SIDE = 320
-"""Pixels along the longer side of pictures on the page."""
 
 KEYFRAMES, MOST_KEYFRAMES = 4, 12
 
@@ -47,13 +42,16 @@ class Panel:
                 "Colors", COLORS, hint="of the frame or its depth, or a shape without colors"
             )
             self.occluded = gui.add_checkbox("Occluded faces", False, hint="surfaces that the camera did not see")
+            self.source_picture = gui.add_checkbox(
+                "Picture in the source camera",
+                True,
+                hint="the frame of the clip, which can block the view of the scene",
+            )
             self.overview = gui.add_button("Look from behind the camera")
         with gui.add_folder("Camera path"):
             self.path = gui.add_dropdown("Path", ("none yet",))
             self.path_shown = gui.add_checkbox("Show the path", True)
             self.fly = gui.add_checkbox("Fly along", False, hint="look through the camera of the path")
-            self._guidance = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="Visible region", visible=False)
-            self._result = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="Result", visible=False)
         with gui.add_folder("New path"):
             gui.add_markdown("Drag the arrows and rings of keyframes, then save.")
             self.count = gui.add_slider("Keyframes", min=2, max=MOST_KEYFRAMES, step=1, initial_value=KEYFRAMES)
@@ -105,21 +103,3 @@ class Panel:
         replace = bool(self.replace.value)
         put(self.replace, False)
         return replace
-
-    def show_pictures(self, guidance: np.ndarray | None, visible: float | None, result: np.ndarray | None) -> None:
-        """Show the guidance and the result of a frame; None hides a picture."""
-        self._guidance.visible, self._result.visible = guidance is not None, result is not None
-        if guidance is not None:
-            self._guidance.image = guidance
-            self._guidance.label = "" if visible is None else f"Visible region: {visible:.0%}"
-        if result is not None:
-            self._result.image = result
-
-
-def resize(picture: np.ndarray) -> np.ndarray:
-    """Return a picture with at most `PICTURE_SIDE` pixels along its longer side."""
-    longer = max(picture.shape[:2])
-    if longer <= PICTURE_SIDE:
-        return picture
-    size = [max(1, round(side * PICTURE_SIDE / longer)) for side in picture.shape[1::-1]]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

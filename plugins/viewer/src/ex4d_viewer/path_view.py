@@ -48,7 +48,12 @@ class PathView:
             self._now.wxyz, self._now.position = camera.wxyz, camera.position
             self._now.fov = vertical_fov(path.intrinsics_at(frame))
             if picture is not None:
-                self._now.image = picture
+                self.show_picture(picture)
+
+    def show_picture(self, picture: np.ndarray) -> None:
+        """Show the guidance in the camera of the current frame."""
+        if self._now is not None:
+            self._now.image = picture
 
     def draw_source(self, path: CameraPath) -> None:
         """Draw the path of a source camera that moves."""
@@ -56,16 +61,17 @@ class PathView:
         if len(cameras) > 1:
             self._source_line = self._line("/source path", cameras, SOURCE_COLOR, visible=True)
 
-    def show_source(self, camera: Placed, fov: float, picture: np.ndarray) -> None:
-        """Move the source camera, and show its frame."""
+    def show_source(self, camera: Placed, fov: float, picture: np.ndarray, *, picture_shown: bool = True) -> None:
+        """Move the source camera, and show its frame, or only its outline."""
         if self._source is None:
             self._source = self._server.scene.add_camera_frustum(
                 "/source", fov, picture.shape[1] / picture.shape[0], scale=self._size, color=SOURCE_COLOR,
-                thickness=0.04 * self._size, image=picture, wxyz=camera.wxyz, position=camera.position,
+                thickness=0.04 * self._size, wxyz=camera.wxyz, position=camera.position,
                 cast_shadow=False, receive_shadow=False,
             )  # fmt: skip
             self._server.scene.add_label("/source/name", "source camera", position=(0, -0.4 * self._size, 0))
-        self._source.wxyz, self._source.position, self._source.image = camera.wxyz, camera.position, picture
+        self._source.wxyz, self._source.position = camera.wxyz, camera.position
+        self._source.image = picture if picture_shown else None
 
     def set_visible(self, *, path: bool, source: bool) -> None:
         """Show or hide the path and the source camera."""

@@ -81,6 +81,7 @@ def serve(
         guard, local = _guard_of(door, host)
         server = GuardedServer(guard, door, sharing=share)
     threads: list[threading.Thread] = []
+    page: Page | None = None
     try:
         page = Page(server, watch, detail=detail, most_frames=most_frames, over=over)
         url = guard.address(local)
@@ -88,12 +89,14 @@ def serve(
         public = _public_address(server, guard) if share else None
         if public is not None:
             greet(public)
-        threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_update, _play)]
+        threads = [threading.Thread(target=work, args=(page, over), daemon=True) for work in (_update, _play, _preview)]
         for thread in threads:
             thread.start()
         yield Served(url, page, public)
     finally:
         over.set()
+        if page is not None:
+            page.close(PATIENCE)
         for thread in threads:
             if thread.is_alive():  # Ctrl-C may have come before
                 thread.join(timeout=PATIENCE)
@@ -111,6 +114,12 @@ def _play(page: Page, over: threading.Event) -> None:
     while not over.wait(page.pause):
         with page.showing_errors("playing"):
             page.step()
+
+
+def _preview(page: Page, over: threading.Event) -> None:
+    while not over.is_set():
+        with page.showing_errors("preview"):
+            page.preview()
 
 
 def _guard_of(door: socket.socket, host: str) -> tuple[PageGuard, str]:
