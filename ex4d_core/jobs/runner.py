@@ -17,6 +17,7 @@ from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, read_report, record_file, write_report
 from ex4d_core.jobs.storage import Storage, fetched
+from ex4d_core.jobs.workers import ATTEMPTS
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
@@ -28,7 +29,7 @@ from ex4d_core.runs.saved_config import with_paths
 LOGS = "logs"
 """Folder of the logs in the output folder: a file for each process, a line of JSON for each stage."""
 
-MOST_STARTS = 3
+MOST_STARTS = ATTEMPTS
 """Number of times that one run starts a job that ends its process."""
 
 
@@ -84,7 +85,7 @@ class JobRunner:
             )
             if report.starts > MOST_STARTS:
                 report = attrs.evolve(
-                    report, status="crashed", error=crash_sentence("unexpectedly"), starts=before.starts
+                    report, status="crashed", error=crash_sentence("its process ended"), starts=before.starts
                 )
             else:
                 write_report(self.folder, report)
@@ -125,6 +126,7 @@ class JobRunner:
             error="; ".join(errors),
             outputs=tuple(dict.fromkeys(file.relative_to(self.folder).as_posix() for file in files)),
             seconds=time.monotonic() - started,
+            unexpected=any(outcome.unexpected for outcome in outcomes),
             stages=_costs([record for outcome in outcomes for record in outcome.records]),
         )
 
@@ -172,13 +174,13 @@ class JobLog(SilentReporter):
         self.write(warning=text)
 
 
-def crash_sentence(how: str) -> str:
-    """Return the error of a job whose process ended.
+def crash_sentence(reason: str) -> str:
+    """Return the error of a job whose process ended each time.
 
     Args:
-        how: how it ended, such as `by SIGKILL`.
+        reason: how it ended, such as `its process was killed by SIGKILL`.
     """
-    return f"the process ended {how} each time that it ran this clip; run the clip alone with ex4d run to see why"
+    return f"{reason} each time that it ran this clip; run the clip alone with ex4d run to see why"
 
 
 def _name(job: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ex4d_backbone_wan.networks import Networks
+from ex4d_core.jobs.shards import Shard
 from ex4d_training.data import Sample, encode, make_job, prepare
 from ex4d_training.data.encode import EncodeTask, VideoEncoder, seed_of
 from ex4d_training.data.scan import Refusal
@@ -38,6 +39,7 @@ def make_worker(number: int, **given: Any) -> Callable[[EncodeTask], int | Refus
 
 
 def main() -> None:
-    """Prepare what the command line says: videos, folder, job."""
+    """Prepare what the command line says: videos, folder, job, and a part of the shards."""
     stand_in()
-    prepare(Path(sys.argv[1]), Path(sys.argv[2]), job=make_job(json.loads(sys.argv[3])))
+    part = Shard.parse(sys.argv[4]) if len(sys.argv) > 4 else Shard()
+    prepare(Path(sys.argv[1]), Path(sys.argv[2]), job=make_job(json.loads(sys.argv[3])), part=part)

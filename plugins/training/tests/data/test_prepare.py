@@ -234,7 +234,7 @@ def test_two_commands_at_once_leave_one_whole_data_set(job, some_videos, out, tm
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def prepare_call(job, videos, out, tiny_wan) -> list[str]:
+def prepare_call(job, videos, out, tiny_wan, part=None) -> list[str]:
     """The command line of a process that prepares."""
     tree = {
         "data": attrs.asdict(job().data),
@@ -245,7 +245,7 @@ def prepare_call(job, videos, out, tiny_wan) -> list[str]:
         "device": "cpu",
     }
     call = [sys.executable, "-c", f"from {stand_in.__module__} import main; main()", videos, out, json.dumps(tree)]
-    return list(map(str, call))
+    return list(map(str, [*call, part] if part else call))
 
 
 def test_two_runs_at_once_do_not_mix(job, some_videos, out):
