@@ -39,7 +39,7 @@ def node_facts(configs: Iterable[RunConfig], goal: Goal) -> NodeFacts:
         configs: the options of all jobs.
         goal: the last stage.
     """
-    distinct = {}
+    distinct: dict[str, RunConfig] = {}
     for config in configs:
         plain = attrs.evolve(config, clips=(), cam=("0",), cam_folder="", seed=0, prompt="", device="auto")
         distinct.setdefault(content_key(config_tree(plain)), plain)

@@ -117,7 +117,7 @@ class _Preparation:
         """Set what filters videos, and what encodes them: processes of this machine, or of others."""
         self._here = partial(process_groups, workers=workers)
         self._execute = execute or self._here
-        settings = {"job": self._job, "workers": workers, "texts": self._work / "texts"}
+        settings: dict[str, Any] = {"job": self._job, "workers": workers, "texts": self._work / "texts"}
         self._settings = {**settings, "node": node_of(self._job)} if execute else settings
 
     def complete(self, manifest: Manifest) -> Manifest:
