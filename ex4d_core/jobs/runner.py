@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -159,11 +160,12 @@ class JobLog(SilentReporter):
         self._file, self._run = file, run
 
     def write(self, **facts: object) -> None:
-        """Append a line."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        """Append a line, unless the disk is full, which the record of the job reports."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self._file.open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"time": now, "run": self._run, "job": self.job, **facts}) + "\n")
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"time": now, "run": self._run, "job": self.job, **facts}) + "\n")
 
     def note(self, text: str) -> None:
         """Append a note."""
