@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -69,14 +70,20 @@ def overhead(arguments: argparse.Namespace, folder: Path) -> None:
     jobs = [Job(id=f"{number:05d}", config=make_config({"clips": [str(clip)]})) for number in range(arguments.jobs)]
     make = partial(_make_idle, place=str(folder / "out"))
     for title in ("a job", "a finished job"):
-        before = psutil.Process().memory_info().rss
+        before, cpu = psutil.Process().memory_info().rss, _cpu_seconds()
         started = time.perf_counter()
         ends = [time.perf_counter() for _ in _processes(arguments)(([job] for job in jobs), make)]
         seconds = ends[-1] - ends[0]  # without the start of the workers
         own = seconds * arguments.workers / (len(ends) - 1) - (IDLE if title == "a job" else 0)
         grown = (psutil.Process().memory_info().rss - before) / 2**20
-        print(f"overhead of {title}: {own * 1e3:.1f} ms in its worker; ", end="")
-        print(f"{len(ends)} jobs in {ends[-1] - started:.0f} s, memory of the parent {grown:+.0f} MiB")
+        print(f"overhead of {title}: {own * 1e3:.1f} ms in its worker, ", end="")
+        print(f"{(_cpu_seconds() - cpu) / len(ends) * 1e3:.1f} ms of CPU time with the start of the workers; ", end="")
+        print(f"{len(ends)} jobs in {ends[-1] - started:.0f} s, memory of the parent {grown:+.0f} MiB", flush=True)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of this process and of its workers that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _make_idle(number: int, *, place: str) -> Callable[[Job], JobReport]:
