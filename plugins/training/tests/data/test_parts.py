@@ -19,6 +19,7 @@ from filelock import FileLock
 from ex4d_core.errors import InvalidInput, PluginFailed
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.jobs.worker_process import process_item
+from ex4d_core.jobs.workers import process_groups
 from ex4d_training.data import LatentDataset, prepare, read_manifest
 from ex4d_training.data.encode import EncodeTask, Node, VideoEncoder, make_worker, node_of
 from ex4d_training.data.scan import Refusal
@@ -138,6 +139,14 @@ def test_a_machine_without_the_encoders_or_with_other_ones_is_refused(job, tmp_p
     without = attrs.evolve(job(), model=attrs.evolve(job().model, model=str(tmp_path / "gone")))
     with pytest.raises(PluginFailed, match=r"the node \S+ lacks the encoders: .*gone"):
         make_worker(0, job=without, workers=1, texts=tmp_path, node=here)
+
+
+def test_an_executor_makes_the_same_bytes(job, some_videos, tmp_path):
+    """With the networks, and the checks and captions of other machines, in this process."""
+    prepare(some_videos, tmp_path / "here", job=job())
+    report = prepare(some_videos, tmp_path / "there", job=job(), execute=partial(process_groups, workers=0))
+    assert report.counts == {"unreadable": 1}
+    assert everything(tmp_path / "there") == everything(tmp_path / "here")
 
 
 @pytest.mark.xdist_group("ray")
