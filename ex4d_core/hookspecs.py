@@ -42,4 +42,4 @@ def ex4d_commands() -> list[Command]:  # type: ignore[empty-body]
 
 @hookspec
 def ex4d_job_executors() -> list[Command]:  # type: ignore[empty-body]
-    """Offer ways to run the jobs of `ex4d batch run` on other machines; `app` is a function like `run_jobs`."""
+    """Offer ways to run `ex4d batch` on other machines; `app` is a function like `jobs.workers.process_groups`."""

@@ -1,20 +1,23 @@
 """Measure `ex4d batch`: overhead per job, a manifest with bad clips and killed workers, scaling over workers.
 
-    python -m benchmarks.core.batch overhead [--jobs 1000]
+    python -m benchmarks.core.batch overhead [--ray local] [--jobs 10000]
     python -m benchmarks.core.batch faults [--ray local] [--clips 40]
+    python -m benchmarks.core.batch shards [--clips 40]
     python -m benchmarks.core.batch scaling [--ray local] [--clips 24]
 
-`overhead` runs jobs that do nothing for 10 ms, with their records and logs, in worker processes. `faults` runs a
-manifest of short clips, 4 of which are not videos, and kills a worker process twice; then runs it again. `scaling`
-compares one and two workers.
+`overhead` runs jobs that do nothing for 10 ms, with their records and logs, in worker processes. `faults` runs short
+clips, 4 of which are not videos, and kills a process in the middle of a job twice; then runs them again. `shards` runs
+the same manifest by `ex4d batch run --shard 0/2` and `1/2` at the same time. `scaling` compares one and two workers.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import random
+import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -30,9 +33,11 @@ import psutil
 
 from ex4d_core.config import make_config  # before torch
 from ex4d_core.jobs import runner
-from ex4d_core.jobs.manifest import Job
+from ex4d_core.jobs.executors import find_executor
+from ex4d_core.jobs.manifest import Job, write_manifest
 from ex4d_core.jobs.pool import run_jobs
-from ex4d_core.jobs.records import JobReport
+from ex4d_core.jobs.records import RECORDS, JobReport, read_report
+from ex4d_core.jobs.workers import Execute, process_groups
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
@@ -59,26 +64,37 @@ def make_jobs(folder: Path, count: int, *, bad: int = 0) -> list[Job]:
 
 
 def overhead(arguments: argparse.Namespace, folder: Path) -> None:
-    """Print the overhead of one job."""
+    """Print the overhead of one job, and the memory of this process."""
     clip = folder / "clip.mp4"
     clip.write_bytes(b"-")
     jobs = [Job(id=f"{number:05d}", config=make_config({"clips": [str(clip)]})) for number in range(arguments.jobs)]
+    make = partial(_make_idle, place=str(folder / "out"))
+    for title in ("a job", "a finished job"):
+        before, cpu = psutil.Process().memory_info().rss, _cpu_seconds()
+        started = time.perf_counter()
+        ends = [time.perf_counter() for _ in _processes(arguments)(([job] for job in jobs), make)]
+        seconds = ends[-1] - ends[0]  # without the start of the workers
+        own = seconds * arguments.workers / (len(ends) - 1) - (IDLE if title == "a job" else 0)
+        grown = (psutil.Process().memory_info().rss - before) / 2**20
+        print(f"overhead of {title}: {own * 1e3:.1f} ms in its worker, ", end="")
+        print(f"{(_cpu_seconds() - cpu) / len(ends) * 1e3:.1f} ms of CPU time with the start of the workers; ", end="")
+        print(f"{len(ends)} jobs in {ends[-1] - started:.0f} s, memory of the parent {grown:+.0f} MiB", flush=True)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of this process and of its workers that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _make_idle(number: int, *, place: str) -> Callable[[Job], JobReport]:
+    """Return a function that runs a job which does nothing but its records and logs."""
 
     def idle(self: runner.JobRunner, job: Job, report: JobReport) -> JobReport:
         time.sleep(IDLE)
         return attrs.evolve(report, status="done")
 
-    runner.JobRunner._finished = idle  # type: ignore[method-assign]  # only the records and logs are measured
-    own = runner.JobRunner(folder / "out", run="run")
-    started = time.perf_counter()
-    for job in jobs:
-        own.run(job)
-    first = time.perf_counter()
-    for job in jobs:
-        own.run(job)
-    again = time.perf_counter() - first
-    print(f"overhead of a job: {((first - started) / len(jobs) - IDLE) * 1e3:.1f} ms; ", end="")
-    print(f"of a finished job: {again / len(jobs) * 1e3:.2f} ms")
+    runner.JobRunner._finished = idle  # type: ignore[method-assign]  # of this process only
+    return runner.JobRunner(place, run="run").run
 
 
 def faults(arguments: argparse.Namespace, folder: Path) -> None:
@@ -86,12 +102,10 @@ def faults(arguments: argparse.Namespace, folder: Path) -> None:
     jobs = make_jobs(folder, arguments.clips, bad=4)
     killed: list[int] = []
     stop = threading.Event()
-    threading.Thread(target=_kill, args=(killed, stop), daemon=True).start()
+    threading.Thread(target=_kill, args=(folder / "out", killed, stop), daemon=True).start()
     ended: list[str] = []
     started = time.perf_counter()
-    reports = _execute(arguments)(
-        jobs, folder / "out", run=uuid.uuid4().hex, on_report=lambda report: ended.append(report.id)
-    )
+    reports = _run(arguments, jobs, folder / "out", on_report=lambda report: ended.append(report.id))
     stop.set()
     print(
         f"{time.perf_counter() - started:.0f} s, {len(killed)} workers killed:",
@@ -100,26 +114,37 @@ def faults(arguments: argparse.Namespace, folder: Path) -> None:
     print("jobs that ended more than once:", [name for name, count in Counter(ended).items() if count > 1])
     print("started more than once:", [report.id for report in reports if report.starts > 1])
     started = time.perf_counter()
-    again = _execute(arguments)(jobs, folder / "out", run=uuid.uuid4().hex)
+    again = _run(arguments, jobs, folder / "out")
     fresh = [report.id for report in again if report.fresh]
     print(f"again: {time.perf_counter() - started:.0f} s, run: {fresh}")
 
 
-def _kill(killed: list[int], stop: threading.Event) -> None:
-    """Kill a busy worker process twice."""
-    pause = 20.0
-    while len(killed) < 2 and not stop.wait(pause):
-        workers = [child for child in psutil.Process().children(recursive=True) if _is_worker(child)]
-        if workers:
-            worker = random.Random(0).choice(workers)
-            os.kill(worker.pid, signal.SIGKILL)
-            killed.append(worker.pid)
-            pause = 8.0
+def _kill(out: Path, killed: list[int], stop: threading.Event) -> None:
+    """Kill the process of a running job twice, after a quarter and after half of the jobs."""
+    while len(killed) < 2 and not stop.wait(0.1):
+        reports = [read_report(out, file.stem) for file in (out / RECORDS).glob("*.json")]
+        running = [report for report in reports if report.status == "running"]
+        if running and len(reports) - len(running) >= 10 * (len(killed) + 1):
+            process = int(running[0].worker.rpartition("-")[2])
+            if process not in killed and psutil.pid_exists(process):
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    words = " ".join(process.cmdline())
-    return ("spawn_main" in words or "MapWorker" in words) and process.cpu_percent(0.1) > 10
+def shards(arguments: argparse.Namespace, folder: Path) -> None:
+    """Run a manifest as two shards at the same time, and join their reports."""
+    make_jobs(folder, arguments.clips, bad=4)
+    manifest, out = folder / "manifest.csv", folder / "out"
+    write_manifest(manifest, sorted(folder.glob("*.mp4")), ["20", "-20"])
+    command = [sys.executable, "-c", "from typer_cli import main; main()", "batch"]
+    options = ["run", str(manifest), "-o", str(out), "--depth", "sketch", "--quiet"]
+    started = time.perf_counter()
+    for title in ("first run", "second run"):
+        started = time.perf_counter()
+        both = [subprocess.Popen([*command, *options, "--shard", f"{index}/2"]) for index in range(2)]
+        codes = [process.wait() for process in both]
+        print(f"{title}: {time.perf_counter() - started:.0f} s, exit codes {codes}")
+    subprocess.run([*command, "report", str(out)], check=True)
 
 
 def scaling(arguments: argparse.Namespace, folder: Path) -> None:
@@ -128,26 +153,28 @@ def scaling(arguments: argparse.Namespace, folder: Path) -> None:
     for workers in (1, 2):
         arguments.workers = workers
         started = time.perf_counter()
-        reports = _execute(arguments)(jobs, folder / f"out{workers}", run=uuid.uuid4().hex)
+        reports = _run(arguments, jobs, folder / f"out{workers}")
         seconds = time.perf_counter() - started
         good = sum(report.status == "done" for report in reports)
         print(f"{workers} worker(s): {good} jobs in {seconds:.0f} s, {good / seconds * 3600:.0f} per hour")
 
 
-def _execute(arguments: argparse.Namespace) -> Callable[..., list[JobReport]]:
-    if arguments.ray:
-        from ex4d_cluster_ray.executor import run_jobs as run_on_ray
+def _run(arguments: argparse.Namespace, jobs: list[Job], out: Path, **more: Any) -> list[JobReport]:
+    return run_jobs(jobs, out, run=uuid.uuid4().hex, execute=_processes(arguments), **more)
 
-        return partial(run_on_ray, target=arguments.ray, workers=arguments.workers)
-    return partial(run_jobs, environments=[{}] * arguments.workers)
+
+def _processes(arguments: argparse.Namespace) -> Execute:
+    if arguments.ray:
+        return find_executor("ray", arguments.ray, arguments.workers)
+    return partial(process_groups, workers=arguments.workers)
 
 
 def main() -> None:
     """Run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measurements: dict[str, Any] = {"overhead": overhead, "faults": faults, "scaling": scaling}
+    measurements: dict[str, Any] = {"overhead": overhead, "faults": faults, "shards": shards, "scaling": scaling}
     parser.add_argument("measurement", choices=measurements)
-    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--ray")
     parser.add_argument("--workers", type=int, default=2)

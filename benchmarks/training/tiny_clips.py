@@ -87,7 +87,8 @@ def new_view(size: Size, case: tuple[int, float]) -> View:
         center=(0.0, 0.0, subject_distance(scene.depth)),
         intrinsics=size.lens,
     )
-    mesh, renderer = WatertightMesh(WatertightOptions(), device=torch.device("cpu")), ZBufferRenderer(RasterOptions(), device=torch.device("cpu"))
+    mesh = WatertightMesh(WatertightOptions(), device=torch.device("cpu"))
+    renderer = ZBufferRenderer(RasterOptions(), device=torch.device("cpu"))
     guidance: Guidance = render_guidance(scene, path, mesh, renderer)
     return View(
         color=guidance.color.numpy(),

@@ -75,11 +75,12 @@ def run(
     json_: JsonOutput = False,
 ) -> None:
     """Run the jobs of a manifest; run it again to resume: finished jobs are kept, failed ones are retried."""
+    from ex4d_core.jobs.executors import find_executor
     from ex4d_core.jobs.pool import run_jobs
     from ex4d_core.jobs.shards import Shard
     from ex4d_core.jobs.storage import Storage
 
-    execute = _executor("ray", ray, workers) if ray else partial(run_jobs, environments=_environments(workers))
+    where = {"execute": find_executor("ray", ray, workers)} if ray else {"environments": _environments(workers)}
     part, storage = Shard.parse(shard) if shard else Shard.from_slurm(), Storage(output_dir)
     found = _read(manifest, config, goal)
     for row in found.invalid:
@@ -92,7 +93,7 @@ def run(
 
         say(estimate(jobs, storage, goal=goal).sentence())
         return
-    execute = partial(execute, jobs, output_dir, run=uuid.uuid4().hex[:12], goal=goal)
+    execute = partial(run_jobs, jobs, output_dir, run=uuid.uuid4().hex[:12], goal=goal, **where)
     reports, files = _execute(execute, found, jobs, storage, part, quiet=quiet or json_)
     _finish(reports, files, quiet=quiet, json_=json_)
 
@@ -153,23 +154,6 @@ def _read(path: Path, config: RunConfig, goal: str) -> Manifest:
         Session(config, registry=registry, reporter=SilentReporter()).check(*roles)
 
     return read_manifest(path, columns=COLUMNS, tables=column_tables, defaults=config, check=check)
-
-
-def _executor(name: str, target: str, workers: int | None) -> Callable[..., object]:
-    """Return the function of a plugin that runs jobs on other machines.
-
-    Raises:
-        ComponentNotFound: no plugin offers it.
-        PluginFailed: it cannot be imported.
-    """
-    from ex4d_core.errors import ComponentNotFound
-    from ex4d_core.plugins.discovery import find_plugins
-    from ex4d_core.plugins.known import EXECUTOR, where_to_get
-
-    for offer in find_plugins().executors:
-        if offer.name == name:
-            return partial(offer.load(), target=target, workers=workers)
-    raise ComponentNotFound(where_to_get(name, EXECUTOR) or f"no plugin runs jobs on {name!r}")
 
 
 def _environments(workers: int | None) -> list[dict[str, str]]:

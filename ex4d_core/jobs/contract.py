@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import torch
 
 from ex4d_core.config import make_config
 from ex4d_core.jobs.manifest import Job
+from ex4d_core.jobs.pool import run_jobs
 from ex4d_core.jobs.records import JobReport, read_report
+from ex4d_core.jobs.workers import Execute
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
 
@@ -29,13 +31,13 @@ class Executed:
 
 
 class ExecutorContract:
-    """Tests of a function that runs jobs on other machines. Derive a class with `execute`.
+    """Tests of a function that processes items on other machines. Derive a class with `execute`.
 
     It is called once, with two jobs of one clip, one of another clip, and one of a file that is not a video.
     """
 
     @pytest.fixture(scope="class")
-    def execute(self) -> Callable[..., list[JobReport]]:
+    def execute(self) -> Execute:
         """The function of the executor, with `target` and `workers` set. Override it."""
         raise NotImplementedError
 
@@ -47,7 +49,7 @@ class ExecutorContract:
     @pytest.fixture(scope="class")
     def executed(
         self,
-        execute: Callable[..., list[JobReport]],
+        execute: Execute,
         further_jobs: Sequence[Job],
         tmp_path_factory: pytest.TempPathFactory,
     ) -> Executed:
@@ -60,7 +62,9 @@ class ExecutorContract:
         first, second = small_job("first", clip), attrs.evolve(small_job("second", clip, cam="8"), first="first")
         jobs = [first, second, small_job("other", other), small_job("broken", broken), *further_jobs]
         announced: list[JobReport] = []
-        returned = execute(jobs, folder / "out", run="run", goal="guidance", on_report=announced.append)
+        returned = run_jobs(
+            jobs, folder / "out", run="run", goal="guidance", execute=execute, on_report=announced.append
+        )
         return Executed(jobs, returned, announced, folder / "out")
 
     def test_each_job_ends_once(self, executed: Executed) -> None:

@@ -61,6 +61,8 @@ class JobReport:
     """Host and process."""
     fresh: bool = attrs.field(default=False, metadata={"stored": False})
     """Whether the job was run now, not found."""
+    unexpected: bool = attrs.field(default=False, metadata={"stored": False})
+    """Whether it failed in a way that its component does not foresee, after which the process is not used again."""
 
     def is_done(self, key: str, has: Callable[[str], bool]) -> bool:
         """Return whether the job with this key is done, and the output folder has its outputs."""

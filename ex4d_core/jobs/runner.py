@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, read_report, record_file, write_report
 from ex4d_core.jobs.storage import Storage, fetched
+from ex4d_core.jobs.workers import ATTEMPTS
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
@@ -28,7 +30,7 @@ from ex4d_core.runs.saved_config import with_paths
 LOGS = "logs"
 """Folder of the logs in the output folder: a file for each process, a line of JSON for each stage."""
 
-MOST_STARTS = 3
+MOST_STARTS = ATTEMPTS
 """Number of times that one run starts a job that ends its process."""
 
 
@@ -84,7 +86,7 @@ class JobRunner:
             )
             if report.starts > MOST_STARTS:
                 report = attrs.evolve(
-                    report, status="crashed", error=crash_sentence("unexpectedly"), starts=before.starts
+                    report, status="crashed", error=crash_sentence("its process ended"), starts=before.starts
                 )
             else:
                 write_report(self.folder, report)
@@ -125,6 +127,7 @@ class JobRunner:
             error="; ".join(errors),
             outputs=tuple(dict.fromkeys(file.relative_to(self.folder).as_posix() for file in files)),
             seconds=time.monotonic() - started,
+            unexpected=any(outcome.unexpected for outcome in outcomes),
             stages=_costs([record for outcome in outcomes for record in outcome.records]),
         )
 
@@ -157,11 +160,12 @@ class JobLog(SilentReporter):
         self._file, self._run = file, run
 
     def write(self, **facts: object) -> None:
-        """Append a line."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        """Append a line, unless the disk is full, which the record of the job reports."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self._file.open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"time": now, "run": self._run, "job": self.job, **facts}) + "\n")
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"time": now, "run": self._run, "job": self.job, **facts}) + "\n")
 
     def note(self, text: str) -> None:
         """Append a note."""
@@ -172,13 +176,13 @@ class JobLog(SilentReporter):
         self.write(warning=text)
 
 
-def crash_sentence(how: str) -> str:
-    """Return the error of a job whose process ended.
+def crash_sentence(reason: str) -> str:
+    """Return the error of a job whose process ended each time.
 
     Args:
-        how: how it ended, such as `by SIGKILL`.
+        reason: how it ended, such as `its process was killed by SIGKILL`.
     """
-    return f"the process ended {how} each time that it ran this clip; run the clip alone with ex4d run to see why"
+    return f"{reason} each time that it ran this clip; run the clip alone with ex4d run to see why"
 
 
 def _name(job: str) -> str:

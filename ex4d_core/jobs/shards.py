@@ -68,3 +68,7 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
+
+
+WHOLE = Shard()
+"""All items."""

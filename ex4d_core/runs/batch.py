@@ -50,6 +50,8 @@ class Outcome:
     """The path, or None if the command has none."""
     error: str | None = None
     """One sentence, or None if the run succeeded."""
+    unexpected: bool = False
+    """Whether the error is none of ex4d's, so that the state of the process, or of its GPU, is undefined."""
     files: dict[str, Path] = attrs.field(factory=dict)
     records: tuple[StageRecord, ...] = ()
 
@@ -243,7 +245,7 @@ def attempt(outcome: Outcome, work: Callable[[], Exported]) -> Outcome:
     except Exception as error:
         if stop := interrupt_behind(error):  # a library has converted Ctrl-C to another error
             raise stop from error
-        return _failed(outcome, unexpected(error))
+        return attrs.evolve(_failed(outcome, unexpected(error)), unexpected=True)
     return attrs.evolve(outcome, files=exported.files, records=exported.records)
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +11,11 @@ from ex4d_core.errors import InputNotFound, OutputFailed
 from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.folder import collect
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.pool import _crashed, _Worker, run_jobs
+from ex4d_core.jobs.pool import run_jobs
 from ex4d_core.jobs.records import JobReport, read_report, record_file, write_report
 from ex4d_core.jobs.runner import JobRunner
 from ex4d_core.jobs.storage import Storage
+from ex4d_core.jobs.worker_process import Done
 from tests.helpers.forked import forking
 from tests.helpers.fragile_plugin import plant_fragile_plugin
 
@@ -94,7 +94,7 @@ def test_a_job_that_ends_its_process_is_started_three_times_by_one_run_and_again
     write_report(tmp_path, JobReport(id="a", status="running", run="first", starts=3))
     report = runner(tmp_path).run(job("a"))
     assert report.status == "crashed"
-    assert "the process ended unexpectedly" in report.error
+    assert report.error.startswith("its process ended each time that it ran this clip")
     assert runner(tmp_path, "second").run(job("a")).status == "done"
 
 
@@ -121,18 +121,18 @@ def test_a_report_lists_what_was_interrupted_and_what_was_not_started(tmp_path):
         collect(Storage(str(tmp_path / "jobs")))
 
 
-def test_a_process_that_ends_before_it_writes_a_record_is_not_started_without_end(job, tmp_path):
-    write_report(tmp_path, JobReport(id="a", status="running", run="an earlier run", starts=1))
-    worker = _Worker(process=SimpleNamespace(exitcode=-9), connection=None, number=0)
-    assert _crashed(job("a"), worker, tmp_path, starts=1).status == "interrupted"
-    report = _crashed(job("a"), worker, tmp_path, starts=3)
-    assert (report.status, read_report(tmp_path, "a").status) == ("crashed", "crashed")
-    assert "the process ended by SIGKILL" in report.error
+def test_a_process_that_ends_before_it_writes_a_record_is_recorded(job, tmp_path):
+    def execute(groups, make):
+        yield from (Done(item=each, error="its process was killed by SIGKILL", is_crash=True) for (each,) in groups)
+
+    (report,) = run_jobs([job("a")], tmp_path, run="r", goal="guidance", execute=execute)
+    assert (report.status, report.starts) == ("crashed", 3)
+    assert read_report(tmp_path, "a").error.startswith("its process was killed by SIGKILL each time that it ran this")
 
 
 @pytest.mark.slow
 def test_a_crash_ends_one_job_after_three_attempts_and_the_others_run(job, tmp_path, monkeypatch):
-    monkeypatch.setattr("ex4d_core.jobs.pool._SPAWN", forking())
+    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
     plant_fragile_plugin(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name, crashes in (("once", 1), ("always", 9)):
@@ -149,7 +149,7 @@ def test_a_crash_ends_one_job_after_three_attempts_and_the_others_run(job, tmp_p
     assert {report.id: report.status for report in reports} == {"once": "done", "always": "crashed", "good": "done"}
     crashed = read_report(out, "always")
     assert crashed.starts == 3
-    assert "the process ended by SIGKILL" in crashed.error
+    assert "its process was killed by SIGKILL" in crashed.error
     assert (tmp_path / "always").read_text() == "6"
 
 
@@ -170,7 +170,7 @@ def test_the_command_runs_reports_and_resumes(ex4d, small_clip, tmp_path, monkey
     assert (code, out.splitlines()[0]) == (1, "out/report-0-of-2.csv"), err
     assert "warning: broken: failed: " in err
     assert err.endswith("1 done, 1 failed\n")
-    monkeypatch.setattr("ex4d_core.jobs.pool._SPAWN", forking())  # the first was started as users do
+    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())  # the first was started as users do
     assert ex4d("batch", "run", *options, "--shard", "1/2")[0] == 0
     assert ex4d("batch", "report", "out")[2] == "2 done, 1 failed\n"
     rows = list(csv.DictReader(Path("out/report.csv").read_text().splitlines()))

@@ -1,51 +1,57 @@
-"""A worker runs the jobs that it is sent, and refuses to run on a node with other versions."""
+"""An actor processes groups of items, and returns errors as rows; after an unexpected one, another takes over."""
 
-import json
+import os
 
-import attrs
 import pytest
 
-from ex4d_cluster_ray.executor import _connect, _groups, _reason, _size
+from ex4d_cluster_ray.executor import _connect, _reason, _size, process_groups
 from ex4d_cluster_ray.plugin import ex4d_job_executors
-from ex4d_cluster_ray.worker import Worker, check_versions, decode, encode, installed_versions, report_of
-from ex4d_core.config import make_config
-from ex4d_core.errors import InvalidConfig, PluginFailed
-from ex4d_core.jobs.manifest import Job
+from ex4d_cluster_ray.worker import DONE, GROUP, Worker
+from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
 
 
-def job(name, clip, **tables):
-    return Job(id=name, config=make_config({"clips": [str(clip)], "cam": ["10"], **tables}))
+def make(number):
+    def act(item):
+        if item == "full":
+            raise OutputFailed("the disk is full")
+        if item == "bug":
+            raise KeyError(item)
+        return item.upper()
+
+    return act
 
 
-def test_jobs_survive_the_journey(tmp_path):
-    jobs = [job("a", tmp_path / "a.mp4", seed=5, mesh={"min_angle": 2.5}), job("b", "b.mp4", prompt="a, b")]
-    assert [(each.id, each.config.seed, each.config.mesh, each.key()) for each in decode(encode(jobs))] == [
-        (each.id, each.config.seed, each.config.mesh, each.key()) for each in jobs
-    ]
+def test_an_actor_returns_a_row_for_each_item():
+    rows = Worker(make)({GROUP: [["a", "b"], ["c"]]})[DONE]
+    assert [(done.item, done.result) for done in rows] == [("a", "A"), ("b", "B"), ("c", "C")]
 
 
-def test_a_worker_returns_states(tmp_path):
-    (tmp_path / "c.mp4").write_bytes(b"no video")
-    worker = Worker(str(tmp_path / "out"), "run", "guidance", installed_versions())
-    row = worker({"jobs": [encode([job("a", tmp_path / "c.mp4"), job("b", tmp_path / "c.mp4")])]})
-    reports = [report_of(text) for text in row["report"]]
-    assert [(report.id, report.status) for report in reports] == [("a", "failed"), ("b", "failed")]
-    assert json.loads((tmp_path / "out" / "jobs" / "a.json").read_text())["run"] == "run"
+def test_an_error_that_concerns_all_items_is_a_row():
+    done, error = Worker(make)({GROUP: [["a", "full", "b"]]})[DONE]
+    assert (done.result, str(error)) == ("A", "the disk is full")
 
 
-def test_a_node_with_other_versions_is_refused_with_the_difference():
-    versions = installed_versions()
-    check_versions(versions)
-    other = {**versions, "ex4d-core": "0.0.1", "ex4d-mine": "2.0"}
-    with pytest.raises(PluginFailed) as error:
-        check_versions(other)
-    assert f"ex4d-core {versions['ex4d-core']} instead of 0.0.1" in str(error.value)
-    assert "ex4d-mine is not installed instead of 2.0" in str(error.value)
+def test_an_actor_that_cannot_start_returns_its_error():
+    def refuse(number):
+        raise PluginFailed("the node n has ex4d-core 2 instead of 1")
+
+    (error,) = Worker(refuse)({GROUP: [["a"]]})[DONE]
+    assert isinstance(error, PluginFailed)
 
 
-def test_jobs_of_a_clip_are_one_row():
-    a, b, c = job("a", "x.mp4"), job("b", "y.mp4"), attrs.evolve(job("c", "x.mp4"), first="a")
-    assert _groups([a, b, c]) == [[a, c], [b]]
+def test_after_an_unexpected_error_another_process_takes_over(monkeypatch):
+    class Ended(BaseException):
+        """Instead of the end of this process."""
+
+    def end(code):
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", end)
+    worker = Worker(make)
+    (done,) = worker({GROUP: [["bug"]]})[DONE]
+    assert done.error.startswith("unexpected KeyError: 'bug'")
+    with pytest.raises(Ended):
+        worker({GROUP: [["a"]]})
 
 
 def test_each_gpu_has_one_worker_by_default():
@@ -57,20 +63,25 @@ def test_each_gpu_has_one_worker_by_default():
 
 def test_the_plugin_offers_the_executor():
     (offer,) = ex4d_job_executors()
-    assert (offer.name, offer.app) == ("ray", "ex4d_cluster_ray.executor:run_jobs")
+    assert (offer.name, offer.app) == ("ray", "ex4d_cluster_ray.executor:process_groups")
 
 
-def test_an_error_on_a_node_is_one_line_of_the_traceback_that_ray_returns():
-    remote = RuntimeError("The actor died (pid=1)\n  File x\nex4d_core.errors.PluginFailed: the node n has ex4d 2\n")
-    assert _reason(remote) == "the node n has ex4d 2"
-    assert _reason(RuntimeError("a\nb")) == "the Ray cluster failed: b"
-    assert _reason(RuntimeError()) == "the Ray cluster failed: RuntimeError"
+def test_without_items_no_cluster_is_started():
+    assert list(process_groups([], make, target="nowhere")) == []
+
+
+def test_a_cluster_that_fails_is_one_line_of_the_traceback_that_ray_returns():
+    sentence = "the Ray cluster failed (b); run the same command again to resume"
+    assert _reason(RuntimeError("a\nb\n")) == sentence
+    assert "RuntimeError" in _reason(RuntimeError())
 
 
 @pytest.mark.parametrize("target", ["auto", "10.0.0.1:6379"])
 def test_an_address_without_a_cluster_is_one_sentence(target):
     class Ray:
         """Finds no cluster, as Ray does; a real search may end the process."""
+
+        is_initialized = staticmethod(lambda: False)
 
         @staticmethod
         def init(address, **_):
@@ -82,3 +93,28 @@ def test_an_address_without_a_cluster_is_one_sentence(target):
         f"there is no Ray cluster at '{target}' (Could not find any running Ray instance"
     )
     assert str(error.value).endswith("start one with: ray start --head, or use --ray local")
+
+
+def test_a_cluster_that_does_not_start_in_time_is_tried_again():
+    class Ray:
+        """Fails twice, as Ray does on a busy machine."""
+
+        tries = 0
+        is_initialized = staticmethod(lambda: Ray.tries > 2)
+        shutdown = staticmethod(lambda: None)
+
+        class data:  # noqa: N801  # named as in Ray
+            class DataContext:
+                get_current = staticmethod(lambda: Ray)
+
+        @staticmethod
+        def init(**_):
+            Ray.tries += 1
+            if Ray.tries < 3:
+                raise Exception("The current node timed out during startup.")
+
+    _connect(Ray, "local")
+    assert Ray.tries == 3
+    Ray.tries = -9
+    with pytest.raises(PluginFailed, match="Ray cannot start: Exception: The current node timed out during startup"):
+        _connect(Ray, "local")

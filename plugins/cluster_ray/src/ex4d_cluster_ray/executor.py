@@ -1,97 +1,91 @@
-"""Run jobs as a Ray data set: one row per clip, mapped by a pool of actors with one GPU each.
+"""Process items as a Ray data set: one row per group, mapped by a pool of actors with one GPU each.
 
-Ray schedules, restarts actors of lost nodes and repeats their rows. What a job is, whether it is done and how often it
-was started is in its record in the output folder, so a repeated row resumes, and a clip that ends its process is not
-repeated without end.
+Ray schedules, restarts actors of lost nodes and repeats their rows. Whether an item is done and how often it was
+started is recorded by its function, so a repeated row resumes, and an item that ends its process is not repeated
+without end.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from ex4d_cluster_ray.worker import Worker, encode, installed_versions, report_of
-from ex4d_core.errors import InvalidConfig, PluginFailed
-from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.records import JobReport
-from ex4d_core.jobs.storage import is_url
-
-if TYPE_CHECKING:
-    from ex4d_core.runs.export import Goal
+from ex4d_cluster_ray.worker import DONE, GROUP, Worker
+from ex4d_core.errors import Ex4dError, InvalidConfig, PluginFailed, one_line
+from ex4d_core.jobs.worker_process import Done, Item, Make, Result
 
 LOCAL, AUTO = "local", "auto"
 
-AHEAD = 2
-"""Clips that an actor has received, so that it does not wait for the next one."""
+_NAME = "ex4d"
+"""Name of the data set and its operator in Ray's dashboard and metrics."""
+
+_ATTEMPTS = 3
+"""Attempts to start a cluster, which gives up after 30 seconds on a busy machine."""
+
+_AHEAD = 2
+"""Rows that an actor has received, so that it does not wait for the next one."""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    place: str | Path,
-    *,
-    run: str,
-    target: str = AUTO,
-    workers: int | None = None,
-    goal: Goal = "result",
-    on_report: Callable[[JobReport], None] = lambda report: None,
-) -> list[JobReport]:
-    """Run jobs on a Ray cluster; return their states in the order in which they end.
+def process_groups(
+    groups: Iterable[Sequence[Item]], make: Make[Item, Result], *, target: str = AUTO, workers: int | None = None
+) -> Iterator[Done[Item, Result]]:
+    """Process items on a Ray cluster; `ex4d_core.jobs.workers.Execute` describes it.
 
     Args:
-        jobs: the jobs.
-        place: the output folder, which all nodes share, or a URL.
-        run: identifier of the run.
+        groups: the items; those of a group are processed by one actor.
+        make: makes the function of each actor.
         target: `local` for a cluster of this machine, `auto` for the running one, or an address.
         workers: number of actors; by default as many as the cluster has GPUs, or one for two CPUs without GPUs.
-        goal: the last stage.
-        on_report: called with the state of each job when it ends.
 
     Raises:
         InvalidConfig: there is no cluster at the address.
-        PluginFailed: a node has other versions of ex4d, or the cluster failed.
+        PluginFailed: the cluster failed.
     """
     import ray
 
-    if not jobs:
-        return []
-    place = str(place)
+    rows = [{GROUP: list(group)} for group in groups if group]
+    if not rows:
+        return
     _connect(ray, target)
     try:
         size, gpus = _size(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]  # Ray declares no types here
-        tasks = [{"jobs": encode(group)} for group in _groups(jobs)]
-        reports = []
-        results = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
-            Worker,
-            fn_constructor_args=(place if is_url(place) else os.path.abspath(place), run, goal, installed_versions()),
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            type(_NAME, (Worker,), {}),  # Ray names operators and actors after the class
+            fn_constructor_args=(make,),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(size, len(tasks)), max_tasks_in_flight_per_actor=AHEAD),
+            compute=ray.data.ActorPoolStrategy(size=min(size, len(rows)), max_tasks_in_flight_per_actor=_AHEAD),
             num_gpus=gpus,
             num_cpus=1,
         )
+        results.set_name(_NAME)
         for row in results.iter_rows():
-            report = report_of(str(row["report"]))
-            reports.append(report)
-            on_report(report)
-        return reports
+            done = row[DONE]
+            if isinstance(done, Ex4dError):
+                raise done
+            yield done
     except ray.exceptions.RayError as error:
-        raise PluginFailed(_reason(error)) from error
-    finally:
         ray.shutdown()
+        raise PluginFailed(_reason(error)) from error
 
 
 def _connect(ray: Any, target: str) -> None:
-    """Connect to a cluster, or start one on this machine."""
+    """Connect to a cluster, or start one on this machine; a connection of this process is used again."""
     address = None if target == LOCAL else target
-    try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=None, logging_level="ERROR")
-    except (ConnectionError, ValueError) as error:
-        raise InvalidConfig(
-            f"there is no Ray cluster at {target!r} ({str(error).splitlines()[0]}); start one with: ray start --head, "
-            "or use --ray local"
-        ) from error
+    for attempt in range(_ATTEMPTS):
+        if ray.is_initialized():
+            break
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=None, logging_level="ERROR")
+        except (ConnectionError, ValueError) as error:
+            raise InvalidConfig(
+                f"there is no Ray cluster at {target!r} ({str(error).splitlines()[0]}); start one with: ray start "
+                "--head, or use --ray local"
+            ) from error
+        except Exception as error:  # Ray raises no more specific one if a node does not start in time
+            ray.shutdown()
+            if attempt == _ATTEMPTS - 1:
+                raise PluginFailed(f"Ray cannot start: {one_line(error)}") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # reports of its own on each data set
 
@@ -106,18 +100,9 @@ def _size(resources: dict[str, float], workers: int | None) -> tuple[int, float]
     return workers or max(1, cpus // 2), 0
 
 
-def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return the jobs of each clip, which one actor runs one after another, so that its depth is computed once."""
-    groups: dict[str, list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.first or job.id, []).append(job)
-    return list(groups.values())
-
-
 def _reason(error: BaseException) -> str:
-    """Return one line: the error of ex4d in that of Ray, which has it as text only, or the last line."""
+    """Return one line: the last one of an error of Ray, which has the traceback of the node."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    own = [line.partition(f"{PluginFailed.__name__}: ")[2] for line in lines if f"{PluginFailed.__name__}: " in line]
-    if own:
-        return own[-1]
-    return f"the Ray cluster failed: {lines[-1] if lines else type(error).__name__}"
+    return (
+        f"the Ray cluster failed ({lines[-1] if lines else type(error).__name__}); run the same command again to resume"
+    )

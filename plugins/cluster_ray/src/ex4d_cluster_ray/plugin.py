@@ -14,7 +14,7 @@ def ex4d_job_executors() -> list[Command]:
             name="ray",
             summary="Run jobs on a Ray cluster.",
             license="Apache-2.0; Ray is Apache-2.0",
-            app="ex4d_cluster_ray.executor:run_jobs",
+            app="ex4d_cluster_ray.executor:process_groups",
             requires=("ray", "pyarrow"),
             install_hint=("pip install 'ray[data]>=2.57'",),
         )

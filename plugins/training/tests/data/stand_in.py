@@ -12,6 +12,7 @@ import torch
 
 from ex4d_backbone_wan.networks import Networks
 from ex4d_core.errors import InvalidInput
+from ex4d_core.jobs.shards import Shard
 from ex4d_training.data import Sample, encode, make_job, prepare
 from ex4d_training.data.encode import EncodeTask, VideoEncoder, seed_of
 from ex4d_training.data.scan import Refusal
@@ -41,10 +42,10 @@ IN_USE = 3
 """How a process ends that finds another at work in the folder."""
 
 
-def prepare_tree(videos: str, out: str, tree: dict[str, Any]) -> None:
-    """Prepare videos in a process of its own."""
+def prepare_tree(videos: str, out: str, tree: dict[str, Any], part: str = "0/1") -> None:
+    """Prepare videos, or a part of them, in a process of its own."""
     stand_in()
     try:
-        prepare(Path(videos), Path(out), job=make_job(tree))
+        prepare(Path(videos), Path(out), job=make_job(tree), part=Shard.parse(part))
     except InvalidInput as error:
         sys.exit(IN_USE if "another run prepares" in str(error) else str(error))

@@ -21,7 +21,7 @@ def without_networks(monkeypatch):
 @pytest.fixture
 def here(monkeypatch):
     """Work in this process: what stands in for the networks is not in another."""
-    monkeypatch.setattr("ex4d_training.data.worker_pool.default_workers", lambda: 0)
+    monkeypatch.setattr("ex4d_training.data.encode.default_workers", lambda: 0)
 
 
 @pytest.fixture

@@ -48,6 +48,17 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Number of processes; by default one for each GPU.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="<i/n>", help="Part of the shards, counted from 0; that of a Slurm array by default."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<auto|local|address>",
+            help="Encode on a Ray cluster: the running one, one of this machine, or HOST:PORT.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -55,15 +66,19 @@ def prepare(
 
     Run the same command again to resume an interrupted preparation.
     """
+    from ex4d_core.jobs.executors import find_executor
+    from ex4d_core.jobs.shards import Shard
+    from ex4d_training.data.encode import default_workers
     from ex4d_training.data.preparation import prepare as run
     from ex4d_training.data.report import report_json, report_tables
-    from ex4d_training.data.worker_pool import default_workers
 
     report = run(
         data_path,
         output_dir,
         job=config,
-        workers=workers or default_workers(),
+        workers=default_workers() if workers is None or ray else workers,
+        part=Shard.parse(shard) if shard else Shard.from_slurm(),
+        execute=find_executor("ray", ray, workers) if ray else None,
         reporter=make_reporter(quiet=quiet or json_),
     )
     print_result(

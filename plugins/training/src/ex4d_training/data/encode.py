@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -12,19 +14,22 @@ from torch import Tensor
 
 from ex4d_backbone_wan.conditioning import Known, encode
 from ex4d_backbone_wan.networks import Networks
-from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
+from ex4d_backbone_wan.weights import locate
+from ex4d_core.errors import Ex4dError, InputNotFound, InvalidConfig, InvalidInput, OutputFailed, PluginFailed
+from ex4d_core.jobs.node import NodeFacts, check_node, node_facts
+from ex4d_core.jobs.workers import ATTEMPTS
 from ex4d_core.masks import simulate_masks, tracker_of
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.stages import estimate_depth
 from ex4d_core.types import Scene, Video
 from ex4d_core.video_io import probe_video, read_video
+from ex4d_training.data.fingerprint import fingerprint_of
 from ex4d_training.data.job import NO_DEPTH, Job
 from ex4d_training.data.options import DataOptions
-from ex4d_training.data.scan import Refusal, span, stride
+from ex4d_training.data.scan import FAILED, Refusal, span, stride
 from ex4d_training.data.shards import Sample, write_shard
 from ex4d_training.data.shot_detection import find_cuts
 from ex4d_training.data.sources import VideoSource
-from ex4d_training.data.worker_pool import share_cores
 
 
 @attrs.frozen(kw_only=True)
@@ -37,31 +42,110 @@ class EncodeTask:
     file: Path
     """File for the samples of this video alone."""
 
+    @property
+    def starts(self) -> Path:
+        """File with a byte for each time that the encoding was started; removed when it ends."""
+        return self.file.with_suffix(".starts")
 
-def make_worker(number: int, *, job: Job, workers: int, texts: Path) -> Callable[[EncodeTask], int | Refusal]:
+
+@attrs.frozen(kw_only=True)
+class Node:
+    """What a machine must have to prepare videos of one data set."""
+
+    facts: NodeFacts
+    fingerprint: str
+    """Hash of the encoders."""
+
+
+def node_of(job: Job) -> Node:
+    """Return what this machine has, to be compared with others.
+
+    Raises:
+        InputNotFound: weights are not on this machine.
+    """
+    configs = [] if job.run.depth.name == NO_DEPTH else [job.run]
+    return Node(facts=node_facts(configs, "guidance"), fingerprint=fingerprint_of(locate(job.model)))
+
+
+def default_workers() -> int:
+    """Return the default number of processes: one for each GPU, or one without GPUs."""
+    return max(1, torch.cuda.device_count())
+
+
+def make_worker(
+    number: int, *, job: Job, workers: int, texts: Path, node: Node | None = None
+) -> Callable[[EncodeTask], int | Refusal]:
     """Load the networks and return a function that encodes a video; it returns the number of samples, or a refusal.
 
     Args:
         number: number of this process; each uses the next GPU.
         job: the options.
-        workers: number of processes.
+        workers: number of processes of this machine.
         texts: folder with the embeddings of all captions.
+        node: to be compared with this machine, if another one started the run.
+
+    Raises:
+        PluginFailed: this machine differs.
     """
-    if workers > 1:
-        share_cores(workers)
-    if job.run.device in ("auto", "cuda") and torch.cuda.is_available():
-        device = f"cuda:{number % torch.cuda.device_count()}"
-        job = attrs.evolve(job, run=attrs.evolve(job.run, device=device))
+    job = _prepared_process(number, job, workers, node)
     encoder = VideoEncoder(job, texts=texts)
     encoder.load()
 
     def prepare(piece: EncodeTask) -> int | Refusal:
+        if _count_start(piece.starts) > ATTEMPTS:
+            return Refusal(filter=FAILED, reason="its process ended each time")
         samples = encoder.samples(piece.source)
-        if isinstance(samples, Refusal):
-            return samples
-        return write_shard(piece.file, samples).samples
+        result = samples if isinstance(samples, Refusal) else write_shard(piece.file, samples).samples
+        piece.starts.unlink(missing_ok=True)
+        return result
 
     return prepare
+
+
+def make_embedder(
+    number: int, *, job: Job, workers: int, texts: Path, node: Node | None = None
+) -> Callable[[Sequence[str]], None]:
+    """Return a function that saves the embeddings of captions; the arguments are those of `make_worker`."""
+    job = _prepared_process(number, job, workers, node)
+    networks = Networks(job.model, device=Session(job.run).device)
+    return lambda captions: networks.keep_texts(captions, folder=texts)
+
+
+def _prepared_process(number: int, job: Job, workers: int, node: Node | None) -> Job:
+    """Check this machine, share its cores, and return the job on the GPU of this process."""
+    if node is not None:
+        _check_node(node, job)
+    if workers > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    if job.run.device in ("auto", "cuda") and torch.cuda.is_available():
+        device = f"cuda:{number % torch.cuda.device_count()}"
+        return attrs.evolve(job, run=attrs.evolve(job.run, device=device))
+    return job
+
+
+def _check_node(node: Node, job: Job) -> None:
+    check_node(node.facts)
+    try:
+        found = fingerprint_of(locate(job.model))
+    except Ex4dError as error:
+        raise PluginFailed(f"the node {socket.gethostname()} lacks the encoders: {error}") from error
+    if found != node.fingerprint:
+        raise PluginFailed(f"the node {socket.gethostname()} has other encoders in {job.model.model} than this machine")
+
+
+def _count_start(file: Path) -> int:
+    """Add a start of a video to a file, which outlives the process, and return the number of starts.
+
+    Raises:
+        OutputFailed: the file cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as starts:
+            starts.write(b".")
+        return file.stat().st_size
+    except OSError as error:
+        raise OutputFailed(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 class VideoEncoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,26 +15,49 @@ import attrs
 from ex4d_backbone_wan.weights import locate
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InputNotFound, InvalidInput
-from ex4d_core.files import remove_stale_temp
+from ex4d_core.files import locked, locked_if_free, remove_stale_temp
+from ex4d_core.jobs.shards import WHOLE
+from ex4d_core.jobs.shards import Shard as Part
 from ex4d_core.pipeline.session import Session
 from ex4d_training.data.fingerprint import fingerprint_of
 from ex4d_training.data.job import NO_DEPTH, Job
-from ex4d_training.data.shards import DamagedShard, Manifest, Shard, check_shard, read_manifest, write_manifest
+from ex4d_training.data.rejected_log import rejected_files
+from ex4d_training.data.shards import (
+    MANIFEST,
+    DamagedShard,
+    Manifest,
+    Shard,
+    check_shard,
+    read_manifest,
+    write_manifest,
+)
 from ex4d_training.data.sources import VideoList
 from ex4d_training.locking import only_run
 
 _WORK = ".prepare"
-REJECTED = "refused.jsonl"
-"""Log of rejected videos, in the work folder."""
 SELECTED = "looked"
 """Hash of the names of selected videos, in the work folder."""
 
+_PAUSE = 0.2
+"""Seconds between attempts to acquire a lock."""
+
 
 @contextmanager
-def locked_work_folder(folder: Path) -> Iterator[Path]:
-    """Lock the output folder against other runs, and yield its folder of unfinished work."""
+def locked_work_folder(folder: Path, part: Part = WHOLE) -> Iterator[Path]:
+    """Lock the output folder against other runs, except of other parts; yield its folder of unfinished work.
+
+    Raises:
+        InvalidInput: another run has locked the folder.
+        OutputFailed: the folder cannot be written.
+    """
     work = folder / _WORK
-    with only_run(work / "lock", folder, does="prepares"):
+    ending = "lock" if part.count == 1 else f"-of-{part.count}"
+    own = work / (ending if part.count == 1 else f"lock-{part.index}{ending}")
+    with only_run(own, folder, does="prepares"):
+        for lock in work.glob("lock*"):
+            if not lock.name.endswith(ending):  # of a run with another number of parts, which has common videos
+                with only_run(lock, folder, does="prepares"):
+                    pass
         for parent in (folder, work, work / "pieces", work / "texts"):
             remove_stale_temp(parent)
         try:
@@ -43,12 +67,32 @@ def locked_work_folder(folder: Path) -> Iterator[Path]:
                 (work / "pieces").rmdir()
 
 
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Run a block in one process at a time, as long as it takes.
+
+    Raises:
+        OutputFailed: the folder cannot be written to.
+    """
+    while True:
+        with locked_if_free(path) as is_own:
+            if is_own:
+                yield
+                return
+        time.sleep(_PAUSE)
+
+
 def open_manifest(folder: Path, work: Path, videos: VideoList, job: Job) -> Manifest:
-    """Return the manifest to resume from, without missing and damaged shards.
+    """Return the manifest to resume from, without missing and damaged shards; create it if it does not exist.
 
     Raises:
         InvalidInput: the folder contains data of other videos or options.
     """
+    with locked(folder / MANIFEST):
+        return _opened(folder, work, videos, job)
+
+
+def _opened(folder: Path, work: Path, videos: VideoList, job: Job) -> Manifest:
     fresh = Manifest(
         fingerprint=fingerprint_of(locate(job.model)),
         frames=job.data.frames,
@@ -69,12 +113,15 @@ def open_manifest(folder: Path, work: Path, videos: VideoList, job: Job) -> Mani
             f"{folder} contains data prepared with other inputs: {difference}; use another --output-dir, or delete it"
         )
     intact = tuple(shard for shard in found.shards if _is_intact(folder, shard))
-    return attrs.evolve(found, shards=intact, complete=found.complete and len(intact) == len(found.shards))
+    if len(intact) < len(found.shards):
+        found = attrs.evolve(found, shards=intact, complete=False)
+        write_manifest(folder, found)
+    return found
 
 
 def _start_over(folder: Path, work: Path, manifest: Manifest) -> Manifest:
     # If only the visible files were removed, leftovers may come from other options.
-    for leftover in (work / REJECTED, work / SELECTED, *(work / "pieces").glob("*.safetensors")):
+    for leftover in (*rejected_files(work), work / SELECTED, *(work / "pieces").glob("*.safetensors")):
         leftover.unlink(missing_ok=True)
     write_manifest(folder, manifest)
     return manifest

@@ -10,9 +10,13 @@ from pathlib import Path
 import attrs
 
 from ex4d_core.errors import OutputFailed
+from ex4d_core.jobs.shards import Shard
 from ex4d_core.reading import check_file, parse_json, reading
 from ex4d_training.data.scan import Refusal
 from ex4d_training.records import flag, made, of_texts, text
+
+REJECTED = "refused.jsonl"
+"""Log of rejected videos, in the work folder."""
 
 _LONGEST = 2**20
 """Limit of bytes of a line."""
@@ -28,17 +32,42 @@ class RejectedVideo:
     refusal: Refusal
 
 
-class RejectedLog:
-    """The entries of the file; new ones are appended."""
+def rejected_files(work: Path) -> list[Path]:
+    """Return the logs of all parts."""
+    return sorted(work.glob("refused*.jsonl"))
 
-    def __init__(self, path: Path) -> None:
-        """Read the entries of earlier runs.
+
+class RejectedLog:
+    """The entries of the files of all parts of a preparation; new ones are appended.
+
+    Each part has a file, since appending to one file from several machines can lose lines.
+    """
+
+    def __init__(self, work: Path, part: Shard) -> None:
+        """Read the entries of earlier runs and other parts.
+
+        Args:
+            work: folder of the files.
+            part: the part of the videos that this run prepares.
 
         Raises:
-            InvalidInput: the file cannot be read.
+            InvalidInput: a file cannot be read.
         """
-        self._path = path
+        self._work = work
+        self._path = work / (REJECTED if part.count == 1 else f"refused-{part.index}-of-{part.count}.jsonl")
         self._entries: dict[str, RejectedVideo] = {}
+        self.read()
+
+    def read(self) -> None:
+        """Read the entries that other parts have added.
+
+        Raises:
+            InvalidInput: a file cannot be read.
+        """
+        for path in rejected_files(self._work):
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
         for line in _lines(path):
             try:
                 tree = of_texts(parse_json(line), "an entry")

@@ -40,6 +40,8 @@ class Report:
     """Videos without a caption."""
     refused: tuple[RejectedVideo, ...] = ()
     """Videos without samples."""
+    complete: bool = True
+    """Whether all parts have written their shards."""
 
     @property
     def prepared(self) -> int:
@@ -90,5 +92,7 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
         yield f"and {len(failed) - _SHOWN} more, in {plain_markup(report.folder / REPORT)}"
     if report.absent:
         yield f"{report.absent} videos of the table do not exist on this machine"
+    if not report.complete:
+        yield "shards of other parts are missing; the data set is complete when all parts have ended"
     size = filesize.decimal(report.bytes)
     yield f"{report.samples} samples, {size}, shards: {report.shards}, in {plain_markup(report.folder)}"

@@ -14,6 +14,9 @@ from ex4d_training.data.options import DataOptions
 from ex4d_training.data.sources import VideoSource
 from ex4d_training.records import text
 
+FAILED = "failed"
+"""Filter of videos that failed unexpectedly, or whose process ended."""
+
 
 @attrs.frozen(kw_only=True)
 class Refusal:

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import attrs
 
+from ex4d_core.files import locked
 from ex4d_training.data.encode import EncodeTask
-from ex4d_training.data.shards import Manifest, Shard, read_shard, write_manifest, write_shard
+from ex4d_training.data.shards import (
+    MANIFEST,
+    Manifest,
+    Shard,
+    read_manifest,
+    read_shard,
+    write_manifest,
+    write_shard,
+)
 
 
 class ShardAssembler:
@@ -51,8 +60,10 @@ class ShardAssembler:
         files = [task.file for task in self._shards[name] if task.file.is_file()]
         samples = [sample for file in files for sample in read_shard(file)]
         shard = write_shard(self._folder / name, samples) if samples else Shard(file=name, samples=0, bytes=0)
-        by_name = {shard.file: shard for shard in (*self.manifest.shards, shard)}
-        self.manifest = attrs.evolve(self.manifest, shards=tuple(by_name[name] for name in sorted(by_name)))
-        write_manifest(self._folder, self.manifest)
+        with locked(self._folder / MANIFEST):
+            current = read_manifest(self._folder)  # other parts add their shards
+            by_name = {shard.file: shard for shard in (*current.shards, shard)}
+            self.manifest = attrs.evolve(current, shards=tuple(by_name[name] for name in sorted(by_name)))
+            write_manifest(self._folder, self.manifest)
         for file in files:  # not earlier: a run that is killed before this point reads them again
             file.unlink(missing_ok=True)

@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from ex4d_core.errors import InvalidConfig, OutputFailed, PluginFailed
-from ex4d_training.data.worker_pool import process_items
+from ex4d_core.jobs.workers import process_groups
 from tests.helpers.forked import forking
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 
 
 def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
@@ -61,12 +61,12 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
 @pytest.fixture
 def _forking(monkeypatch):
     """Fork processes instead of starting them, where it is not their start that is tested."""
-    monkeypatch.setattr("ex4d_training.data.worker_process._CONTEXT", forking())
+    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
 
 
 def outcomes(items, **given):
     """Return what became of each item, errors without the advice that follows them."""
-    made = process_items(items, **{"make": make, **given})
+    made = process_groups([[item] for item in items], **{"make": make, **given})
     return {
         done.item: done.result or re.sub(r" at \S+:\d+: a bug in .*", ", with its place", done.error) for done in made
     }
@@ -81,7 +81,7 @@ def test_work_in_this_process():
 
 
 @pytest.mark.usefixtures("_forking")
-def test_killed_processes_are_replaced_and_their_items_tried_once_more(tmp_path):
+def test_killed_processes_are_replaced_and_their_items_tried_again(tmp_path):
     items = ["a", "die", "once x", "b", "raise c", "d"]
     found = outcomes(items, make=partial(make, folder=tmp_path), workers=2)
     assert found.pop("die").startswith("its process was killed by SIGKILL")
@@ -139,7 +139,7 @@ def test_processes_that_die_before_they_begin_end_it(tmp_path):
 
 def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
     """Which may be the folder of a download."""
-    for name in ("numpy", "torch", "pickle", "socket", "ex4d_training"):
+    for name in ("numpy", "torch", "pickle", "socket", "ex4d_core"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     monkeypatch.chdir(tmp_path)
     assert outcomes(["a"], workers=1) == {"a": "A"}
@@ -153,7 +153,7 @@ def test_nothing_to_do_starts_nothing():
 
 def go_on() -> None:
     """Work for a long time, and say so."""
-    for done in process_items([f"slow {number}" for number in range(1000)], make, workers=1):
+    for done in process_groups([[f"slow {number}"] for number in range(1000)], make, workers=1):
         sys.stdout.write(f"{done.item}\n")
         sys.stdout.flush()
 
@@ -182,7 +182,7 @@ def interrupted() -> None:
 
 def work_on(item: str) -> None:
     """Work on one item."""
-    list(process_items([item], make, workers=1))
+    list(process_groups([[item]], make, workers=1))
 
 
 def test_a_process_ends_in_the_middle_of_an_item_with_the_one_that_asks(tmp_path):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -20,6 +20,9 @@ from ex4d_core.errors import Ex4dError, PluginFailed, tracing, unexpected
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Make = Callable[[int], Callable[[Item], Result]]
+"""Makes the function that processes items in a process, from the number of the process."""
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -33,6 +36,18 @@ class Done(Generic[Item, Result]):
     result: Result | None = None
     error: str = ""
     """One sentence, or '' on success."""
+    is_crash: bool = False
+    """Whether its process died each time."""
+    is_last: bool = False
+    """Whether its process must not be used again, as after an unexpected error, which can spoil the state of a GPU."""
+
+
+class LastResult(Exception):
+    """Raised with the result of an item after which the process must not be used again."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__(result)
+        self.result = result
 
 
 def process_item(act: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
@@ -45,14 +60,17 @@ def process_item(act: Callable[[Item], Result], item: Item) -> Done[Item, Result
         return Done(item=item, result=act(item))
     except Ex4dError:
         raise
+    except LastResult as last:
+        return Done(item=item, result=last.result, is_last=True)
     except Exception as error:
-        return Done(item=item, error=_sentence(error))
+        return Done(item=item, error=_sentence(error), is_last=True)
 
 
 def start_process(number: int) -> tuple[BaseProcess, Connection]:
     """Start a worker process and return it with the connection on which it expects `make`, then items."""
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_serve, args=(theirs, number), daemon=True)
+    # Not a daemon, since a backbone may start processes of its own; it ends with this process all the same.
+    process = _CONTEXT.Process(target=_serve, args=(theirs, number), name=f"ex4d-{number}")
     with _without_current_folder(), _interrupts_blocked():
         process.start()
     theirs.close()
@@ -81,12 +99,12 @@ def _serve(connection: Connection, number: int) -> None:
         while healthy:
             done = process_item(act, connection.recv())
             connection.send(done)
-            healthy = not done.error
+            healthy = not done.is_last
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:
         is_ours = isinstance(error, Ex4dError)
-        connection.send(error if is_ours else PluginFailed(f"videos cannot be prepared: {_sentence(error)}"))
+        connection.send(error if is_ours else PluginFailed(f"a worker process cannot start: {_sentence(error)}"))
 
 
 def _sentence(error: Exception) -> str:
