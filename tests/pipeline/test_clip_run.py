@@ -179,6 +179,7 @@ def test_two_runs_into_one_folder_at_once_do_not_corrupt_it(settings, small_clip
 
 
 def test_a_change_of_an_option_makes_only_what_depends_on_it(settings, small_clip, tmp_path):
+    settings = {**settings, "guidance": {"background": "none"}}  # else a backbone may expect another one
     ex4d.Session(**settings).run(small_clip.video, cam="30", folder=tmp_path)
     path_run = ex4d.Session(**settings, backbone="telea").run(small_clip.video, cam="30", folder=tmp_path)
     assert made_stages(path_run.clip_run) == ["read", "refine", "result"]

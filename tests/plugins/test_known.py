@@ -33,7 +33,7 @@ def without(monkeypatch, tmp_path):
             return metadata(name)
 
         monkeypatch.setattr(known.importlib.metadata, "distribution", distribution)
-        for module in ("plugins.registry", "plugins.discovery"):
+        for module in ("plugins.registry", "plugins.discovery", "jobs.executors"):
             monkeypatch.setattr(f"ex4d_core.{module}.find_plugins", lambda: found)
         return Registry(found)
 

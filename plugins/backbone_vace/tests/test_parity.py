@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ex4d_backbone_wan import backbone as engine
+from ex4d_backbone_wan import generation as engine
 from ex4d_backbone_wan.conditioning import known_frames
 
 diffusers = pytest.importorskip("diffusers")

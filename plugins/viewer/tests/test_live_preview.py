@@ -46,7 +46,7 @@ def test_a_preview_has_the_static_background_of_the_run(ex4d, tmp_path):
         frames[box], depth[box] = (230, 40, 30), 2.0
     write_video(Video(frames=torch.from_numpy(frames), fps=Fraction(12)), Path("moving.mp4"))
     np.save("depth.npy", depth)
-    words = ("--depth-file", "depth.npy", "--cam", "20", "--renderer", "zbuffer")
+    words = ("--depth-file", "depth.npy", "--cam", "20", "--renderer", "zbuffer", "--set", "guidance.background=static")
     assert ex4d("recon", "moving.mp4", *words, "-o", "moving")[0] == 0
     watch = RunWatcher(Path("moving"))
     watch.poll()

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.jobs.shards import Shard
 from ex4d_training.data import LatentDataset, Manifest, Sample, read_manifest, write_manifest, write_shard
 from ex4d_training.data.rejected_log import RejectedLog, RejectedVideo
 from ex4d_training.data.scan import Refusal
@@ -155,9 +156,10 @@ def test_any_bytes_are_a_manifest_or_refused(data):
 def test_whatever_is_in_a_list_of_refused_videos_its_entries_are_found(lines):
     path = written(b"\n".join(lines), "refused.jsonl")
     entry = RejectedVideo(video="a\x1b.mp4", early=True, refusal=Refusal(filter="cuts", reason="é"))
-    RejectedLog(path).add(entry)
-    assert entry in RejectedLog(path).entries
-    assert all(isinstance(each.video, str) and isinstance(each.early, bool) for each in RejectedLog(path).entries)
+    RejectedLog(path.parent, Shard()).add(entry)
+    found = RejectedLog(path.parent, Shard()).entries
+    assert entry in found
+    assert all(isinstance(each.video, str) and isinstance(each.early, bool) for each in found)
 
 
 @few
@@ -168,8 +170,8 @@ def test_whatever_is_in_a_list_of_refused_videos_its_entries_are_found(lines):
 def test_any_entry_of_a_list_of_refused_videos_is_read_or_left_out(changes, refusal):
     good = {"video": "a", "early": True, "refusal": {"filter": "cuts", "reason": "b"}}
     for tree in ({**good, **changes}, {**good, "refusal": {**good["refusal"], **refusal}}):
-        journal = RejectedLog(written(json.dumps(tree).encode(), "refused.jsonl"))
-        for entry in journal.entries:
+        path = written(json.dumps(tree).encode(), "refused.jsonl")
+        for entry in RejectedLog(path.parent, Shard()).entries:
             assert all(isinstance(text, str) for text in (entry.video, entry.refusal.filter, entry.refusal.reason))
 
 
