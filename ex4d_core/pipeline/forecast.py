@@ -306,7 +306,7 @@ def _pending(run: ClipRun | PathRun, goal: str) -> list[str]:
 
 
 def _roles(stage: str) -> tuple[str, ...]:
-    return () if stage == "refine" else roles_for_stage(stage)  # it makes no artifact, so it is no stage of its own
+    return () if stage == "refine" else roles_for_stage(stage)  # no component takes part
 
 
 def _file_systems(disk: Mapping[Path, float]) -> Iterable[tuple[Path, float, float]]:

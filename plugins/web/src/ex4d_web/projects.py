@@ -150,7 +150,7 @@ class Projects:
         """Return a project by its name.
 
         Raises:
-            InputNotFound: there is no such project, or no longer.
+            InputNotFound: the project does not exist, or was removed.
         """
         if not isinstance(name, str) or not name:
             raise InputNotFound("upload a clip first")

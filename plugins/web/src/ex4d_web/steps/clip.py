@@ -106,11 +106,11 @@ class ClipStep:
         """Create a project with an example clip and its depth.
 
         Raises:
-            InvalidInput: there is no such example.
+            InvalidInput: the example does not exist.
         """
         clip = self.state.examples.get(name or next(iter(self.state.examples)))
         if clip is None:
-            raise InvalidInput("there is no such example")
+            raise InvalidInput("this example does not exist; choose one of the list, or upload a clip")
         project = self._opened(clip)
         if (depth := clip.with_name("depth.npz")).is_file():
             project.change(depth_file=add_file(project.folder, depth))
