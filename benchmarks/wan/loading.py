@@ -112,7 +112,7 @@ def measure_budget(checkpoint: WanCheckpoint, device: torch.device, budget: str)
     start = time.perf_counter()
     engine.load()
     loaded = time.perf_counter()
-    engine._settle(torch.empty(1, 16, *LATENT, device="meta"))
+    engine._settle(torch.empty(1, 16, *LATENT, device="meta"), guided=True)
     torch.cuda.synchronize(device)
     text = f"{time.perf_counter() - start:6.2f} s, {loaded - start:.2f} s of it until it was in main memory"
     return f"{text}; {engine._place and engine._place.value}"

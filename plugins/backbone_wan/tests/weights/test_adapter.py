@@ -70,6 +70,7 @@ def test_a_merged_weight_of_16_bits_is_rounded_once(original, load, plain):
 def test_weights_that_stay_in_main_memory_are_merged_on_the_gpu(original, load):
     there = load(original, "transformer", merge_on=torch.device("cuda"))
     assert {parameter.device.type for parameter in there.parameters()} == {"cpu"}
+    assert there.blocks[1].attn1.to_q.weight.is_pinned()
     for name, tensor in load(original, "transformer").state_dict().items():
         torch.testing.assert_close(there.state_dict()[name], tensor, rtol=0, atol=1e-5)
 

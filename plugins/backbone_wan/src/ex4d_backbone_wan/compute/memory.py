@@ -208,6 +208,8 @@ def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
         where: the result of `choose`.
         device: of the computation.
     """
+    import torch
+
     from ex4d_backbone_wan.compute.blocks import wan_blocks
 
     if where is not Placement.RESIDENT:
@@ -217,6 +219,8 @@ def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
         _stream(transformer, device)
     else:
         transformer.to(device)
+        if device.type == "cuda":
+            torch.accelerator.empty_host_cache()  # pinned memory of the weights
 
 
 def in_pieces(model: nn.Module, *, device: torch.device) -> None:

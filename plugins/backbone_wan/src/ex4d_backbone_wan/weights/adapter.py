@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_backbone_wan.weights.lora_files import LoraFile, read_lora, scale_of
+from ex4d_backbone_wan.weights.pinned_copy import Mover
 from ex4d_backbone_wan.weights.stored import StoredLinear
 from ex4d_backbone_wan.weights.tensor_files import read_all
 from ex4d_backbone_wan.weights.user_files import Lora
@@ -22,6 +23,10 @@ from ex4d_core.hub.untrusted_weights import loading
 
 CAMERA_KEYS = ("latent_encoder.", "latent_patch_embedding.")
 """Prefixes of the camera encoder's tensors, which are in one file with the LoRA."""
+
+
+_MERGERS = 4
+"""Threads that merge layers on a GPU for weights in main memory, each with up to 0.6 GB of GPU memory."""
 
 
 class CameraEncoder(nn.Module):
@@ -186,16 +191,31 @@ def _add_deltas(transformer: Any, deltas: Mapping[str, Tensor], weight: float) -
 
 
 def _merge(transformer: Any, device: torch.device) -> None:
-    """Merge the LoRAs of each layer; a GPU needs seconds, transfers included, and a CPU minutes."""
+    """Merge the LoRAs of each layer; a GPU needs seconds, transfers included, and a CPU minutes.
+
+    Weights that were in main memory are then in pinned memory, from which a GPU that computes can copy them.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    home = transformer.device
-    for part in (*transformer.blocks, transformer):
-        layers = [module for module in part.modules() if isinstance(module, BaseTunerLayer) and not module.merged]
+    layers = [module for module in transformer.modules() if isinstance(module, BaseTunerLayer) and not module.merged]
+    if device.type == transformer.device.type:
         for layer in layers:
+            layer.merge()
+        return
+
+    with Mover(device, workers=_MERGERS) as mover:
+
+        def merge(layer: Any) -> Tensor:
+            weight: Tensor = layer.get_base_layer().weight
+            weight.data = mover.move(weight.data, dtype=weight.dtype)
             layer.to(device)
             layer.merge()
-            layer.to(home)
+            weight.data = mover.move_back(weight.data)
+            layer.to("cpu")
+            return weight
+
+        for _ in mover.map(merge, layers):
+            pass
 
 
 def _attach(transformer: Any, lora: Lora, file: LoraFile, adapter: str) -> None:

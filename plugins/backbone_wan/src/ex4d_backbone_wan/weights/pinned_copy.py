@@ -54,6 +54,11 @@ class Mover:
             copy_in_pieces(tensor, moved, locked=locked, arrived=arrived, wait=stream.synchronize)
         return moved
 
+    def move_back(self, tensor: Tensor) -> Tensor:
+        """Copy a tensor from the device to main memory, pinned if the device is a GPU."""
+        home = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=self._device.type == "cuda")
+        return home.copy_(tensor)
+
     def _buffers(self) -> tuple[Any, Tensor, Tensor]:
         """Return the stream, the pinned memory and the device memory of this thread."""
         if not hasattr(self._own, "buffers"):
