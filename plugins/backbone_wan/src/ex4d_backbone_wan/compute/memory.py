@@ -219,7 +219,7 @@ def place(transformer: Any, where: Placement, *, device: torch.device) -> None:
         _stream(transformer, device)
     else:
         transformer.to(device)
-        if device.type == "cuda":
+        if device.type == "cuda" and hasattr(torch.accelerator, "empty_host_cache"):  # not in PyTorch 2.11
             torch.accelerator.empty_host_cache()  # pinned memory of the weights
 
 
