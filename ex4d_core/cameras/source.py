@@ -11,7 +11,7 @@ import numpy as np
 from ex4d_core.cameras.files import CameraFile, ReadOptions, content_hash, filled, named_gaps, naming, read_camera_path
 from ex4d_core.cameras.language import FILE, parse_path
 from ex4d_core.config.run_config import SOURCE_CAMERA_WORDS, PathOptions, make_options
-from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.options import option
 from ex4d_core.reading import check_path
 from ex4d_core.types import CameraPath, DepthVideo, Scene, Video
@@ -105,6 +105,9 @@ def parse_source_cameras(text: str) -> SourceCameras:
             raise InvalidConfig(f"--source-cameras takes one file, not {len(segments)} moves: {text[:100]}")
         given = {**({} if move.name == FILE else {"path": move.name}), **move.options}
     options = make_options(SourceCameras, given, "path.source_cameras")
+    if not options.path or not (Path(options.path).suffix or Path(options.path).exists()):
+        words = ", ".join(SOURCE_CAMERA_WORDS)
+        raise InputNotFound(f"--source-cameras {text[:100]!r} is not one of {words} or a file; check it")
     check_path(Path(options.path), "camera file")
     return options
 
@@ -146,7 +149,7 @@ def own_cameras(scene: Scene, options: PathOptions, *, estimated: bool) -> tuple
     """
     depth, choice = scene.depth, options.source_cameras or "auto"
     if depth.cameras is None:
-        if choice == "estimated":
+        if choice == "estimated" and depth.num_frames > 1:
             raise InvalidInput(
                 "the depth has no poses of the source camera; use a depth estimator or file that has them, or "
                 "--source-cameras FILE"

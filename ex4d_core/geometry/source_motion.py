@@ -20,7 +20,7 @@ BETTER = 0.9
 """Poses are trusted if they lower the change of color between frames to this fraction of that without them."""
 
 _LEAST_SHARE = 0.1
-"""Least visible fraction of a frame; poses that predict less of it do not count as better."""
+"""Least visible fraction of a frame; poses that predict less of a consecutive one are not trusted."""
 
 _HIDDEN = 1.1
 """A point is hidden if it is this many times as far as the surface that the other frame shows there."""
@@ -37,7 +37,8 @@ class SourceMotion:
     still_change: float
     """Mean change of color between frames at the same pixel, in levels of 255."""
     change: float
-    """The same between pixels that show the same point according to depth, lens and poses; infinite if none do."""
+    """The same between pixels that show the same point according to depth, lens and poses; infinite if consecutive
+    frames have none."""
 
     @property
     def is_trusted(self) -> bool:
@@ -45,9 +46,12 @@ class SourceMotion:
         return self.change < BETTER * self.still_change
 
     def __str__(self) -> str:
+        motion = f"it moves {self.travel:.2g} times the median depth and turns {self.turn:.1f} degrees"
+        if self.change == float("inf"):
+            return f"{motion}; consecutive frames would show different places"
         return (
-            f"it moves {self.travel:.2g} times the median depth and turns {self.turn:.1f} degrees; colors change by "
-            f"{self.change:.1f} of 255 levels between frames, by {self.still_change:.1f} with a static camera"
+            f"{motion}; colors change by {self.change:.1f} of 255 levels between frames, by {self.still_change:.1f} "
+            "with a static camera"
         )
 
 
@@ -55,7 +59,8 @@ def measure_source_motion(scene: Scene) -> SourceMotion:
     """Return the motion of the source camera of a scene, which has poses and at least two frames.
 
     Frames are predicted from others: each pixel is moved with its depth, the lens and the poses (inverse warping), and
-    compared where the other frame shows the same surface. Changes of exposure do not count.
+    compared where the other frame shows the same surface. Changes of exposure do not count. Frames that show other
+    places because the camera turned far are replaced by closer ones.
     """
     depth, cameras = scene.depth, scene.depth.cameras
     assert cameras is not None
@@ -63,11 +68,9 @@ def measure_source_motion(scene: Scene) -> SourceMotion:
     changes, still = [], []
     for anchor in np.unique(np.linspace(0, frames - 1, ANCHORS).round().astype(int)).tolist():
         for gap in {max(1, frames // 16), max(1, frames // 4)}:
-            other = anchor + gap if anchor + gap < frames else anchor - gap
-            if other >= 0:
-                change, without = _changes(scene, cameras, anchor, other)
-                changes.append(change)
-                still.append(without)
+            change, without = _changes_over(scene, cameras, anchor, gap)
+            changes.append(change)
+            still.append(without)
     pose = cameras.world_to_camera.double()
     centers = -(pose[:, :3, :3].mT @ pose[:, :3, 3:])[..., 0]
     turn = (pose[:, :3, :3] @ pose[0, :3, :3].mT).diagonal(dim1=1, dim2=2).sum(dim=1)
@@ -77,6 +80,13 @@ def measure_source_motion(scene: Scene) -> SourceMotion:
         still_change=float(np.mean(still)),
         change=float(np.mean(changes)),
     )
+
+
+def _changes_over(scene: Scene, cameras: CameraPath, anchor: int, gap: int) -> tuple[float, float]:
+    """Return the changes to a frame `gap` frames away, or less far away if the poses show too little of it."""
+    other = anchor + gap if anchor + gap < scene.depth.num_frames else anchor - gap
+    change, still = _changes(scene, cameras, anchor, other)
+    return _changes_over(scene, cameras, anchor, gap // 2) if change == float("inf") and gap > 1 else (change, still)
 
 
 def _changes(scene: Scene, cameras: CameraPath, anchor: int, other: int) -> tuple[float, float]:

@@ -12,7 +12,11 @@ from ex4d_core.pipeline.records import dumped
 MOST = 4
 """Number of differences that are named."""
 
-_CONTENTS = {"clip.file": "the content of the clip", "clip.frames": "the frames", "motion.source_cameras": "cameras"}
+_CONTENTS = {
+    "clip.file": "other content of the clip",
+    "clip.frames": "other frames",
+    "motion.source_cameras": "other source cameras",
+}
 """Names of inputs whose values are hashes."""
 
 _HASHES = ("fingerprint", "distribution")

@@ -68,8 +68,8 @@ def plan_path(
         generator: makes the path.
         num_frames: number of poses; by default one for each frame of the clip. Another number shows the clip slower or
             faster, unless the path sets `frames`.
-        follow: whether the path is relative to the moving source camera, instead of to the world (the source camera of
-            frame 0).
+        follow: whether the path is relative to the moving source camera and its zoom, instead of to the world (the
+            source camera of frame 0).
 
     Raises:
         WrongComponent: the path has another length, or shows frames that the clip does not have.
@@ -92,10 +92,25 @@ def plan_path(
             f"{type(generator).__name__} shows frame {max(path.frames)} of a clip of {clip_frames} frames, "
             f"counted from 0; {REPORT}"
         )
+    if not follow:
+        return path
+    shown = [path.frame_shown(frame) for frame in range(num_frames)]
+    path = attrs.evolve(path, intrinsics=_zoomed(path, scene.depth, shown))
     if source is None:
         return path
-    to_source = source.world_to_camera[[path.frame_shown(frame) for frame in range(num_frames)]]
+    to_source = source.world_to_camera[shown]
     return attrs.evolve(path, world_to_camera=(path.world_to_camera.double() @ to_source.double()).float())
+
+
+def _zoomed(path: CameraPath, depth: DepthVideo, shown: Sequence[int]) -> tuple[Intrinsics, ...]:
+    """Return the intrinsics of a path that zooms as the source camera does, relative to its frame 0."""
+    if len(depth.intrinsics) == 1:
+        return path.intrinsics
+    start, lenses = depth.intrinsics_at(0), []
+    for pose, frame in enumerate(shown):
+        lens, source = path.intrinsics_at(pose), depth.intrinsics_at(frame)
+        lenses.append(attrs.evolve(lens, fx=lens.fx * source.fx / start.fx, fy=lens.fy * source.fy / start.fy))
+    return tuple(lenses)
 
 
 def retimed(scene: Scene, path: CameraPath | None) -> Scene:

@@ -181,7 +181,7 @@ def test_bare_matrices_need_a_convention(convention, tmp_path):
     (tmp_path / "bare.json").write_text(json.dumps(matrices[:, :3].tolist()))
     np.savetxt(tmp_path / "bare.csv", matrices.reshape(-1, 16), delimiter=",")
     for name in ("bare.json", "bare.csv"):
-        with pytest.raises(InvalidInput, match=r"convention of its matrices is unknown; use --cam bare"):
+        with pytest.raises(InvalidInput, match=r"convention of its matrices is unknown; add it to the name, bare"):
             read_camera_path(tmp_path / name)
         again = read_camera_path(tmp_path / name, ReadOptions(convention=convention)).world_to_camera
         np.testing.assert_allclose(again, path.world_to_camera, atol=1e-6)

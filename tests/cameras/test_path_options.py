@@ -102,6 +102,20 @@ def test_a_given_path_that_says_its_frames_may_have_any_length(settings, small_c
         stages.retimed(scene, attrs.evolve(path, frames=None))
 
 
+@pytest.mark.parametrize("cameras", [False, True])
+def test_paths_zoom_as_the_source_camera_unless_they_are_in_the_world(scene, cameras):
+    first = scene.depth.intrinsics_at(0)
+    zoom = tuple(attrs.evolve(first, fx=first.fx * (1 + t / 5), fy=first.fy * (1 + t / 5)) for t in range(6))
+    depth = attrs.evolve(scene.depth, intrinsics=zoom, cameras=moving(scene) if cameras else None)
+    clip = ex4d.Session(refine={"enabled": False}).open_clip(scene.video, depth=depth)
+    static = clip.along("static")
+    assert static.path.intrinsics == zoom
+    assert bool(static.guidance.mask.all()), "the target camera shows the picture of the source camera"
+    assert clip.along("static with reverse").path.intrinsics == zoom[::-1]
+    in_world = ex4d.Session(path={"relative_to": "world"}).open_clip(scene.video, depth=depth).along("static").path
+    assert in_world.intrinsics == (first,)
+
+
 def test_paths_follow_a_source_camera_that_moves_unless_they_are_in_the_world(settings, small_clip, scene, tmp_path):
     write_camera_path(moving(scene), tmp_path / "source.json")
     poses = {}

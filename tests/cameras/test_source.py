@@ -91,6 +91,12 @@ def test_an_option_that_does_not_exist_is_named(text, says, clip, tmp_path, monk
         _ = clip(text).scene
 
 
+@pytest.mark.parametrize("text", ["Estimated", "none", ""])
+def test_a_word_that_is_not_a_choice_lists_the_choices(clip, text):
+    with pytest.raises(InputNotFound, match=f"cameras '{text}' is not one of auto, estimated, still or a file"):
+        _ = clip(text).scene
+
+
 def test_a_file_that_is_missing_is_named_without_its_options(clip):
     with pytest.raises(InputNotFound, match=r"camera file none\.json does not exist"):
         _ = clip("none.json:scale=2").scene
@@ -175,6 +181,20 @@ def test_poses_are_used_or_not_as_the_user_chooses(filmed_clip):
     assert filmed_clip("still")[0] is None
     assert filmed_clip("auto", wrong=True)[0] is None
     assert filmed_clip(wrong=True, given=True)[0] is not None
+
+
+def test_a_photo_has_no_poses_to_require():
+    scene = room_scene().clip(num_frames=1, width=64, height=48)
+    session = ex4d.Session(path={"source_cameras": "estimated"}, refine={"enabled": False})
+    assert session.open_clip(scene.video, depth=scene.depth).scene.depth.cameras is None
+
+
+def test_source_cameras_are_not_read_from_depth_without_them(tmp_path):
+    ex4d.write_depth(room_scene().clip(num_frames=2, width=32, height=24).depth, tmp_path / "depth.npz")
+    with pytest.raises(
+        InvalidInput, match=r"depth\.npz: it has no poses, .* with ex4d depth --source-cameras estimated"
+    ):
+        ex4d.read_camera_path(tmp_path / "depth.npz")
 
 
 def test_required_poses_that_the_depth_lacks_are_an_error(clip):

@@ -39,6 +39,10 @@ def test_poses_that_disagree_with_the_depth_are_named(tmp_path):
     depth, said = opened(npz(depth=WALL, K=LENS, cam_c2w=W2C)(tmp_path))
     assert depth.cameras is not None
     assert "has poses cam_c2w with which its depth disagrees; they may be world-to-camera" in said
+    _, said = opened(npz(depth=WALL, intrinsics=LENS, kind="relative", world_to_camera=C2W)(tmp_path))
+    assert "has poses world_to_camera with which its depth disagrees; they may be camera-to-world" in said
+    _, said = opened(npz(depth=WALL, intrinsics=LENS, kind="relative", world_to_camera=W2C)(tmp_path))
+    assert "disagrees" not in said
 
 
 @pytest.mark.parametrize("name", ["poses", "R_t"])

@@ -3,8 +3,10 @@
 from functools import cache
 
 import attrs
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from ex4d_core.geometry.source_motion import measure_source_motion
 from ex4d_core.testing.filming import FILMING, filmed
@@ -54,3 +56,14 @@ def test_poses_that_look_elsewhere_predict_nothing():
     motion = measure_source_motion(with_poses(scene, away))
     assert motion.change == float("inf")
     assert not motion.is_trusted
+    assert str(motion).endswith("; consecutive frames would show different places")
+
+
+def test_true_poses_of_a_camera_that_turns_around_are_trusted():
+    turned = torch.eye(4).repeat(17, 1, 1)
+    angles = np.linspace(0, 300, 17)[:, None]  # frames a quarter of the clip apart show different places
+    turned[:, :3, :3] = torch.from_numpy(Rotation.from_euler("y", angles, degrees=True).as_matrix())
+    scene = room_scene().clip(cameras=CameraPath(world_to_camera=turned, intrinsics=LENS))
+    assert measure_source_motion(scene).is_trusted
+    inverse = turned.mT.contiguous()
+    assert not measure_source_motion(with_poses(scene, inverse)).is_trusted

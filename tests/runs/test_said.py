@@ -49,7 +49,7 @@ def test_a_replaced_result_is_named_with_the_options_that_made_it(run):
         (
             {"guidance": {"depth": {"clip": {"file": "a", "selection": {"start": 0}}}}},
             {"guidance": {"depth": {"clip": {"file": "b", "selection": {"start": 3}}}}},
-            "the content of the clip, start 0 (now 3)",
+            "other content of the clip, start 0 (now 3)",
         ),
         (
             dict.fromkeys("abcdef", 1),

@@ -62,11 +62,11 @@ def format_of(content: Content, reading: ReadOptions) -> tuple[Format, Match]:
     if len(best) > 1:
         raise InvalidInput(
             f"{content.path} can be {' or '.join(best)} ({found[best[0]].reason}); "
-            f"select one, such as --cam {content.path.name}:format={best[0]} or ex4d cam convert --from {best[0]}"
+            f"select one, such as {content.path.name}:format={best[0]} or ex4d cam convert --from {best[0]}"
         )
     if found[best[0]].otherwise:
         raise InvalidInput(
             f"{content.path} has {found[best[0]].reason}, or {found[best[0]].otherwise}; if it is {best[0]}, "
-            f"use --cam {content.path.name}:format={best[0]} or ex4d cam convert --from {best[0]}"
+            f"use {content.path.name}:format={best[0]} or ex4d cam convert --from {best[0]}"
         )
     return FORMATS[best[0]], found[best[0]]

@@ -273,8 +273,8 @@ def required_convention(reading: ReadOptions, matrices: np.ndarray, *, direction
         return "w2c-opencv"
     first = directions.split()[0]
     raise InvalidInput(
-        "the convention of its matrices is unknown; use "
-        f"--cam {reading.file.name}:convention={first}-opencv ({directions}, opencv or opengl), "
+        "the convention of its matrices is unknown; add it to the name, "
+        f"{reading.file.name}:convention={first}-opencv ({directions}, opencv or opengl), "
         f"or convert the file: ex4d cam convert {reading.file} converted.json --convention {first}-opencv"
     )
 

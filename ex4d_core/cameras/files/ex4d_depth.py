@@ -5,6 +5,7 @@ from __future__ import annotations
 from ex4d_core.cameras.files._arrays import read_arrays
 from ex4d_core.cameras.files._format import Content, Format, Match, certain
 from ex4d_core.cameras.files._value import CameraFile, ReadOptions
+from ex4d_core.errors import InvalidInput
 
 
 def read(content: Content, reading: ReadOptions) -> CameraFile:
@@ -13,6 +14,11 @@ def read(content: Content, reading: ReadOptions) -> CameraFile:
     Raises:
         InvalidInput: the depth has no poses.
     """
+    if not content.has("world_to_camera"):
+        raise InvalidInput(
+            "it has no poses, because its source camera is static; if the depth estimator predicts poses, write them "
+            "with ex4d depth --source-cameras estimated"
+        )
     return read_arrays(content, "world_to_camera", "w2c-opencv", lens="intrinsics", images=("depth",))
 
 

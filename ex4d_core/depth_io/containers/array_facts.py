@@ -98,13 +98,20 @@ def _with_poses(frames: DepthFrames, arrays: Arrays, name: str, direction: Direc
         if found is None and direction == "unknown":
             return frames  # with_ignored names them
         how = found or "w2c"
-    elif by_depth(frames, poses) not in (None, direction):
-        other = "world-to-camera" if direction == "c2w" else "camera-to-world"
-        note = f"has poses {name} with which its depth disagrees; they may be {other}"
-        frames = attrs.evolve(frames, warnings=(*frames.warnings, note))
+    else:
+        frames = with_doubt(frames, poses, name, direction)
     to_camera = np.linalg.inv(poses) if how == "c2w" else poses
     words = "camera-to-world" if how == "c2w" else "world-to-camera"
     return attrs.evolve(frames, world_to_camera=to_camera, notes=(*frames.notes, f"poses of {name} ({words})"))
+
+
+def with_doubt(frames: DepthFrames, poses: np.ndarray, name: str, direction: Direction) -> DepthFrames:
+    """Return the frames with a warning if their depth shows that the poses have the other direction."""
+    if by_depth(frames, poses) in (None, direction):
+        return frames
+    other = "world-to-camera" if direction == "c2w" else "camera-to-world"
+    text = f"has poses {name} with which its depth disagrees; they may be {other}"
+    return attrs.evolve(frames, warnings=(*frames.warnings, text))
 
 
 def _depth_of_world_points(frames: DepthFrames, arrays: Arrays, key: str) -> DepthFrames:

@@ -12,8 +12,8 @@ import attrs
 import numpy as np
 
 from ex4d_core.arrays import Arrays, open_npz, read_npy
-from ex4d_core.depth_io.containers.array_facts import with_tool_facts
-from ex4d_core.depth_io.facts import FACTS_NAMES, with_facts
+from ex4d_core.depth_io.containers.array_facts import with_doubt, with_tool_facts
+from ex4d_core.depth_io.facts import FACTS_NAMES, POSES_NAME, with_facts
 from ex4d_core.depth_io.frames import DepthFrames, Unit
 from ex4d_core.depth_io.meaning import file_says_inverse, says_inverse
 from ex4d_core.depth_io.tools import (
@@ -77,7 +77,9 @@ def open_archive(path: Path, name: str | None = None) -> DepthFrames:
     if not (tool and tool.valid):
         frames = _with_valid(frames, arrays, key, path)
     if tool is None and own.keys() & {"kind", "world_to_camera"}:
-        return with_facts(frames, own, path)  # written by ex4d
+        frames = with_facts(frames, own, path)  # written by ex4d
+        poses = frames.world_to_camera
+        return frames if poses is None else with_doubt(frames, poses, POSES_NAME, "w2c")
     frames = with_tool_facts(frames, arrays, key, tool, path)
     return frames if tool else _with_ignored_maps(frames, arrays, key)
 

@@ -1,5 +1,6 @@
 """Depth, lens and poses of a clip, on a tiny model with random weights."""
 
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -72,13 +73,24 @@ def test_bad_options_are_refused(estimate, checkpoints):
         Da3Options(chunk=4, overlap=4)
     with pytest.raises(InvalidInput, match="metric_model must be a model of metric depth, such as da3metric-large"):
         estimate(metric=True, metric_model=str(checkpoints["any"]))
+    with pytest.raises(InvalidInput, match=r"does not predict the lens that depth\.metric depends on; use a model"):
+        estimate(kind="metric", metric=True, metric_model=str(checkpoints["metric"]))
     with pytest.raises(InputNotFound, match="'da3-smal' is not a model of Depth Anything 3 or a folder"):
         hub_files(Da3Options(model="da3-smal"))
+
+
+def test_folders_with_two_files_of_weights_are_refused(checkpoints, tmp_path):
+    shutil.copytree(checkpoints["any"], tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "model.safetensors", tmp_path / "other.safetensors")
+    with pytest.raises(InputNotFound, match=r"has 2 files of weights .*; use a folder with one"):
+        Da3Options(model=str(tmp_path)).fingerprint()
 
 
 def test_terms_follow_the_weights():
     assert Da3Options().usage_terms() == ""
     assert Da3Options(metric=True).usage_terms() == ""
+    assert Da3Options(model="depth-anything/DA3-BASE").usage_terms() == ""
+    assert "CC-BY-NC-4.0" in Da3Options(model="depth-anything/DA3-LARGE-1.1").usage_terms()
     assert "CC-BY-NC-4.0" in Da3Options(model="da3-large").usage_terms()
     assert Da3Options(model="someone/else").usage_terms() == "read the license of someone/else first"
 

@@ -92,9 +92,20 @@ def test_missing_and_unexpected_tensors_are_named(changed):
     [
         lambda found: found["config"]["head"]["__object__"].update(name="GSDPT"),
         lambda found: found["config"]["net"].update(out_layers=[1, 2, 3, 99]),
+        lambda found: found["config"]["net"].update(out_layers=[2, 2, 3, 5]),
+        lambda found: found["config"]["net"].update(alt_start=99),
         lambda found: found.clear(),
     ],
 )
 def test_other_models_are_refused(changed, change):
     with pytest.raises(InvalidInput, match=r"not contain a supported model of Depth Anything 3.*da3-small"):
         load_network(changed(config=change))
+
+
+@pytest.mark.parametrize("positions", [0, 1, 6])
+def test_position_embeddings_that_are_not_a_grid_are_refused(changed, positions):
+    def change(tensors):
+        tensors["model.backbone.pretrained.pos_embed"] = torch.zeros(1, positions, 128)
+
+    with pytest.raises(InvalidInput, match="not contain a supported model"):
+        load_network(changed(tensors=change))

@@ -1,6 +1,7 @@
 """Video Depth Anything predicts what the released code predicts, and refuses other weights."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,10 @@ def test_other_models_are_refused(changed):
 
     with pytest.raises(InvalidInput, match="not contain a model of Video Depth Anything; use a file of its authors"):
         load_network(changed(without_motion))
+    for positions in (0, 1, 6):
+        name = "pretrained.pos_embed"
+        with pytest.raises(InvalidInput, match="not contain a model of Video Depth Anything"):
+            load_network(changed(lambda tensors: tensors.update({name: torch.zeros(1, positions, 128)})))  # noqa: B023
     with pytest.raises(InvalidInput, match="contains other objects than tensors"):
         load_network(changed(lambda tensors: tensors.update(state={})))
     with pytest.raises(InvalidInput, match="contains other objects than tensors"):
@@ -83,8 +88,18 @@ def test_other_models_are_refused(changed):
 
 def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / FILE).write_bytes(b"not a checkpoint")
-    with pytest.raises(InvalidInput, match="cannot be loaded as a Video Depth Anything"):
+    with pytest.raises(InvalidInput, match="is damaged or contains other objects than tensors"):
         load_network(tmp_path / FILE)
+
+
+def test_code_in_a_file_is_not_run(changed, tmp_path):
+    class Code:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    with pytest.raises(InvalidInput, match=r"such as code, which is not run; download it again from its authors$"):
+        load_network(changed(lambda tensors: tensors.update(code=Code())))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_safetensors_are_read(video_checkpoint, tmp_path):

@@ -7,6 +7,8 @@ alternation DepthAnything/Video-Depth-Anything, `dinov2.py`). Shapes: B clips, S
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,14 @@ class BackboneConfig:
     """Whether outputs are concatenated with those of the latest block that attended to one view."""
     norm_eps: float = 1e-5
     """Of the normalization of outputs."""
+
+
+def grid_of(positions: tuple[int, ...]) -> int:
+    """Return the side of the grid of position embeddings of a shape, 0 if it is not [1, 1 + grid^2, channels]."""
+    if len(positions) != 3 or positions[1] < 2 or positions[2] % HEAD_CHANNELS != 0:
+        return 0
+    grid = math.isqrt(positions[1] - 1)
+    return grid if 1 + grid**2 == positions[1] else 0
 
 
 class Attention(nn.Module):

@@ -56,6 +56,11 @@ class DepthAnything3Estimator:
         if video.num_frames == 0:
             raise InvalidInput("the clip has no frames; use a clip with at least 1 frame")
         if not self.network.multiview:
+            if self._options.metric:
+                raise InvalidInput(
+                    f"{self._options.model} does not predict the lens that depth.metric depends on; use a model that "
+                    f"does, such as {DEFAULT}, or omit depth.metric"
+                )
             return self._frame_by_frame(video, progress)
         depth = torch.empty(video.frames.shape[:3])
         poses, tangents, meters, confidence = [], [], [], []

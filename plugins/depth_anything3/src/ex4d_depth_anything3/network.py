@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading, read_config
-from ex4d_depth_anything3.backbone import HEAD_CHANNELS, PATCH, Backbone, BackboneConfig
+from ex4d_depth_anything3.backbone import PATCH, Backbone, BackboneConfig, grid_of
 from ex4d_depth_anything3.heads import CameraHead, DepthHead, HeadConfig
 
 PREFIX = "model."
@@ -119,8 +118,9 @@ def _configs(
         and isinstance(outputs, list)
         and len(outputs) == _STAGES
         and all(isinstance(index, int) and 0 <= index < blocks for index in outputs)
-        and len(positions) == 3
-        and positions[2] % HEAD_CHANNELS == 0
+        and outputs == sorted(set(outputs))
+        and (0 < _block(net, "alt_start") < blocks) == (kind == "DualDPT")
+        and grid_of(positions) > 0
         and all(len(stage) == 4 and stage[0] % 4 == 0 for stage in stages)
         and len(adapted) == 4
         and "backbone.pretrained.blocks.0.mlp.fc1.weight" in shapes
@@ -134,7 +134,7 @@ def _configs(
     backbone = BackboneConfig(
         channels=positions[2],
         blocks=blocks,
-        grid=math.isqrt(positions[1] - 1),
+        grid=grid_of(positions),
         outputs=tuple(outputs),  # type: ignore[arg-type]  # checked above
         across_views=_block(net, "alt_start"),
         normalized=_block(net, "qknorm_start"),

@@ -61,6 +61,9 @@ class Da3Options(Da3WeightsOptions):
 
 class _Licensed(Protocol):
     @property
+    def repo(self) -> str: ...
+
+    @property
     def license(self) -> str: ...
 
 
@@ -71,7 +74,7 @@ def terms_of(model: str, known: Mapping[str, _Licensed]) -> str:
         model: as the user names it.
         known: models by short name.
     """
-    if model in known:
-        terms = known[model].license
-        return "" if terms in FREE else f"read the license of {model} first: {terms}"
+    listed = known.get(model) or next((each for each in known.values() if each.repo == model), None)
+    if listed is not None:
+        return "" if listed.license in FREE else f"read the license of {model} first: {listed.license}"
     return "" if Path(model).expanduser().is_dir() else f"read the license of {model} first"

@@ -170,7 +170,7 @@ def faded(old: Piece, new: Piece) -> Piece:
 
 
 def _weights(new: Piece, old: Piece) -> Array:
-    """Return confidence divided by squared depth: errors grow with depth, of which far points have most."""
+    """Return confidence divided by squared depth, because errors of points grow with their depth."""
     confidence = np.minimum(_coarse(new.weight), _coarse(old.weight))
     depth = _coarse(new.depth)
     weights: Array = confidence * (np.median(depth) / depth) ** 2

@@ -1,7 +1,7 @@
-"""Smooth poses where the model doubts them, and nowhere else.
+"""Interpolate poses of low confidence, and no others.
 
 A hand-held camera shakes, so smooth poses are wrong poses: the target camera would shake instead. But a frame that the
-model cannot place, such as one of motion blur, shows a low confidence, and its pose jumps. Only such poses move.
+model cannot locate, such as a blurred one, has a low confidence, and its pose jumps. Only such poses change.
 """
 
 from __future__ import annotations

@@ -76,6 +76,11 @@ def locate(options: Da3WeightsOptions, model: str) -> Path:
             raise InputNotFound(
                 f"{folder} has no {pattern.lstrip('*')}, so it is not a checkpoint of Depth Anything 3; {fix}"
             )
+    if len(found) > len(PATTERNS):
+        raise InputNotFound(
+            f"{folder} has {len(found) - 1} files of weights (*.safetensors); use a folder with one, as of the models "
+            f"{', '.join(MODELS)}"
+        )
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch.nn import functional
 from ex4d_core.errors import InvalidInput
 from ex4d_core.hub.state_dict_check import check_state_dict
 from ex4d_core.hub.untrusted_weights import loading
-from ex4d_depth_anything3.backbone import HEAD_CHANNELS, PATCH, Backbone, BackboneConfig
+from ex4d_depth_anything3.backbone import PATCH, Backbone, BackboneConfig, grid_of
 from ex4d_depth_anything3.heads import Scratch, projections, resize_layers, resized, size_of
 from ex4d_depth_anything3.video.motion import motion_module
 
@@ -125,7 +125,13 @@ def load_network(file: Path) -> VideoDepthAnything:
 
 
 def _unpickled(file: Path) -> dict[str, Tensor]:
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its text advises to load the file with the code in it
+        raise InvalidInput(
+            f"{file} is damaged or contains other objects than tensors, such as code, which is not run; download it "
+            "again from its authors"
+        ) from error
     size = file.stat().st_size
     if not isinstance(content, dict) or not all(_is_plain(name, tensor, size) for name, tensor in content.items()):
         raise InvalidInput(f"{file} contains other objects than tensors; download it again")
@@ -151,8 +157,8 @@ def _config(shapes: Mapping[str, tuple[int, ...]], file: Path) -> VideoConfig:
     time = "temporal_transformer.transformer_blocks.0.attention_blocks.0.pos_encoder.pe"
     places = shapes.get(f"head.motion_modules.0.{time}", ())
     fits = (
-        len(positions) == len(places) == 3
-        and positions[2] % HEAD_CHANNELS == 0
+        grid_of(positions) > 0
+        and len(places) == 3
         and blocks >= _STAGES
         and all(len(stage) == 4 for stage in stages)
         and len(adapted) == 4
@@ -165,7 +171,7 @@ def _config(shapes: Mapping[str, tuple[int, ...]], file: Path) -> VideoConfig:
     backbone = BackboneConfig(
         channels=positions[2],
         blocks=blocks,
-        grid=math.isqrt(positions[1] - 1),
+        grid=grid_of(positions),
         outputs=_outputs(blocks),
         across_views=-1,
         normalized=-1,
