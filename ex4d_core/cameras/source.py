@@ -154,7 +154,7 @@ def own_cameras(scene: Scene, options: PathOptions, *, estimated: bool) -> tuple
                 "the depth has no poses of the source camera; use a depth estimator or file that has them, or "
                 "--source-cameras FILE"
             )
-        return depth, ""
+        return depth, _hint_at_motion(scene) if choice == "auto" else ""
     still = attrs.evolve(depth, cameras=None)
     if choice == "still":
         return still, ""
@@ -168,6 +168,18 @@ def own_cameras(scene: Scene, options: PathOptions, *, estimated: bool) -> tuple
     return still, (
         f"source camera: static, because the estimated poses do not predict the frames better ({motion}); "
         "--source-cameras estimated uses them"
+    )
+
+
+def _hint_at_motion(scene: Scene) -> str:
+    """Return one line if the source camera seems to move, and the depth has no poses."""
+    from ex4d_core.geometry.source_motion import seems_to_move
+
+    if not seems_to_move(scene.video):
+        return ""
+    return (
+        "source camera: it seems to move, but the depth has no poses of it, so that paths drift with it; use a depth "
+        "estimator with poses (--depth da3), --source-cameras FILE, or --source-cameras still if it stands still"
     )
 
 

@@ -1,14 +1,16 @@
-"""Motion of the source camera: how large it is, and whether its poses predict the frames."""
+"""Motion of the source camera: how large it is, whether its poses predict the frames, and whether it seems to move."""
 
 from __future__ import annotations
 
 import attrs
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene
+from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene, Video
 
 SIDE = 128
 """Longest side of the frames that are compared."""
@@ -24,6 +26,24 @@ _LEAST_SHARE = 0.1
 
 _HIDDEN = 1.1
 """A point is hidden if it is this many times as far as the surface that the other frame shows there."""
+
+_FLOW_SIDE = 256
+"""Longest side of the frames between which optical flow is computed."""
+
+_LEAST_SIDE = 16
+"""Least side of a reduced frame, for the patches of the search."""
+
+_EDGE = 8.0
+"""Least slope of brightness at an edge, in levels per pixel of the reduced frame."""
+
+_LEAST_EDGES = 0.002
+"""Fraction of pixels at edges below which a frame does not show whether the camera moves."""
+
+_STANDING = 0.5
+"""Optical flow in reduced pixels below which an edge has not moved."""
+
+_LEAST_STANDING = 0.1
+"""Fraction of standing edges below which the camera seems to move."""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +100,33 @@ def measure_source_motion(scene: Scene) -> SourceMotion:
         still_change=float(np.mean(still)),
         change=float(np.mean(changes)),
     )
+
+
+def seems_to_move(video: Video) -> bool:
+    """Return whether the source camera of a clip seems to move, judged without depth.
+
+    If it stands still, some edges are at the same place a quarter of the clip later. Of frames without edges nothing is
+    known, and False is returned.
+    """
+    gap = max(1, video.num_frames // 4)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    shares = []
+    for frame in np.unique(np.linspace(0, max(0, video.num_frames - 1 - gap), ANCHORS).round().astype(int)).tolist():
+        here, there = (_gray(video, number) for number in (frame, min(frame + gap, video.num_frames - 1)))
+        slope = [cv2.Sobel(here, cv2.CV_32F, *axis) / 8 for axis in ((1, 0), (0, 1))]
+        edges = np.hypot(*slope) > _EDGE
+        if min(here.shape) >= _LEAST_SIDE and edges.mean() > _LEAST_EDGES:
+            flow = search.calc(here, there, None)  # type: ignore[call-overload]  # its stub requires an array
+            shares.append(float((np.linalg.norm(flow, axis=-1) < _STANDING)[edges].mean()))
+    return bool(shares) and float(np.median(shares)) < _LEAST_STANDING
+
+
+def _gray(video: Video, frame: int) -> NDArray[np.uint8]:
+    """Return the brightness of a frame at the size of the search, uint8 [h, w]."""
+    gray = cv2.cvtColor(video.frames[frame].numpy(force=True), cv2.COLOR_RGB2GRAY)
+    shrink = min(1.0, _FLOW_SIDE / max(gray.shape))
+    height, width = (max(1, round(side * shrink)) for side in gray.shape)
+    return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _changes_over(scene: Scene, cameras: CameraPath, anchor: int, gap: int) -> tuple[float, float]:

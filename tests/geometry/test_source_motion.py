@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from ex4d_core.geometry.source_motion import measure_source_motion
+from ex4d_core.geometry.source_motion import measure_source_motion, seems_to_move
 from ex4d_core.testing.filming import FILMING, filmed
 from ex4d_core.testing.scenes import room_scene
-from ex4d_core.types import CameraPath, Intrinsics
+from ex4d_core.types import CameraPath, Intrinsics, Video
 
 LENS = Intrinsics.from_fov(width=96, height=72)
 
@@ -67,3 +67,21 @@ def test_true_poses_of_a_camera_that_turns_around_are_trusted():
     assert measure_source_motion(scene).is_trusted
     inverse = turned.mT.contiguous()
     assert not measure_source_motion(with_poses(scene, inverse)).is_trusted
+
+
+@pytest.mark.parametrize("filming", FILMING)
+def test_a_camera_that_moves_is_seen_without_depth(filming):
+    lens = Intrinsics.from_fov(width=192, height=144)
+    assert seems_to_move(room_scene().clip(cameras=filmed(filming, num_frames=9, intrinsics=lens)).video)
+
+
+def test_a_camera_that_stands_still_does_not_seem_to_move():
+    video = room_scene().clip(num_frames=9, width=192, height=144).video  # things and people move in it
+    assert not seems_to_move(video)
+    noise = torch.randint(-6, 7, video.frames.shape, generator=torch.Generator().manual_seed(0))
+    assert not seems_to_move(Video(frames=(video.frames.int() + noise).clamp(0, 255).byte(), fps=video.fps))
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (9, 64, 64), (9, 1, 64)])
+def test_frames_without_edges_say_nothing_about_the_camera(shape):
+    assert not seems_to_move(Video(frames=torch.full((*shape, 3), 90, dtype=torch.uint8), fps=24))
