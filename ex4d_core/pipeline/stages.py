@@ -143,17 +143,18 @@ def refine_scene(
 
     if not options.enabled:
         return scene
-    frames, depths, filled = scene.video.num_frames, [], []
-    at_once = frames_at_once(device)
+    frames, at_once = scene.video.num_frames, frames_at_once(device)
+    depth = torch.empty_like(scene.depth.depth)
+    filled = torch.empty(depth.shape, dtype=torch.bool)
     progress(0, frames)
     for first in range(0, frames, at_once):
-        part = _part_on(device, scene, first, min(first + at_once, frames))
-        refined, added = refine_depth(part.video.frames, part.depth.depth, part.depth.valid, options)
-        depths.append(refined.cpu())
-        filled.append(added.cpu())
-        progress(min(first + at_once, frames), frames)
-    depth = attrs.evolve(scene.depth, depth=torch.cat(depths), valid=None, filled=torch.cat(filled))
-    return attrs.evolve(scene, depth=depth)
+        stop = min(first + at_once, frames)
+        part = _part_on(device, scene, first, stop)
+        depth[first:stop], filled[first:stop] = refine_depth(
+            part.video.frames, part.depth.depth, part.depth.valid, options
+        )
+        progress(stop, frames)
+    return attrs.evolve(scene, depth=attrs.evolve(scene.depth, depth=depth, valid=None, filled=filled))
 
 
 def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
