@@ -68,6 +68,10 @@ class Loading:
         if role not in self._threads:
             self._threads[role] = Ahead(work)
 
+    def import_now(self, load: Callable[[], object]) -> None:
+        """Import a component that is used next, while its input is read."""
+        _import_in_thread([load])
+
     def import_later(self, role: str, load: Callable[[], object]) -> None:
         """Import a component without weights when it is the turn; only its libraries take time."""
         self._imports[role] = load
@@ -88,8 +92,12 @@ class Loading:
         self._turn.set()
         imports, self._imports = self._imports, {}
         if imports:
-            # Not a daemon: a process that ends while another thread initializes a library may crash.
-            threading.Thread(target=_import_all, args=[imports.values()], name="import ahead").start()
+            _import_in_thread(imports.values())
+
+
+def _import_in_thread(imports: Iterable[Callable[[], object]]) -> None:
+    # Not a daemon: a process that ends while another thread initializes a library may crash.
+    threading.Thread(target=_import_all, args=[imports], name="import ahead").start()
 
 
 def _import_all(imports: Iterable[Callable[[], object]]) -> None:

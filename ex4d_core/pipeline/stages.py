@@ -308,6 +308,20 @@ def generate_video(
     return video
 
 
+def visible_guidance(guidance: Guidance, cam: str) -> Guidance:
+    """Return the guidance of a path.
+
+    Raises:
+        InvalidInput: none of its pixels is visible.
+    """
+    if not guidance.mask.any():
+        raise InvalidInput(
+            f"--cam {cam} sees no pixel of the clip in any frame, so there is nothing to generate from; use a smaller "
+            "angle or distance, and look at it with ex4d preview"
+        )
+    return guidance
+
+
 def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter, *, given: bool) -> None:
     """Report a mask without hidden or without visible pixels: one that the user has given may be inverted or wrong."""
     if guidance.mask.all():
