@@ -351,7 +351,7 @@ class PathRun:
         ):
             if run.stored and run.stored.size(stage, content_key(inputs)) is not None:
                 break
-            roles = [*used, *roles]
+            roles += used
         run.components.load_ahead(*roles)
 
     def stored_guidance(self) -> Guidance | None:
