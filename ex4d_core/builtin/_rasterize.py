@@ -113,6 +113,15 @@ def _trim(slope: float, offset: float, low: float, high: float) -> tuple[float, 
 
 
 @_compiled
+def _rays(count: int, focal: float, center: float) -> Array:
+    """Return x / z, or y / z, of the rays through the centers of pixel columns, or rows."""
+    rays = np.empty(count)
+    for i in range(count):
+        rays[i] = (i + 0.5 - center) / focal
+    return rays
+
+
+@_compiled
 def _fill(
     prepared: Array,
     face: Face,
@@ -120,19 +129,21 @@ def _fill(
     near: float,
     far: float,
     lens: Lens,
+    rays_x: Array,
+    rays_y: Array,
     window: Window,
     depth: Array,
     face_index: Array,
 ) -> None:
     """Draw face number f into the pixels of `window`."""
-    fx, fy, cx, cy = lens
+    fx, _, cx, _ = lens
     first_column, last_column, first_row, last_row = window
     a, b, c = face
     za, zb, zc = prepared[a, 2], prepared[b, 2], prepared[c, 2]
     nax, nay, naz, nbx, nby, nbz, ncx, ncy, ncz = _edges(prepared, a, b, c)
     wide = last_column - first_column >= _SPAN_FROM
     for i in range(first_row, last_row + 1):
-        ry = (i + 0.5 - cy) / fy
+        ry = rays_y[i]
         row_a, row_b, row_c = nay * ry + naz, nby * ry + nbz, ncy * ry + ncz
         start, stop = first_column, last_column
         if wide:
@@ -145,7 +156,7 @@ def _fill(
             start = max(start, math.floor(low * fx + cx - 1.0))
             stop = min(stop, math.ceil(high * fx + cx))
         for j in range(start, stop + 1):
-            rx = (j + 0.5 - cx) / fx
+            rx = rays_x[j]
             ea, eb, ec = nax * rx + row_a, nbx * rx + row_b, ncx * rx + row_c
             if ea >= 0 and eb >= 0 and ec >= 0:
                 z = (ea * za + eb * zb + ec * zc) / (ea + eb + ec)
@@ -173,6 +184,7 @@ def raster_rows(
     depth[first_row:end_row] = math.inf
     face_index[first_row:end_row] = -1
     top_row, bottom_row, last_column = np.float64(first_row), np.float64(end_row - 1), np.float64(depth.shape[1] - 1)
+    rays_x, rays_y = _rays(depth.shape[1], lens[0], lens[2]), _rays(depth.shape[0], lens[1], lens[3])
     half = 0.5 - 1e-6  # do not lose pixel centers on a vertex to rounding
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -193,14 +205,12 @@ def raster_rows(
         window = (math.ceil(left), math.floor(right), math.ceil(top), math.floor(bottom))
         if window[0] > window[1] or window[2] > window[3]:
             continue
-        _fill(prepared, (a, b, c), f, near, far, lens, window, depth, face_index)
+        _fill(prepared, (a, b, c), f, near, far, lens, rays_x, rays_y, window, depth, face_index)
 
 
 @_compiled
-def _weights(prepared: Array, a: int, b: int, c: int, i: int, j: int, lens: Lens) -> tuple[float, float, float]:
-    """Return the perspective-correct weights of a face's vertices at a pixel."""
-    fx, fy, cx, cy = lens
-    rx, ry = (j + 0.5 - cx) / fx, (i + 0.5 - cy) / fy
+def _weights(prepared: Array, a: int, b: int, c: int, rx: float, ry: float) -> tuple[float, float, float]:
+    """Return the perspective-correct weights of a face's vertices on a ray (rx, ry, 1)."""
     nax, nay, naz, nbx, nby, nbz, ncx, ncy, ncz = _edges(prepared, a, b, c)
     # Summed in the order of `_fill`, so that a pixel on an edge is inside here too.
     ea, eb, ec = nax * rx + (nay * ry + naz), nbx * rx + (nby * ry + nbz), ncx * rx + (ncy * ry + ncz)
@@ -220,6 +230,7 @@ def interpolate_rows(
     values: Array,
 ) -> None:
     """Fill rows of `values` float32 [H, W, C] from `attributes` [V, C] of the vertices; 0 in the background."""
+    rays_x, rays_y = _rays(face_index.shape[1], lens[0], lens[2]), _rays(face_index.shape[0], lens[1], lens[3])
     for i in range(first_row, end_row):
         for j in range(face_index.shape[1]):
             f = face_index[i, j]
@@ -227,7 +238,7 @@ def interpolate_rows(
                 values[i, j] = 0
                 continue
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-            wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
+            wa, wb, wc = _weights(prepared, a, b, c, rays_x[j], rays_y[i])
             for k in range(attributes.shape[1]):
                 values[i, j, k] = wa * attributes[a, k] + wb * attributes[b, k] + wc * attributes[c, k]
 
@@ -250,6 +261,7 @@ def shade_rows(
 
     A pixel is visible if its interpolated alpha, 0..1, is above `alpha_above`.
     """
+    rays_x, rays_y = _rays(face_index.shape[1], lens[0], lens[2]), _rays(face_index.shape[0], lens[1], lens[3])
     for i in range(first_row, end_row):
         for j in range(face_index.shape[1]):
             color[i, j] = 0
@@ -258,7 +270,7 @@ def shade_rows(
             if f < 0:
                 continue
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-            wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
+            wa, wb, wc = _weights(prepared, a, b, c, rays_x[j], rays_y[i])
             mask[i, j] = wa * alpha[a] + wb * alpha[b] + wc * alpha[c] > alpha_above
             for k in range(3):
                 color[i, j, k] = np.uint8(wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k] + 0.5)
@@ -285,6 +297,7 @@ def shade_stretched_rows(
 
     `vertices` float32 [V, 3] and the position `camera` float64 [3] are in the frame of the source camera.
     """
+    rays_x, rays_y = _rays(face_index.shape[1], lens[0], lens[2]), _rays(face_index.shape[0], lens[1], lens[3])
     for i in range(first_row, end_row):
         for j in range(face_index.shape[1]):
             color[i, j] = 0
@@ -294,7 +307,7 @@ def shade_stretched_rows(
                 continue
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
             mask[i, j] = not (occluded[f] and hidden_from(vertices, a, b, c, camera, max_stretch[f], limits))
-            wa, wb, wc = _weights(prepared, a, b, c, i, j, lens)
+            wa, wb, wc = _weights(prepared, a, b, c, rays_x[j], rays_y[i])
             # See `render_shading.source_weights`.
             wa, wb, wc = wa * vertices[a, 2], wb * vertices[b, 2], wc * vertices[c, 2]
             total = wa + wb + wc

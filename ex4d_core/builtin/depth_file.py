@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -265,7 +265,7 @@ class DepthFile:
             )
         if self._options.scale is None and frames.scale is None:
             self._check_range(numbers, frames, found, most)
-        self._warn_of(looks_like, frames, near_zero=reaches_zero(numbers, found.known))
+        self._warn_of(looks_like, frames, near_zero=lambda: reaches_zero(numbers, found.known))
         return DepthKind.METRIC
 
     def _check_range(self, numbers: np.ndarray, frames: DepthFrames, found: Separated, most: float) -> None:
@@ -281,18 +281,20 @@ class DepthFile:
                 f"the values of {self._path} reach from 0 to {most:.0f}, so they are probably "
                 f"normalized, not a length; {_ASK}"
             )
+        if frames.unit != "float" or most <= _MOST_MIDDLE:
+            return
         below = numbers[found.known & (numbers < most)]  # many tools write one number for the sky
         middle = float(np.median(below)) if below.size else most
-        if frames.unit == "float" and middle > _MOST_MIDDLE:
+        if middle > _MOST_MIDDLE:
             self._warnings.append(
                 f"{self._path} is read as meters, with a median of {middle:.0f} m; if its unit is a millimeter, use "
                 "--set depth.scale=0.001"
             )
 
-    def _warn_of(self, looks_like: Evidence, frames: DepthFrames, *, near_zero: bool) -> None:
+    def _warn_of(self, looks_like: Evidence, frames: DepthFrames, *, near_zero: Callable[[], bool]) -> None:
         if frames.doubt:
             self._warnings.append(f"{self._path} is read as meters, which its values look like: {frames.doubt}; {_ASK}")
-        elif looks_like == "inverse" or (not looks_like and near_zero):
+        elif looks_like == "inverse" or (not looks_like and near_zero()):
             self._warnings.append(
                 f"{self._path} is read as depth, but its values look like disparity, where near is large; if so, set "
                 "the depth kind to inverse (--depth-kind inverse)"

@@ -118,13 +118,12 @@ def fills_range(numbers: np.ndarray, known: np.ndarray, least: float, most: floa
 
 def is_normalized(numbers: np.ndarray, known: np.ndarray) -> bool:
     """Return whether the values of a clip reach from almost 0 to exactly 1, 255 or 65535."""
-    values = numbers[known]
-    if not values.size:
-        return False
-    most = float(values.max())
+    most = float(np.max(numbers, where=known, initial=-np.inf))
     top = min(_TOPS, key=lambda top: abs(top - most))
-    least = min(float(values.min()), 0 if (numbers == 0).any() else np.inf)
-    return abs(most - top) < 1e-5 * top and least < _LEAST * top
+    if not abs(most - top) < 1e-5 * top:
+        return False
+    least = min(float(numbers[known].min()), 0 if (numbers == 0).any() else np.inf)
+    return least < _LEAST * top
 
 
 def says_inverse(name: str) -> bool:

@@ -71,6 +71,8 @@ def separate(
     unknown: dict[str, int] = {}
 
     def take(mask: np.ndarray, name: str) -> None:
+        if not mask.any():
+            return
         if count := int((mask & inside).sum()):
             unknown[name] = count
         np.logical_and(known, ~mask, out=known)
@@ -110,13 +112,16 @@ def _marker(numbers: np.ndarray, known: np.ndarray, most: float) -> float:
 
 def _lone_negative(numbers: np.ndarray, known: np.ndarray) -> float | None:
     """Return the negative number that marks unknown values, if all negative values are equal and others are not."""
-    negative = numbers[known & (numbers < 0)]
+    below = known & (numbers < 0)
+    negative = numbers[below] if below.any() else numbers[:0].ravel()
     if negative.size < 2 or negative.min() != negative.max() or negative.size == int(known.sum()):
         return None
     return float(negative[0])
 
 
 def _stands_alone(numbers: np.ndarray, known: np.ndarray, most: float, *, share: float = 0, gap: float = _GAP) -> bool:
+    if not (known & (numbers == most)).any():
+        return False
     values = numbers[known]
     if not int((values == most).sum()) > share * values.size:
         return False

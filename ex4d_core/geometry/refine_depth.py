@@ -67,15 +67,26 @@ def refine_depth(frames: Tensor, depth: Tensor, valid: Tensor | None, options: R
     known = (depth > 0) & (depth <= FARTHEST)  # also False for NaN
     if valid is not None:
         known &= valid
-    colors = frames.float()
     disparity = torch.where(known, 1 / depth, 0)
-    complete = disparity if bool(known.all()) else _filled(colors, disparity, known)
+    is_complete = bool(known.all())
+    pixels = _pixels(frames, disparity if is_complete else _filled(frames.float(), disparity, known))
     if options.radius:
-        complete = _settled(colors, *_snapped(colors, complete, options.radius))
-        complete = _thin_straightened(colors, complete, options.radius)
+        _settle(pixels, _snap(pixels, options.radius))
+        _straighten_thin(pixels, options.radius)
+    refined = 1 / pixels[..., 3]
+    if is_complete:
+        return refined, torch.zeros_like(known)
     usable = known.any(dim=2, keepdim=True).any(dim=1, keepdim=True) & options.fill
     shown = known | (usable & ~_bars(frames, known))
-    return torch.where(shown, 1 / complete, torch.nan), shown & ~known
+    return torch.where(shown, refined, torch.nan), shown & ~known
+
+
+def _pixels(frames: Tensor, disparity: Tensor) -> Tensor:
+    """Return colors and disparity side by side, float32 [T, H, W, 4], so that both of a neighbor are read at once."""
+    pixels = disparity.new_empty(*disparity.shape, 4)
+    pixels[..., :3] = frames
+    pixels[..., 3] = disparity
+    return pixels
 
 
 def _bars(frames: Tensor, known: Tensor) -> Tensor:
@@ -84,11 +95,17 @@ def _bars(frames: Tensor, known: Tensor) -> Tensor:
     return empty.all(dim=1, keepdim=True) | empty.all(dim=2, keepdim=True)
 
 
-def _snapped(colors: Tensor, disparity: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Return disparity [T, H, W] in which each pixel near a depth edge is on the side of it that its color suggests.
+def _snap(pixels: Tensor, radius: int) -> Tensor:
+    """Change the disparity of pixels near a depth edge to the side of it that their color suggests.
 
-    Also return the flat indices of the pixels that changed, int64 [N].
+    Args:
+        pixels: color and disparity, [T, H, W, 4]; changed in place.
+        radius: distance to the edge in pixels.
+
+    Returns:
+        Flat indices of the pixels that changed, int64 [N].
     """
+    disparity = pixels[..., 3].contiguous()
     low = _window(disparity, radius, torch.minimum)
     high = _window(disparity, radius, torch.maximum)
     jump = high - low
@@ -97,8 +114,8 @@ def _snapped(colors: Tensor, disparity: Tensor, radius: int) -> tuple[Tensor, Te
     )
     index = near_edge.flatten().nonzero().squeeze(1)
     middle, half = ((low + high) / 2).flatten()[index, None], (jump / 2).flatten()[index, None]
-    pixels = torch.cat([colors, disparity[..., None]], dim=-1).view(-1, 4)
-    own, around = pixels[index], pixels[_neighbors(index, _star(radius), disparity.shape)]
+    flat = pixels.view(-1, 4)
+    own, around = flat[index], flat[_neighbors(index, _star(radius), disparity.shape)]
     values = around[..., 3]
     # From -1, far, to 1, near; mixtures, near 0, have no vote.
     sides = (values - middle) / half
@@ -113,45 +130,47 @@ def _snapped(colors: Tensor, disparity: Tensor, radius: int) -> tuple[Tensor, Te
     votes = torch.where(is_near[:, None], for_near, for_far)
     snapped = (votes * values).sum(1) / votes.sum(1).clamp_min(1e-12)
     changes = ~decided | ((side > 0) != is_near) | ((own[:, 3] - snapped).abs() > ALIKE * snapped)
-    index, snapped = index[changes], snapped[changes]
-    return disparity.flatten().index_copy(0, index, snapped).view(disparity.shape), index
+    index = index[changes]
+    flat[:, 3].index_copy_(0, index, snapped[changes])
+    return index
 
 
-def _settled(colors: Tensor, disparity: Tensor, index: Tensor) -> Tensor:
-    """Return disparity [T, H, W] without specks and jitter of pixels with flat indices, int64 [N], next to depth edges.
+def _settle(pixels: Tensor, index: Tensor) -> None:
+    """Remove specks and jitter of pixels with flat indices, int64 [N], next to depth edges; change [T, H, W, 4].
 
     Such a pixel gets the mean of the pixels around it at about its depth, weighted by similarity of color; if almost
     none of its neighbors are, the median of its neighbors.
     """
-    pixels = torch.cat([colors, disparity[..., None]], dim=-1).view(-1, 4)
-    own, around = pixels[index], pixels[_neighbors(index, RING + FAR, disparity.shape)]
+    flat = pixels.view(-1, 4)
+    own, around = flat[index], flat[_neighbors(index, RING + FAR, pixels.shape[:3])]
     values, alike = around[..., 3], (around[..., 3] - own[:, None, 3]).abs() <= ALIKE * own[:, None, 3]
     distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
     weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * alike
     mean = (own[:, 3] + (weights * values).sum(1)) / (1 + weights.sum(1))
     speck = alike[:, : len(RING)].sum(1) < SPECK
     settled = torch.where(speck, values[:, : len(RING)].median(dim=1).values, mean)
-    return disparity.flatten().index_copy(0, index, settled).view(disparity.shape)
+    flat[:, 3].index_copy_(0, index, settled)
 
 
-def _thin_straightened(colors: Tensor, disparity: Tensor, radius: int) -> Tensor:
-    """Return disparity [T, H, W] in which things that are at most 2 radius pixels wide have even depth along them.
+def _straighten_thin(pixels: Tensor, radius: int) -> None:
+    """Make the depth even along things that are at most 2 radius pixels wide; change [T, H, W, 4].
 
     Estimators blend thin things with what is behind them, the more the thinner they are, so the nearer pixels of the
     same color along such a thing have the better depth. Thin pixels are nearer than the opening of the disparity.
     """
+    disparity = pixels[..., 3].contiguous()
     opened = _window(_window(disparity, radius, torch.minimum), radius, torch.maximum)
     index = (disparity - opened > THIN * disparity).flatten().nonzero().squeeze(1)
     offsets = [(radius * k * i, radius * k * j) for k in (1, 2, 3, 4) for i, j in RING]
-    pixels = torch.cat([colors, disparity[..., None]], dim=-1).view(-1, 4)
-    own, around = pixels[index], pixels[_neighbors(index, offsets, disparity.shape)]
+    flat = pixels.view(-1, 4)
+    own, around = flat[index], flat[_neighbors(index, offsets, disparity.shape)]
     values, behind = around[..., 3], opened.flatten()[index, None]
     distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
     in_front = (values > (own[:, None, 3] + behind) / 2) & (values < MOST_NEARER * own[:, None, 3])
     weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * in_front * values.square()
     own_weight = own[:, 3].square()
     mean = (own_weight * own[:, 3] + (weights * values).sum(1)) / (own_weight + weights.sum(1))
-    return disparity.flatten().index_copy(0, index, mean).view(disparity.shape)
+    flat[:, 3].index_copy_(0, index, mean)
 
 
 def _star(radius: int) -> list[tuple[int, int]]:

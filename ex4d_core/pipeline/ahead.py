@@ -53,20 +53,29 @@ class Loading:
     def __init__(self) -> None:
         self._threads: dict[str, Ahead] = {}
         self._imports: dict[str, Callable[[], object]] = {}
+        self._started: list[threading.Event] = []
         self._turn = threading.Event()
 
     def start(self, role: str, make: Callable[[], Any], prepare: Callable[[Any], Any]) -> None:
         """Start to load a component with weights; `make` returns it, and `prepare` reads its weights."""
 
         def work() -> Any:
-            component = make()
-            if hasattr(component, "start"):
-                component.start()
+            try:
+                component = make()
+                if hasattr(component, "start"):
+                    component.start()
+            finally:
+                started.set()
             self._turn.wait()
             return prepare(component)
 
         if role not in self._threads:
+            self._started.append(started := threading.Event())
             self._threads[role] = Ahead(work)
+
+    def import_now(self, load: Callable[[], object]) -> None:
+        """Import a component that is used next, while its input is read; others, which have processes, start before."""
+        _import_in_thread([*(started.wait for started in self._started), load])
 
     def import_later(self, role: str, load: Callable[[], object]) -> None:
         """Import a component without weights when it is the turn; only its libraries take time."""
@@ -88,8 +97,12 @@ class Loading:
         self._turn.set()
         imports, self._imports = self._imports, {}
         if imports:
-            # Not a daemon: a process that ends while another thread initializes a library may crash.
-            threading.Thread(target=_import_all, args=[imports.values()], name="import ahead").start()
+            _import_in_thread(imports.values())
+
+
+def _import_in_thread(imports: Iterable[Callable[[], object]]) -> None:
+    # Not a daemon: a process that ends while another thread initializes a library may crash.
+    threading.Thread(target=_import_all, args=[imports], name="import ahead").start()
 
 
 def _import_all(imports: Iterable[Callable[[], object]]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import attrs
 
 from ex4d_core.config.run_config import Tree
-from ex4d_core.errors import InputNotFound
+from ex4d_core.errors import Ex4dError, InputNotFound
 from ex4d_core.pipeline import codecs
+from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.measure import Usage, measure
 from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.progress import Progress, Reporter
@@ -77,6 +79,8 @@ class StageCache:
         self._scratch = scratch or self._scratch_of_store
         self._read_only = read_only
         self._title = store.folder if store else "the run"
+        self._is_behind = False
+        self._saving: list[tuple[Ahead, ExitStack]] = []
         self.records: list[StageRecord] = []
 
     def cached_stage(
@@ -113,14 +117,46 @@ class StageCache:
         values = needs()
         with measure() as loading:
             loaded = load()
-        with self._reporter.stage(stage) as progress, measure() as cost, self._scratch(stage, key) as folder:
-            value = work(values, loaded, progress, folder)
-            if self._store:
-                self._store.save(stage, key, inputs, lambda artifact: codec.save(artifact, value))
+        with ExitStack() as scratch:
+            folder = scratch.enter_context(self._scratch(stage, key))
+            with self._reporter.stage(stage) as progress, measure() as cost:
+                value = work(values, loaded, progress, folder)
+                if self._store:
+                    save = partial(self._store.save, stage, key, inputs, lambda artifact: codec.save(artifact, value))
+                    if self._is_behind:
+                        self._saving.append((Ahead(save), scratch.pop_all()))
+                    else:
+                        save()
         cost.peak_bytes = max(cost.peak_bytes, loading.peak_bytes)
         cost.peak_gpu_bytes = max(cost.peak_gpu_bytes, loading.peak_gpu_bytes)
         self.records.append(StageRecord(stage=stage, key=key, reused=False, cost=cost, load=loading.seconds))
         return value
+
+    @contextmanager
+    def storing_behind(self) -> Iterator[None]:
+        """Let stages return before their artifacts are written; they are when the block ends, also by an error.
+
+        Raises:
+            OutputFailed: the folder cannot be written to, or the disk is full.
+        """
+        self._is_behind = True
+        try:
+            yield
+        finally:
+            self._is_behind = False
+            self._finish_saving()
+
+    def _finish_saving(self) -> None:
+        errors: list[Ex4dError] = []
+        saving, self._saving = self._saving, []
+        for save, scratch in saving:
+            try:
+                with scratch:  # partial results are removed once the artifact is written
+                    save.result()
+            except Ex4dError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _scratch_of_store(self, stage: str, key: str) -> AbstractContextManager[Path | None]:
         if self._store is None:

@@ -343,15 +343,21 @@ class PathRun:
 
     def load_ahead(self) -> None:
         """Start to load the components of stages that the run folder lacks, while the stages before them compute."""
-        store = self.clip_run.stored
-        if store is None or store.size("result", content_key(self.video_inputs)) is None:
-            has_guidance = store and store.size("guidance", content_key(self.guidance_inputs))
-            self.clip_run.components.load_ahead(*(() if has_guidance else ("mesh", "renderer")), "backbone")
+        run, roles = self.clip_run, list[str]()
+        for stage, inputs, used in (
+            ("result", self.video_inputs, ("backbone",)),
+            ("guidance", self.guidance_inputs, ("mesh", "renderer")),
+            ("depth", run.depth_inputs, () if run._given_depth else ("depth",)),
+        ):
+            if run.stored and run.stored.size(stage, content_key(inputs)) is not None:
+                break
+            roles += used
+        run.components.load_ahead(*roles)
 
     def stored_guidance(self) -> Guidance | None:
         """Return the guidance if the run folder has it."""
-        store = self.clip_run.stored
-        return store.load("guidance", content_key(self.guidance_inputs), GUIDANCE.load) if store else None
+        store, key = self.clip_run.stored, content_key(self.guidance_inputs)
+        return store.load("guidance", key, GUIDANCE.load) if store else None
 
     def stored_video(self) -> Video | None:
         """Return the result if the run folder has it."""
@@ -371,22 +377,9 @@ class PathRun:
             self.clip_run.cache,
             self.clip_run.components,
             self.video_inputs,
-            needs=lambda: (self._visible_guidance(), self.clip_run.scene),
+            needs=lambda: (stages.visible_guidance(self.guidance, self.cam), self.clip_run.scene),
             show=partial(show_preview, self.clip_run.folder, self.cam, self.clip_run.input_files),
         )
-
-    def _visible_guidance(self) -> Guidance:
-        """Return the guidance.
-
-        Raises:
-            InvalidInput: none of its pixels is visible.
-        """
-        if not self.guidance.mask.any():
-            raise InvalidInput(
-                f"--cam {self.cam} sees no pixel of the clip in any frame, so there is nothing to generate from; use a "
-                "smaller angle or distance, and look at it with ex4d preview"
-            )
-        return self.guidance
 
     @cached_property
     def sound(self) -> Sound | None:

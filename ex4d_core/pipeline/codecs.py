@@ -235,9 +235,11 @@ def _describe(frames: Tensor) -> dict[str, int]:
 
 
 def _checksum(tensor: Tensor) -> int:
-    array = tensor.contiguous().numpy()
-    # A mask is stored as gray levels.
-    return zlib.crc32((array.astype(np.uint8) * 255 if array.dtype == bool else array).data)
+    checksum = 0
+    for part in tensor.contiguous().numpy():
+        # A mask is stored as gray levels.
+        checksum = zlib.crc32((part.astype(np.uint8) * 255 if part.dtype == bool else part).data, checksum)
+    return checksum
 
 
 def _checksum_all(tensors: dict[str, Tensor]) -> str:

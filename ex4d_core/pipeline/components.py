@@ -350,7 +350,9 @@ class Components:
             if role in self._loaded:
                 continue
             chosen = self.choose(role)
-            if chosen.offer.spec.weights:
+            if role == "depth":
+                self._loading.import_now(partial(self.registry.load, chosen.offer))
+            elif chosen.offer.spec.weights:
                 make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
                 self._loading.start(role, make, partial(self._prepared, role, ahead=True))
             else:

@@ -158,17 +158,18 @@ def refine_scene(
 
     if not options.enabled:
         return scene
-    frames, depths, filled = scene.video.num_frames, [], []
-    at_once = frames_at_once(device)
+    frames, at_once = scene.video.num_frames, frames_at_once(device)
+    depth = torch.empty_like(scene.depth.depth)
+    filled = torch.empty(depth.shape, dtype=torch.bool)
     progress(0, frames)
     for first in range(0, frames, at_once):
-        part = _part_on(device, scene, first, min(first + at_once, frames))
-        refined, added = refine_depth(part.video.frames, part.depth.depth, part.depth.valid, options)
-        depths.append(refined.cpu())
-        filled.append(added.cpu())
-        progress(min(first + at_once, frames), frames)
-    depth = attrs.evolve(scene.depth, depth=torch.cat(depths), valid=None, filled=torch.cat(filled))
-    return attrs.evolve(scene, depth=depth)
+        stop = min(first + at_once, frames)
+        part = _part_on(device, scene, first, stop)
+        depth[first:stop], filled[first:stop] = refine_depth(
+            part.video.frames, part.depth.depth, part.depth.valid, options
+        )
+        progress(stop, frames)
+    return attrs.evolve(scene, depth=attrs.evolve(scene.depth, depth=depth, valid=None, filled=filled))
 
 
 def build_mesh(scene: Scene, frame: int, builder: MeshBuilder) -> Mesh:
@@ -320,6 +321,20 @@ def generate_video(
             f"{list(guidance.color.shape)}; {REPORT}"
         )
     return video
+
+
+def visible_guidance(guidance: Guidance, cam: str) -> Guidance:
+    """Return the guidance of a path.
+
+    Raises:
+        InvalidInput: none of its pixels is visible.
+    """
+    if not guidance.mask.any():
+        raise InvalidInput(
+            f"--cam {cam} sees no pixel of the clip in any frame, so there is nothing to generate from; use a smaller "
+            "angle or distance, and look at it with ex4d preview"
+        )
+    return guidance
 
 
 def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter, *, given: bool) -> None:

@@ -189,7 +189,7 @@ def _make_preview(session: Session, clip: Path, folder: Path, frames: int, side:
         picks = range(0, path.num_frames, math.ceil(path.num_frames / frames))
         guidance[cam] = _rendered(small, plates, path, picks, cam)
         visible = visible_fractions(guidance[cam])
-        warnings = check_path(path, small.scene, visible, picks)
+        warnings = check_path(path, small.scene.depth, visible, picks)
         for warning in warnings:
             session.reporter.warn(f"--cam {cam}: {warning.sentence}")
         drawn[cam] = DrawnPath(path=path, visible=visible, frames=picks, warnings=warnings)

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from ex4d_core.geometry.projective import transform_points, unproject_depth
 from ex4d_core.geometry.subject import subject_distance
-from ex4d_core.types import CameraPath, DepthVideo, Scene
+from ex4d_core.preview.pictures import visible_fractions
+from ex4d_core.preview.sampling import sampled_depth, size_within
+from ex4d_core.types import CameraPath, DepthVideo, Guidance
+
+CHECKED_SIDE = 320
+"""Longer side in pixels at which the depth of a run is checked."""
 
 MIN_CLEARANCE = 0.02
 """Smallest distance of the camera to the geometry, as a fraction of the distance to the subject."""
@@ -57,23 +62,23 @@ def eyes_of(path: CameraPath) -> Tensor:
     return -(pose[:, :3, :3].mT @ pose[:, :3, 3:])[..., 0]
 
 
-def geometry_distances(path: CameraPath, scene: Scene) -> Tensor:
+def geometry_distances(path: CameraPath, depth: DepthVideo) -> Tensor:
     """Return the distance of each camera center to the nearest point of the shown frame, float64 [T].
 
     0 if the path to the next camera center crosses the surface; inf if the frame has no valid depth.
 
     Args:
         path: T poses.
-        scene: the clip and its depth.
+        depth: of the clip.
     """
     eyes = eyes_of(path)
     distances = torch.full((path.num_frames,), torch.inf, dtype=torch.float64)
     for index in range(path.num_frames):
         frame = path.frame_shown(index)
-        points = scene_points(scene.depth, frame)
+        points = scene_points(depth, frame)
         if len(points):
             distances[index] = torch.linalg.vector_norm(points.double() - eyes[index], dim=1).amin()
-        if index + 1 < path.num_frames and _crosses(eyes[index], eyes[index + 1], scene.depth, frame):
+        if index + 1 < path.num_frames and _crosses(eyes[index], eyes[index + 1], depth, frame):
             distances[index] = 0
     return distances
 
@@ -178,22 +183,31 @@ def check_jumps(path: CameraPath, subject: float) -> list[PathWarning]:
 
 
 def check_path(
-    path: CameraPath, scene: Scene, visible: Tensor, frames: Sequence[int] | None = None
+    path: CameraPath, depth: DepthVideo, visible: Tensor, frames: Sequence[int] | None = None
 ) -> list[PathWarning]:
     """Return all warnings about a path.
 
     Args:
         path: the poses.
-        scene: the clip and its depth, at any resolution.
+        depth: of the clip, at any resolution.
         visible: visible fraction of N frames of the path, [N].
         frames: numbers of these frames in the path; all by default.
     """
-    subject = subject_distance(scene.depth)
+    subject = subject_distance(depth)
     return [
-        *check_geometry(geometry_distances(path, scene), subject),
+        *check_geometry(geometry_distances(path, depth), subject),
         *check_coverage(visible, frames),
         *check_jumps(path, subject),
     ]
+
+
+def check_guidance(guidance: Guidance, depth: DepthVideo) -> list[PathWarning]:
+    """Return all warnings about the path of guidance, which must have cameras, from depth that is reduced in size."""
+    assert guidance.cameras is not None, "the path of guidance is checked"
+    _, full_height, full_width = depth.depth.shape
+    width, height = size_within((full_width, full_height), CHECKED_SIDE)
+    small = sampled_depth(depth, range(depth.num_frames), width=width, height=height)
+    return check_path(guidance.cameras, small, visible_fractions(guidance))
 
 
 def _named(frames: Sequence[int]) -> str:

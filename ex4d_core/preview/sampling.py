@@ -32,13 +32,12 @@ def sampled_scene(scene: Scene, frames: Sequence[int], *, side: int) -> Scene:
 
 def sampled_depth(depth: DepthVideo, frames: Sequence[int], *, width: int, height: int) -> DepthVideo:
     """Return the depth of some frames at another size, sampled at the nearest pixel."""
-    picks = torch.as_tensor(frames)
 
     def nearest(values: Tensor) -> Tensor:
         # An average of a near and a far surface would be a point between them.
         rows = ((torch.arange(height) + 0.5) * values.shape[1] / height).long()
         columns = ((torch.arange(width) + 0.5) * values.shape[2] / width).long()
-        return values[picks][:, rows][:, :, columns]
+        return torch.stack([values[frame][rows][:, columns] for frame in frames])
 
     lenses = depth.intrinsics if len(depth.intrinsics) == 1 else [depth.intrinsics[frame] for frame in frames]
     return attrs.evolve(

@@ -56,9 +56,6 @@ DEPTH_BYTES: dict[DepthFormat, float] = {"npz": 4.0, "png": 2.0, "exr": 2.5}
 MESH_BYTES = 41.0
 """Bytes of each pixel in a mesh: a vertex with its color, and two faces."""
 
-CHECKED_SIDE = 320
-"""Longer side in pixels at which camera paths are checked."""
-
 COARSE = 0.01
 """Relative depth error of a 16-bit PNG above which a warning is printed."""
 
@@ -188,7 +185,7 @@ def _recorded_clip(folder: Path) -> list[str]:
 def _update(clip_run: ClipRun, groups: Iterable[OutputGroup]) -> Exported:
     reporter, records_before = clip_run.components.reporter, len(clip_run.records)
     files: dict[str, Path] = {}
-    with ExitStack() as writing:
+    with clip_run.cache.storing_behind(), ExitStack() as writing:
         for group in groups:
             files |= group.files
             if any(is_input(path, clip_run.input_files) for path in group.files.values()):
@@ -258,8 +255,8 @@ def _groups(
         OutputGroup(
             key=content_key(path_run.guidance_inputs),
             files={label: folder / name for label, name in names.items()},
-            needs=partial(_render_guidance, path_run, announce),
-            write=partial(_write_guidance, path_run, names),
+            needs=partial(_prepare_guidance, path_run, announce),
+            write=partial(_write_guidance, path_run, names, announce),
             stage="guidance",
         )
     ]
@@ -299,24 +296,21 @@ def _name_replaced(path_run: PathRun, groups: Sequence[OutputGroup], inputs: Tre
 
 def _warn_of_path(path_run: PathRun) -> None:
     """Print the warnings that a preview prints."""
-    from ex4d_core.preview.path_checks import check_path
-    from ex4d_core.preview.pictures import visible_fractions
-    from ex4d_core.preview.sampling import sampled_scene
+    from ex4d_core.preview.path_checks import check_guidance
 
-    scene, path = path_run.clip_run.scene, path_run.guidance.cameras
-    assert path is not None
-    small = sampled_scene(scene, range(scene.video.num_frames), side=CHECKED_SIDE)
-    for warning in check_path(path, small, visible_fractions(path_run.guidance)):
+    for warning in check_guidance(path_run.guidance, path_run.clip_run.scene.depth):
         path_run.clip_run.components.reporter.warn(f"--cam {path_run.cam}: {warning.sentence}")
 
 
-def _render_guidance(path_run: PathRun, announce: bool) -> None:
+def _prepare_guidance(path_run: PathRun, announce: bool) -> None:
     _ = path_run.guidance
     if announce:
+        _ = path_run.clip_run.scene  # of stored guidance; the path is checked in another thread
+
+
+def _write_guidance(path_run: PathRun, names: dict[str, str], announce: bool, folder: Path) -> None:
+    if announce:
         _warn_of_path(path_run)
-
-
-def _write_guidance(path_run: PathRun, names: dict[str, str], folder: Path) -> None:
     guidance = path_run.guidance
     write_video(Video(frames=guidance.color, fps=guidance.fps), folder / names["color"])
     write_mask(guidance.mask, folder / names["mask"], fps=guidance.fps)

@@ -172,7 +172,7 @@ def sample_nearest(maps: np.ndarray, origin: Origin, size: tuple[int, int]) -> t
     y = (origin.top + (np.arange(size[1]) + 0.5) * origin.height / size[1]) * height / origin.source_height
     inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
     columns, rows = x.astype(int).clip(0, width - 1), y.astype(int).clip(0, height - 1)
-    return maps[..., rows[:, None], columns], inside
+    return maps.take(rows, axis=-2).take(columns, axis=-1), inside
 
 
 def _is_int(value: Any) -> bool:

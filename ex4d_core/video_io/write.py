@@ -34,8 +34,9 @@ FFV1_SUFFIX = ".mkv"
 X264_OPTIONS = {"preset": "medium", "profile": "high", "x264-params": "cpu-independent=1"}
 """Without `cpu-independent`, x264 output of small frames sometimes varies."""
 
-MASK_OPTIONS = {"crf": "4", "qmax": "16", **X264_OPTIONS}
-"""Quantizer 16 is a step of 4 of 255 levels, so black and white stay far from the threshold at 127."""
+MASK_OPTIONS = {"crf": "4", "qmax": "16", **X264_OPTIONS, "preset": "veryfast"}
+"""Quantizer 16 is a step of 4 of 255 levels, so black and white stay far from the threshold at 127. The preset takes
+half of the time of `medium`, for a file that is a seventh larger."""
 
 FFV1_OPTIONS = {"level": "3", "slices": "4", "slicecrc": "1", "coder": "1", "g": "1"}
 """Version 3, four slices for multithreading with checksums, intra frames only."""

@@ -89,6 +89,24 @@ def test_what_fails_in_the_other_thread_is_loaded_again(session, small_clip):
         session("Fails").run(small_clip.video, cam="20")
 
 
+def test_the_depth_estimator_is_imported_while_the_clip_is_read_unless_the_depth_is_stored(
+    session, small_clip, tmp_path, monkeypatch
+):
+    loads = []
+    load = Registry.load
+
+    def recorded(registry, offer):
+        loads.append((offer.role, threading.current_thread().name))
+        return load(registry, offer)
+
+    monkeypatch.setattr(Registry, "load", recorded)
+    export(session("AheadBackbone").open_clip(small_clip.video, folder=tmp_path).along("20"))
+    assert ("depth", "import ahead") in loads
+    loads.clear()
+    export(session("AheadBackbone").open_clip(small_clip.video, folder=tmp_path).along("10"))
+    assert "depth" not in {role for role, _ in loads}
+
+
 def test_loading_and_computing_are_recorded_apart(session, small_clip, tmp_path):
     clip_run = session("AheadBackbone").open_clip(small_clip.video, folder=tmp_path)
     export(clip_run.along("20"))

@@ -38,12 +38,12 @@ def wall_with_box():
 
 
 def warned(path, scene):
-    return check_geometry(geometry_distances(path, scene), subject=2.0)
+    return check_geometry(geometry_distances(path, scene.depth), subject=2.0)
 
 
 def test_a_path_before_the_scene_has_the_distance_to_what_is_nearest(wall_with_box):
     path = path_of([(0, 0, 0), (0, 0, 1.0)])
-    distances = geometry_distances(path, wall_with_box)
+    distances = geometry_distances(path, wall_with_box.depth)
     assert distances.tolist() == pytest.approx([2.0, 1.0], abs=0.01)
     assert warned(path, wall_with_box) == []
 
@@ -67,7 +67,7 @@ def test_a_path_behind_the_box_that_goes_around_it_does_not(wall_with_box):
 def test_what_is_not_known_is_no_obstacle(wall_with_box):
     unknown = scene_of(torch.full((3, 48, 64), math.nan))
     path = path_of([(0, 0, 0), (0, 0, 3.0)], center=(0, 0, 9))
-    assert geometry_distances(path, unknown).isinf().all()
+    assert geometry_distances(path, unknown.depth).isinf().all()
     assert warned(path, unknown) == []
 
 
@@ -77,7 +77,7 @@ def test_a_source_camera_that_moves_takes_the_scene_along():
     scene = scene_of(depth)
     moved = Scene(video=scene.video, depth=DepthVideo(depth=depth, kind="relative", intrinsics=LENS, cameras=cameras))
     still = path_of([(0, 0, 0), (0, 0, 0)])
-    assert geometry_distances(still, moved).tolist() == pytest.approx([4.0, 1.0], abs=0.01)
+    assert geometry_distances(still, moved.depth).tolist() == pytest.approx([4.0, 1.0], abs=0.01)
 
 
 def test_frames_that_are_mostly_holes_are_named_with_the_worst():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,20 @@ def load_networks(
     Raises:
         InvalidInput: a file is damaged, or its tensors do not match the network; they are listed.
     """
-    unet = _load(UNetSpatioTemporalConditionModel, checkpoint.folder("unet"), dtype)
-    vae = _load(AutoencoderKLTemporalDecoder, checkpoint.folder("vae"), dtype)
-    image_encoder = _load(CLIPVisionModelWithProjection, checkpoint.folder("image_encoder"), dtype)
-    _check_fit(unet.config, vae.config, image_encoder.config, checkpoint)
+    with ThreadPoolExecutor(max_workers=1) as moving:
+        unet = _load(UNetSpatioTemporalConditionModel, checkpoint.folder("unet"), dtype)
+        if offload == "none":
+            moved = moving.submit(unet.to, device)  # gigabytes, copied while the others are read
+        vae = _load(AutoencoderKLTemporalDecoder, checkpoint.folder("vae"), dtype)
+        image_encoder = _load(CLIPVisionModelWithProjection, checkpoint.folder("image_encoder"), dtype)
+        _check_fit(unet.config, vae.config, image_encoder.config, checkpoint)
+    if offload == "none":
+        moved.result()
     if dtype == torch.float16 and vae.config.force_upcast:
         vae.encoder.float()
         vae.quant_conv.float()
     for module in (unet, vae, image_encoder):
         module.eval().requires_grad_(False)
-        optimize(module, device)
         _place(module, device, offload)
     where = checkpoint.folder("feature_extractor") / "preprocessor_config.json"
     preprocessing = read_config(where)
@@ -126,7 +131,8 @@ def per_frame_attention(unet: Any, embeddings: Tensor) -> Iterator[None]:
 def _place(module: nn.Module, device: torch.device, offload: Offload) -> None:
     if offload == "none":
         module.to(device)
-    elif offload == "sequential":
+    optimize(module, device)  # faster on the device, where it changes the layout of weights
+    if offload == "sequential":
         from accelerate import cpu_offload
 
         cpu_offload(module, execution_device=device, offload_buffers=bool(module._parameters))

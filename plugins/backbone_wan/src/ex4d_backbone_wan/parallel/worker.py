@@ -9,9 +9,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from importlib import import_module
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
+from threading import Thread
 from typing import Any
 
 import attrs
@@ -26,6 +28,7 @@ from ex4d_backbone_wan.compute.blocks import wan_blocks
 from ex4d_backbone_wan.compute.engine import Engine, EngineConfig
 from ex4d_backbone_wan.denoiser import Conditioning, LocalDenoiser, Schedule, TransformerCall
 from ex4d_core.errors import InvalidInput
+from ex4d_core.hub.untrusted_weights import one_at_a_time
 
 READY = "ready"
 """Message of a process that has joined the group, has loaded its transformer, and waits for a task."""
@@ -111,6 +114,7 @@ def run(rank: int, port: int, config: EngineConfig, layout: ProcessLayout, conne
     # Ctrl-C reaches every process of a terminal; the main process decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        Thread(target=_import_networks, daemon=True).start()  # seconds, in which the processes find each other
         _join_group(rank, port, layout)
         engine = _WorkerEngine(config, rank, layout)
         engine.load()
@@ -124,6 +128,11 @@ def run(rank: int, port: int, config: EngineConfig, layout: ProcessLayout, conne
             connection.send(Failure.of(error))
     # Libraries wait for other processes at an orderly exit.
     os._exit(0)
+
+
+def _import_networks() -> None:
+    with suppress(Exception), one_at_a_time():  # raised again where the transformer is loaded
+        import_module("diffusers.models.transformers.transformer_wan")
 
 
 def _join_group(rank: int, port: int, layout: ProcessLayout) -> None:

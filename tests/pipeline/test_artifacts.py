@@ -1,0 +1,63 @@
+"""Stages return before their artifacts are written, within `storing_behind`."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from ex4d_core.errors import OutputFailed
+from ex4d_core.pipeline.artifacts import Codec, StageCache
+from ex4d_core.pipeline.store import Store, content_key
+from ex4d_core.progress import SilentReporter
+
+
+def stage(cache, codec):
+    def work(needs, loaded, progress, folder: Path):
+        (folder / "partial").write_text("step 1")
+        return "result"
+
+    return cache.cached_stage("result", {"a": 1}, codec, needs=lambda: None, load=lambda: None, work=work)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def test_an_artifact_is_written_while_the_next_stage_runs_and_is_there_at_the_end(store):
+    may_write = threading.Event()
+
+    def save(folder, value):
+        assert may_write.wait(60)
+        (folder / "value").write_text(value)
+
+    cache, key = StageCache(SilentReporter(), store=store), content_key({"a": 1})
+    with cache.storing_behind():
+        assert stage(cache, Codec(save=save, load=lambda folder: None)) == "result"
+        assert store.size("result", key) is None
+        may_write.set()
+    assert store.load("result", key, lambda folder: (folder / "value").read_text()) == "result"
+    assert not list(store.folder.glob("artifacts/.partial-*"))
+
+
+def test_an_artifact_is_written_although_a_later_stage_fails(store):
+    cache = StageCache(SilentReporter(), store=store)
+    codec = Codec(save=lambda folder, value: (folder / "value").write_text(value), load=lambda folder: None)
+    with pytest.raises(RuntimeError, match="later"), cache.storing_behind():
+        stage(cache, codec)
+        raise RuntimeError("later")
+    assert store.size("result", content_key({"a": 1})) is not None
+
+
+def test_an_artifact_that_cannot_be_written_is_an_error_that_keeps_partial_results(store):
+    def fail(folder, value):
+        raise OSError(28, "No space left on device")
+
+    cache = StageCache(SilentReporter(), store=store)
+    with pytest.raises(OutputFailed, match="No space left"), cache.storing_behind():
+        stage(cache, Codec(save=fail, load=lambda folder: None))
+    (kept,) = store.folder.glob("artifacts/.partial-*/partial")
+    assert kept.read_text() == "step 1"
+    written = Codec(save=lambda folder, value: (folder / "value").write_text(value), load=lambda folder: None)
+    assert stage(cache, written) == "result"
+    assert not list(store.folder.glob("artifacts/.partial-*"))
