@@ -91,7 +91,7 @@ def run(
     if dry_run:
         from ex4d_core.jobs.plan import estimate
 
-        say(estimate(jobs, storage, goal=goal).sentence())
+        say("\n".join(estimate(jobs, storage, goal=goal).lines()))
         return
     execute = partial(run_jobs, jobs, output_dir, run=uuid.uuid4().hex[:12], goal=goal, **where)
     reports, files = _execute(execute, found, jobs, storage, part, quiet=quiet or json_)

@@ -1,4 +1,4 @@
-"""Estimate what a manifest takes, from the rates measured on this machine."""
+"""Estimate what a manifest takes, from what stages took on this machine."""
 
 from __future__ import annotations
 
@@ -11,41 +11,68 @@ from ex4d_core.errors import Ex4dError
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import read_report
 from ex4d_core.jobs.storage import Storage, fetched
-from ex4d_core.pipeline.forecast import duration, forecast, size_of
+from ex4d_core.pipeline.forecast import Forecast, duration, forecast, size_of
 from ex4d_core.pipeline.session import Session
+from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import SilentReporter
 from ex4d_core.runs.export import Goal
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define
 class Estimate:
     """What the jobs of a manifest that are not done take."""
 
-    jobs: int
-    done: int
-    paths: int
+    jobs: int = 0
+    done: int = 0
+    errors: dict[str, str] = attrs.field(factory=dict)
+    """Errors of jobs that cannot run on this machine, such as of a clip that cannot be read, by the id of the job."""
+    paths: int = 0
     """Camera paths of the jobs that are not done."""
-    seconds: float
-    """Of one worker, for the paths with measured rates."""
-    unmeasured: int
-    """Paths without measured rates: a stage has not run on this machine."""
-    disk: float
-    """Bytes of the artifacts."""
-    unreadable: int
-    """Jobs whose clip cannot be read."""
+    unknown: int = 0
+    """Paths of which nothing was measured on this machine, or a stage has neither a measured nor a typical time."""
+    seconds: float = 0
+    """Of the other paths, by one worker."""
+    measured_seconds: float = 0
+    """The part of them that was measured; the rest is typical times of stages."""
+    disk: float = 0
+    """Bytes of the artifacts, at measured or typical sizes."""
+    device: str = ""
+    """Name of the GPU, or `this CPU`."""
 
-    def sentence(self) -> str:
-        """Return one line."""
-        parts = [f"{self.jobs} jobs, {self.done} done; {self.paths} camera paths to run"]
-        if measured := self.paths - self.unmeasured:
-            parts.append(f"about {duration(self.seconds)} of one worker for {measured} of them")
-        if self.unmeasured:
-            parts.append(f"{self.unmeasured} with stages that were never measured on this machine")
-        parts.append(f"about {size_of(self.disk)} of disk")
-        if self.unreadable:
-            parts.append(f"{self.unreadable} clips cannot be read")
-        return ", ".join(parts)
+    def add(self, found: Forecast) -> None:
+        """Add a path."""
+        self.paths += 1
+        self.device = found.device
+        self.disk += sum(found.disk.values())
+        if found.seconds is None or not found.measured:
+            self.unknown += 1
+        else:
+            self.seconds += found.seconds
+            self.measured_seconds += found.seconds * found.measured
+
+    def lines(self) -> list[str]:
+        """Return lines: the counts, an error, the time with its basis, the disk space."""
+        found = [f"jobs: {self.jobs}, {self.done} done, {self.paths} camera paths to run"]
+        for job, error in list(self.errors.items())[:1]:
+            found.append(f"errors: {len(self.errors)} jobs cannot run on this machine, such as {job}: {error}")
+        if known := self.paths - self.unknown:
+            worker = "one worker on this CPU" if self.device == "this CPU" else f"one {self.device}"
+            measured = self.measured_seconds / self.seconds
+            basis = "" if measured > 0.995 else f"{measured:.0%} of it "
+            rest = ", the rest typical times" * bool(basis)
+            found.append(
+                f"time: about {duration(self.seconds)} of {worker} for {known} paths, without loading models; {basis}"
+                f"measured on this machine{rest}"
+            )
+        if self.unknown:
+            found.append(
+                f"time: unknown for {self.unknown} paths, whose stages were never measured on {self.device}; run one "
+                "of their jobs here first"
+            )
+        if self.paths:
+            found.append(f"disk: about {size_of(self.disk)} of artifacts, at measured or typical sizes")
+        return found
 
 
 def estimate(jobs: Iterable[Job], storage: Storage, *, goal: Goal = "result") -> Estimate:
@@ -56,26 +83,24 @@ def estimate(jobs: Iterable[Job], storage: Storage, *, goal: Goal = "result") ->
         storage: the output folder.
         goal: the last stage.
     """
-    registry, found = Registry(), Estimate(jobs=0, done=0, paths=0, seconds=0, unmeasured=0, disk=0, unreadable=0)
+    registry, found = Registry(), Estimate()
+    depths: set[str] = set()
     for job in jobs:
-        found = attrs.evolve(found, jobs=found.jobs + 1)
+        found.jobs += 1
         if read_report(storage.folder, job.id).is_done(job.key(), storage.has):
-            found = attrs.evolve(found, done=found.done + 1)
+            found.done += 1
             continue
         session = Session(job.config, registry=registry, reporter=SilentReporter())
-        folder = storage.folder
         try:
-            clip_run = session.open_clip(Path(fetched(job.clip)), folder=folder / job.id, read_only=True)
-            forecasts = [forecast(clip_run.along(cam), goal) for cam in job.config.cam]
-        except Ex4dError:  # the job reports it
-            found = attrs.evolve(found, unreadable=found.unreadable + 1)
-            continue
-        for each in filter(None, forecasts):
-            found = attrs.evolve(
-                found,
-                paths=found.paths + 1,
-                seconds=found.seconds + (each.seconds or 0),
-                unmeasured=found.unmeasured + (each.seconds is None),
-                disk=found.disk + sum(each.disk.values()),
-            )
+            clip_run = session.open_clip(Path(fetched(job.clip)), folder=storage.folder / job.id, read_only=True)
+            depth = content_key(clip_run.depth_inputs)
+            ready: tuple[str, ...] = ("depth",) if depth in depths else ()  # by another job of the clip
+            for cam in job.config.cam:
+                path = forecast(clip_run.along(cam), goal, ready=ready)
+                if path is not None:
+                    found.add(path)
+                    ready = ("read", "depth", "refine")
+            depths.add(depth)
+        except Ex4dError as error:
+            found.errors[job.id] = str(error).partition("\n")[0]
     return found

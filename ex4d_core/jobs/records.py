@@ -21,7 +21,7 @@ RECORDS = "jobs"
 
 Status = Literal["done", "failed", "crashed", "running", "interrupted", "invalid", "pending"]
 
-STAGES = ("read", "depth", "guidance", "result")
+STAGES = ("read", "depth", "refine", "guidance", "result")
 """Stages with their own columns in reports."""
 
 
