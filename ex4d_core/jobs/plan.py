@@ -12,6 +12,7 @@ from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.records import read_report
 from ex4d_core.jobs.storage import Storage, fetched
 from ex4d_core.pipeline.forecast import Forecast, duration, forecast, size_of
+from ex4d_core.pipeline.rates import LEAST_MEGAPIXELS, LEAST_SECONDS
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
@@ -67,8 +68,9 @@ class Estimate:
             )
         if self.unknown:
             found.append(
-                f"time: unknown for {self.unknown} paths, whose stages were never measured on {self.device}; run one "
-                "of their jobs here first"
+                f"time: unknown for {self.unknown} paths with stages that were not measured on {self.device}; run one "
+                f"of their jobs first (stages below {LEAST_SECONDS:g} s and clips below {LEAST_MEGAPIXELS:g} million "
+                "pixels do not count)"
             )
         if self.paths:
             found.append(f"disk: about {size_of(self.disk)} of artifacts, at measured or typical sizes")

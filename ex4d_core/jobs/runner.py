@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,12 +120,12 @@ class JobRunner:
             goal=self._goal,
             shared=self.folder / job.first if job.first else None,
         )
-        errors = [_sentence(outcome, len(outcomes)) for outcome in outcomes if outcome.error is not None]
+        error = _error_of(outcomes)
         files = [file for outcome in outcomes for file in outcome.files.values()]
         return attrs.evolve(
             report,
-            status="failed" if errors else "done",
-            error="; ".join(errors),
+            status="failed" if error else "done",
+            error=error,
             outputs=tuple(dict.fromkeys(file.relative_to(self.folder).as_posix() for file in files)),
             seconds=time.monotonic() - started,
             unexpected=any(outcome.unexpected for outcome in outcomes),
@@ -195,8 +196,11 @@ def _failed_report(job: Job, before: JobReport, run: str, error: str) -> JobRepo
     )
 
 
-def _sentence(outcome: Outcome, count: int) -> str:
-    return str(outcome.error) if count == 1 else f"--cam {outcome.cam}: {outcome.error}"
+def _error_of(outcomes: Sequence[Outcome]) -> str:
+    """Return the errors of the paths, or '' if there are none; one of all paths is stated once."""
+    if len({outcome.error for outcome in outcomes}) == 1:
+        return outcomes[0].error or ""
+    return "; ".join(f"--cam {outcome.cam}: {outcome.error}" for outcome in outcomes if outcome.error is not None)
 
 
 def _costs(records: list[StageRecord]) -> dict[str, StageCost]:

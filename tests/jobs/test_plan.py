@@ -42,7 +42,8 @@ def remember(jobs, *stages):
 def test_without_measurements_the_time_is_unknown(jobs, tmp_path):
     assert lines(jobs, tmp_path) == [
         "jobs: 2, 0 done, 3 camera paths to run",
-        "time: unknown for 3 paths, whose stages were never measured on this CPU; run one of their jobs here first",
+        "time: unknown for 3 paths with stages that were not measured on this CPU; run one of their jobs first (stages "
+        "below 1 s and clips below 4 million pixels do not count)",
         "disk: about 1 MB of artifacts, at measured or typical sizes",
     ]
 
