@@ -15,6 +15,7 @@ the same manifest by `ex4d batch run --shard 0/2` and `1/2` at the same time. `s
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import resource
 import signal
@@ -38,8 +39,8 @@ from ex4d_core.config import make_config  # before torch
 from ex4d_core.jobs import runner
 from ex4d_core.jobs.executors import find_executor
 from ex4d_core.jobs.manifest import Job, write_manifest
-from ex4d_core.jobs.pool import run_jobs
-from ex4d_core.jobs.records import RECORDS, JobReport, read_report
+from ex4d_core.jobs.records import RECORDS, JobReport, read_record
+from ex4d_core.jobs.running import run_jobs
 from ex4d_core.jobs.workers import Execute, process_groups
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Video
@@ -127,7 +128,7 @@ def faults(arguments: argparse.Namespace, folder: Path) -> None:
 def _kill(out: Path, killed: list[int], stop: threading.Event) -> None:
     """Kill the process of a running job twice, after a quarter and after half of the jobs."""
     while len(killed) < 2 and not stop.wait(0.1):
-        reports = [read_report(out, file.stem) for file in (out / RECORDS).glob("*.json")]
+        reports = [read_record(out, file.stem) for file in (out / RECORDS).glob("*.json")]
         running = [report for report in reports if report.status == "running"]
         if running and len(reports) - len(running) >= 10 * (len(killed) + 1):
             process = int(running[0].worker.rpartition("-")[2])
@@ -185,6 +186,8 @@ def head(arguments: argparse.Namespace, folder: Path) -> None:
             before, started = _done(out), time.perf_counter()
             _kill_all(ray)
         printed, _ = command.communicate()
+        states = Counter(row["status"] for row in csv.DictReader((out / "report.csv").open()))
+        print(f"report: {dict(states)}; ", end="")
         print(f"exit code {command.returncode} after {time.perf_counter() - started:.0f} s; it printed:\n{printed}")
     after = _done(out)
     kept = sum(report in before for report in after)
@@ -195,7 +198,7 @@ def head(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def _done(out: Path) -> list[JobReport]:
-    reports = [read_report(out, file.stem) for file in sorted((out / RECORDS).glob("*.json"))]
+    reports = [read_record(out, file.stem) for file in sorted((out / RECORDS).glob("*.json"))]
     return [report for report in reports if report.status == "done"]
 
 

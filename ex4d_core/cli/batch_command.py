@@ -78,7 +78,7 @@ def run(
 ) -> None:
     """Run the jobs of a manifest; run it again to resume: finished jobs are kept, failed ones are retried."""
     from ex4d_core.jobs.executors import find_executor
-    from ex4d_core.jobs.pool import run_jobs
+    from ex4d_core.jobs.running import run_jobs
     from ex4d_core.jobs.shards import Shard
     from ex4d_core.jobs.storage import Storage
 
@@ -91,7 +91,7 @@ def run(
         found.refuse_invalid()
     jobs = part.of(found.jobs, group=lambda job: job.first or job.id)
     if dry_run:
-        from ex4d_core.jobs.plan import estimate
+        from ex4d_core.jobs.estimate import estimate
 
         say("\n".join(estimate(jobs, storage, goal=goal).lines()))
         return

@@ -17,7 +17,7 @@ from ex4d_core.config.run_config import RunConfig, config_tree, make_config
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, read_report, record_file, write_report
+from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, crash_sentence, read_record, record_file, write_record
 from ex4d_core.jobs.storage import Storage, fetched
 from ex4d_core.jobs.workers import ATTEMPTS
 from ex4d_core.pipeline.artifacts import StageRecord
@@ -30,9 +30,6 @@ from ex4d_core.runs.saved_config import with_paths
 
 LOGS = "logs"
 """Folder of the logs in the output folder: a file for each process, a line of JSON for each stage."""
-
-MOST_STARTS = ATTEMPTS
-"""Number of times that one run starts a job that ends its process."""
 
 
 class JobRunner:
@@ -64,7 +61,7 @@ class JobRunner:
         """
         with locked_if_free(record_file(self.folder, job.id)) as is_own:
             self._storage.pull(_name(job.id))
-            before = read_report(self.folder, job.id)
+            before = read_record(self.folder, job.id)
             if not is_own:
                 return attrs.evolve(before, status="running", error="another process is running this job")
             try:
@@ -85,12 +82,12 @@ class JobRunner:
                 worker=self._worker,
                 fresh=True,
             )
-            if report.starts > MOST_STARTS:
+            if report.starts > ATTEMPTS:
                 report = attrs.evolve(
                     report, status="crashed", error=crash_sentence("its process ended"), starts=before.starts
                 )
             else:
-                write_report(self.folder, report)
+                write_record(self.folder, report)
                 self._storage.push([_name(job.id)])
                 self._log.job = job.id
                 report = self._finished(job, report)
@@ -99,7 +96,7 @@ class JobRunner:
 
     def _written(self, report: JobReport) -> JobReport:
         """Write and log the state of a job, and return it."""
-        write_report(self.folder, report)
+        write_record(self.folder, report)
         self._storage.push([_name(report.id)])
         self._log.job = report.id
         for stage, cost in report.stages.items():
@@ -175,15 +172,6 @@ class JobLog(SilentReporter):
     def warn(self, text: str) -> None:
         """Append a warning."""
         self.write(warning=text)
-
-
-def crash_sentence(reason: str) -> str:
-    """Return the error of a job whose process ended each time.
-
-    Args:
-        reason: how it ended, such as `its process was killed by SIGKILL`.
-    """
-    return f"{reason} each time that it ran this clip; run the clip alone with ex4d run to see why"
 
 
 def _name(job: str) -> str:

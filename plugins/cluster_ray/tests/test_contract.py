@@ -8,7 +8,7 @@ import pytest
 
 from ex4d_cluster_ray.executor import process_groups
 from ex4d_core.jobs.contract import ExecutorContract, small_job, two_frames
-from ex4d_core.jobs.records import read_report
+from ex4d_core.jobs.records import read_record
 from ex4d_core.video_io import write_video
 from tests.helpers.fragile_plugin import plant_fragile_plugin
 
@@ -55,10 +55,10 @@ class TestRay(ExecutorContract):
         assert printed.read_text() == ""
 
     def test_a_job_whose_worker_is_killed_is_done_by_another(self, executed):
-        record = read_report(executed.place, "once")
+        record = read_record(executed.place, "once")
         assert (record.status, record.starts) == ("done", 2)
 
     def test_a_job_that_always_kills_its_worker_is_not_repeated_without_end(self, executed):
-        record = read_report(executed.place, "always")
+        record = read_record(executed.place, "always")
         assert (record.status, record.starts) == ("crashed", 3)
         assert "its process ended each time that it ran this clip" in record.error

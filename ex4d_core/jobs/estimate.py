@@ -9,7 +9,7 @@ import attrs
 
 from ex4d_core.errors import Ex4dError
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.records import read_report
+from ex4d_core.jobs.records import read_record
 from ex4d_core.jobs.storage import Storage, fetched
 from ex4d_core.pipeline.forecast import Forecast, duration, forecast, size_of
 from ex4d_core.pipeline.rates import LEAST_MEGAPIXELS, LEAST_SECONDS
@@ -56,7 +56,9 @@ class Estimate:
         """Return lines: the counts, an error, the time with its basis, the disk space."""
         found = [f"jobs: {self.jobs}, {self.done} done, {self.paths} camera paths to run"]
         for job, error in list(self.errors.items())[:1]:
-            found.append(f"errors: {len(self.errors)} jobs cannot run on this machine, such as {job}: {error}")
+            found.append(
+                f"errors: {len(self.errors)} of {self.jobs} jobs cannot run on this machine, such as {job}: {error}"
+            )
         if known := self.paths - self.unknown:
             worker = "one worker on this CPU" if self.device == "this CPU" else f"one {self.device}"
             measured = self.measured_seconds / self.seconds
@@ -89,7 +91,7 @@ def estimate(jobs: Iterable[Job], storage: Storage, *, goal: Goal = "result") ->
     depths: set[str] = set()
     for job in jobs:
         found.jobs += 1
-        if read_report(storage.folder, job.id).is_done(job.key(), storage.has):
+        if read_record(storage.folder, job.id).is_done(job.key(), storage.has):
             found.done += 1
             continue
         session = Session(job.config, registry=registry, reporter=SilentReporter())

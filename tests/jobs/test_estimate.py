@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ex4d_core.config import make_config
+from ex4d_core.jobs.estimate import estimate
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.plan import estimate
 from ex4d_core.jobs.storage import Storage
 from ex4d_core.pipeline.rates import Rate, rate_key, record_rates
 from ex4d_core.pipeline.session import Session
@@ -69,4 +69,4 @@ def test_a_job_that_cannot_run_is_named(tmp_path):
     broken.write_bytes(b"no video")
     bad = Job(id="bad", config=make_config({"clips": [str(broken)], "depth": {"name": "sketch"}}))
     assert lines([bad], tmp_path)[0] == "jobs: 1, 0 done, 0 camera paths to run"
-    assert lines([bad], tmp_path)[1].startswith("errors: 1 jobs cannot run on this machine, such as bad: ")
+    assert lines([bad], tmp_path)[1].startswith("errors: 1 of 1 jobs cannot run on this machine, such as bad: ")
