@@ -117,12 +117,12 @@ class JobRunner:
             goal=self._goal,
             shared=self.folder / job.first if job.first else None,
         )
-        error = _error_of(outcomes)
+        failure = _error_of(outcomes)
         files = [file for outcome in outcomes for file in outcome.files.values()]
         return attrs.evolve(
             report,
-            status="failed" if error else "done",
-            error=error,
+            status="failed" if failure else "done",
+            error=failure,
             outputs=tuple(dict.fromkeys(file.relative_to(self.folder).as_posix() for file in files)),
             seconds=time.monotonic() - started,
             unexpected=any(outcome.unexpected for outcome in outcomes),
