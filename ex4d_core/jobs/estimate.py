@@ -65,8 +65,8 @@ class Estimate:
             basis = "" if measured > 0.995 else f"{measured:.0%} of it "
             rest = ", the rest typical times" * bool(basis)
             found.append(
-                f"time: about {duration(self.seconds)} of {worker} for {known} paths, without loading models; {basis}"
-                f"measured on this machine{rest}"
+                f"time: about {duration(self.seconds)} of {worker} for {known} paths, without loading models and "
+                f"writing videos; {basis}measured on this machine{rest}"
             )
         if self.unknown:
             found.append(

@@ -51,14 +51,17 @@ def test_without_measurements_the_time_is_unknown(jobs, tmp_path):
 def test_depth_counts_once_for_a_clip_and_reading_once_for_a_job(jobs, tmp_path):
     remember(jobs, "read", "depth", "refine", "guidance")
     assert lines(jobs, tmp_path)[1:] == [
-        "time: about 80 s of one worker on this CPU for 3 paths, without loading models; measured on this machine",
+        "time: about 80 s of one worker on this CPU for 3 paths, without loading models and writing videos; "
+        "measured on this machine",
         "disk: about 8 MB of artifacts, at measured or typical sizes",
     ]
 
 
 def test_the_part_that_was_not_measured_is_stated(jobs, tmp_path, monkeypatch):
     remember(jobs, "depth", "guidance")
-    assert lines(jobs, tmp_path)[1].endswith("without loading models; measured on this machine")  # the rest is short
+    assert lines(jobs, tmp_path)[1].endswith(
+        "without loading models and writing videos; measured on this machine"
+    )  # the rest is short
     typical = {"read": 5 / MEGAPIXELS, "depth": 0, "refine": 5 / MEGAPIXELS, "guidance": 0}
     monkeypatch.setattr("ex4d_core.pipeline.forecast._SECONDS", typical)
     assert lines(jobs, tmp_path)[1].endswith("; 67% of it measured on this machine, the rest typical times")
