@@ -28,6 +28,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,9 @@ def _done(out: Path) -> list[JobReport]:
 
 def _kill_all(session: Path) -> None:
     """Kill the processes of a Ray session, as if its machine were lost."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(session) in word for word in process.info["cmdline"] or []):
+    found = [each for each in psutil.process_iter(["cmdline"]) if str(session) in " ".join(each.info["cmdline"] or [])]
+    for process in [*found, *(child for each in found for child in each.children(recursive=True))]:
+        with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
