@@ -4,18 +4,22 @@
     python -m benchmarks.core.batch faults [--ray local] [--clips 40]
     python -m benchmarks.core.batch shards [--clips 40]
     python -m benchmarks.core.batch scaling [--ray local] [--clips 24]
+    python -m benchmarks.core.batch head [--clips 12]
 
 `overhead` runs jobs that do nothing for 10 ms, with their records and logs, in worker processes. `faults` runs short
 clips, 4 of which are not videos, and kills a process in the middle of a job twice; then runs them again. `shards` runs
 the same manifest by `ex4d batch run --shard 0/2` and `1/2` at the same time. `scaling` compares one and two workers.
+`head` kills the head of a Ray cluster in the middle of `ex4d batch run --ray`, and repeats the command.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +28,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,12 +40,14 @@ from ex4d_core.config import make_config  # before torch
 from ex4d_core.jobs import runner
 from ex4d_core.jobs.executors import find_executor
 from ex4d_core.jobs.manifest import Job, write_manifest
-from ex4d_core.jobs.pool import run_jobs
-from ex4d_core.jobs.records import RECORDS, JobReport, read_report
+from ex4d_core.jobs.records import RECORDS, JobReport, read_record
+from ex4d_core.jobs.running import run_jobs
 from ex4d_core.jobs.workers import Execute, process_groups
 from ex4d_core.testing.scenes import room_scene
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
+
+COMMAND = [sys.executable, "-c", "from typer_cli import main; main()", "batch"]
 
 IDLE = 0.010
 """Seconds of a job that does nothing."""
@@ -122,7 +129,7 @@ def faults(arguments: argparse.Namespace, folder: Path) -> None:
 def _kill(out: Path, killed: list[int], stop: threading.Event) -> None:
     """Kill the process of a running job twice, after a quarter and after half of the jobs."""
     while len(killed) < 2 and not stop.wait(0.1):
-        reports = [read_report(out, file.stem) for file in (out / RECORDS).glob("*.json")]
+        reports = [read_record(out, file.stem) for file in (out / RECORDS).glob("*.json")]
         running = [report for report in reports if report.status == "running"]
         if running and len(reports) - len(running) >= 10 * (len(killed) + 1):
             process = int(running[0].worker.rpartition("-")[2])
@@ -136,15 +143,14 @@ def shards(arguments: argparse.Namespace, folder: Path) -> None:
     make_jobs(folder, arguments.clips, bad=4)
     manifest, out = folder / "manifest.csv", folder / "out"
     write_manifest(manifest, sorted(folder.glob("*.mp4")), ["20", "-20"])
-    command = [sys.executable, "-c", "from typer_cli import main; main()", "batch"]
     options = ["run", str(manifest), "-o", str(out), "--depth", "sketch", "--quiet"]
     started = time.perf_counter()
     for title in ("first run", "second run"):
         started = time.perf_counter()
-        both = [subprocess.Popen([*command, *options, "--shard", f"{index}/2"]) for index in range(2)]
+        both = [subprocess.Popen([*COMMAND, *options, "--shard", f"{index}/2"]) for index in range(2)]
         codes = [process.wait() for process in both]
         print(f"{title}: {time.perf_counter() - started:.0f} s, exit codes {codes}")
-    subprocess.run([*command, "report", str(out)], check=True)
+    subprocess.run([*COMMAND, "report", str(out)], check=True)
 
 
 def scaling(arguments: argparse.Namespace, folder: Path) -> None:
@@ -157,6 +163,52 @@ def scaling(arguments: argparse.Namespace, folder: Path) -> None:
         seconds = time.perf_counter() - started
         good = sum(report.status == "done" for report in reports)
         print(f"{workers} worker(s): {good} jobs in {seconds:.0f} s, {good / seconds * 3600:.0f} per hour")
+
+
+def head(arguments: argparse.Namespace, folder: Path) -> None:
+    """Kill the head after a third of the jobs, start it again, and repeat the command."""
+    make_jobs(folder, arguments.clips)
+    manifest, out, ray = folder / "manifest.csv", folder / "out", folder / "ray"
+    write_manifest(manifest, sorted(folder.glob("*.mp4")), ["20", "-20"])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    start = ["start", "--head", f"--port={port}", "--num-cpus=4", "--include-dashboard=false", f"--temp-dir={ray}"]
+    start = [str(Path(sys.executable).with_name("ray")), *start]
+    options = ["run", str(manifest), "-o", str(out), "--depth", "sketch", "--quiet", "--ray", f"127.0.0.1:{port}"]
+    before: list[JobReport] = []
+    for is_first in (True, False):
+        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started = time.perf_counter()
+        command = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        while is_first and command.poll() is None and len(_done(out)) < arguments.clips // 3:
+            time.sleep(0.2)
+        if is_first:
+            before, started = _done(out), time.perf_counter()
+            _kill_all(ray)
+        printed, _ = command.communicate()
+        states = Counter(row["status"] for row in csv.DictReader((out / "report.csv").open()))
+        print(f"report: {dict(states)}; ", end="")
+        print(f"exit code {command.returncode} after {time.perf_counter() - started:.0f} s; it printed:\n{printed}")
+    after = _done(out)
+    kept = sum(report in before for report in after)
+    print(
+        f"{len(before)} jobs were done before the head was killed; after the second run {len(after)}, {kept} unchanged"
+    )
+    _kill_all(ray)
+
+
+def _done(out: Path) -> list[JobReport]:
+    reports = [read_record(out, file.stem) for file in sorted((out / RECORDS).glob("*.json"))]
+    return [report for report in reports if report.status == "done"]
+
+
+def _kill_all(session: Path) -> None:
+    """Kill the processes of a Ray session, as if its machine were lost."""
+    found = [each for each in psutil.process_iter(["cmdline"]) if str(session) in " ".join(each.info["cmdline"] or [])]
+    for process in [*found, *(child for each in found for child in each.children(recursive=True))]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _run(arguments: argparse.Namespace, jobs: list[Job], out: Path, **more: Any) -> list[JobReport]:
@@ -172,7 +224,13 @@ def _processes(arguments: argparse.Namespace) -> Execute:
 def main() -> None:
     """Run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measurements: dict[str, Any] = {"overhead": overhead, "faults": faults, "shards": shards, "scaling": scaling}
+    measurements: dict[str, Any] = {
+        "overhead": overhead,
+        "faults": faults,
+        "shards": shards,
+        "scaling": scaling,
+        "head": head,
+    }
     parser.add_argument("measurement", choices=measurements)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--clips", type=int, default=40)
@@ -184,4 +242,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from benchmarks.core.batch import main as run  # workers import functions of this module by its name
+
+    run()

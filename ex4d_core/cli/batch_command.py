@@ -50,7 +50,9 @@ def plan(
 @takes_flags()
 def run(
     config: RunConfig,
-    manifest: Annotated[Path, typer.Argument(help="CSV or Parquet file: clip, id, cam, seed, flags, options.")],
+    manifest: Annotated[
+        str, typer.Argument(help="CSV or Parquet file, or its URL, with columns clip, id, cam, flags, options.")
+    ],
     output_dir: RunOutput = "outputs",
     goal: Annotated[Literal["guidance", "result"], typer.Option(help="Last stage.")] = "result",
     shard: Annotated[
@@ -76,7 +78,7 @@ def run(
 ) -> None:
     """Run the jobs of a manifest; run it again to resume: finished jobs are kept, failed ones are retried."""
     from ex4d_core.jobs.executors import find_executor
-    from ex4d_core.jobs.pool import run_jobs
+    from ex4d_core.jobs.running import run_jobs
     from ex4d_core.jobs.shards import Shard
     from ex4d_core.jobs.storage import Storage
 
@@ -89,9 +91,9 @@ def run(
         found.refuse_invalid()
     jobs = part.of(found.jobs, group=lambda job: job.first or job.id)
     if dry_run:
-        from ex4d_core.jobs.plan import estimate
+        from ex4d_core.jobs.estimate import estimate
 
-        say(estimate(jobs, storage, goal=goal).sentence())
+        say("\n".join(estimate(jobs, storage, goal=goal).lines()))
         return
     execute = partial(run_jobs, jobs, output_dir, run=uuid.uuid4().hex[:12], goal=goal, **where)
     reports, files = _execute(execute, found, jobs, storage, part, quiet=quiet or json_)
@@ -140,7 +142,7 @@ def report(
     say(_counts(reports), err=True)
 
 
-def _read(path: Path, config: RunConfig, goal: str) -> Manifest:
+def _read(source: str, config: RunConfig, goal: str) -> Manifest:
     from ex4d_core.cli.flags import COLUMNS, column_tables
     from ex4d_core.jobs.manifest import read_manifest
     from ex4d_core.pipeline.session import Session
@@ -153,7 +155,7 @@ def _read(path: Path, config: RunConfig, goal: str) -> Manifest:
     def check(config: RunConfig) -> None:
         Session(config, registry=registry, reporter=SilentReporter()).check(*roles)
 
-    return read_manifest(path, columns=COLUMNS, tables=column_tables, defaults=config, check=check)
+    return read_manifest(source, columns=COLUMNS, tables=column_tables, defaults=config, check=check)
 
 
 def _environments(workers: int | None) -> list[dict[str, str]]:

@@ -13,8 +13,8 @@ import torch
 
 from ex4d_core.config import make_config
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.pool import run_jobs
-from ex4d_core.jobs.records import JobReport, read_report
+from ex4d_core.jobs.records import JobReport, read_record
+from ex4d_core.jobs.running import run_jobs
 from ex4d_core.jobs.workers import Execute
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_video
@@ -77,11 +77,11 @@ class ExecutorContract:
         states = {report.id: report.status for report in executed.returned}
         assert {states["first"], states["second"], states["other"]} == {"done"}
         assert states["broken"] == "failed"
-        assert "is not a video that can be read" in read_report(executed.place, "broken").error
+        assert "is not a video that can be read" in read_record(executed.place, "broken").error
 
     def test_states_are_recorded(self, executed: Executed) -> None:
         for report in executed.returned:
-            record = read_report(executed.place, report.id)
+            record = read_record(executed.place, report.id)
             assert (record.status, record.run, record.outputs) == (report.status, "run", report.outputs)
             assert all((executed.place / output).exists() for output in report.outputs)
 

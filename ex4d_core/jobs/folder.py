@@ -12,7 +12,7 @@ import attrs
 from ex4d_core.errors import InputNotFound
 from ex4d_core.files import atomic_write, locked_if_free
 from ex4d_core.jobs.manifest import Job, Manifest, read_ids
-from ex4d_core.jobs.records import RECORDS, JobReport, read_report, record_file, write_table
+from ex4d_core.jobs.records import RECORDS, JobReport, read_record, record_file, write_table
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.jobs.storage import Storage
 
@@ -52,14 +52,14 @@ def collect(storage: Storage) -> list[JobReport]:
 
 def current_report(folder: Path, id: str) -> JobReport:
     """Return the state of a job; one whose process has ended is `interrupted`."""
-    report = read_report(folder, id)
+    report = read_record(folder, id)
     if report.status != "running":
         return report
     with locked_if_free(record_file(folder, id)) as is_free:
         if not is_free:
             return report
     error = "its process ended; run the manifest again to resume"
-    return attrs.evolve(read_report(folder, id), status="interrupted", error=error)
+    return attrs.evolve(read_record(folder, id), status="interrupted", error=error)
 
 
 def write_reports(

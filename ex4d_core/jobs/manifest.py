@@ -2,7 +2,7 @@
 
 Columns are `clip` (required), `id`, `cam` (one text, or several separated by `;`), names of flags of `ex4d run` with
 underscores (`seed`, `depth_file`, `num_frames`) and options (`mesh.min_angle`). Empty cells are not set. Relative paths
-are relative to the manifest.
+are relative to the manifest, which may be at a URL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import attrs
 from ex4d_core.config.run_config import RunConfig, Tree, config_tree, make_config, merge
 from ex4d_core.errors import Ex4dError, InvalidInput, OutputFailed, PluginFailed, nearest
 from ex4d_core.files import atomic_write
-from ex4d_core.jobs.storage import is_url, version_of
+from ex4d_core.jobs.storage import Storage, fetched, is_url, version_of
 from ex4d_core.names import name_key, numbered, safe_name
 from ex4d_core.pipeline.inputs import camera_files, input_files
 from ex4d_core.pipeline.store import content_key
@@ -100,7 +100,7 @@ class Manifest:
 
 
 def read_manifest(
-    path: Path,
+    source: str | Path,
     *,
     columns: Sequence[str],
     tables: Callable[[Cells], Tree],
@@ -110,20 +110,21 @@ def read_manifest(
     """Read and check a manifest as a whole; nothing is run.
 
     Args:
-        path: a `.csv` or `.parquet` file.
+        source: path or URL of a `.csv` or `.parquet` file.
         columns: further valid columns, besides options such as `mesh.min_angle`.
         tables: converts the cells of these columns and of options to tables of a configuration.
         defaults: options of all rows, which their cells replace.
         check: raises an `Ex4dError` if components or paths of a configuration are invalid; called once for equal ones.
 
     Raises:
-        InputNotFound: the file does not exist.
+        InputNotFound: the file or URL does not exist.
         InvalidInput: it cannot be read, has no rows, no column `clip`, or an unknown column.
         PluginFailed: Parquet needs pyarrow, which is not installed.
     """
+    path, base = Path(fetched(str(source))), os.path.dirname(source)
     rows = _read_rows(path)
     _check_columns(path, rows, columns)
-    reader = _RowReader(path.parent, tables, defaults or RunConfig(), check)
+    reader = _RowReader(base, tables, defaults or RunConfig(), check)
     jobs: list[Job] = []
     invalid: list[InvalidRow] = []
     taken: dict[str, int] = {}
@@ -191,14 +192,14 @@ class _RowReader:
 
     def __init__(
         self,
-        base: Path,
+        base: str,
         tables: Callable[[Cells], Tree],
         defaults: RunConfig,
         check: Callable[[RunConfig], None],
     ) -> None:
         self._base, self._tables, self._check = base, tables, check
         self._registry = Registry()
-        self._defaults = with_paths(config_tree(defaults), self._registry, partial(_absolute, Path()))
+        self._defaults = with_paths(config_tree(defaults), self._registry, partial(_absolute, ""))
         if any(not os.path.isabs(file) for file in camera_files(defaults.cam)):
             self._defaults["cam_folder"] = os.path.abspath(defaults.cam_folder)
         self._download = defaults.download
@@ -211,7 +212,11 @@ class _RowReader:
         options = {column: value for column, value in cells.items() if column not in (ID, CLIP, CAM)}
         own: Tree = merge(self._tables(options), {"clips": [clip]}, {"cam": cams} if (cams := _cams(cells)) else {})
         located = with_paths(own, self._registry, partial(_absolute, self._base))
-        if "cam" in own and any(not os.path.isabs(file) for file in camera_files(own["cam"])):
+        if (
+            "cam" in own
+            and not is_url(self._base)
+            and any(not os.path.isabs(file) for file in camera_files(own["cam"]))
+        ):
             located["cam_folder"] = os.path.abspath(self._base)
         config = attrs.evolve(make_config(merge(self._defaults, located)), download=self._download)
         if not is_url(config.clips[0]) and not os.path.exists(config.clips[0]):
@@ -231,8 +236,11 @@ class _RowReader:
             raise InvalidInput(self._checked[key])
 
 
-def _absolute(base: Path, text: str) -> str:
-    """Return an existing path as an absolute one; others, such as names of weights, are unchanged."""
+def _absolute(base: str, text: str) -> str:
+    """Return an existing path relative to a folder or URL as an absolute one; others, as of weights, are unchanged."""
+    if is_url(base) and not is_url(text) and not os.path.isabs(text):
+        url = f"{base}/{text}"
+        return url if Storage(base).has(text) else text
     path = os.path.abspath(os.path.join(base, text))
     return path if os.path.lexists(path) else text
 

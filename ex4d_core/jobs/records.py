@@ -21,7 +21,7 @@ RECORDS = "jobs"
 
 Status = Literal["done", "failed", "crashed", "running", "interrupted", "invalid", "pending"]
 
-STAGES = ("read", "depth", "guidance", "result")
+STAGES = ("read", "depth", "refine", "guidance", "result")
 """Stages with their own columns in reports."""
 
 
@@ -69,13 +69,22 @@ class JobReport:
         return self.status == "done" and self.key == key and all(map(has, self.outputs))
 
 
+def crash_sentence(reason: str) -> str:
+    """Return the error of a job whose process ended each time.
+
+    Args:
+        reason: how it ended, such as `its process was killed by SIGKILL`.
+    """
+    return f"{reason} each time that it ran this clip; run the clip alone with ex4d run to see why"
+
+
 def record_file(folder: Path, id: str) -> Path:
     """Return the record of a job in an output folder."""
     return folder / RECORDS / f"{id}.json"
 
 
-def read_report(folder: Path, id: str) -> JobReport:
-    """Return the state of a job; `pending` if it has no record or a damaged one."""
+def read_record(folder: Path, id: str) -> JobReport:
+    """Return the recorded state of a job; `pending` if it has no record or a damaged one."""
     file = record_file(folder, id)
     if not file.exists():
         return JobReport(id=id)
@@ -86,7 +95,7 @@ def read_report(folder: Path, id: str) -> JobReport:
         return JobReport(id=id)
 
 
-def write_report(folder: Path, report: JobReport) -> None:
+def write_record(folder: Path, report: JobReport) -> None:
     """Write the record of a job.
 
     Raises:

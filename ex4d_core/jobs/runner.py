@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from ex4d_core.config.run_config import RunConfig, config_tree, make_config
 from ex4d_core.errors import Ex4dError, InputNotFound, InvalidInput
 from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, read_report, record_file, write_report
+from ex4d_core.jobs.records import RECORDS, JobReport, StageCost, crash_sentence, read_record, record_file, write_record
 from ex4d_core.jobs.storage import Storage, fetched
 from ex4d_core.jobs.workers import ATTEMPTS
 from ex4d_core.pipeline.artifacts import StageRecord
@@ -29,9 +30,6 @@ from ex4d_core.runs.saved_config import with_paths
 
 LOGS = "logs"
 """Folder of the logs in the output folder: a file for each process, a line of JSON for each stage."""
-
-MOST_STARTS = ATTEMPTS
-"""Number of times that one run starts a job that ends its process."""
 
 
 class JobRunner:
@@ -63,7 +61,7 @@ class JobRunner:
         """
         with locked_if_free(record_file(self.folder, job.id)) as is_own:
             self._storage.pull(_name(job.id))
-            before = read_report(self.folder, job.id)
+            before = read_record(self.folder, job.id)
             if not is_own:
                 return attrs.evolve(before, status="running", error="another process is running this job")
             try:
@@ -84,12 +82,12 @@ class JobRunner:
                 worker=self._worker,
                 fresh=True,
             )
-            if report.starts > MOST_STARTS:
+            if report.starts > ATTEMPTS:
                 report = attrs.evolve(
                     report, status="crashed", error=crash_sentence("its process ended"), starts=before.starts
                 )
             else:
-                write_report(self.folder, report)
+                write_record(self.folder, report)
                 self._storage.push([_name(job.id)])
                 self._log.job = job.id
                 report = self._finished(job, report)
@@ -98,7 +96,7 @@ class JobRunner:
 
     def _written(self, report: JobReport) -> JobReport:
         """Write and log the state of a job, and return it."""
-        write_report(self.folder, report)
+        write_record(self.folder, report)
         self._storage.push([_name(report.id)])
         self._log.job = report.id
         for stage, cost in report.stages.items():
@@ -119,12 +117,12 @@ class JobRunner:
             goal=self._goal,
             shared=self.folder / job.first if job.first else None,
         )
-        errors = [_sentence(outcome, len(outcomes)) for outcome in outcomes if outcome.error is not None]
+        failure = _error_of(outcomes)
         files = [file for outcome in outcomes for file in outcome.files.values()]
         return attrs.evolve(
             report,
-            status="failed" if errors else "done",
-            error="; ".join(errors),
+            status="failed" if failure else "done",
+            error=failure,
             outputs=tuple(dict.fromkeys(file.relative_to(self.folder).as_posix() for file in files)),
             seconds=time.monotonic() - started,
             unexpected=any(outcome.unexpected for outcome in outcomes),
@@ -176,15 +174,6 @@ class JobLog(SilentReporter):
         self.write(warning=text)
 
 
-def crash_sentence(reason: str) -> str:
-    """Return the error of a job whose process ended each time.
-
-    Args:
-        reason: how it ended, such as `its process was killed by SIGKILL`.
-    """
-    return f"{reason} each time that it ran this clip; run the clip alone with ex4d run to see why"
-
-
 def _name(job: str) -> str:
     return f"{RECORDS}/{job}.json"
 
@@ -195,8 +184,11 @@ def _failed_report(job: Job, before: JobReport, run: str, error: str) -> JobRepo
     )
 
 
-def _sentence(outcome: Outcome, count: int) -> str:
-    return str(outcome.error) if count == 1 else f"--cam {outcome.cam}: {outcome.error}"
+def _error_of(outcomes: Sequence[Outcome]) -> str:
+    """Return the errors of the paths, or '' if there are none; one of all paths is stated once."""
+    if len({outcome.error for outcome in outcomes}) == 1:
+        return outcomes[0].error or ""
+    return "; ".join(f"--cam {outcome.cam}: {outcome.error}" for outcome in outcomes if outcome.error is not None)
 
 
 def _costs(records: list[StageRecord]) -> dict[str, StageCost]:

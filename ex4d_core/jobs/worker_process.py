@@ -24,6 +24,9 @@ Result = TypeVar("Result")
 Make = Callable[[int], Callable[[Item], Result]]
 """Makes the function that processes items in a process, from the number of the process."""
 
+_GRACE = 5.0
+"""Seconds that a process has to end before it is killed."""
+
 _SAFE_PATH = "PYTHONSAFEPATH"
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -84,6 +87,14 @@ def exit_reason(process: BaseProcess) -> str:
         name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
         return f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
     return f"ended with exit code {code}"
+
+
+def join_or_kill(process: BaseProcess) -> None:
+    """Wait until a process has ended; kill it after a few seconds."""
+    process.join(_GRACE)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 def _serve(connection: Connection, number: int) -> None:

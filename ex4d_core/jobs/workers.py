@@ -16,13 +16,19 @@ from typing import Generic, Protocol
 import attrs
 
 from ex4d_core.errors import PluginFailed
-from ex4d_core.jobs.worker_process import Done, Item, Make, Result, exit_reason, process_item, start_process
+from ex4d_core.jobs.worker_process import (
+    Done,
+    Item,
+    Make,
+    Result,
+    exit_reason,
+    join_or_kill,
+    process_item,
+    start_process,
+)
 
 ATTEMPTS = 3
 """Number of processes that an item may kill before it is given up, and of processes in a row that may fail to start."""
-
-_GRACE = 5.0
-"""Seconds that a process has to end before it is killed."""
 
 
 class Execute(Protocol):
@@ -118,7 +124,7 @@ class _Pool(Generic[Item, Result]):
             if not worker.is_idle:
                 worker.process.terminate()
         for worker in self._workers.values():
-            _join(worker.process)
+            join_or_kill(worker.process)
 
     def _assign(self) -> None:
         """Hand out items to idle processes, and start further ones for the rest."""
@@ -172,11 +178,4 @@ class _Pool(Generic[Item, Result]):
     def _end(self, worker: _Worker[Item]) -> None:
         del self._workers[worker.number]
         worker.connection.close()
-        _join(worker.process)
-
-
-def _join(process: BaseProcess) -> None:
-    process.join(_GRACE)
-    if process.is_alive():
-        process.kill()
-        process.join()
+        join_or_kill(worker.process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,15 @@ from ex4d_core.memory import available_memory
 from ex4d_core.pipeline.artifacts import StageRecord
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
-from ex4d_core.pipeline.rates import LEAST_MEGAPIXELS, LEAST_SECONDS, Rate, rate_key, read_rates, record_rates
+from ex4d_core.pipeline.rates import (
+    LEAST_MEGAPIXELS,
+    LEAST_SECONDS,
+    Rate,
+    hardware_of,
+    rate_key,
+    read_rates,
+    record_rates,
+)
 from ex4d_core.pipeline.stage_order import roles_for_stage
 from ex4d_core.pipeline.store import Store, content_key
 
@@ -63,6 +71,8 @@ class Forecast:
     """Width and height in pixels."""
     seconds: float | None
     """None if a stage was never measured on this machine, and a component does not declare its time."""
+    measured: float = 0
+    """Part of `seconds`, from 0 to 1, of stages that were measured on this machine; the rest is typical times."""
     disk: Mapping[Path, float]
     """Bytes by the folder that they are written to."""
     memory: float
@@ -168,21 +178,26 @@ def forecast_of(
         exports: bytes of outputs besides videos.
         flags: flags of the command that make it cheaper.
     """
-    rates, seconds, artifacts = read_rates(), 0.0, 0.0
+    rates, measured, declared, artifacts = read_rates(), 0.0, 0.0, 0.0
     for each in pending:
         pixels = each.size[0] * each.size[1]
         rate = rates.get(rate_key(components, each.stage, _roles(each.stage)))
-        seconds += _declared(components, each) if rate is None else rate.seconds * each.frames * pixels / 1e6
+        if rate is None:
+            declared += _declared(components, each)
+        else:
+            measured += rate.seconds * each.frames * pixels / 1e6
         artifacts += (rate.bytes / 1e6 if rate else _DISK.get(each.stage, 0)) * each.frames * pixels
+    seconds = measured + declared
     of_frame = size[0] * size[1] * _MEMORY_OF_FRAME if goal in ("guidance", "result") else 0
     return Forecast(
         frames=frames,
         size=size,
         seconds=None if math.isnan(seconds) else seconds,
+        measured=0 if math.isnan(seconds) or not seconds else measured / seconds,
         disk={} if folder is None else {folder / "artifacts": artifacts, folder: exports},
         memory=size[0] * size[1] * frames * _MEMORY[goal] + of_frame,
         memory_of_frame=of_frame,
-        device="this CPU" if components.device.type == "cpu" else str(components.device),
+        device="this CPU" if components.device.type == "cpu" else hardware_of(components),
         flags=flags,
     )
 
@@ -198,13 +213,14 @@ def _declared(components: Components, pending: Pending) -> float:
     return seconds
 
 
-def forecast(run: ClipRun | PathRun, goal: str, *, exports: float = 0) -> Forecast | None:
+def forecast(run: ClipRun | PathRun, goal: str, *, exports: float = 0, ready: Collection[str] = ()) -> Forecast | None:
     """Return what the stages up to a goal take, without reading the clip; None if nothing is left to do.
 
     Args:
         run: the clip, or the clip along a path.
         goal: the last stage.
         exports: bytes for each pixel of each frame of outputs besides videos.
+        ready: stages whose results other runs make before, and leave to this one.
 
     Raises:
         InvalidInput: the clip cannot be read.
@@ -214,6 +230,7 @@ def forecast(run: ClipRun | PathRun, goal: str, *, exports: float = 0) -> Foreca
     pending = [
         Pending(stage=stage, frames=made if stage in ("guidance", "result") else shown, size=size)
         for stage in _pending(run, goal)
+        if stage not in ready
     ]
     if not pending:
         return None

@@ -34,8 +34,16 @@ def rates_file() -> Path | None:
 
 
 def rate_key(components: Components, stage: str, roles: tuple[str, ...]) -> str:
-    """Return the name of the rate of a stage: its components with their numbers, such as steps, and the device."""
-    return " ".join((stage, *(_spelled(components.choose(role)) for role in roles), components.device.type))
+    """Return the name of the rate of a stage: its components with their numbers, such as steps, and the hardware."""
+    return " ".join((stage, *(_spelled(components.choose(role)) for role in roles), hardware_of(components)))
+
+
+def hardware_of(components: Components) -> str:
+    """Return the name of the GPU, or the type of another device; machines with a common cache can have several GPUs."""
+    import torch
+
+    device = components.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def read_rates() -> dict[str, Rate]:

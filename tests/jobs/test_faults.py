@@ -12,9 +12,9 @@ import pytest
 from ex4d_core.config import make_config
 from ex4d_core.errors import OutputFailed
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.pool import run_jobs
-from ex4d_core.jobs.records import read_report
+from ex4d_core.jobs.records import read_record
 from ex4d_core.jobs.runner import JobRunner
+from ex4d_core.jobs.running import run_jobs
 from tests.hostile.test_full_disk import Disk
 
 
@@ -57,7 +57,7 @@ def test_a_full_disk_is_a_sentence_and_the_next_run_finishes(disk, job, pages):
     out = disk.folder / "out"
     assert disk.has(pages * 4096)
     assert re.search("No space left on device|free space", error_of(partial(run, job(), out)))
-    assert read_report(out, "a").status in ("failed", "running", "pending")
+    assert read_record(out, "a").status in ("failed", "running", "pending")
     assert disk.has(2**26)
     report = run(job(), out)
     assert (report.status, report.error) == ("done", "")
@@ -83,4 +83,4 @@ def test_two_runs_at_once_do_each_job_once(job, tmp_path):
     fresh = sorted(report.id for report in (*first, *second) if report.fresh)
     assert fresh == [each.id for each in jobs]
     assert {report.status for report in (*first, *second)} <= {"done", "running"}
-    assert {read_report(tmp_path, each.id).status for each in jobs} == {"done"}
+    assert {read_record(tmp_path, each.id).status for each in jobs} == {"done"}

@@ -11,9 +11,9 @@ from ex4d_core.errors import InputNotFound, OutputFailed
 from ex4d_core.files import locked_if_free
 from ex4d_core.jobs.folder import collect
 from ex4d_core.jobs.manifest import Job
-from ex4d_core.jobs.pool import run_jobs
-from ex4d_core.jobs.records import JobReport, read_report, record_file, write_report
+from ex4d_core.jobs.records import JobReport, read_record, record_file, write_record
 from ex4d_core.jobs.runner import JobRunner
+from ex4d_core.jobs.running import run_jobs
 from ex4d_core.jobs.storage import Storage
 from ex4d_core.jobs.worker_process import Done
 from tests.helpers.forked import forking
@@ -63,9 +63,10 @@ def test_a_finished_job_is_not_run_again_and_a_removed_output_is_made_again(job,
 def test_an_error_of_a_clip_is_a_row_and_is_retried(job, tmp_path, small_clip):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    failed = runner(tmp_path).run(job("a", clip=broken))
+    failed = runner(tmp_path).run(job("a", clip=broken, cam=["10", "20"]))
     assert failed.status == "failed"
-    assert "broken.mp4 is not a video that can be read" in failed.error
+    assert failed.error.startswith(f"{broken} is not a video that can be read")
+    assert failed.error.count("broken.mp4") == 1
     broken.write_bytes(small_clip.video.read_bytes())
     assert runner(tmp_path).run(job("a", clip=broken)).status == "done"
 
@@ -91,7 +92,7 @@ def test_a_job_that_another_process_runs_is_left_alone(job, tmp_path):
 
 
 def test_a_job_that_ends_its_process_is_started_three_times_by_one_run_and_again_by_the_next(job, tmp_path):
-    write_report(tmp_path, JobReport(id="a", status="running", run="first", starts=3))
+    write_record(tmp_path, JobReport(id="a", status="running", run="first", starts=3))
     report = runner(tmp_path).run(job("a"))
     assert report.status == "crashed"
     assert report.error.startswith("its process ended each time that it ran this clip")
@@ -105,15 +106,15 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_row(job, tmp_path
 
 
 def test_a_damaged_record_counts_as_none(tmp_path):
-    write_report(tmp_path, JobReport(id="a", status="done"))
+    write_record(tmp_path, JobReport(id="a", status="done"))
     record_file(tmp_path, "a").write_text('{"status": 5}')
-    assert read_report(tmp_path, "a").status == "pending"
+    assert read_record(tmp_path, "a").status == "pending"
 
 
 def test_a_report_lists_what_was_interrupted_and_what_was_not_started(tmp_path):
     (tmp_path / "manifest.csv").write_text("id,clip\nlater,c.mp4\nkilled,c.mp4\nb,c.mp4\n")
-    write_report(tmp_path, JobReport(id="killed", status="running"))
-    write_report(tmp_path, JobReport(id="b", status="done"))
+    write_record(tmp_path, JobReport(id="killed", status="running"))
+    write_record(tmp_path, JobReport(id="b", status="done"))
     assert [(each.id, each.status) for each in collect(Storage(str(tmp_path)))] == [
         *(("later", "pending"), ("killed", "interrupted"), ("b", "done")),
     ]
@@ -127,7 +128,7 @@ def test_a_process_that_ends_before_it_writes_a_record_is_recorded(job, tmp_path
 
     (report,) = run_jobs([job("a")], tmp_path, run="r", goal="guidance", execute=execute)
     assert (report.status, report.starts) == ("crashed", 3)
-    assert read_report(tmp_path, "a").error.startswith("its process was killed by SIGKILL each time that it ran this")
+    assert read_record(tmp_path, "a").error.startswith("its process was killed by SIGKILL each time that it ran this")
 
 
 @pytest.mark.slow
@@ -147,7 +148,7 @@ def test_a_crash_ends_one_job_after_three_attempts_and_the_others_run(job, tmp_p
     )
     assert reports == seen
     assert {report.id: report.status for report in reports} == {"once": "done", "always": "crashed", "good": "done"}
-    crashed = read_report(out, "always")
+    crashed = read_record(out, "always")
     assert crashed.starts == 3
     assert "its process was killed by SIGKILL" in crashed.error
     assert (tmp_path / "always").read_text() == "6"
@@ -164,8 +165,9 @@ def test_the_command_runs_reports_and_resumes(ex4d, small_clip, tmp_path, monkey
     options = ("m.csv", "-o", "out", "--depth-file", small_clip.depth, "--goal", "guidance", "--num-frames", 2)
     code, out, err = ex4d("batch", "run", *options, "--dry-run")
     assert code == 0
-    assert "3 jobs, 0 done; 2 camera paths to run" in out
-    assert "1 clips cannot be read" in out
+    assert out.splitlines()[0] == "jobs: 3, 0 done, 2 camera paths to run"
+    assert "1 of 3 jobs cannot run on this machine, such as broken: " in out
+    assert "time: unknown for 2 paths with stages that were not measured on this CPU" in out
     code, out, err = ex4d("batch", "run", *options, "--shard", "0/2")
     assert (code, out.splitlines()[0]) == (1, "out/report-0-of-2.csv"), err
     assert "warning: broken: failed: " in err

@@ -6,7 +6,7 @@ import pytest
 from ex4d_core.config import make_config
 from ex4d_core.errors import InputNotFound, InvalidInput, PluginFailed
 from ex4d_core.jobs.folder import collect
-from ex4d_core.jobs.manifest import Job
+from ex4d_core.jobs.manifest import Job, read_manifest
 from ex4d_core.jobs.runner import JobRunner
 from ex4d_core.jobs.storage import Storage, fetched, is_url
 from ex4d_core.user_cache import EX4D_CACHE
@@ -47,6 +47,17 @@ def test_a_job_from_and_to_a_bucket(bucket, job, tmp_path, monkeypatch):
     assert run(job, "once more").fresh
     bucket.pipe_file("/bucket/c.mp4", b"no video")
     assert run(job, "changed").status == "failed"
+
+
+def test_a_manifest_in_a_bucket_names_files_beside_it(bucket, small_clip):
+    bucket.pipe_file("/bucket/m.csv", f"clip\nc.mp4\nmemory://other/d.mp4\n{small_clip.video}\nno.mp4\n".encode())
+    manifest = read_manifest("memory://bucket/m.csv", columns=(), tables=lambda cells: {})
+    assert [job.clip for job in manifest.jobs] == [
+        *("memory://bucket/c.mp4", "memory://other/d.mp4", str(small_clip.video)),
+    ]
+    assert [row.error for row in manifest.invalid] == ["the clip no.mp4 does not exist"]
+    with pytest.raises(InputNotFound, match=r"memory://bucket/n\.csv does not exist; check the URL"):
+        read_manifest("memory://bucket/n.csv", columns=(), tables=lambda cells: {})
 
 
 def test_a_missing_clip_is_a_row(bucket, job):

@@ -1,30 +1,19 @@
-"""Process items as a Ray data set: one row per group, mapped by a pool of actors with one GPU each.
+"""Process items on a Ray cluster, driven by a process of its own.
 
-Ray schedules, restarts actors of lost nodes and repeats their rows. Whether an item is done and how often it was
-started is recorded by its function, so a repeated row resumes, and an item that ends its process is not repeated
-without end.
+Ray ends the process that is connected to a cluster whose head is lost, and prints to both of its streams; neither
+reaches the process of the user.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
-from ex4d_cluster_ray.worker import DONE, GROUP, Worker
-from ex4d_core.errors import Ex4dError, InvalidConfig, PluginFailed, one_line
-from ex4d_core.jobs.worker_process import Done, Item, Make, Result
-
-LOCAL, AUTO = "local", "auto"
-
-_NAME = "ex4d"
-"""Name of the data set and its operator in Ray's dashboard and metrics."""
-
-_ATTEMPTS = 3
-"""Attempts to start a cluster, which gives up after 30 seconds on a busy machine."""
-
-_AHEAD = 2
-"""Rows that an actor has received, so that it does not wait for the next one."""
+from ex4d_cluster_ray.driver import AUTO, make_driver
+from ex4d_core.errors import PluginFailed
+from ex4d_core.jobs.worker_process import Done, Item, Make, Result, exit_reason, join_or_kill, start_process
 
 
 def process_groups(
@@ -40,69 +29,42 @@ def process_groups(
 
     Raises:
         InvalidConfig: there is no cluster at the address.
-        PluginFailed: the cluster failed.
+        PluginFailed: the cluster failed or was lost.
     """
-    import ray
-
-    rows = [{GROUP: list(group)} for group in groups if group]
-    if not rows:
+    own = [list(group) for group in groups if group]
+    if not own:
         return
-    _connect(ray, target)
+    process, connection = start_process(0)
     try:
-        size, gpus = _size(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]  # Ray declares no types here
-        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            type(_NAME, (Worker,), {}),  # Ray names operators and actors after the class
-            fn_constructor_args=(make,),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(size, len(rows)), max_tasks_in_flight_per_actor=_AHEAD),
-            num_gpus=gpus,
-            num_cpus=1,
-        )
-        results.set_name(_NAME)
-        for row in results.iter_rows():
-            done = row[DONE]
-            if isinstance(done, Ex4dError):
-                raise done
+        connection.send(partial(make_driver, groups=own, make=make, target=target, workers=workers))
+        _receive(connection)  # the cluster is ready
+        while (done := _next(connection)) is not None:
             yield done
-    except ray.exceptions.RayError as error:
-        ray.shutdown()
-        raise PluginFailed(_reason(error)) from error
+        connection.close()  # which ends the process
+    except (EOFError, ConnectionError) as error:
+        join_or_kill(process)
+        raise PluginFailed(
+            f"the Ray cluster at {target!r} was lost (the process that drove it {exit_reason(process)}); start it "
+            "again and run the same command to resume"
+        ) from error
+    finally:
+        if not connection.closed:
+            connection.close()
+            process.terminate()
+        join_or_kill(process)
 
 
-def _connect(ray: Any, target: str) -> None:
-    """Connect to a cluster, or start one on this machine; a connection of this process is used again."""
-    address = None if target == LOCAL else target
-    for attempt in range(_ATTEMPTS):
-        if ray.is_initialized():
-            break
-        try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=None, logging_level="ERROR")
-        except (ConnectionError, ValueError) as error:
-            raise InvalidConfig(
-                f"there is no Ray cluster at {target!r} ({str(error).splitlines()[0]}); start one with: ray start "
-                "--head, or use --ray local"
-            ) from error
-        except Exception as error:  # Ray raises no more specific one if a node does not start in time
-            ray.shutdown()
-            if attempt == _ATTEMPTS - 1:
-                raise PluginFailed(f"Ray cannot start: {one_line(error)}") from error
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # reports of its own on each data set
+def _next(connection: Connection) -> Any:
+    """Return the next finished item, or None after the last one."""
+    connection.send(None)
+    answer = _receive(connection)
+    if answer.error:
+        raise PluginFailed(f"the Ray cluster failed ({answer.error}); run the same command again to resume")
+    return answer.result
 
 
-def _size(resources: dict[str, float], workers: int | None) -> tuple[int, float]:
-    """Return the number of actors and the GPUs of each."""
-    gpus = int(resources.get("GPU", 0))
-    cpus = int(resources.get("CPU", 1))
-    if gpus:
-        count = workers or gpus
-        return count, min(1.0, gpus / count)
-    return workers or max(1, cpus // 2), 0
-
-
-def _reason(error: BaseException) -> str:
-    """Return one line: the last one of an error of Ray, which has the traceback of the node."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (
-        f"the Ray cluster failed ({lines[-1] if lines else type(error).__name__}); run the same command again to resume"
-    )
+def _receive(connection: Connection) -> Any:
+    message = connection.recv()
+    if isinstance(message, Exception):
+        raise message
+    return message

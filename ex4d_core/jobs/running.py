@@ -12,10 +12,10 @@ import attrs
 
 from ex4d_core.jobs.manifest import Job
 from ex4d_core.jobs.node import NodeFacts, check_node, node_facts
-from ex4d_core.jobs.records import JobReport, read_report, write_report
+from ex4d_core.jobs.records import JobReport, crash_sentence, read_record, write_record
 from ex4d_core.jobs.storage import Storage, is_url
 from ex4d_core.jobs.worker_process import Done, LastResult
-from ex4d_core.jobs.workers import Execute, process_groups
+from ex4d_core.jobs.workers import ATTEMPTS, Execute, process_groups
 
 if TYPE_CHECKING:
     from ex4d_core.runs.export import Goal
@@ -105,17 +105,15 @@ def _failed(done: Done[Job, JobReport], storage: Storage) -> JobReport:
 
     The state is not left to the record of the job, since a process may end before it writes one.
     """
-    from ex4d_core.jobs.runner import MOST_STARTS, crash_sentence
-
     job = done.item
     report = attrs.evolve(
-        read_report(storage.folder, job.id),
+        read_record(storage.folder, job.id),
         clip=job.clip,
         cam=job.config.cam,
         status="crashed" if done.is_crash else "failed",
         error=crash_sentence(done.error) if done.is_crash else done.error,
-        starts=MOST_STARTS if done.is_crash else 1,
+        starts=ATTEMPTS if done.is_crash else 1,
         fresh=True,
     )
-    write_report(storage.folder, report)
+    write_record(storage.folder, report)
     return report
