@@ -24,7 +24,7 @@ WIDEST = 0.1
 THINNEST = 1.5
 """Half of the width in pixels of the thinnest thing that has a far side."""
 
-WIDTHS = 12
+WIDTHS = 8
 """Number of widths that are distinguished."""
 
 MIXED = 3.0
@@ -144,5 +144,5 @@ def _half_width(inside: Floats, widest: float) -> Floats:
         outside = (inside < size).astype(np.uint8)
         if outside.all():
             break
-        radius[cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5) <= size] = middle * size
+        radius[cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_3) <= size] = middle * size
     return radius
