@@ -257,7 +257,7 @@ def test_progress_is_reported_for_each_frame_and_may_cancel():
 
 
 def test_a_hole_beside_a_near_thing_continues_the_wall_behind_it():
-    """A red post before a blue wall: what it hid is blue, up to the far side of the post, which is as thick as wide."""
+    """A red post before a blue wall: what it hid is blue, up to the back of the post, which is as thick as wide."""
     lens = Intrinsics.from_fov(**SIZE)
     color, depth = torch.zeros(1, 48, 64, 3, dtype=torch.uint8), torch.full((1, 48, 64), 8.0)
     color[..., 2] = 200
@@ -269,7 +269,7 @@ def test_a_hole_beside_a_near_thing_continues_the_wall_behind_it():
     hidden = ~guidance.mask[0]
     hidden[:3] = hidden[-3:] = hidden[:, :3] = hidden[:, -3:] = False
     post = (guidance.mask[0] & (guidance.color[0, ..., 0] > 150)).any(dim=0).nonzero()
-    hidden[:, : int(post.max()) + 6] = False  # its far side
+    hidden[:, : int(post.max()) + 6] = False  # its back
     assert hidden.sum() > 50
     assert (frames[hidden][:, 2] > 180).all()
     assert (frames[hidden][:, 0] < 30).all()

@@ -106,7 +106,7 @@ def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Itera
         most = np.maximum.reduce([np.abs(difference[..., channel]) for channel in range(3)])
         same = np.where(inner, np.exp(-((most / _SAME_SURFACE) ** 2)), 0).astype(np.float32)
         matched = view.background + push_pull(difference, same)
-        fill = np.where(view.in_front[..., None], view.far_sides, matched)
+        fill = np.where(view.in_front[..., None], view.backs, matched)
         yield np.asarray(cv2.resize(fill, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 

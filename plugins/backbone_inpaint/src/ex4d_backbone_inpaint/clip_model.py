@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ex4d_backbone_inpaint.backdrop import Backdrop
+from ex4d_backbone_inpaint.backs import Backs
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture
 from ex4d_backbone_inpaint.samples import SIDE, pose_of, shrunk, take_samples
-from ex4d_backbone_inpaint.solids import FarSides
 from ex4d_core.builtin.render_zbuffer import Bands, available_cores
 from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.types import Intrinsics, Scene
@@ -42,15 +42,15 @@ class View:
     background: Picture
     """float32 [H, W, 3], 0..255: the static scene."""
 
-    far_sides: Picture
-    """float32 [H, W, 3]: the far sides of the things in the frame, moving ones included."""
+    backs: Picture
+    """float32 [H, W, 3]: the backs of the things in the frame, moving ones included."""
 
     in_front: NDArray[np.bool_]
-    """bool [H, W], where the far sides are in front of the static scene."""
+    """bool [H, W], where the backs are in front of the static scene."""
 
 
 class ClipModel:
-    """Renders the static scene of a clip, and the far sides of things."""
+    """Renders the static scene of a clip, and the backs of things."""
 
     def __init__(self, scene: Scene, options: InpaintOptions) -> None:
         self._scene = scene
@@ -79,8 +79,8 @@ class ClipModel:
         color, inverse = shrunk(self._scene, frame, SIDE)
         own = self._scene.depth.intrinsics_at(frame).scaled_to(width=inverse.shape[1], height=inverse.shape[0])
         relative = pose @ np.linalg.inv(pose_of(self._scene, frame))
-        far_sides, their_depth = FarSides.of(color, inverse, own).render(relative, lens, self._bands)
-        return View(background=background, far_sides=far_sides, in_front=their_depth < depth)
+        backs, their_depth = Backs.of(color, inverse, own).render(relative, lens, self._bands)
+        return View(background=background, backs=backs, in_front=their_depth < depth)
 
     def _make_backdrop(self, index: int) -> Backdrop:
         center, last = self._centers[index], self._scene.video.num_frames - 1

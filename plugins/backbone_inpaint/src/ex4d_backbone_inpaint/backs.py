@@ -1,6 +1,6 @@
-"""The far sides of things, which no frame shows: a thing is as thick as it is wide, with the color of its outline.
+"""The backs of things, which no frame shows: a thing is as thick as it is wide, with the color of its outline.
 
-A frame shows the front of a thing up to its outline. The far side is put behind that front, into the region that the
+A frame shows the front of a thing up to its outline. The back is put behind that front, into the region that the
 thing hides, so that it never contradicts the frame: it meets the front at the outline, and the thickness between them
 is that of a ball or a cylinder.
 """
@@ -22,7 +22,7 @@ WIDEST = 0.1
 """Half of the width in focal lengths up to which the thickness of a thing grows with its width: 11 degrees in all."""
 
 THINNEST = 1.5
-"""Half of the width in pixels of the thinnest thing that has a far side."""
+"""Half of the width in pixels of the thinnest thing that has a back."""
 
 WIDTHS = 8
 """Number of widths that are distinguished."""
@@ -32,8 +32,8 @@ MIXED = 3.0
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class FarSides:
-    """A colored mesh of the far sides of all things in one frame."""
+class Backs:
+    """A colored mesh of the backs of all things in one frame."""
 
     points: Floats64
     """float64 [V, 3], in the frame of the source camera."""
@@ -42,8 +42,8 @@ class FarSides:
     """float32 [V, 3], 0..255."""
 
     @classmethod
-    def of(cls, color: Floats, inverse: Floats, lens: Intrinsics) -> FarSides:
-        """Return the far sides of a frame.
+    def of(cls, color: Floats, inverse: Floats, lens: Intrinsics) -> Backs:
+        """Return the backs of a frame.
 
         Args:
             color: float32 [H, W, 3].
