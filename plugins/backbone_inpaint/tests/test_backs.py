@@ -13,16 +13,19 @@ def test_the_back_of_a_thing_is_hidden_from_the_source_camera_and_has_the_color_
     """A red square with a green middle before a blue wall."""
     color, inverse = np.zeros((48, 64, 3), np.float32), np.full((48, 64), 0.1, np.float32)
     color[..., 2] = 200
-    color[16:32, 24:40] = (200, 0, 0)
-    color[20:28, 28:36] = (0, 200, 0)
-    inverse[16:32, 24:40] = 0.5
+    color[18:30, 26:38] = (200, 0, 0)
+    color[23:25, 31:33] = (0, 200, 0)
+    inverse[18:30, 26:38] = 0.5
     lens = Intrinsics.from_fov(**SIZE)
-    backs = Backs.of(color, inverse, lens)
-    assert (backs.colors[:, 0] > 190).all()
-    assert backs.points[:, 2].min() >= 2 - 1e-6
-    assert 2.2 < backs.points[:, 2].max() < 2 * (1 + 16 / lens.fx)
-    _, depth = backs.render(np.eye(4), lens, Bands(1))
-    assert (depth[17:31, 25:39] > 2).all()
+    thing = Backs.of(color, inverse, lens)
+    half = len(thing.points) // 2
+    front, back = thing.points[:half, 2], thing.points[half:, 2]
+    np.testing.assert_allclose(front, 2)
+    assert back.min() >= 2 - 1e-6
+    assert 2.2 < back.max() < 2 * (1 + 12 / lens.fx)
+    assert (thing.colors[half:, 0] > 150).all()
+    _, depth = thing.render(np.eye(4), lens, Bands(1))
+    np.testing.assert_allclose(depth[19:29, 27:37], 2, rtol=1e-6)
     assert np.isinf(depth[inverse < 0.5]).all()
 
 

@@ -30,13 +30,16 @@ WIDTHS = 8
 MIXED = 3.0
 """Distance in pixels from the outline within which colors are mixed with those behind it."""
 
+SMOOTHING = 1.5
+"""Standard deviation in pixels of the smoothing of colors at outlines, which would be streaks on the back."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Backs:
-    """A colored mesh of the backs of all things in one frame."""
+    """A colored mesh of the backs of all things in one frame, and of the fronts before them, which close it."""
 
     points: Floats64
-    """float64 [V, 3], in the frame of the source camera."""
+    """float64 [V, 3], in the frame of the source camera: all fronts, then all backs."""
     faces: NDArray[np.int32]
     colors: Floats
     """float32 [V, 3], 0..255."""
@@ -64,9 +67,15 @@ class Backs:
         at = used.reshape(inverse.shape)
         # The outline is between two pixels.
         rows, columns = (np.argwhere(at) + 0.5 + 0.5 * inward[at]).T
-        z = (1 + thickness[at]) / grown[at].astype(np.float64)
-        points = np.stack([(columns - lens.cx) / lens.fx * z, (rows - lens.cy) / lens.fy * z, z], axis=-1)
-        return cls(points=points, faces=index[faces], colors=_outline_colors(color, inward, offset)[at])
+        rays = np.stack([(columns - lens.cx) / lens.fx, (rows - lens.cy) / lens.fy, np.ones(len(rows))], axis=-1)
+        front = rays / grown[at][:, None]
+        outer = _outline_colors(_inner_colors(color, inside), inward, offset)
+        is_outer = inward.any(axis=-1) | (inside < MIXED - 1)
+        return cls(
+            points=np.concatenate([front, front * (1 + thickness[at][:, None])]),
+            faces=np.concatenate([index[faces], index[faces] + len(front)]),
+            colors=np.concatenate([np.where(is_outer[..., None], outer, color)[at], outer[at]]),
+        )
 
     def render(self, pose: Floats64, lens: Intrinsics, bands: Bands) -> tuple[Floats, Floats64]:
         """Return color float32 [H, W, 3] and depth [H, W], inf where nothing is, seen by a camera at `pose`."""
@@ -109,10 +118,18 @@ def _inside(outline: NDArray[np.bool_], grown: Floats) -> tuple[Floats, Floats]:
     return inside.astype(np.float32), np.where(same[..., None], offset, 0).astype(np.float32)
 
 
+def _inner_colors(color: Floats, inside: Floats) -> Floats:
+    """Return color [H, W, 3], smoothed over the pixels of things that are not beside their outlines."""
+    weight = (inside >= MIXED - 1).astype(np.float32)
+    total = cv2.GaussianBlur(color * weight[..., None], (0, 0), SMOOTHING)
+    divisor = cv2.GaussianBlur(weight, (0, 0), SMOOTHING)[..., None]
+    return np.asarray(np.where(divisor > 0.05, total / np.maximum(divisor, 0.05), color), np.float32)
+
+
 def _outline_colors(color: Floats, inward: Floats, offset: Floats) -> Floats:
     """Return the color [H, W, 3] of the outline that is nearest to each pixel, so that no feature is seen twice.
 
-    Colors are taken from inside of the outline, beside which they are mixed with those behind it.
+    Colors are taken from further inside, see `MIXED`.
     """
     length = np.linalg.norm(offset, axis=-1, keepdims=True)
     direction = inward + offset / np.maximum(length, 1)
