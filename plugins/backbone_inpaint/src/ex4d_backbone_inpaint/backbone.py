@@ -98,15 +98,16 @@ def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Itera
         if known.all():
             yield color
             continue
-        view = model.render(frame, path.world_to_camera[frame], path.intrinsics_at(frame))
-        size = view.shape[1::-1]
+        view = model.view(frame, path.world_to_camera[frame], path.intrinsics_at(frame))
+        size = view.in_front.shape[::-1]
         inner = cv2.resize(_inner(known).astype(np.float32), size, interpolation=cv2.INTER_AREA) == 1
-        difference = cv2.resize(color, size, interpolation=cv2.INTER_AREA) - view
+        difference = cv2.resize(color, size, interpolation=cv2.INTER_AREA) - view.background
         # The same surface differs by exposure only; another surface says nothing about the hole.
         most = np.maximum.reduce([np.abs(difference[..., channel]) for channel in range(3)])
         same = np.where(inner, np.exp(-((most / _SAME_SURFACE) ** 2)), 0).astype(np.float32)
-        matched = view + push_pull(difference, same)
-        yield np.asarray(cv2.resize(matched, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        matched = view.background + push_pull(difference, same)
+        fill = np.where(view.in_front[..., None], view.backs, matched)
+        yield np.asarray(cv2.resize(fill, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _from_surroundings(guidance: Guidance, radius: int) -> Iterator[Picture]:

@@ -122,8 +122,8 @@ class Backdrop:
             surroundings=colors_of_directions(points[1], sheets.color[1].reshape(-1, 3), samples.world_to_camera),
         )
 
-    def render(self, world_to_camera: Floats64, intrinsics: Intrinsics, bands: Bands) -> Picture:
-        """Return the view of a camera, float32 [H, W, 3], 0..255."""
+    def render(self, world_to_camera: Floats64, intrinsics: Intrinsics, bands: Bands) -> tuple[Picture, Floats64]:
+        """Return the view of a camera, float32 [H, W, 3], 0..255, and its depth [H, W], inf where nothing is."""
         drawing = Drawing.of(
             self.points,
             self.faces,
@@ -137,12 +137,12 @@ class Backdrop:
         far = self._far_colors(world_to_camera, intrinsics)
         values[..., :3] = far + values[..., 4:] * (values[..., :3] - far)
         if covered.all():
-            return values[..., :3]
+            return values[..., :3], drawing.depth
         # Things in front of the background do not continue beside it.
         beside = push_pull(values[..., :3] - far, np.where(covered, values[..., 3], 0).astype(np.float32))
         distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
         fade = np.exp(-distance / (FADE * max(covered.shape)))[..., None]
-        return np.where(covered[..., None], values[..., :3], far + beside * fade).astype(np.float32)
+        return np.where(covered[..., None], values[..., :3], far + beside * fade).astype(np.float32), drawing.depth
 
     def _far_colors(self, world_to_camera: Floats64, intrinsics: Intrinsics) -> Picture:
         """Return the color of the surroundings in the direction of each pixel, float32 [H, W, 3]."""

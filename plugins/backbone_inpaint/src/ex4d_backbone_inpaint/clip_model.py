@@ -8,13 +8,16 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 
+import attrs
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ex4d_backbone_inpaint.backdrop import Backdrop
+from ex4d_backbone_inpaint.backs import Backs
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture
-from ex4d_backbone_inpaint.samples import take_samples
+from ex4d_backbone_inpaint.samples import SIDE, pose_of, shrunk, take_samples
 from ex4d_core.builtin.render_zbuffer import Bands, available_cores
 from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.types import Intrinsics, Scene
@@ -32,8 +35,22 @@ LARGEST_VIEW = 384
 """Longer side in pixels at which backdrops are rendered; their colors are smooth."""
 
 
+@attrs.frozen(eq=False, kw_only=True)
+class View:
+    """A view of the scene around one frame."""
+
+    background: Picture
+    """float32 [H, W, 3], 0..255: the static scene."""
+
+    backs: Picture
+    """float32 [H, W, 3]: the backs of the things in the frame, moving ones included."""
+
+    in_front: NDArray[np.bool_]
+    """bool [H, W], where the backs are in front of the static scene."""
+
+
 class ClipModel:
-    """Renders the static scene of a clip."""
+    """Renders the static scene of a clip, and the backs of things."""
 
     def __init__(self, scene: Scene, options: InpaintOptions) -> None:
         self._scene = scene
@@ -48,22 +65,22 @@ class ClipModel:
         # Those of two neighbors are in use at a time.
         self._backdrop = lru_cache(maxsize=2)(self._make_backdrop)
 
-    def render(self, frame: int, world_to_camera: Tensor, intrinsics: Intrinsics) -> Picture:
-        """Return what a camera sees of the static scene around a frame of the clip.
-
-        Returns:
-            float32 [H, W, 3], 0..255, with a longer side of at most `LARGEST_VIEW`.
-        """
+    def view(self, frame: int, world_to_camera: Tensor, intrinsics: Intrinsics) -> View:
+        """Return what a camera sees around a frame of the clip; see `LARGEST_VIEW` for its size."""
         scale = min(1.0, LARGEST_VIEW / max(intrinsics.width, intrinsics.height))
         width, height = max(1, round(intrinsics.width * scale)), max(1, round(intrinsics.height * scale))
         lens = intrinsics.scaled_to(width=width, height=height)
         pose = world_to_camera.double().numpy()
         position = float(np.interp(frame, self._centers, np.arange(len(self._centers))))
         first, rest = int(position), position % 1
-        view = self._backdrop(first).render(pose, lens, self._bands)
+        background, depth = self._backdrop(first).render(pose, lens, self._bands)
         if rest:
-            view = view + rest * (self._backdrop(first + 1).render(pose, lens, self._bands) - view)
-        return view
+            background = background + rest * (self._backdrop(first + 1).render(pose, lens, self._bands)[0] - background)
+        color, inverse = shrunk(self._scene, frame, SIDE)
+        own = self._scene.depth.intrinsics_at(frame).scaled_to(width=inverse.shape[1], height=inverse.shape[0])
+        relative = pose @ np.linalg.inv(pose_of(self._scene, frame))
+        backs, their_depth = Backs.of(color, inverse, own).render(relative, lens, self._bands)
+        return View(background=background, backs=backs, in_front=their_depth < depth)
 
     def _make_backdrop(self, index: int) -> Backdrop:
         center, last = self._centers[index], self._scene.video.num_frames - 1

@@ -57,7 +57,7 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
         bands: threads of the renderer.
     """
     side = SIDE if scene.depth.has_static_camera else MOVING_SIDE
-    pictures = [_shrunk(scene, frame, side) for frame in frames]
+    pictures = [shrunk(scene, frame, side) for frame in frames]
     color, inverse = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
     if not inverse.any():
         inverse = np.ones_like(inverse)  # a flat wall
@@ -65,16 +65,16 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
     lens = scene.depth.intrinsics_at(center).scaled_to(width=width, height=height)
     if scene.depth.has_static_camera:
         seen = np.ones(inverse.shape, bool)
-        return Samples(color=color, inverse=inverse, seen=seen, intrinsics=lens, world_to_camera=_pose(scene, center))
+        return Samples(color=color, inverse=inverse, seen=seen, intrinsics=lens, world_to_camera=pose_of(scene, center))
     left, top = round(_PADDING * width), round(_PADDING * height)
     wide = Intrinsics(
         fx=lens.fx, fy=lens.fy, cx=lens.cx + left, cy=lens.cy + top, width=width + 2 * left, height=height + 2 * top
     )
-    camera = _pose(scene, center)
+    camera = pose_of(scene, center)
     views = []
     for frame, rgb, near in zip(frames, color, inverse, strict=True):
         own = scene.depth.intrinsics_at(frame).scaled_to(width=width, height=height)
-        views.append(_seen_from(rgb, near, own, camera @ np.linalg.inv(_pose(scene, frame)), wide, bands))
+        views.append(_seen_from(rgb, near, own, camera @ np.linalg.inv(pose_of(scene, frame)), wide, bands))
     color, inverse = (np.stack(arrays) for arrays in zip(*views, strict=True))
     return Samples(color=color, inverse=inverse, seen=inverse > 0, intrinsics=wide, world_to_camera=camera)
 
@@ -103,7 +103,7 @@ def unbroken(inverse: Floats, faces: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.ascontiguousarray(faces[(smallest > 0) & (largest <= EDGE_RATIO * smallest)])
 
 
-def _shrunk(scene: Scene, frame: int, side: int) -> tuple[Floats, Floats]:
+def shrunk(scene: Scene, frame: int, side: int) -> tuple[Floats, Floats]:
     """Return the color of a frame and its inverse depth, with a longer side of at most `side` pixels."""
     height, width = scene.depth.depth.shape[1:]
     scale = min(1.0, side / max(height, width))
@@ -115,7 +115,8 @@ def _shrunk(scene: Scene, frame: int, side: int) -> tuple[Floats, Floats]:
     return color.astype(np.float32), inverse.astype(np.float32)
 
 
-def _pose(scene: Scene, frame: int) -> Floats64:
+def pose_of(scene: Scene, frame: int) -> Floats64:
+    """Return the world-to-camera pose of the source camera in a frame, float64 [4, 4]."""
     cameras = scene.depth.cameras
     pose = torch.eye(4) if cameras is None else cameras.world_to_camera[frame]
     return np.asarray(pose.double().numpy())

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.interpolate import RegularGridInterpolator
 from scipy.sparse.linalg import spsolve
 
 Floats = NDArray[np.float32]
@@ -72,9 +71,12 @@ def thin_plate(inverse: Floats, known: NDArray[np.bool_], columns: Floats64, row
     weight[inner] = share / _CELLS**2
     value[inner] = total / np.maximum(share, 1e-6)
     surface = _fitted(value, weight, inner, _STIFFNESS * _bending(x, y))
-    at = np.stack(np.meshgrid(rows / height, columns / width, indexing="ij"), axis=-1)
-    interpolate = RegularGridInterpolator((y, x), surface, bounds_error=False, fill_value=None)
-    return np.asarray(interpolate(at), np.float32)
+    return np.asarray(_linear(rows / height, y) @ surface @ _linear(columns / width, x).T, np.float32)
+
+
+def _linear(at: Floats64, grid: Floats64) -> Floats64:
+    """Return the matrix [N, G] that interpolates values on a grid [G] at positions [N]."""
+    return np.stack([np.interp(at, grid, unit) for unit in np.eye(len(grid))], axis=-1)
 
 
 def _fitted(value: Floats64, weight: Floats64, inner: tuple[slice, slice], stiffness: sparse.csc_matrix) -> Floats64:

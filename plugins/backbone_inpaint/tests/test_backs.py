@@ -1,0 +1,38 @@
+"""The backs of things."""
+
+import numpy as np
+
+from ex4d_backbone_inpaint.backs import Backs
+from ex4d_core.builtin.render_zbuffer import Bands
+from ex4d_core.types import Intrinsics
+
+SIZE = {"width": 64, "height": 48}
+
+
+def test_the_back_of_a_thing_is_hidden_from_the_source_camera_and_has_the_color_of_the_outline():
+    """A red square with a green middle before a blue wall."""
+    color, inverse = np.zeros((48, 64, 3), np.float32), np.full((48, 64), 0.1, np.float32)
+    color[..., 2] = 200
+    color[18:30, 26:38] = (200, 0, 0)
+    color[23:25, 31:33] = (0, 200, 0)
+    inverse[18:30, 26:38] = 0.5
+    lens = Intrinsics.from_fov(**SIZE)
+    thing = Backs.of(color, inverse, lens)
+    half = len(thing.points) // 2
+    front, back = thing.points[:half, 2], thing.points[half:, 2]
+    np.testing.assert_allclose(front, 2)
+    assert back.min() >= 2 - 1e-6
+    assert 2.2 < back.max() < 2 * (1 + 12 / lens.fx)
+    assert (thing.colors[half:, 0] > 150).all()
+    _, depth = thing.render(np.eye(4), lens, Bands(1))
+    np.testing.assert_allclose(depth[19:29, 27:37], 2, rtol=1e-6)
+    assert np.isinf(depth[inverse < 0.5]).all()
+
+
+def test_thin_things_and_plain_walls_have_no_back():
+    color, inverse = np.full((48, 64, 3), 90, np.float32), np.full((48, 64), 0.1, np.float32)
+    inverse[:, 30:32] = 0.5
+    lens = Intrinsics.from_fov(**SIZE)
+    assert not len(Backs.of(color, inverse, lens).faces)
+    _, depth = Backs.of(color, np.zeros_like(inverse), lens).render(np.eye(4), lens, Bands(1))
+    assert np.isinf(depth).all()
