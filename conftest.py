@@ -1,13 +1,12 @@
 """What all tests of the repository share."""
 
 import gc
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
 from importlib.util import find_spec
-from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,10 +27,24 @@ def pytest_configure() -> None:
     os.environ["EX4D_CACHE"] = ""  # no measurements of the user
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests for a GPU where there is none."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests as `tests/helpers/units.py` says; the groups of pytest-xdist 3.8 have no effect on pytest 9.2."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.helpers.units import UnitScheduling
+
+    return UnitScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order tests for several processes; skip those for a GPU where there is none."""
     import torch
 
+    if hasattr(config, "workerinput"):  # of pytest-xdist
+        from tests.helpers.units import rank
+
+        items.sort(key=lambda item: rank(item.nodeid))
     if torch.cuda.is_available():
         return
     for item in items:
@@ -45,13 +58,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def fork_server_with_diffusers() -> None:
     """Have processes forked from one that will have imported diffusers; one that other tests started has not."""
-    forkserver._forkserver._stop()
-    names = ["ex4d_backbone_wan.parallel.worker", "diffusers.models.transformers.transformer_wan"]
-    multiprocessing.get_context("forkserver").set_forkserver_preload(names)
-    forkserver.ensure_running()
+    from tests.helpers.forked import serve_forks
+
+    serve_forks("ex4d_backbone_wan.parallel.worker", "diffusers.models.transformers.transformer_wan")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from .table import all_rows, sample
 
-pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ORDINARY = 100
 """Rows that are tried in every run of the tests."""

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from ex4d_core.roles import ROLES
 from tests.helpers.fresh_environment import ROOT, build_wheels, projects
 
-pytestmark = [pytest.mark.xdist_group("fresh"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
