@@ -13,6 +13,9 @@ from hypothesis import settings
 
 import ex4d_core  # noqa: F401  # before torch, see OMP_WAIT_POLICY in it
 
+if processes := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # threads of all would spend most time on waiting
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // int(processes)))  # read by torch when imported
+
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")  # a machine that is busy is no failure, and the same inputs fail again
 
