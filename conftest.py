@@ -13,6 +13,9 @@ from hypothesis import settings
 
 import ex4d_core  # noqa: F401  # before torch, see OMP_WAIT_POLICY in it
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of commands would each compile everything anew
+os.environ["EX4D_CONFIG"] = ""  # not the defaults of the user
+os.environ["EX4D_CACHE"] = ""  # no measurements of the user
 if processes := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # threads of all would spend most time on waiting
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // int(processes)))  # read by torch when imported
 
@@ -25,9 +28,6 @@ pytest_plugins = [f"{name}.fixtures" for name in ("ex4d_backbone_wan", "ex4d_bac
 def pytest_configure() -> None:
     """Let commands that tests start be stopped with Ctrl-C: in the background a shell has all it starts ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of commands would each compile everything anew
-    os.environ["EX4D_CONFIG"] = ""  # not the defaults of the user
-    os.environ["EX4D_CACHE"] = ""  # no measurements of the user
 
 
 @pytest.hookimpl(optionalhook=True)
