@@ -8,13 +8,12 @@ from __future__ import annotations
 from xdist.scheduler import LoadFileScheduling
 
 UNITS = (
+    ("plugins/backbone_wan/", "plugins/backbone_vace/"),
     ("plugins/cluster_ray/", "plugins/training/tests/data/test_on_ray.py"),
     ("plugins/training/",),
-    ("plugins/backbone_wan/",),
     ("tests/hostile/",),
     ("tests/project/test_fresh_environment.py", "tests/project/test_tutorial.py"),
     ("plugins/depth_depthcrafter/",),
-    ("plugins/backbone_vace/",),
     ("plugins/web/",),
     ("plugins/viewer/",),
 )
