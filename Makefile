@@ -10,7 +10,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= outputs
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# tests/helpers/units.py has the units, in the order in which they begin.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 # A test that hangs or kills its process ends the tests, with its name; pytest-xdist would start another and get lost.
 PYTEST_GUARD := --max-worker-restart 0 -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 

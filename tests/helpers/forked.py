@@ -6,10 +6,15 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+
+_ROOT = Path(__file__).parents[2]
+_ENVIRONMENT = dict(os.environ)
 
 PRELOADED = (
     *("typer_cli", "torch", "numba", "av", "cv2", "rich.console", "scipy.interpolate", "scipy.stats", "torch._dynamo"),
@@ -27,9 +32,41 @@ def fork(function: Callable[..., object], *arguments: Any) -> ForkServerProcess:
 
 def forking() -> Any:
     """Return a context of `multiprocessing` to put in the place of one that spawns, where start-up is not tested."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    return context
+    serve_forks(*PRELOADED)
+    return multiprocessing.get_context("forkserver")
+
+
+_served: tuple[int | None, tuple[str, ...]] = (None, ())
+"""The process that new ones are forked from, and the modules that it was told to import."""
+
+
+def serve_forks(*modules: str) -> None:
+    """Have processes forked from one that imports these modules, and no other ones that tests before wanted.
+
+    It starts in the folder and environment in which the tests did, not in those of the test that needs it first.
+    """
+    global _served
+    server = forkserver._forkserver
+    if server._forkserver_pid is not None and _served == (server._forkserver_pid, modules):
+        return
+    server._stop()
+    server.set_forkserver_preload(list(modules))
+    with _as_at_first():
+        server.ensure_running()
+    _served = server._forkserver_pid, modules
+
+
+@contextmanager
+def _as_at_first() -> Iterator[None]:
+    now = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(_ENVIRONMENT)
+    try:
+        with chdir(_ROOT):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(now)
 
 
 def fork_command(

@@ -80,6 +80,7 @@ class FreshEnvironment:
             "PIP_FIND_LINKS": str(self.wheels),
             "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say yes to an option that begins with no
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # a user has none of those that are installed here
         }
         return {**kept, **offline, "PATH": path, "VIRTUAL_ENV": str(self.folder), "OMP_WAIT_POLICY": "PASSIVE"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import zlib
 from collections import Counter
@@ -92,17 +91,14 @@ def all_rows(inputs: Path) -> list[Row]:
     return rows
 
 
-def sample(inputs: Path, count: int) -> list[Row]:
-    """Return quick rows, the same each time: those of each kind of input and each command in turn."""
+def sample(inputs: Path) -> list[Row]:
+    """Return a quick row of each kind of input and each command, the same each time."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for kind, rows in tables(inputs).items():
         for row in rows:
             if not row.is_slow:
                 groups.setdefault((kind, row.command), []).append(row)
-    for group in groups.values():
-        group.sort(key=lambda row: zlib.crc32(row.name.encode("utf-8", "replace")))
-    turns = (row for turn in itertools.zip_longest(*groups.values()) for row in turn if row is not None)
-    return list(itertools.islice(turns, count))
+    return [min(group, key=lambda row: zlib.crc32(row.name.encode("utf-8", "replace"))) for group in groups.values()]
 
 
 @attrs.frozen(eq=False)

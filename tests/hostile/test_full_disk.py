@@ -11,7 +11,7 @@ import pytest
 from .disturbing import Disturbance, check_sentence
 from .writers import WRITERS, Writer
 
-pytestmark = [pytest.mark.xdist_group("disturbed"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ORDINARY = ("depth", "plugins new")
 SHARES = (0.0, 0.15, 0.4, 0.65, 0.9)

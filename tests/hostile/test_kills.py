@@ -9,7 +9,7 @@ import pytest
 from .disturbing import Disturbance
 from .writers import WRITERS, Writer
 
-pytestmark = [pytest.mark.xdist_group("disturbed"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ROUNDS = 8
 """For each command, with `--many`."""

@@ -10,7 +10,7 @@ from .contents import contents_of, leftovers
 from .disturbing import Disturbance, check_sentence
 from .writers import BY_NAME, WRITERS, Writer, cameras
 
-pytestmark = [pytest.mark.xdist_group("disturbed"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ROUNDS = 6
 """For each command, with `--many`."""

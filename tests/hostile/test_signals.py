@@ -9,8 +9,6 @@ import pytest
 from .disturbing import Disturbance, check_sentence
 from .writers import WRITERS, Writer
 
-pytestmark = pytest.mark.xdist_group("disturbed")
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ORDINARY = {"run": signal.SIGINT, "depth": signal.SIGTERM, "preview": signal.SIGHUP, "masks": signal.SIGTERM}
 ROUNDS = 3

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from ex4d_core.roles import ROLES
 from tests.helpers.fresh_environment import ROOT, build_wheels, projects
 
-pytestmark = [pytest.mark.xdist_group("fresh"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,7 @@ def made(fresh, desk):
     assert done.returncode == 0, done.stderr
     folders = [desk / f"ex4d-{role}-fresh" for role in ROLES]
     fresh.install(*build_wheels(desk / "wheels", folders))
-    flags = ["-q", "-p", "no:dash", "-p", "no:cacheprovider", "--rootdir=."]
-    flags += ["--import-mode=importlib", "--junit-xml=tests.xml"]
+    flags = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "--import-mode=importlib", "--junit-xml=tests.xml"]
     done = fresh.run("pytest", *flags, *folders, cwd=desk)
     assert done.returncode == 0, done.stdout
     states = {role: [] for role in ROLES}

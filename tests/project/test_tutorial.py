@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.fresh_environment import ROOT
 
-pytestmark = [pytest.mark.xdist_group("fresh"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PAGE = (ROOT / "docs" / "tutorial_plugin.md").read_text()
 EXAMPLE = ROOT / "examples" / "third_party_plugin"

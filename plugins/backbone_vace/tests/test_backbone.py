@@ -68,7 +68,7 @@ def test_later_windows_start_from_latents_of_the_reference_and_of_shared_frames(
 
 @pytest.mark.parametrize(
     "given",
-    [{"memory": "least"}, pytest.param({"gpus": 2, "guidance": 1.0}, marks=pytest.mark.xdist_group("processes"))],
+    [{"memory": "least"}, {"gpus": 2, "guidance": 1.0}],
 )
 def test_little_memory_and_shared_tokens_make_the_same_latents(
     options, guidance, generate, monkeypatch, given, request

@@ -13,7 +13,7 @@ from ex4d_core.video_io import write_video
 from tests.helpers.fragile_plugin import plant_fragile_plugin
 
 pytest.importorskip("ray", reason="Ray is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 class TestRay(ExecutorContract):

@@ -180,7 +180,6 @@ def test_going_on_with_other_batches_is_said_and_leaves_no_sample_out(config):
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without it")
-@pytest.mark.xdist_group("processes")
 @pytest.mark.usefixtures("forked_workers")
 def test_several_processes_go_on_from_one_and_share_samples_and_weights(config):
     train(config(learning={"steps": 2}))

@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 
 from ex4d_viewer.serving import serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 PANEL = 330
 """Pixels at the right edge that the controls take."""

@@ -18,7 +18,6 @@ from ex4d_core.errors import InvalidInput
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("processes"),
     pytest.mark.usefixtures("fork_server_with_diffusers"),
 ]
 

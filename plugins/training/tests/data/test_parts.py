@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import attrs
 import pytest
-import torch
 from filelock import FileLock
 
 from ex4d_core.errors import InvalidInput, PluginFailed
@@ -148,23 +145,3 @@ def test_an_executor_makes_the_same_bytes(job, some_videos, tmp_path):
     report = prepare(some_videos, tmp_path / "there", job=job(), execute=partial(process_groups, workers=0))
     assert report.counts == {"unreadable": 1}
     assert everything(tmp_path / "there") == everything(tmp_path / "here")
-
-
-@pytest.mark.xdist_group("ray")
-@pytest.mark.filterwarnings("ignore")
-def test_ray_makes_the_same_bytes(job, some_videos, tmp_path, monkeypatch):
-    """With the networks, which cannot be replaced in other processes."""
-    pytest.importorskip("ray", reason="Ray is not installed")
-    executor = pytest.importorskip("ex4d_cluster_ray.executor", reason="the plugin is not installed")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as Ray sets for each actor
-    try:
-        prepare(some_videos, tmp_path / "here", job=job())
-    finally:
-        torch.set_num_threads(threads)
-    execute = partial(executor.process_groups, target="local", workers=2)
-    report = prepare(some_videos, tmp_path / "ray", job=job(), execute=execute)
-    assert report.counts == {"unreadable": 1}
-    assert everything(tmp_path / "ray") == everything(tmp_path / "here")
