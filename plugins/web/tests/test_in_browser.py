@@ -90,7 +90,7 @@ def estimated(user, file):
 def test_a_clip_goes_through_all_steps_and_a_reload_shows_them_again(user, clip, tmp_path):
     estimated(user, clip)
     user.write("cam", "orbit:yaw=10,pitch=4")
-    user.sees("of the pixels are known", "#ex4d-coverage")
+    user.sees("of the new view", "#ex4d-coverage")
     user.write("cam", "orbit:yaw=10,pitch=95")
     user.sees("pitch must be between -89 and 89 degrees, not 95", "#ex4d-path-problem")
     user.write("cam", "orbit:yaw=10,pitch=4")
@@ -175,7 +175,7 @@ def test_the_example_is_run_by_the_keyboard_alone(user):
     user.until(lambda: user.value("cam") == "orbit:yaw=29,ease=smooth", "the text")
     tab_to(user, user.part("path-preview"))
     user.browser.switch_to.active_element.send_keys(Keys.SPACE)
-    user.sees("of the pixels are known", "#ex4d-coverage")
+    user.sees("of the new view", "#ex4d-coverage")
 
 
 def tab_to(user, element):
