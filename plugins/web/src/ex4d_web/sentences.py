@@ -6,12 +6,12 @@ import re
 
 from ex4d_core.errors import Ex4dError, unexpected
 
-_FOLDER = re.compile(r"(?<![^\s'\"(])/[^\n]*?/[0-9a-f]{32}/(?:run/)?")
+_FOLDER = re.compile(r"(?<![^\s'\"(])/[^\n]*?/[0-9a-f]{32}(?:(?P<inside>/)(?:run/)?|(?![^\s'\",;)]))")
 
 
 def without_folders(text: str) -> str:
     """Return a message with the names of files in projects, but not the folders, which are nothing to a user."""
-    return _FOLDER.sub("", text)
+    return _FOLDER.sub(lambda found: "" if found["inside"] else "this clip", text)
 
 
 def sentence_of(error: BaseException) -> str:

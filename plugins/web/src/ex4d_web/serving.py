@@ -138,6 +138,7 @@ def serve(
         guarded = Guarded(
             served,
             guard,
+            folder=state.projects.root,
             upload_bytes=limits.upload_bytes,
             is_public=access.is_public,
             embed_in=access.embed_in,

@@ -74,6 +74,7 @@ CSS = """
 .ex4d-notes { margin: 0.3rem 0; color: var(--body-text-color-subdued); font-size: 0.9rem; }
 .ex4d-notes li { overflow-wrap: anywhere; }
 .ex4d-step video { max-height: 22rem; }
+.ex4d-step .gr-accordion { overflow: visible !important; }
 .ex4d-ends { align-items: flex-end; }
 .ex4d-step input[type=range]::-webkit-slider-thumb { box-shadow: 0 0 0 1px var(--neutral-400); }
 .ex4d-step input[type=range]::-moz-range-thumb { box-shadow: 0 0 0 1px var(--neutral-400); }
