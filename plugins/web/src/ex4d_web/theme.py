@@ -75,6 +75,7 @@ CSS = """
 .ex4d-notes li { overflow-wrap: anywhere; }
 .ex4d-step video { max-height: 22rem; }
 .ex4d-step .gr-accordion { overflow: visible !important; }
+.dark .ex4d-step [role=tab][aria-selected=true], .dark .ex4d-step .download-link { color: var(--primary-300); }
 .ex4d-ends { align-items: flex-end; }
 .ex4d-step input[type=range]::-webkit-slider-thumb { box-shadow: 0 0 0 1px var(--neutral-400); }
 .ex4d-step input[type=range]::-moz-range-thumb { box-shadow: 0 0 0 1px var(--neutral-400); }

@@ -79,7 +79,7 @@ class PathStep:
                 "Edit in the 3D viewer", elem_id="ex4d-viewer", visible=self.state.viewers is not None
             )
         self.link = gr.HTML("")
-        with gr.Row(visible=False) as self.saved_row:
+        with gr.Row(visible=False, elem_classes="ex4d-ends") as self.saved_row:
             self.saved = gr.Dropdown([], label="Path saved in the viewer", scale=3)
             self.refresh = gr.Button("Look again", scale=1)
 
@@ -174,8 +174,8 @@ class PathStep:
             raise InvalidInput("estimate depth first (step 2)")
         url = html.escape(self.state.viewers.open(project.run))
         return (
-            f'<p class="ex4d-message"><a href="{url}" target="_blank" rel="noopener">Open the 3D viewer</a>, '
-            "drag keyframes and save the path there. Then choose it here.</p>"
+            f'<p class="ex4d-message"><a href="{url}" target="_blank" rel="noopener">Open the 3D viewer</a><br>'
+            "Drag keyframes and save the path there, then choose it here.</p>"
         )
 
     @staticmethod
