@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import viser
 
@@ -16,7 +16,7 @@ KEYFRAMES, MOST_KEYFRAMES = 4, 12
 BRAND = (79, 70, 229)
 """The color of sliders, boxes and main buttons: that of the web app."""
 
-SECONDARY = "gray"
+SECONDARY: Final = "gray"
 """The color of the other buttons."""
 
 Handler = Callable[[Any], None]
