@@ -17,7 +17,8 @@ from typing import ParamSpec, TypeVar
 from ex4d_core.errors import Cancelled
 from ex4d_core.progress import Progress
 
-Given, Outputs = ParamSpec("Given"), TypeVar("Outputs")
+Given = ParamSpec("Given")
+Outputs = TypeVar("Outputs")
 
 LOG = logging.getLogger("ex4d")
 
