@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -18,7 +19,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.errors import InvalidInput, OutputFailed, tracing
 from ex4d_core.page_guard import PageGuard, is_everywhere
 from ex4d_core.reading import read_text
 from ex4d_web.app_state import AppState
@@ -224,8 +225,11 @@ def _running(app: Guarded, door: socket.socket) -> Iterator[None]:
     try:
         yield
     finally:
+        log = logging.getLogger("uvicorn.error")
+        log.disabled = not tracing()  # uvicorn reports the end of each open page as an error, with a traceback
         server.should_exit = True
         thread.join(timeout=5)
+        log.disabled = False
 
 
 def _public_url(guard: PageGuard, port: int, access: Access) -> str:
