@@ -84,11 +84,13 @@ class Page:
         except Ex4dError as error:
             yield {self.name: "", self.clip.status: texts.failure(error)}
             return
-        yield {**self.views(project, *self.steps), **self.result.chosen(project)}
+        shown = {**self.views(project, *self.steps), **self.result.chosen(project)}
         job = self.state.jobs.latest(project.name)
         if job is None or job.is_over:
+            yield shown
             return
         step = self.depth if job.title == work.DEPTH else self.result
+        yield {**shown, **step.running()}  # at once: a page can lose a button that is hidden and shown again
         async for updates in self._watched(project, job, step):
             yield updates
 
