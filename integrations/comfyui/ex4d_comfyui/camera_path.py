@@ -18,7 +18,7 @@ from ex4d_core.preview.pictures import with_holes
 from ex4d_core.preview.sampling import sampled_scene, size_within
 from ex4d_core.types import CameraPath, DepthVideo, Scene
 
-from .host import NodeReporter, device, input_folder
+from .host import NodeReporter, cancelable, device, input_folder
 from .values import as_image, as_video
 
 PREVIEW_FRAMES = 25
@@ -106,6 +106,7 @@ class CameraPathNode:
             },
         }
 
+    @cancelable
     def plan(
         self,
         images: Tensor,

@@ -15,7 +15,7 @@ from ex4d_core.pictures.depth_video import depth_range
 from ex4d_core.pipeline.session import Session
 from ex4d_core.types import DepthVideo, Intrinsics, Video
 
-from .host import free_memory
+from .host import cancelable, free_memory
 from .sessions import KEEP_LOADED, SETTINGS, component_names, open_session
 from .values import as_video
 
@@ -62,6 +62,7 @@ class DepthNode:
             },
         }
 
+    @cancelable
     def estimate(
         self,
         images: Tensor,

@@ -11,7 +11,7 @@ from ex4d_core.pipeline import stages
 from ex4d_core.pipeline.session import Session
 from ex4d_core.types import CameraPath, DepthVideo
 
-from .host import free_memory
+from .host import cancelable, free_memory
 from .sessions import KEEP_LOADED, SETTINGS, component_names, open_session
 from .values import as_guidance, as_image, as_video
 
@@ -43,6 +43,7 @@ class FillNode:
         """Return the inputs; names, order and defaults are frozen, since workflows store values by position."""
         return {"required": {**IMAGES, "settings": SETTINGS}, "optional": SCENE}
 
+    @cancelable
     def fill(
         self,
         images: Tensor,
@@ -86,6 +87,7 @@ class GenerateNode:
             "optional": SCENE,
         }
 
+    @cancelable
     def generate(
         self,
         images: Tensor,

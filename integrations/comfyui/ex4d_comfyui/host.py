@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
+from ex4d_core.errors import Cancelled
 from ex4d_core.progress import Progress
+
+Given = ParamSpec("Given")
+Outputs = TypeVar("Outputs")
 
 LOG = logging.getLogger("ex4d")
 
@@ -25,9 +31,29 @@ def _module(name: str) -> ModuleType | None:
 
 
 def raise_if_interrupted() -> None:
-    """Raise the exception of ComfyUI with which it ends a canceled prompt, if the prompt was canceled."""
+    """Stop the work if the prompt was canceled.
+
+    Raises:
+        Cancelled: with the exception of ComfyUI as its cause, which ex4d would report as a crash of the component.
+    """
     if management := _module("comfy.model_management"):
-        management.throw_exception_if_processing_interrupted()
+        try:
+            management.throw_exception_if_processing_interrupted()
+        except Exception as error:
+            raise Cancelled("the prompt was canceled") from error
+
+
+def cancelable(work: Callable[Given, Outputs]) -> Callable[Given, Outputs]:
+    """Return the function of a node such that it ends a canceled prompt with the exception of ComfyUI."""
+
+    @wraps(work)
+    def run(*given: Given.args, **named: Given.kwargs) -> Outputs:
+        try:
+            return work(*given, **named)
+        except Cancelled as error:
+            raise error.__cause__ or error from None
+
+    return run
 
 
 def device() -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ex4d_core.types import CameraPath, DepthVideo
 
+from .host import cancelable
 from .sessions import SETTINGS, component_names, open_session
 from .values import HOLE_COLORS, as_video, holes_of, with_grown_holes, with_hole_color
 
@@ -50,6 +51,7 @@ class WarpNode:
             }
         }
 
+    @cancelable
     def warp(
         self,
         images: Tensor,

@@ -333,6 +333,12 @@ def test_progress_is_shown_at_the_node_and_cancel_stops_it(comfyui, run, images,
     assert len(comfyui.steps) == 3
 
 
+def test_cancel_stops_an_estimator_with_the_exception_of_comfyui(comfyui, run, images):
+    comfyui.stop_after = 2
+    with pytest.raises(Interrupted):
+        run("EX4DDepth", images=images, estimator="sketch")
+
+
 def test_models_of_comfyui_leave_the_gpu(comfyui, pack, monkeypatch):
     host = sys.modules[f"{pack.__name__}.ex4d_comfyui.host"]
     calls, management = [], sys.modules["comfy.model_management"]

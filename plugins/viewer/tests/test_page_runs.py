@@ -38,11 +38,11 @@ def test_a_preview_that_fails_is_told_and_the_next_one_is_shown(page, until, mon
     until(lambda: "preview" in page.pictures.guidance_label and not page.alert, "the preview")
 
 
-def test_a_run_is_cancelled_on_the_page(page, until, run):
+def test_a_run_is_canceled_on_the_page(page, until, run):
     page._begin_keyframes()
     page._start_run()
     page._cancel_run()
-    until(lambda: "cancelled. Finished" in page.run_text, "the end of the run")
+    until(lambda: "canceled. Finished" in page.run_text, "the end of the run")
     assert not list(run.glob("result_my_path*"))
     assert not page._run_panel.start.disabled
     assert not page._run_panel.cancel.visible

@@ -1,4 +1,4 @@
-"""A path is run in this process: with progress, until it is finished, cancelled, or fails with one sentence."""
+"""A path is run in this process: with progress, until it is finished, canceled, or fails with one sentence."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def test_a_path_that_cannot_be_run_is_one_sentence(runner, listener, watch):
     assert status_text(status).startswith("**Failed**: `")
 
 
-def test_a_run_that_is_cancelled_stops_and_the_same_one_can_be_started_again(runner, listener, watch, run):
+def test_a_run_that_is_canceled_stops_and_the_same_one_can_be_started_again(runner, listener, watch, run):
     listener.at_each = lambda status: runner.cancel() if status.stage == "guidance" else None
     runner.start(watch.clip_run, "zoom_in")
-    assert listener.end().state == "cancelled"
+    assert listener.end().state == "canceled"
     assert not list(run.glob("result_zoom_in*"))
     listener.at_each = lambda status: None
     runner.start(watch.clip_run, "zoom_in")
@@ -107,7 +107,7 @@ def test_one_path_runs_at_a_time(runner, listener, watch):
         runner.start(watch.clip_run, "10")
     runner.cancel()
     hold.set()
-    assert listener.end().state == "cancelled"
+    assert listener.end().state == "canceled"
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ def test_depth_of_a_file_is_used(client, clip):
         ({"cam": "/etc/passwd.json"}, "a path cannot name a file of the server"),
         ({"project": "0" * 32}, "no longer on the server"),
         ({"project": "../x"}, "no longer on the server"),
+        ({"project": 5}, "upload a clip first"),
+        ({"cam": 5}, "the path is not a text of at most 2000 characters"),
     ],
 )
 def test_wrong_values_are_one_sentence(client, project, values, message):
@@ -91,10 +93,30 @@ def test_a_choice_that_is_not_offered_is_refused(client, project, clip):
         client.predict(clip_file=handle_file(clip), depth_estimator="file", api_name="/open_clip")
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seed": "x"}, "the seed must be a number, not 'x'"),
+        ({"prompt": 5}, "the prompt is not a text of at most 2000 characters"),
+        ({"speed": "warp"}, "the speed of telea must be one of default"),
+        ({"memory": "20"}, "telea has no option for GPU memory; leave it empty"),
+    ],
+)
+def test_wrong_options_of_a_video_model_are_one_sentence(client, project, values, message):
+    options = {"cam": "20", "backbone": "telea", **values}
+    with pytest.raises(AppError, match=message):
+        client.predict(project=project["project"], **options, api_name="/generate")
+
+
+def test_a_wrong_selection_is_one_sentence(client, clip):
+    with pytest.raises(AppError, match="the number of frames must be a number, not 'all'"):
+        client.predict(clip_file=handle_file(clip), frames="all", api_name="/open_clip")
+
+
 def test_a_file_that_is_no_clip_is_refused_and_leaves_nothing(client, served, tmp_path):
     (tmp_path / "notes.mp4").write_text("not a video")
     before = set(served.state.projects.root.iterdir())
-    with pytest.raises(AppError, match=r"notes.mp4 is not a"):
+    with pytest.raises(AppError, match=r"^notes.mp4 is not a"):
         client.predict(clip_file=handle_file(tmp_path / "notes.mp4"), api_name="/open_clip")
     assert set(served.state.projects.root.iterdir()) == before
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ex4d_core.page_guard import PageGuard
-from ex4d_web.guarding import MOST_BODY, Guarded
+from ex4d_web.guarding import MOST_BODY, SPARE, Guarded
 
 HOST = (b"host", b"127.0.0.1:7860")
 ORIGIN = (b"origin", b"http://127.0.0.1:7860")
@@ -20,7 +22,7 @@ class Server:
     def __init__(self, **options):
         self.read = 0
         guard = PageGuard("127.0.0.1", 7860, token="secret")
-        self.app = Guarded(self._answer, guard, upload_bytes=5 * 10**6, **options)
+        self.app = Guarded(self._answer, guard, folder=Path.cwd(), upload_bytes=5 * 10**6, **options)
 
     async def _answer(self, scope, receive, send):
         while True:
@@ -110,6 +112,14 @@ def test_a_body_that_is_declared_too_large_is_refused_unread(server):
     assert (status, server.read) == (413, 0)
     assert body == b"The request is larger than 1 MB.\n"
     assert server.ask("/gradio_api/upload", COOKIE, ORIGIN, size, method="POST")[0] == 200
+
+
+def test_an_upload_that_does_not_fit_on_the_disk_is_refused_unread(server, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=SPARE + 999))
+    for size, expected in ((b"1000", 507), (b"999", 200)):
+        answer = server.ask("/gradio_api/upload", COOKIE, ORIGIN, (b"content-length", size), method="POST")
+        assert answer[0] == expected
+    assert server.ask("/", COOKIE)[0] == 200
 
 
 def test_a_body_that_grows_too_large_ends_the_connection(server):

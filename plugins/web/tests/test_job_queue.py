@@ -125,3 +125,16 @@ def test_progress_is_shown_with_the_time_that_is_left(queue, until):
     assert "Estimating depth" in text
     assert 'max="1000"' in text
     gate.open.set()
+
+
+def test_messages_name_files_without_the_folders_of_the_server(queue, until):
+    secret = "/srv/my app/" + "0f" * 16
+
+    def work(job):
+        job.warn(f"{secret}/a b.mp4 is HDR")
+        raise InvalidInput(f"{secret}/run/depth.npz and/or '{secret}/a b.mp4' take the disk of {secret}, which is full")
+
+    job = queue.submit("a", "Depth", work)
+    until(lambda: job.is_over, "the end")
+    assert job.status().error == "depth.npz and/or 'a b.mp4' take the disk of this clip, which is full"
+    assert job.status().notes == ("warning: a b.mp4 is HDR",)

@@ -59,12 +59,12 @@ def test_a_damaged_record_is_a_project_that_is_gone(projects, upload):
         Projects(projects.root, hours=1).open(project.name)
 
 
-def test_old_projects_are_removed_unless_they_are_in_use(projects, upload):
-    old, busy, new = (projects.create(upload()) for _ in range(3))
-    for project in (old, busy):
-        os.utime(project.folder, (time.time() - 7200,) * 2)
-    projects.remove_old(lambda name: name == busy.name)
-    assert [project.folder.exists() for project in (old, busy, new)] == [False, True, True]
+def test_old_projects_are_unused(projects, upload):
+    old, new = (projects.create(upload()) for _ in range(2))
+    os.utime(old.folder, (time.time() - 7200,) * 2)
+    assert projects.unused() == [old.name]
+    projects.discard(old.name)
+    assert [project.folder.exists() for project in (old, new)] == [False, True]
     with pytest.raises(InputNotFound):
         projects.open(old.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import urllib.error
 import urllib.request
@@ -44,6 +45,16 @@ def test_the_page_is_there_for_who_has_the_address_and_then_gone(tmp_path):
         assert (status, b"Not authenticated" in body) == (401, True)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", address.port)) != 0
+
+
+def test_the_end_of_the_server_is_silent_while_a_page_is_open(tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("EX4D_TRACE", raising=False)
+    with contextlib.ExitStack() as pages:
+        with serve(tmp_path / "app", access=Access(port=0), limits=Limits(), device="cpu") as served:
+            origin = served.headers["Origin"]
+            stream = urllib.request.Request(f"{origin}/gradio_api/heartbeat/page", headers=served.headers)
+            pages.enter_context(urllib.request.urlopen(stream))
+        assert capfd.readouterr() == ("", "")
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path):

@@ -367,7 +367,7 @@ class Page:
 
     def _cancel_run(self) -> None:
         self._runner.cancel()
-        self._run_panel.show_cancelling()
+        self._run_panel.show_canceling()
 
     def _show_run(self, status: RunStatus) -> None:
         """Show the status of the run; `update` selects its path once it is finished."""

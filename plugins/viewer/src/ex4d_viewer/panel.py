@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import viser
 
@@ -12,6 +12,12 @@ from ex4d_viewer.controls import choice, put, whole
 from ex4d_viewer.scene_view import COLORS, Colors
 
 KEYFRAMES, MOST_KEYFRAMES = 4, 12
+
+BRAND = (79, 70, 229)
+"""The color of sliders, boxes and main buttons: that of the web app."""
+
+SECONDARY: Final = "gray"
+"""The color of the other buttons."""
 
 Handler = Callable[[Any], None]
 """Callback of a control; it receives the event."""
@@ -29,7 +35,7 @@ class Panel:
         """
         gui = server.gui
         gui.set_panel_label(printable(title))
-        gui.configure_theme(show_logo=False, show_share_button=False)
+        gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
         gui.main_panel.dock_right()
         self.status = gui.add_markdown("Reading the run ...")
         self.alert = gui.add_markdown("")
@@ -47,7 +53,7 @@ class Panel:
                 True,
                 hint="the frame of the clip, which can block the view of the scene",
             )
-            self.overview = gui.add_button("Look from behind the camera")
+            self.overview = gui.add_button("Look from behind the camera", color=SECONDARY)
         with gui.add_folder("Camera path"):
             self.path = gui.add_dropdown("Path", ("none yet",))
             self.path_shown = gui.add_checkbox("Show the path", True)
@@ -55,14 +61,14 @@ class Panel:
         with gui.add_folder("New path"):
             gui.add_markdown("Drag the arrows and rings of keyframes, then save.")
             self.count = gui.add_slider("Keyframes", min=2, max=MOST_KEYFRAMES, step=1, initial_value=KEYFRAMES)
-            self.begin = gui.add_button("Begin with the path above")
-            self.add = gui.add_button("Add my view as a keyframe")
-            self.drop = gui.add_button("Remove the last keyframe")
+            self.begin = gui.add_button("Begin with the path above", color=SECONDARY)
+            self.add = gui.add_button("Add my view as a keyframe", color=SECONDARY)
+            self.drop = gui.add_button("Remove the last keyframe", color=SECONDARY)
             self.name = gui.add_text("Name", "my_path")
             self.replace = gui.add_checkbox(
                 "Replace existing file", False, hint="otherwise an existing file is kept and nothing is saved"
             )
-            self.save = gui.add_button("Save the path", color="green")
+            self.save = gui.add_button("Save the path")
             self.save_result = gui.add_markdown("")
 
     @property

@@ -17,7 +17,7 @@ from ex4d_core.pipeline.session import Session
 from ex4d_core.progress import Progress, SilentReporter
 from ex4d_core.runs.batch import run_batch
 
-State = Literal["running", "finished", "failed", "cancelled"]
+State = Literal["running", "finished", "failed", "canceled"]
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of progress."""
@@ -43,10 +43,10 @@ class RunStatus:
 
 
 class _Reporter(SilentReporter):
-    """Reports stages to a runner, and raises `Cancelled` in them once the run is cancelled."""
+    """Reports stages to a runner, and raises `Cancelled` in them once the run is canceled."""
 
-    def __init__(self, report: Callable[[str, int, int], None], cancelled: threading.Event) -> None:
-        self._report, self._cancelled = report, cancelled
+    def __init__(self, report: Callable[[str, int, int], None], canceled: threading.Event) -> None:
+        self._report, self._canceled = report, canceled
         self._due = 0.0
         self.warnings: list[str] = []
 
@@ -55,8 +55,8 @@ class _Reporter(SilentReporter):
         """Open a stage."""
 
         def progress(done: int, total: int) -> None:
-            if self._cancelled.is_set():
-                raise Cancelled("the run was cancelled")
+            if self._canceled.is_set():
+                raise Cancelled("the run was canceled")
             if done in (0, total) or time.monotonic() >= self._due:
                 self._due = time.monotonic() + REPORT_EVERY
                 self._report(name, done, total)
@@ -77,8 +77,8 @@ class PathRunner:
     def __init__(self, changed: Callable[[RunStatus], None]) -> None:
         """Start without a run; `changed` receives each status, in the thread of the run."""
         self._changed = changed
-        self._cancelled = threading.Event()
-        self._reporter = _Reporter(self._report, self._cancelled)
+        self._canceled = threading.Event()
+        self._reporter = _Reporter(self._report, self._canceled)
         self._session: Session | None = None
         self._thread: threading.Thread | None = None
         self._cam = ""
@@ -101,7 +101,7 @@ class PathRunner:
         """
         if self.is_running:
             raise InvalidInput("a run is in progress on this page; wait for it, or cancel it")
-        self._cancelled.clear()
+        self._canceled.clear()
         self._reporter.warnings.clear()
         self._cam = cam
         self._thread = threading.Thread(target=self._work, args=(opened, cam_folder), name="run of a path", daemon=True)
@@ -109,7 +109,7 @@ class PathRunner:
 
     def cancel(self) -> None:
         """Ask the run to stop at its next step; returns at once."""
-        self._cancelled.set()
+        self._canceled.set()
 
     def join(self, timeout: float) -> None:
         """Wait for the run, at most `timeout` seconds."""
@@ -140,8 +140,8 @@ class PathRunner:
         (outcome,) = run_batch(self._session, [opened.clip], [opened.folder])
         if outcome.error is None:
             return RunStatus(cam=self._cam, state="finished", files=outcome.files)
-        if self._cancelled.is_set():
-            return RunStatus(cam=self._cam, state="cancelled")
+        if self._canceled.is_set():
+            return RunStatus(cam=self._cam, state="canceled")
         return RunStatus(cam=self._cam, state="failed", error=outcome.error)
 
     def _report(self, stage: str, done: int, total: int) -> None:

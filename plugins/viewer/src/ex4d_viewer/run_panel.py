@@ -6,6 +6,7 @@ import viser
 
 from ex4d_core.page_guard import text_as_markdown
 from ex4d_viewer.controls import put
+from ex4d_viewer.panel import SECONDARY
 from ex4d_viewer.path_runner import RunStatus
 
 MOST_WARNINGS = 5
@@ -19,8 +20,10 @@ class RunPanel:
         gui = server.gui
         with gui.add_folder("Run"):
             gui.add_markdown("Runs the selected path with the settings of this run; **my path** is saved first.")
-            self.start = gui.add_button("Run the path", color="green")
-            self.cancel = gui.add_button("Cancel the run", visible=False, hint="finished stages are kept")
+            self.start = gui.add_button("Run the path")
+            self.cancel = gui.add_button(
+                "Cancel the run", color=SECONDARY, visible=False, hint="finished stages are kept"
+            )
             self._progress = gui.add_progress_bar(0.0, visible=False)
             self._text = gui.add_markdown("")
 
@@ -36,9 +39,9 @@ class RunPanel:
         put(self._progress, 100 * status.done / status.total if status.total else 0.0)
         self._text.content = status_text(status)
 
-    def show_cancelling(self) -> None:
+    def show_canceling(self) -> None:
         """Show that the run stops at its next step, which can take a while."""
-        self._text.content = "Cancelling after the current step ..."
+        self._text.content = "Canceling after the current step ..."
 
     def refuse(self, sentence: str) -> None:
         """Show why no run was started."""
@@ -54,8 +57,8 @@ def status_text(status: RunStatus) -> str:
     warnings = [f"- {text_as_markdown(text)}" for text in status.warnings[:MOST_WARNINGS]]
     if status.state == "failed":
         first = f"**Failed**: {text_as_markdown(status.error)}"
-    elif status.state == "cancelled":
-        first = f"{cam}: cancelled. Finished stages are kept; run the path again to resume."
+    elif status.state == "canceled":
+        first = f"{cam}: canceled. Finished stages are kept; run the path again to resume."
     else:
         result = status.files.get("result")
         first = f"{cam}: finished{'' if result is None else f', {text_as_markdown(result)}'}"

@@ -42,8 +42,9 @@ class Served:
     """Public address of the page with the token, if sharing is on."""
 
     def wait(self) -> None:
-        """Wait until the program is interrupted."""
-        threading.Event().wait()
+        """Wait until Ctrl-C or another signal ends the program, as servers are ended."""
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from gradio.events import api
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
-from ex4d_core.errors import Ex4dError, InvalidInput, unexpected
+from ex4d_core.errors import InvalidInput
 from ex4d_web.app_state import POLL, AppState
 from ex4d_web.job_queue import Job, JobQueue
 from ex4d_web.projects import Project
+from ex4d_web.sentences import sentence_of
 from ex4d_web.steps.clip import ClipStep
 from ex4d_web.steps.depth import DepthStep
 from ex4d_web.steps.path import PathStep
@@ -49,12 +50,12 @@ def add_api(state: AppState, clip: ClipStep, depth: DepthStep, path: PathStep, r
                     depth.replace_by(project, _path(depth_file))
                 await _finish(state.jobs, depth.submit(project, depth_estimator))
             except BaseException:  # nobody else knows its name
-                state.discard(project)
+                state.discard(project.name)
                 raise
         return {"project": project.name, "frames": project.settings.count, "size": project.settings.size}
 
     async def preview(project: str, cam: str) -> tuple[dict[str, Any], FileData]:
-        """Preview a camera path. Returns the known share of each tested frame, warnings, and the contact sheet."""
+        """Preview a camera path. Returns the visible share of each tested frame, warnings, and the contact sheet."""
         with _errors():
             found = state.projects.open(project)
             await _finish(state.previews, path.submit(found, cam))
@@ -92,10 +93,8 @@ def _errors() -> Iterator[None]:
         yield
     except gr.Error:
         raise
-    except Ex4dError as error:
-        raise _failure(str(error)) from error
     except Exception as error:
-        raise _failure(unexpected(error)) from error
+        raise _failure(sentence_of(error)) from error
 
 
 def _failure(sentence: str) -> gr.Error:

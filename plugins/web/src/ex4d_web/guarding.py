@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from ex4d_core.page_guard import TOKEN, Answer, PageGuard
@@ -14,6 +16,9 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MOST_BODY = 2**20
 """Largest body in bytes of requests other than uploads."""
+
+SPARE = 10 * 2**20
+"""Free bytes of the disk that an upload must leave."""
 
 UPLOAD = "/gradio_api/upload"
 
@@ -28,18 +33,26 @@ class Guarded:
     """An ASGI app that serves only requests that the guard admits."""
 
     def __init__(
-        self, app: App, guard: PageGuard, *, upload_bytes: int, is_public: bool = False, embed_in: str = ""
+        self,
+        app: App,
+        guard: PageGuard,
+        *,
+        folder: Path,
+        upload_bytes: int,
+        is_public: bool = False,
+        embed_in: str = "",
     ) -> None:
         """Set the guard.
 
         Args:
             app: the app.
             guard: checks host, origin and secret of each request.
+            folder: folder of uploads.
             upload_bytes: largest uploaded file.
             is_public: whether requests need no secret; host and origin are still checked.
             embed_in: origin of a site that may show the app in a frame.
         """
-        self._app, self._guard = app, guard
+        self._app, self._guard, self._folder = app, guard, folder
         self._upload_bytes, self._is_public, self._embed_in = upload_bytes, is_public, embed_in
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -54,9 +67,13 @@ class Guarded:
         if not answer.is_allowed:
             await _refuse(send, answer.status, answer.reason, answer.headers)
             return
-        most = self._upload_bytes + MOST_BODY if scope["path"].startswith(UPLOAD) else MOST_BODY
-        if _declared_size(scope) > most:
+        is_upload, size = scope["path"].startswith(UPLOAD), _declared_size(scope)
+        most = self._upload_bytes + MOST_BODY if is_upload else MOST_BODY
+        if size > most:
             await _refuse(send, 413, f"The request is larger than {most / 1e6:.0f} MB.", answer.headers)
+            return
+        if is_upload and size + SPARE > shutil.disk_usage(self._folder).free:
+            await _refuse(send, 507, "The disk of this server is full; try again later.", answer.headers)
             return
         await self._app(scope, _limited(receive, most), self._with_headers(scope, send, answer))
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import attrs
 
-from ex4d_core.errors import Cancelled, Ex4dError, InvalidInput, tracing, unexpected
+from ex4d_core.errors import Cancelled, InvalidInput, tracing
 from ex4d_core.progress import Progress
+from ex4d_web.sentences import sentence_of, without_folders
 
 State = Literal["waiting", "running", "done", "failed", "canceled"]
 
@@ -85,10 +86,10 @@ class Job:
             self._work(self)
         except Cancelled:
             self._set(state="canceled")
-        except Ex4dError as error:
-            self._fail(str(error), error)
         except Exception as error:
-            self._fail(unexpected(error), error)
+            if tracing():
+                traceback.print_exception(error)
+            self._set(state="failed", error=sentence_of(error))
         else:
             self._set(state="done", seconds=time.monotonic() - self._started)
 
@@ -108,7 +109,7 @@ class Job:
     def note(self, text: str) -> None:
         """Keep a message for the user."""
         with self._lock:
-            self._now = attrs.evolve(self._now, notes=(*self._now.notes, text))
+            self._now = attrs.evolve(self._now, notes=(*self._now.notes, without_folders(text)))
 
     def warn(self, text: str) -> None:
         """Keep a warning for the user."""
@@ -123,11 +124,6 @@ class Job:
                 "select fewer frames, or a smaller size"
             )
         self._set(only_if="running", stage=stage, done=done, total=total)
-
-    def _fail(self, sentence: str, error: Exception) -> None:
-        if tracing():
-            traceback.print_exception(error)
-        self._set(state="failed", error=sentence)
 
     def _set(self, *, only_if: State | None = None, **values: Any) -> bool:
         with self._lock:

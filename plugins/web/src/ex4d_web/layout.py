@@ -5,6 +5,7 @@ The browser keeps the name of the project, so that a reload goes on where the pa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ from ex4d_web.steps.clip import ClipStep
 from ex4d_web.steps.depth import DepthStep
 from ex4d_web.steps.path import PathStep, text_of_sliders
 from ex4d_web.steps.result import ResultStep
+
+STAY = 10
+"""Seconds after which the server notices that a page was closed."""
 
 DECODERS = 2
 """Largest number of clips that are decoded for their first look at the same time."""
@@ -69,21 +73,24 @@ class Page:
     def on_load(self, blocks: gr.Blocks) -> None:
         """Go on with the project of the browser when the page is loaded."""
         blocks.load(self._restore, self.name, [self.name, *self.parts(*self.steps)], **_FREE)
+        blocks.load(_stay_connected, None, None, **_FREE)
 
     async def _restore(self, name: str) -> AsyncIterator[Updates]:
         if not name:
-            yield {self.name: ""}  # Gradio clears all outputs of a generator that yields nothing
+            yield {self.name: gr.skip()}  # Gradio clears all outputs of a generator that yields nothing
             return
         try:
             project = self.state.projects.open(name)
         except Ex4dError as error:
             yield {self.name: "", self.clip.status: texts.failure(error)}
             return
-        yield {**self.views(project, *self.steps), **self.result.chosen(project)}
+        shown = {**self.views(project, *self.steps), **self.result.chosen(project)}
         job = self.state.jobs.latest(project.name)
         if job is None or job.is_over:
+            yield shown
             return
         step = self.depth if job.title == work.DEPTH else self.result
+        yield {**shown, **step.running()}  # at once: a page can lose a button that is hidden and shown again
         async for updates in self._watched(project, job, step):
             yield updates
 
@@ -257,6 +264,13 @@ class Page:
         step.run.click(generate, [self.name, self.path.cam, *step.inputs], step.parts, **_FREE)
         step.cancel.click(self._cancel, self.name, None, **_FREE)
         step.backbone.input(step.of_backbone, step.backbone, [step.speed, step.memory], **_FREE)
+
+
+async def _stay_connected() -> AsyncIterator[None]:
+    """Run as long as a page is open: Gradio loses an event that begins while it closes the connection of the last."""
+    while True:
+        yield
+        await asyncio.sleep(STAY)
 
 
 _FREE: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import attrs
 
+from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput
+
+MOST_TEXT = 2000
+"""Largest number of characters of a path and of a prompt."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,3 +60,14 @@ class Limits:
             raise InvalidInput(f"{frames} frames are selected; at most {self.frames} are allowed, so select fewer")
         if side > self.side:
             raise InvalidInput(f"frames of {side} pixels are selected; at most {self.side} are allowed")
+
+
+def whole(value: object, what: str) -> int:
+    """Return a number that a client sent as a whole number.
+
+    Raises:
+        InvalidInput: it is not a number, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidInput(f"{what} must be a number, not {shown(value)}")
+    return int(value)

@@ -10,7 +10,9 @@ import attrs
 
 from ex4d_core.cameras.language import FILE, MoveSpec, parse_path
 from ex4d_core.errors import Ex4dError, InvalidInput
+from ex4d_core.page_guard import text_in
 from ex4d_core.pipeline.session import Session
+from ex4d_web.limits import MOST_TEXT
 
 Time = Literal["as filmed", "freeze", "slow down", "reverse"]
 
@@ -124,9 +126,7 @@ def check_cam(text: str, run: Path, session: Session) -> str:
     Raises:
         Ex4dError: the text is not a path, or names a file.
     """
-    if len(text) > 2000:
-        raise InvalidInput("the path has more than 2000 characters; shorten it")
-    text = text.strip()
+    text = text_in(text, MOST_TEXT, "the path").strip()
     for segment in parse_path(text):
         for move in segment:
             _check_move(move, run, session)

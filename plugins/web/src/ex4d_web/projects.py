@@ -12,7 +12,6 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -163,27 +162,21 @@ class Projects:
         project.touch()
         return project
 
-    def discard(self, project: Project) -> None:
+    def discard(self, name: str) -> None:
         """Remove a project and its files."""
         with self._lock:
-            self._open.pop(project.name, None)
-        shutil.rmtree(project.folder, ignore_errors=True)
+            self._open.pop(name, None)
+        shutil.rmtree(self.root / name, ignore_errors=True)
 
-    def remove_old(self, in_use: Callable[[str], bool] = lambda name: False) -> None:
-        """Remove projects that nobody has used for a long time.
-
-        Args:
-            in_use: whether a job of the project of this name waits or runs.
-        """
-        oldest = time.time() - self._seconds
-        for folder in self.root.iterdir():
-            if not _NAME.fullmatch(folder.name) or in_use(folder.name):
-                continue
-            with suppress(OSError):
-                if folder.stat().st_mtime < oldest:
-                    with self._lock:
-                        self._open.pop(folder.name, None)
-                    shutil.rmtree(folder, ignore_errors=True)
+    def unused(self) -> list[str]:
+        """Return the names of projects that nobody has used for a long time."""
+        oldest, found = time.time() - self._seconds, []
+        with suppress(OSError):
+            for folder in self.root.iterdir():
+                with suppress(OSError):
+                    if _NAME.fullmatch(folder.name) and folder.stat().st_mtime < oldest:
+                        found.append(folder.name)
+        return found
 
     def _restored(self, name: str) -> Project | None:
         """Return a project of an earlier server, from its record."""

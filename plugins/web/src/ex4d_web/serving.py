@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -18,7 +19,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from ex4d_core.errors import InvalidInput, OutputFailed
+from ex4d_core.errors import InvalidInput, OutputFailed, tracing
 from ex4d_core.page_guard import PageGuard, is_everywhere
 from ex4d_core.reading import read_text
 from ex4d_web.app_state import AppState
@@ -39,6 +40,10 @@ _SHOWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses to open in place of those that stand for all interfaces."""
 
 
+_LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""Addresses that only this machine reaches."""
+
+
 @attrs.frozen(kw_only=True)
 class Access:
     """Who can open the app."""
@@ -57,6 +62,11 @@ class Access:
     """Further host names under which the app is served, such as that of a proxy."""
     embed_in: str = ""
     """Origins of sites that may show the app in a frame."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all browsers are on this machine, as far as this can be known."""
+        return self.host in _LOCAL and not (self.share or self.is_public)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -81,8 +91,9 @@ class Served:
         }
 
     def wait(self) -> None:
-        """Wait until the program is interrupted."""
-        threading.Event().wait()
+        """Wait until Ctrl-C or another signal ends the program, as servers are ended."""
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
 
 
 @contextlib.contextmanager
@@ -117,16 +128,18 @@ def serve(
     with contextlib.ExitStack() as stack:
         stack.callback(door.close)
         try:
-            state = AppState(root.absolute(), limits=limits, device=device, examples=examples)
+            state = AppState(
+                root.absolute(), limits=limits, device=device, examples=examples, has_viewers=access.is_local
+            )
         except OSError as error:
             raise OutputFailed(f"{root} cannot be used for uploads: {error.strerror}; use another --folder") from error
         stack.callback(state.close)
-        state.remove_old()
         _use_folder(state.projects.root)
         served = asyncio.run(_mounted(state, access))
         guarded = Guarded(
             served,
             guard,
+            folder=state.projects.root,
             upload_bytes=limits.upload_bytes,
             is_public=access.is_public,
             embed_in=access.embed_in,
@@ -212,8 +225,11 @@ def _running(app: Guarded, door: socket.socket) -> Iterator[None]:
     try:
         yield
     finally:
+        log = logging.getLogger("uvicorn.error")
+        log.disabled = not tracing()  # uvicorn reports the end of each open page as an error, with a traceback
         server.should_exit = True
         thread.join(timeout=5)
+        log.disabled = False
 
 
 def _public_url(guard: PageGuard, port: int, access: Access) -> str:
@@ -225,7 +241,8 @@ def _public_url(guard: PageGuard, port: int, access: Access) -> str:
     try:
         url = gr.networking.setup_tunnel("127.0.0.1", port, secrets.token_urlsafe(32), None, None)
     except Exception as error:  # a download, a process and a server of others
-        raise OutputFailed(f"a public address is not available ({error}); omit --share") from error
+        reason = str(error).rstrip(".")
+        raise OutputFailed(f"a public address is not available ({reason}); omit --share") from error
     guard.allow_name(urlsplit(url).hostname or "")
     return url if access.is_public else guard.address(url)
 
@@ -247,6 +264,6 @@ def _door(host: str, port: int | None) -> socket.socket:
                 raise InvalidInput("use --host 0.0.0.0 to accept connections on all interfaces")
             return socket.create_server(address[:2], family=family, backlog=100)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
     ports = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
     raise InvalidInput(f"{ports} at {host} cannot be used: {reason}; use another --port or --host")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from ex4d_core.errors import Ex4dError, unexpected
 from ex4d_web.job_queue import JobStatus
+from ex4d_web.sentences import sentence_of
 
 STAGES = {
     "read": "Reading the clip",
@@ -37,7 +37,7 @@ def message(text: str) -> str:
 
 def failure(error: BaseException | str) -> str:
     """Return an error as one sentence, announced by screen readers."""
-    sentence = error if isinstance(error, str) else str(error) if isinstance(error, Ex4dError) else unexpected(error)
+    sentence = error if isinstance(error, str) else sentence_of(error)
     marked = escaped(sentence)
     if "\n" in sentence:  # a marked position in a camera path
         marked = f"<pre>{html.escape(sentence)}</pre>"
@@ -73,22 +73,26 @@ def _progress(job: JobStatus) -> str:
     )
 
 
-def notes(lines: Iterable[str]) -> str:
-    """Return messages of a job as a list that can be opened, or ''."""
+def notes(lines: Iterable[str], *, title: str = "Details") -> str:
+    """Return messages as a list that can be opened, or ''."""
     entries = "".join(f"<li>{escaped(line)}</li>" for line in dict.fromkeys(lines))
-    return f'<details class="ex4d-notes"><summary>Details</summary><ul>{entries}</ul></details>' if entries else ""
+    head = f'<details class="ex4d-notes"><summary>{escaped(title)}</summary><ul>'
+    return f"{head}{entries}</ul></details>" if entries else ""
 
 
 def coverage(visible: Sequence[float], frames: Sequence[int], warnings: Sequence[str]) -> str:
-    """Return the known share of a path: a number, a bar for each tested frame, and warnings."""
+    """Return the visible share of a path: a number, a bar for each tested frame, and warnings."""
     worst = min(range(len(visible)), key=visible.__getitem__)
     mean = sum(visible) / len(visible)
     bars = "".join(f'<i style="height:{max(2, round(share * 100))}%"></i>' for share in visible)
-    head = f"{mean:.0%} of the pixels are known, {visible[worst]:.0%} in frame {frames[worst]}; the rest is generated."
+    head = (
+        f"The clip shows {mean:.0%} of the new view, at least {visible[worst]:.0%} (frame {frames[worst]}); "
+        "the rest is generated."
+    )
     problems = "".join(f'<p class="ex4d-warning" role="status">{escaped(_sentence(line))}</p>' for line in warnings)
     return (
         f'<p class="ex4d-message" role="status">{escaped(head)}</p>'
-        f'<div class="ex4d-bars" role="img" aria-label="Known share of each frame, from '
+        f'<div class="ex4d-bars" role="img" aria-label="Visible share of each frame, from '
         f'{visible[0]:.0%} to {visible[-1]:.0%}">{bars}</div>{problems}'
     )
 

@@ -73,12 +73,21 @@ CSS = """
 .ex4d-bars i { flex: 1; background: var(--color-accent); border-radius: 2px 2px 0 0; min-height: 2px; }
 .ex4d-notes { margin: 0.3rem 0; color: var(--body-text-color-subdued); font-size: 0.9rem; }
 .ex4d-notes li { overflow-wrap: anywhere; }
+.ex4d-step video { max-height: 22rem; }
+.ex4d-step .gr-accordion { overflow: visible !important; }
+.dark .ex4d-step [role=tab][aria-selected=true], .dark .ex4d-step .download-link { color: var(--primary-300); }
+.ex4d-ends { align-items: flex-end; }
+.ex4d-step input[type=range]::-webkit-slider-thumb { box-shadow: 0 0 0 1px var(--neutral-400); }
+.ex4d-step input[type=range]::-moz-range-thumb { box-shadow: 0 0 0 1px var(--neutral-400); }
+.dark .ex4d-step input[type=range] { --neutral-200: var(--neutral-600); }
+#ex4d-files .label-clear-button, footer .divider { display: none !important; }
 #ex4d-upload, #ex4d-depth-file { border: 1px dashed var(--border-color-primary) !important; border-radius: 10px; }
 .ex4d-notes summary { cursor: pointer; }
 .ex4d-footer { color: var(--body-text-color-subdued); font-size: 0.85rem; }
 button:focus-visible, a:focus-visible, summary:focus-visible, input:focus-visible, textarea:focus-visible,
 [role=tab]:focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 2px; }
-@media (max-width: 640px) { .ex4d-step { padding: 0.7rem; } .gradio-container { padding: 0.5rem !important; } }
+@media (max-width: 640px) { .ex4d-step { padding: 0.7rem; }
+  .gradio-container, .gradio-container main { padding: 0.25rem !important; } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important; } }
 """
 

@@ -10,6 +10,7 @@ import gradio as gr
 from ex4d_core.errors import InvalidInput
 from ex4d_web import texts, work
 from ex4d_web.app_state import AppState
+from ex4d_web.limits import whole
 from ex4d_web.projects import Project, add_file
 from ex4d_web.steps.base import Updates, heading
 
@@ -32,12 +33,12 @@ class ClipStep:
                     self.upload = gr.File(
                         label=f"Video or photo, up to {state.limits.upload_mb} MB",
                         file_types=["video", "image", ".mov", ".mkv", ".heic"],
-                        height=150,
+                        height=180,
                         elem_id="ex4d-upload",
                     )
                     self.example: gr.Dropdown | None = None
                     if state.examples:
-                        with gr.Row():
+                        with gr.Row(elem_classes="ex4d-ends"):
                             self.example = gr.Dropdown(
                                 [(f"Example: {name}", name) for name in state.examples],
                                 label="Without a clip of your own",
@@ -53,7 +54,7 @@ class ClipStep:
                             self.stride = gr.Dropdown(
                                 [("every frame", 1), ("every 2nd", 2), ("every 3rd", 3), ("every 4th", 4)],
                                 value=1,
-                                label="Use",
+                                label="Frames to use",
                             )
                             self.side = gr.Dropdown(
                                 [(f"{side} pixels", side) for side in sides],
@@ -63,7 +64,7 @@ class ClipStep:
                             )
                 with gr.Column():
                     self.status = gr.HTML(texts.empty("Drop a clip into the field, or use the example."))
-                    self.part = gr.Video(label="Selected part", visible=False, interactive=False, height=300)
+                    self.part = gr.Video(label="Selected part", visible=False, interactive=False)
 
     @property
     def parts(self) -> list[Any]:
@@ -123,21 +124,21 @@ class ClipStep:
             Ex4dError: it is larger than the limits, or cannot be decoded.
         """
         chosen, limits = project.settings, self.state.limits
-        start, stride = min(max(0, int(start)), chosen.num_frames - 1), max(1, int(stride))
-        count = min(max(1, int(count)), -(-(chosen.num_frames - start) // stride))
-        limits.check_selection(count, min(int(side), max(chosen.width, chosen.height)))
-        project.change(start=start, count=count, stride=stride, side=max(64, int(side)))
+        start = min(max(0, whole(start, "the first frame")), chosen.num_frames - 1)
+        stride, side = max(1, whole(stride, "the stride")), max(64, whole(side, "the longer side"))
+        count = min(max(1, whole(count, "the number of frames")), -(-(chosen.num_frames - start) // stride))
+        limits.check_selection(count, min(side, max(chosen.width, chosen.height)))
+        project.change(start=start, count=count, stride=stride, side=side)
         work.write_part(project)
 
     def _opened(self, path: Path) -> Project:
-        self.state.remove_old()
         project = self.state.projects.create(path)
         try:
             work.probe(project)
             limits = self.state.limits
             self.select(project, 0, min(DEFAULT_FRAMES, limits.frames), 1, min(512, limits.side))
         except BaseException:
-            self.state.discard(project)
+            self.state.discard(project.name)
             raise
         return project
 

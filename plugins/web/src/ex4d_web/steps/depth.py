@@ -28,47 +28,45 @@ class DepthStep:
             with gr.Row():
                 with gr.Column():
                     self.estimator = gr.Dropdown(
-                        state.depths.labels(), value="auto", label="Estimator", elem_id="ex4d-estimator"
+                        state.depths.labels(), value="auto", label="Depth estimator", elem_id="ex4d-estimator"
                     )
-                    gr.HTML(reasons(state.depths, "depth estimator"))
-                    with gr.Accordion("Depth file in place of an estimate", open=False) as self.replace:
+                    self.reasons = gr.HTML(reasons(state.depths, "depth estimator"))
+                    self.file_name = gr.HTML("", elem_id="ex4d-depth-file-name")
+                    self.forget = gr.Button("Estimate depth instead", size="sm", visible=False)
+                    with gr.Accordion("Upload a depth file instead", open=False):
                         self.file = gr.File(
                             label=".npy, .npz or lossless video",
                             file_types=[".npy", ".npz", ".mkv", ".mp4"],
                             height=110,
                             elem_id="ex4d-depth-file",
                         )
-                        self.file_name = gr.HTML("")
-                        self.forget = gr.Button("Use the estimator again", size="sm", visible=False)
                     with gr.Row():
                         self.run = gr.Button("Estimate depth", variant="primary", elem_id="ex4d-depth-run")
                         self.cancel = gr.Button("Cancel", elem_id="ex4d-depth-cancel", visible=False)
                 with gr.Column():
                     self.status = gr.HTML(texts.empty(EMPTY), elem_id="ex4d-depth-status")
-                    self.preview = gr.Video(
-                        label="Depth, near is red", visible=False, interactive=False, height=320, loop=True
-                    )
+                    self.preview = gr.Video(label="Depth, near is red", visible=False, interactive=False, loop=True)
                     self.notes = gr.HTML("")
 
     @property
     def parts(self) -> list[Any]:
         """The components that change with the project."""
         return [
-            *(self.estimator, self.file, self.file_name, self.forget, self.run, self.cancel),
-            *(self.status, self.preview, self.notes),
+            *(self.estimator, self.reasons, self.file, self.file_name, self.forget),
+            *(self.run, self.cancel, self.status, self.preview, self.notes),
         ]
 
     def view(self, project: Project | None) -> Updates:
         """Return what the parts show for a project."""
         file = project.settings.depth_file if project else ""
         made = project.made.depth if project and project.has_depth else {}
-        name = f"The depth is that of {file}." if file else ""
         ready = "The depth is ready. Continue with the path."
         waiting = EMPTY if project is None or not project.made.depth else "The selection changed; estimate depth again."
         return {
-            self.estimator: gr.update(value=project.settings.depth if project else "auto", interactive=not file),
+            self.estimator: gr.update(value=project.settings.depth if project else "auto", visible=not file),
+            self.reasons: gr.update(visible=not file),
             self.file: None,
-            self.file_name: texts.message(name) if name else "",
+            self.file_name: texts.message(f"The depth of this clip is in {file}.") if file else "",
             self.forget: gr.update(visible=bool(file)),
             self.run: gr.update(value="Read the depth file" if file else "Estimate depth", interactive=True),
             self.cancel: gr.update(visible=False),

@@ -11,6 +11,7 @@ from ex4d_core.errors import InvalidInput
 from ex4d_web import texts, work
 from ex4d_web.app_state import AppState
 from ex4d_web.job_queue import Job
+from ex4d_web.limits import MOST_TEXT
 from ex4d_web.path_text import PRESETS, SAVED, TIMES, Sliders, check_cam, saved_paths, sliders_of, text_of
 from ex4d_web.projects import Project
 from ex4d_web.steps.base import Updates, heading, media
@@ -29,7 +30,7 @@ class PathStep:
         """Lay out the step."""
         self.state = state
         with gr.Column(elem_classes="ex4d-step", elem_id="ex4d-path-step"):
-            heading(3, "Path", "Where the new camera moves. The preview shows which pixels are known.")
+            heading(3, "Path", "Where the new camera moves. The preview shows how much of its view is in the clip.")
             with gr.Row():
                 with gr.Column():
                     self._lay_out_controls()
@@ -57,7 +58,7 @@ class PathStep:
             *RANGES["distance"],
             start.distance,
             step=0.05,
-            label="Distance to the subject, at the end",
+            label="Distance to the subject at the end, 1: unchanged",
             elem_id="ex4d-distance",
         )
         with gr.Row():
@@ -66,19 +67,19 @@ class PathStep:
         self.smooth = gr.Checkbox(start.smooth, label="Start and end slowly")
         self.cam = gr.Textbox(
             text_of(start),
-            label="Path as text, as of --cam",
-            info="Sliders write it, and it may say more: orbit:yaw=40 then dolly.",
+            label="Path as text",
+            info="As --cam of the command line. The sliders write it; it can do more: orbit:yaw=40 then dolly.",
             elem_id="ex4d-cam",
-            max_length=2000,
+            max_length=MOST_TEXT,
         )
         self.problem = gr.HTML("", elem_id="ex4d-path-problem")
         with gr.Row():
             self.preview = gr.Button("Preview the path", elem_id="ex4d-path-preview")
             self.viewer = gr.Button(
-                "Keyframes in the 3D viewer", elem_id="ex4d-viewer", visible=self.state.viewers is not None
+                "Edit in the 3D viewer", elem_id="ex4d-viewer", visible=self.state.viewers is not None
             )
         self.link = gr.HTML("")
-        with gr.Row(visible=False) as self.saved_row:
+        with gr.Row(visible=False, elem_classes="ex4d-ends") as self.saved_row:
             self.saved = gr.Dropdown([], label="Path saved in the viewer", scale=3)
             self.refresh = gr.Button("Look again", scale=1)
 
@@ -173,8 +174,8 @@ class PathStep:
             raise InvalidInput("estimate depth first (step 2)")
         url = html.escape(self.state.viewers.open(project.run))
         return (
-            f'<p class="ex4d-message"><a href="{url}" target="_blank" rel="noopener">Open the 3D viewer</a>, '
-            "drag keyframes and save the path there. Then choose it here.</p>"
+            f'<p class="ex4d-message"><a href="{url}" target="_blank" rel="noopener">Open the 3D viewer</a><br>'
+            "Drag keyframes and save the path there, then choose it here.</p>"
         )
 
     @staticmethod

@@ -7,18 +7,29 @@ from typing import Any
 import gradio as gr
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.page_guard import text_in
 from ex4d_web import texts, work
 from ex4d_web.app_state import AppState, reasons
 from ex4d_web.choices import option_values
 from ex4d_web.job_queue import Job
+from ex4d_web.limits import MOST_TEXT, whole
 from ex4d_web.projects import Project
 from ex4d_web.steps.base import Updates, heading, media
 from ex4d_web.theme import PLAY_BOTH
+
+MOST_OPTION = 20
+"""Largest number of characters of an option of a backbone."""
 
 EMPTY = "Input and result appear here, side by side."
 
 DOWNLOADS = ("result", "color", "mask", "camera", "mesh", "sheet")
 """Labels of the files to download, in order."""
+
+FILES = (
+    "color: the clip seen from the new cameras; mask: the part of it that the clip shows; camera: the path; "
+    "DW-Mesh: the mesh of the first frame; sheet: frames side by side; config: settings of ex4d."
+)
+"""What the files are."""
 
 
 class ResultStep:
@@ -48,19 +59,13 @@ class ResultStep:
                     self.result = gr.Video(label="Result", interactive=False, loop=True, elem_id="ex4d-result")
                 play = gr.Button("Play both from the start", size="sm")
                 play.click(None, js=PLAY_BOTH, api_visibility="private")
-                self.files = gr.File(
-                    label="Downloads: result, guidance (color and mask), cameras, mesh, contact sheet, depth, settings",
-                    file_count="multiple",
-                    interactive=False,
-                    elem_id="ex4d-files",
-                )
+                self.files = gr.File(label="Downloads", file_count="multiple", interactive=False, elem_id="ex4d-files")
+                gr.HTML(f'<p class="ex4d-notes">{FILES}</p>')
                 with gr.Tabs():
                     with gr.Tab("Command line"):
-                        self.command = gr.Code(
-                            language="shell", label="Makes the same again", interactive=False, elem_id="ex4d-command"
-                        )
+                        self.command = _code("ex4d-command")
                     with gr.Tab("Python"):
-                        self.python = gr.Code(language="python", label="Makes the same again", interactive=False)
+                        self.python = _code("ex4d-python")
 
     def _lay_out_controls(self) -> None:
         self.backbone = gr.Dropdown(
@@ -68,13 +73,17 @@ class ResultStep:
         )
         gr.HTML(reasons(self.state.backbones, "video model"))
         self.prompt = gr.Textbox(
-            label="Prompt", info="Describes the whole video, for models that read it.", max_length=2000, lines=2
+            label="Prompt", info="Describes the whole video, for models that read it.", max_length=MOST_TEXT, lines=2
         )
         speeds, memory = self._options("auto")
         with gr.Row():
             self.speed = gr.Dropdown(["default", *speeds], value="default", label="Speed", visible=bool(speeds))
             self.memory = gr.Textbox(
-                label="GPU memory", info="GiB, auto or none", max_length=20, visible=memory, placeholder="default"
+                label="GPU memory",
+                info="GiB, auto or none",
+                max_length=MOST_OPTION,
+                visible=memory,
+                placeholder="default",
             )
             self.seed = gr.Number(42, label="Seed", precision=0, minimum=0, maximum=2**53)
         with gr.Row():
@@ -88,12 +97,12 @@ class ResultStep:
         speeds = option_values(session, "backbone", name, "speed") or ()
         return list(speeds), option_values(session, "backbone", name, "memory") is not None
 
-    def of_backbone(self, backbone: str) -> Updates:
-        """Return the options that a backbone has."""
-        speeds, memory = self._options(backbone)
+    def of_backbone(self, backbone: str, *, speed: str = "", memory: str = "") -> Updates:
+        """Return the options that a backbone has, with these values."""
+        speeds, has_memory = self._options(backbone)
         return {
-            self.speed: gr.update(choices=["default", *speeds], value="default", visible=bool(speeds)),
-            self.memory: gr.update(value="", visible=memory),
+            self.speed: gr.update(choices=["default", *speeds], value=speed or "default", visible=bool(speeds)),
+            self.memory: gr.update(value=memory, visible=has_memory),
         }
 
     @property
@@ -137,8 +146,8 @@ class ResultStep:
         """Return the choices of a project, for a page that was reloaded."""
         settings = project.settings
         return {
-            **self.of_backbone(settings.backbone),
             self.backbone: settings.backbone,
+            **self.of_backbone(settings.backbone, speed=settings.speed, memory=settings.memory),
             self.prompt: settings.prompt,
             self.seed: settings.seed,
         }
@@ -168,15 +177,26 @@ class ResultStep:
         if not project.has_depth:
             raise InvalidInput("estimate depth first (step 2)")
         self.state.backbones.check(backbone, "the video model")
-        if len(prompt or "") > 2000:
-            raise InvalidInput("the prompt has more than 2000 characters; shorten it")
         speeds, has_memory = self._options(backbone)
+        speed = "" if speed in ("default", None) else text_in(speed, MOST_OPTION, "the speed")
+        memory = text_in(memory or "", MOST_OPTION, "the GPU memory").strip()
+        if speed and speed not in speeds:
+            raise InvalidInput(f"the speed of {backbone} must be one of {', '.join(['default', *speeds])}")
+        if memory and not has_memory:
+            raise InvalidInput(f"{backbone} has no option for GPU memory; leave it empty")
         project.change(
             backbone=backbone,
-            prompt=(prompt or "").strip(),
-            speed=speed if speed and speed in speeds else "",
-            memory=(memory or "").strip()[:20] if has_memory else "",
-            seed=max(0, int(seed if seed is not None else 42)),
+            prompt=text_in(prompt or "", MOST_TEXT, "the prompt").strip(),
+            speed=speed,
+            memory=memory,
+            seed=max(0, whole(42 if seed is None else seed, "the seed")),
         )
         job = work.generate(project, self.state.models, device=self.state.device)
         return self.state.jobs.submit(project.name, work.GENERATION, job)
+
+
+def _code(elem_id: str) -> gr.Code:
+    """Return a part that shows code; without a language, since the colors of languages are hard to read."""
+    return gr.Code(
+        language=None, label="Makes the same again", interactive=False, wrap_lines=True, lines=1, elem_id=elem_id
+    )
