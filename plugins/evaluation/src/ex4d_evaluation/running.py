@@ -65,6 +65,21 @@ class ClipSession(Session):
         return super().depth_estimator() if is_own else self._shared.depth_estimator()
 
 
+def run_case(session: Session, plan: Plan, folder: Path, method: str) -> None:
+    """Run a case and copy its outputs to the evaluation folder."""
+    clip = plan.name.rpartition("__")[0]
+    run_folder = folder / RUNS / f"{clip}-{text_hash(str(plan.source))[:8]}"
+    case = folder / CASES / plan.name
+    config = case_config(session, plan, case)
+    own = session if plan.view is None else ClipSession(config, session)
+    clip_run = own.open_clip(plan.source, folder=run_folder)
+    if plan.view is not None and plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
+        raise no_scale(plan.view.clip)
+    path_run = clip_run.along(config.cam[0])
+    store_outputs(export(path_run).files, folder, plan.name, method, content_key(path_run.guidance_inputs))
+    write_source(clip_run.video, case)
+
+
 def make_videos(
     data: str | Path,
     folder: str | Path,
@@ -76,6 +91,7 @@ def make_videos(
     seeds: int = 1,
     shard: Shard | None = None,
     reporter: Reporter | None = None,
+    run: Callable[[Session, Plan, Path, str], None] = run_case,
 ) -> Made:
     """Run every case of a protocol and store its results in an evaluation folder; finished work is reused.
 
@@ -89,6 +105,7 @@ def make_videos(
         seeds: number of seeds, counted from that of the config; the results of several are in METHOD@SEED.
         shard: part of the clips to run, by default all.
         reporter: receives progress and messages; silent by default.
+        run: called with session, case, evaluation folder, and folder of the results.
 
     Raises:
         InputNotFound: the data do not exist.
@@ -119,7 +136,7 @@ def make_videos(
         name = plan.name if len(variants) == 1 else f"{plan.name}{OF_SEED}{own.config.seed}"
         session.reporter.note(name)
         try:
-            _run(own, plan, folder, results)
+            run(own, plan, folder, results)
             done.append(name)
         except Ex4dError as error:  # the other cases are run
             failed[name] = str(error)
@@ -140,21 +157,6 @@ def _sampling(config: RunConfig) -> Sampling:
         num_frames=config.video.num_frames or RENDERED.num_frames,
         size=(int(width), int(height)) if is_size else RENDERED.size,
     )
-
-
-def _run(session: Session, plan: Plan, folder: Path, method: str) -> None:
-    """Run a case and copy its outputs to the evaluation folder."""
-    clip = plan.name.rpartition("__")[0]
-    run_folder = folder / RUNS / f"{clip}-{text_hash(str(plan.source))[:8]}"
-    case = folder / CASES / plan.name
-    config = case_config(session, plan, case)
-    own = session if plan.view is None else ClipSession(config, session)
-    clip_run = own.open_clip(plan.source, folder=run_folder)
-    if plan.view is not None and plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
-        raise no_scale(plan.view.clip)
-    path_run = clip_run.along(config.cam[0])
-    store_outputs(export(path_run).files, folder, plan.name, method, content_key(path_run.guidance_inputs))
-    write_source(clip_run.video, case)
 
 
 def case_config(session: Session, plan: Plan, case: Path) -> RunConfig:

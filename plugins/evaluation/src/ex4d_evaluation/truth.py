@@ -71,8 +71,8 @@ def prepare_view(view: View, source: Video, case: Path, options: object) -> Prep
         world_to_camera=_tensor(view.target_cameras.world_to_camera[used] @ to_first),
         intrinsics=tuple(framed) if len(set(framed)) > 1 else (framed[0],),
     )
-    with _unchanged(case / "target_camera.npz") as file:
-        write_camera_path(path, file)
+    with _unchanged(case / "target_camera.npz") as target:
+        write_camera_path(path, target)
     return Prepared(
         target_cameras=case / "target_camera.npz",
         source_cameras=_write_source(view, case, used, size),
