@@ -9,7 +9,7 @@ import pytest
 
 from ex4d_core.cli.flags import COLUMNS, column_tables
 from ex4d_core.config import RunConfig, make_config
-from ex4d_core.errors import InputNotFound, InvalidConfig, OutputFailed
+from ex4d_core.errors import InputNotFound, InvalidConfig, InvalidInput, OutputFailed
 from ex4d_core.jobs.folder import keep_manifest
 from ex4d_core.jobs.manifest import read_manifest
 from ex4d_core.jobs.runner import JobRunner
@@ -86,11 +86,13 @@ def test_commands(ex4d, tmp_path, monkeypatch):
     assert ex4d(*words, "--backbone", "inpaint", "--manifest", "n.csv")[0] == 0
     assert [job.key() for job in manifest.jobs] == keys  # files that the jobs read are unchanged
     run_jobs(tmp_path / "m.csv", tmp_path / "out")
+    next((tmp_path / "out" / "room0__60@telea").glob("result_*.mp4")).unlink()
     shutil.rmtree(tmp_path / "out" / "room0__90@telea")
     (tmp_path / "out" / "jobs" / "room0__90@telea.json").unlink()
     code, out, err = ex4d("eval", "collect", "eval", "out", "--json")
     assert code == 1
-    assert json.loads(out)["done"] == ["room0__30@telea", "room0__60@telea"]
+    assert json.loads(out)["done"] == ["room0__30@telea"]
+    assert "room0__60@telea: it has no result; run ex4d batch run again" in err
     assert "room0__90@telea: pending; run ex4d batch run again" in err
 
 
@@ -132,6 +134,11 @@ def test_folders_and_files_that_do_not_fit_are_refused(tmp_path, clip):
     given = {"protocol": "ranges", "config": config_of(tmp_path / "depth.npz")}
     with pytest.raises(InputNotFound, match="has no cases; prepare them with ex4d eval run DATA"):
         collect(tmp_path / "eval", tmp_path)
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "manifest.json").write_text('{"cases": [{}]}')
+    with pytest.raises(InvalidInput, match=r"manifest.json is not a manifest; run ex4d eval run again"):
+        collect(tmp_path / "eval", tmp_path)
+    shutil.rmtree(tmp_path / "eval")
     make_manifest(tmp_path / "m.csv", clip, tmp_path / "eval", **given)
     with pytest.raises(InvalidConfig, match=r"m.parquet is written as CSV; choose a name that ends in .csv"):
         make_manifest(tmp_path / "m.parquet", clip, tmp_path / "eval", **given)

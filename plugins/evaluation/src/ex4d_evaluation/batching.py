@@ -16,7 +16,7 @@ from ex4d_core.errors import Ex4dError, InputNotFound, InvalidConfig, InvalidInp
 from ex4d_core.files import atomic_write
 from ex4d_core.jobs.folder import current_report
 from ex4d_core.jobs.manifest import Job, read_manifest
-from ex4d_core.pipeline.records import RUN_RECORD, Record
+from ex4d_core.pipeline.records import RUN_RECORD, Facts, Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.runs.export import open_run
@@ -28,6 +28,8 @@ from ex4d_evaluation.running import CASES, Made, case_config, make_videos, no_sc
 
 ID = "{case}@{results}"
 """Id of a job; a job of one of several seeds ends in @SEED."""
+OUTPUTS = ("result", "color", "mask", "camera")
+"""Labels of the files that are collected, with which their names start."""
 
 
 def make_manifest(file: Path, data: Path, folder: Path, **options: Any) -> Made:
@@ -76,22 +78,15 @@ def collect(folder: Path, batch: Path) -> Made:
         batch: the output folder of the batch.
 
     Raises:
-        InputNotFound: a folder does not exist, or has no cases or no jobs.
-        InvalidInput: the manifest of one of them cannot be read.
-        OutputFailed: the evaluation folder cannot be written to.
+        InputNotFound: the evaluation folder has no cases, or the output folder has no manifest.
+        InvalidInput: a manifest cannot be read.
     """
     facts = Record(folder / MANIFEST).read()
-    if not facts.get("cases"):
-        raise InputNotFound(f"{folder} has no cases; prepare them with ex4d eval run DATA -o {folder} --manifest FILE")
+    places = _places(facts, folder)
     copies = sorted(batch.glob("manifest.*"))
     if not copies:
         raise InputNotFound(f"{batch} has no manifest; pass the output folder of ex4d batch run")
     rows = read_manifest(copies[0], columns=COLUMNS, tables=column_tables)
-    places = {
-        ID.format(case=case["name"], results=results): (case["name"], results)
-        for case in facts["cases"]
-        for results in facts.get("methods", {})
-    }
     done, failed = [], {row.id: row.error for row in rows.invalid}
     for job in rows.jobs:
         try:
@@ -110,6 +105,18 @@ def collect(folder: Path, batch: Path) -> Made:
     return Made(folder=folder, method=", ".join(methods), done=tuple(done), failed=failed)
 
 
+def _places(facts: Facts, folder: Path) -> dict[str, tuple[str, str]]:
+    """Return the case and the folder of the results of each job."""
+    try:
+        names = [str(case["name"]) for case in facts.get("cases", ())]
+        results = list(facts.get("methods", {}))
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(f"{folder / MANIFEST} is not a manifest; run ex4d eval run again") from error
+    if not names:
+        raise InputNotFound(f"{folder} has no cases; prepare them with ex4d eval run DATA -o {folder} --manifest FILE")
+    return {ID.format(case=name, results=each): (name, each) for name in names for each in results}
+
+
 def _outputs(job: Job, batch: Path) -> dict[str, Path]:
     """Return the outputs of a job by label, after checking that its video is the one that `ex4d eval run` makes."""
     report = current_report(batch, job.id)
@@ -121,8 +128,8 @@ def _outputs(job: Job, batch: Path) -> dict[str, Path]:
             "without options and without a user configuration that changes results"
         )
     files = {Path(name).name.partition("_")[0]: batch / name for name in report.outputs}
-    if "result" not in files:
-        raise InvalidInput("it has no result; run ex4d batch run again with --goal result")
+    if missing := [label for label in OUTPUTS if not (label in files and files[label].is_file())]:
+        raise InvalidInput(f"it has no {missing[0]}; run ex4d batch run again, with --goal result")
     return files
 
 
@@ -130,7 +137,7 @@ def _check_scale(run: Path, clip: str) -> None:
     """Check that the estimated depth of a run has the unit of the poses."""
     depth = open_run(run).stored_depth()
     if depth is None:
-        raise InvalidInput(f"{run} has no depth any more, whose scale must be checked; run ex4d batch run again")
+        raise InvalidInput(f"{run} has no depth, whose scale must be checked; run ex4d batch run again")
     if depth.kind is not DepthKind.METRIC:
         raise no_scale(clip)
 
@@ -178,5 +185,6 @@ def _check(file: Path, trees: Mapping[str, Tree]) -> None:
         if names:
             raise InvalidConfig(
                 f"ex4d batch run would run {job.id} with other options of {', '.join(names)} than ex4d eval run: the "
-                "user configuration sets them, or a manifest cannot express them; use ex4d eval run without --manifest"
+                "user configuration sets them (set EX4D_CONFIG= for both commands), or a manifest cannot express them "
+                "(use ex4d eval run without --manifest)"
             )
