@@ -116,14 +116,10 @@ def make_videos(
     """
     data, folder, config = Path(data), Path(folder), config or RunConfig()
     session = Session(config, reporter=reporter or SilentReporter())
-    backbone = session.choose("backbone").offer
-    method = safe_name(method or backbone.name)
+    method = safe_name(method or session.choose("backbone").offer.name)
     if method in (GEOMETRY, SOURCE) or OF_SEED in method:
         raise InvalidConfig(f"{method!r} cannot be the name of a method; choose another --method")
-    if seeds > 1 and "seed" in backbone.spec.ignores:
-        session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
-        seeds = 1
-    variants = {method: session} if seeds == 1 else _of_seeds(session, method, seeds)
+    variants = _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
     if any(plan.view is None or plan.view.depth is None for plan in plans):
         session.choose("depth")  # a wrong name is refused before anything is run
@@ -146,6 +142,12 @@ def make_videos(
 
 def _of_seeds(session: Session, method: str, count: int) -> dict[str, Session]:
     """Return a session for each seed by the folder of its results; all use the same models."""
+    backbone = session.choose("backbone").offer
+    if count > 1 and "seed" in backbone.spec.ignores:
+        session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
+        count = 1
+    if count == 1:
+        return {method: session}
     seeds = range(session.config.seed, session.config.seed + count)
     return {f"{method}{OF_SEED}{seed}": ClipSession(attrs.evolve(session.config, seed=seed), session) for seed in seeds}
 
