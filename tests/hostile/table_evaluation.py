@@ -52,6 +52,10 @@ def _truth(**changes: int) -> Edit:
     return lambda out: _video(out / "cases/a__30/truth.mp4", **changes)
 
 
+def _cases(out: Path) -> None:
+    (out / "manifest.json").write_text('{"cases": [{"name": "a__30"}], "methods": {"one": {}}}')
+
+
 def _poses(out: Path) -> None:
     for name in ("cases/a__30/camera.npz", "cameras/one/a__30.npz"):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +121,10 @@ def evaluation_rows() -> Iterator[Row]:
         for command, more in (("score", ()), ("study", ()), ("cameras", ()), ("preferences", (GOOD,))):
             name, arguments = f"eval {command}/places/{place}", ("eval", command, path, *more)
             yield _row(name, arguments, says=last(path) if command != "preferences" else "")
+        yield _row(f"eval collect/places/{place}", ("eval", "collect", path, "batch"), says=last(path))
+        yield _row(
+            f"eval collect/batches/{place}", ("eval", "collect", "out", path), says=last(path), prepare=_after(_cases)
+        )
         for protocol in ("ranges", "truth"):
             arguments = ("eval", "run", path, "-o", "out/made", "--protocol", protocol, "--backbone", "telea")
             yield _row(f"eval run/{protocol}/{place}", arguments, says=last(path))

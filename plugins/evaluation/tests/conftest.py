@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.types import Video
 from ex4d_core.video_io import write_mask, write_video
 from ex4d_evaluation.weights import WEIGHTS
@@ -61,3 +62,26 @@ def cached(tmp_path, monkeypatch):
 @pytest.fixture
 def desk(tmp_path):
     return Desk(tmp_path / "eval")
+
+
+class Seeded:
+    """A backbone whose result depends on the seed."""
+
+    def __init__(self, options, *, device):
+        """Need nothing."""
+
+    def generate(self, guidance, scene, *, seed, **_):
+        return Video(frames=torch.full_like(guidance.color, seed), fps=guidance.fps)
+
+
+@pytest.fixture
+def seeded(monkeypatch):
+    """Let the selected backbone be `Seeded`."""
+    find = Registry.find
+
+    def found(self, role, name, **given):
+        offer = find(self, role, name, **given)
+        spec = attrs.evolve(offer.spec, ignores=("prompt",), component=f"{__name__}:Seeded")
+        return attrs.evolve(offer, spec=spec) if role == "backbone" else offer
+
+    monkeypatch.setattr(Registry, "find", found)

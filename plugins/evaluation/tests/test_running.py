@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import attrs
 import numpy as np
 import pytest
 import torch
@@ -12,8 +11,6 @@ from ex4d_core.config import make_config
 from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.pipeline.clip_run import ClipRun
-from ex4d_core.plugins.registry import Registry
-from ex4d_core.types import Video
 from ex4d_core.video_io import read_mask, read_video
 from ex4d_evaluation import score
 from ex4d_evaluation.cli import sentences
@@ -129,29 +126,6 @@ def test_ranges_run_each_clip_at_four_ranges(tmp_path, clips, depth, monkeypatch
     assert scores.cameras == ("small", "large", "extreme", "full")
     assert scores.facts["run"]["methods"]["telea"]["seed"] == 42
     assert "telea lacks 8 of 12 videos" not in scores.notes  # other shards have no cases yet
-
-
-class Seeded:
-    """A backbone whose result depends on the seed."""
-
-    def __init__(self, options, *, device):
-        """Need nothing."""
-
-    def generate(self, guidance, scene, *, seed, **_):
-        return Video(frames=torch.full_like(guidance.color, seed), fps=guidance.fps)
-
-
-@pytest.fixture
-def seeded(monkeypatch):
-    """Let the selected backbone be `Seeded`."""
-    find = Registry.find
-
-    def found(self, role, name, **given):
-        offer = find(self, role, name, **given)
-        spec = attrs.evolve(offer.spec, ignores=("prompt",), component=f"{__name__}:Seeded")
-        return attrs.evolve(offer, spec=spec) if role == "backbone" else offer
-
-    monkeypatch.setattr(Registry, "find", found)
 
 
 @pytest.mark.usefixtures("seeded")

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from ex4d_core.cli.kit import Flag, Json, Quiet, field_flag, make_reporter, print_result, takes_config
 from ex4d_core.config import RunConfig, make_config
 from ex4d_core.shell import quote
+
+if TYPE_CHECKING:
+    from ex4d_evaluation.running import Made
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Evaluate methods on videos.")
 
@@ -32,9 +35,10 @@ ESTIMATOR_FLAGS = (
 )
 
 
-def _ready(done: int, what: str, failed: int, folder: Path) -> str:
-    """Return the outcome and the next command."""
-    return f"ready: {done} {what}, {failed} failed" + (f"; next: ex4d eval score {quote(str(folder))}" if done else "")
+def _ready(done: int, what: str, failed: int, folder: Path, then: str = "") -> str:
+    """Return the outcome and the next command, by default that of scores."""
+    then = then or f"ex4d eval score {quote(str(folder))}"
+    return f"ready: {done} {what}, {failed} failed" + (f"; next: {then}" if done else "")
 
 
 def sentences(failed: Mapping[str, str]) -> list[str]:
@@ -61,17 +65,22 @@ def run(
     method: Annotated[str | None, typer.Option(help="Name of the results; by default the backbone.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from --seed.")] = 1,
     shard: Annotated[str, typer.Option(help="Part of the clips, INDEX/COUNT, counted from 0.")] = "0/1",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Prepare only; write this CSV file, for `ex4d batch run` and `ex4d eval collect`."),
+    ] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Make the videos of a protocol with a backbone. Run the same command again to resume."""
-    import attrs
+    from functools import partial
 
     from ex4d_core.jobs.shards import Shard
-    from ex4d_core.terminal import say_error
+    from ex4d_evaluation.batching import make_manifest
     from ex4d_evaluation.running import make_videos
 
-    made = make_videos(
+    make = partial(make_manifest, manifest) if manifest else make_videos
+    made = make(
         data,
         output_dir,
         protocol=protocol,
@@ -82,10 +91,40 @@ def run(
         shard=Shard.parse(shard),
         reporter=make_reporter(quiet=quiet or json_),
     )
+    then = f"ex4d batch run {quote(str(manifest))} -o BATCH; ex4d eval collect {quote(str(output_dir))} BATCH"
+    _finish(
+        made,
+        f"rows for {made.method}" if manifest else f"videos of {made.method}",
+        then if manifest else "",
+        json_,
+        quiet,
+    )
+
+
+@app.command()
+def collect(
+    folder: Folder,
+    batch: Annotated[Path, typer.Argument(help="Output folder of `ex4d batch run`.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Copy the videos of a batch to its evaluation folder; unfinished jobs are named."""
+    from ex4d_evaluation.batching import collect as run
+
+    made = run(folder, batch)
+    _finish(made, f"videos of {made.method}" if made.done else "videos", "", json_, quiet)
+
+
+def _finish(made: "Made", what: str, then: str, json_: bool, quiet: bool) -> None:
+    """Print the outcome and the errors; exit with 2 if all cases failed, with 1 if some did."""
+    import attrs
+
+    from ex4d_core.terminal import say_error
+
     print_result(
         as_json=lambda: {**attrs.asdict(made), "folder": str(made.folder)},
         paths=lambda: made.folder,
-        as_text=lambda: _ready(len(made.done), f"videos of {made.method}", len(made.failed), made.folder),
+        as_text=lambda: _ready(len(made.done), what, len(made.failed), made.folder, then=then),
         json_=json_,
         quiet=quiet,
     )

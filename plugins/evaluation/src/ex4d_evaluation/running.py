@@ -11,19 +11,19 @@ from typing import Any
 
 import attrs
 
+from ex4d_core.cameras.language import cam_of_file
 from ex4d_core.config import RunConfig, Tree, make_config, merge, write_config
 from ex4d_core.errors import Ex4dError, InvalidConfig, InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.names import safe_name, text_hash
-from ex4d_core.pipeline.clip_run import PathRun
 from ex4d_core.pipeline.records import Record
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.store import content_key
 from ex4d_core.progress import Reporter, SilentReporter
 from ex4d_core.reading import parse_toml
 from ex4d_core.runs.export import export
-from ex4d_core.types import DepthKind
+from ex4d_core.types import DepthKind, Video
 from ex4d_core.video_io import write_video
 from ex4d_evaluation.datasets._record import Sampling
 from ex4d_evaluation.layout import GEOMETRY, KEYS, MANIFEST, OF_SEED, SOURCE, guidance_keys
@@ -65,6 +65,21 @@ class ClipSession(Session):
         return super().depth_estimator() if is_own else self._shared.depth_estimator()
 
 
+def run_case(session: Session, plan: Plan, folder: Path, method: str) -> None:
+    """Run a case and copy its outputs to the evaluation folder."""
+    clip = plan.name.rpartition("__")[0]
+    run_folder = folder / RUNS / f"{clip}-{text_hash(str(plan.source))[:8]}"
+    case = folder / CASES / plan.name
+    config = case_config(session, plan, case)
+    own = session if plan.view is None else ClipSession(config, session)
+    clip_run = own.open_clip(plan.source, folder=run_folder)
+    if plan.view is not None and plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
+        raise no_scale(plan.view.clip)
+    path_run = clip_run.along(config.cam[0])
+    store_outputs(export(path_run).files, folder, plan.name, method, content_key(path_run.guidance_inputs))
+    write_source(clip_run.video, case)
+
+
 def make_videos(
     data: str | Path,
     folder: str | Path,
@@ -76,6 +91,7 @@ def make_videos(
     seeds: int = 1,
     shard: Shard | None = None,
     reporter: Reporter | None = None,
+    run: Callable[[Session, Plan, Path, str], None] = run_case,
 ) -> Made:
     """Run every case of a protocol and store its results in an evaluation folder; finished work is reused.
 
@@ -89,6 +105,7 @@ def make_videos(
         seeds: number of seeds, counted from that of the config; the results of several are in METHOD@SEED.
         shard: part of the clips to run, by default all.
         reporter: receives progress and messages; silent by default.
+        run: called with session, case, evaluation folder, and folder of the results.
 
     Raises:
         InputNotFound: the data do not exist.
@@ -99,14 +116,10 @@ def make_videos(
     """
     data, folder, config = Path(data), Path(folder), config or RunConfig()
     session = Session(config, reporter=reporter or SilentReporter())
-    backbone = session.choose("backbone").offer
-    method = safe_name(method or backbone.name)
+    method = safe_name(method or session.choose("backbone").offer.name)
     if method in (GEOMETRY, SOURCE) or OF_SEED in method:
         raise InvalidConfig(f"{method!r} cannot be the name of a method; choose another --method")
-    if seeds > 1 and "seed" in backbone.spec.ignores:
-        session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
-        seeds = 1
-    variants = {method: session} if seeds == 1 else _of_seeds(session, method, seeds)
+    variants = _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
     if any(plan.view is None or plan.view.depth is None for plan in plans):
         session.choose("depth")  # a wrong name is refused before anything is run
@@ -119,7 +132,7 @@ def make_videos(
         name = plan.name if len(variants) == 1 else f"{plan.name}{OF_SEED}{own.config.seed}"
         session.reporter.note(name)
         try:
-            _run(own, plan, folder, results)
+            run(own, plan, folder, results)
             done.append(name)
         except Ex4dError as error:  # the other cases are run
             failed[name] = str(error)
@@ -129,6 +142,12 @@ def make_videos(
 
 def _of_seeds(session: Session, method: str, count: int) -> dict[str, Session]:
     """Return a session for each seed by the folder of its results; all use the same models."""
+    backbone = session.choose("backbone").offer
+    if count > 1 and "seed" in backbone.spec.ignores:
+        session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
+        count = 1
+    if count == 1:
+        return {method: session}
     seeds = range(session.config.seed, session.config.seed + count)
     return {f"{method}{OF_SEED}{seed}": ClipSession(attrs.evolve(session.config, seed=seed), session) for seed in seeds}
 
@@ -142,46 +161,65 @@ def _sampling(config: RunConfig) -> Sampling:
     )
 
 
-def _run(session: Session, plan: Plan, folder: Path, method: str) -> None:
-    """Run a case and copy its outputs to the evaluation folder."""
-    clip = plan.name.rpartition("__")[0]
-    run_folder = folder / RUNS / f"{clip}-{text_hash(str(plan.source))[:8]}"
-    case = folder / CASES / plan.name
+def case_config(session: Session, plan: Plan, case: Path) -> RunConfig:
+    """Write the truth and the cameras of a case, and return the configuration of the run that makes its video.
+
+    Raises:
+        InputNotFound: a file of the data does not exist.
+        InvalidInput: the data cannot be read.
+    """
     if plan.view is None:
-        path_run = session.open_clip(plan.source, folder=run_folder).along(plan.cam)
-    else:
-        path_run = _along_view(session, plan, run_folder, case)
-    files = export(path_run).files
-    _copy(files["result"], folder / RESULTS / method / f"{plan.name}.mp4")
-    _copy(files["color"], folder / RESULTS / GEOMETRY / f"{plan.name}.mp4")
-    _copy(files["mask"], case / "known.mp4")
-    _copy(files["camera"], case / "camera.npz")
-    keys = {name: key for name, key in guidance_keys(case).items() if name != method}
-    with atomic_write(case / KEYS) as temporary:
-        temporary.write_text(json.dumps({**keys, method: content_key(path_run.guidance_inputs)}))
-    if not (case / "source.mp4").exists():
-        write_video(path_run.clip_run.video, case / "source.mp4")
-
-
-def _along_view(session: Session, plan: Plan, run_folder: Path, case: Path) -> PathRun:
-    assert plan.view is not None
+        return attrs.evolve(session.config, clips=(str(plan.source),), cam=(plan.cam,), cam_folder="")
     tables = parse_toml(write_config(session.config))
-    source = session.open_clip(plan.source).video
-    prepared = prepare_view(plan.view, source, case, session.config.video)
-    own: Tree = {"lens": prepared.lens, "path": {"source_cameras": prepared.source_cameras}}
+    prepared = prepare_view(plan.view, session.open_clip(plan.source).video, case, session.config.video)
+    own: Tree = {
+        "clips": [str(plan.source)],
+        "cam": [cam_of_file(prepared.target_cameras.absolute())],
+        "lens": prepared.lens,
+        "path": {"source_cameras": str(prepared.source_cameras)},
+    }
     if plan.view.depth is not None:
         tables.pop("depth", None)
         own["depth"] = plan.view.depth
     if plan.view.prompt and not session.config.prompt:
         own["prompt"] = plan.view.prompt
-    clip_session = ClipSession(make_config(merge(tables, own)), session)
-    clip_run = clip_session.open_clip(plan.source, folder=run_folder)
-    if plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
-        raise InvalidInput(
-            f"the depth of {plan.view.clip} has no scale, but the poses of the data set do, so its views would not "
-            "fit; use metric depth, such as --depth da3 --set depth.metric=true"
-        )
-    return clip_run.along(prepared.path)
+    return make_config(merge(tables, own))
+
+
+def no_scale(clip: str) -> InvalidInput:
+    """Return the error of a clip whose depth does not have the unit of the poses of its data set."""
+    return InvalidInput(
+        f"the depth of {clip} has no scale, but the poses of the data set do, so its views would not fit; use metric "
+        "depth, such as --depth da3 --set depth.metric=true"
+    )
+
+
+def store_outputs(files: Mapping[str, Path], folder: Path, case: str, method: str, guidance_key: str) -> None:
+    """Copy the outputs of a run to the evaluation folder.
+
+    Args:
+        files: `result`, `color`, `mask` and `camera`.
+        folder: the evaluation folder.
+        case: name of the case.
+        method: folder of the results.
+        guidance_key: key of the guidance, by which methods with other guidance are found.
+
+    Raises:
+        OutputFailed: the folder cannot be written to.
+    """
+    _copy(files["result"], folder / RESULTS / method / f"{case}.mp4")
+    _copy(files["color"], folder / RESULTS / GEOMETRY / f"{case}.mp4")
+    _copy(files["mask"], folder / CASES / case / "known.mp4")
+    _copy(files["camera"], folder / CASES / case / "camera.npz")
+    keys = {name: key for name, key in guidance_keys(folder / CASES / case).items() if name != method}
+    with atomic_write(folder / CASES / case / KEYS) as temporary:
+        temporary.write_text(json.dumps({**keys, method: guidance_key}))
+
+
+def write_source(video: Video, case: Path) -> None:
+    """Write the source clip of a case, unless it exists."""
+    if not (case / "source.mp4").exists():
+        write_video(video, case / "source.mp4")
 
 
 def _copy(source: Path, target: Path) -> None:

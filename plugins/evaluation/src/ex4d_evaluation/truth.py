@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -25,9 +29,9 @@ SAME_LENS = 1e-3
 class Prepared:
     """A view for the frames of a run."""
 
-    path: CameraPath
-    """Target cameras; world = source camera of the first frame."""
-    source_cameras: str
+    target_cameras: Path
+    """Camera file of the path; world = source camera of the first frame."""
+    source_cameras: Path
     """For the option `path.source_cameras`."""
     lens: Tree
     """Table `lens` of the configuration."""
@@ -67,7 +71,28 @@ def prepare_view(view: View, source: Video, case: Path, options: object) -> Prep
         world_to_camera=_tensor(view.target_cameras.world_to_camera[used] @ to_first),
         intrinsics=tuple(framed) if len(set(framed)) > 1 else (framed[0],),
     )
-    return Prepared(path=path, source_cameras=_write_source(view, case, used, size), lens=_lens(view, case, used, size))
+    with _unchanged(case / "target_camera.npz") as target:
+        write_camera_path(path, target)
+    return Prepared(
+        target_cameras=case / "target_camera.npz",
+        source_cameras=_write_source(view, case, used, size),
+        lens=_lens(view, case, used, size),
+    )
+
+
+@contextmanager
+def _unchanged(file: Path) -> Iterator[Path]:
+    """Yield a path to write to; `file` is replaced if its content differs.
+
+    Jobs of `ex4d batch run` are done again if the time stamp of a file that they read has changed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / file.name
+        yield new
+        if file.exists() and file.read_bytes() == new.read_bytes():
+            return
+        with atomic_write(file) as temporary:
+            shutil.copyfile(new, temporary)
 
 
 def _write_truth(view: View, source: Video, case: Path, options: object) -> tuple[int, int] | None:
@@ -98,16 +123,16 @@ def _read(path: Path, source: Video, options: object, *, one: bool = False) -> V
     return read_video(path, size=(source.width, source.height), fit=fit, warn=lambda text: None, **selection)
 
 
-def _write_source(view: View, case: Path, used: list[int], size: tuple[int, int]) -> str:
-    """Write the poses of the source camera, and return the option that names the file."""
+def _write_source(view: View, case: Path, used: list[int], size: tuple[int, int]) -> Path:
+    """Write the poses of the source camera, and return the file."""
     lenses = lenses_of(view.source_cameras, size) or (Intrinsics.from_fov(width=size[0], height=size[1]),)
     poses = view.source_cameras.world_to_camera[used]
     path = CameraPath(
         world_to_camera=_tensor(poses @ np.linalg.inv(poses[0])), intrinsics=tuple(_selected(lenses, used))
     )
-    file = case / "source_camera.npz"
-    write_camera_path(path, file)
-    return f"from_file:path={json.dumps(str(file))}"
+    with _unchanged(case / "source_camera.npz") as file:
+        write_camera_path(path, file)
+    return case / "source_camera.npz"
 
 
 def _lens(view: View, case: Path, used: list[int], size: tuple[int, int]) -> Tree:
@@ -118,8 +143,8 @@ def _lens(view: View, case: Path, used: list[int], size: tuple[int, int]) -> Tre
     first, *others = _selected(lenses, used)
     if view.depth is not None and any(abs(lens.fx / first.fx - 1) > SAME_LENS for lens in others):
         return {}
-    with atomic_write(case / "source_lens.json") as temporary:
-        temporary.write_text(json.dumps({name: getattr(first, name) for name in ("fx", "fy", "cx", "cy")}))
+    with _unchanged(case / "source_lens.json") as file:
+        file.write_text(json.dumps({name: getattr(first, name) for name in ("fx", "fy", "cx", "cy")}))
     return {"intrinsics": str(case / "source_lens.json"), "of": "input"}
 
 
