@@ -82,7 +82,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 @contextmanager
 def no_stop_is_lost() -> Iterator[Callable[[], None]]:
-    """Raise a Ctrl-C or other stop at the end of the block, if a library swallowed it inside.
+    """Raise a Ctrl-C or other stop at the end of the block, if a library swallowed it inside or failed because of it.
 
     Yields:
         A function that raises it earlier.
@@ -109,6 +109,10 @@ def no_stop_is_lost() -> Iterator[Callable[[], None]]:
             if callable(handler):
                 signal.signal(number, recorded(handler))
         yield check
+    except Exception as error:  # of a library that was stopped half-way
+        if caught:
+            raise caught[0] from error
+        raise
     finally:
         for number, handler in before.items():
             if callable(handler):

@@ -232,6 +232,15 @@ LOST = {
                     pass
             time.sleep(60)
     """,
+    "in a block that fails because of it": """
+        def command():
+            with command_exit.no_stop_is_lost():
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                except BaseException:
+                    raise KeyError("left half-way") from None
+            time.sleep(60)
+    """,
 }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import attrs
 import torch
@@ -127,7 +127,7 @@ def load_network(file: Path) -> VideoDepthAnything:
 def _unpickled(file: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # its text advises to load the file with the code in it
+    except UnpicklingError as error:  # its text advises to load the file with the code in it
         raise InvalidInput(
             f"{file} is damaged or contains other objects than tensors, such as code, which is not run; download it "
             "again from its authors"
