@@ -39,9 +39,13 @@ class Ahead:
     def result(self) -> Any:
         """Wait for the work; return its result, or raise its error."""
         self._thread.join()
+        self.check()
+        return self._result
+
+    def check(self) -> None:
+        """Raise the error of the work, if it has failed by now."""
         if self._error is not None:
             raise self._error
-        return self._result
 
 
 class Loading:
