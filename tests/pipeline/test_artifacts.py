@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_no_stage_runs_after_an_artifact_could_not_be_written(store):
     with pytest.raises(OutputFailed, match="No space left"), cache.storing_behind():
         stage(cache, codec)
         for thread in threading.enumerate():
-            if thread.name == "load ahead":
+            if thread.name == "ahead":
                 thread.join()
         cache.cached_stage("next", {"b": 1}, codec, needs=lambda: None, load=lambda: None, work=work)
     assert not worked
@@ -107,3 +108,18 @@ def test_artifacts_are_written_although_one_before_fails_by_a_bug(store):
         run("result", save)
         may_write.set()
     assert store.size("result", content_key({}))
+
+
+def test_a_value_is_freed_once_it_is_written(store):
+    cache = StageCache(SilentReporter(), store=store)
+    codec = Codec(save=lambda folder, value: (folder / "value").write_text("written"), load=lambda folder: None)
+    with cache.storing_behind():
+        value = weakref.ref(
+            cache.cached_stage(
+                "depth", {}, codec, needs=lambda: None, load=lambda: None, work=lambda *given: threading.Event()
+            )
+        )
+        for thread in threading.enumerate():
+            if thread.name == "ahead":
+                thread.join()
+        assert value() is None
