@@ -118,8 +118,8 @@ class StageCache:
         values = needs()
         with measure() as loading:
             loaded = load()
-        for save, _ in self._saving:
-            save.check()  # before long work for a disk that is full
+        for earlier, _ in self._saving:
+            earlier.check()  # before long work for a disk that is full
         with ExitStack() as scratch:
             folder = scratch.enter_context(self._scratch(stage, key))
             with self._reporter.stage(stage) as progress, measure() as cost:
