@@ -21,6 +21,9 @@ from ex4d_core.types import Scene
 SIDE = 256
 """Longer side of the frames that are compared, in pixels."""
 
+LEAST_SIDE = 16
+"""Shorter side of these frames; DIS crashes on smaller ones."""
+
 STEP = 2
 """Frames between two that are compared, so that slow motion is seen."""
 
@@ -46,7 +49,7 @@ def dynamic_mask(scene: Scene, frames: Sequence[int]) -> Tensor:
     """Return where something moves in some frames of a clip, bool [N, H, W]."""
     height, width = scene.depth.depth.shape[1:]
     scale = min(1.0, SIDE / max(height, width))
-    size = max(8, round(width * scale)), max(8, round(height * scale))
+    size = max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale))
     last, pictures = scene.video.num_frames - 1, _Pictures(scene, size)
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     masks = []

@@ -105,8 +105,8 @@ def measure_source_motion(scene: Scene) -> SourceMotion:
 def seems_to_move(video: Video) -> bool:
     """Return whether the source camera of a clip seems to move, judged without depth.
 
-    If it stands still, some edges are at the same place a quarter of the clip later. Of frames without edges nothing is
-    known, and False is returned.
+    If it stands still, some edges are at the same place a quarter of the clip later. Frames without edges do not count;
+    without any others, the camera seems to stand still.
     """
     gap = max(1, video.num_frames // 4)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -23,25 +23,29 @@ class Ahead:
     """Calls a function in a thread that does not keep the process alive."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
-        self._work = work
         self._result: Any = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="load ahead", daemon=True)
+        # Only the thread holds the function, so that the values to write are freed once they are written.
+        self._thread = threading.Thread(target=self._run, args=[work], name="ahead", daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], Any]) -> None:
         try:
             with _short_turns():
-                self._result = self._work()
+                self._result = work()
         except BaseException as error:
             self._error = error
 
     def result(self) -> Any:
         """Wait for the work; return its result, or raise its error."""
         self._thread.join()
+        self.check()
+        return self._result
+
+    def check(self) -> None:
+        """Raise the error of the work, if it has failed by now."""
         if self._error is not None:
             raise self._error
-        return self._result
 
 
 class Loading:

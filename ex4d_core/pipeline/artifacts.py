@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from ex4d_core.config.run_config import Tree
-from ex4d_core.errors import Ex4dError, InputNotFound
+from ex4d_core.errors import InputNotFound
 from ex4d_core.pipeline import codecs
 from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.measure import Usage, measure
@@ -105,6 +105,7 @@ class StageCache:
 
         Raises:
             InputNotFound: the cache is read-only and has no such artifact.
+            OutputFailed: an artifact, of this stage or of one before, cannot be written.
         """
         key = content_key(inputs)
         with measure() as cost:
@@ -117,6 +118,8 @@ class StageCache:
         values = needs()
         with measure() as loading:
             loaded = load()
+        for earlier, _ in self._saving:
+            earlier.check()  # before long work for a disk that is full
         with ExitStack() as scratch:
             folder = scratch.enter_context(self._scratch(stage, key))
             with self._reporter.stage(stage) as progress, measure() as cost:
@@ -147,13 +150,13 @@ class StageCache:
             self._finish_saving()
 
     def _finish_saving(self) -> None:
-        errors: list[Ex4dError] = []
+        errors: list[Exception] = []
         saving, self._saving = self._saving, []
         for save, scratch in saving:
             try:
                 with scratch:  # partial results are removed once the artifact is written
                     save.result()
-            except Ex4dError as error:
+            except Exception as error:  # the others are written
                 errors.append(error)
         if errors:
             raise errors[0]

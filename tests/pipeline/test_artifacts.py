@@ -1,6 +1,8 @@
 """Stages return before their artifacts are written, within `storing_behind`."""
 
 import threading
+import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,63 @@ def test_an_artifact_that_cannot_be_written_is_an_error_that_keeps_partial_resul
     written = Codec(save=lambda folder, value: (folder / "value").write_text(value), load=lambda folder: None)
     assert stage(cache, written) == "result"
     assert not list(store.folder.glob("artifacts/.partial-*"))
+
+
+def test_no_stage_runs_after_an_artifact_could_not_be_written(store):
+    def fail(folder, value):
+        raise OSError(28, "No space left on device")
+
+    worked: list[str] = []
+
+    def work(needs, loaded, progress, folder):
+        worked.append("next")
+
+    cache = StageCache(SilentReporter(), store=store)
+    codec = Codec(save=fail, load=lambda folder: None)
+    with pytest.raises(OutputFailed, match="No space left"), cache.storing_behind():
+        stage(cache, codec)
+        for thread in threading.enumerate():
+            if thread.name == "ahead":
+                thread.join()
+        cache.cached_stage("next", {"b": 1}, codec, needs=lambda: None, load=lambda: None, work=work)
+    assert not worked
+
+
+def test_artifacts_are_written_although_one_before_fails_by_a_bug(store):
+    may_write = threading.Event()
+
+    def fail(folder, value):
+        assert may_write.wait(60)
+        raise RuntimeError("a bug of a codec")
+
+    def save(folder, value):
+        assert may_write.wait(60)
+        time.sleep(0.2)
+        (folder / "value").write_text(value)
+
+    cache = StageCache(SilentReporter(), store=store)
+
+    def run(name, write):
+        codec = Codec(save=write, load=lambda folder: None)
+        cache.cached_stage(name, {}, codec, needs=lambda: None, load=lambda: None, work=lambda *given: "result")
+
+    with pytest.raises(RuntimeError, match="a bug"), cache.storing_behind():
+        run("guidance", fail)
+        run("result", save)
+        may_write.set()
+    assert store.size("result", content_key({}))
+
+
+def test_a_value_is_freed_once_it_is_written(store):
+    cache = StageCache(SilentReporter(), store=store)
+    codec = Codec(save=lambda folder, value: (folder / "value").write_text("written"), load=lambda folder: None)
+    with cache.storing_behind():
+        value = weakref.ref(
+            cache.cached_stage(
+                "depth", {}, codec, needs=lambda: None, load=lambda: None, work=lambda *given: threading.Event()
+            )
+        )
+        for thread in threading.enumerate():
+            if thread.name == "ahead":
+                thread.join()
+        assert value() is None

@@ -138,3 +138,13 @@ def test_a_backbone_declares_the_mesh_that_it_was_made_for():
 
     assert max_stretch() == 0
     assert max_stretch(max_stretch=1.2) == 1.2
+
+
+@pytest.mark.parametrize(("height", "width"), [(17, 301), (301, 17)])
+def test_motion_is_found_in_long_narrow_frames(height, width):
+    frames = torch.randint(0, 255, (3, height, width, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
+    lens = Intrinsics.from_fov(width=width, height=height)
+    depth = DepthVideo(depth=torch.full((3, height, width), 2.0), kind="metric", intrinsics=lens)
+    masks = dynamic_mask(Scene(video=Video(frames=frames, fps=24), depth=depth), [0, 2])
+    assert masks.shape == (2, height, width)
+    assert masks.any(), "noise moves"
