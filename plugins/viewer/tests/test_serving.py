@@ -138,6 +138,6 @@ def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(run):
                 _, err = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 130, err
+    assert process.returncode in (0, 130), err  # 130 if it was still starting
     assert "Traceback" not in err
     assert time.monotonic() - before < 10
