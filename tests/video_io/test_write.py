@@ -100,13 +100,18 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path):
         video_io.write_video(video, tmp_path / "file" / "a.mp4")
 
 
+def noise():
+    """Return the same frames in each process, so that their file has the same size."""
+    frames = torch.randint(0, 256, (20, 128, 128, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Video(frames=frames, fps=30)
+
+
 def fill_the_disk(path, limit, said):
     """Write a video in a process whose files may have so many bytes, and what came of it to another file."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    frames = torch.randint(0, 256, (20, 128, 128, 3), dtype=torch.uint8)
     try:
-        video_io.write_video(Video(frames=frames, fps=30), path)
+        video_io.write_video(noise(), path)
     except OutputFailed as error:
         Path(said).write_text(str(error))
 
@@ -114,8 +119,7 @@ def fill_the_disk(path, limit, said):
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 @pytest.mark.parametrize("share", [0.01, 0.6, 0.99])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, tmp_path_factory, name, share):
-    frames = torch.randint(0, 256, (20, 128, 128, 3), dtype=torch.uint8)
-    video_io.write_video(Video(frames=frames, fps=30), tmp_path / name)
+    video_io.write_video(noise(), tmp_path / name)
     limit = int((tmp_path / name).stat().st_size * share)
     (tmp_path / name).write_bytes(b"old")
     said = tmp_path_factory.mktemp("said") / "error"
