@@ -19,7 +19,7 @@ from ex4d_core.jobs.worker_process import Done
 
 def make_driver(number, *, groups, make, target, workers):
     if target == "nowhere":
-        raise InvalidConfig("there is no cluster")
+        raise InvalidConfig("no cluster answers")
 
     def results():
         for group in groups:
@@ -65,7 +65,7 @@ def test_a_lost_cluster_is_a_sentence_after_the_finished_items(run):
 
 
 def test_errors_of_the_driver_are_raised(run):
-    with pytest.raises(InvalidConfig, match="there is no cluster"):
+    with pytest.raises(InvalidConfig, match="no cluster answers"):
         next(run(["a"], target="nowhere"))
     with pytest.raises(PluginFailed, match=r"the Ray cluster failed \(unexpected KeyError: 'bug'.*to resume"):
         next(run(["bug"]))

@@ -1,8 +1,8 @@
-"""The backs of things, which no frame shows: a thing is as thick as it is wide, with the color of its outline.
+"""Estimate the back surfaces of foreground objects, which no frame shows.
 
-A frame shows the front of a thing up to its outline. The back is put behind that front, into the region that the
-thing hides, so that it never contradicts the frame: it meets the front at the outline, and the thickness between them
-is that of a ball or a cylinder.
+An object is assumed to be as thick as it is wide, like a ball or a cylinder, with the color of its silhouette. Its back
+lies behind the visible front, in the region that the object occludes, so that it never contradicts the frame; both
+meet at the silhouette.
 """
 
 from __future__ import annotations

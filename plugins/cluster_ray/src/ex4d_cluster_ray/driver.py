@@ -45,7 +45,7 @@ def make_driver(
         workers: number of actors.
 
     Raises:
-        InvalidConfig: there is no cluster at the address.
+        InvalidConfig: no cluster answers at the address.
         PluginFailed: the cluster cannot start.
     """
     _hide_output()

@@ -28,7 +28,7 @@ def process_groups(
         workers: number of actors; by default as many as the cluster has GPUs, or one for two CPUs without GPUs.
 
     Raises:
-        InvalidConfig: there is no cluster at the address.
+        InvalidConfig: no cluster answers at the address.
         PluginFailed: the cluster failed or was lost.
     """
     own = [list(group) for group in groups if group]

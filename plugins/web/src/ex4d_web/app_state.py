@@ -48,7 +48,7 @@ class AppState:
 
         Raises:
             InvalidConfig: the device is not available.
-            InputNotFound: there is no example in the folder.
+            InputNotFound: the folder has no example.
         """
         self.limits, self.device = limits, device
         self.projects = Projects(root, hours=limits.hours)
