@@ -165,6 +165,7 @@ def make_session(
     """
     from ex4d_core.config.user_config import user_config_file
     from ex4d_core.console_reporter import ConsoleReporter
+    from ex4d_core.pipeline.estimator_process import start_estimator
     from ex4d_core.pipeline.ignored import ignored_settings
     from ex4d_core.pipeline.session import Session
     from ex4d_core.pipeline.stage_order import roles_for
@@ -180,6 +181,8 @@ def make_session(
     if done := finished(session):
         session = done
     else:
+        if goal == "result":
+            start_estimator(session)
         session.check(*roles)
     for sentence in ignored_settings(session, roles):
         reporter.warn(sentence)

@@ -21,11 +21,10 @@ from ex4d_core.jobs.worker_process import (
     Item,
     Make,
     Result,
-    exit_reason,
-    join_or_kill,
     process_item,
-    start_process,
+    start_worker,
 )
+from ex4d_core.processes import exit_reason, join_or_kill
 
 ATTEMPTS = 3
 """Number of processes that an item may kill before it is given up, and of processes in a row that may fail to start."""
@@ -136,7 +135,7 @@ class _Pool(Generic[Item, Result]):
         starting = sum(not worker.is_ready for worker in self._workers.values())
         free = [number for number in range(self._count) if number not in self._workers]
         for number in free[: max(0, len(self._waiting) - starting)]:
-            process, connection = start_process(number)
+            process, connection = start_worker(number)
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.send(self._make)
             self._workers[number] = _Worker(process, connection, number)

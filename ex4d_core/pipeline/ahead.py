@@ -57,6 +57,7 @@ class Loading:
     def __init__(self) -> None:
         self._threads: dict[str, Ahead] = {}
         self._imports: dict[str, Callable[[], object]] = {}
+        self._elsewhere: dict[str, Any] = {}
         self._started: list[threading.Event] = []
         self._turn = threading.Event()
 
@@ -85,9 +86,16 @@ class Loading:
         """Import a component without weights when it is the turn; only its libraries take time."""
         self._imports[role] = load
 
+    def put(self, role: str, component: Any) -> None:
+        """Keep a component that is loaded in another process; what waits for a turn need not wait for it."""
+        self._elsewhere[role] = component
+        self.continue_now()
+
     def take(self, role: str) -> Any:
         """Return the component that was loaded ahead; None if none was, or if that failed."""
         self._imports.pop(role, None)
+        if role in self._elsewhere:
+            return self._elsewhere.pop(role)
         loading = self._threads.pop(role, None)
         if loading is None:
             return None

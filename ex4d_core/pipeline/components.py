@@ -38,6 +38,8 @@ from ex4d_core.roles import ROLES, DepthEstimator, DiffusionBackbone, MeshBuilde
 if TYPE_CHECKING:  # torch takes seconds to import
     import torch
 
+    from ex4d_core.pipeline.estimator_process import EstimatorProcess
+
 
 class Components:
     """The components of a session: selected once, loaded on first use, and reused."""
@@ -70,6 +72,7 @@ class Components:
         self._own = {role: Chosen(offer=offer_of(role, own), options=NoOptions()) for role, own in self._loaded.items()}
         self._choices: dict[str, Choice] = {}
         self._loading = Loading()
+        self.estimator_process: EstimatorProcess | None = None  # see `start_estimator`
 
     @cached_property
     def device(self) -> torch.device:
@@ -174,7 +177,7 @@ class Components:
         shared = self._shared_by_paths(offer)
         try:
             given = merge(offer.alias_options(move.name), with_current_names(offer.spec.options, move.options))
-            given = changed_paths(offer.spec.options, given, self._in_cam_folder)
+            given = changed_paths(offer.spec.options, given, partial(os.path.join, self.config.cam_folder))
             places = with_current_names(offer.spec.options, move.places)
         except InvalidConfig as error:
             raise CamError(str(error), text, *move.places[error.option]) from error
@@ -266,9 +269,6 @@ class Components:
         generator: TrajectoryGenerator = self.registry.make(chosen.offer, chosen.options, device=self.device)
         return generator
 
-    def _in_cam_folder(self, path: str) -> str:
-        return os.path.join(self.config.cam_folder, path)
-
     def _shared_by_paths(self, offer: Offer) -> Tree:
         """Return the options of the table `trajectory` that this move has; refuse options that no move has."""
         given = self.config.trajectory.options
@@ -299,10 +299,8 @@ class Components:
 
     def _restricts_use(self, offer: Offer) -> bool:
         """Return whether only free components are wanted, and the license of this one restricts the use of results."""
-        if not self.config.free:
-            return False
         try:
-            return bool(offer.spec.usage_terms_for(self._given_options(offer)))
+            return self.config.free and bool(offer.spec.usage_terms_for(self._given_options(offer)))
         except InvalidConfig:  # raised on use
             return bool(offer.spec.usage_terms)
 
@@ -350,13 +348,17 @@ class Components:
             if role in self._loaded:
                 continue
             chosen = self.choose(role)
-            if role == "depth":
+            make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
+            if role == "depth" and (process := self.estimator_process) and process.take_over(chosen, make):
+                self._loading.put(role, process)
+            elif role == "depth":
                 self._loading.import_now(partial(self.registry.load, chosen.offer))
             elif chosen.offer.spec.weights:
-                make = partial(self.registry.make, chosen.offer, chosen.options, device=self.device)
                 self._loading.start(role, make, partial(self._prepared, role, ahead=True))
             else:
                 self._loading.import_later(role, partial(self.registry.load, chosen.offer))
+        if (process := self.estimator_process) and "depth" not in roles:  # the run folder has its result
+            process.close()
 
     def _prepared(self, role: str, component: Any, *, ahead: bool) -> Any:
         """Load the weights of a component, if it can be asked to; see `ex4d_core.roles`."""
@@ -373,8 +375,7 @@ class Components:
                 self.reporter.note(f"{role}: {chosen.offer.name} ({chosen.offer.spec.summary}), on {self.device}{why}")
             if usage_terms := chosen.offer.spec.usage_terms_for(chosen.options):
                 self.reporter.note(f"{role} {chosen.offer.name}: {usage_terms}")
-            ahead = self._loading.take(role)
-            made = ahead or self.registry.make(chosen.offer, chosen.options, device=self.device)
+            made = self._loading.take(role) or self.registry.make(chosen.offer, chosen.options, device=self.device)
             self._loaded[role] = self._prepared(role, made, ahead=False)
             self._loading.continue_now()
         return self._loaded[role]

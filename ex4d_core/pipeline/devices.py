@@ -46,6 +46,11 @@ def device_of(name: str) -> torch.device:
     return device
 
 
+def expects_gpu(name: str) -> bool:
+    """Return whether the device is probably a GPU of type cuda, without importing torch."""
+    return name.startswith("cuda") or (name == "auto" and bool(_nodes()))
+
+
 def recalled_type(name: str) -> str | None:
     """Return the type of a device without importing torch, or None if that is not possible.
 
@@ -82,8 +87,11 @@ def _machine() -> str:
         return ""
     state = os.stat(spec.origin)
     driver = _DRIVER.read_text() if _DRIVER.exists() else ""
-    nodes = sorted(node for pattern in _NODES for node in glob.glob(pattern))
     visible = {name: value for name, value in sorted(os.environ.items()) if "VISIBLE_DEVICES" in name}
     return json.dumps(
-        [boot_id(), namespace_id(), spec.origin, state.st_size, state.st_mtime_ns, driver, nodes, visible]
+        [boot_id(), namespace_id(), spec.origin, state.st_size, state.st_mtime_ns, driver, _nodes(), visible]
     )
+
+
+def _nodes() -> list[str]:
+    return sorted(node for pattern in _NODES for node in glob.glob(pattern))

@@ -28,6 +28,17 @@ class Usage:
     """Largest memory allocated on the CUDA device, 0 without one."""
 
 
+_measured: list[Usage] = []
+"""Of the blocks that have not ended."""
+
+
+def count_other_process(usage: Usage) -> None:
+    """Add the peak memory of another process, which works for this one, to the blocks that are being measured."""
+    for block in _measured:
+        block.peak_bytes += usage.peak_bytes
+        block.peak_gpu_bytes += usage.peak_gpu_bytes
+
+
 @contextmanager
 def measure() -> Iterator[Usage]:
     """Measure the block."""
@@ -36,11 +47,15 @@ def measure() -> Iterator[Usage]:
     if torch := _torch_on_gpu():
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    yield cost
+    _measured.append(cost)
+    try:
+        yield cost
+    finally:
+        _measured[:] = [block for block in _measured if block is not cost]
     cost.seconds = time.perf_counter() - started
-    cost.peak_bytes = _peak()
+    cost.peak_bytes += _peak()
     if torch := _torch_on_gpu():
-        cost.peak_gpu_bytes = torch.cuda.max_memory_allocated()
+        cost.peak_gpu_bytes += torch.cuda.max_memory_allocated()
 
 
 def _torch_on_gpu() -> Any:

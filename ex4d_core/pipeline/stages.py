@@ -349,10 +349,15 @@ def warn_if_trivial_mask(guidance: Guidance, reporter: Reporter, *, given: bool)
 def report_texts(component: object, reporter: Reporter, *arguments: object) -> None:
     """Report the notes and warnings of a component, whose methods of these names are optional."""
     for name, report in (("notes", reporter.note), ("warnings", reporter.warn)):
-        with named_crash(component):
-            texts: list[str] = getattr(component, name, lambda *_: [])(*arguments)
-        for text in texts:
+        for text in texts_of(component, name, *arguments):
             report(text)
+
+
+def texts_of(component: object, name: str, *arguments: object) -> list[str]:
+    """Return the notes or warnings of a component; the method `name` is optional."""
+    with named_crash(component):
+        texts: list[str] = getattr(component, name, lambda *_: [])(*arguments)
+    return texts
 
 
 def with_intrinsics(depth: DepthVideo, intrinsics: Intrinsics | None) -> DepthVideo:

@@ -30,7 +30,7 @@ SIZES = {
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     """Keep embeddings of prompts where only this test finds them."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("EX4D_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from ex4d_backbone_wan.backbone import WanBackbone
-from ex4d_backbone_wan.cache_dir import cache_folder
 from ex4d_backbone_wan.generation import joined
 from ex4d_backbone_wan.windows import Window
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import silent
 from ex4d_core.types import Guidance
+from ex4d_core.user_cache import user_cache
 from ex4d_core.workspace import NO_WORKSPACE, Workspace
 
 diffusers = pytest.importorskip("diffusers")
@@ -164,7 +164,7 @@ def test_the_text_encoder_is_loaded_once_for_prompts_that_come_again(options, gu
     for adapter in (options().adapter, "none"):
         generate(options(adapter=adapter), guidance(1))
     assert len(loads) == 1
-    assert len(list(cache_folder("prompts").iterdir())) == 2
+    assert len(list((user_cache() / "prompts").iterdir())) == 2
 
 
 def test_networks_are_loaded_once_and_the_first_picture_is_encoded_once(options, guidance, monkeypatch):

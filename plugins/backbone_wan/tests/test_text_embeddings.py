@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ex4d_backbone_wan.cache_dir import cache_folder
 from ex4d_backbone_wan.text_embeddings import LENGTH, clean, embed, embeddings, keep_embeddings
 from ex4d_core.errors import OutputFailed
 
@@ -118,9 +117,7 @@ def test_what_must_be_kept_and_cannot_be_is_an_error(embedded, tmp_path):
         keep(embedded, tmp_path / "prompts", "blue")
 
 
-def test_embeddings_are_kept_in_the_users_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder("prompts") == tmp_path / "ex4d" / "prompts"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder("prompts") == tmp_path / ".cache" / "ex4d" / "prompts"
+def test_without_a_cache_prompts_are_encoded_each_time(embedded, encoder):
+    settings = {"load": embedded.load, "device": CPU, "identity": "weights", "dtype": torch.float32, "folder": None}
+    first, again = (embeddings(["blue"], **settings)[0] for _ in range(2))
+    assert (embedded.loads, torch.equal(first, again)) == (2, True)

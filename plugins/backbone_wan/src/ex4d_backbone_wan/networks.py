@@ -12,7 +12,6 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from ex4d_backbone_wan.cache_dir import cache_folder
 from ex4d_backbone_wan.compute import memory
 from ex4d_backbone_wan.compute.engine import CheckpointSource, Engine, EngineConfig, TransformerSource
 from ex4d_backbone_wan.compute.memory import in_pieces
@@ -33,6 +32,7 @@ from ex4d_backbone_wan.weights.loading import (
 )
 from ex4d_core.errors import InvalidInput
 from ex4d_core.progress import Progress, silent
+from ex4d_core.user_cache import user_cache
 
 
 class Networks:
@@ -201,8 +201,10 @@ class Networks:
         """
         if folder is None and all(prompt in self._texts for prompt in prompts):
             return [self._texts[prompt] for prompt in prompts]
+        if folder is None and (cache := user_cache()) is not None:
+            folder = cache / "prompts"
         try:
-            return embeddings(prompts, folder=folder or cache_folder("prompts"), **self._text_settings())
+            return embeddings(prompts, folder=folder, **self._text_settings())
         finally:
             self._forget_text_encoder()
 

@@ -31,7 +31,7 @@ def embeddings(
     device: torch.device,
     identity: str,
     dtype: torch.dtype,
-    folder: Path,
+    folder: Path | None,
 ) -> list[Tensor]:
     """Return the embedding of each prompt [1, 512, C], on the CPU, 0 after its last token.
 
@@ -41,16 +41,17 @@ def embeddings(
         device: of the text encoder.
         identity: hash of the text encoder's weights.
         dtype: of the text encoder.
-        folder: of the cache.
+        folder: of the cache; None without one.
     """
     cleaned = [clean(prompt) for prompt in prompts]
-    files = {text: folder / f"{_key(text, identity, dtype)}.safetensors" for text in cleaned}
-    known = {text: found for text, file in files.items() if (found := _read(file)) is not None}
-    if missing := [text for text in files if text not in known]:
+    names = {text: f"{_key(text, identity, dtype)}.safetensors" for text in cleaned}
+    known = {text: found for text, name in names.items() if folder and (found := _read(folder / name)) is not None}
+    if missing := [text for text in names if text not in known]:
         encoder = load()
         for text in missing:
             known[text] = embed(encoder, text, device=device)
-            _write(files[text], known[text])
+            if folder:
+                _write(folder / names[text], known[text])
     return [functional.pad(known[text], (0, 0, 0, LENGTH - len(known[text])))[None] for text in cleaned]
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from ex4d_cluster_ray.driver import AUTO, make_driver
 from ex4d_core.errors import PluginFailed
-from ex4d_core.jobs.worker_process import Done, Item, Make, Result, exit_reason, join_or_kill, start_process
+from ex4d_core.jobs.worker_process import Done, Item, Make, Result, start_worker
+from ex4d_core.processes import exit_reason, join_or_kill
 
 
 def process_groups(
@@ -34,7 +35,7 @@ def process_groups(
     own = [list(group) for group in groups if group]
     if not own:
         return
-    process, connection = start_process(0)
+    process, connection = start_worker(0)
     try:
         connection.send(partial(make_driver, groups=own, make=make, target=target, workers=workers))
         _receive(connection)  # the cluster is ready

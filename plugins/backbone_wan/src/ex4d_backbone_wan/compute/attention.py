@@ -16,8 +16,8 @@ from torch import Tensor, distributed
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ex4d_backbone_wan.cache_dir import cache_folder
 from ex4d_backbone_wan.weights.layouts import HEAD_DIM
+from ex4d_core.user_cache import user_cache
 
 _BACKENDS = [
     SDPBackend.CUDNN_ATTENTION,
@@ -47,11 +47,12 @@ def flash_attention(device: torch.device) -> Callable[..., Tensor] | None:
     """
     if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] != 9 or not _is_installed("flash-attn-4"):
         return None
-    folder = cache_folder("flash_attention")
     with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
-        os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(folder))
+        if (cache := user_cache()) is not None:
+            folder = cache / "flash_attention"
+            folder.mkdir(parents=True, exist_ok=True)
+            os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
+            os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(folder))
     try:
         return _flash_attention(device)
     except Exception as error:  # its compiler raises many kinds
