@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -17,7 +21,7 @@ from ex4d_core.distributions import upgrade_command
 from ex4d_core.errors import Ex4dError, PluginFailed, one_line
 from ex4d_core.plugins.discovery import Plugins
 from ex4d_core.plugins.offers import CommandOffer, Offer
-from ex4d_core.shell import in_order
+from ex4d_core.shell import command_line, in_order
 
 _PACKAGES = ("ex4d-core", "torch", "numpy", "numba", "av", "opencv-python-headless", "trimesh", "safetensors")
 
@@ -150,6 +154,7 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
         again = "pip install --force-reinstall torch"
         yield Finding(what="torch", state=f"cannot be imported: {one_line(error)}", fix=again, level="broken")
         return
+    yield from _bytecode(torch.__spec__)
     for index in range(torch.cuda.device_count()):
         try:
             facts = torch.cuda.get_device_properties(index)
@@ -163,6 +168,14 @@ def _devices(plugins: Plugins) -> Iterator[Finding]:
         yield Finding(what="mps", state="available")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         yield Finding(what="GPU", state="none; everything runs on the CPU")
+
+
+def _bytecode(torch: ModuleSpec | None) -> Iterator[Finding]:
+    """Yield a finding if Python keeps no bytecode of libraries, as in images with PYTHONDONTWRITEBYTECODE."""
+    if torch and torch.origin and torch.cached and not os.path.exists(torch.cached):
+        state = "libraries are compiled again by each command, which takes seconds"
+        fix = command_line([sys.executable, "-m", "compileall", "-q", str(Path(torch.origin).parent.parent)])
+        yield Finding(what="bytecode", state=state, fix=fix, level="note")
 
 
 def _advice(offer: Offer, device: str, gpu_bytes: int) -> Iterator[Finding]:

@@ -231,8 +231,11 @@ def start_estimator(session: Session) -> None:
     with suppress(Ex4dError):  # raised where the component is used
         planned = session.changed(attrs.evolve(session.config, download="no"), device_type="cuda")
         both = [planned.choose(role) for role in ("depth", "backbone")]
-        if all(chosen.offer.spec.weights and not planned.lacks_weights(chosen.offer) for chosen in both):
-            session.estimator_process = EstimatorProcess(both[0], device=session.config.device)
+        if not all(chosen.offer.spec.weights for chosen in both):
+            return
+        session.estimator_process = EstimatorProcess(both[0], device=session.config.device)
+        if any(planned.lacks_weights(chosen.offer) for chosen in both):  # the first check imports the client of the hub
+            session.estimator_process.close()
 
 
 class _Pickler(pickle.Pickler):

@@ -129,3 +129,14 @@ def test_a_disk_that_cannot_be_read_and_a_card_that_cannot_be_used_are_said(two_
     found = {found.what: found.state for found in examine(plugins_with())}
     assert found["disk"] == "cannot read the free space: Input/output error"
     assert found["cuda:1"] == "cannot be used: RuntimeError: the driver is too old"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_libraries_without_bytecode_are_told_with_the_command(monkeypatch, tmp_path, exists):
+    monkeypatch.setattr(torch.__spec__, "cached", str(bytecode := tmp_path / "torch.pyc"))
+    if exists:
+        bytecode.touch()
+    found = [finding for finding in examine(plugins_with(), device_type="cpu") if finding.what == "bytecode"]
+    assert [(each.level, each.fix.split()[-4:-1]) for each in found] == [("note", ["-m", "compileall", "-q"])] * (
+        not exists
+    )

@@ -77,7 +77,7 @@ def test_a_read_only_output_is_a_sentence_before_anything_runs(ex4d, disk, small
 
 @pytest.mark.slow
 def test_two_runs_at_once_do_each_job_once(job, tmp_path, monkeypatch):
-    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
+    monkeypatch.setattr("ex4d_core.processes._CONTEXT", forking())
     jobs = [job(f"job{number}") for number in range(4)]
     both = [partial(run_jobs, jobs, tmp_path, run=name, goal="guidance") for name in ("first", "second")]
     with ThreadPoolExecutor() as pool:

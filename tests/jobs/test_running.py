@@ -133,7 +133,7 @@ def test_a_process_that_ends_before_it_writes_a_record_is_recorded(job, tmp_path
 
 @pytest.mark.slow
 def test_a_crash_ends_one_job_after_three_attempts_and_the_others_run(job, tmp_path, monkeypatch):
-    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
+    monkeypatch.setattr("ex4d_core.processes._CONTEXT", forking())
     plant_fragile_plugin(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name, crashes in (("once", 1), ("always", 9)):
@@ -172,7 +172,7 @@ def test_the_command_runs_reports_and_resumes(ex4d, small_clip, tmp_path, monkey
     assert (code, out.splitlines()[0]) == (1, "out/report-0-of-2.csv"), err
     assert "warning: broken: failed: " in err
     assert err.endswith("1 done, 1 failed\n")
-    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())  # the first was started as users do
+    monkeypatch.setattr("ex4d_core.processes._CONTEXT", forking())  # the first was started as users do
     assert ex4d("batch", "run", *options, "--shard", "1/2")[0] == 0
     assert ex4d("batch", "report", "out")[2] == "2 done, 1 failed\n"
     rows = list(csv.DictReader(Path("out/report.csv").read_text().splitlines()))

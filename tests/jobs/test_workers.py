@@ -61,7 +61,7 @@ def make(number: int, *, folder: Path | None = None) -> Callable[[str], str]:
 @pytest.fixture
 def _forking(monkeypatch):
     """Fork processes instead of starting them, where it is not their start that is tested."""
-    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
+    monkeypatch.setattr("ex4d_core.processes._CONTEXT", forking())
 
 
 def outcomes(items, **given):

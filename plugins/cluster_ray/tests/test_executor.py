@@ -40,7 +40,7 @@ def run(monkeypatch, tmp_path):
     """Run groups of items by a driver without a cluster; return their results."""
     (tmp_path / "driver_without_cluster.py").write_text(DRIVER)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
+    monkeypatch.setattr("ex4d_core.processes._CONTEXT", forking())
     monkeypatch.setattr(executor, "make_driver", __import__("driver_without_cluster").make_driver)
 
     def process(*groups, target="auto"):

@@ -116,7 +116,7 @@ def test_another_process_makes_the_same_shards(job, some_videos, out, tmp_path, 
     stand_in(monkeypatch.setattr)
     prepare(some_videos, tmp_path / "here", job=job())
     monkeypatch.setattr("ex4d_training.data.preparation.make_worker", make_worker)
-    monkeypatch.setattr("ex4d_core.jobs.worker_process._CONTEXT", forking())
+    monkeypatch.setattr("ex4d_core.processes._CONTEXT", forking())
     report = prepare(some_videos, out, job=job(), workers=1)
     assert (report.samples, report.counts) == (3, {"unreadable": 1})
     assert contents(out) == contents(tmp_path / "here")
