@@ -19,6 +19,9 @@ _GRACE = 5.0
 _SAFE_PATH = "PYTHONSAFEPATH"
 _CONTEXT = multiprocessing.get_context("spawn")
 
+_starting = threading.Lock()
+"""Two threads that start processes at once would restore the environment of each other."""
+
 
 def start_process(serve: Callable[..., None], *arguments: Any, name: str) -> tuple[BaseProcess, Connection]:
     """Start a process and return it with the connection to it.
@@ -32,7 +35,7 @@ def start_process(serve: Callable[..., None], *arguments: Any, name: str) -> tup
     ours, theirs = _CONTEXT.Pipe()
     # Not a daemon, since a component may start processes of its own; it ends with this process all the same.
     process = _CONTEXT.Process(target=serve, args=(theirs, *arguments), name=name)
-    with _without_current_folder(), _interrupts_blocked():
+    with _starting, _without_current_folder(), _interrupts_blocked():
         process.start()
     theirs.close()
     return process, ours
