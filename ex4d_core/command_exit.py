@@ -61,12 +61,15 @@ def run_process(command: Callable[[], int]) -> NoReturn:
     After the command has ended, the first signal is ignored and the second one ends the process immediately.
     """
     _open_standard_streams()
-    atexit.register(_ignore_last_interrupt)  # registered first, called last
+    code: list[int] = []
+    atexit.register(_leave_threads, code)
+    atexit.register(_ignore_last_interrupt)  # registered among the first, called among the last
     atexit.register(gc.freeze)  # the last collections search all modules, for as long as a third of the imports took
     threading.excepthook = _report_thread_failure
     warnings.showwarning = _print_warning
     sys.unraisablehook = _deliver_again
-    sys.exit(_exit_code(command, _Handlers()))
+    code.append(_exit_code(command, _Handlers()))
+    sys.exit(code[0])
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -307,6 +310,15 @@ def _ignore_last_interrupt() -> None:
     """Ignore Ctrl-C while the interpreter shuts down and has no handlers."""
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _leave_threads(code: list[int]) -> None:
+    """End the process at once if threads still work: the interpreter would stop them inside of libraries and crash."""
+    if code and any(thread.daemon for thread in threading.enumerate()):
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code[0])
 
 
 def _report_thread_failure(arguments: threading.ExceptHookArgs) -> None:

@@ -10,6 +10,7 @@ such names, disables the hub, and empties standard input. A component that loads
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import io
 import json
@@ -131,6 +132,7 @@ def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[Non
 
 
 _ONE_AT_A_TIME = threading.RLock()
+atexit.register(_ONE_AT_A_TIME.acquire)  # a process that ends while a thread initializes a library may crash
 
 
 @contextmanager

@@ -375,3 +375,27 @@ def test_handlers_are_as_they_were():
     with no_stop_is_lost():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_threads_of_libraries_that_still_work_are_left_at_the_end(works):
+    """The interpreter would end them where they are, and the process with SIGABRT."""
+    script = textwrap.dedent(f"""
+        import os, threading, time
+        from ex4d_core.command_exit import run_process
+
+        class Last:
+            def __del__(self, write=os.write):
+                write(1, b" and the interpreter ended")
+
+        def command():
+            if {works}:
+                threading.Thread(target=time.sleep, args=[60], daemon=True).start()
+            print("written", end="")
+            return 3
+
+        last = Last()
+        run_process(command)
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (3, "written" if works else "written and the interpreter ended")
