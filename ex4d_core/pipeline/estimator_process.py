@@ -231,11 +231,20 @@ def start_estimator(session: Session) -> None:
     with suppress(Ex4dError):  # raised where the component is used
         planned = session.changed(attrs.evolve(session.config, download="no"), device_type="cuda")
         both = [planned.choose(role) for role in ("depth", "backbone")]
-        if not all(chosen.offer.spec.weights for chosen in both):
+        if not (all(chosen.offer.spec.weights for chosen in both) and _can_be_sent(both[0].options)):
             return
         session.estimator_process = EstimatorProcess(both[0], device=session.config.device)
         if any(planned.lacks_weights(chosen.offer) for chosen in both):  # the first check imports the client of the hub
             session.estimator_process.close()
+
+
+def _can_be_sent(options: object) -> bool:
+    """Return whether another process can receive the options, which a class inside of a function prevents."""
+    try:
+        pickle.dumps(options)
+    except Exception:  # of any kind, by the class
+        return False
+    return True
 
 
 class _Pickler(pickle.Pickler):

@@ -107,12 +107,18 @@ def planned(monkeypatch):
     """Make a session whose depth estimator has weights, and start the estimator as the command does."""
     monkeypatch.setattr(estimator_process, "EstimatorProcess", Recorded)
 
-    def plan(*, gpu=True, weights=True) -> ex4d.Session:
+    @attrs.frozen
+    class LocalOptions:
+        pass
+
+    def plan(*, gpu=True, weights=True, local=False) -> ex4d.Session:
         monkeypatch.setattr(estimator_process, "expects_gpu", lambda name: gpu)
         given = {"weights": f"{__name__}:no_weights"} if weights else {}
         plugins = plugins_with(attrs.evolve(STEPWISE, **given))
         sketch = Registry(plugins).find("depth", "sketch")
-        slow = attrs.evolve(sketch, spec=attrs.evolve(sketch.spec, name="slow", weights=f"{__name__}:no_weights"))
+        options = LocalOptions if local else sketch.spec.options
+        spec = attrs.evolve(sketch.spec, name="slow", weights=f"{__name__}:no_weights", options=options)
+        slow = attrs.evolve(sketch, spec=spec)
         registry = Registry(attrs.evolve(plugins, offers=(*plugins.offers, slow)))
         made = session(depth="slow", backbone="stepwise", registry=registry)
         start_estimator(made)
@@ -126,6 +132,7 @@ def test_it_is_started_if_the_estimator_and_the_backbone_have_weights_for_a_gpu(
     assert (process.chosen.offer.name, process.device) == ("slow", "cpu")
     assert planned(gpu=False).estimator_process is None
     assert planned(weights=False).estimator_process is None
+    assert planned(local=True).estimator_process is None
 
 
 def test_it_takes_the_place_of_the_component_that_is_loaded(planned):
