@@ -20,9 +20,12 @@ def test_progress_shows_where_someone_is_looking(monkeypatch):
 
 def test_a_notebook_shows_lines_on_stdout(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels do; rich then takes any stream for a terminal
     with ex4d.Session().reporter.stage("depth") as progress:
         progress(2, 2)
-    assert capsys.readouterr().out.startswith("depth: 2/2 in ")
+    out = capsys.readouterr().out
+    assert out.startswith("depth: 2/2 in ")
+    assert "\x1b" not in out
 
 
 def test_representations_tell_the_state(small_clip):
