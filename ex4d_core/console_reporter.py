@@ -137,7 +137,7 @@ def reporter_for(progress: bool | None = None) -> Reporter:
     if not progress:
         return SilentReporter()
     if in_notebook:
-        # It shows stderr as an error. It cannot move the cursor as bars do, although FORCE_COLOR, which it sets, says so.
+        # It shows stderr as an error, and cannot move the cursor as bars do, although it sets FORCE_COLOR.
         lines = make_console(soft_wrap=True, highlight=False, force_jupyter=False, force_terminal=False)
         return ConsoleReporter(console=lines)
     return ConsoleReporter()

@@ -26,7 +26,7 @@ from ex4d_core.roles import DepthEstimator
 from ex4d_core.runs.batch import Outcome, adopt_artifacts, attempt
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export
 from ex4d_core.runs.sweep_table import Row, Sweep, write_tables
-from ex4d_core.types import Guidance, Video
+from ex4d_core.types import DepthKind, Guidance, Video
 
 MOST_VARIANTS = 1000
 """Maximum number of combinations; more are a typing error."""
@@ -115,7 +115,7 @@ def sweep(
     folder: str | Path,
     cam: Cam | Sequence[Cam] = "30",
     depth: Depth | str | Tree | DepthEstimator = None,
-    depth_kind: str | None = None,
+    depth_kind: str | DepthKind | None = None,
     goal: Goal = "result",
     **settings: Any,
 ) -> Sweep:

@@ -40,6 +40,7 @@ def test_representations_tell_the_state(small_clip):
     _ = path_run.guidance
     assert repr(path_run).endswith("computed: path, guidance>")
     assert repr(path_run.clip_run).endswith("computed: video, estimated depth, scene>")
+    assert repr(session).startswith("<Session depth='file', mesh='watertight' (auto), renderer='zbuffer'")
     assert repr(session).endswith("loaded: depth, mesh, renderer>")
 
 

@@ -20,10 +20,27 @@ def test_a_misspelled_component_is_refused_when_the_session_is_created():
         ex4d.Session(depth="fil")
 
 
+def test_a_file_in_place_of_an_estimator_is_refused_with_what_takes_it():
+    with pytest.raises(ComponentNotFound, match=r"'depth.npz' is a file, .* --depth-file depth.npz, or in Python"):
+        ex4d.Session(depth="depth.npz")
+
+
+@pytest.mark.parametrize("given", [3, None, True, ["zbuffer"]])
+def test_a_role_of_the_wrong_type_is_refused_with_what_it_takes(given):
+    with pytest.raises(InvalidConfig, match="a renderer is a name, a table of options, or an object with the method"):
+        ex4d.Session(renderer=given)
+
+
+def test_depth_in_place_of_an_estimator_is_refused_with_what_takes_it():
+    with pytest.raises(InvalidConfig, match=r"pass depth itself to run\(\), and a file as"):
+        ex4d.Session(depth=np.ones((2, 16, 16)))
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: ex4d.Session("clip.mp4"),
+        lambda: ex4d.Session(trajectory="orbit"),
         lambda: ex4d.Session(ex4d.RunConfig(), depth="file"),
         lambda: ex4d.Session(depth=3),
         lambda: ex4d.Session(seed="many"),
@@ -161,6 +178,7 @@ DEPTH = np.full((2, 16, 16), 2.0, np.float32)
         (float("nan"), "must be finite, not nan"),
         (["20", "30"], "not a list of str"),
         (np.eye(4), r"poses must be numbers \[T, 4, 4\]"),
+        (np.tile(np.eye(4, dtype=complex), (2, 1, 1)), r"not complex128 \[2, 4, 4\]"),
         (np.full((2, 4, 4), np.nan), "not a rotation and translation"),
         (np.tile(np.eye(4), (3, 1, 1)), "3 poses but the clip has 2 frames"),
     ],
@@ -168,6 +186,27 @@ DEPTH = np.full((2, 16, 16), 2.0, np.float32)
 def test_cameras_that_do_not_fit_the_clip_are_refused(cam, says):
     with pytest.raises(ex4d.Ex4dError, match=says):
         _ = ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind="metric").along(cam).path
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("metrc", "depth_kind must be .*, not 'metrc'; did you mean 'metric'"),
+        (3, "depth_kind must be .*, not 3"),
+        (np.ones(2), "depth_kind must be"),
+        (ex4d.DepthKind.AFFINE_INVERSE, "depth_kind must be"),
+    ],
+)
+def test_an_unknown_kind_of_depth_is_refused(kind, says):
+    with pytest.raises(InvalidConfig, match=says):
+        ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind=kind)
+
+
+def test_a_kind_without_an_array_is_refused_and_an_enum_is_a_kind():
+    with pytest.raises(InvalidConfig, match="no depth is passed"):
+        ex4d.Session().open_clip(FRAMES, depth_kind="metric")
+    clip_run = ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind=ex4d.DepthKind.RELATIVE)
+    assert clip_run.estimated_depth.kind is ex4d.DepthKind.RELATIVE
 
 
 def test_a_frame_that_the_clip_does_not_have_is_refused():
