@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
-from ex4d_core.cli.kit import Expand, plain, takes_config
+from ex4d_core.cli.kit import Expand, takes_config
 from ex4d_core.config.run_config import make_config
 from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
@@ -52,7 +52,22 @@ class FlagsCommand(TyperCommand):
         return option
 
 
-def takes_flags(*names: str, expand: Expand = plain) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def one_value(settings: Sequence[str], make: Callable[[Sequence[str]], Any]) -> Any:
+    """Return the configuration with all texts of `--set`, none of which may have several values, as in a sweep.
+
+    Raises:
+        InvalidConfig: one has.
+    """
+    from ex4d_core.cli.sweeps import expanded  # imports this module
+    from ex4d_core.errors import InvalidConfig
+
+    if values := expanded(settings)[0][0]:
+        names = " and ".join(values)
+        raise InvalidConfig(f"this command takes one value of {names}; ex4d run and ex4d recon compare several")
+    return make(settings)
+
+
+def takes_flags(*names: str, expand: Expand = one_value) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add these flags (all by default), `--set` and `--config` to a command, which receives the argument `config`."""
     flags = [flag for flag in FLAGS if not names or flag.name in names]
     return takes_config(

@@ -119,6 +119,16 @@ def test_a_failure_is_a_row_and_the_others_go_on(ex4d, small_clip, monkeypatch):
     assert float(rows[2]["known"]) > 0.5
 
 
+def test_commands_without_sweeps_name_those_that_have_them(ex4d, small_clip):
+    for command in ("preview", "depth", "masks"):
+        code, _, err = ex4d(command, str(small_clip.video), "--set", "mesh.min_angle=1,2.5", "--set", "lens.fov=50")
+        assert code == 2
+        assert (
+            err.strip()
+            == "error: this command takes one value of mesh.min_angle; ex4d run and ex4d recon compare several"
+        )
+
+
 def test_a_value_that_is_invalid_stops_before_anything_runs(ex4d, small_clip):
     arguments = (small_clip.video, "--depth-file", small_clip.depth, *FLAGS)
     code, _, err = ex4d("run", *arguments, "--set", "mesh.min_angle=1,many")
