@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
 from ex4d_core.cli.kit import Expand, takes_config
+from ex4d_core.cli.several_values import one_value
 from ex4d_core.config.run_config import make_config
 from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
@@ -50,21 +51,6 @@ class FlagsCommand(TyperCommand):
         option: Any = super().get_help_option(ctx)
         option.rich_help_panel = RUN
         return option
-
-
-def one_value(settings: Sequence[str], make: Callable[[Sequence[str]], Any]) -> Any:
-    """Return the configuration with all texts of `--set`, none of which may have several values, as in a sweep.
-
-    Raises:
-        InvalidConfig: one has.
-    """
-    from ex4d_core.cli.sweeps import expanded  # imports this module
-    from ex4d_core.errors import InvalidConfig
-
-    if values := expanded(settings)[0][0]:
-        names = " and ".join(values)
-        raise InvalidConfig(f"this command takes one value of {names}; ex4d run and ex4d recon compare several")
-    return make(settings)
 
 
 def takes_flags(*names: str, expand: Expand = one_value) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -278,9 +278,9 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
     for section in SECTIONS:
         if not isinstance(tree.get(section, {}), Mapping):
-            raise InvalidConfig(
-                f"{section} must be a table of options, not {shown(tree[section])}{_name_hint(section)}"
-            )
+            role = ROLES.get(section)
+            name = "" if role is None else "; moves are in cam" if role.in_cam else f"; {section}.name is the component"
+            raise InvalidConfig(f"{section} must be a table of options, not {shown(tree[section])}{name}")
     under = preset(tree.get("compat"))
     video = merge(under.get("video", {}), tree.get("video", {}))
     # Intrinsics of the user replace all of those of the preset: two focal lengths contradict each other.
@@ -298,13 +298,6 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
         tables[name] = make_options(cls, merge(under.get(name, {}), tree.get(name, {})), name)
     tables["masks"] = dict(tree.get("masks", {}))
     return attrs.evolve(make_options(RunConfig, plain, ""), **tables)
-
-
-def _name_hint(section: str) -> str:
-    """Return where the name of a component belongs, for a section of a role."""
-    if section not in ROLES:
-        return ""
-    return "; the moves are in cam" if ROLES[section].in_cam else f"; {section}.name is the component"
 
 
 def _component(role: str, table: Mapping[str, Any]) -> ComponentConfig:

@@ -9,7 +9,7 @@ import pytest
 
 import ex4d_core as ex4d
 from ex4d_core.cameras.language import CamError
-from ex4d_core.cli.sweeps import expanded, takes_one_value
+from ex4d_core.cli.several_values import expanded, takes_one_value
 from ex4d_core.config.run_config import read_config
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.plugins.registry import Registry
