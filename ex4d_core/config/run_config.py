@@ -15,6 +15,7 @@ from ex4d_core.bounds import shown
 from ex4d_core.config.presets import preset
 from ex4d_core.config.strict_values import strict_converter
 from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
+from ex4d_core.field_help import with_fields
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.options import option, with_current_names
 from ex4d_core.reading import parse_toml, read_toml
@@ -137,6 +138,7 @@ def _seed(instance: Any, attribute: Any, value: int) -> None:
         raise ValueError(f"seed must be from 0 to 2**64 - 1, not {value}")
 
 
+@with_fields
 @attrs.frozen(kw_only=True)
 class RunConfig:
     """Everything that determines the results of a run."""
@@ -144,7 +146,7 @@ class RunConfig:
     clips: tuple[str, ...] = ()
     """Videos, folders and patterns to run if the command line has none."""
     compat: str | None = option(None, help="Reproduce another system: ex4d.")
-    """Name of a preset; options of the user take precedence."""
+    """Name of a preset, ex4d; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
     free: bool = option(
