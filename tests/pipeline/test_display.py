@@ -7,6 +7,7 @@ import torch
 
 import ex4d_core as ex4d
 from ex4d_core.console_reporter import ConsoleReporter
+from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.progress import SilentReporter
 
 
@@ -21,9 +22,14 @@ def test_progress_shows_where_someone_is_looking(monkeypatch):
 def test_a_notebook_shows_lines_on_stdout(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels do; rich then takes any stream for a terminal
-    with ex4d.Session().reporter.stage("depth") as progress:
+    reporter = ex4d.Session().reporter
+    with reporter.stage("depth") as progress:
         progress(2, 2)
     out = capsys.readouterr().out
+    with redirect_stdout_to_stderr(), redirect_stdout_to_stderr():  # as a component that is loaded in another thread
+        reporter.note("mesh: watertight")
+        sys.stdout.write("of a component\n")
+    assert capsys.readouterr() == ("mesh: watertight\n", "of a component\n")
     assert out.startswith("depth: 2/2 in ")
     assert "\x1b" not in out
 
