@@ -161,7 +161,10 @@ def as_path_or_text(value: Any, lenses: Callable[[], tuple[Intrinsics, ...]]) ->
         return f"{float(value):g}"
     poses = _array(value, "poses")
     if poses is None:
-        raise InvalidConfig(f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {_kind_of(value)}")
+        hint = "; pass the name of the file" if hasattr(value, "world_to_camera") else ""
+        raise InvalidConfig(
+            f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {_kind_of(value)}{hint}"
+        )
     if poses.ndim != 3 or poses.shape[1:] not in ((4, 4), (3, 4)) or poses.dtype.kind not in "fiu":
         given = f"{poses.dtype} {list(poses.shape)}"
         raise InvalidInput(f"poses must be numbers [T, 4, 4] or [T, 3, 4], world to camera, not {given}")

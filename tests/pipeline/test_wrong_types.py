@@ -1,6 +1,7 @@
 """Values of the wrong type are refused at once, in one sentence."""
 
 import tomllib
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -90,7 +91,17 @@ def test_only_videos_are_written_and_only_to_paths(tmp_path):
         lambda: ex4d.CameraPath.from_opengl([["a"]], LENS),
         lambda: ex4d.write_depth(np.ones((1, 16, 16)), "depth.npz"),
         lambda: ex4d.write_mesh(np.ones((16, 3)), "mesh.ply"),
-        lambda: ex4d.write_mask(np.ones((1, 16, 16), bool), "mask.mp4", fps=24),
+        lambda: ex4d.write_mask([True], "mask.mp4", fps=24),
+        lambda: ex4d.write_mask(np.ones((1, 16, 16)), "mask.mp4", fps=24),
+        lambda: ex4d.write_mask(np.ones((1, 16, 16), bool), "mask.mp4", fps="many"),
+        lambda: ex4d.read_mask(3),
+        lambda: ex4d.read_mesh(3),
+        lambda: ex4d.write_camera_path(ex4d.CameraPath(world_to_camera=torch.eye(4)[None], intrinsics=LENS), 3),
+        lambda: ex4d.simulate_masks(FRAMES),
+        lambda: ex4d.simulate_masks(ex4d.Video(frames=FRAMES, fps=24), options={"kind": "tracking"}),
+        lambda: ex4d.Video(frames=FRAMES, fps=1e12),
+        lambda: ex4d.Ex4dModel("ex4d-base"),
+        lambda: ex4d.Ex4dModel.from_pretrained(3),
         lambda: ex4d.write_camera_path(np.eye(4)[None], "path.json"),
         lambda: ex4d.read_camera_path(3),
         lambda: ex4d.write_video(ex4d.Video(frames=FRAMES, fps=24), "out.mp4", crf="good"),
@@ -236,6 +247,35 @@ def test_a_component_that_returns_another_type_is_named(role, method):
     depth = None if role == "depth" else np.full((2, 16, 16), 2.0, np.float32)
     with pytest.raises(WrongComponent, match="Mine returned a value of type ndarray, not a "):
         ex4d.Session(**settings).run(FRAMES, depth=depth)
+
+
+def test_a_backbone_of_a_fixed_rate_is_named():
+    class Fixed:
+        def generate(self, guidance, scene, **rest):
+            return ex4d.Video(frames=guidance.color, fps=8)
+
+    session = ex4d.Session(renderer="zbuffer", backbone=Fixed(), device="cpu")
+    with pytest.raises(WrongComponent, match="Fixed returned 8 frames per second for guidance of 30"):
+        session.run(FRAMES, depth=DEPTH, depth_kind="metric", cam=30)
+
+
+@pytest.mark.parametrize("fps", [29.97, np.float32(29.97), 30000 / 1001])
+def test_a_rounded_rate_is_the_exact_one_in_the_file(tmp_path, fps):
+    ex4d.write_video(ex4d.Video(frames=FRAMES, fps=fps), tmp_path / "out.mp4")
+    ex4d.write_mask(FRAMES[..., 0] > 0, tmp_path / "mask.mkv", fps=fps)
+    assert (
+        ex4d.read_video(tmp_path / "out.mp4").fps == ex4d.read_mask(tmp_path / "mask.mkv")[1] == Fraction(30000, 1001)
+    )
+
+
+def test_camera_files_are_copied_by_name(tmp_path):
+    path = ex4d.CameraPath(world_to_camera=torch.eye(4).repeat(2, 1, 1), intrinsics=LENS)
+    ex4d.write_camera_path(path, f"{tmp_path}/path.npz")
+    ex4d.write_camera_path(ex4d.read_camera_path(f"{tmp_path}/path.npz"), f"{tmp_path}/path.json")
+    again = ex4d.read_camera_path(f"{tmp_path}/path.json")
+    np.testing.assert_allclose(again.world_to_camera, path.world_to_camera)
+    with pytest.raises(InvalidConfig, match="pass the name of the file"):
+        ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind="metric").along(again)
 
 
 def test_a_run_folder_that_is_a_file_is_refused(tmp_path):

@@ -59,7 +59,7 @@ def test_run_folders_of_a_sweep_are_found_and_those_of_deeper_folders_are_not(ru
     run_folder.rename(variant / "clip")
     assert [each.folder for each in find_run_folders([tmp_path / "outputs"])] == [variant / "clip"]
     with pytest.raises(InputNotFound):
-        find_run_folders([tmp_path.parent])
+        find_run_folders([tmp_path])
 
 
 def test_only_artifacts_that_were_written_longer_ago_are_removed(ex4d, run_folder):
