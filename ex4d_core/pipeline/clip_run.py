@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,9 +242,9 @@ class ClipRun(SelectedClip):
         Raises:
             InvalidInput: the clip does not have the frame.
         """
-        if not isinstance(frame, int) or not 0 <= frame < self.video.num_frames:
+        if not isinstance(frame, Integral) or not 0 <= frame < self.video.num_frames:
             raise InvalidInput(f"frame must be a whole number below {self.video.num_frames}, not {shown(frame)}")
-        return stages.build_mesh(self.scene, frame, self.components.mesh_builder())
+        return stages.build_mesh(self.scene, int(frame), self.components.mesh_builder())
 
 
 class PathRun:

@@ -236,6 +236,7 @@ def test_numbers_of_numpy_paths_and_devices_are_settings(small_clip, tmp_path):
     )
     assert session.config.seed == 3
     path_run = session.open_clip(small_clip.video, folder=tmp_path).along(np.int64(20))
+    assert path_run.clip_run.mesh(np.int64(1)).vertices.shape[1] == 3
     assert path_run.cam == "20"
     assert tomllib.loads(write_config(session.config))["mesh"] == {"min_angle": 2.5}
 
