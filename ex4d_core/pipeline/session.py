@@ -243,6 +243,7 @@ def run(
     cam: Cam = "30",
     depth: Depth | str | Tree | DepthEstimator = None,
     depth_kind: str | DepthKind | None = None,
+    folder: str | Path | None = None,
     **settings: Any,
 ) -> PathRun:
     """Run a clip along a camera path in a new session.
@@ -252,6 +253,7 @@ def run(
         cam: the path, as for `Session.run`.
         depth: depth as for `Session.run`, or a setting as for `Session`.
         depth_kind: meaning of an array of depth, as for `Session.run`.
+        folder: run folder, as for `Session.run`.
         settings: as for `Session`.
 
     Raises:
@@ -260,7 +262,7 @@ def run(
     given: Any = depth
     if is_setting(depth):
         settings["depth"], given = depth, None
-    return Session(**settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind)
+    return Session(**settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind, folder=folder)
 
 
 def is_setting(depth: Any) -> bool:
