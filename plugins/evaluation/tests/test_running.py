@@ -287,6 +287,13 @@ def test_damaged_data_sets_are_refused(tmp_path, name):
         make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
 
 
+def test_a_wrong_option_of_any_component_is_refused_before_anything_is_run(tmp_path, clips, depth):
+    for wrong in ({"mesh": {"min_angle": "1,2"}}, {"renderer": {"name": "zbuffer", "sise": 3}}):
+        with pytest.raises(InvalidConfig, match=r"min_angle|sise"):
+            make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth, **wrong))
+    assert not (tmp_path / "eval").exists()
+
+
 def test_damaged_manifests_start_anew(tmp_path, clips, depth):
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval" / "manifest.json").write_text("{")

@@ -100,8 +100,7 @@ def make_videos(
         raise InvalidConfig(f"{method!r} cannot be the name of a method; choose another --method")
     variants = _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
-    if any(plan.view is None or plan.view.depth is None for plan in plans):
-        session.choose("depth")  # a wrong name is refused before anything is run
+    _check(session, plans)
     for results, own in variants.items():
         _write_manifest(folder, data, protocol, own, results, plans, session.reporter.warn)
     done, failed = [], {}
@@ -119,6 +118,14 @@ def make_videos(
             failed[name] = str(error)
             session.reporter.note(f"failed: {error}")
     return Made(folder=folder, method=method, done=tuple(done), failed=failed)
+
+
+def _check(session: Session, plans: Sequence[Plan]) -> None:
+    """Refuse wrong names and options of components that the cases use, before any of them is run."""
+    if any(plan.view is None or plan.view.depth is None for plan in plans):
+        session.choose("depth")
+    for role in ("mesh", "renderer"):
+        session.choose(role)
 
 
 def _with(session: Session, options: RunConfig) -> Session:
