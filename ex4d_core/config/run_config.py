@@ -45,8 +45,9 @@ class VideoOptions:
     stride: int = option(1, help="Use every n-th frame.", at_least=1)
     num_frames: int | None = option(None, help="Maximum number of frames; all by default.", at_least=1)
     size: str | None = option(
-        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the size rule of EX-4D; the size of the clip by default."
-    )
+        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the size rule of EX-4D; the size of the clip by default.",
+        pixel="x",
+    )  # fmt: skip
     fit: Literal["crop", "pad", "stretch"] = option("crop", help="How to fit a clip with a different aspect ratio.")
     fps: float | None = option(
         None, help="Frame rate of the output; that of the clip by default.", unit="Hz",
@@ -332,8 +333,8 @@ def make_options(cls: type[Options], values: Mapping[str, Any], section: str) ->
             raise InvalidConfig(
                 f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...", option=field.name
             )
-    pixels = {field.name for field in fields if field.metadata.get("pixel")}
-    given = {name: _as_text(value) if name in pixels else value for name, value in values.items()}
+    pixels = {field.name: pixel for field in fields if (pixel := field.metadata.get("pixel"))}
+    given = {name: _as_text(value, pixels[name]) if name in pixels else value for name, value in values.items()}
     try:
         return _CONVERTER.structure(given, cls)
     except cattrs.BaseValidationError as group:
@@ -350,10 +351,10 @@ def _first_option(group: cattrs.BaseValidationError) -> str:
     return notes[0].name if notes else getattr(first, "option", "")
 
 
-def _as_text(value: Any) -> Any:
-    """Return the numbers of a pixel, [320, 180], or of a depth, as text."""
+def _as_text(value: Any, pixel: bool | str) -> Any:
+    """Return the numbers of a pixel, [320, 180], of a depth, or of a size as text."""
     is_pixel = isinstance(value, list | tuple) and 0 < len(value) < 3 and all(type(n) in (int, float) for n in value)
-    return ",".join(map(str, value)) if is_pixel else value
+    return (pixel if isinstance(pixel, str) else ",").join(map(str, value)) if is_pixel else value
 
 
 def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], section: str, *, component: str = "") -> None:

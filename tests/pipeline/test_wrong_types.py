@@ -235,6 +235,7 @@ def test_numbers_of_numpy_paths_and_devices_are_settings(small_clip, tmp_path):
         backbone="telea",
     )
     assert session.config.seed == 3
+    assert ex4d.Session(video={"size": (np.int64(96), 64)}).config.video.size == "96x64"
     path_run = session.open_clip(small_clip.video, folder=tmp_path).along(np.int64(20))
     assert path_run.clip_run.mesh(np.int64(1)).vertices.shape[1] == 3
     assert path_run.cam == "20"
