@@ -115,6 +115,8 @@ class Session(Components):
     def changed(self, config: RunConfig, *, device_type: str | None = None) -> Session:
         """Return a session with another configuration, which shares the loaded components whose options are the same.
 
+        Use it in place of this one, and change it in turn: components that it loads later are not shared back.
+
         Args:
             config: the configuration.
             device_type: type of its device, if it is known without torch.
