@@ -77,6 +77,9 @@ __all__ = ["__version__", *_HOME_OF]
 
 _FEW_CORES = 4
 
+_CPU_QUOTA = "/sys/fs/cgroup/cpu.max"
+"""Microseconds of all cores in a period, and that period."""
+
 
 def _wait_passively() -> None:
     """Let OpenMP threads sleep while they wait, unless the user decides.
@@ -86,15 +89,25 @@ def _wait_passively() -> None:
     """
     if "OMP_WAIT_POLICY" in os.environ:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if "torch" not in sys.modules:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    elif cores <= _FEW_CORES:
+    elif (cores := _num_cores()) <= _FEW_CORES:
         warnings.warn(
             f"torch was imported before ex4d_core, so its threads spin while they wait, which is slow on "
             f"{cores} cores; import ex4d_core first, or set OMP_WAIT_POLICY=PASSIVE before Python starts",
             stacklevel=3,
         )
+
+
+def _num_cores() -> int:
+    """Return the number of cores that this process may use; a container may have the time of fewer than it sees."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open(_CPU_QUOTA, encoding="ascii") as file:
+            quota, period = map(int, file.read().split())
+    except (OSError, ValueError):  # not a container, or one without a limit, `max`
+        return cores
+    return min(cores, -(-quota // period))
 
 
 _wait_passively()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import reprlib
-from numbers import Real
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from numbers import Rational, Real
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
@@ -42,14 +44,15 @@ def shown(value: object) -> str:
 _SHORT = _Short()
 
 
-def require(value: object, kind: type, function: str) -> None:
-    """Check the type of the first argument of a function.
+def require(value: object, kind: type | UnionType, function: str) -> None:
+    """Check the type of an argument of a function.
 
     Raises:
         InvalidInput: it has another type.
     """
     if not isinstance(value, kind):
-        raise InvalidInput(f"{function} takes a {kind.__name__}, not {type(value).__name__}")
+        names = " or a ".join(each.__name__ for each in get_args(kind) or (kind,))
+        raise InvalidInput(f"{function} takes a {names}, not {type(value).__name__}")
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +111,34 @@ def number(value: object, name: str, low: float = -LARGEST, high: float = LARGES
     if fault := _fault(value, name, low, high, unit):
         raise InvalidInput(fault)
     return float(value)
+
+
+MOST_FPS = 1_000_000
+"""Largest frame rate in Hz; file formats store numerator and denominator with 31 bits each."""
+
+
+def frame_rate(value: Any) -> Fraction:
+    """Return a frame rate in Hz as an exact fraction: 29.97 is 30000/1001.
+
+    Raises:
+        InvalidInput: it is not a number, or not above 0.
+    """
+    try:
+        fps = _usual_rate(float(value)) if _is_rounded(value) else Fraction(value)
+    except (TypeError, ValueError, ArithmeticError):  # not a number, NaN, infinity
+        fps = Fraction(0)
+    if not 0 < fps <= MOST_FPS:
+        raise InvalidInput(f"fps must be a number of frames per second above 0, not {shown(value)}")
+    return fps
+
+
+def _is_rounded(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, Rational)
+
+
+def _usual_rate(fps: float) -> Fraction:
+    near = [rate for rate in (Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)) if abs(rate - fps) < 0.005]
+    return near[0] if near else Fraction(fps).limit_denominator(1000)
 
 
 def whole(value: object, name: str, low: int = 0, high: int = 2**31 - 1, *, unit: str = "") -> int:

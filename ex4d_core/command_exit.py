@@ -273,14 +273,19 @@ def _stop_exit_code(stop: KeyboardInterrupt) -> int:
 
 
 def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt that a library has converted to this error, if any."""
+    """Return the interrupt that a library has converted to this error, or after which it was raised, if any.
+
+    The latter is an error of clean-up, such as a file that could not be written either.
+    """
     seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
+    behind: list[BaseException | None] = [error]
+    while behind:
+        cause = behind.pop()
         if isinstance(cause, KeyboardInterrupt):
             return cause
-        seen.add(id(cause))
-        cause = cause.__cause__ or cause.__context__
+        if cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            behind += [cause.__context__, cause.__cause__]
     return None
 
 

@@ -136,6 +136,8 @@ def reporter_for(progress: bool | None = None) -> Reporter:
         progress = in_notebook or (sys.stderr is not None and sys.stderr.isatty())
     if not progress:
         return SilentReporter()
-    if in_notebook:  # which shows stderr as an error, and has no terminal for bars
-        return ConsoleReporter(console=make_console(soft_wrap=True, highlight=False, force_jupyter=False))
+    if in_notebook:
+        # It shows stderr as an error, and cannot move the cursor as bars do, although it sets FORCE_COLOR.
+        lines = make_console(soft_wrap=True, highlight=False, force_jupyter=False, force_terminal=False)
+        return ConsoleReporter(console=lines)
     return ConsoleReporter()

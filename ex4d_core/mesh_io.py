@@ -57,7 +57,7 @@ def read_mesh(path: str | Path) -> Mesh:
         InputNotFound: the file does not exist.
         InvalidInput: it is not a PLY of triangles with finite vertices.
     """
-    path = Path(path)
+    path = as_path(path, "mesh file")
     check_file(path, "mesh file")
     with reading(path, "PLY mesh"):
         loaded = _load_ply(path)

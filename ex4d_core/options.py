@@ -27,7 +27,7 @@ def option(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
-    pixel: bool = False,
+    pixel: bool | str = False,
     path: bool | Callable[[str, Change], str] = False,
     former: str = "",
     former_values: Mapping[str, str] | None = None,
@@ -44,7 +44,7 @@ def option(
         above: lower bound, exclusive.
         at_most: upper bound, inclusive.
         below: upper bound, exclusive.
-        pixel: whether a text option accepts the two numbers of a pixel, [320, 180].
+        pixel: whether a text option accepts the two numbers of a pixel, [320, 180]; a text joins them, else a comma.
         path: whether the value is a path, which a configuration file states relative to itself. For a text that
             contains paths: a function of the text and of a function that it applies to each path.
         former: former name of the option, still accepted in `--cam`, `--set` and configuration files.

@@ -151,7 +151,7 @@ def use_any_locale() -> None:
 
 
 class _Standard(io.TextIOBase):
-    """The current stdout or stderr, looked up at each write."""
+    """The current stdout or stderr, looked up at each write, also while stdout is redirected for components."""
 
     def __init__(self, *, err: bool) -> None:
         super().__init__()
@@ -159,7 +159,8 @@ class _Standard(io.TextIOBase):
 
     @property
     def _stream(self) -> TextIO | None:
-        return _stream(err=self._err)
+        stream = _stream(err=self._err)
+        return getattr(stream, "replaced", stream)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # the encoding of the stream
@@ -168,7 +169,7 @@ class _Standard(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text."""
-        _write(text, err=self._err)
+        _write_to(self._stream, text, err=self._err)
         return len(text)
 
     def isatty(self) -> bool:
@@ -191,7 +192,10 @@ def _stream(*, err: bool) -> TextIO | None:
 
 
 def _write(text: str, *, err: bool) -> None:
-    stream = _stream(err=err)
+    _write_to(_stream(err=err), text, err=err)
+
+
+def _write_to(stream: TextIO | None, text: str, *, err: bool) -> None:
     if stream is None:  # closed when the program started
         return
     try:

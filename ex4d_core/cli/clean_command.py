@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +20,18 @@ if TYPE_CHECKING:
 
     from ex4d_core.runs.clean import RunFolder
 
+DAY = 24 * 60 * 60.0
+"""Seconds."""
+
 
 def clean(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(help="Run folders, or folders that contain them.", show_default="outputs"),
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(metavar="<days>", min=0, help="Only artifacts that were written longer ago.", show_default="all"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
@@ -31,7 +40,8 @@ def clean(
     """List the cached artifacts of run folders by size, and remove them; results and settings stay."""
     from ex4d_core.runs.clean import find_run_folders, remove
 
-    runs = find_run_folders(folders or [Path("outputs")])
+    before = math.inf if older_than is None else time.time() - older_than * DAY
+    runs = find_run_folders(folders or [Path("outputs")], before=before)
     total = sum(run.bytes for run in runs if not run.is_in_use)
     worth_showing = [run for run in runs if run.items or run.is_in_use]
     if worth_showing and not json_:
@@ -43,7 +53,8 @@ def clean(
     elif removed:
         say(f"removed: {_size(removed)}")
     elif total:
-        command = command_line(("ex4d", "clean", *map(str, folders or ()), "--yes"))
+        limit = () if older_than is None else ("--older-than", f"{older_than:g}")
+        command = command_line(("ex4d", "clean", *map(str, folders or ()), *limit, "--yes"))
         say(f"nothing was removed; {command} removes {_size(total)}")
     else:
         say("nothing to remove")

@@ -1,12 +1,14 @@
 """Plugin commands of `ex4d`: listed by their declared summary, imported when they are called."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ex4d_core.distributions import upgrade_command
-from ex4d_core.errors import ComponentNotFound, PluginFailed, one_line
+from ex4d_core.errors import ComponentNotFound, InvalidConfig, PluginFailed, one_line
+from ex4d_core.shell import command_line
 from ex4d_core.terminal import plain_markup, say
 
 if TYPE_CHECKING:
@@ -22,9 +24,15 @@ class CommandsAndPlugins(TyperGroup):
         return super().list_commands(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the command that is called, and its arguments."""
+        """Return the command that is called, and its arguments.
+
+        Raises:
+            InvalidConfig: a clip is in the place of the command.
+        """
         if args[0] not in self.commands:
             self._look_for_plugins(name=args[0])
+        if args[0] not in self.commands and os.path.exists(args[0]):
+            raise InvalidConfig(f"{args[0]} is not a command; to run a clip: {command_line(('ex4d', 'run', *args))}")
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.loaded() if isinstance(command, _PluginCommand) else command, rest
 

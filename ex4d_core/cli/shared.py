@@ -11,7 +11,8 @@ import typer
 from typer.core import TyperCommand
 
 from ex4d_core.cli.flags import DEPTH, FLAGS, FORMER_NAMES, OUTPUT, PATH, RUN, add_user_config, read_file
-from ex4d_core.cli.kit import Expand, plain, takes_config
+from ex4d_core.cli.kit import Expand, takes_config
+from ex4d_core.cli.several_values import one_value
 from ex4d_core.config.run_config import make_config
 from ex4d_core.terminal import can_ask, confirm, printable, say, say_error, show
 
@@ -52,7 +53,7 @@ class FlagsCommand(TyperCommand):
         return option
 
 
-def takes_flags(*names: str, expand: Expand = plain) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_flags(*names: str, expand: Expand = one_value) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add these flags (all by default), `--set` and `--config` to a command, which receives the argument `config`."""
     flags = [flag for flag in FLAGS if not names or flag.name in names]
     return takes_config(

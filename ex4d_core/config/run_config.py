@@ -15,6 +15,7 @@ from ex4d_core.bounds import shown
 from ex4d_core.config.presets import preset
 from ex4d_core.config.strict_values import strict_converter
 from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
+from ex4d_core.field_help import with_fields
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.options import option, with_current_names
 from ex4d_core.reading import parse_toml, read_toml
@@ -44,8 +45,9 @@ class VideoOptions:
     stride: int = option(1, help="Use every n-th frame.", at_least=1)
     num_frames: int | None = option(None, help="Maximum number of frames; all by default.", at_least=1)
     size: str | None = option(
-        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the size rule of EX-4D; the size of the clip by default."
-    )
+        None, help="Working size WIDTHxHEIGHT, or 'ex4d' for the size rule of EX-4D; the size of the clip by default.",
+        pixel="x",
+    )  # fmt: skip
     fit: Literal["crop", "pad", "stretch"] = option("crop", help="How to fit a clip with a different aspect ratio.")
     fps: float | None = option(
         None, help="Frame rate of the output; that of the clip by default.", unit="Hz",
@@ -137,6 +139,7 @@ def _seed(instance: Any, attribute: Any, value: int) -> None:
         raise ValueError(f"seed must be from 0 to 2**64 - 1, not {value}")
 
 
+@with_fields
 @attrs.frozen(kw_only=True)
 class RunConfig:
     """Everything that determines the results of a run."""
@@ -144,7 +147,7 @@ class RunConfig:
     clips: tuple[str, ...] = ()
     """Videos, folders and patterns to run if the command line has none."""
     compat: str | None = option(None, help="Reproduce another system: ex4d.")
-    """Name of a preset; options of the user take precedence."""
+    """Name of a preset, ex4d; options of the user take precedence."""
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.")
     seed: int = option(42, help="Seed of all random choices.", validator=_seed)
     free: bool = option(
@@ -278,7 +281,9 @@ def make_config(tree: Mapping[str, Any]) -> RunConfig:
     refuse_unknown(tree, [field.name for field in attrs.fields(RunConfig)], "")
     for section in SECTIONS:
         if not isinstance(tree.get(section, {}), Mapping):
-            raise InvalidConfig(f"{section} must be a table of options, not {shown(tree[section])}")
+            role = ROLES.get(section)
+            name = "" if role is None else "; moves are in cam" if role.in_cam else f"; {section}.name is the component"
+            raise InvalidConfig(f"{section} must be a table of options, not {shown(tree[section])}{name}")
     under = preset(tree.get("compat"))
     video = merge(under.get("video", {}), tree.get("video", {}))
     # Intrinsics of the user replace all of those of the preset: two focal lengths contradict each other.
@@ -328,8 +333,8 @@ def make_options(cls: type[Options], values: Mapping[str, Any], section: str) ->
             raise InvalidConfig(
                 f"{prefix}{field.name} must be given ({text}); try --set {prefix}{field.name}=...", option=field.name
             )
-    pixels = {field.name for field in fields if field.metadata.get("pixel")}
-    given = {name: _as_text(value) if name in pixels else value for name, value in values.items()}
+    pixels = {field.name: pixel for field in fields if (pixel := field.metadata.get("pixel"))}
+    given = {name: _as_text(value, pixels[name]) if name in pixels else value for name, value in values.items()}
     try:
         return _CONVERTER.structure(given, cls)
     except cattrs.BaseValidationError as group:
@@ -346,10 +351,10 @@ def _first_option(group: cattrs.BaseValidationError) -> str:
     return notes[0].name if notes else getattr(first, "option", "")
 
 
-def _as_text(value: Any) -> Any:
-    """Return the numbers of a pixel, [320, 180], or of a depth, as text."""
+def _as_text(value: Any, pixel: bool | str) -> Any:
+    """Return the numbers of a pixel, [320, 180], of a depth, or of a size as text."""
     is_pixel = isinstance(value, list | tuple) and 0 < len(value) < 3 and all(type(n) in (int, float) for n in value)
-    return ",".join(map(str, value)) if is_pixel else value
+    return (pixel if isinstance(pixel, str) else ",").join(map(str, value)) if is_pixel else value
 
 
 def refuse_unknown(values: Mapping[str, Any], known: Sequence[str], section: str, *, component: str = "") -> None:

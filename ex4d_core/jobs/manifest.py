@@ -27,6 +27,7 @@ from ex4d_core.pipeline.store import content_key
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.reading import check_file, read_text, reading
 from ex4d_core.runs.saved_config import with_paths
+from ex4d_core.shell import command_line
 
 Cells = Mapping[str, Any]
 """The set cells of a row by column: texts of CSV, or values of Parquet."""
@@ -268,7 +269,7 @@ def _id_of(cells: Cells, taken: Mapping[str, int]) -> str:
 
 def _check_columns(path: Path, rows: Sequence[Cells], columns: Sequence[str]) -> None:
     if not rows:
-        raise InvalidInput(f"the manifest {path} has no rows")
+        raise InvalidInput(f"the manifest {path} has no rows below its heading")
     found = list(dict.fromkeys(column for row in rows for column in row))
     known = (ID, CLIP, CAM, *columns)
     for column in found:
@@ -282,7 +283,14 @@ def _check_columns(path: Path, rows: Sequence[Cells], columns: Sequence[str]) ->
 def _read_rows(path: Path) -> list[Cells]:
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
-    text = read_text(path, "manifest")
+    if path.is_dir():
+        raise _not_a_table(path, ("ex4d", "batch", "plan", str(path)), "write one of the clips in a folder")
+    try:
+        text = read_text(path, "manifest")
+    except InvalidInput as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        raise _not_a_table(path, ("ex4d", "run", str(path)), "run a single clip") from error
     heading = text.partition("\n")[0]
     delimiter = max(",;\t", key=heading.count)
     with reading(path, "manifest"):
@@ -296,6 +304,12 @@ def _read_rows(path: Path) -> list[Cells]:
         for row in rows
         if any(cell and cell.strip() for cell in row.values())
     ]
+
+
+def _not_a_table(path: Path, words: Sequence[str], purpose: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path} is not a manifest, which is a table of clips as CSV or Parquet; to {purpose}: {command_line(words)}"
+    )
 
 
 def _read_parquet(path: Path) -> list[Cells]:

@@ -6,6 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from ex4d_core.bounds import require
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.errors import InvalidInput
@@ -58,7 +59,9 @@ def simulate_masks(
         InvalidInput: a rendering mask of a clip without depth, or frame 0 has no valid depth.
         WrongComponent: the result of the tracker or the renderer has another size.
     """
-    options = options or MaskOptions()
+    options = MaskOptions() if options is None else options
+    require(scene, Scene | Video, "simulate_masks")
+    require(options, MaskOptions, "simulate_masks")
     video = scene.video if isinstance(scene, Scene) else scene
     builder = builder or WatertightMesh(WatertightOptions(), device=CPU)
     if renderer is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import numpy as np
@@ -16,17 +16,17 @@ import torch
 
 from ex4d_core.bounds import shown
 from ex4d_core.builtin.depth_file import DepthFile
-from ex4d_core.builtin.depth_file_options import DepthFileOptions
+from ex4d_core.builtin.depth_file_options import DepthFileOptions, Kind
 from ex4d_core.config.run_config import Tree, make_options
 from ex4d_core.depth_io.containers.arrays import from_head
 from ex4d_core.depth_io.frames import DepthFrames
-from ex4d_core.errors import InvalidConfig, InvalidInput
+from ex4d_core.errors import InvalidConfig, InvalidInput, nearest
 from ex4d_core.pipeline.clips import path_key
 from ex4d_core.pipeline.store import tensor_hash
 from ex4d_core.progress import Progress
 from ex4d_core.reading import as_path
 from ex4d_core.roles import DepthEstimator
-from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Video
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Intrinsics, Video
 
 RATE = Fraction(30)
 """Frame rate of frames without one, in Hz; that of folders of images."""
@@ -94,20 +94,22 @@ class GivenDepth:
     """Returns it."""
 
 
-def as_depth(value: Any, kind: str | None = None) -> GivenDepth | None:
+def as_depth(value: Any, kind: str | DepthKind | None = None) -> GivenDepth | None:
     """Return depth that a caller passed.
 
     Args:
         value: a `DepthVideo`, an array or tensor [T, H, W], a list of maps, or None.
-        kind: meaning of an array, as the option `kind` of the depth estimator `file`; by default decided as there.
+        kind: meaning of an array, as the option `kind` of the depth estimator `file`, or `DepthKind.METRIC` or
+            `RELATIVE`; by default decided as by `file`.
 
     Raises:
         InvalidInput: the value is none of these.
-        InvalidConfig: the kind is unknown, or given for a `DepthVideo`.
+        InvalidConfig: the kind is unknown, or given without an array.
     """
     if value is None or isinstance(value, DepthVideo):
         if kind is not None:
-            raise InvalidConfig("depth_kind states the meaning of an array; a DepthVideo has its own kind")
+            why = "no depth is passed" if value is None else "a DepthVideo has its own kind"
+            raise InvalidConfig(f"depth_kind states the meaning of an array of depth; {why}")
         return None if value is None else GivenDepth(inputs=_facts(value), estimator=_Fixed(value))
     array = _array(value, "depth")
     if array is None:
@@ -117,10 +119,25 @@ def as_depth(value: Any, kind: str | None = None) -> GivenDepth | None:
         )
     if array.dtype.kind not in "biuf":
         raise InvalidInput(f"depth must be an array of numbers, not of {array.dtype}")
-    options = make_options(DepthFileOptions, {"path": _DepthArray.NAME, "kind": kind or "auto"}, "depth")
+    options = make_options(DepthFileOptions, {"path": _DepthArray.NAME, "kind": _kind(kind)}, "depth")
     key = tensor_hash(torch.from_numpy(np.ascontiguousarray(array).view(np.uint8)))
     inputs = {"array": key, "dtype": str(array.dtype), "kind": options.kind}
     return GivenDepth(inputs=inputs, estimator=_DepthArray(array, options))
+
+
+def _kind(kind: str | DepthKind | None) -> str:
+    """Return the option `kind` of the depth estimator `file`.
+
+    Raises:
+        InvalidConfig: the kind is unknown.
+    """
+    if kind is None:
+        return "auto"
+    name, known = kind.value if isinstance(kind, DepthKind) else kind, get_args(Kind)
+    if isinstance(name, str) and name in known:
+        return name
+    guess = nearest(kind, known) if isinstance(kind, str) else ""
+    raise InvalidConfig(f"depth_kind must be one of {', '.join(known)}, not {shown(kind)}{guess}")
 
 
 def as_path_or_text(value: Any, lenses: Callable[[], tuple[Intrinsics, ...]]) -> str | CameraPath:
@@ -144,9 +161,13 @@ def as_path_or_text(value: Any, lenses: Callable[[], tuple[Intrinsics, ...]]) ->
         return f"{float(value):g}"
     poses = _array(value, "poses")
     if poses is None:
-        raise InvalidConfig(f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {_kind_of(value)}")
+        hint = "; pass the name of the file" if hasattr(value, "world_to_camera") else ""
+        raise InvalidConfig(
+            f"cam must be a text such as '30', a CameraPath or poses [T, 4, 4], not {_kind_of(value)}{hint}"
+        )
     if poses.ndim != 3 or poses.shape[1:] not in ((4, 4), (3, 4)) or poses.dtype.kind not in "fiu":
-        raise InvalidInput(f"poses must be numbers [T, 4, 4] or [T, 3, 4], world to camera, not {list(poses.shape)}")
+        given = f"{poses.dtype} {list(poses.shape)}"
+        raise InvalidInput(f"poses must be numbers [T, 4, 4] or [T, 3, 4], world to camera, not {given}")
     whole = np.tile(np.eye(4, dtype=np.float32), (len(poses), 1, 1))
     whole[:, : poses.shape[1]] = poses
     own = lenses()

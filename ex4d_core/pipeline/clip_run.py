@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,7 +125,7 @@ class ClipRun(SelectedClip):
 
     @cached_property
     def video(self) -> Video:
-        """The frames."""
+        """The frames, a `Video`."""
         if isinstance(self.clip, Video):
             return self.clip
         reporter = self.components.reporter
@@ -142,7 +143,7 @@ class ClipRun(SelectedClip):
 
     @cached_property
     def estimated_depth(self) -> DepthVideo:
-        """The result of the depth estimator."""
+        """The result of the depth estimator, a `DepthVideo`."""
         given = self._given_depth
         return self.cache.cached_stage(
             "depth",
@@ -165,7 +166,7 @@ class ClipRun(SelectedClip):
 
     @cached_property
     def estimated_scene(self) -> Scene:
-        """The frames and their depth as estimated, with the intrinsics and source cameras of the user, if any."""
+        """The frames and depth as estimated, a `Scene`, with intrinsics and source cameras of the user, if any."""
         video, depth = self.video, stages.with_intrinsics(self.estimated_depth, self.given_intrinsics)
         if file := source_cameras_file(self.components.config.path):
             return Scene(video=video, depth=with_source_cameras(depth, file, video))
@@ -185,7 +186,7 @@ class ClipRun(SelectedClip):
 
     @cached_property
     def scene(self) -> Scene:
-        """The frames and their refined depth, of which meshes are built."""
+        """The frames and their refined depth, a `Scene`, of which meshes are built."""
         scene, components = self.estimated_scene, self.components
         options = components.config.refine
         if not options.enabled:
@@ -241,9 +242,9 @@ class ClipRun(SelectedClip):
         Raises:
             InvalidInput: the clip does not have the frame.
         """
-        if not isinstance(frame, int) or not 0 <= frame < self.video.num_frames:
+        if not isinstance(frame, Integral) or not 0 <= frame < self.video.num_frames:
             raise InvalidInput(f"frame must be a whole number below {self.video.num_frames}, not {shown(frame)}")
-        return stages.build_mesh(self.scene, frame, self.components.mesh_builder())
+        return stages.build_mesh(self.scene, int(frame), self.components.mesh_builder())
 
 
 class PathRun:
@@ -283,7 +284,7 @@ class PathRun:
 
     @cached_property
     def path(self) -> CameraPath:
-        """The poses of the target camera; the world is the source camera of frame 0."""
+        """The poses of the target camera, a `CameraPath`; the world is the source camera of frame 0."""
         return self.plan(self.clip_run.estimated_scene)
 
     def plan(self, scene: Scene) -> CameraPath:
@@ -307,7 +308,7 @@ class PathRun:
 
     @property
     def scene(self) -> Scene:
-        """The scene with one frame for each frame of the output."""
+        """The `Scene` with one frame for each frame of the output."""
         return stages.retimed(self.clip_run.scene, self.guidance.cameras)
 
     @cached_property
@@ -328,7 +329,7 @@ class PathRun:
 
     @cached_property
     def guidance(self) -> Guidance:
-        """Rendered color and mask along the path."""
+        """Rendered color and mask along the path, a `Guidance`."""
         components = self.clip_run.components
         return self.clip_run.cache.cached_stage(
             "guidance",
@@ -371,7 +372,7 @@ class PathRun:
 
     @cached_property
     def video(self) -> Video:
-        """The result: the video from the target camera."""
+        """The result: the `Video` from the target camera."""
         self.load_ahead()
         return generate_stage(
             self.clip_run.cache,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ex4d_core.bounds import parse_size
+from ex4d_core.bounds import frame_rate, parse_size
 from ex4d_core.config.presets import ex4d_size
 from ex4d_core.config.run_config import GuidanceOptions, Tree, VideoOptions
 from ex4d_core.errors import InvalidInput
@@ -43,12 +43,6 @@ def path_key(path: CameraPath) -> str:
     """Return a hash of the poses, intrinsics and frames of a path."""
     facts = {"poses": tensor_hash(path.world_to_camera), "lens": list(map(attrs.asdict, path.intrinsics))}
     return content_key(facts if path.frames is None else {**facts, "frames": path.frames})
-
-
-def usual_rate(fps: float) -> Fraction:
-    """Return the exact rate of a rounded one: 29.97 is 30000/1001."""
-    near = [rate for rate in (Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)) if abs(rate - fps) < 0.005]
-    return near[0] if near else Fraction(fps).limit_denominator(1000)
 
 
 def frame_size(options: VideoOptions, clip: Path) -> tuple[int, int] | None:
@@ -105,7 +99,7 @@ def select(clip: Path, options: VideoOptions, info: VideoInfo) -> Selection:
         stride=options.stride,
         num_frames=None if info.is_cut_off and is_whole else len(ticks),
         framing=frame_to((info.width, info.height), frame_size(options, clip), options.fit),
-        fps=fps if options.fps is None else usual_rate(options.fps),
+        fps=fps if options.fps is None else frame_rate(options.fps),
     )
 
 
@@ -134,7 +128,7 @@ def read_clip(
         progress=progress,
         warn=warn,
     )
-    return video if options.fps is None else attrs.evolve(video, fps=usual_rate(options.fps))
+    return video if options.fps is None else attrs.evolve(video, fps=frame_rate(options.fps))
 
 
 def background_inputs(options: GuidanceOptions) -> Tree:

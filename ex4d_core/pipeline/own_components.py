@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from types import NoneType
 from typing import Any
 
 import attrs
@@ -28,9 +27,8 @@ def objects_among(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidConfig: an object lacks a method of its role, or is a class.
     """
-    plain = (str, bool, int, float, list, tuple, Mapping, NoneType)
     named = [role for role in ROLES.values() if not role.in_cam and role.name in settings]
-    objects = {role.name: settings[role.name] for role in named if not isinstance(settings[role.name], plain)}
+    objects = {role.name: settings[role.name] for role in named if not isinstance(settings[role.name], str | Mapping)}
     for name, value in objects.items():
         _check(ROLES[name], value)
     return objects
@@ -62,10 +60,14 @@ def offer_of(role: str, value: Any) -> Offer:
     )
 
 
+_HINTS = {"depth": '; pass depth itself to run(), and a file as depth={"name": "file", "path": ...}'}
+"""Where values go that are often passed for a role."""
+
+
 def _check(role: Role, value: Any) -> None:
     methods = [name for name in vars(role.protocol) if not name.startswith("_")]
     title = f"a {role.title} is a name, a table of options, or an object with the method {' and '.join(methods)}"
     if isinstance(value, type):
         raise InvalidConfig(f"{title}, not a class; pass an instance, as in {role.name}={value.__name__}()")
     if not all(callable(getattr(value, name, None)) for name in methods):
-        raise InvalidConfig(f"{title}, not {shown(value)}")
+        raise InvalidConfig(f"{title}, not {shown(value)}{_HINTS.get(role.name, '')}")

@@ -25,7 +25,7 @@ from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import Reporter
 from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES, DepthEstimator
-from ex4d_core.types import CameraPath, DepthVideo, Video
+from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Video
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
@@ -106,11 +106,16 @@ class Session(Components):
     def __repr__(self) -> str:
         names = {role.name: getattr(self.config, role.name).name for role in ROLES.values() if not role.in_cam}
         names |= {role: own.offer.source.distribution for role, own in self._own.items()}
-        chosen = ", ".join(f"{role}={name!r}" for role, name in names.items())
+        chosen = ", ".join(
+            f"{role}={self._choices[role].offer.name!r} (auto)" if role in self._choices else f"{role}={name!r}"
+            for role, name in names.items()
+        )
         return f"<Session {chosen}; loaded: {', '.join(self._loaded) or 'nothing'}>"
 
     def changed(self, config: RunConfig, *, device_type: str | None = None) -> Session:
         """Return a session with another configuration, which shares the loaded components whose options are the same.
+
+        Use it in place of this one, and change it in turn: components that it loads later are not shared back.
 
         Args:
             config: the configuration.
@@ -129,7 +134,7 @@ class Session(Components):
         clip: Clip,
         *,
         depth: Depth = None,
-        depth_kind: str | None = None,
+        depth_kind: str | DepthKind | None = None,
         folder: str | Path | None = None,
         read_only: bool = False,
     ) -> ClipRun:
@@ -139,8 +144,8 @@ class Session(Components):
             clip: a `Video`, a path to a video or a folder of images, or frames: an array or tensor [T, H, W, 3], uint8
                 or floats from 0 to 1, or a list of images; they have 30 frames per second unless `video.fps` is set.
             depth: replaces the depth estimator: a `DepthVideo`, or an array, tensor or list of maps [T, H, W].
-            depth_kind: meaning of an array of depth: metric, relative, affine or inverse; by default decided as by the
-                depth estimator `file`.
+            depth_kind: meaning of an array of depth: metric, relative, affine or inverse, or the `DepthKind` of the
+                first two; by default decided as by the depth estimator `file`.
             folder: run folder; if None, artifacts are kept in memory only.
             read_only: only load stages from the run folder; nothing is computed, written or removed.
 
@@ -169,7 +174,7 @@ class Session(Components):
         *,
         cam: Cam | None = None,
         depth: Depth = None,
-        depth_kind: str | None = None,
+        depth_kind: str | DepthKind | None = None,
         folder: str | Path | None = None,
     ) -> PathRun:
         """Run a clip along a camera path, by default the first one of the configuration.
@@ -208,7 +213,7 @@ def _as_clip(clip: Any, config: RunConfig) -> Video | Path:
     return as_clip(clip, fps=config.video.fps)
 
 
-def _as_depth(depth: Any, kind: str | None) -> GivenDepth | None:
+def _as_depth(depth: Any, kind: str | DepthKind | None) -> GivenDepth | None:
     from ex4d_core.pipeline.arrays_in import as_depth  # imports torch
 
     return as_depth(depth, kind)
@@ -239,7 +244,8 @@ def run(
     *,
     cam: Cam = "30",
     depth: Depth | str | Tree | DepthEstimator = None,
-    depth_kind: str | None = None,
+    depth_kind: str | DepthKind | None = None,
+    folder: str | Path | None = None,
     **settings: Any,
 ) -> PathRun:
     """Run a clip along a camera path in a new session.
@@ -249,6 +255,7 @@ def run(
         cam: the path, as for `Session.run`.
         depth: depth as for `Session.run`, or a setting as for `Session`.
         depth_kind: meaning of an array of depth, as for `Session.run`.
+        folder: run folder, as for `Session.run`.
         settings: as for `Session`.
 
     Raises:
@@ -257,7 +264,7 @@ def run(
     given: Any = depth
     if is_setting(depth):
         settings["depth"], given = depth, None
-    return Session(**settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind)
+    return Session(**settings).run(clip, cam=cam, depth=given, depth_kind=depth_kind, folder=folder)
 
 
 def is_setting(depth: Any) -> bool:

@@ -309,7 +309,7 @@ def generate_video(
     The scene that the backbone gets has one frame for each frame of the guidance.
 
     Raises:
-        WrongComponent: the video has another length or size than the guidance.
+        WrongComponent: the video has another length, size or frame rate than the guidance.
     """
     scene = None if scene is None else retimed(scene, guidance.cameras)
     with named_crash(backbone):
@@ -319,6 +319,11 @@ def generate_video(
         raise WrongComponent(
             f"{type(backbone).__name__} returned frames of shape {list(video.frames.shape)} for guidance of shape "
             f"{list(guidance.color.shape)}; {REPORT}"
+        )
+    if video.fps != guidance.fps:
+        raise WrongComponent(
+            f"{type(backbone).__name__} returned {float(video.fps):g} frames per second for guidance of "
+            f"{float(guidance.fps):g}; {REPORT}"
         )
     return video
 

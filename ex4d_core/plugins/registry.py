@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -41,6 +42,11 @@ def _without_weights(offer: Offer) -> str:
     if download := offer.spec.offer_download:
         return f"{offer.name} requires weights ({download}: type ex4d fetch {offer.name})"
     return f"{offer.name} requires weights (type ex4d fetch {offer.name})"
+
+
+def _is_file(name: str) -> bool:
+    """Return whether the name of a component is that of a file, which may be missing."""
+    return Path(name).is_file() or Path(name).suffix.lower() in (".exr", ".mkv", ".mp4", ".npy", ".npz", ".zip")
 
 
 def _builtin_first(offers: list[Offer]) -> list[Offer]:
@@ -92,6 +98,9 @@ class Registry:
         self._refuse_broken(plain_name)
         if sentence := where_to_get(plain_name, role):
             raise ComponentNotFound(sentence)
+        if (flag := ROLES[role].alternative) and _is_file(name):
+            given = f'{flag.replace("FILE", name)}, or in Python {role}={{"name": "file", "path": "{name}"}}'
+            raise ComponentNotFound(f"{name!r} is a file, not the name of a {ROLES[role].title}; use {given}")
         names = sorted({o.name for o in self.offers(role)})
         aliases = [alias for o in self.offers(role) for alias in o.spec.aliases]
         guess = nearest(

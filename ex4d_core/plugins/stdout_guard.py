@@ -18,7 +18,11 @@ _restore = contextlib.ExitStack()
 class Captured(io.TextIOBase):
     """A stream that forwards to stderr and keeps the beginning of the text."""
 
-    text = ""
+    def __init__(self, replaced: TextIO | None) -> None:
+        super().__init__()
+        self.text = ""
+        self.replaced = replaced
+        """The stream in whose place it is, for messages that are not of a component."""
 
     def write(self, text: str) -> int:
         """Forward a text; a component does not fail because stderr is closed."""
@@ -41,8 +45,8 @@ def redirect_stdout_to_stderr() -> Iterator[Captured]:
     Stdout belongs to the process: it is restored when the last open block of any thread ends.
     """
     global _open_blocks
-    captured = Captured()
     with _lock:
+        captured = Captured(getattr(sys.stdout, "replaced", sys.stdout))
         if not _open_blocks:
             _restore.enter_context(_descriptor_to_stderr())
             _restore.callback(setattr, sys, "stdout", sys.stdout)

@@ -239,12 +239,11 @@ def attempt(outcome: Outcome, work: Callable[[], Exported]) -> Outcome:
     """Return an outcome with the files and stages of a run, or with its error."""
     try:
         exported = work()
-    except Ex4dError as error:
-        return _failed(outcome, str(error))
-    # Errors of plugins do not stop the other clips.
-    except Exception as error:
-        if stop := interrupt_behind(error):  # a library has converted Ctrl-C to another error
+    except Exception as error:  # errors of plugins do not stop the other clips
+        if stop := interrupt_behind(error):  # which became another error, or was followed by one
             raise stop from error
+        if isinstance(error, Ex4dError):
+            return _failed(outcome, str(error))
         return attrs.evolve(_failed(outcome, unexpected(error)), unexpected=True)
     return attrs.evolve(outcome, files=exported.files, records=exported.records)
 

@@ -5,6 +5,7 @@ Results, records, configurations and every other file of the user stay.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -37,6 +38,8 @@ class Removable:
     """artifact, damaged, partial or temporary."""
     stage: str
     bytes: int
+    written: float
+    """When it was written, in seconds since the epoch."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +65,12 @@ class RunFolder:
         )
 
 
-def find_run_folders(folders: Iterable[Path]) -> list[RunFolder]:
-    """Return the run folders among folders and directly inside them.
+def find_run_folders(folders: Iterable[Path], *, before: float = math.inf) -> list[RunFolder]:
+    """Return the run folders among folders and inside them, also those of sweeps, which are one level deeper.
+
+    Args:
+        folders: run folders, or folders that contain them.
+        before: only artifacts written before this time are items, in seconds since the epoch.
 
     Raises:
         InputNotFound: a folder does not exist, or none of them is or contains a run folder.
@@ -72,16 +79,36 @@ def find_run_folders(folders: Iterable[Path]) -> list[RunFolder]:
     found = {}
     for folder in folders:
         check_folder(folder, "folder")
-        for each in (folder, *sorted(child for child in folder.iterdir() if child.is_dir() and not child.is_symlink())):
-            if _is_run_folder(each):
-                found[os.path.realpath(each)] = each
+        for each in _run_folders(folder, levels=2):
+            found[os.path.realpath(each)] = each
     if not found:
         names = ", ".join(map(str, folders))
         raise InputNotFound(f"{names} has no run folders, which contain {RUN_RECORD}; pass the output folder of a run")
     return [
-        RunFolder(folder=each, items=tuple(_items(each / "artifacts")), is_in_use=has_users(each / "artifacts"))
+        RunFolder(
+            folder=each,
+            items=tuple(item for item in _items(each / "artifacts") if item.written < before),
+            is_in_use=has_users(each / "artifacts"),
+        )
         for each in found.values()
     ]
+
+
+def _run_folders(folder: Path, *, levels: int) -> Iterator[Path]:
+    """Yield a folder if it is a run folder, and those inside it that are; links are not followed."""
+    is_run = _is_run_folder(folder)
+    if is_run:
+        yield folder
+    for child in sorted(_folders_in(folder)) if levels else ():
+        if not (is_run and child.name == "artifacts"):
+            yield from _run_folders(child, levels=levels - 1)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [child for child in folder.iterdir() if child.is_dir() and not child.is_symlink()]
+    except OSError:  # of another user
+        return []
 
 
 def remove(run: RunFolder) -> int:
@@ -127,7 +154,8 @@ def _items(artifacts: Path) -> Iterator[Removable]:
                 continue
             if kind == "artifact" and not (path / MANIFEST).is_file():
                 continue
-            yield Removable(path=path, kind=kind, stage=match.groupdict().get("stage") or "", bytes=_size(path))
+            stage = match.groupdict().get("stage") or ""
+            yield Removable(path=path, kind=kind, stage=stage, bytes=_size(path), written=path.stat().st_mtime)
 
 
 def _size(folder: Path) -> int:

@@ -9,16 +9,21 @@ from typing import Any
 import attrs
 import torch
 
-from ex4d_core.config.run_config import Tree, make_config, merge
+from ex4d_core.bounds import shown
+from ex4d_core.config.run_config import Tree, merge
 from ex4d_core.errors import ComponentNotFound, InvalidInput
 from ex4d_core.geometry.subject import nearest_distance
+from ex4d_core.pipeline.arrays_in import as_clip
 from ex4d_core.pipeline.clips import read_clip
-from ex4d_core.pipeline.session import Session, tables
+from ex4d_core.pipeline.own_components import objects_among
+from ex4d_core.pipeline.session import Clip, Session, tables
 from ex4d_core.plugins.registry import MORE, Registry
 from ex4d_core.progress import Reporter
+from ex4d_core.reading import as_path
 from ex4d_core.roles import ROLES
 from ex4d_core.types import CameraPath, Scene, Video
 from ex4d_core.video_io import write_video
+from ex4d_core.video_io.framing import check_size
 
 NAME = "ex4d-base"
 """Name of the released EX-4D model."""
@@ -40,7 +45,13 @@ class Ex4dModel:
     """
 
     def __init__(self, session: Session) -> None:
-        """Wrap a session."""
+        """Wrap a session.
+
+        Raises:
+            InvalidInput: it is not a session.
+        """
+        if not isinstance(session, Session):
+            raise InvalidInput(f"{type(self).__name__} takes a Session; a model has a name in from_pretrained")
         self.session = session
 
     @classmethod
@@ -59,8 +70,8 @@ class Ex4dModel:
                 with another Wan checkpoint.
             registry: as for `Session`.
             reporter: as for `Session`.
-            settings: fields of `RunConfig` that replace those of the model, as for `Session`: `depth="transformers"`,
-                `backbone={"memory": "24"}`, `device="cuda:1"`.
+            settings: settings of a `Session` that replace those of the model: `depth="transformers"`,
+                `backbone={"memory": "24"}`, `device="cuda:1"`, `progress=False`.
 
         Raises:
             InvalidInput: the model is unknown.
@@ -68,11 +79,16 @@ class Ex4dModel:
             InvalidConfig: a setting is unknown or has an invalid value.
             ComponentNotFound: a component is not installed.
         """
-        registry, given = registry or Registry(), tables(settings)
-        weights = {} if str(name) == NAME else _weights(Path(name))
-        models = {role: {"name": _model_of(role, registry)} for role in MODEL_ROLES if not _is_named(role, given)}
-        config = make_config(merge({"compat": PRESET}, models, weights, given))
-        session = Session(config, registry=registry, reporter=reporter)
+        registry, objects = registry or Registry(), objects_among(settings)
+        given = tables({key: value for key, value in settings.items() if key not in objects})
+        weights = {} if name == NAME else _weights(as_path(name, "model"))
+        models = {
+            role: {"name": _model_of(role, registry)}
+            for role in MODEL_ROLES
+            if role not in objects and not _is_named(role, given)
+        }
+        chosen = merge({"compat": PRESET}, models, weights, given) | objects
+        session = Session(registry=registry, reporter=reporter, **chosen)
         roles = [role.name for role in ROLES.values() if not role.in_cam]
         session.check(*roles)
         for role in roles:
@@ -81,7 +97,7 @@ class Ex4dModel:
 
     def generate(
         self,
-        input_video: Video | str | Path,
+        input_video: Clip,
         *,
         camera_trajectory: CameraPath | str,
         output_resolution: tuple[int, int] | None = None,
@@ -89,7 +105,7 @@ class Ex4dModel:
         """Re-render a video along a camera path.
 
         Args:
-            input_video: a video, a folder of images, or frames in memory.
+            input_video: a video, a folder of images, or frames in memory, as for `Session.open_clip`.
             camera_trajectory: a `--cam` text; or poses around a subject at distance 1, one for each frame, as
                 `generate_camera_trajectory` returns them. As in EX-4D, they are scaled to the distance of the nearest
                 point of the scene and use the intrinsics of the clip. For a path in units of the scene with intrinsics
@@ -101,13 +117,16 @@ class Ex4dModel:
             InvalidInput: the path has another length than the clip, or frames in memory have another size.
             Ex4dError: the video or a setting is invalid.
         """
-        frames = camera_trajectory.num_frames if isinstance(camera_trajectory, CameraPath) else None
-        clip_run = self.session.open_clip(self._clip(input_video, frames, output_resolution))
-        path = camera_trajectory
+        path, size = camera_trajectory, None if output_resolution is None else check_size(output_resolution)
+        if not isinstance(path, str | CameraPath):
+            raise InvalidInput(f"camera_trajectory must be a CameraPath or a --cam text, not {shown(path)}")
+        frames = path.num_frames if isinstance(path, CameraPath) else None
+        clip_run = self.session.open_clip(self._clip(input_video, frames, size))
         return clip_run.along(path if isinstance(path, str) else _in_scene(path, clip_run.scene)).video
 
-    def _clip(self, clip: Video | str | Path, frames: int | None, size: tuple[int, int] | None) -> Video:
+    def _clip(self, given: Clip, frames: int | None, size: tuple[int, int] | None) -> Video:
         """Read the first frames of a clip, or those of the configuration if `frames` is None."""
+        clip = as_clip(given, fps=self.session.config.video.fps)
         if isinstance(clip, Video):
             if size not in (None, (clip.width, clip.height)):
                 raise InvalidInput(
@@ -119,7 +138,7 @@ class Ex4dModel:
         options = options if frames is None else attrs.evolve(options, num_frames=frames)
         options = options if size is None else attrs.evolve(options, size=f"{size[0]}x{size[1]}")
         with self.session.reporter.stage("read") as progress:
-            return read_clip(Path(clip), options, progress=progress)
+            return read_clip(clip, options, progress=progress)
 
 
 def save_video(video: Video, path: str | Path) -> None:

@@ -156,6 +156,8 @@ def open_run(folder: Path, *, reporter: Reporter | None = None) -> ClipRun:
         InvalidConfig: its configuration cannot be read.
         InvalidInput: its clip cannot be read.
     """
+    if os.path.isfile(folder):
+        raise InputNotFound(f"{folder} is a file, not a run folder; create one of a clip with: ex4d run {folder}")
     if not os.path.isdir(folder):
         raise InputNotFound(f"the run folder {folder} does not exist; create it with: ex4d run CLIP -o {folder.parent}")
     if not os.path.isfile(folder / CONFIG):

@@ -26,7 +26,7 @@ from ex4d_core.roles import DepthEstimator
 from ex4d_core.runs.batch import Outcome, adopt_artifacts, attempt
 from ex4d_core.runs.export import Exported, Goal, MeshChoice, MeshFormat, export
 from ex4d_core.runs.sweep_table import Row, Sweep, write_tables
-from ex4d_core.types import Guidance, Video
+from ex4d_core.types import DepthKind, Guidance, Video
 
 MOST_VARIANTS = 1000
 """Maximum number of combinations; more are a typing error."""
@@ -115,7 +115,7 @@ def sweep(
     folder: str | Path,
     cam: Cam | Sequence[Cam] = "30",
     depth: Depth | str | Tree | DepthEstimator = None,
-    depth_kind: str | None = None,
+    depth_kind: str | DepthKind | None = None,
     goal: Goal = "result",
     **settings: Any,
 ) -> Sweep:
@@ -148,6 +148,9 @@ def sweep(
         settings["depth"], given = depth, None
     if goal not in get_args(Goal):
         raise InvalidConfig(f"goal must be {' or '.join(get_args(Goal))}, not {shown(goal)}")
+    cams: Sequence[Any] = cam if isinstance(cam, list | tuple) else [cam]
+    if all(type(each) in (str, int, float) for each in cams):  # a configuration has no poses
+        settings["cam"] = [each if isinstance(each, str) else f"{each:g}" for each in cams]
     session = Session(**settings)
     session.open_clip(clip, depth=given, depth_kind=depth_kind)  # raises an error if they cannot be used
     variants = _variants(session, values)
@@ -157,7 +160,6 @@ def sweep(
         return session.open_clip(clip, depth=given, depth_kind=depth_kind, folder=run_folder)
 
     title = Path(clip) if isinstance(clip, str | Path) else Path("frames")
-    cams: Sequence[Any] = cam if isinstance(cam, list | tuple) else [cam]
     targets = [Target(clip=title, cam=each, open=opened, folder_in=lambda of_variant: of_variant) for each in cams]
     return run_sweep(session, variants, targets, parent, goal=goal)
 
@@ -175,6 +177,8 @@ def _variants(session: Session, values: Mapping[str, Sequence[Any]]) -> list[Var
         several = several.tolist() if isinstance(several, np.ndarray) else several
         if isinstance(several, str) or not isinstance(several, Sequence):
             raise InvalidConfig(f"the values of {key} must be a list, as in {{{key!r}: [1, 2]}}, not {shown(several)}")
+        if key in ("cam", "clips"):
+            raise InvalidConfig(f"{key} is an argument of its own in a sweep; pass several paths as cam=['30', '60']")
         if key.partition(".")[0] in session.own_roles:
             raise InvalidConfig(f"{key} cannot be changed: the {key.partition('.')[0]} is an object of the caller")
         by_text[key] = {_text(value): value for value in several}
@@ -273,11 +277,12 @@ def _run(
         with leaving_nothing_if_failed(row.outcome.folder):
             clip_run = target.open(session, row.outcome.folder)
             clip_run.claim()
-            path_run = clip_run.along(target.cam)
+            before = len(clip_run.records)
+            path_run = clip_run.along(target.cam)  # poses need the depth, for its intrinsics
             adopt_artifacts(path_run, earlier, goal)
             exported = write(path_run)
         metrics.update(measured(path_run.guidance, path_run.video if goal == "result" else None))
-        return exported
+        return attrs.evolve(exported, records=tuple(clip_run.records[before:]))
 
     session.reporter.note(row.title)
     return attrs.evolve(row, outcome=attempt(row.outcome, work), metrics=metrics)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from fractions import Fraction
 from typing import Any
 
 import attrs
 import numpy as np
 
-from ex4d_core.bounds import shown
+from ex4d_core.bounds import frame_rate
 from ex4d_core.errors import InvalidInput
 
 
@@ -42,17 +41,7 @@ def instance(kind: type, *, optional: bool = False) -> Any:
 
 def rate() -> Any:
     """Declare a field of frames per second."""
-    return attrs.field(converter=_rate)
-
-
-def _rate(value: Any) -> Fraction:
-    try:
-        fps = Fraction(value)
-    except (TypeError, ValueError, ArithmeticError):  # not a number, NaN, infinity
-        fps = Fraction(0)
-    if fps <= 0:
-        raise InvalidInput(f"fps must be a number of frames per second above 0, not {shown(value)}")
-    return fps
+    return attrs.field(converter=frame_rate)
 
 
 def tensor_summary(value: Any) -> str:

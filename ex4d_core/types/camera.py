@@ -16,8 +16,8 @@ import numpy as np
 
 from ex4d_core.bounds import Bounds, numbers, shown
 from ex4d_core.errors import InvalidInput
+from ex4d_core.field_help import with_fields
 from ex4d_core.types._arrays import shaped
-from ex4d_core.types._help import with_fields
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor

@@ -10,8 +10,8 @@ import numpy as np
 
 from ex4d_core.bounds import shown
 from ex4d_core.errors import InvalidInput, nearest
+from ex4d_core.field_help import with_fields
 from ex4d_core.types._arrays import instance, optional_shaped, shaped
-from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath, Intrinsics, intrinsics_tuple
 from ex4d_core.types.video import Video
 

@@ -9,8 +9,8 @@ import attrs
 import numpy as np
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.field_help import with_fields
 from ex4d_core.types._arrays import instance, optional_shaped, rate, shaped
-from ex4d_core.types._help import with_fields
 from ex4d_core.types.camera import CameraPath
 
 if TYPE_CHECKING:  # torch takes seconds to import

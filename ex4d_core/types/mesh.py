@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from ex4d_core.field_help import with_fields
 from ex4d_core.types._arrays import optional_shaped, shaped
-from ex4d_core.types._help import with_fields
 
 if TYPE_CHECKING:  # torch takes seconds to import
     import torch

@@ -193,6 +193,7 @@ def read_mask(path: str | os.PathLike[str]) -> tuple[Tensor, Fraction]:
     import torch
     from av.video.reformatter import ColorRange, VideoReformatter
 
+    path = as_path(path, "mask")
     timing = read_timing(path)
     if timing.is_cut_off:
         raise InvalidInput(f"{path} is cut off after {timing.source_frames} frames; copy it again")

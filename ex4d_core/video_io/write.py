@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ex4d_core.bounds import Bounds, require, shown
+from ex4d_core.bounds import Bounds, frame_rate, require, shown
 from ex4d_core.errors import InvalidInput
 from ex4d_core.files import atomic_write
 from ex4d_core.reading import as_path
@@ -105,29 +105,32 @@ def write_frames(frames: Iterable[np.ndarray], path: str | os.PathLike[str], *, 
         _write(path, frames, _rgb_420, fps, "libx264", {"crf": str(crf), **X264_OPTIONS})
 
 
-def write_mask(mask: Tensor, path: str | os.PathLike[str], *, fps: Fraction) -> None:
+def write_mask(mask: Tensor | np.ndarray, path: str | os.PathLike[str], *, fps: Fraction | float) -> None:
     """Write a mask bool [T, H, W] as white (True) on black, which `read_mask` reads back exactly.
 
     `.mkv` is gray FFV1. `.mp4`, `.m4v`, `.mov` are H.264, lossy but exact at the threshold; an odd last column or row
     is repeated, as by `write_video`.
 
     Raises:
-        InvalidInput: the suffix is unknown, or the mask has no frames.
+        InvalidInput: the suffix is unknown, the mask has no frames, or a value has a wrong type or shape.
         OutputFailed: the file cannot be written.
     """
     from torch import Tensor
 
-    require(mask, Tensor, "write_mask")
-    path = as_path(path, "output file")
-    _refuse_empty(mask, path)
-    shades = (frame.numpy().astype(np.uint8) * 255 for frame in mask)
+    frames: Any = mask.numpy(force=True) if isinstance(mask, Tensor) else mask
+    require(frames, np.ndarray, "write_mask")
+    if frames.ndim != 3 or frames.dtype != np.bool_:
+        raise InvalidInput(f"a mask must be bool [T, H, W], not {frames.dtype} {list(frames.shape)}")
+    path, rate = as_path(path, "output file"), frame_rate(fps)
+    _refuse_empty(frames, path)
+    shades = (frame.astype(np.uint8) * 255 for frame in frames)
     if _is_lossless(path):
-        _write(path, shades, _gray_exact, fps, "ffv1", FFV1_OPTIONS)
+        _write(path, shades, _gray_exact, rate, "ffv1", FFV1_OPTIONS)
     else:
-        _write(path, shades, _gray_420, fps, "libx264", MASK_OPTIONS)
+        _write(path, shades, _gray_420, rate, "libx264", MASK_OPTIONS)
 
 
-def _refuse_empty(frames: Tensor, path: str | os.PathLike[str]) -> None:
+def _refuse_empty(frames: Tensor | np.ndarray, path: str | os.PathLike[str]) -> None:
     if len(frames) == 0:
         raise InvalidInput(f"{path} cannot be written: there are no frames")
 

@@ -186,3 +186,9 @@ def test_it_has_no_contract_to_check(ex4d, install):
 def test_a_built_in_command_looks_for_no_plugins(ex4d, monkeypatch):
     monkeypatch.delattr("ex4d_core.plugins.discovery.find_plugins")
     assert ex4d("depth", "--help")[0] == 0
+
+
+def test_a_clip_in_the_place_of_the_command_is_refused_with_the_command(ex4d, small_clip):
+    code, _, err = ex4d(small_clip.video, "--cam", "30")
+    assert code == 2
+    assert f"is not a command; to run a clip: ex4d run {small_clip.video} --cam 30" in " ".join(err.split())

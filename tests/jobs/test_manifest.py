@@ -105,6 +105,14 @@ def test_a_wrong_table_is_one_sentence(manifest, text, sentence):
         read(manifest(text))
 
 
+def test_clips_in_place_of_a_manifest_are_refused_with_the_command_that_takes_them(small_clip):
+    clip = small_clip.video
+    with pytest.raises(InvalidInput, match=rf"is not a manifest, .* CSV or Parquet; .*: ex4d run \S*{clip.name}$"):
+        read(clip)
+    with pytest.raises(InvalidInput, match=r"is not a manifest, .*: ex4d batch plan "):
+        read(clip.parent)
+
+
 def test_a_plan_is_a_manifest_and_is_never_written_over(manifest, tmp_path):
     manifest("")
     plan = tmp_path / "plan.csv"

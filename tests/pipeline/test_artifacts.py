@@ -3,14 +3,18 @@
 import threading
 import time
 import weakref
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ex4d_core.errors import OutputFailed
+from ex4d_core.pipeline.ahead import Ahead
 from ex4d_core.pipeline.artifacts import Codec, StageCache
 from ex4d_core.pipeline.store import Store, content_key
 from ex4d_core.progress import SilentReporter
+from ex4d_core.runs.batch import Outcome, attempt
 
 
 def stage(cache, codec):
@@ -63,6 +67,21 @@ def test_an_artifact_that_cannot_be_written_is_an_error_that_keeps_partial_resul
     written = Codec(save=lambda folder, value: (folder / "value").write_text(value), load=lambda folder: None)
     assert stage(cache, written) == "result"
     assert not list(store.folder.glob("artifacts/.partial-*"))
+
+
+def test_ctrl_c_is_not_lost_behind_an_artifact_that_cannot_be_written(store):
+    def fail(folder, value):
+        raise OSError(28, "No space left on device")
+
+    def work():
+        cache = StageCache(SilentReporter(), store=store)
+        with cache.storing_behind(), ExitStack() as writing:
+            writing.callback(Ahead(partial(fail, None, None)).result)  # an output, as of `export`
+            stage(cache, Codec(save=fail, load=lambda folder: None))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(Outcome(clip=Path("clip.mp4"), folder=store.folder), work)
 
 
 def test_no_stage_runs_after_an_artifact_could_not_be_written(store):

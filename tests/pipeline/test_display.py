@@ -7,6 +7,7 @@ import torch
 
 import ex4d_core as ex4d
 from ex4d_core.console_reporter import ConsoleReporter
+from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.progress import SilentReporter
 
 
@@ -20,9 +21,17 @@ def test_progress_shows_where_someone_is_looking(monkeypatch):
 
 def test_a_notebook_shows_lines_on_stdout(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    with ex4d.Session().reporter.stage("depth") as progress:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels do; rich then takes any stream for a terminal
+    reporter = ex4d.Session().reporter
+    with reporter.stage("depth") as progress:
         progress(2, 2)
-    assert capsys.readouterr().out.startswith("depth: 2/2 in ")
+    out = capsys.readouterr().out
+    with redirect_stdout_to_stderr(), redirect_stdout_to_stderr():  # as a component that is loaded in another thread
+        reporter.note("mesh: watertight")
+        sys.stdout.write("of a component\n")
+    assert capsys.readouterr() == ("mesh: watertight\n", "of a component\n")
+    assert out.startswith("depth: 2/2 in ")
+    assert "\x1b" not in out
 
 
 def test_representations_tell_the_state(small_clip):
@@ -37,6 +46,7 @@ def test_representations_tell_the_state(small_clip):
     _ = path_run.guidance
     assert repr(path_run).endswith("computed: path, guidance>")
     assert repr(path_run.clip_run).endswith("computed: video, estimated depth, scene>")
+    assert repr(session).startswith("<Session depth='file', mesh='watertight' (auto), renderer='zbuffer'")
     assert repr(session).endswith("loaded: depth, mesh, renderer>")
 
 

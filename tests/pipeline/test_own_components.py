@@ -35,6 +35,13 @@ def test_an_object_is_a_component_keyed_by_its_class_and_version(tmp_path, first
     assert again.calls == calls
 
 
+def test_a_run_in_one_call_reuses_its_folder(tmp_path):
+    wall, settings = Wall(1), {"renderer": "zbuffer", "backbone": "telea", "device": "cpu", "folder": tmp_path}
+    for _ in range(2):
+        ex4d.run(FRAMES, cam=20, depth=wall, **settings)
+    assert wall.calls == 1
+
+
 def test_an_object_without_the_method_of_the_role_is_refused():
     with pytest.raises(InvalidConfig, match="an object with the method render, not"):
         ex4d.Session(renderer=Wall())

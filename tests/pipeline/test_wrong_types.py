@@ -1,6 +1,7 @@
 """Values of the wrong type are refused at once, in one sentence."""
 
 import tomllib
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -20,10 +21,27 @@ def test_a_misspelled_component_is_refused_when_the_session_is_created():
         ex4d.Session(depth="fil")
 
 
+def test_a_file_in_place_of_an_estimator_is_refused_with_what_takes_it():
+    with pytest.raises(ComponentNotFound, match=r"'depth.npz' is a file, .* --depth-file depth.npz, or in Python"):
+        ex4d.Session(depth="depth.npz")
+
+
+@pytest.mark.parametrize("given", [3, None, True, ["zbuffer"]])
+def test_a_role_of_the_wrong_type_is_refused_with_what_it_takes(given):
+    with pytest.raises(InvalidConfig, match="a renderer is a name, a table of options, or an object with the method"):
+        ex4d.Session(renderer=given)
+
+
+def test_depth_in_place_of_an_estimator_is_refused_with_what_takes_it():
+    with pytest.raises(InvalidConfig, match=r"pass depth itself to run\(\), and a file as"):
+        ex4d.Session(depth=np.ones((2, 16, 16)))
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: ex4d.Session("clip.mp4"),
+        lambda: ex4d.Session(trajectory="orbit"),
         lambda: ex4d.Session(ex4d.RunConfig(), depth="file"),
         lambda: ex4d.Session(depth=3),
         lambda: ex4d.Session(seed="many"),
@@ -73,7 +91,17 @@ def test_only_videos_are_written_and_only_to_paths(tmp_path):
         lambda: ex4d.CameraPath.from_opengl([["a"]], LENS),
         lambda: ex4d.write_depth(np.ones((1, 16, 16)), "depth.npz"),
         lambda: ex4d.write_mesh(np.ones((16, 3)), "mesh.ply"),
-        lambda: ex4d.write_mask(np.ones((1, 16, 16), bool), "mask.mp4", fps=24),
+        lambda: ex4d.write_mask([True], "mask.mp4", fps=24),
+        lambda: ex4d.write_mask(np.ones((1, 16, 16)), "mask.mp4", fps=24),
+        lambda: ex4d.write_mask(np.ones((1, 16, 16), bool), "mask.mp4", fps="many"),
+        lambda: ex4d.read_mask(3),
+        lambda: ex4d.read_mesh(3),
+        lambda: ex4d.write_camera_path(ex4d.CameraPath(world_to_camera=torch.eye(4)[None], intrinsics=LENS), 3),
+        lambda: ex4d.simulate_masks(FRAMES),
+        lambda: ex4d.simulate_masks(ex4d.Video(frames=FRAMES, fps=24), options={"kind": "tracking"}),
+        lambda: ex4d.Video(frames=FRAMES, fps=1e12),
+        lambda: ex4d.Ex4dModel("ex4d-base"),
+        lambda: ex4d.Ex4dModel.from_pretrained(3),
         lambda: ex4d.write_camera_path(np.eye(4)[None], "path.json"),
         lambda: ex4d.read_camera_path(3),
         lambda: ex4d.write_video(ex4d.Video(frames=FRAMES, fps=24), "out.mp4", crf="good"),
@@ -161,6 +189,7 @@ DEPTH = np.full((2, 16, 16), 2.0, np.float32)
         (float("nan"), "must be finite, not nan"),
         (["20", "30"], "not a list of str"),
         (np.eye(4), r"poses must be numbers \[T, 4, 4\]"),
+        (np.tile(np.eye(4, dtype=complex), (2, 1, 1)), r"not complex128 \[2, 4, 4\]"),
         (np.full((2, 4, 4), np.nan), "not a rotation and translation"),
         (np.tile(np.eye(4), (3, 1, 1)), "3 poses but the clip has 2 frames"),
     ],
@@ -168,6 +197,27 @@ DEPTH = np.full((2, 16, 16), 2.0, np.float32)
 def test_cameras_that_do_not_fit_the_clip_are_refused(cam, says):
     with pytest.raises(ex4d.Ex4dError, match=says):
         _ = ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind="metric").along(cam).path
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("metrc", "depth_kind must be .*, not 'metrc'; did you mean 'metric'"),
+        (3, "depth_kind must be .*, not 3"),
+        (np.ones(2), "depth_kind must be"),
+        (ex4d.DepthKind.AFFINE_INVERSE, "depth_kind must be"),
+    ],
+)
+def test_an_unknown_kind_of_depth_is_refused(kind, says):
+    with pytest.raises(InvalidConfig, match=says):
+        ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind=kind)
+
+
+def test_a_kind_without_an_array_is_refused_and_an_enum_is_a_kind():
+    with pytest.raises(InvalidConfig, match="no depth is passed"):
+        ex4d.Session().open_clip(FRAMES, depth_kind="metric")
+    clip_run = ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind=ex4d.DepthKind.RELATIVE)
+    assert clip_run.estimated_depth.kind is ex4d.DepthKind.RELATIVE
 
 
 def test_a_frame_that_the_clip_does_not_have_is_refused():
@@ -185,7 +235,9 @@ def test_numbers_of_numpy_paths_and_devices_are_settings(small_clip, tmp_path):
         backbone="telea",
     )
     assert session.config.seed == 3
+    assert ex4d.Session(video={"size": (np.int64(96), 64)}).config.video.size == "96x64"
     path_run = session.open_clip(small_clip.video, folder=tmp_path).along(np.int64(20))
+    assert path_run.clip_run.mesh(np.int64(1)).vertices.shape[1] == 3
     assert path_run.cam == "20"
     assert tomllib.loads(write_config(session.config))["mesh"] == {"min_angle": 2.5}
 
@@ -197,6 +249,35 @@ def test_a_component_that_returns_another_type_is_named(role, method):
     depth = None if role == "depth" else np.full((2, 16, 16), 2.0, np.float32)
     with pytest.raises(WrongComponent, match="Mine returned a value of type ndarray, not a "):
         ex4d.Session(**settings).run(FRAMES, depth=depth)
+
+
+def test_a_backbone_of_a_fixed_rate_is_named():
+    class Fixed:
+        def generate(self, guidance, scene, **rest):
+            return ex4d.Video(frames=guidance.color, fps=8)
+
+    session = ex4d.Session(renderer="zbuffer", backbone=Fixed(), device="cpu")
+    with pytest.raises(WrongComponent, match="Fixed returned 8 frames per second for guidance of 30"):
+        session.run(FRAMES, depth=DEPTH, depth_kind="metric", cam=30)
+
+
+@pytest.mark.parametrize("fps", [29.97, np.float32(29.97), 30000 / 1001])
+def test_a_rounded_rate_is_the_exact_one_in_the_file(tmp_path, fps):
+    ex4d.write_video(ex4d.Video(frames=FRAMES, fps=fps), tmp_path / "out.mp4")
+    ex4d.write_mask(FRAMES[..., 0] > 0, tmp_path / "mask.mkv", fps=fps)
+    assert (
+        ex4d.read_video(tmp_path / "out.mp4").fps == ex4d.read_mask(tmp_path / "mask.mkv")[1] == Fraction(30000, 1001)
+    )
+
+
+def test_camera_files_are_copied_by_name(tmp_path):
+    path = ex4d.CameraPath(world_to_camera=torch.eye(4).repeat(2, 1, 1), intrinsics=LENS)
+    ex4d.write_camera_path(path, f"{tmp_path}/path.npz")
+    ex4d.write_camera_path(ex4d.read_camera_path(f"{tmp_path}/path.npz"), f"{tmp_path}/path.json")
+    again = ex4d.read_camera_path(f"{tmp_path}/path.json")
+    np.testing.assert_allclose(again.world_to_camera, path.world_to_camera)
+    with pytest.raises(InvalidConfig, match="pass the name of the file"):
+        ex4d.Session().open_clip(FRAMES, depth=DEPTH, depth_kind="metric").along(again)
 
 
 def test_a_run_folder_that_is_a_file_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 
@@ -50,6 +51,26 @@ def test_artifacts_are_removed_and_everything_else_stays(run_folder):
 def test_a_run_folder_is_found_by_itself_once(run_folder):
     found = find_run_folders([run_folder, run_folder.parent])
     assert [os.path.samefile(each.folder, run_folder) for each in found] == [True]
+
+
+def test_run_folders_of_a_sweep_are_found_and_those_of_deeper_folders_are_not(run_folder, tmp_path):
+    variant = tmp_path / "outputs" / "mesh.min_angle=1"
+    variant.mkdir()
+    run_folder.rename(variant / "clip")
+    assert [each.folder for each in find_run_folders([tmp_path / "outputs"])] == [variant / "clip"]
+    with pytest.raises(InputNotFound):
+        find_run_folders([tmp_path])
+
+
+def test_only_artifacts_that_were_written_longer_ago_are_removed(ex4d, run_folder):
+    old = run_folder / "artifacts" / REMOVABLE[0]
+    days_ago = time.time() - 3 * 24 * 60 * 60
+    os.utime(old, (days_ago, days_ago))
+    out = " ".join(ex4d("clean", "--older-than", "2")[1].split())
+    assert "nothing was removed; ex4d clean --older-than 2 --yes removes 1.0 kB" in out
+    assert ex4d("clean", "--older-than", "4", "--yes")[1] == "nothing to remove\n"
+    assert "removed: 1.0 kB" in ex4d("clean", "--older-than", "2", "--yes")[1]
+    assert names(run_folder / "artifacts") == sorted({*REMOVABLE[1:], *OTHERS})
 
 
 @pytest.mark.parametrize("record", [None, "{}", "no JSON", "[]"])

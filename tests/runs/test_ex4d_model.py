@@ -60,6 +60,22 @@ def test_a_second_path_loads_and_estimates_nothing_again(settings, small_clip, t
     assert StepBackbone.made == 1
 
 
+def test_objects_are_components_and_arrays_are_clips(settings, small_clip):
+    class Black:
+        version = 1
+
+        def generate(self, guidance, scene, **rest):
+            return ex4d.Video(frames=guidance.color, fps=guidance.fps)
+
+    model = ex4d.Ex4dModel.from_pretrained(**settings | {"backbone": Black()}, progress=False)
+    frames = ex4d.read_video(small_clip.video).numpy()
+    assert model.generate(frames, camera_trajectory="20").frames.shape == frames.shape
+    with pytest.raises(InvalidInput, match="camera_trajectory must be a CameraPath or a --cam text, not 20"):
+        model.generate(frames, camera_trajectory=20)
+    with pytest.raises(InvalidInput, match="a size must be a width and a height"):
+        model.generate(frames, camera_trajectory="20", output_resolution=64)
+
+
 def test_a_path_shorter_than_the_clip_takes_its_first_frames(model, small_clip):
     path = ex4d.generate_camera_trajectory(start_angle=0, end_angle=30, num_frames=4)
     assert model.generate(small_clip.video, camera_trajectory=path).num_frames == 4

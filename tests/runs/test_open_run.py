@@ -106,6 +106,11 @@ def test_what_is_no_run_folder_says_so(tmp_path, files, says):
         open_run(folder)
 
 
+def test_a_clip_in_place_of_its_run_folder_is_refused_with_the_command(small_clip):
+    with pytest.raises(Ex4dError, match=rf"is a file, not a run folder; .*: ex4d run \S*{small_clip.video.name}"):
+        open_run(small_clip.video)
+
+
 def test_a_scene_is_made_smaller_with_its_lens(session, small_clip):
     scene = session.open_clip(small_clip.video).scene
     small = sampled_scene(scene, [0, 3], side=32)

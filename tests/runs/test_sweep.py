@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import ex4d_core as ex4d
-from ex4d_core.cli.sweeps import expanded, takes_one_value
+from ex4d_core.cameras.language import CamError
+from ex4d_core.cli.several_values import expanded, takes_one_value
+from ex4d_core.config.run_config import read_config
 from ex4d_core.errors import InvalidConfig, InvalidInput
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.runs.sweep import sweep
@@ -117,6 +119,16 @@ def test_a_failure_is_a_row_and_the_others_go_on(ex4d, small_clip, monkeypatch):
     assert float(rows[2]["known"]) > 0.5
 
 
+def test_commands_without_sweeps_name_those_that_have_them(ex4d, small_clip):
+    for command in ("preview", "depth", "masks"):
+        code, _, err = ex4d(command, str(small_clip.video), "--set", "mesh.min_angle=1,2.5", "--set", "lens.fov=50")
+        assert code == 2
+        assert (
+            err.strip()
+            == "error: this command takes one value of mesh.min_angle; ex4d run and ex4d recon compare several"
+        )
+
+
 def test_a_value_that_is_invalid_stops_before_anything_runs(ex4d, small_clip):
     arguments = (small_clip.video, "--depth-file", small_clip.depth, *FLAGS)
     code, _, err = ex4d("run", *arguments, "--set", "mesh.min_angle=1,many")
@@ -159,16 +171,30 @@ def test_python_sweeps_arrays_objects_and_seeds(tmp_path):
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
         f"mesh.min_angle={angle}_seed={seed}" for angle in (1, 8) for seed in (1, 2)
     }
+    config = read_config(tmp_path / "mesh.min_angle=1_seed=2" / "config.toml")
+    assert (config["cam"], config["seed"]) == (["20", "10"], 2)
     with pytest.raises(InvalidConfig, match=r"depth\.kind cannot be changed: the depth is an object of the caller"):
         sweep(frames, {"depth.kind": ["metric"]}, folder=tmp_path, **settings)
     with pytest.raises(InvalidInput, match="make gray frames colored"):
         sweep(frames[..., 0], {"seed": [1, 2]}, folder=tmp_path)
     with pytest.raises(InvalidConfig, match="a sweep needs options and values"):
         sweep(frames, {}, folder=tmp_path)
+    with pytest.raises(InvalidConfig, match="cam is an argument of its own in a sweep"):
+        sweep(frames, {"cam": ["20", "30"]}, folder=tmp_path)
+    with pytest.raises(CamError, match="unknown trajectory generator 'orbitt'"):
+        sweep(frames, {"seed": [1, 2]}, folder=tmp_path / "none", cam="orbitt", **settings)
+    assert not (tmp_path / "none").exists()
     with pytest.raises(InvalidConfig, match="goal must be guidance or result, not 'all'"):
         sweep(frames, {"seed": [1, 2]}, folder=tmp_path, goal="all")
     with pytest.raises(InvalidConfig, match=r"the values of seed must be a list, as in \{'seed': \[1, 2\]\}, not 3"):
         sweep(frames, {"seed": 3}, folder=tmp_path)
+
+
+def test_a_sweep_along_poses_has_the_seconds_of_depth(tmp_path):
+    frames, poses = np.zeros((2, 32, 32, 3), np.uint8), np.tile(np.eye(4), (2, 1, 1))
+    depth = {"depth": np.full((2, 32, 32), 2.0), "depth_kind": "metric"}
+    made = sweep(frames, {"mesh.min_angle": [1, 8]}, folder=tmp_path, cam=poses, goal="guidance", **depth, **SETTINGS)
+    assert all({"depth (s)", "guidance (s)"} <= row.keys() for row in made.table())
 
 
 def test_components_whose_options_stay_are_loaded_once(small_clip):

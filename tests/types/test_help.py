@@ -25,6 +25,20 @@ def test_help_describes_every_field_with_its_shape_or_meaning(value):
             assert re.match(r"(uint8|bool|float32|int32) \[[A-Z0-9, ]+\]", described[1]), described[1]
 
 
+def test_help_describes_every_setting():
+    text = pydoc.plaintext.document(ex4d.RunConfig).partition("Attributes:")[2]
+    assert all(re.search(rf"\b{field.name}: \w", text) for field in attrs.fields(ex4d.RunConfig))
+    assert "seed: Seed of all random choices." in text
+
+
+def test_help_names_the_values_of_a_run():
+    kinds = {"path": "CameraPath", "guidance": "Guidance", "video": "Video", "scene": "Scene"}
+    of_path = {name: getattr(ex4d.PathRun, name).__doc__ for name in kinds}
+    assert all(f"`{kinds[name]}`" in text for name, text in of_path.items())
+    of_clip = {"video": "Video", "estimated_depth": "DepthVideo", "scene": "Scene"}
+    assert all(f"`{kind}`" in getattr(ex4d.ClipRun, name).__doc__ for name, kind in of_clip.items())
+
+
 def test_help_describes_every_kind_of_depth():
     assert all(f"{kind.name}, " in pydoc.plaintext.document(ex4d.DepthKind) for kind in ex4d.DepthKind)
 

@@ -47,8 +47,8 @@ _MODEL_FILES = ("images.txt", "cameras.txt", "images.bin", "cameras.bin")
 """Files that stand for the folder of a COLMAP model."""
 
 
-def read_camera_path(path: Path, reading: ReadOptions | None = None, *, format: str | None = None) -> CameraFile:
-    """Read a camera file.
+def read_camera_path(path: str | Path, reading: ReadOptions | None = None, *, format: str | None = None) -> CameraFile:
+    """Read a camera file; `cam="FILE"` moves the camera along it.
 
     Args:
         path: a file, or the folder of a COLMAP model.
@@ -99,11 +99,13 @@ def content_hash(path: Path, reading: ReadOptions | None = None, *, format: str 
     return hashlib.blake2b(f"{poses}\0{facts!r}".encode(), digest_size=16).hexdigest()
 
 
-def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None, distance: float = 1.0) -> None:
+def write_camera_path(
+    path: CameraPath | CameraFile, file: str | Path, *, format: str | None = None, distance: float = 1.0
+) -> None:
     """Write a camera path to a file that `--cam` can read.
 
     Args:
-        path: the poses and intrinsics.
+        path: the poses and intrinsics, also as `read_camera_path` returns them.
         file: the output file; a folder for COLMAP.
         format: a name in `FORMATS`; None: by suffix, .npz, .csv, .json or .txt (TrajectoryCrafter).
         distance: distance to the subject in the units of the path, for formats that use it as unit of length.
@@ -112,11 +114,12 @@ def write_camera_path(path: CameraPath, file: Path, *, format: str | None = None
         InvalidInput: the format cannot represent the path.
         OutputFailed: the file cannot be written.
     """
-    require(path, CameraPath, "write_camera_path")
-    value = CameraFile(
-        world_to_camera=path.world_to_camera.double().numpy(), intrinsics=path.intrinsics, frames=path.frames
-    )
-    _write(value, file, format_named(format) if format else _by_suffix(file), distance)
+    file = as_path(file, "output file")
+    if not isinstance(path, CameraFile):
+        require(path, CameraPath, "write_camera_path")
+        poses = path.world_to_camera.double().numpy()
+        path = CameraFile(world_to_camera=poses, intrinsics=path.intrinsics, frames=path.frames)
+    _write(path, file, format_named(format) if format else _by_suffix(file), distance)
 
 
 def write_keyframes(path: CameraPath, file: Path, *, times: tuple[float, ...]) -> None:

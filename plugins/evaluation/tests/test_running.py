@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,9 @@ from ex4d_core.config import make_config
 from ex4d_core.errors import ComponentNotFound, InputNotFound, InvalidConfig, InvalidInput
 from ex4d_core.jobs.shards import Shard
 from ex4d_core.pipeline.clip_run import ClipRun
+from ex4d_core.plugins.registry import Registry
 from ex4d_core.video_io import read_mask, read_video
-from ex4d_evaluation import score
+from ex4d_evaluation import running, score
 from ex4d_evaluation.cli import sentences
 from ex4d_evaluation.datasets import data_set_of
 from ex4d_evaluation.datasets.synthetic import depth_edges
@@ -83,6 +85,26 @@ def test_depth_without_scale_is_refused_for_poses_with_one(tmp_path):
     (error,) = made.failed.values()
     assert "the depth of scn00001 has no scale" in error
     assert "--set depth.metric=true" in error
+
+
+def test_components_are_loaded_once_for_all_views(tmp_path, monkeypatch):
+    LAYOUTS["dycheck"](tmp_path / "data")
+    plans_of, make, made = running.plans_of, Registry.make, []
+
+    def twice(*arguments, **options):
+        (plan,) = plans_of(*arguments, **options)
+        other = attrs.evolve(plan.view, target_cameras=plan.view.source_cameras)
+        return [plan, attrs.evolve(plan, name=f"{plan.name}-again", view=other)]
+
+    def counted(registry, offer, *arguments, **options):
+        made.append(offer.role)
+        return make(registry, offer, *arguments, **options)
+
+    monkeypatch.setattr(running, "plans_of", twice)
+    monkeypatch.setattr(Registry, "make", counted)
+    done = make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of()).done
+    assert len(done) == 2
+    assert [made.count(role) for role in ("depth", "mesh", "renderer", "backbone")] == [1, 1, 1, 1]
 
 
 def test_multicamvideo_relates_the_cameras(tmp_path):
@@ -263,6 +285,13 @@ def test_damaged_data_sets_are_refused(tmp_path, name):
     message = damaged(tmp_path / "data", name)
     with pytest.raises(InvalidInput, match=message):
         make_videos(tmp_path / "data", tmp_path / "eval", protocol="truth", config=config_of())
+
+
+def test_a_wrong_option_of_any_component_is_refused_before_anything_is_run(tmp_path, clips, depth):
+    for wrong in ({"mesh": {"min_angle": "1,2"}}, {"renderer": {"name": "zbuffer", "sise": 3}}):
+        with pytest.raises(InvalidConfig, match=r"min_angle|sise"):
+            make_videos(clips, tmp_path / "eval", protocol="ranges", config=config_of(depth, **wrong))
+    assert not (tmp_path / "eval").exists()
 
 
 def test_damaged_manifests_start_anew(tmp_path, clips, depth):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ex4d_core.errors import InputNotFound, InvalidInput
+from ex4d_web import cli
 from ex4d_web.limits import Limits
 from ex4d_web.serving import Access, read_users, serve
 
@@ -70,7 +72,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path):
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1", ""])
 def test_an_address_of_another_machine_is_one_sentence(tmp_path, host):
     with (
-        pytest.raises(InvalidInput, match=r"cannot be used|--host is empty"),
+        pytest.raises(InvalidInput, match=r"cannot be used|is not an address of this machine|--host is empty"),
         serve(tmp_path, access=Access(host=host, port=0), limits=Limits()),
     ):
         pass
@@ -84,3 +86,10 @@ def test_users_are_read_from_a_file(tmp_path):
         read_users(tmp_path / "users.txt")
     with pytest.raises(InputNotFound):
         read_users(tmp_path / "absent.txt")
+
+
+def test_the_command_says_that_it_starts_before_it_imports_gradio(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ex4d_web.serving", None)
+    with pytest.raises(ImportError):
+        cli.app()
+    assert capsys.readouterr().err == "starting the web app\n"

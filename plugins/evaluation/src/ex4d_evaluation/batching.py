@@ -24,7 +24,7 @@ from ex4d_core.runs.saved_config import with_paths
 from ex4d_core.types import DepthKind
 from ex4d_evaluation.layout import MANIFEST, OF_SEED, SEPARATOR
 from ex4d_evaluation.protocols import Plan
-from ex4d_evaluation.running import CASES, Made, case_config, make_videos, no_scale, store_outputs, write_source
+from ex4d_evaluation.running import CASES, Made, make_videos, no_scale, store_outputs, write_source
 
 ID = "{case}@{results}"
 """Id of a job; a job of one of several seeds ends in @SEED."""
@@ -53,13 +53,11 @@ def make_manifest(file: Path, data: Path, folder: Path, **options: Any) -> Made:
     trees: dict[str, Tree] = {}
     registry = Registry()
 
-    def add(session: Session, plan: Plan, folder: Path, results: str) -> None:
-        case = folder / CASES / plan.name
-        config = case_config(session, plan, case)
+    def add(session: Session, config: RunConfig, plan: Plan, folder: Path, results: str) -> None:
         depth = config.depth
         if plan.view and plan.view.depth is None and depth.name == "file" and depth.options.get("kind") != "metric":
             raise no_scale(plan.view.clip)
-        write_source(session.open_clip(plan.source).video, case)
+        write_source(session.open_clip(plan.source).video, folder / CASES / plan.name)
         trees[ID.format(case=plan.name, results=results)] = with_paths(config_tree(config), registry, _absolute)
 
     made = make_videos(data, folder, run=add, **options)

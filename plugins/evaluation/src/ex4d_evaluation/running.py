@@ -47,37 +47,16 @@ class Made:
     """By case, one sentence."""
 
 
-class ClipSession(Session):
-    """A session for the options of one clip that uses the models of another session."""
-
-    def __init__(self, config: RunConfig, shared: Session) -> None:
-        """Set the options; `shared` has the models."""
-        super().__init__(config, registry=shared.registry, reporter=shared.reporter)
-        self._shared = shared
-
-    def backbone(self) -> Any:
-        """Return the backbone of the other session."""
-        return self._shared.backbone()
-
-    def depth_estimator(self) -> Any:
-        """Return the estimator of the other session, unless the clip has its own depth."""
-        is_own = self.config.depth != self._shared.config.depth
-        return super().depth_estimator() if is_own else self._shared.depth_estimator()
-
-
-def run_case(session: Session, plan: Plan, folder: Path, method: str) -> None:
+def run_case(session: Session, config: RunConfig, plan: Plan, folder: Path, method: str) -> None:
     """Run a case and copy its outputs to the evaluation folder."""
     clip = plan.name.rpartition("__")[0]
     run_folder = folder / RUNS / f"{clip}-{text_hash(str(plan.source))[:8]}"
-    case = folder / CASES / plan.name
-    config = case_config(session, plan, case)
-    own = session if plan.view is None else ClipSession(config, session)
-    clip_run = own.open_clip(plan.source, folder=run_folder)
+    clip_run = session.open_clip(plan.source, folder=run_folder)
     if plan.view is not None and plan.view.depth is None and clip_run.estimated_depth.kind is not DepthKind.METRIC:
         raise no_scale(plan.view.clip)
     path_run = clip_run.along(config.cam[0])
     store_outputs(export(path_run).files, folder, plan.name, method, content_key(path_run.guidance_inputs))
-    write_source(clip_run.video, case)
+    write_source(clip_run.video, folder / CASES / plan.name)
 
 
 def make_videos(
@@ -91,7 +70,7 @@ def make_videos(
     seeds: int = 1,
     shard: Shard | None = None,
     reporter: Reporter | None = None,
-    run: Callable[[Session, Plan, Path, str], None] = run_case,
+    run: Callable[[Session, RunConfig, Plan, Path, str], None] = run_case,
 ) -> Made:
     """Run every case of a protocol and store its results in an evaluation folder; finished work is reused.
 
@@ -105,7 +84,7 @@ def make_videos(
         seeds: number of seeds, counted from that of the config; the results of several are in METHOD@SEED.
         shard: part of the clips to run, by default all.
         reporter: receives progress and messages; silent by default.
-        run: called with session, case, evaluation folder, and folder of the results.
+        run: called with session, configuration of the case, case, evaluation folder, and folder of the results.
 
     Raises:
         InputNotFound: the data do not exist.
@@ -121,18 +100,19 @@ def make_videos(
         raise InvalidConfig(f"{method!r} cannot be the name of a method; choose another --method")
     variants = _of_seeds(session, method, seeds)
     plans = plans_of(data, protocol, staging=folder / STAGING, sampling=_sampling(config), name=data_set)
-    if any(plan.view is None or plan.view.depth is None for plan in plans):
-        session.choose("depth")  # a wrong name is refused before anything is run
+    _check(session, plans)
     for results, own in variants.items():
-        _write_manifest(folder, data, protocol, own.config, results, plans, session.reporter.warn)
+        _write_manifest(folder, data, protocol, own, results, plans, session.reporter.warn)
     done, failed = [], {}
     for plan, (results, own) in itertools.product(
         (shard or Shard()).of(plans, group=lambda plan: plan.source), variants.items()
     ):
-        name = plan.name if len(variants) == 1 else f"{plan.name}{OF_SEED}{own.config.seed}"
+        name = plan.name if len(variants) == 1 else f"{plan.name}{OF_SEED}{own.seed}"
         session.reporter.note(name)
         try:
-            run(own, plan, folder, results)
+            case = case_config(session, own, plan, folder / CASES / plan.name)
+            session = _with(session, own if plan.view is None else case)
+            run(session, case, plan, folder, results)
             done.append(name)
         except Ex4dError as error:  # the other cases are run
             failed[name] = str(error)
@@ -140,16 +120,29 @@ def make_videos(
     return Made(folder=folder, method=method, done=tuple(done), failed=failed)
 
 
-def _of_seeds(session: Session, method: str, count: int) -> dict[str, Session]:
-    """Return a session for each seed by the folder of its results; all use the same models."""
+def _check(session: Session, plans: Sequence[Plan]) -> None:
+    """Refuse wrong names and options of components that the cases use, before any of them is run."""
+    if any(plan.view is None or plan.view.depth is None for plan in plans):
+        session.choose("depth")
+    for role in ("mesh", "renderer"):
+        session.choose(role)
+
+
+def _with(session: Session, options: RunConfig) -> Session:
+    """Return a session with other options; models that they do not change are shared, and others are dropped."""
+    return session if session.config == options else session.changed(options)
+
+
+def _of_seeds(session: Session, method: str, count: int) -> dict[str, RunConfig]:
+    """Return the configuration of each seed by the folder of its results."""
     backbone = session.choose("backbone").offer
     if count > 1 and "seed" in backbone.spec.ignores:
         session.reporter.warn(f"the backbone {backbone.name!r} does not read the seed, so one is run")
         count = 1
     if count == 1:
-        return {method: session}
+        return {method: session.config}
     seeds = range(session.config.seed, session.config.seed + count)
-    return {f"{method}{OF_SEED}{seed}": ClipSession(attrs.evolve(session.config, seed=seed), session) for seed in seeds}
+    return {f"{method}{OF_SEED}{seed}": attrs.evolve(session.config, seed=seed) for seed in seeds}
 
 
 def _sampling(config: RunConfig) -> Sampling:
@@ -161,17 +154,23 @@ def _sampling(config: RunConfig) -> Sampling:
     )
 
 
-def case_config(session: Session, plan: Plan, case: Path) -> RunConfig:
+def case_config(session: Session, config: RunConfig, plan: Plan, case: Path) -> RunConfig:
     """Write the truth and the cameras of a case, and return the configuration of the run that makes its video.
+
+    Args:
+        session: reads the clip.
+        config: options of all cases.
+        plan: the case.
+        case: folder of its truth and cameras.
 
     Raises:
         InputNotFound: a file of the data does not exist.
         InvalidInput: the data cannot be read.
     """
     if plan.view is None:
-        return attrs.evolve(session.config, clips=(str(plan.source),), cam=(plan.cam,), cam_folder="")
-    tables = parse_toml(write_config(session.config))
-    prepared = prepare_view(plan.view, session.open_clip(plan.source).video, case, session.config.video)
+        return attrs.evolve(config, clips=(str(plan.source),), cam=(plan.cam,), cam_folder="")
+    tables = parse_toml(write_config(config))
+    prepared = prepare_view(plan.view, session.open_clip(plan.source).video, case, config.video)
     own: Tree = {
         "clips": [str(plan.source)],
         "cam": [cam_of_file(prepared.target_cameras.absolute())],
@@ -181,7 +180,7 @@ def case_config(session: Session, plan: Plan, case: Path) -> RunConfig:
     if plan.view.depth is not None:
         tables.pop("depth", None)
         own["depth"] = plan.view.depth
-    if plan.view.prompt and not session.config.prompt:
+    if plan.view.prompt and not config.prompt:
         own["prompt"] = plan.view.prompt
     return make_config(merge(tables, own))
 

@@ -7,12 +7,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from ex4d_core.errors import InvalidInput, OutputFailed
-from ex4d_core.page_guard import PageGuard, is_everywhere
+from ex4d_core.page_guard import PageGuard
+from ex4d_core.page_socket import guard_of, listen
 from ex4d_viewer.guarding import GuardedServer
 from ex4d_viewer.page import Page
 from ex4d_viewer.run_watcher import RunWatcher
@@ -23,9 +23,6 @@ POLL_EVERY = 1.5
 
 PATIENCE = 3
 """Seconds to wait at the end for threads that read the run folder or build meshes."""
-
-_SHOWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses to open in place of those that stand for all interfaces."""
 
 _TUNNELED = ("127.0.0.1", "0.0.0.0")
 """Addresses of the page that viser's tunnel can reach."""
@@ -79,7 +76,7 @@ def serve(
     watch = RunWatcher(run)
     over = threading.Event()
     with _listening(host, port, share) as door:
-        guard, local = _guard_of(door, host)
+        guard, local = guard_of(door, host)
         server = GuardedServer(guard, door, sharing=share)
     threads: list[threading.Thread] = []
     page: Page | None = None
@@ -123,15 +120,6 @@ def _preview(page: Page, over: threading.Event) -> None:
             page.preview()
 
 
-def _guard_of(door: socket.socket, host: str) -> tuple[PageGuard, str]:
-    """Return the guard of a page that listens on a socket, and the page's address without the token."""
-    address, port = door.getsockname()[:2]
-    guard = PageGuard(host, port)
-    guard.allow_name(address)
-    shown = _SHOWN.get(address, host.strip("[]"))
-    return guard, f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
-
-
 def _public_address(server: GuardedServer, guard: PageGuard) -> str:
     url = server.request_share_url()
     if url is None:
@@ -142,7 +130,7 @@ def _public_address(server: GuardedServer, guard: PageGuard) -> str:
 @contextlib.contextmanager
 def _listening(host: str, port: int | None, share: bool) -> Iterator[socket.socket]:
     """Yield the listening socket of the page; it is closed if the block fails."""
-    door = _door(host.strip().strip("[]"), port)
+    door = listen(host, port, first_port=FIRST_PORT)
     try:
         if share and door.getsockname()[0] not in _TUNNELED:
             raise InvalidInput(
@@ -152,43 +140,3 @@ def _listening(host: str, port: int | None, share: bool) -> Iterator[socket.sock
     except BaseException:
         door.close()
         raise
-
-
-def _door(host: str, port: int | None) -> socket.socket:
-    if not host:
-        raise InvalidInput(
-            "--host is empty; use an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
-        )
-    addresses, reason = _addresses(host), ""
-    for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100):
-        for family, (address, _, *more) in addresses:
-            door = socket.socket(family, socket.SOCK_STREAM)
-            try:
-                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                door.bind((address, candidate, *more))
-                door.listen(100)
-                return door
-            except OSError as error:
-                door.close()
-                reason = error.strerror or str(error)
-    ports = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
-    raise InvalidInput(f"{ports} at {host} cannot be used: {reason}; use another --port, or 0 for any free one")
-
-
-def _addresses(host: str) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    """Return the socket addresses of a host name.
-
-    Raises:
-        InvalidInput: the name has none, or it stands for all interfaces without being one of their usual addresses.
-    """
-    try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:  # UnicodeError for a name that is too long
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidInput(f"--host {host} is not an address of this machine: {reason}") from error
-    for *_, (address, *_) in found:
-        if is_everywhere(str(address)) and not is_everywhere(host):
-            raise InvalidInput(
-                f"--host {host} stands for all interfaces; use 0.0.0.0 to accept connections on all of them"
-            )
-    return [(family, address) for family, _, _, _, address in found]

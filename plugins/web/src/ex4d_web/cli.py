@@ -60,6 +60,9 @@ def app(
 ) -> None:
     """Serve a web app: upload a clip, check its depth, plan a camera path, generate the new view."""
     from ex4d_core.terminal import say
+
+    say("starting the web app", err=True)  # Gradio takes seconds to import
+
     from ex4d_web.limits import Limits
     from ex4d_web.serving import Access, read_users, serve
 

@@ -6,7 +6,8 @@ import re
 
 from ex4d_core.errors import Ex4dError, unexpected
 
-_FOLDER = re.compile(r"(?<![^\s'\"(])/[^\n]*?/[0-9a-f]{32}(?:(?P<inside>/)(?:run/)?|(?![^\s'\",;)]))")
+_WITHIN = r"""(?:(?![\s'"(]/)[^\n])*?"""  # spaces too, but not the beginning of another path
+_FOLDER = re.compile(rf"""(?<![^\s'"(])/{_WITHIN}/[0-9a-f]{{32}}(?:(?P<inside>/)(?:run/)?|(?![^\s'",;)]))""")
 
 
 def without_folders(text: str) -> str:

@@ -20,7 +20,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from ex4d_core.errors import InvalidInput, OutputFailed, tracing
-from ex4d_core.page_guard import PageGuard, is_everywhere
+from ex4d_core.page_guard import PageGuard
+from ex4d_core.page_socket import guard_of, listen
 from ex4d_core.reading import read_text
 from ex4d_web.app_state import AppState
 from ex4d_web.guarding import Guarded
@@ -35,10 +36,6 @@ PATIENCE = 30.0
 
 MOST_CONNECTIONS = 256
 """Limit of requests at the same time."""
-
-_SHOWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses to open in place of those that stand for all interfaces."""
-
 
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
 """Addresses that only this machine reaches."""
@@ -120,10 +117,9 @@ def serve(
         InvalidInput: the port is taken, or the address is not of this machine.
         OutputFailed: the folder cannot be created, or the public address.
     """
-    door = _door(access.host.strip().strip("[]"), access.port)
-    address, port = door.getsockname()[:2]
-    guard = PageGuard(access.host, port)
-    for name in (address, *access.names):
+    door = listen(access.host, access.port, first_port=FIRST_PORT)
+    guard, local = guard_of(door, access.host)
+    for name in access.names:
         guard.allow_name(name)
     with contextlib.ExitStack() as stack:
         stack.callback(door.close)
@@ -145,11 +141,9 @@ def serve(
             embed_in=access.embed_in,
         )
         stack.enter_context(_running(guarded, door))
-        shown = _SHOWN.get(address, address)
-        local = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
         url = local if access.is_public else guard.address(local)
         greet(url)
-        public = _public_url(guard, port, access) if access.share else None
+        public = _public_url(guard, door.getsockname()[1], access) if access.share else None
         if public:
             greet(public)
         yield Served(url=url, state=state, token=guard.token, public_url=public)
@@ -245,25 +239,3 @@ def _public_url(guard: PageGuard, port: int, access: Access) -> str:
         raise OutputFailed(f"a public address is not available ({reason}); omit --share") from error
     guard.allow_name(urlsplit(url).hostname or "")
     return url if access.is_public else guard.address(url)
-
-
-def _door(host: str, port: int | None) -> socket.socket:
-    """Return the listening socket.
-
-    Raises:
-        InvalidInput: the port is taken, or the address is not of this machine.
-    """
-    if not host:
-        raise InvalidInput("--host is empty; use an address of this machine, such as 127.0.0.1")
-    reason = ""
-    for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100):
-        try:
-            found = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)
-            family, _, _, _, address = found[0]
-            if is_everywhere(str(address[0])) and not is_everywhere(host):
-                raise InvalidInput("use --host 0.0.0.0 to accept connections on all interfaces")
-            return socket.create_server(address[:2], family=family, backlog=100)
-        except (OSError, UnicodeError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
-    ports = f"the port {port}" if port is not None else f"any port from {FIRST_PORT} on"
-    raise InvalidInput(f"{ports} at {host} cannot be used: {reason}; use another --port or --host")

@@ -8,6 +8,8 @@ import itertools
 import textwrap
 from typing import Any, TypeVar
 
+import attrs
+
 Cls = TypeVar("Cls", bound=type)
 
 
@@ -33,6 +35,21 @@ class _Doc:
 
 
 def _fields(cls: type) -> dict[str, str]:
+    """Return the text of each field: that below it, that of the option, or that of the class of its value."""
+    below = _texts_below_fields(cls)
+    texts = {field.name: below.get(field.name) or _text_of(field) for field in attrs.fields(cls)}
+    return {name: text for name, text in texts.items() if text}
+
+
+def _text_of(field: attrs.Attribute[Any]) -> str:
+    """Return help and unit of an option, or the documentation of a group of options."""
+    if text := field.metadata.get("help", ""):
+        return f"{text} In {unit}." if (unit := field.metadata.get("unit")) else str(text)
+    kind = type(field.default)
+    return (kind.__doc__ or "").partition("\n")[0] if attrs.has(kind) and field.default is not attrs.NOTHING else ""
+
+
+def _texts_below_fields(cls: type) -> dict[str, str]:
     """Return the text below each field of a class; none if its source is not available."""
     try:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
