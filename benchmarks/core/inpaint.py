@@ -4,8 +4,8 @@
 
 `black` leaves holes black, `around` fills them from their surroundings, and `model` from the model of the static scene,
 as in a run. The source camera is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute
-difference of consecutive frames, in levels, on pixels hidden in both, and `unlike` that of this difference from the one
-of the true views: a fill that never changes has the `unlike` of `still`, one that moves as the scene does has less.
+difference of consecutive frames, in levels, on pixels hidden in both. `flicker` is the same at the same points of the
+scene, which move through the picture, and `boxes` that of means in boxes of 4 x 4 pixels; see `warping_error.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from benchmarks.core.warping_error import Motion, warping_error
 from ex4d_backbone_inpaint.backbone import InpaintBackbone
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
@@ -44,7 +45,7 @@ def main():
     arguments = parser.parse_args()
     print(
         "source  yaw  hidden | PSNR dB: black around model | CPU seconds: around model | change: around model truth | "
-        "unlike: around model still"
+        "flicker: around model truth | boxes: around model truth"
     )
     for source in arguments.source:
         scene = make_clip(source, arguments.size, arguments.num_frames)
@@ -76,15 +77,15 @@ def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
     model, model_seconds = fill(guidance, scene, InpaintOptions())
     filled = (around.frames, model.frames)
     psnrs = [psnr(frames, truth.frames, ~guidance.mask) for frames in (guidance.color, *filled)]
-    changes = [change(frames, None, guidance) for frames in (*filled, truth.frames)]
-    unlike = [change(frames, truth.frames, guidance) for frames in (*filled, torch.zeros_like(truth.frames))]
+    changes = [change(frames, guidance) for frames in (*filled, truth.frames)]
+    motion = Motion.of(room_scene(), path, fps=scene.video.fps)
+    flicker = zip(*(warping_error(motion, frames, ~guidance.mask) for frames in (*filled, truth.frames)), strict=True)
     print(
         f"{source:7} {yaw:3.0f} {100 * (~guidance.mask).float().mean():5.1f} % |         "
         + " ".join(f"{value:6.2f} " for value in psnrs)
         + f"| {around_seconds:5.1f} {model_seconds:5.1f} |      "
         + " ".join(f"{value:6.2f}" for value in changes)
-        + " |      "
-        + " ".join(f"{value:6.2f}" for value in unlike),
+        + "".join(" |      " + " ".join(f"{value:6.2f}" for value in errors) for errors in flicker),
         flush=True,
     )
     if sheets:
@@ -105,13 +106,10 @@ def psnr(frames: torch.Tensor, truth: torch.Tensor, where: torch.Tensor) -> floa
     return float(10 * torch.log10(255**2 / error))
 
 
-def change(frames: torch.Tensor, truth: torch.Tensor | None, guidance: Guidance) -> float:
-    """Return the mean difference of consecutive frames on pixels hidden in both, less that of the truth if given."""
+def change(frames: torch.Tensor, guidance: Guidance) -> float:
+    """Return the mean difference of consecutive frames on pixels hidden in both."""
     hidden = ~(guidance.mask[1:] | guidance.mask[:-1])
-    difference = frames.float().diff(dim=0)
-    if truth is not None:
-        difference = difference - truth.float().diff(dim=0)
-    return float(difference.abs().mean(dim=-1)[hidden].mean())
+    return float(frames.float().diff(dim=0).abs().mean(dim=-1)[hidden].mean())
 
 
 if __name__ == "__main__":

@@ -36,3 +36,18 @@ def test_thin_things_and_plain_walls_have_no_back():
     assert not len(Backs.of(color, inverse, lens).faces)
     _, depth = Backs.of(color, np.zeros_like(inverse), lens).render(np.eye(4), lens, Bands(1))
     assert np.isinf(depth).all()
+
+
+def test_a_patch_at_the_outline_does_not_cover_the_back():
+    """A black square with a pink ear at its right edge: opposite the front, the back is half as pink."""
+    color, inverse = np.zeros((48, 64, 3), np.float32), np.full((48, 64), 0.1, np.float32)
+    color[..., 1] = 150
+    color[14:36, 24:40] = 0
+    color[20:28, 34:40] = (240, 160, 160)
+    inverse[14:36, 24:40] = 0.5
+    thing = Backs.of(color, inverse, Intrinsics.from_fov(**SIZE))
+    half = len(thing.points) // 2
+    thickness = thing.points[half:, 2] - thing.points[:half, 2]
+    red = thing.colors[half:, 0]
+    assert red[thickness == 0].max() > 180
+    assert red[thickness > 0.9 * thickness.max()].max() < 120

@@ -285,7 +285,7 @@ def test_a_ball_is_round_from_the_side(ball_before_wall):
     filled, true = ((each[..., 0].int() - each[..., 2].int() > 90) & (each[..., 1] < 80) for each in (frames, truth))
     hidden = ~guidance.mask
     assert (hidden & true).sum() > 100
-    assert (filled & true)[hidden].sum() > 0.7 * true[hidden].sum()
+    assert (filled & true)[hidden].sum() > 0.65 * true[hidden].sum()
     beside = torch.nn.functional.max_pool2d(true.float(), 3, stride=1, padding=1) > 0
     assert (filled & ~beside)[hidden].sum() < 0.02 * true[hidden].sum()
 
@@ -369,6 +369,23 @@ def test_what_a_wide_thing_hides_has_the_color_of_the_far_side():
     assert hidden.sum() > 100
     filled = inpaint(guidance, scene)[0, 4:-4][hidden].int()
     assert (filled[:, 2] > filled[:, 0] + 100).float().mean() > 0.9
+
+
+def test_holes_get_the_exposure_of_the_frame_but_not_its_noise():
+    """A frame is 12 levels brighter than the rest of the clip, and each frame has noise of its own."""
+    generator, size = torch.Generator().manual_seed(0), {"width": 256, "height": 192}
+    wall = torch.randint(60, 140, (192, 256, 1), generator=generator)
+    noise = torch.randint(-8, 9, (9, 192, 256, 1), generator=generator)
+    noise[4] += 12
+    color = (wall + noise).expand(9, 192, 256, 3).to(torch.uint8)
+    scene = still_scene(color, torch.full((9, 192, 256), 8.0), Intrinsics.from_fov(**size))
+    mask = torch.ones(9, 192, 256, dtype=torch.bool)
+    mask[:, 64:128, 64:128] = False
+    frames = inpaint(punched(color, mask, still_path(9, **size)), scene)
+    hole = (frames - wall.float())[:, 64:128, 64:128]
+    means = hole.mean(dim=(1, 2, 3))
+    assert 10 < means[4] - means[[3, 5]].mean() < 13
+    assert (hole[3] - hole[5]).abs().mean() < 0.3
 
 
 def test_push_pull_keeps_known_pixels_and_continues_them():

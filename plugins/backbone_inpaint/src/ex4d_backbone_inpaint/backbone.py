@@ -25,6 +25,9 @@ _EDGE_TRUST = np.float32(0.02)
 _SAME_SURFACE = 24.0
 """Difference in levels at which a known pixel and the model of the scene hardly show the same surface."""
 
+_EXPOSURE_SIDE = 32
+"""Longer side in pixels of the grid on which the exposure of the model is matched to a frame."""
+
 
 class InpaintBackbone:
     """Fills hidden regions from a model of the static scene, which is made once for the clip.
@@ -99,15 +102,35 @@ def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Itera
             yield color
             continue
         view = model.view(frame, path.world_to_camera[frame], path.intrinsics_at(frame))
-        size = view.in_front.shape[::-1]
-        inner = cv2.resize(_inner(known).astype(np.float32), size, interpolation=cv2.INTER_AREA) == 1
-        difference = cv2.resize(color, size, interpolation=cv2.INTER_AREA) - view.background
-        # The same surface differs by exposure only; another surface says nothing about the hole.
-        most = np.maximum.reduce([np.abs(difference[..., channel]) for channel in range(3)])
-        same = np.where(inner, np.exp(-((most / _SAME_SURFACE) ** 2)), 0).astype(np.float32)
-        matched = view.background + push_pull(difference, same)
-        fill = np.where(view.in_front[..., None], view.backs, matched)
+        exposure = _exposure(color, _inner(known), view.background)
+        fill = np.where(view.in_front[..., None], view.backs, view.background + exposure)
         yield np.asarray(cv2.resize(fill, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> Picture:
+    """Return the difference of exposure between a frame and the model in it, smooth, of the size of the model.
+
+    Args:
+        color: float32 [H, W, 3], the frame.
+        known: bool [H, W], its pixels that count.
+        background: float32 [H', W', 3], the view of the model.
+    """
+    height, width = background.shape[:2]
+    inner = _reduced(known.astype(np.float32), width, height) == 1
+    difference = _reduced(color, width, height) - background
+    # The same surface differs by exposure only; another surface says nothing about the hole.
+    most = np.maximum.reduce([np.abs(difference[..., channel]) for channel in range(3)])
+    same = np.where(inner, np.exp(-((most / _SAME_SURFACE) ** 2)), 0).astype(np.float32)
+    # Differences of texture, which change from frame to frame, cancel in boxes.
+    scale = min(1.0, _EXPOSURE_SIDE / max(height, width))
+    coarse = max(1, round(width * scale)), max(1, round(height * scale))
+    total, weight = _reduced(difference * same[..., None], *coarse), _reduced(same, *coarse)
+    mean = np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
+    return np.asarray(cv2.resize(push_pull(mean, weight), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _reduced(values: Picture, width: int, height: int) -> Picture:
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _from_surroundings(guidance: Guidance, radius: int) -> Iterator[Picture]:

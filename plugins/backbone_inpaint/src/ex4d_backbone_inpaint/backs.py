@@ -1,8 +1,9 @@
 """Estimate the back surfaces of foreground objects, which no frame shows.
 
-An object is assumed to be as thick as it is wide, like a ball or a cylinder, with the color of its silhouette. Its back
-lies behind the visible front, in the region that the object occludes, so that it never contradicts the frame; both
-meet at the silhouette.
+An object is assumed to be as thick as it is wide, like a ball or a cylinder. Its back lies behind the visible front, in
+the region that the object occludes, so that it never contradicts the frame; both meet at the silhouette. From there,
+its color approaches the mean color of the object at that height: an ear or a stripe at the silhouette does not cover
+the back of a head.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ex4d_core.types import Intrinsics
 WIDEST = 0.1
 """Half of the width in focal lengths up to which the thickness of a thing grows with its width: 11 degrees in all."""
 
-THINNEST = 1.5
+THINNEST = 2.5
 """Half of the width in pixels of the thinnest thing that has a back."""
 
 WIDTHS = 8
@@ -32,6 +33,15 @@ MIXED = 3.0
 
 SMOOTHING = 1.5
 """Standard deviation in pixels of the smoothing of colors at outlines, which would be streaks on the back."""
+
+MEAN_REACH = (0.75, 0.1)
+"""Standard deviations, along and across rows, of the weights of mean colors, in half widths of the widest thing."""
+
+BOX = 4
+"""Side in pixels of the boxes in which mean colors are computed."""
+
+MIN_WEIGHT = 1e-3
+"""Smaller weights of mean colors count as 0."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -70,11 +80,13 @@ class Backs:
         rays = np.stack([(columns - lens.cx) / lens.fx, (rows - lens.cy) / lens.fy, np.ones(len(rows))], axis=-1)
         front = rays / grown[at][:, None]
         outer = _outline_colors(_inner_colors(color, inside), inward, offset)
+        around = np.sqrt(thickness * focal / np.maximum(2 * radius, 1))  # 0 at the outline, 1 opposite the front
+        back = outer + around[..., None] * (_mean_colors(color, inside, WIDEST * focal, outer) - outer)
         is_outer = inward.any(axis=-1) | (inside < MIXED - 1)
         return cls(
             points=np.concatenate([front, front * (1 + thickness[at][:, None])]),
             faces=np.concatenate([index[faces], index[faces] + len(front)]),
-            colors=np.concatenate([np.where(is_outer[..., None], outer, color)[at], outer[at]]),
+            colors=np.concatenate([np.where(is_outer[..., None], outer, color)[at], back[at]]),
         )
 
     def render(self, pose: Floats64, lens: Intrinsics, bands: Bands) -> tuple[Floats, Floats64]:
@@ -135,6 +147,25 @@ def _outline_colors(color: Floats, inward: Floats, offset: Floats) -> Floats:
     direction = inward + offset / np.maximum(length, 1)
     rows, columns = np.moveaxis(MIXED * direction - offset, -1, 0) + np.indices(length.shape[:2], np.float32)
     return np.asarray(cv2.remap(color, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _mean_colors(color: Floats, inside: Floats, widest: float, otherwise: Floats) -> Floats:
+    """Return the mean color [H, W, 3] of the things around each pixel at its height.
+
+    Args:
+        color: float32 [H, W, 3].
+        inside: distance from the outline inside of things, float32 [H, W].
+        widest: half of the width of the widest thing in pixels.
+        otherwise: float32 [H, W, 3], colors where nothing is near.
+    """
+    height, width = inside.shape
+    weight = (inside >= MIXED - 1).astype(np.float32)
+    boxes = -(-width // BOX), -(-height // BOX)
+    total = cv2.resize(np.dstack([color * weight[..., None], weight]), boxes, interpolation=cv2.INTER_AREA)
+    along, across = (reach * widest / BOX for reach in MEAN_REACH)
+    total = cv2.resize(cv2.GaussianBlur(total, (0, 0), sigmaX=along, sigmaY=across), (width, height))
+    near = total[..., 3:] > MIN_WEIGHT
+    return np.asarray(np.where(near, total[..., :3] / np.where(near, total[..., 3:], 1), otherwise), np.float32)
 
 
 def _faces(inverse: Floats, wanted: NDArray[np.bool_]) -> NDArray[np.int32]:
