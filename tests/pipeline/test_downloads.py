@@ -100,8 +100,9 @@ def test_an_interrupted_download_is_one_warning_and_is_resumed(hub, tmp_path):
     assert listener.warnings == ["the download was interrupted; `ex4d fetch net` resumes it"]
     part = tmp_path / "hub" / "models--lab--net" / "blobs" / f"{sha256(FILES[LARGE])}.ex4d.incomplete"
     assert 0 < part.stat().st_size < len(FILES[LARGE])
+    before = len(hub.asked)
     assert download_weights(net(), NetOptions(), Listener())
-    assert hub.asked[-1].startswith("bytes=")
+    assert any(asked.startswith("bytes=") for asked in hub.asked[before:])  # files arrive in any order
 
 
 def test_a_signal_that_ends_the_program_does_so_during_a_download():
