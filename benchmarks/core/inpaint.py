@@ -1,11 +1,12 @@
 """PSNR of the `inpaint` backbone on hidden pixels, against true novel views of the synthetic room.
 
-    python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER]
+    python -m benchmarks.core.inpaint [--size 256] [--num-frames 49] [--yaw 30 60 90] [--sheet FOLDER] [--thin-width 2]
 
 `black` leaves holes black, `around` fills them from their surroundings, and `model` from the model of the static scene,
-as in a run. The source camera is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute
-difference of consecutive frames, in levels, on pixels hidden in both. `flicker` is the same at the same points of the
-scene, which move through the picture, and `boxes` that of means in boxes of 4 x 4 pixels; see `warping_error.py`.
+as in a run. `whole` is the PSNR of whole frames with that, and `visible` that of the visible region. The source camera
+is static (`still`) or moves, and then sees behind objects. `change` is the mean absolute difference of consecutive
+frames, in levels, on pixels hidden in both. `flicker` is the same at the same points of the scene, which move through
+the picture, and `boxes` that of means in boxes of 4 x 4 pixels; see `warping_error.py`.
 """
 
 from __future__ import annotations
@@ -41,16 +42,17 @@ def main():
     parser.add_argument("--num-frames", type=int, default=49)
     parser.add_argument("--yaw", type=float, nargs="+", default=[30, 60, 90])
     parser.add_argument("--source", nargs="+", default=["still", "moving"], choices=["still", "moving"])
+    parser.add_argument("--thin-width", type=float, default=WatertightOptions().thin_width, help="option of the mesh")
     parser.add_argument("--sheet", type=Path, help="folder for contact sheets")
     arguments = parser.parse_args()
     print(
-        "source  yaw  hidden | PSNR dB: black around model | CPU seconds: around model | change: around model truth | "
-        "flicker: around model truth | boxes: around model truth"
+        "source  yaw  hidden | PSNR dB: black around model, whole visible | CPU seconds: around model | "
+        "change: around model truth | flicker: around model truth | boxes: around model truth"
     )
     for source in arguments.source:
         scene = make_clip(source, arguments.size, arguments.num_frames)
         for yaw in arguments.yaw:
-            measure(scene, source, yaw, arguments.sheet)
+            measure(scene, source, yaw, arguments.sheet, WatertightOptions(thin_width=arguments.thin_width))
 
 
 def make_clip(source: str, size: int, num_frames: int) -> Scene:
@@ -68,15 +70,17 @@ def orbit(scene: Scene, yaw: float) -> CameraPath:
     return path_of_eyes(eyes, center=(0.0, 0.0, SUBJECT), intrinsics=scene.depth.intrinsics_at(0))
 
 
-def measure(scene: Scene, source: str, yaw: float, sheets: Path | None):
+def measure(scene: Scene, source: str, yaw: float, sheets: Path | None, options: WatertightOptions):
     path = orbit(scene, yaw)
     truth = room_scene().novel_views(path, fps=scene.video.fps)
-    builder, renderer = WatertightMesh(WatertightOptions(), device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
+    builder, renderer = WatertightMesh(options, device=CPU), ZBufferRenderer(RasterOptions(), device=CPU)
     guidance = render_guidance(scene, path, builder, renderer)
     around, around_seconds = fill(guidance, scene, InpaintOptions(scene_frames=0))
     model, model_seconds = fill(guidance, scene, InpaintOptions())
     filled = (around.frames, model.frames)
     psnrs = [psnr(frames, truth.frames, ~guidance.mask) for frames in (guidance.color, *filled)]
+    psnrs += [psnr(model.frames, truth.frames, torch.ones_like(guidance.mask))]
+    psnrs += [psnr(guidance.color, truth.frames, guidance.mask)]
     changes = [change(frames, guidance) for frames in (*filled, truth.frames)]
     motion = Motion.of(room_scene(), path, fps=scene.video.fps)
     flicker = zip(*(warping_error(motion, frames, ~guidance.mask) for frames in (*filled, truth.frames)), strict=True)

@@ -61,6 +61,7 @@ def ex4d_mesh_builders() -> list[Provider]:
                 "ex4d": {
                     "border_depth": 100.0,
                     "max_stretch": 0.0,
+                    "thin_width": 0.0,
                     "cap": "corners",
                     "pixel_center": 0.0,
                     "hidden_colors": "black",

@@ -11,13 +11,12 @@ Only pixels near edges are processed, each frame by itself, with the same operat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ex4d_core.geometry.refine_options import RefineOptions
+from ex4d_core.geometry.windows import window
 
 FARTHEST = 1e8
 """Larger depth is unknown."""
@@ -106,11 +105,11 @@ def _snap(pixels: Tensor, radius: int) -> Tensor:
         Flat indices of the pixels that changed, int64 [N].
     """
     disparity = pixels[..., 3].contiguous()
-    low = _window(disparity, radius, torch.minimum)
-    high = _window(disparity, radius, torch.maximum)
+    low = window(disparity, radius, torch.minimum)
+    high = window(disparity, radius, torch.maximum)
     jump = high - low
     near_edge = (jump > JUMP * high) & (
-        _window(_curvature(disparity, radius + 1), radius, torch.maximum) > CURVATURE * jump
+        window(_curvature(disparity, radius + 1), radius, torch.maximum) > CURVATURE * jump
     )
     index = near_edge.flatten().nonzero().squeeze(1)
     middle, half = ((low + high) / 2).flatten()[index, None], (jump / 2).flatten()[index, None]
@@ -159,7 +158,7 @@ def _straighten_thin(pixels: Tensor, radius: int) -> None:
     same color along such a thing have the better depth. Thin pixels are nearer than the opening of the disparity.
     """
     disparity = pixels[..., 3].contiguous()
-    opened = _window(_window(disparity, radius, torch.minimum), radius, torch.maximum)
+    opened = window(window(disparity, radius, torch.minimum), radius, torch.maximum)
     index = (disparity - opened > THIN * disparity).flatten().nonzero().squeeze(1)
     offsets = [(radius * k * i, radius * k * j) for k in (1, 2, 3, 4) for i, j in RING]
     flat = pixels.view(-1, 4)
@@ -203,20 +202,6 @@ def _curvature(disparity: Tensor, distance: int) -> Tensor:
             before, here, after = (disparity.narrow(dim, start * distance, size) for start in range(3))
             curvature.narrow(dim, distance, size).copy_((before + after).sub_(here, alpha=2).abs_())
     return torch.maximum(*along)
-
-
-def _window(values: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return the minimum or maximum of each window of 2 radius + 1 pixels, [T, H, W]."""
-    joined = functional.pad(values[:, None], (radius,) * 4, mode="replicate")[:, 0]
-    length = 2 * radius + 1
-    for dim in (1, 2):
-        size, reach = joined.shape[dim], 1
-        while reach < length:  # windows of `reach` pixels overlap
-            step = min(reach, length - reach)
-            size -= step
-            joined = join(joined.narrow(dim, 0, size), joined.narrow(dim, step, size))
-            reach += step
-    return joined
 
 
 def _filled(colors: Tensor, disparity: Tensor, known: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 The depth watertight mesh {V, F, T, O} of EX-4D (arXiv 2506.05554, section 3.2): each pixel is a vertex, each 2x2
 block two faces, the outermost ring of pixels is moved behind the scene, and a cap closes the back. Faces across a
-depth discontinuity are kept and marked as occluded, so that they hide the scene behind them.
+depth discontinuity are kept and marked as occluded, so that they hide the scene behind them. Thin things would hide too
+much: they are drawn in pieces before the surface, see `thin_things`.
 
-No size depends on values, so nothing waits for the GPU.
+On a GPU no size depends on values, so nothing waits for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import torch
 from torch import Tensor
 
 from ex4d_core.errors import InvalidInput
+from ex4d_core.geometry import thin_things
 from ex4d_core.geometry.projective import ray_slopes
+from ex4d_core.geometry.thin_things import Pieces
 from ex4d_core.geometry.watertight_options import WatertightOptions
 from ex4d_core.types import Intrinsics, Mesh
 from ex4d_core.types._arrays import tensor_summary
@@ -54,7 +57,7 @@ def build_watertight(
     Vertex i * W + j belongs to pixel (row i, column j); the stitched cap adds one behind the middle of the ring.
     Faces come in this order: the upper left ones of all blocks (lower left, upper left, upper right), the lower
     right ones (lower left, upper right, lower right), the cap. Invalid depth is treated like the ring: moved to
-    the border depth, with all adjacent faces occluded.
+    the border depth, with all adjacent faces occluded. Pieces of thin things come last, with vertices of their own.
 
     Args:
         frame: uint8 [H, W, 3], sRGB.
@@ -73,9 +76,11 @@ def build_watertight(
     arguments = (frame.to(device), depth.float(), None if valid is None else valid.to(device))
     slopes = _slopes(intrinsics, options, device)
     vertices, colors, occluded, *limits = (compute or partial(surface, options=options))(*arguments, *slopes)
+    faces = mesh_faces(*depth.shape, options, device)
     return Mesh(
         vertices=vertices,
-        faces=grid_faces(*depth.shape, options.cap, device),
+        # Renderers check a list that all frames share only once. On the CPU, it is longer than that of this frame.
+        faces=faces if len(faces) == len(occluded) else faces[: len(occluded)],
         vertex_colors=colors,
         face_occluded=occluded,
         max_stretch=limits[0] if limits else None,
@@ -100,18 +105,69 @@ def surface(
         known &= valid
     points, border = _grid_points(depth, known, x, y, options)
     hidden = _occluded_blocks(points, options)
-    unknown = _unknown_blocks(known)
+    unknown = thin_things.faces_of(~known)
     hidden |= unknown
     if options.cap == "stitched":
         _set_ring(hidden)
-    alpha = _pixel_alpha(hidden)
     cap_occluded = _cap_occluded(points, options)
+    if radius := _thin_radius(depth.shape[0], depth.shape[1], options):
+        pieces, frame = _take_out_thin(points, frame, known, hidden, unknown, x, y, radius)
+    else:
+        pieces = thin_things.no_pieces(depth.device)
+    unseen = torch.cat([unknown.flatten(), torch.ones_like(cap_occluded), pieces.unseen])
     return (
-        _vertices(points, border, options),
-        _colors(frame, alpha, options),
-        torch.cat([hidden.flatten(), cap_occluded]),
-        *([_limits(unknown, len(cap_occluded), options)] if options.max_stretch else []),
+        torch.cat([points.view(3, -1).T, _cap_vertices(points, border, options), pieces.vertices]),
+        torch.cat([_colors(frame, _pixel_alpha(hidden), options), pieces.colors]),
+        torch.cat([hidden.flatten(), cap_occluded, pieces.occluded]),
+        *([~unseen * options.max_stretch] if options.max_stretch else []),
     )
+
+
+def _take_out_thin(
+    points: Tensor,
+    frame: Tensor,
+    known: Tensor,
+    hidden: Tensor,
+    unknown: Tensor,
+    x: Tensor,
+    y: Tensor,
+    radius: int,
+) -> tuple[Pieces, Tensor]:
+    """Return the pieces of thin things, and the frame for the surface, uint8 [H, W, 3].
+
+    Thin pixels of the surface are moved behind the things, where no camera sees them: this changes `points`, `hidden`
+    and `unknown`.
+    """
+    thin = thin_things.find(points[2], known, radius)
+    chosen = thin_things.choose(thin.clear)
+    pixel = (x[-1] - x[0]) / (len(x) - 1)
+    pieces = thin_things.pieces(points, frame, chosen, hidden, unknown, radius=radius, pixel=pixel)
+    points[2] = torch.where(chosen.pixels | (thin.pixels & ~thin.clear), thin.behind, points[2])
+    torch.mul(x, points[2], out=points[0])
+    torch.mul(y[:, None], points[2], out=points[1])
+    at_thin = thin_things.faces_of(chosen.pixels)
+    hidden |= at_thin
+    unknown |= at_thin
+    return pieces, thin_things.without_mixtures(frame, thin, chosen)
+
+
+def _thin_radius(height: int, width: int, options: WatertightOptions) -> int:
+    """Return the radius for `thin_things`, 0 if nothing is taken out, as from pictures too small to tell."""
+    pixels = options.thin_width / 100 * max(height, width)
+    return thin_things.radius_of(pixels) if options.max_stretch and pixels >= 2 else 0
+
+
+@lru_cache(maxsize=4)
+def mesh_faces(height: int, width: int, options: WatertightOptions, device: torch.device) -> Tensor:
+    """Return the faces of the meshes of a size, int32 [F, 3], with as many pieces of thin things as there can be.
+
+    The result is cached: do not modify it.
+    """
+    faces = grid_faces(height, width, options.cap, device)
+    if not _thin_radius(height, width, options):
+        return faces
+    first = height * width + (options.cap == "stitched")
+    return torch.cat([faces, thin_things.piece_faces(thin_things.count(height, width), first).to(device)])
 
 
 @lru_cache(maxsize=4)
@@ -209,40 +265,24 @@ def _grid_points(
     return points, border
 
 
-def _vertices(points: Tensor, border: Tensor, options: WatertightOptions) -> Tensor:
-    pixels = points[0].numel()
-    vertices = points.new_empty(pixels + (options.cap == "stitched"), 3)
-    vertices[:pixels] = points.view(3, -1).T
-    if options.cap == "stitched":
-        vertices[pixels] = points[:, :: points.shape[1] - 1, :: points.shape[2] - 1].mean(dim=(1, 2))
-        vertices[pixels, 2] = CAP_BULGE * border
-    return vertices
+def _cap_vertices(points: Tensor, border: Tensor, options: WatertightOptions) -> Tensor:
+    """Return the vertex behind the middle of the ring of a stitched cap, [1, 3], otherwise [0, 3]."""
+    if options.cap != "stitched":
+        return points.new_zeros(0, 3)
+    middle = points[:, :: points.shape[1] - 1, :: points.shape[2] - 1].mean(dim=(1, 2))
+    return torch.cat([middle[:2], (CAP_BULGE * border)[None]])[None]
 
 
 def _colors(frame: Tensor, alpha: Tensor, options: WatertightOptions) -> Tensor:
     if options.hidden_colors == "black":
         frame = frame * alpha[..., None]
     colors = frame.reshape(-1, 3)
-    return torch.cat([colors, colors.new_zeros(1, 3)]) if options.cap == "stitched" else colors.clone()
+    return torch.cat([colors, colors.new_zeros(1, 3)]) if options.cap == "stitched" else colors
 
 
 def _occluded_blocks(points: Tensor, options: WatertightOptions) -> Tensor:
     """Return bool [2, H-1, W-1]: whether the upper left and the lower right face of each block is occluded."""
     return _sharp(points, options.min_angle) if options.occlusion == "angle" else _steep(points, options.max_slope)
-
-
-def _unknown_blocks(known: Tensor) -> Tensor:
-    """Return bool [2, H-1, W-1]: whether a corner of the upper left and of the lower right face is unknown."""
-    unknown = ~known
-    diagonal = unknown[1:, :-1] | unknown[:-1, 1:]
-    return torch.stack([diagonal | unknown[:-1, :-1], diagonal | unknown[1:, 1:]])
-
-
-def _limits(unknown: Tensor, cap_faces: int, options: WatertightOptions) -> Tensor:
-    """Return the largest stretch of each face, float32 [F]: 0 where depth is unknown, and for the cap."""
-    limits = torch.zeros(unknown.numel() + cap_faces, device=unknown.device)
-    limits[: unknown.numel()] = (~unknown).flatten() * options.max_stretch
-    return limits
 
 
 def _sharp(points: Tensor, min_angle: float) -> Tensor:

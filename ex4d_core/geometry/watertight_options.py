@@ -53,6 +53,13 @@ class WatertightOptions:
         unit="ratio",
         validator=_zero_or_from_1,
     )
+    thin_width: float = option(
+        2.0,
+        help="Things up to about this wide count as thick as they are wide: they hide only what is right behind them; "
+        "0, or without max_stretch: they hide everything between them and their background",
+        unit="% of the longer side",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(20)),
+    )
     cap: str = option(
         "stitched",
         help="Back of the mesh: 'stitched', a fan from the ring to one vertex behind it, all occluded; 'corners', "
