@@ -25,6 +25,12 @@ _EDGE_TRUST = np.float32(0.02)
 _SAME_SURFACE = 24.0
 """Difference in levels at which a known pixel and the model of the scene hardly show the same surface."""
 
+_LEAST_SAME = 0.1
+"""Smallest weight of pixels that are taken to show the same surface as the model."""
+
+_EXPOSURE_REACH = 0.1
+"""Distance, in longer sides of a view, in which the exposure of such pixels fades to that of the model."""
+
 
 class InpaintBackbone:
     """Fills hidden regions from a model of the static scene, which is made once for the clip.
@@ -105,7 +111,9 @@ def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Itera
         # The same surface differs by exposure only; another surface says nothing about the hole.
         most = np.maximum.reduce([np.abs(difference[..., channel]) for channel in range(3)])
         same = np.where(inner, np.exp(-((most / _SAME_SURFACE) ** 2)), 0).astype(np.float32)
-        matched = view.background + push_pull(difference, same)
+        distance = cv2.distanceTransform((same < _LEAST_SAME).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+        fade = np.exp(-distance / (_EXPOSURE_REACH * max(size)))[..., None]
+        matched = view.background + fade * push_pull(difference, same)
         fill = np.where(view.in_front[..., None], view.backs, matched)
         yield np.asarray(cv2.resize(fill, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
