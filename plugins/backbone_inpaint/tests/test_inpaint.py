@@ -12,6 +12,7 @@ from ex4d_backbone_inpaint.backbone import InpaintBackbone
 from ex4d_backbone_inpaint.clip_model import SPAN, ClipModel
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import push_pull
+from ex4d_backbone_inpaint.surroundings import UsualColors
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
@@ -380,12 +381,44 @@ def test_holes_get_the_exposure_of_the_frame_but_not_its_noise():
     color = (wall + noise).expand(9, 192, 256, 3).to(torch.uint8)
     scene = still_scene(color, torch.full((9, 192, 256), 8.0), Intrinsics.from_fov(**size))
     mask = torch.ones(9, 192, 256, dtype=torch.bool)
-    mask[:, 64:128, 64:128] = False
+    mask[:, 88:104, 88:104] = False
     frames = inpaint(punched(color, mask, still_path(9, **size)), scene)
-    hole = (frames - wall.float())[:, 64:128, 64:128]
+    hole = (frames - wall.float())[:, 88:104, 88:104]
     means = hole.mean(dim=(1, 2, 3))
-    assert 10 < means[4] - means[[3, 5]].mean() < 13
+    assert 8 < means[4] - means[[3, 5]].mean() < 13
     assert (hole[3] - hole[5]).abs().mean() < 0.3
+
+
+def test_a_floor_is_background_and_continues_beyond_the_picture():
+    """A gray floor before a far green wall, with a red post on it that the edge of the picture cuts."""
+    lens = Intrinsics.from_fov(**SIZE)
+    floor = (lens.fy * 1.5 / (torch.arange(48) - 23.5).clamp_min(0.5)).clamp(max=40)
+    depth = floor[None, :, None].expand(1, 48, 64).clone()
+    color = torch.zeros(1, 48, 64, 3, dtype=torch.uint8)
+    color[..., 1] = 200
+    color[depth < 40] = torch.tensor([90, 90, 90], dtype=torch.uint8)
+    color[:, 10:44, 58:], depth[:, 10:44, 58:] = torch.tensor([200, 0, 0], dtype=torch.uint8), 4.0
+    model = ClipModel(still_scene(color, depth, lens), InpaintOptions())
+    pose = torch.eye(4)
+    pose[0, 3] = -3.0  # to the right: the right half of the view is outside of the picture
+    view = model.view(0, pose, lens).background
+    assert np.abs(view[40:, 27:] - 90).max() < 3
+    assert view[:, 27:, 0].max() < 95
+
+
+def test_usual_colors_distinguish_depths_in_a_row():
+    color = np.zeros((32, 40, 3), np.float32)
+    color[:, :20], color[:, 20:] = 50, 150
+    inverse = np.full((32, 40), 1.0, np.float32)
+    inverse[:, 20:] = 0.2
+    usual = UsualColors.of(color, inverse, np.ones((32, 40), bool))
+    at = usual.at(np.array([-20.0, 16.0, 60.0]), np.array([[1.0, 0.2]] * 3, np.float32))
+    np.testing.assert_allclose(at[..., 0], [[50, 150]] * 3, atol=1)
+
+
+def test_usual_colors_of_nothing_are_zero():
+    usual = UsualColors.of(np.ones((8, 8, 3), np.float32), np.ones((8, 8), np.float32), np.zeros((8, 8), bool))
+    assert not usual.at(np.arange(8.0), np.ones((8, 8), np.float32)).any()
 
 
 def test_push_pull_keeps_known_pixels_and_continues_them():

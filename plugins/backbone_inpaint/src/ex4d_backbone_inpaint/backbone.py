@@ -25,6 +25,12 @@ _EDGE_TRUST = np.float32(0.02)
 _SAME_SURFACE = 24.0
 """Difference in levels at which a known pixel and the model of the scene hardly show the same surface."""
 
+_LEAST_SAME = 0.1
+"""Smallest weight of pixels that are taken to show the same surface as the model."""
+
+_EXPOSURE_REACH = 0.1
+"""Distance, in longer sides of a view, in which the exposure of such pixels fades to that of the model."""
+
 _EXPOSURE_SIDE = 32
 """Longer side in pixels of the grid on which the exposure of the model is matched to a frame."""
 
@@ -126,7 +132,10 @@ def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> 
     coarse = max(1, round(width * scale)), max(1, round(height * scale))
     total, weight = _reduced(difference * same[..., None], *coarse), _reduced(same, *coarse)
     mean = np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
-    return np.asarray(cv2.resize(push_pull(mean, weight), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    matched = cv2.resize(push_pull(mean, weight), (width, height), interpolation=cv2.INTER_LINEAR)
+    distance = cv2.distanceTransform((same < _LEAST_SAME).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    fade = np.exp(-distance / (_EXPOSURE_REACH * max(height, width)))
+    return np.asarray(fade[..., None] * matched, np.float32)
 
 
 def _reduced(values: Picture, width: int, height: int) -> Picture:

@@ -5,12 +5,15 @@ picture, where the scene continues beyond its edge. Both get an answer in the so
 in each target view: colors that last, and geometry that moves as the scene does. The model has two sheets:
 
 1. The background that the frames show, over time: at each pixel the far surface, wherever something moved away from it.
-   A thin plate continues it beyond the picture, and its colors approach those that are usual at their elevation.
+   A thin plate continues it beyond the picture, and its colors approach those that are usual at their
+   elevation and depth.
 2. What the foreground of sheet 1 hides: background depth and color, continued smoothly from its far side. It is closed:
    faces across depth edges have the color of the far side.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import attrs
 import cv2
@@ -29,7 +32,7 @@ from ex4d_backbone_inpaint.samples import (
     grid_points,
     unbroken,
 )
-from ex4d_backbone_inpaint.surroundings import BINS, colors_of_directions, usual_colors
+from ex4d_backbone_inpaint.surroundings import BINS, UsualColors, colors_of_directions
 from ex4d_backbone_inpaint.thin_plate import margin_axis, thin_plate
 from ex4d_core.builtin.render_zbuffer import Bands, Drawing
 from ex4d_core.types import Intrinsics
@@ -56,7 +59,8 @@ EDGE_MEMORY = 0.08
 """Distance, in sizes of the picture, in which its continuation approaches the thin plate."""
 
 COLOR_MEMORY = 10.0
-"""Distance, in sizes of the picture, in which the colors at its edge approach those that are usual in their row."""
+"""Distance, in sizes of the picture, in which the colors at its edge approach those that are usual in their row
+and depth."""
 
 UNUSUAL = 50.0
 """Difference in levels from what is usual that halves `COLOR_MEMORY`."""
@@ -234,22 +238,23 @@ class _Sheets:
         plate = thin_plate(picture.inverse, picture.known, columns, rows)
         inside = np.s_[RINGS:-RINGS, RINGS:-RINGS]
         first = _continued(picture.inverse, picture.known, plate, columns, rows)
-        in_front = _in_front(first, lens)
+        in_front = _in_front(first, columns, rows, lens)
         seen, color = np.zeros(first.shape, bool), np.zeros((*first.shape, 3), np.float32)
         seen[inside], color[inside] = picture.seen, picture.color
         # Colors beside the foreground are mixed with it, and would outline it where it is not drawn.
         seen &= in_front | ~_grown(in_front)
         background = seen & ~in_front
         trusted = background if background.any() else seen
-        usual = usual_colors(picture.color, trusted[inside])[_nearest(rows, height)][:, None]
-        behind = push_pull(np.dstack([color - usual, first - plate]), trusted * _farness(first, lens))
+        usual = UsualColors.of(picture.color, first[inside], trusted[inside])
+        unlike = color - usual.at(rows, first)
+        behind = push_pull(np.dstack([unlike, first - plate]), trusted * _farness(first, lens))
+        hidden = np.where(in_front, np.clip(behind[..., 3] + plate, first.min(), BEHIND * first), first)
         # Walls and floors continue; the more a color differs from what is usual, the sooner it ends.
         unusual = np.maximum.reduce([np.abs(behind[..., channel]) for channel in range(3)]) / UNUSUAL
         fade = np.exp(-_outside(columns, rows, height, width) * (1 + unusual**4) / COLOR_MEMORY)
-        behind[..., :3] = usual + fade[..., None] * behind[..., :3]
+        behind[..., :3] = usual.at(rows, hidden) + fade[..., None] * behind[..., :3]
         color = np.where(seen[..., None], color, behind[..., :3])
         hidden_color = np.where(in_front[..., None], behind[..., :3], color)
-        hidden = np.where(in_front, np.clip(behind[..., 3] + plate, first.min(), BEHIND * first), first)
         return cls(
             columns=columns,
             rows=rows,
@@ -283,11 +288,31 @@ def _outside(columns: Floats64, rows: Floats64, height: int, width: int) -> Floa
     return np.asarray(np.hypot(x, y[:, None]))
 
 
-def _in_front(inverse: Floats, lens: Intrinsics) -> NDArray[np.bool_]:
-    """Return what a morphological opening of the inverse depth removes: things that stand before something else."""
+def _in_front(inverse: Floats, columns: Floats64, rows: Floats64, lens: Intrinsics) -> NDArray[np.bool_]:
+    """Return what morphological openings of the inverse depth remove: things that stand before something else.
+
+    A floor is not removed: it is as wide as its row, or the surface beyond the picture continues it.
+    """
     size = round(OPENING * max(lens.fx, lens.fy)) | 1
-    opened = cv2.morphologyEx(inverse, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
-    return np.asarray(inverse > FOREGROUND_RATIO * opened)
+    # A grid of equal steps, on which the picture has a margin of the size of the opening.
+    x, y = (np.arange(-size, len(axis) - 2 * RINGS + size, dtype=np.float64) + 0.5 for axis in (columns, rows))
+    wide = _resampled(inverse, _index(x, columns), _index(y, rows))
+    opened = np.asarray(cv2.morphologyEx(wide, cv2.MORPH_OPEN, np.ones((size, size), np.uint8)), np.float32)
+    behind = _resampled(opened, columns + size - 0.5, rows + size - 0.5)
+    in_row = cv2.morphologyEx(inverse, cv2.MORPH_OPEN, np.ones((1, size), np.uint8))
+    within = ((columns > x[0]) & (columns < x[-1])) & ((rows > y[0]) & (rows < y[-1]))[:, None]
+    return np.asarray(within & (inverse > FOREGROUND_RATIO * np.maximum(behind, in_row)))
+
+
+def _index(positions: NDArray[Any], axis: Floats64) -> Floats64:
+    """Return where positions are in an increasing axis, as fractions of its indices."""
+    return np.asarray(np.interp(positions, axis, np.arange(len(axis))))
+
+
+def _resampled(values: Floats, columns: Floats64, rows: Floats64) -> Floats:
+    """Return values [H, W] at the crossings of columns [W'] and rows [H'] that are given as indices."""
+    x, y = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _farness(inverse: Floats, lens: Intrinsics) -> Floats:
