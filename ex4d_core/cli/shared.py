@@ -166,10 +166,10 @@ def make_session(
     """
     from ex4d_core.config.user_config import user_config_file
     from ex4d_core.console_reporter import ConsoleReporter
-    from ex4d_core.pipeline.estimator_process import start_estimator
     from ex4d_core.pipeline.ignored import ignored_settings
     from ex4d_core.pipeline.session import Session
     from ex4d_core.pipeline.stage_order import roles_for
+    from ex4d_core.runs.estimator_start import start_estimator
 
     reporter = ConsoleReporter(quiet=quiet)
     may_ask = not quiet and any(map(os.path.exists, clips))

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import atexit
 import io
-import pickle
 import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ex4d_core.errors import Ex4dError, PluginFailed, tracing, unexpected
-from ex4d_core.pipeline.devices import device_of, expects_gpu
+from ex4d_core.pipeline.devices import device_of
 from ex4d_core.pipeline.measure import Usage, count_other_process, measure
 from ex4d_core.plugins.stdout_guard import redirect_stdout_to_stderr
 from ex4d_core.processes import end_with_parent, exit_reason, join_or_kill, start_process
@@ -27,7 +27,6 @@ from ex4d_core.progress import Progress
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ex4d_core.pipeline.chosen import Chosen
-    from ex4d_core.pipeline.session import Session
     from ex4d_core.roles import DepthEstimator
     from ex4d_core.types import DepthVideo, Video
 
@@ -221,33 +220,7 @@ def _work(connection: Connection, name: str, options: object, device: str) -> No
     _send(connection, depth)
 
 
-def start_estimator(session: Session) -> None:
-    """Start the depth estimator of a session in a process of its own, if that is worth it: before torch is imported.
-
-    It is if the machine seems to have a GPU, and the estimator and the backbone have weights here.
-    """
-    if not expects_gpu(session.config.device):
-        return
-    with suppress(Ex4dError):  # raised where the component is used
-        planned = session.changed(attrs.evolve(session.config, download="no"), device_type="cuda")
-        both = [planned.choose(role) for role in ("depth", "backbone")]
-        if not (all(chosen.offer.spec.weights for chosen in both) and _can_be_sent(both[0].options)):
-            return
-        session.estimator_process = EstimatorProcess(both[0], device=session.config.device)
-        if any(planned.lacks_weights(chosen.offer) for chosen in both):  # the first check imports the client of the hub
-            session.estimator_process.close()
-
-
-def _can_be_sent(options: object) -> bool:
-    """Return whether another process can receive the options, which a class inside of a function prevents."""
-    try:
-        pickle.dumps(options)
-    except Exception:  # of any kind, by the class
-        return False
-    return True
-
-
-class _Pickler(pickle.Pickler):
+class _Pickler(ForkingPickler):
     """Leaves the content of tensors beside the pickle, so that it is not copied."""
 
     def reducer_override(self, value: Any) -> Any:
@@ -260,9 +233,9 @@ class _Pickler(pickle.Pickler):
 
 def _send(connection: Connection, value: object) -> None:
     """Send a value with tensors; without shared memory, of which containers have little."""
-    buffers: list[pickle.PickleBuffer] = []
+    buffers: list[Any] = []
     head = io.BytesIO()
-    _Pickler(head, protocol=5, buffer_callback=buffers.append).dump(value)
+    _Pickler(head, 5, True, buffers.append).dump(value)
     raw = [buffer.raw() for buffer in buffers]
     connection.send((head.getvalue(), [len(part) for part in raw]))
     for part in raw:
@@ -274,4 +247,4 @@ def _receive(connection: Connection) -> Any:
     parts = [bytearray(size) for size in sizes]
     for part in parts:
         connection.recv_bytes_into(part)
-    return pickle.loads(head, buffers=parts)
+    return ForkingPickler.loads(head, buffers=parts)

@@ -11,11 +11,12 @@ import torch
 
 import ex4d_core as ex4d
 from ex4d_core.errors import Cancelled, InputNotFound, PluginFailed
-from ex4d_core.pipeline import estimator_process
-from ex4d_core.pipeline.estimator_process import EstimatorProcess, start_estimator
+from ex4d_core.pipeline.estimator_process import EstimatorProcess
 from ex4d_core.pipeline.measure import measure
 from ex4d_core.plugins.registry import Registry
 from ex4d_core.progress import silent
+from ex4d_core.runs import estimator_start
+from ex4d_core.runs.estimator_start import start_estimator
 from tests.helpers.backbones import STEPWISE, plugins_with
 
 
@@ -105,14 +106,14 @@ class Recorded:
 @pytest.fixture
 def planned(monkeypatch):
     """Make a session whose depth estimator has weights, and start the estimator as the command does."""
-    monkeypatch.setattr(estimator_process, "EstimatorProcess", Recorded)
+    monkeypatch.setattr(estimator_start, "EstimatorProcess", Recorded)
 
     @attrs.frozen
     class LocalOptions:
         pass
 
     def plan(*, gpu=True, weights=True, local=False) -> ex4d.Session:
-        monkeypatch.setattr(estimator_process, "expects_gpu", lambda name: gpu)
+        monkeypatch.setattr(estimator_start, "expects_gpu", lambda name: gpu)
         given = {"weights": f"{__name__}:no_weights"} if weights else {}
         plugins = plugins_with(attrs.evolve(STEPWISE, **given))
         sketch = Registry(plugins).find("depth", "sketch")

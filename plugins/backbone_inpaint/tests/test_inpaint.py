@@ -11,8 +11,6 @@ import torch
 from ex4d_backbone_inpaint.backbone import InpaintBackbone
 from ex4d_backbone_inpaint.clip_model import SPAN, ClipModel
 from ex4d_backbone_inpaint.options import InpaintOptions
-from ex4d_backbone_inpaint.push_pull import push_pull
-from ex4d_backbone_inpaint.surroundings import UsualColors
 from ex4d_core.builtin.mesh_watertight import WatertightMesh
 from ex4d_core.builtin.render_options import RasterOptions
 from ex4d_core.builtin.render_zbuffer import ZBufferRenderer
@@ -298,12 +296,10 @@ def test_colors_mixed_with_a_near_thing_do_not_outline_it_on_the_wall_behind_it(
     color[..., 2] = 200
     color[:, :, 27:37, 0] = 100
     color[:, :, 28:36], depth[:, :, 28:36] = torch.tensor([200, 0, 0], dtype=torch.uint8), 2.0
-    scene = still_scene(color, depth, lens)
     pose = torch.eye(4)
-    pose[0, 3] = -1.5
-    view = ClipModel(scene, InpaintOptions()).view(0, pose, lens).background
-    beside = view[8:-8, 8:40]  # the post is to the left of the view
-    assert beside[..., 0].max() < 20
+    pose[0, 3] = -1.5  # so that the post is to the left of the view
+    view = ClipModel(still_scene(color, depth, lens), InpaintOptions()).view(0, pose, lens).background
+    assert view[8:-8, 8:40, 0].max() < 20
 
 
 def test_colors_beyond_the_model_depend_on_the_elevation_only():
@@ -312,9 +308,8 @@ def test_colors_beyond_the_model_depend_on_the_elevation_only():
     color = torch.full((1, 48, 64, 3), 40, dtype=torch.uint8)
     color[:, :24, :, 2] = 220
     depth = (20 / (torch.arange(48) - 23.5).clamp_min(0.5))[None, :, None].expand(1, 48, 64).clone()
-    scene = still_scene(color, depth, lens)
     backward = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
-    view = ClipModel(scene, InpaintOptions()).view(0, backward, lens).background
+    view = ClipModel(still_scene(color, depth, lens), InpaintOptions()).view(0, backward, lens).background
     assert view[4, :, 2].min() > view[-4, :, 2].max() + 80
 
 
@@ -398,35 +393,8 @@ def test_a_floor_is_background_and_continues_beyond_the_picture():
     color[..., 1] = 200
     color[depth < 40] = torch.tensor([90, 90, 90], dtype=torch.uint8)
     color[:, 10:44, 58:], depth[:, 10:44, 58:] = torch.tensor([200, 0, 0], dtype=torch.uint8), 4.0
-    model = ClipModel(still_scene(color, depth, lens), InpaintOptions())
     pose = torch.eye(4)
     pose[0, 3] = -3.0  # to the right: the right half of the view is outside of the picture
-    view = model.view(0, pose, lens).background
+    view = ClipModel(still_scene(color, depth, lens), InpaintOptions()).view(0, pose, lens).background
     assert np.abs(view[40:, 27:] - 90).max() < 3
     assert view[:, 27:, 0].max() < 95
-
-
-def test_usual_colors_distinguish_depths_in_a_row():
-    color = np.zeros((32, 40, 3), np.float32)
-    color[:, :20], color[:, 20:] = 50, 150
-    inverse = np.full((32, 40), 1.0, np.float32)
-    inverse[:, 20:] = 0.2
-    usual = UsualColors.of(color, inverse, np.ones((32, 40), bool))
-    at = usual.at(np.array([-20.0, 16.0, 60.0]), np.array([[1.0, 0.2]] * 3, np.float32))
-    np.testing.assert_allclose(at[..., 0], [[50, 150]] * 3, atol=1)
-
-
-def test_usual_colors_of_nothing_are_zero():
-    usual = UsualColors.of(np.ones((8, 8, 3), np.float32), np.ones((8, 8), np.float32), np.zeros((8, 8), bool))
-    assert not usual.at(np.arange(8.0), np.ones((8, 8), np.float32)).any()
-
-
-def test_push_pull_keeps_known_pixels_and_continues_them():
-    values = np.zeros((32, 40, 2), np.float32)
-    values[:, :20] = (10, 200)
-    weight = np.zeros((32, 40), np.float32)
-    weight[:, :20] = 1
-    filled = push_pull(values, weight)
-    np.testing.assert_array_equal(filled[:, :20], values[:, :20])
-    np.testing.assert_allclose(filled[:, 20:], np.broadcast_to((10, 200), (32, 20, 2)), atol=0.01)
-    assert not push_pull(values, np.zeros_like(weight)).any()

@@ -12,6 +12,7 @@ import attrs
 import torch
 from torch import distributed
 
+from ex4d_backbone_wan.weights.loading import imported
 from ex4d_core.errors import InvalidInput
 
 
@@ -22,9 +23,8 @@ class Saved:
     folder: Path
 
     def load(self, *, device, dtype):
-        from diffusers import WanTransformer3DModel
-
-        return WanTransformer3DModel.from_pretrained(self.folder).to(device, dtype)
+        cls = imported("diffusers", "WanTransformer3DModel")  # another thread of the process imports it too
+        return cls.from_pretrained(self.folder).to(device, dtype)
 
 
 @attrs.frozen
