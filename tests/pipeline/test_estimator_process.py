@@ -60,7 +60,7 @@ def test_it_estimates_the_same_depth_and_ends(started, small_clip):
     assert (depth.kind, depth.intrinsics) == (expected.kind, expected.intrinsics)
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1]
-    assert usage.peak_bytes > 1.5 * psutil.Process().memory_info().rss  # of both processes
+    assert usage.peak_bytes > psutil.Process().memory_info().rss + 2**27  # of both processes
     assert not children()
     again = process.estimate(video, progress=silent)
     assert torch.equal(again.depth, expected.depth)

@@ -63,7 +63,7 @@ def test_queries_see_the_softmax_s_mean(dtype):
 def test_flash_attention_is_for_hopper_where_it_is_installed(hopper, monkeypatch, tmp_path):
     hopper(last)
     assert flash_attention(GPU) is not None
-    assert os.environ["FLASH_ATTENTION_CUTE_DSL_CACHE_DIR"] == str(tmp_path / "ex4d" / "flash_attention")
+    assert os.environ["FLASH_ATTENTION_CUTE_DSL_CACHE_DIR"] == str(tmp_path / "cache" / "flash_attention")
     assert flash_attention(torch.device("cpu")) is None
     flash_attention.cache_clear()
     monkeypatch.setattr(attention, "version", version)
@@ -99,7 +99,7 @@ def test_flash_attention_that_does_not_work_is_said_once(hopper):
 def test_flash_attention_works_where_nothing_can_be_kept(hopper, monkeypatch, tmp_path):
     hopper(last)
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("EX4D_CACHE", str(tmp_path / "file"))
     assert flash_attention(GPU) is not None
     assert "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED" not in os.environ
 
