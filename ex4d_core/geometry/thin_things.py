@@ -34,12 +34,6 @@ PULL = 1e-4
 OVERLAP = 1 / 256
 """Growth of pieces at the outline of a thing, relative to their size, against cracks by rounding."""
 
-REACH = (0.06, 0.01)
-"""Distances up to which the depth of a thin thing is averaged, along and across it, relative to the longer side."""
-
-ALIKE = 0.25
-"""Relative difference of inverse depths up to which pixels of a line belong to the same thing."""
-
 FACES = ((0, 1, 2), (1, 0, 3), (2, 1, 3), (0, 2, 3))
 """Vertices of the faces of a piece: that of the surface, and three that close it behind."""
 
@@ -128,36 +122,6 @@ def find(depth: Tensor, known: Tensor, radius: int) -> Thin:
     thin = (behind > BEHIND * near) & inner
     nearest = window(_cells(torch.where(thin, 1 / near, 0), torch.maximum)[None], 1, torch.maximum)
     return Thin(pixels=thin, clear=thin & (near * _pixels(nearest, height, width) <= BEHIND), behind=behind)
-
-
-def straightened(depth: Tensor, clear: Tensor) -> Tensor:
-    """Return the depth [H, W] with its mean along the thing at each clear pixel of a thin thing.
-
-    Estimated depth of thin things wavers with their background: a lamp post would bend when it is seen from the side.
-    The mean is that of similar inverse depths in a strip, upright or level, whichever has more of the thing.
-    """
-    inverse = torch.where(clear, 1 / depth, 0)
-    mean = _mean_along(inverse, clear)
-    alike = clear & ((inverse - mean).abs() < ALIKE * mean)
-    mean = _mean_along(torch.where(alike, inverse, 0), alike)
-    return torch.where(alike, 1 / mean, depth)
-
-
-def _mean_along(values: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean [H, W] in the strip around each pixel, of values that are 0 where the bool weights are."""
-    height, width = values.shape
-    along, across = (round(reach * max(height, width) / 2) for reach in REACH)
-    cells = torch.stack([_cells(each, torch.add) for each in (values, weights.to(values.dtype))])
-    level = _sums(_sums(cells, along).mT, across).mT
-    upright = _sums(_sums(cells, across).mT, along).mT
-    total, weight = torch.where(upright[1] > level[1], upright, level)
-    return _pixels((total / weight.clamp_min(1))[None], height, width)
-
-
-def _sums(values: Tensor, radius: int) -> Tensor:
-    """Return the sums of 2 radius + 1 neighbors along the last axis, [2, h, w]."""
-    total = functional.pad(values, (radius + 1, radius)).cumsum(dim=-1)
-    return total[..., 2 * radius + 1 :] - total[..., : -2 * radius - 1]
 
 
 def _cells(values: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
