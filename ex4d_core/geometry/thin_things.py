@@ -1,9 +1,9 @@
 """Pieces of surface for thin things, which hide only what is behind them.
 
 A surface that connects neighboring pixels joins a lamp post to the sky by faces as deep as the distance between them.
-From the side, these faces hide a broad strip of sky that the source camera sees. But a thing is about as thick as it is
-wide. So thin things are taken out of the surface, which continues behind them as an occluded one, and are drawn in
-pieces before it, a closed one for each face. Pieces across a depth edge end at the thickness of the thing.
+From the side, these faces hide a broad strip of sky that the source camera sees. But the depth of a thing is usually
+about its width. So thin things are taken out of the surface, which continues behind them as an occluded one, and are
+drawn in pieces before it, a closed one for each face. Pieces across a depth edge are at most that deep.
 
 A thing is thin where a square does not fit into it: the closing of depth by the square (grayscale morphology) is
 farther than the depth. A narrow gap in a near thing is not thin, since the closing preserves what is far.

@@ -55,7 +55,7 @@ class WatertightOptions:
     )
     thin_width: float = option(
         2.0,
-        help="Things up to about this wide count as thick as they are wide: they hide only what is right behind them; "
+        help="Things up to about this width are taken for rods, whose depth is their width, and hide only that much; "
         "0, or without max_stretch: they hide everything between them and their background",
         unit="% of the longer side",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(20)),

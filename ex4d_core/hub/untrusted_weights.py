@@ -132,7 +132,7 @@ def loading(place: Path, what: str, *, seen: Path | None = None) -> Iterator[Non
 
 
 _ONE_AT_A_TIME = threading.RLock()
-atexit.register(_ONE_AT_A_TIME.acquire)  # a process that ends while a thread initializes a library may crash
+atexit.register(_ONE_AT_A_TIME.acquire, timeout=30)  # ending while a thread initializes a library may crash
 
 
 @contextmanager

@@ -25,9 +25,11 @@ def start_estimator(session: Session) -> None:
         both = [planned.choose(role) for role in ("depth", "backbone")]
         if not (all(chosen.offer.spec.weights for chosen in both) and _can_be_sent(both[0].options)):
             return
-        session.estimator_process = EstimatorProcess(both[0], device=session.config.device)
+        process = EstimatorProcess(both[0], device=session.config.device)
         if any(planned.lacks_weights(chosen.offer) for chosen in both):  # the first check imports the client of the hub
-            session.estimator_process.close()
+            process.close()
+        else:
+            session.estimator_process = process
 
 
 def _can_be_sent(options: object) -> bool:

@@ -1,9 +1,9 @@
 """Estimate the back surfaces of foreground objects, which no frame shows.
 
-An object is assumed to be as thick as it is wide, like a ball or a cylinder. Its back lies behind the visible front, in
-the region that the object occludes, so that it never contradicts the frame; both meet at the silhouette. From there,
-its color approaches the mean color of the object at that height: an ear or a stripe at the silhouette does not cover
-the back of a head.
+The thickness of an object is assumed to equal its width, like that of a ball or a cylinder. Its back lies behind the
+visible front, in the region that the object occludes, so that it never contradicts the frame; both meet at the
+silhouette. From there, its color approaches the mean color of the object at that height: an ear or a stripe at the
+silhouette does not cover the back of a head.
 """
 
 from __future__ import annotations
