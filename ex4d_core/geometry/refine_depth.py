@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_core.geometry.refine_options import RefineOptions
-from ex4d_core.geometry.windows import window
+from ex4d_core.geometry.thin_depth import even_out
+from ex4d_core.geometry.windows import RING, neighbors, window
+from ex4d_core.types.depth import DepthKind
 
 FARTHEST = 1e8
 """Larger depth is unknown."""
@@ -42,17 +44,17 @@ ALIKE = 0.1
 SPECK = 2
 """Pixels with fewer of 8 neighbors at their depth are specks; thin things have two."""
 
-THIN = 0.4
-"""Smallest difference of disparity between a thin thing and its surroundings, relative to it."""
-
-MOST_NEARER = 1.5
-"""Largest disparity along a thin thing, relative to that of a pixel of it."""
-
-RING = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 FAR = [(2 * i, 2 * j) for i, j in RING] + [(4, 0), (-4, 0), (0, 4), (0, -4)]
 
 
-def refine_depth(frames: Tensor, depth: Tensor, valid: Tensor | None, options: RefineOptions) -> tuple[Tensor, Tensor]:
+def refine_depth(
+    frames: Tensor,
+    depth: Tensor,
+    valid: Tensor | None,
+    options: RefineOptions,
+    *,
+    kind: DepthKind = DepthKind.METRIC,
+) -> tuple[Tensor, Tensor]:
     """Return refined depth float32 [T, H, W], NaN where unknown, and where it was filled, bool [T, H, W].
 
     Frames are independent of one another.
@@ -62,6 +64,7 @@ def refine_depth(frames: Tensor, depth: Tensor, valid: Tensor | None, options: R
         depth: float32 [T, H, W] along +z; NaN, infinite, <= 0 and > `FARTHEST` count as unknown.
         valid: bool [T, H, W], True where depth is known; None leaves that to `depth`.
         options: the options.
+        kind: thin things are only changed if it is AFFINE_INVERSE, see `ex4d_core.geometry.thin_depth`.
     """
     known = (depth > 0) & (depth <= FARTHEST)  # also False for NaN
     if valid is not None:
@@ -71,7 +74,8 @@ def refine_depth(frames: Tensor, depth: Tensor, valid: Tensor | None, options: R
     pixels = _pixels(frames, disparity if is_complete else _filled(frames.float(), disparity, known))
     if options.radius:
         _settle(pixels, _snap(pixels, options.radius))
-        _straighten_thin(pixels, options.radius)
+    if options.even_thin and kind is DepthKind.AFFINE_INVERSE:
+        even_out(pixels)
     refined = 1 / pixels[..., 3]
     if is_complete:
         return refined, torch.zeros_like(known)
@@ -114,7 +118,7 @@ def _snap(pixels: Tensor, radius: int) -> Tensor:
     index = near_edge.flatten().nonzero().squeeze(1)
     middle, half = ((low + high) / 2).flatten()[index, None], (jump / 2).flatten()[index, None]
     flat = pixels.view(-1, 4)
-    own, around = flat[index], flat[_neighbors(index, _star(radius), disparity.shape)]
+    own, around = flat[index], flat[neighbors(index, _star(radius), disparity.shape)]
     values = around[..., 3]
     # From -1, far, to 1, near; mixtures, near 0, have no vote.
     sides = (values - middle) / half
@@ -141,7 +145,7 @@ def _settle(pixels: Tensor, index: Tensor) -> None:
     none of its neighbors are, the median of its neighbors.
     """
     flat = pixels.view(-1, 4)
-    own, around = flat[index], flat[_neighbors(index, RING + FAR, pixels.shape[:3])]
+    own, around = flat[index], flat[neighbors(index, RING + FAR, pixels.shape[:3])]
     values, alike = around[..., 3], (around[..., 3] - own[:, None, 3]).abs() <= ALIKE * own[:, None, 3]
     distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
     weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * alike
@@ -151,43 +155,11 @@ def _settle(pixels: Tensor, index: Tensor) -> None:
     flat[:, 3].index_copy_(0, index, settled)
 
 
-def _straighten_thin(pixels: Tensor, radius: int) -> None:
-    """Make the depth even along things that are at most 2 radius pixels wide; change [T, H, W, 4].
-
-    Estimators blend thin things with what is behind them, the more the thinner they are, so the nearer pixels of the
-    same color along such a thing have the better depth. Thin pixels are nearer than the opening of the disparity.
-    """
-    disparity = pixels[..., 3].contiguous()
-    opened = window(window(disparity, radius, torch.minimum), radius, torch.maximum)
-    index = (disparity - opened > THIN * disparity).flatten().nonzero().squeeze(1)
-    offsets = [(radius * k * i, radius * k * j) for k in (1, 2, 3, 4) for i, j in RING]
-    flat = pixels.view(-1, 4)
-    own, around = flat[index], flat[_neighbors(index, offsets, disparity.shape)]
-    values, behind = around[..., 3], opened.flatten()[index, None]
-    distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
-    in_front = (values > (own[:, None, 3] + behind) / 2) & (values < MOST_NEARER * own[:, None, 3])
-    weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * in_front * values.square()
-    own_weight = own[:, 3].square()
-    mean = (own_weight * own[:, 3] + (weights * values).sum(1)) / (own_weight + weights.sum(1))
-    flat[:, 3].index_copy_(0, index, mean)
-
-
 def _star(radius: int) -> list[tuple[int, int]]:
     """Return 13 offsets (row, column): the pixel, its surroundings at a distance, and half as far."""
     half = max(radius // 2, 1)
     outer = [(radius * i, radius * j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     return [*outer, *((half * i, half * j) for i in (-1, 1) for j in (-1, 1))]
-
-
-def _neighbors(index: Tensor, offsets: list[tuple[int, int]], shape: torch.Size) -> Tensor:
-    """Return the flat indices [N, K] of pixels at offsets from others, int64 [N], in the same frame."""
-    _, height, width = shape
-    rows, columns = torch.tensor(offsets).T.to(index.device, non_blocking=True)
-    column = (index % width)[:, None] + columns
-    row = (index // width % height)[:, None] + rows
-    first = index[:, None] // (height * width) * height
-    neighbors: Tensor = (first + row.clamp(0, height - 1)) * width + column.clamp(0, width - 1)
-    return neighbors
 
 
 def _curvature(disparity: Tensor, distance: int) -> Tensor:
@@ -239,7 +211,7 @@ def _value_from(coarse: Tensor, level: Tensor, value: Tensor) -> Tensor:
     frame, row, column = index // (height * width), index // width % height, index % width
     parent = (frame * rows + row // 2) * columns + column // 2
     grid = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    around = coarse.permute(0, 2, 3, 1).reshape(-1, 5)[_neighbors(parent, grid, torch.Size((count, rows, columns)))]
+    around = coarse.permute(0, 2, 3, 1).reshape(-1, 5)[neighbors(parent, grid, torch.Size((count, rows, columns)))]
     own = level[:, :3].permute(0, 2, 3, 1).reshape(-1, 3)[index]
     distance2 = (around[..., :3] - own[:, None]).square().sum(-1)
     weights = (torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) + 1e-4) * (0.1 + around[..., 4])

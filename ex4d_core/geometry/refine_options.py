@@ -21,3 +21,7 @@ class RefineOptions:
         unit="pixels",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(15)),
     )
+    even_thin: bool = option(
+        True,
+        help="Make depth even along thin things, such as posts, where only its order is known; false leaves it.",
+    )

@@ -1,11 +1,15 @@
-"""Minimum and maximum of windows of pixels."""
+"""Windows around pixels: their minimum and maximum, and single neighbors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+RING = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+"""Offsets of the 8 neighbors of a pixel, (row, column)."""
 
 
 def window(values: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -20,3 +24,22 @@ def window(values: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor]
             joined = join(joined.narrow(dim, 0, size), joined.narrow(dim, step, size))
             reach += step
     return joined
+
+
+def neighbors(index: Tensor, offsets: list[tuple[int, int]], shape: torch.Size) -> Tensor:
+    """Return the flat indices [N, K] of pixels at offsets (row, column) from others in the same frame.
+
+    Outside of the frame, the nearest pixel of it counts.
+
+    Args:
+        index: flat indices of the pixels, int64 [N].
+        offsets: K offsets.
+        shape: T, H, W.
+    """
+    _, height, width = shape
+    rows, columns = torch.tensor(offsets).T.to(index.device, non_blocking=True)
+    column = (index % width)[:, None] + columns
+    row = (index // width % height)[:, None] + rows
+    first = index[:, None] // (height * width) * height
+    found: Tensor = (first + row.clamp(0, height - 1)) * width + column.clamp(0, width - 1)
+    return found

@@ -166,7 +166,7 @@ def refine_scene(
         stop = min(first + at_once, frames)
         part = _part_on(device, scene, first, stop)
         depth[first:stop], filled[first:stop] = refine_depth(
-            part.video.frames, part.depth.depth, part.depth.valid, options
+            part.video.frames, part.depth.depth, part.depth.valid, options, kind=scene.depth.kind
         )
         progress(stop, frames)
     return attrs.evolve(scene, depth=attrs.evolve(scene.depth, depth=depth, valid=None, filled=filled))

@@ -9,7 +9,7 @@ from torch.nn import functional
 from ex4d_core.geometry.refine_depth import refine_depth
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.pipeline.stages import refine_scene
-from ex4d_core.types import DepthVideo, Intrinsics, Scene, Video
+from ex4d_core.types import DepthKind, DepthVideo, Intrinsics, Scene, Video
 
 NEAR, FAR = 2.0, 8.0
 
@@ -33,8 +33,16 @@ def square():
     return near, torch.where(near, NEAR, FAR)
 
 
-def refine(frames, depth, valid=None, **options):
-    return refine_depth(frames, depth, valid, RefineOptions(**options))
+def wavering_post(*, size=128):
+    """Return a frame with a post of 3 pixels that leans a little, and depth that changes along it by a tenth."""
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    near = (columns - 60 - rows // 12).abs() < 2
+    wave = 1 + 0.05 * torch.sin(rows / 5)
+    return pictured(near), torch.where(near, NEAR * wave, FAR)[None]
+
+
+def refine(frames, depth, valid=None, kind=DepthKind.METRIC, **options):
+    return refine_depth(frames, depth, valid, RefineOptions(**options), kind=kind)
 
 
 @pytest.mark.parametrize("shift", [0, 1, -1])
@@ -64,6 +72,31 @@ def test_a_pole_of_one_pixel_is_kept_and_a_speck_is_not():
     depth[10, 6] = NEAR
     refined, _ = refine(pictured(near), depth[None])
     assert refined[0, 10, 6] == FAR
+
+
+def test_a_post_stands_upright_where_only_the_order_of_depth_is_known():
+    frames, estimated = wavering_post()
+    near = estimated < 1.5 * NEAR
+    even, _ = refine(frames, estimated, kind=DepthKind.AFFINE_INVERSE)
+    assert estimated[near].max() / estimated[near].min() > 1.09
+    assert even[near].max() / even[near].min() < 1.03
+    assert torch.equal(even[~near], estimated[~near])
+    for exact in (
+        refine(frames, estimated, kind=DepthKind.RELATIVE)[0],
+        refine(frames, estimated, kind=DepthKind.AFFINE_INVERSE, even_thin=False)[0],
+    ):
+        assert (exact[near] / even[near] - 1).abs().max() > 0.04
+
+
+def test_a_rail_stays_sloped_and_a_thing_that_passes_it_keeps_its_depth():
+    size = 256
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    rail, post = (rows - 100).abs() < 2, (columns - 120).abs() < 2
+    depth = torch.where(rail, 1 / (0.5 - 0.001 * columns), 20.0)
+    depth[post] = 1 / 0.6
+    frames = torch.where(post[..., None], torch.tensor([30, 160, 40]), pictured(rail)[0]).to(torch.uint8)[None]
+    refined, _ = refine(frames, depth[None], kind=DepthKind.AFFINE_INVERSE)
+    assert (refined[0] * (1 / depth) - 1).abs().max() < 0.03
 
 
 def test_unknown_depth_is_filled_from_pixels_of_its_color_and_marked():
@@ -142,4 +175,8 @@ def test_a_gpu_refines_as_the_cpu_does():
     depths[0, 5:9, 3:9] = torch.nan
     here, _ = refine(frames, depths)
     there, _ = refine(frames.cuda(), depths.cuda())
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=0)
+    post, estimated = wavering_post()
+    here, _ = refine(post, estimated, kind=DepthKind.AFFINE_INVERSE)
+    there, _ = refine(post.cuda(), estimated.cuda(), kind=DepthKind.AFFINE_INVERSE)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=0)
