@@ -135,7 +135,7 @@ def measure(width: int, height: int, args: argparse.Namespace) -> Figures:
         timed(lambda: renderer.render(mesh, camera, intrinsics), render_ms)
         # A run refines as many frames at once as it copies to the device.
         images, depths = image.expand(at_once, -1, -1, -1), depth.expand(at_once, -1, -1)
-        timed(lambda: refine_depth(images, depths, None, RefineOptions()), refine_ms)
+        timed(lambda: refine_depth(images, depths, None, RefineOptions(), kind=DepthKind.AFFINE_INVERSE), refine_ms)
         refine_ms[-1] /= at_once
         seen = timed(lambda: renderer.render(builder.build(image, depth, intrinsics), camera, intrinsics), both_ms)
         both_ms[-1] += refine_ms[-1]
