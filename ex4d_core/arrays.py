@@ -18,6 +18,8 @@ from ex4d_core.reading import check_file, reading
 
 _MOST_ARRAYS = 4096
 
+_ZIP_START = b"PK\x03\x04"
+
 
 def read_npy(path: Path, what: str) -> np.ndarray:
     """Return the array of a `.npy` file, mapped into memory and not writable.
@@ -40,6 +42,10 @@ def open_npz(path: Path, what: str) -> Arrays:
         InvalidInput: it cannot be read, or an array contains objects, is damaged or does not fit into memory.
     """
     check_file(path, what)
+    with reading(path, what), path.open("rb") as file:
+        is_cut_off = file.read(len(_ZIP_START)) == _ZIP_START and not zipfile.is_zipfile(file)
+    if is_cut_off:  # the list of arrays is at the end
+        raise InvalidInput(f"{path} is not a readable {what}: it is cut off; copy it again")
     with reading(path, what), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) > _MOST_ARRAYS:
