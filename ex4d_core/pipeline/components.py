@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ex4d_core.cameras.language import CamError, MoveSpec, UnknownMove, parse_path, weights_of
-from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
     SOURCE_CAMERA_WORDS,
     ComponentConfig,
     GuidanceOptions,
     RunConfig,
     Tree,
-    make_options,
     merge,
     refuse_unknown,
 )
@@ -26,7 +24,7 @@ from ex4d_core.errors import ComponentCrashed, ComponentNotFound, Ex4dError, Inv
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.pipeline.ahead import Loading
-from ex4d_core.pipeline.chosen import Chosen, ChosenPath
+from ex4d_core.pipeline.chosen import Chosen, ChosenPath, options_of
 from ex4d_core.pipeline.devices import device_of
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
 from ex4d_core.pipeline.own_components import NoOptions, offer_of
@@ -270,17 +268,22 @@ class Components:
         return generator
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
-        """Return the options of the table `trajectory` that this move has; refuse options that no move has."""
+        """Return the options of the table `trajectory` that this move has."""
+        given = self.options_of_paths()
+        own = {field.name for field in attrs.fields(offer.spec.options)}
+        if self.config.path.source_cameras not in (None, *SOURCE_CAMERA_WORDS):
+            given = {"source_cameras": self.config.path.source_cameras, **given}
+        return {key: value for key, value in given.items() if key in own}
+
+    def options_of_paths(self) -> Tree:
+        """Return the options of the table `trajectory` under their current names; refuse options that no move has."""
         given = self.config.trajectory.options
         known = set()
         for each in self.registry.offers("trajectory"):
             given = with_current_names(each.spec.options, given)
             known |= {field.name for field in attrs.fields(each.spec.options)}
         refuse_unknown(given, sorted(known), "trajectory")
-        own = {field.name for field in attrs.fields(offer.spec.options)}
-        if self.config.path.source_cameras not in (None, *SOURCE_CAMERA_WORDS):
-            given = {"source_cameras": self.config.path.source_cameras, **given}
-        return {key: value for key, value in given.items() if key in own}
+        return given
 
     def _best(self, role: str) -> Choice:
         """Return the automatic selection for a role, which is made once in a session."""
@@ -391,10 +394,5 @@ class Components:
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:
         """Return the options of a component: those of the preset, replaced by those of the user."""
-        cls = offer.spec.options
-        given, known = with_current_names(cls, given), [field.name for field in attrs.fields(cls)]
-        refuse_unknown(given, known, role, component=offer.name)
         expected = self._expected(role) if role == "mesh" else {}
-        expected = {name: value for name, value in expected.items() if name in known}
-        values = merge(expected, preset_options(self.config.compat, offer.spec), given)
-        return make_options(cls, values, role if prefix is None else prefix)
+        return options_of(offer, given, compat=self.config.compat, expected=expected, prefix=prefix)
