@@ -201,10 +201,14 @@ class Components:
 
     def _expected(self, section: str) -> Mapping[str, Any]:
         """Return the options of a section for which the backbone was made."""
-        try:
-            return self.choose("backbone").offer.spec.expects.get(section, {})
+        name = self.config.backbone.name
+        if "backbone" in self._own:
+            return {}
+        try:  # without its options: wrong ones do not change what it expects
+            offer = self._best("backbone").offer if name == "auto" else self.registry.find("backbone", name)
         except Ex4dError:  # raised where the backbone is used
             return {}
+        return offer.spec.expects.get(section, {})
 
     def check(self, *roles: str) -> None:
         """Check components and options of roles, and camera paths, before a run.
@@ -328,8 +332,7 @@ class Components:
         return download_weights(offer, options, self.reporter)
 
     def _given_options(self, offer: Offer) -> Any:
-        given: ComponentConfig = getattr(self.config, offer.role)
-        return self._options(offer.role, offer, given.options)
+        return self._options(offer.role, offer, getattr(self.config, offer.role).options)
 
     def lacks_weights(self, offer: Offer) -> bool:
         """Return whether weights of a component are not on this machine."""
