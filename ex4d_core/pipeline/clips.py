@@ -163,7 +163,8 @@ def read_dynamic_mask(
 ) -> Tensor:
     """Read a mask of what moves in a clip, white where something moves, with the same selection of frames and pixels.
 
-    Masks of another resolution are resized. `warn` is called if nothing is white.
+    The options apply to a clip without an origin. Masks of another resolution are resized. `warn` is called if nothing
+    is white.
 
     Returns:
         bool [T, H, W], as `video`.
@@ -173,7 +174,7 @@ def read_dynamic_mask(
         InvalidInput: it cannot be read, is in color, or has another number of frames or aspect ratio than the clip.
     """
     with _naming_the_mask():
-        mask = read_clip(path, attrs.evolve(options, size=f"{video.width}x{video.height}", fps=None), warn=warn)
+        mask = read_clip(path, _as_selected(video, options), warn=warn)
         _check_mask(mask, video, path)
     largest = int(mask.frames.max())
     if largest <= _GRAY:
@@ -182,6 +183,26 @@ def read_dynamic_mask(
             "moves; save 255 where something moves"
         )
     return mask.frames[..., 1] > _GRAY
+
+
+def _as_selected(video: Video, options: VideoOptions) -> VideoOptions:
+    """Return the options that select from another video what was selected from the source of a clip."""
+    options, origin = attrs.evolve(options, size=f"{video.width}x{video.height}", fps=None), video.origin
+    if origin is None:
+        return options
+    start, *rest = origin.frame_indices
+    stride = max(1, rest[0] - start) if rest else 1
+    if origin.frame_indices != tuple(range(start, start + stride * video.num_frames, stride)):
+        return options  # a clip without a constant rate
+    is_padded = origin.width > origin.source_width or origin.height > origin.source_height
+    is_stretched = not same_aspect((video.width, video.height), (round(origin.width), round(origin.height)))
+    return attrs.evolve(
+        options,
+        start=start,
+        stride=stride,
+        num_frames=video.num_frames,
+        fit="pad" if is_padded else "stretch" if is_stretched else "crop",
+    )
 
 
 def _check_mask(mask: Video, video: Video, path: Path) -> None:

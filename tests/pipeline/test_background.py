@@ -19,7 +19,7 @@ from ex4d_core.pipeline.ignored import ignored_settings
 from ex4d_core.pipeline.session import Session
 from ex4d_core.pipeline.stages import render_guidance
 from ex4d_core.types import CameraPath, DepthVideo, Intrinsics, Scene, Video
-from ex4d_core.video_io import write_mask, write_video
+from ex4d_core.video_io import read_video, write_mask, write_video
 from ex4d_core.video_io.images import write_png
 
 CPU = torch.device("cpu")
@@ -130,6 +130,18 @@ def test_a_mask_of_another_resolution_is_resized(scene, tmp_path):
     write_mask(mask, tmp_path / "mask.mkv", fps=24)
     read = read_dynamic_mask(tmp_path / "mask.mkv", VideoOptions(), scene.video)
     assert torch.equal(read[:, ::2, ::2], mask)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_mask_of_the_source_is_selected_as_its_frames(tmp_path, fit):
+    """Frames may be read before they are passed to a session, whose options then do not describe them."""
+    frames = torch.randint(0, 2, (9, 6, 10, 1), dtype=torch.uint8, generator=torch.manual_seed(0)) * 255
+    frames = frames.repeat_interleave(16, 1).repeat_interleave(16, 2).expand(-1, -1, -1, 3).contiguous()
+    write_video(Video(frames=frames, fps=24), tmp_path / "clip.mkv")
+    write_mask(frames[..., 0] > 127, tmp_path / "mask.mkv", fps=24)
+    clip = read_video(tmp_path / "clip.mkv", start=1, stride=2, num_frames=3, size=(80, 80), fit=fit)
+    read = read_dynamic_mask(tmp_path / "mask.mkv", VideoOptions(), clip)
+    assert (read == (clip.frames[..., 1] > 127)).float().mean() > 0.97  # pixels between two squares
 
 
 def test_a_mask_of_labels_is_a_warning(scene, tmp_path):

@@ -103,7 +103,7 @@ def test_a_camera_of_the_wrong_type_is_refused(small_clip):
 
 
 def test_only_videos_are_written_and_only_to_paths(tmp_path):
-    with pytest.raises(InvalidInput, match="write_video takes a Video, not str"):
+    with pytest.raises(InvalidInput, match=r"write_video takes a Video, not str; frames, as in Guidance.color, are "):
         ex4d.write_video("clip.mp4", tmp_path / "out.mp4")
     with pytest.raises(InvalidInput, match="output file must be a path, not 3"):
         ex4d.write_video(ex4d.Video(frames=torch.zeros(1, 16, 16, 3, dtype=torch.uint8), fps=24), 3)
