@@ -293,8 +293,8 @@ def test_archives_that_do_not_fit_are_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("d.npy", "is not a readable depth file"),
-        ("d.npz", "is not a readable depth file"),
+        ("d.npy", "is not a readable depth file: it is not an array of numpy.save"),
+        ("d.npz", "is not a readable depth file: it is not an archive of numpy.savez"),
         ("d.mkv", r"is not a depth file, or is damaged; use an array \[T, H, W\] in a .npy"),
         ("README.md", r"is not a depth file, or is damaged; use an array \[T, H, W\] in a .npy"),
         ("d.exr", "is not an EXR"),
