@@ -113,9 +113,8 @@ class Components:
             owners = self.registry.names_with_option(role, error.option)
             owners = [] if choice.offer.name in owners else owners  # then it has the option, and the value is wrong
             why = [f"it was selected because {' and '.join(choice.rejected)}"] * bool(choice.rejected)
-            hint = [f"{error.option} is an option of {' and '.join(owners)}, which --{role} NAME selects"] * bool(
-                owners
-            )
+            names = " and ".join(owners)
+            hint = [f"{error.option} is an option of {names}, which --{role} NAME selects"] * bool(owners)
             raise InvalidConfig("; ".join([str(error), *hint, *why]), option=error.option) from error
 
     @property
@@ -201,14 +200,14 @@ class Components:
 
     def _expected(self, section: str) -> Mapping[str, Any]:
         """Return the options of a section for which the backbone was made."""
-        name = self.config.backbone.name
         if "backbone" in self._own:
             return {}
+        name = self.config.backbone.name
         try:  # without its options: wrong ones do not change what it expects
             offer = self._best("backbone").offer if name == "auto" else self.registry.find("backbone", name)
+            return offer.spec.expects.get(section, {})
         except Ex4dError:  # raised where the backbone is used
             return {}
-        return offer.spec.expects.get(section, {})
 
     def check(self, *roles: str) -> None:
         """Check components and options of roles, and camera paths, before a run.

@@ -309,17 +309,6 @@ def test_files_that_are_broken_or_empty_are_refused(tmp_path, name, message):
         depth_of(tmp_path / name)
 
 
-def test_an_archive_that_is_cut_off_or_has_no_arrays_is_refused(tmp_path):
-    np.savez(tmp_path / "d.npz", depth=meters())
-    whole = (tmp_path / "d.npz").read_bytes()
-    (tmp_path / "d.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InvalidInput, match="is not a readable depth file: it is cut off; copy it again"):
-        depth_of(tmp_path / "d.npz")
-    np.savez(tmp_path / "d.npz")
-    with pytest.raises(InvalidInput, match="has no arrays; save depth"):
-        depth_of(tmp_path / "d.npz")
-
-
 def test_folders_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(InputNotFound, match=r"the depth file .*gone does not exist"):
         depth_of(tmp_path / "gone")
