@@ -18,6 +18,8 @@ from ex4d_core.reading import check_file, reading
 
 _MOST_ARRAYS = 4096
 
+_ZIP_START = b"PK\x03\x04"
+
 
 def read_npy(path: Path, what: str) -> np.ndarray:
     """Return the array of a `.npy` file, mapped into memory and not writable.
@@ -28,6 +30,9 @@ def read_npy(path: Path, what: str) -> np.ndarray:
     """
     size = check_file(path, what).st_size
     with reading(path, what), path.open("rb") as file:
+        if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+            raise InvalidInput(f"{path} is not a readable {what}: it is not an array of numpy.save")
+        file.seek(0)
         _check_length(_head(file, path), size - file.tell(), path)
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
@@ -40,6 +45,11 @@ def open_npz(path: Path, what: str) -> Arrays:
         InvalidInput: it cannot be read, or an array contains objects, is damaged or does not fit into memory.
     """
     check_file(path, what)
+    with reading(path, what), path.open("rb") as file:
+        starts_as_archive = file.read(len(_ZIP_START)) == _ZIP_START
+        if not zipfile.is_zipfile(file):  # the list of arrays is at the end
+            why = "it is cut off; copy it again" if starts_as_archive else "it is not an archive of numpy.savez"
+            raise InvalidInput(f"{path} is not a readable {what}: {why}")
     with reading(path, what), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) > _MOST_ARRAYS:

@@ -44,15 +44,15 @@ def shown(value: object) -> str:
 _SHORT = _Short()
 
 
-def require(value: object, kind: type | UnionType, function: str) -> None:
-    """Check the type of an argument of a function.
+def require(value: object, kind: type | UnionType, function: str, *, hint: str = "") -> None:
+    """Check the type of an argument of a function; `hint` says how others are passed.
 
     Raises:
         InvalidInput: it has another type.
     """
     if not isinstance(value, kind):
         names = " or a ".join(each.__name__ for each in get_args(kind) or (kind,))
-        raise InvalidInput(f"{function} takes a {names}, not {type(value).__name__}")
+        raise InvalidInput(f"{function} takes a {names}, not {type(value).__name__}{hint and f'; {hint}'}")
 
 
 @attrs.frozen(kw_only=True)

@@ -104,8 +104,12 @@ def _all(checks: Sequence[Validator]) -> Validator:
             try:
                 each(instance, attribute, value)
             except (ValueError, TypeError) as error:
-                # attrs writes "'stride' must be >= 1: 0", with the attribute and more behind the message in args
+                # attrs writes "'stride' must be >= 1: 0" and "'fit' must be in ('crop', 'pad') (got 'x')", with the
+                # attribute and more behind the message in args
                 message = re.sub(r"^'(\w+)' (must .*): (\S+)$", r"\1 \2, not \3", str(error.args[0]))
+                if listed := re.fullmatch(r"'(\w+)' must be in \((.*?),?\) \(got (.*)\)", message, re.DOTALL):
+                    choices = listed[2].replace("'", "")
+                    message = f"{listed[1]} must be one of {choices}, not {listed[3]}"
                 raise InvalidConfig(message, option=attribute.name) from error
 
     return check

@@ -115,6 +115,17 @@ def check_file(path: str | os.PathLike[str], label: str) -> os.stat_result:
     return status
 
 
+def check_has_content(path: str | os.PathLike[str], label: str) -> None:
+    """Check that a file is a regular one and not empty.
+
+    Raises:
+        InputNotFound: the file does not exist.
+        InvalidInput: the file cannot be read, is not a regular file, or is empty.
+    """
+    if not check_file(path, label).st_size:
+        raise InvalidInput(f"the {label} {path} is empty; copy or save it again")
+
+
 def check_folder(path: str | os.PathLike[str], label: str) -> os.stat_result:
     """Check that a folder can be listed and return its status.
 

@@ -149,10 +149,12 @@ class DepthFile:
             named = ", ".join(map(str, gaps[:5])) + (" ..." if len(gaps) > 5 else "")
             self._warnings.append(f"{self._path} has no depth for the frames {named}, which stay empty")
             return [place.get(number, _MISSING) for number in wanted]
-        source = f", from a source of {origin.source_frames}" if origin is not None and origin.source_frames else ""
+        of_source = 0 if origin is None else origin.source_frames
+        is_selection = of_source not in (0, video.num_frames)
         raise InvalidInput(
-            f"{self._path} has {count} depth maps but the video has {video.num_frames} frames{source}; "
-            "pass one map for each frame of the video or of its source"
+            f"{self._path} has {count} depth map{'s' * (count != 1)} but the video has {video.num_frames} "
+            f"frame{'s' * (video.num_frames != 1)}{f', from a source of {of_source}' * is_selection}; pass one map for "
+            f"each frame of the video{' or of its source' * is_selection}"
         )
 
     def _window(self, frames: DepthFrames, indices: Sequence[int], video: Video) -> tuple[Origin, tuple[str, ...]]:
@@ -259,7 +261,9 @@ class DepthFile:
         if frames.doubt and not (looks_like == "depth" and most > 1):
             like = ", and its values look like disparity" if looks_like == "inverse" else ""
             raise InvalidInput(f"{self._path}: {frames.doubt}{like}; {_ASK}")
-        if frames.unit != "integer" and most <= 1:
+        if frames.unit == "normalized":
+            raise InvalidInput(f"the values of {self._path} have 8 bits and no unit; {_ASK}")
+        if frames.unit == "float" and most <= 1:
             raise InvalidInput(
                 f"all values of {self._path} lie between 0 and 1, which may be meters or normalized depth; {_ASK}"
             )

@@ -120,8 +120,8 @@ class GuidanceOptions:
     )
     dynamic_mask: str | None = option(
         None,
-        help="Mask of what moves, a video or a folder of images like the clip, white where something moves; by default "
-        "found by optical flow.",
+        help="Mask of what moves, for background=static: a video or a folder of gray images with one for each frame of "
+        "the clip, white where something moves; by default found by optical flow.",
         path=True,
     )
 

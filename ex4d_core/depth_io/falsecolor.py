@@ -62,11 +62,16 @@ class Colors:
             return np.asarray(image[..., 1].astype(np.float32) / 255)
         name = nearest_colormap(image)
         if name is None:
-            raise InvalidInput(f"{path} is a color image, not a depth map")
+            raise in_color(path)
         raise InvalidInput(
             f"{path} shows depth in the colors of {name}; use the numbers that the tool saves, or invert it with "
             f"--set depth.colormap={name}, or {name}_r if its order is reversed, and --depth-kind"
         )
+
+
+def in_color(path: Path) -> InvalidInput:
+    """Return the error for colors that are not those of a colormap."""
+    return InvalidInput(f"{path} is in color, so it is not depth; use gray depth maps or the numbers of the tool")
 
 
 def is_gray(image: np.ndarray) -> bool:

@@ -15,7 +15,8 @@ from ex4d_core.depth_io.containers.zips import ZIP_START, member_names, open_zip
 from ex4d_core.depth_io.falsecolor import Colors
 from ex4d_core.depth_io.frames import DepthFrames
 from ex4d_core.errors import InvalidInput
-from ex4d_core.reading import check_file, check_path, reading
+from ex4d_core.reading import check_has_content, check_path, reading
+from ex4d_core.video_io.source import NotAVideo
 
 _NOT_DEPTH = {b"glTF": "a GLB model", b"ply\n": "a PLY model", b"ply\r": "a PLY model", b"%PDF": "a PDF document"}
 """First bytes of files that are not depth."""
@@ -36,6 +37,12 @@ _OTHERS = {
 _STARTS = {b"\x89HDF": ".h5", b"MATL": ".mat"}
 """First bytes of such containers, under any name."""
 
+_FORMS = (
+    "an array [T, H, W] in a .npy or .npz file, a folder or zip of 16-bit PNG, TIFF, EXR, PFM or DPT maps, or a "
+    "lossless video"
+)
+"""Depth files, for messages; docs/depth.md has all of them."""
+
 _HEAD_BYTES = 16
 
 
@@ -54,7 +61,7 @@ def open_depth(path: Path, *, layer: str | None = None, colormap: str | None = N
     colors = Colors(colormap=colormap)
     if stat.S_ISDIR(check_path(path, "depth file").st_mode):
         return open_folder(path, layer=layer, colors=colors)
-    check_file(path, "depth file")
+    check_has_content(path, "depth file")
     with reading(path, "depth file"):
         return _open_file(path, layer, colors)
 
@@ -81,7 +88,10 @@ def _open_file(path: Path, layer: str | None, colors: Colors) -> DepthFrames:
             return open_moge(path, layer=layer, colors=colors)
         frames = open_files([path], layer=layer, colors=colors)
         return with_cameras_beside(frames, path, []) if suffix == ".pfm" else frames
-    return open_depth_video(path, colors)
+    try:
+        return open_depth_video(path, colors)
+    except NotAVideo as error:
+        raise InvalidInput(f"{path} is not a depth file, or is damaged; use {_FORMS}") from error
 
 
 def _open_zip(path: Path, layer: str | None, colors: Colors) -> DepthFrames:

@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ex4d_core.errors import InvalidInput
 from ex4d_core.geometry import thin_things
@@ -36,8 +37,8 @@ CAP_BULGE = 1.1
 """Depth of the middle of the cap over that of the ring, so that invalid pixels at the ring depth do not touch it."""
 
 RING_MARGIN = 1 / 16
-"""Pixels by which a stitched ring is moved outward, so that the outermost pixel centers are inside the mesh; nvdiffrast
-rounds to 1/16."""
+"""Pixels by which a stitched ring, and the edges of known regions, are moved outward, so that the outermost pixel
+centers are inside; nvdiffrast rounds to 1/16."""
 
 FARTHEST = 1e8
 """Larger depths are invalid, since the angle rule would overflow float32."""
@@ -114,6 +115,8 @@ def surface(
         pieces, frame = _take_out_thin(points, frame, known, hidden, unknown, x, y, radius)
     else:
         pieces = thin_things.no_pieces(depth.device)
+    if options.cap == "stitched":
+        _widen_known(points, known, x, y)
     unseen = torch.cat([unknown.flatten(), torch.ones_like(cap_occluded), pieces.unseen])
     return (
         torch.cat([points.view(3, -1).T, _cap_vertices(points, border, options), pieces.vertices]),
@@ -263,6 +266,19 @@ def _grid_points(
     torch.mul(x, z, out=points[0])
     torch.mul(y[:, None], z, out=points[1])
     return points, border
+
+
+def _widen_known(points: Tensor, known: Tensor, x: Tensor, y: Tensor) -> None:
+    """Move known pixels beside unknown ones toward these by `RING_MARGIN`: this changes `points`, [3, H, W].
+
+    Otherwise, their centers are on the edge between visible and hidden faces, and rounding decides which is seen.
+    """
+    unknown = functional.pad((~known).float(), (1, 1, 1, 1))
+    rows = unknown[:-2] + unknown[1:-1] + unknown[2:]
+    columns = unknown[:, :-2] + unknown[:, 1:-1] + unknown[:, 2:]
+    step = RING_MARGIN * points[2] * known
+    points[0] += (rows[:, 2:] - rows[:, :-2]).sign_() * step * ((x[-1] - x[0]) / (len(x) - 1))
+    points[1] += (columns[2:] - columns[:-2]).sign_() * step * ((y[-1] - y[0]) / (len(y) - 1))
 
 
 def _cap_vertices(points: Tensor, border: Tensor, options: WatertightOptions) -> Tensor:

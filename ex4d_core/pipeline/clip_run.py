@@ -217,7 +217,8 @@ class ClipRun(SelectedClip):
         file = self.components.guidance_options.dynamic_mask
         if file is None:
             return None
-        return read_dynamic_mask(Path(file), self.components.config.video, self.video)
+        components = self.components
+        return read_dynamic_mask(Path(file), components.config.video, self.video, warn=components.reporter.warn)
 
     def along(self, cam: str | float | CameraPath | np.ndarray | Tensor) -> PathRun:
         """Return the clip along a camera path.

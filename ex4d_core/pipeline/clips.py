@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ import attrs
 from ex4d_core.bounds import frame_rate, parse_size
 from ex4d_core.config.presets import ex4d_size
 from ex4d_core.config.run_config import GuidanceOptions, Tree, VideoOptions
-from ex4d_core.errors import InvalidInput
+from ex4d_core.depth_io.falsecolor import is_gray
+from ex4d_core.depth_io.fit import is_rounded, same_aspect
+from ex4d_core.errors import InputNotFound, InvalidInput
 from ex4d_core.files import files_hash, tree_hash
 from ex4d_core.pipeline.store import content_key, tensor_hash
 from ex4d_core.progress import Progress, silent
@@ -27,6 +30,12 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
 LARGEST_SIDE = 8192
 """Pixels; a larger size is more likely a typing error."""
+
+_GRAY = 127
+"""Largest value of a pixel of a mask that is not white."""
+
+_CHECKED = 8
+"""Number of frames of a mask whose colors are checked."""
 
 
 def clip_hash(clip: Path) -> str:
@@ -135,24 +144,78 @@ def background_inputs(options: GuidanceOptions) -> Tree:
     """Return everything that determines the static background besides depth, mesh and renderer."""
     if options.background == "none":
         return {"background": "none"}
-    file = options.dynamic_mask
-    return {"background": options.background, "dynamic_mask": None if file is None else clip_hash(Path(file))}
+    with _naming_the_mask():
+        mask = None if options.dynamic_mask is None else clip_hash(Path(options.dynamic_mask))
+    return {"background": options.background, "dynamic_mask": mask}
 
 
-def read_dynamic_mask(path: Path, options: VideoOptions, video: Video) -> Tensor:
+@contextmanager
+def _naming_the_mask() -> Iterator[None]:
+    """Put the option before errors of the block, whose file is not the clip."""
+    try:
+        yield
+    except (InputNotFound, InvalidInput) as error:
+        raise type(error)(f"guidance.dynamic_mask: {error}") from error
+
+
+def read_dynamic_mask(
+    path: Path, options: VideoOptions, video: Video, *, warn: Callable[[str], None] = issue_warning
+) -> Tensor:
     """Read a mask of what moves in a clip, white where something moves, with the same selection of frames and pixels.
+
+    The options apply to a clip without an origin. Masks of another resolution are resized. `warn` is called if nothing
+    is white.
 
     Returns:
         bool [T, H, W], as `video`.
 
     Raises:
         InputNotFound: the file does not exist.
-        InvalidInput: it cannot be read, or has other frames than the clip.
+        InvalidInput: it cannot be read, is in color, or has another number of frames or aspect ratio than the clip.
     """
-    frames = read_clip(path, options).frames
-    if frames.shape != video.frames.shape:
-        raise InvalidInput(
-            f"guidance.dynamic_mask: {path} has {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} but the "
-            f"clip has {video.num_frames} of {video.width}x{video.height}; pass a mask for each frame of the clip"
+    with _naming_the_mask():
+        mask = read_clip(path, _as_selected(video, options), warn=warn)
+        _check_mask(mask, video, path)
+    largest = int(mask.frames.max())
+    if largest <= _GRAY:
+        warn(
+            f"guidance.dynamic_mask: {path} has no white pixels (its largest value is {largest} of 255), so nothing "
+            "moves; save 255 where something moves"
         )
-    return frames[..., 1] > 127
+    return mask.frames[..., 1] > _GRAY
+
+
+def _as_selected(video: Video, options: VideoOptions) -> VideoOptions:
+    """Return the options that select from another video what was selected from the source of a clip."""
+    options, origin = attrs.evolve(options, size=f"{video.width}x{video.height}", fps=None), video.origin
+    if origin is None:
+        return options
+    start, *rest = origin.frame_indices
+    stride = max(1, rest[0] - start) if rest else 1
+    if origin.frame_indices != tuple(range(start, start + stride * video.num_frames, stride)):
+        return options  # a clip without a constant rate
+    is_padded = origin.width > origin.source_width or origin.height > origin.source_height
+    is_stretched = not same_aspect((video.width, video.height), (round(origin.width), round(origin.height)))
+    return attrs.evolve(
+        options,
+        start=start,
+        stride=stride,
+        num_frames=video.num_frames,
+        fit="pad" if is_padded else "stretch" if is_stretched else "crop",
+    )
+
+
+def _check_mask(mask: Video, video: Video, path: Path) -> None:
+    size, source = (
+        (each.width, each.height) if each.origin is None else (each.origin.source_width, each.origin.source_height)
+        for each in (mask, video)
+    )
+    if not any(same_aspect(size, to) or is_rounded(size, to) for to in (source, (video.width, video.height))):
+        raise InvalidInput(
+            f"{path} is {size[0]}x{size[1]} but the clip is {source[0]}x{source[1]}; pass masks with its aspect ratio"
+        )
+    if mask.num_frames != video.num_frames:
+        frames = f"{mask.num_frames} frame{'s' * (mask.num_frames != 1)}"
+        raise InvalidInput(f"{path} has {frames} but the clip has {video.num_frames}; pass a mask for each frame")
+    if not all(is_gray(frame.numpy()) for frame in mask.frames[:: max(1, mask.num_frames // _CHECKED)]):
+        raise InvalidInput(f"{path} is in color; pass masks that are white where something moves, and black elsewhere")

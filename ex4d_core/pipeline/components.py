@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ex4d_core.cameras.language import CamError, MoveSpec, UnknownMove, parse_path, weights_of
-from ex4d_core.config.presets import preset_options
 from ex4d_core.config.run_config import (
     SOURCE_CAMERA_WORDS,
     ComponentConfig,
     GuidanceOptions,
     RunConfig,
     Tree,
-    make_options,
     merge,
     refuse_unknown,
 )
@@ -26,7 +24,7 @@ from ex4d_core.errors import ComponentCrashed, ComponentNotFound, Ex4dError, Inv
 from ex4d_core.hub.local import find_in_cache, is_offline
 from ex4d_core.options import changed_paths, with_current_names
 from ex4d_core.pipeline.ahead import Loading
-from ex4d_core.pipeline.chosen import Chosen, ChosenPath
+from ex4d_core.pipeline.chosen import Chosen, ChosenPath, options_of
 from ex4d_core.pipeline.devices import device_of
 from ex4d_core.pipeline.downloads import Consent, download_weights, is_offered
 from ex4d_core.pipeline.own_components import NoOptions, offer_of
@@ -115,9 +113,8 @@ class Components:
             owners = self.registry.names_with_option(role, error.option)
             owners = [] if choice.offer.name in owners else owners  # then it has the option, and the value is wrong
             why = [f"it was selected because {' and '.join(choice.rejected)}"] * bool(choice.rejected)
-            hint = [f"{error.option} is an option of {' and '.join(owners)}, which --{role} NAME selects"] * bool(
-                owners
-            )
+            names = " and ".join(owners)
+            hint = [f"{error.option} is an option of {names}, which --{role} NAME selects"] * bool(owners)
             raise InvalidConfig("; ".join([str(error), *hint, *why]), option=error.option) from error
 
     @property
@@ -203,8 +200,12 @@ class Components:
 
     def _expected(self, section: str) -> Mapping[str, Any]:
         """Return the options of a section for which the backbone was made."""
-        try:
-            return self.choose("backbone").offer.spec.expects.get(section, {})
+        if "backbone" in self._own:
+            return {}
+        name = self.config.backbone.name
+        try:  # without its options: wrong ones do not change what it expects
+            offer = self._best("backbone").offer if name == "auto" else self.registry.find("backbone", name)
+            return offer.spec.expects.get(section, {})
         except Ex4dError:  # raised where the backbone is used
             return {}
 
@@ -270,17 +271,22 @@ class Components:
         return generator
 
     def _shared_by_paths(self, offer: Offer) -> Tree:
-        """Return the options of the table `trajectory` that this move has; refuse options that no move has."""
+        """Return the options of the table `trajectory` that this move has."""
+        given = self.options_of_paths()
+        own = {field.name for field in attrs.fields(offer.spec.options)}
+        if self.config.path.source_cameras not in (None, *SOURCE_CAMERA_WORDS):
+            given = {"source_cameras": self.config.path.source_cameras, **given}
+        return {key: value for key, value in given.items() if key in own}
+
+    def options_of_paths(self) -> Tree:
+        """Return the options of the table `trajectory` under their current names; refuse options that no move has."""
         given = self.config.trajectory.options
         known = set()
         for each in self.registry.offers("trajectory"):
             given = with_current_names(each.spec.options, given)
             known |= {field.name for field in attrs.fields(each.spec.options)}
         refuse_unknown(given, sorted(known), "trajectory")
-        own = {field.name for field in attrs.fields(offer.spec.options)}
-        if self.config.path.source_cameras not in (None, *SOURCE_CAMERA_WORDS):
-            given = {"source_cameras": self.config.path.source_cameras, **given}
-        return {key: value for key, value in given.items() if key in own}
+        return given
 
     def _best(self, role: str) -> Choice:
         """Return the automatic selection for a role, which is made once in a session."""
@@ -325,8 +331,7 @@ class Components:
         return download_weights(offer, options, self.reporter)
 
     def _given_options(self, offer: Offer) -> Any:
-        given: ComponentConfig = getattr(self.config, offer.role)
-        return self._options(offer.role, offer, given.options)
+        return self._options(offer.role, offer, getattr(self.config, offer.role).options)
 
     def lacks_weights(self, offer: Offer) -> bool:
         """Return whether weights of a component are not on this machine."""
@@ -391,10 +396,5 @@ class Components:
 
     def _options(self, role: str, offer: Offer, given: Mapping[str, Any], *, prefix: str | None = None) -> Any:
         """Return the options of a component: those of the preset, replaced by those of the user."""
-        cls = offer.spec.options
-        given, known = with_current_names(cls, given), [field.name for field in attrs.fields(cls)]
-        refuse_unknown(given, known, role, component=offer.name)
         expected = self._expected(role) if role == "mesh" else {}
-        expected = {name: value for name, value in expected.items() if name in known}
-        values = merge(expected, preset_options(self.config.compat, offer.spec), given)
-        return make_options(cls, values, role if prefix is None else prefix)
+        return options_of(offer, given, compat=self.config.compat, expected=expected, prefix=prefix)

@@ -19,6 +19,10 @@ def ignored_settings(components: Components, roles: Collection[str]) -> list[str
         for name in backbone.spec.ignores:
             if getattr(config, name) != getattr(attrs.fields(RunConfig), name).default:
                 sentences.append(f"--{name} has no effect: the backbone {backbone.name} does not read it")
+    if "renderer" in roles and config.guidance.dynamic_mask and components.guidance_options.background == "none":
+        is_auto = config.guidance.background == "auto"
+        why = ", for which the backbone was made; set guidance.background=static to fill holes of the guidance"
+        sentences.append(f"guidance.dynamic_mask has no effect with guidance.background=none{why * is_auto}")
     for name in config.trajectory.options if "trajectory" in roles else ():
         for cam in config.cam:
             moves = [chosen for step in components.choose_trajectory(cam).steps for chosen, _ in step]

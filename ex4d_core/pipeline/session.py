@@ -15,6 +15,7 @@ from ex4d_core.bounds import shown
 from ex4d_core.config.run_config import RunConfig, Tree, make_config
 from ex4d_core.console_reporter import reporter_for
 from ex4d_core.errors import InvalidConfig, OutputFailed
+from ex4d_core.pipeline.chosen import check_options_of
 from ex4d_core.pipeline.clip_run import ClipRun, PathRun
 from ex4d_core.pipeline.components import Components
 from ex4d_core.pipeline.downloads import Consent
@@ -75,7 +76,7 @@ class Session(Components):
                 same class with an equal attribute `version`; without that attribute, by none.
 
         Raises:
-            InvalidConfig: a setting is unknown or has an invalid value.
+            InvalidConfig: a setting, or an option of a named component, is unknown or has an invalid value.
             ComponentNotFound: no installed component has the name in a setting.
             PluginFailed: the plugin of a named component is disabled.
         """
@@ -100,8 +101,21 @@ class Session(Components):
         )
         self._last_clip: ClipRun | None = None
         for role in ROLES.keys() & settings.keys():
-            if not ROLES[role].in_cam and (name := getattr(self.config, role).name) != "auto":
-                self.registry.find(role, name)
+            self._check_given(role)
+
+    def _check_given(self, role: str) -> None:
+        """Check the name and the options of a component, unless `auto` can select several; nothing is selected.
+
+        Raises:
+            Ex4dError: the name or an option is unknown, or an option has an invalid value.
+        """
+        given = getattr(self.config, role)
+        if ROLES[role].in_cam:
+            self.options_of_paths()
+        elif given.name != "auto":
+            check_options_of(self.registry.find(role, given.name), given.options, compat=self.config.compat)
+        elif len(offers := self.registry.offers(role)) == 1:
+            check_options_of(offers[0], given.options, compat=self.config.compat)
 
     def __repr__(self) -> str:
         names = {role.name: getattr(self.config, role.name).name for role in ROLES.values() if not role.in_cam}

@@ -40,6 +40,10 @@ _HEADER = 2**16
 """Number of bytes that are checked before FFmpeg opens a file."""
 
 
+class NotAVideo(InvalidInput):
+    """A file has a format that is not a video."""
+
+
 @contextmanager
 def open_video(path: str | os.PathLike[str], **options: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its main video stream.
@@ -65,7 +69,7 @@ def open_video(path: str | os.PathLike[str], **options: str) -> Iterator[tuple[I
                     f"{path} has no index (moov), since the recording or the copy was not finished; copy it again, or "
                     "repair it with untrunc and a complete clip of the same camera"
                 ) from error
-            raise InvalidInput(
+            raise NotAVideo(
                 f"{path} is not a video that can be read ({_reason(error)}); use another file, or a folder of images"
             ) from error
         with container:
@@ -134,10 +138,10 @@ def _moving_picture(container: InputContainer, path: str | os.PathLike[str]) -> 
     streams = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not streams:
         content = "has audio but no video" if container.streams.audio else "has no video"
-        raise InvalidInput(f"{path} {content}; use a file with a video stream")
+        raise NotAVideo(f"{path} {content}; use a file with a video stream")
     stream = _main(streams)
     if stream.codec_context is None or stream.codec_context.name in _NOT_A_VIDEO:
-        raise InvalidInput(f"{path} is not a video that can be read; use another file, or a folder of images")
+        raise NotAVideo(f"{path} is not a video that can be read; use another file, or a folder of images")
     stream.thread_type = "AUTO"
     return stream
 

@@ -66,7 +66,7 @@ def write_video(
         InvalidInput: the suffix is unknown, a value has a wrong type or range, or the video has no frames.
         OutputFailed: the file cannot be written.
     """
-    require(video, Video, "write_video")
+    require(video, Video, "write_video", hint="frames, as in Guidance.color, are Video(frames=color, fps=24)")
     path = as_path(path, "output file")
     _refuse_empty(video.frames, path)
     frames = (frame.numpy() for frame in video.frames)

@@ -123,7 +123,7 @@ def test_an_eight_bit_video_is_normalized_and_must_be_named(tmp_path):
     depth = depth_of(tmp_path / "d.mkv", kind="relative", scale=5)
     assert torch.allclose(depth.depth, shades / 255 * 5, rtol=1e-3)
     assert depth.kind is DepthKind.RELATIVE
-    with pytest.raises(InvalidInput, match=r"between 0 and 1, .* depth kind to metric, relative or inverse"):
+    with pytest.raises(InvalidInput, match="have 8 bits and no unit; set the depth kind to metric, relative or"):
         depth_of(tmp_path / "d.mkv")
 
 
@@ -246,7 +246,7 @@ def test_the_fingerprint_changes_with_the_contents_only(tmp_path):
         (np.zeros((COUNT, HEIGHT, WIDTH), np.uint16), "has no valid depth in the requested frames: all values are 0"),
         (-meters(), "has negative values, so it is not depth"),
         (meters() / 100, "between 0 and 1, which may be meters or normalized"),
-        (meters(5), "has 5 depth maps but the video has 3 frames"),
+        (meters(5), "has 5 depth maps but the video has 3 frames; pass one map for each frame of the video$"),
         (meters(3, 24, 24), "is 24x24 but the video is 32x24; depth must have the aspect ratio"),
         (
             meters()[None, None].repeat(2, 0),
@@ -293,26 +293,29 @@ def test_archives_that_do_not_fit_are_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("d.npy", "is not a readable depth (file|map)|is damaged"),
-        ("d.npz", "is not a readable depth file"),
-        ("d.mkv", "is not a video"),
+        ("d.npy", "is not a readable depth file: it is not an array of numpy.save"),
+        ("d.npz", "is not a readable depth file: it is not an archive of numpy.savez"),
+        ("d.mkv", r"is not a depth file, or is damaged; use an array \[T, H, W\] in a .npy"),
+        ("README.md", r"is not a depth file, or is damaged; use an array \[T, H, W\] in a .npy"),
         ("d.exr", "is not an EXR"),
     ],
 )
-@pytest.mark.parametrize("data", [b"", b"no depth at all" * 9])
-def test_files_that_are_broken_are_refused(tmp_path, name, message, data):
-    (tmp_path / name).write_bytes(data)
+def test_files_that_are_broken_or_empty_are_refused(tmp_path, name, message):
+    (tmp_path / name).write_bytes(b"no depth at all" * 9)
     with pytest.raises(InvalidInput, match=f"{name} {message}"):
+        depth_of(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InvalidInput, match=f"the depth file .*{name} is empty; copy or save it again"):
         depth_of(tmp_path / name)
 
 
 def test_folders_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(InputNotFound, match=r"the depth file .*gone does not exist"):
         depth_of(tmp_path / "gone")
-    with pytest.raises(InvalidInput, match="has no images"):
+    with pytest.raises(InvalidInput, match="has no depth maps"):
         depth_of(tmp_path)
     cv2.imwrite(str(tmp_path / "0.png"), np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3)))
-    with pytest.raises(InvalidInput, match=r"0.png is a color image, not a depth map"):
+    with pytest.raises(InvalidInput, match=r"0\.png is in color, so it is not depth"):
         depth_of(tmp_path)
     for index, height in enumerate((HEIGHT, HEIGHT, 20)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.ones((height, WIDTH), np.uint16))

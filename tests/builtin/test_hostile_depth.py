@@ -236,6 +236,16 @@ def test_an_archive_that_is_encrypted_or_of_another_method_is_named(tmp_path):
             open_depth(tmp_path / "d.npz")
 
 
+def test_an_archive_that_is_cut_off_or_has_no_arrays_is_refused(tmp_path):
+    whole = npz(depth=DEPTH)
+    (tmp_path / "d.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidInput, match="is not a readable depth file: it is cut off; copy it again"):
+        open_depth(tmp_path / "d.npz")
+    (tmp_path / "d.npz").write_bytes(npz())
+    with pytest.raises(InvalidInput, match="has no arrays; save depth"):
+        open_depth(tmp_path / "d.npz")
+
+
 def test_a_file_that_is_no_archive_is_not_said_to_be_a_pickle(tmp_path):
     (tmp_path / "d.npz").write_text("depth")
     with pytest.raises(InvalidInput, match=r"d\.npz is not a readable depth file") as caught:

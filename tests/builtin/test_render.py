@@ -60,6 +60,19 @@ def test_a_quad_covers_the_pixels_whose_middles_it_covers(renderer):
     assert torch.isinf(view.depth[~inside]).all()
 
 
+def test_the_source_camera_sees_known_pixels_beside_unknown_ones(make):
+    """Their centers are on the edge of what is seen, where rounding would decide."""
+    generator = torch.manual_seed(0)
+    coarse = torch.rand(8, 12, generator=generator) > 0.3
+    known = coarse.repeat_interleave(6, 0).repeat_interleave(6, 1)[:, :64]
+    depth = torch.rand(48, 64, generator=generator) + 3
+    frame = torch.full((48, 64, 3), 200, dtype=torch.uint8)
+    mesh = build_watertight(frame, depth, SMALL, valid=known)
+    mask = make(RasterOptions(min_patch=0)).render(mesh, FRONT, SMALL).mask
+    assert mask[known].float().mean() > 0.995
+    assert not mask[~known].any()
+
+
 def test_the_source_camera_sees_the_frame_itself(renderer):
     camera = Intrinsics.from_fov(100, width=96, height=64)
     mesh = stepped_mesh(camera, WatertightOptions(pixel_center=0.5))

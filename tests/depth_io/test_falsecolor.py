@@ -40,7 +40,7 @@ def test_colormaps_are_recognized_after_compression(name):
 def test_a_picture_is_not_a_colormap():
     picture = cv2.resize(np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8), (64, 48))
     assert nearest_colormap(picture) is None
-    with pytest.raises(InvalidInput, match="is a color image, not a depth map"):
+    with pytest.raises(InvalidInput, match="is in color, so it is not depth"):
         Colors().decode(picture, PATH)
 
 

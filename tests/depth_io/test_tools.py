@@ -302,7 +302,7 @@ REFUSED = {
     "MATLAB": (lambda folder: write_files(folder, "d.mat", [b"MATLAB 5.0"]) / "d.mat", "a MATLAB file, .* numpy.save"),
     "pickle": (lambda folder: write_files(folder, "d.pkl", [b"\x80\4"]) / "d.pkl", "a Python pickle, .* numpy.save"),
     "no depth": (npz(images=PICTURES, cam_c2w=C2W), "has the arrays images, cam_c2w"),
-    "two series": (images("{}_a.png", [png(PICTURES[0])]), "has 1 depth maps"),
+    "two series": (images("{}_a.png", [png(PICTURES[0])]), "has 1 depth map but"),
 }
 
 

@@ -1,5 +1,7 @@
 """Values of the wrong type are refused at once, in one sentence."""
 
+import subprocess
+import sys
 import tomllib
 from fractions import Fraction
 
@@ -24,6 +26,35 @@ def test_a_misspelled_component_is_refused_when_the_session_is_created():
 def test_a_file_in_place_of_an_estimator_is_refused_with_what_takes_it():
     with pytest.raises(ComponentNotFound, match=r"'depth.npz' is a file, .* --depth-file depth.npz, or in Python"):
         ex4d.Session(depth="depth.npz")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"depth": {"name": "sketch", "nera": 1}}, "the depth 'sketch' has no option nera; did you mean 'near'"),
+        ({"depth": {"name": "file", "knd": "metric"}}, "the depth 'file' has no option knd; did you mean 'kind'"),
+        ({"depth": {"name": "sketch", "near": "close"}}, "depth.near: must be a number, not 'close'"),
+        ({"mesh": {"thin_widt": 1}}, "the mesh 'watertight' has no option thin_widt; did you mean 'thin_width'"),
+        ({"mesh": {"thin_width": -1}}, "mesh.thin_width must be >= 0"),
+        ({"trajectory": {"yow": 3}}, "unknown option trajectory.yow; did you mean 'yaw'"),
+    ],
+)
+def test_options_of_components_are_checked_when_the_session_is_created(settings, message):
+    with pytest.raises(InvalidConfig, match=message):
+        ex4d.Session(**settings)
+
+
+def test_a_required_option_may_be_missing_if_depth_is_passed_to_the_run():
+    session = ex4d.Session(depth="file")
+    assert session.open_clip(FRAMES, depth=np.full((2, 16, 16), 2.0)).scene.depth is not None
+
+
+def test_a_session_of_named_components_is_created_without_torch():
+    code = (
+        "import sys, ex4d_core as ex4d; ex4d.Session(depth={'name': 'sketch', 'near': 1}, mesh={'thin_width': 1}); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("given", [3, None, True, ["zbuffer"]])
@@ -72,7 +103,7 @@ def test_a_camera_of_the_wrong_type_is_refused(small_clip):
 
 
 def test_only_videos_are_written_and_only_to_paths(tmp_path):
-    with pytest.raises(InvalidInput, match="write_video takes a Video, not str"):
+    with pytest.raises(InvalidInput, match=r"write_video takes a Video, not str; frames, as in Guidance.color, are "):
         ex4d.write_video("clip.mp4", tmp_path / "out.mp4")
     with pytest.raises(InvalidInput, match="output file must be a path, not 3"):
         ex4d.write_video(ex4d.Video(frames=torch.zeros(1, 16, 16, 3, dtype=torch.uint8), fps=24), 3)

@@ -65,6 +65,8 @@ def open_archive(path: Path, name: str | None = None) -> DepthFrames:
         InvalidInput: it does not contain depth, or something in it is not valid.
     """
     arrays = open_npz(path, "depth file")
+    if not arrays:
+        raise InvalidInput(f"{path} has no arrays; save depth [T, H, W] with numpy.savez")
     if name is None and (series := _series(arrays)):
         return _open_series(arrays, series, path)
     tool = None if name is not None else tool_of(arrays)
@@ -142,7 +144,7 @@ def _fact(arrays: Arrays, name: str, path: Path) -> Callable[[], np.ndarray]:
 
 
 def _depth_name(arrays: Mapping[str, np.ndarray], path: Path, wanted: str | None) -> str:
-    found = textwrap.shorten(", ".join(arrays), 200, placeholder=" ...") or "none"
+    found = textwrap.shorten(", ".join(arrays), 200, placeholder=" ...")
     if wanted is not None:
         if wanted in arrays:
             return wanted

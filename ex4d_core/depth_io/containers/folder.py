@@ -23,7 +23,7 @@ from ex4d_core.depth_io.meaning import file_says_inverse
 from ex4d_core.depth_io.tools import ARCHIVES
 from ex4d_core.errors import InvalidInput
 from ex4d_core.names import natural_key
-from ex4d_core.reading import check_folder, read_json, reading
+from ex4d_core.reading import check_folder, check_has_content, read_json, reading
 from ex4d_core.types import DepthKind
 
 _SUBFOLDERS = ("depth", "depths", "depth_npy", "disparity", "disp")
@@ -119,6 +119,7 @@ def _valid(files: Sequence[Path], open_one: Callable[[Path], DepthFrames]) -> Ca
 
 
 def _open_one(file: Path, *, layer: str | None, colors: Colors) -> DepthFrames:
+    check_has_content(file, "depth map")
     suffix = file.suffix.lower()
     if suffix == ".npz":
         return open_archive(file, layer)

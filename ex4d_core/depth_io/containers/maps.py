@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 from ex4d_core.depth_io.exr import decode_exr
-from ex4d_core.depth_io.falsecolor import Colors
+from ex4d_core.depth_io.falsecolor import Colors, in_color
 from ex4d_core.depth_io.frames import DepthFrames, Unit
 from ex4d_core.depth_io.meaning import file_says_inverse, says_inverse
 from ex4d_core.errors import InvalidInput
@@ -237,7 +237,7 @@ def _without(values: np.ndarray, hidden: np.ndarray) -> np.ndarray:
 def _one_of_equal(image: np.ndarray, path: Path) -> np.ndarray:
     """Return one of the equal channels of an image [h, w, C]."""
     if not all(np.array_equal(image[..., 0], image[..., at], equal_nan=True) for at in range(1, image.shape[2])):
-        raise InvalidInput(f"{path} is a color image, not a depth map")
+        raise in_color(path)
     return image[..., 0]
 
 

@@ -43,7 +43,10 @@ def depth_series(files: Iterable[PurePath], folder: Path) -> list[PurePath]:
         if suffix in FRAME_SUFFIXES | COLOR_SUFFIXES and not file.name.startswith((".", "_")):
             groups.setdefault((re.sub(r"\d+", "#", file.stem), suffix), []).append(file)
     if not groups:
-        raise InvalidInput(f"the folder {folder} has no images ({', '.join(sorted(FRAME_SUFFIXES))})")
+        raise InvalidInput(
+            f"the folder {folder} has no depth maps ({', '.join(sorted(FRAME_SUFFIXES))}); use one with a map for each "
+            "frame"
+        )
     chosen = _chosen(groups)
     if len(chosen) == 1:
         return sorted(groups[chosen[0]], key=lambda file: natural_key(file.name))
