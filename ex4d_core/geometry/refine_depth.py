@@ -29,6 +29,9 @@ JUMP = 0.15
 CURVATURE = 0.5
 """Smallest curvature near an edge, relative to its jump; the shoulders of short ramps have it, planes do not."""
 
+SLOPE = 0.3
+"""Smallest difference of disparity beside a pixel on a slope, relative to that around it, which is twice as far."""
+
 COLOR_SIGMA = 25.0
 """Standard deviation of colors, in levels of 255, Euclidean."""
 
@@ -116,6 +119,7 @@ def _snap(pixels: Tensor, radius: int) -> Tensor:
         window(_curvature(disparity, radius + 1), radius, torch.maximum) > CURVATURE * jump
     )
     index = near_edge.flatten().nonzero().squeeze(1)
+    index = index[~_on_slope(disparity, index, radius)]
     middle, half = ((low + high) / 2).flatten()[index, None], (jump / 2).flatten()[index, None]
     flat = pixels.view(-1, 4)
     own, around = flat[index], flat[neighbors(index, _star(radius), disparity.shape)]
@@ -153,6 +157,19 @@ def _settle(pixels: Tensor, index: Tensor) -> None:
     speck = alike[:, : len(RING)].sum(1) < SPECK
     settled = torch.where(speck, values[:, : len(RING)].median(dim=1).values, mean)
     flat[:, 3].index_copy_(0, index, settled)
+
+
+def _on_slope(disparity: Tensor, index: Tensor, radius: int) -> Tensor:
+    """Return whether pixels with flat indices, int64 [N], lie on a slope that continues on both sides, bool [N].
+
+    The pixels of a road beside an edge are neither near nor far.
+    """
+    steps = [radius * step for step in (-2, -1, 1, 2)]
+    offsets = [(step, 0) for step in steps] + [(0, step) for step in steps]
+    along = disparity.flatten()[neighbors(index, offsets, disparity.shape)].view(-1, 2, 4).diff(dim=2)
+    before, here, after = (along * along[..., 1:2].sign()).unbind(dim=2)
+    continues = torch.minimum(before, after) > SLOPE * here
+    return torch.where(here[:, 0] > here[:, 1], continues[:, 0], continues[:, 1])
 
 
 def _star(radius: int) -> list[tuple[int, int]]:

@@ -63,6 +63,17 @@ def test_exact_depth_and_planes_keep_their_values():
     torch.testing.assert_close(refine(pictured(near), floor[None])[0][0], floor)
 
 
+def test_a_road_beside_an_edge_is_neither_near_nor_far():
+    rows = torch.arange(48.0)[:, None].expand(48, 64)
+    road = rows >= 20
+    disparity = torch.where(road, 0.24 + 0.0125 * (rows - 20), 0.13)
+    disparity = functional.avg_pool2d(functional.pad(disparity[None], (0, 0, 2, 2), mode="replicate"), (5, 1), 1)
+    lights = torch.randint(0, 2, (48, 64), generator=torch.Generator().manual_seed(0), dtype=torch.bool)
+    refined, _ = refine(pictured(torch.where(road, lights, False)), 1 / disparity)
+    torch.testing.assert_close(refined[0, 23:], 1 / disparity[0, 23:])
+    assert (refined[0, :23] * disparity[0, :23] - 1).abs().max() > 0.1
+
+
 def test_a_pole_of_one_pixel_is_kept_and_a_speck_is_not():
     near = torch.zeros(30, 30, dtype=torch.bool)
     near[:, 15] = True
