@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ex4d_backbone_inpaint.edges import EDGE_WEIGHT, beside_edge, far_side, split_at_edges
+from ex4d_backbone_inpaint.edges import EDGE_WEIGHT, far_side, split_at_edges
 from ex4d_backbone_inpaint.push_pull import Picture, push_pull
 from ex4d_backbone_inpaint.samples import (
     FAR,
@@ -28,6 +28,7 @@ from ex4d_backbone_inpaint.samples import (
     Floats,
     Floats64,
     Samples,
+    beside_edge,
     grid_faces,
     grid_points,
     unbroken,
