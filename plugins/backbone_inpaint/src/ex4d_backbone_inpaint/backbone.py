@@ -31,8 +31,12 @@ _LEAST_SAME = 0.1
 _EXPOSURE_REACH = 0.1
 """Distance, in longer sides of a view, in which the exposure of such pixels fades to that of the model."""
 
-_EXPOSURE_SIDE = 32
+_EXPOSURE_SIDE = 16
 """Longer side in pixels of the grid on which the exposure of the model is matched to a frame."""
+
+_PIXEL_FILTER = 0.5
+"""Standard deviation in pixels of a frame of the filter of views, as in renderers (Pharr et al., Physically Based
+Rendering, 2023, section 8.8): a box would pass texture that aliases when the camera moves."""
 
 
 class InpaintBackbone:
@@ -110,7 +114,13 @@ def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Itera
         view = model.view(frame, path.world_to_camera[frame], path.intrinsics_at(frame))
         exposure = _exposure(color, _inner(known), view.background)
         fill = np.where(view.in_front[..., None], view.backs, view.background + exposure)
-        yield np.asarray(cv2.resize(fill, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        yield _filtered(fill, *known.shape[::-1])
+
+
+def _filtered(view: Picture, width: int, height: int) -> Picture:
+    """Return a view at the size of a frame, without details that the pixels of the frame cannot show."""
+    smooth = cv2.GaussianBlur(view, (0, 0), _PIXEL_FILTER * view.shape[1] / width)
+    return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> Picture:
@@ -121,9 +131,10 @@ def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> 
         known: bool [H, W], its pixels that count.
         background: float32 [H', W', 3], the view of the model.
     """
-    height, width = background.shape[:2]
+    # The model is less sharp than the frame, which half of its size hardly shows.
+    height, width = ((size + 1) // 2 for size in min(background.shape[:2], color.shape[:2]))
     inner = _reduced(known.astype(np.float32), width, height) == 1
-    difference = _reduced(color, width, height) - background
+    difference = _reduced(color, width, height) - _reduced(background, width, height)
     # The same surface differs by exposure only; another surface says nothing about the hole.
     most = np.maximum.reduce([np.abs(difference[..., channel]) for channel in range(3)])
     same = np.where(inner, np.exp(-((most / _SAME_SURFACE) ** 2)), 0).astype(np.float32)
@@ -135,7 +146,8 @@ def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> 
     matched = cv2.resize(push_pull(mean, weight), (width, height), interpolation=cv2.INTER_LINEAR)
     distance = cv2.distanceTransform((same < _LEAST_SAME).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
     fade = np.exp(-distance / (_EXPOSURE_REACH * max(height, width)))
-    return np.asarray(fade[..., None] * matched, np.float32)
+    exposure = np.asarray(fade[..., None] * matched, np.float32)
+    return np.asarray(cv2.resize(exposure, background.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _reduced(values: Picture, width: int, height: int) -> Picture:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ex4d_backbone_inpaint.edges import EDGE_WEIGHT, beside_edge, far_side, split_at_edges
+from ex4d_backbone_inpaint.edges import EDGE_WEIGHT, far_side, split_at_edges
 from ex4d_backbone_inpaint.push_pull import Picture, push_pull
 from ex4d_backbone_inpaint.samples import (
     FAR,
@@ -28,6 +28,7 @@ from ex4d_backbone_inpaint.samples import (
     Floats,
     Floats64,
     Samples,
+    beside_edge,
     grid_faces,
     grid_points,
     unbroken,
@@ -107,6 +108,8 @@ class Backdrop:
         colors = np.concatenate([sheets.color, sheets.background, sheets.certainty], axis=-1).reshape(2, -1, 5)
         # The hidden sheet is closed, so that rays between two parts of the first find something: the farther of both.
         intact, bridges, ends = split_at_edges(sheets.inverse[1], faces)
+        # Where nothing is hidden, it is the first, which is drawn.
+        intact = intact[(sheets.background[0] == 0).ravel()[intact].any(axis=1)]
         bridge_colors = colors[1][ends]
         bridge_colors[:, :3] = far_side(sheets.inverse[1], sheets.color[1], ends)
         shown = unbroken(sheets.inverse[0], faces)
@@ -139,22 +142,24 @@ class Backdrop:
         )
         values, covered = drawing.interpolate(self.colors), drawing.face_index >= 0
         far = self._far_colors(world_to_camera, intrinsics)
-        values[..., :3] = far + values[..., 4:] * (values[..., :3] - far)
+        known, background, certainty = np.split(values, [3, 4], axis=-1)
+        view = far + certainty * (known - far)
         if covered.all():
-            return values[..., :3], drawing.depth
+            return view, drawing.depth
         # Things in front of the background do not continue beside it.
-        beside = push_pull(values[..., :3] - far, np.where(covered, values[..., 3], 0).astype(np.float32))
-        distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-        fade = np.exp(-distance / (FADE * max(covered.shape)))[..., None]
-        return np.where(covered[..., None], values[..., :3], far + beside * fade).astype(np.float32), drawing.depth
+        beside = push_pull(view - far, np.where(covered, background[..., 0], 0).astype(np.float32))
+        distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)[~covered]
+        fade = np.exp(-distance / (FADE * max(covered.shape)))[:, None]
+        view[~covered] = far[~covered] + fade * beside[~covered]
+        return view, drawing.depth
 
     def _far_colors(self, world_to_camera: Floats64, intrinsics: Intrinsics) -> Picture:
         """Return the color of the surroundings in the direction of each pixel, float32 [H, W, 3]."""
-        x = (np.arange(intrinsics.width) + 0.5 - intrinsics.cx) / intrinsics.fx
-        y = ((np.arange(intrinsics.height) + 0.5 - intrinsics.cy) / intrinsics.fy)[:, None]
-        down = world_to_camera[:3, 1]
+        x = ((np.arange(intrinsics.width) + 0.5 - intrinsics.cx) / intrinsics.fx).astype(np.float32)
+        y = ((np.arange(intrinsics.height) + 0.5 - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
+        down = world_to_camera[:3, 1].astype(np.float32)
         sine = (down[0] * x + down[1] * y + down[2]) / np.sqrt(x * x + y * y + 1)
-        position = ((sine + 1) / 2 * BINS - 0.5).astype(np.float32)
+        position = (sine + 1) / 2 * BINS - 0.5
         table = self.surroundings[None]
         return np.asarray(
             cv2.remap(table, position, np.zeros_like(position), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

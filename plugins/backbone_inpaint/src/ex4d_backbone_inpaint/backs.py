@@ -65,7 +65,8 @@ class Backs:
         """
         focal = max(lens.fx, lens.fy)
         inward, grown = _outline(inverse)
-        inside, offset = _inside(np.asarray(inward.any(axis=-1)), grown)
+        outline = np.logical_or(*np.moveaxis(inward != 0, -1, 0))
+        inside, offset = _inside(outline, grown)
         radius = _half_width(inside, WIDEST * focal)
         depth = np.minimum(inside, radius)
         thickness = 2 * np.sqrt(depth * (2 * radius - depth)) / focal
@@ -80,13 +81,14 @@ class Backs:
         rays = np.stack([(columns - lens.cx) / lens.fx, (rows - lens.cy) / lens.fy, np.ones(len(rows))], axis=-1)
         front = rays / grown[at][:, None]
         outer = _outline_colors(_inner_colors(color, inside), inward, offset)
-        around = np.sqrt(thickness * focal / np.maximum(2 * radius, 1))  # 0 at the outline, 1 opposite the front
-        back = outer + around[..., None] * (_mean_colors(color, inside, WIDEST * focal, outer) - outer)
-        is_outer = inward.any(axis=-1) | (inside < MIXED - 1)
+        mean = _mean_colors(color, inside, WIDEST * focal, outer)
+        is_outer = (outline | (inside < MIXED - 1))[at][:, None]
+        outer, mean, thickness = outer[at], mean[at], thickness[at][:, None]
+        around = np.sqrt(thickness * focal / np.maximum(2 * radius[at][:, None], 1))  # 0 at the outline, 1 opposite it
         return cls(
-            points=np.concatenate([front, front * (1 + thickness[at][:, None])]),
+            points=np.concatenate([front, front * (1 + thickness)]),
             faces=np.concatenate([index[faces], index[faces] + len(front)]),
-            colors=np.concatenate([np.where(is_outer[..., None], outer, color)[at], back[at]]),
+            colors=np.concatenate([np.where(is_outer, outer, color[at]), outer + around * (mean - outer)]),
         )
 
     def render(self, pose: Floats64, lens: Intrinsics, bands: Bands) -> tuple[Floats, Floats64]:
@@ -143,7 +145,7 @@ def _outline_colors(color: Floats, inward: Floats, offset: Floats) -> Floats:
 
     Colors are taken from further inside, see `MIXED`.
     """
-    length = np.linalg.norm(offset, axis=-1, keepdims=True)
+    length = np.hypot(offset[..., :1], offset[..., 1:])
     direction = inward + offset / np.maximum(length, 1)
     rows, columns = np.moveaxis(MIXED * direction - offset, -1, 0) + np.indices(length.shape[:2], np.float32)
     return np.asarray(cv2.remap(color, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

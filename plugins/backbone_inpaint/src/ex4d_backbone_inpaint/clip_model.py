@@ -31,8 +31,15 @@ SHORT_SPAN = 6
 MOVING = 0.8
 """Fraction of a frame that moves from which the source camera must have moved."""
 
-LARGEST_VIEW = 384
-"""Longer side in pixels at which backdrops are rendered; their colors are smooth."""
+SUPERSAMPLING = 2
+"""Size at which views are drawn, in those of the frame: one sample per pixel aliases texture and edges."""
+
+LARGEST_VIEW = 512
+"""Largest longer side in pixels at which views are drawn: the colors of backdrops are smooth."""
+
+IN_FRONT = 0.99
+"""Largest depth of what is in front of the static scene, in depths of the latter. The fronts that close the backs of
+static things are also part of that scene: at equal depth, the view would alternate between both."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -66,8 +73,8 @@ class ClipModel:
         self._backdrop = lru_cache(maxsize=2)(self._make_backdrop)
 
     def view(self, frame: int, world_to_camera: Tensor, intrinsics: Intrinsics) -> View:
-        """Return what a camera sees around a frame of the clip; see `LARGEST_VIEW` for its size."""
-        scale = min(1.0, LARGEST_VIEW / max(intrinsics.width, intrinsics.height))
+        """Return what a camera sees around a frame of the clip; see `SUPERSAMPLING` and `LARGEST_VIEW` for its size."""
+        scale = min(SUPERSAMPLING, LARGEST_VIEW / max(intrinsics.width, intrinsics.height))
         width, height = max(1, round(intrinsics.width * scale)), max(1, round(intrinsics.height * scale))
         lens = intrinsics.scaled_to(width=width, height=height)
         pose = world_to_camera.double().numpy()
@@ -80,7 +87,7 @@ class ClipModel:
         own = self._scene.depth.intrinsics_at(frame).scaled_to(width=inverse.shape[1], height=inverse.shape[0])
         relative = pose @ np.linalg.inv(pose_of(self._scene, frame))
         backs, their_depth = Backs.of(color, inverse, own).render(relative, lens, self._bands)
-        return View(background=background, backs=backs, in_front=their_depth < depth)
+        return View(background=background, backs=backs, in_front=their_depth < IN_FRONT * depth)
 
     def _make_backdrop(self, index: int) -> Backdrop:
         center, last = self._centers[index], self._scene.video.num_frames - 1

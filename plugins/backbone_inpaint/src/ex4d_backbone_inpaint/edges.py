@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ex4d_backbone_inpaint.samples import EDGE_RATIO, Floats
+from ex4d_backbone_inpaint.samples import EDGE_RATIO, Floats, beside_edge
 
 EDGE_WEIGHT = 0.02
 """Weight of samples beside depth edges: their colors are mixed with the surface on the other side."""
 
 FAR_REACH = 5
 """Radius in pixels of the surroundings that determine the color behind a depth edge."""
-
-
-def beside_edge(inverse: Floats) -> NDArray[np.bool_]:
-    """Return the pixels of inverse depth [H, W] with a depth edge to one of their neighbors, bool [H, W]."""
-    square = np.ones((3, 3), np.uint8)
-    return np.asarray(cv2.dilate(inverse, square) > EDGE_RATIO * cv2.erode(inverse, square))
 
 
 def split_at_edges(

@@ -65,6 +65,7 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
     lens = scene.depth.intrinsics_at(center).scaled_to(width=width, height=height)
     if scene.depth.has_static_camera:
         seen = np.ones(inverse.shape, bool)
+        color = np.stack([_smoothed(rgb, near) for rgb, near in zip(color, inverse, strict=True)])
         return Samples(color=color, inverse=inverse, seen=seen, intrinsics=lens, world_to_camera=pose_of(scene, center))
     left, top = round(_PADDING * width), round(_PADDING * height)
     wide = Intrinsics(
@@ -113,6 +114,23 @@ def shrunk(scene: Scene, frame: int, side: int) -> tuple[Floats, Floats]:
     # Means of depth would put points into the air between near and far.
     inverse = cv2.resize((1 / depth).numpy(), size, interpolation=cv2.INTER_NEAREST)
     return color.astype(np.float32), inverse.astype(np.float32)
+
+
+def beside_edge(inverse: Floats) -> NDArray[np.bool_]:
+    """Return the pixels of inverse depth [H, W] with a depth edge to one of their neighbors, bool [H, W]."""
+    square = np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.dilate(inverse, square) > EDGE_RATIO * cv2.erode(inverse, square))
+
+
+def _smoothed(color: Floats, inverse: Floats) -> Floats:
+    """Return color [H, W, 3], smoothed except beside depth edges, where it is mixed with another surface.
+
+    Faces interpolate linearly, which blurs between vertices and not at them, so that texture as fine as the grid
+    flickers when it moves. The samples of a moving camera are smooth since they are interpolated themselves.
+    """
+    inner = (~beside_edge(inverse)).astype(np.float32)
+    total = cv2.GaussianBlur(np.dstack([color * inner[..., None], inner]), (3, 3), 0)  # weights 1/4, 1/2, 1/4
+    return np.where(inner[..., None] > 0, total[..., :3] / np.maximum(total[..., 3:], 1e-6), color)
 
 
 def pose_of(scene: Scene, frame: int) -> Floats64:
