@@ -111,6 +111,14 @@ def test_the_same_call_gives_the_same_video_whatever_the_seed(orbiting):
     assert torch.equal(guidance.color, before)
 
 
+@pytest.mark.parametrize("cores", [1, 3])
+def test_the_video_does_not_depend_on_the_number_of_cores(orbiting, monkeypatch, cores):
+    scene, guidance, _ = orbiting
+    here = inpaint(guidance, scene)
+    monkeypatch.setattr("ex4d_backbone_inpaint.backbone.available_cores", lambda: cores)
+    assert torch.equal(inpaint(guidance, scene), here)
+
+
 def test_along_an_orbit_the_fill_is_nearer_to_the_truth_than_black(orbiting):
     scene, guidance, truth = orbiting
     hidden = ~guidance.mask

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
+from threading import Lock
 
 import attrs
 import numpy as np
@@ -18,7 +19,7 @@ from ex4d_backbone_inpaint.backs import Backs
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture
 from ex4d_backbone_inpaint.samples import SIDE, pose_of, shrunk, take_samples
-from ex4d_core.builtin.render_zbuffer import Bands, available_cores
+from ex4d_core.builtin.render_zbuffer import Bands
 from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.types import Intrinsics, Scene
 
@@ -30,6 +31,9 @@ SHORT_SPAN = 6
 
 MOVING = 0.8
 """Fraction of a frame that moves from which the source camera must have moved."""
+
+FRAMES_AT_ONCE = 8
+"""Largest number of frames that are computed at the same time, which bounds memory."""
 
 SUPERSAMPLING = 2
 """Size at which views are drawn, in those of the frame: one sample per pixel aliases texture and edges."""
@@ -62,15 +66,16 @@ class ClipModel:
     def __init__(self, scene: Scene, options: InpaintOptions) -> None:
         self._scene = scene
         self._options = options
-        self._bands = Bands(available_cores())
+        self._bands = Bands(1)
         frames = scene.video.num_frames
         self._poses_unknown = scene.depth.has_static_camera and _camera_moves(scene)
         span = SHORT_SPAN if self._poses_unknown else frames if scene.depth.has_static_camera else SPAN
         number = max(1, round(frames / span))
         edges = np.linspace(0, frames, number + 1)
         self._centers = [int((start + stop) / 2) for start, stop in pairwise(edges)]
-        # Those of two neighbors are in use at a time.
-        self._backdrop = lru_cache(maxsize=2)(self._make_backdrop)
+        # Each frame uses those of two neighbors.
+        self._kept = lru_cache(maxsize=3 + FRAMES_AT_ONCE // SHORT_SPAN)(self._make_backdrop)
+        self._locks = [Lock() for _ in self._centers]
 
     def view(self, frame: int, world_to_camera: Tensor, intrinsics: Intrinsics) -> View:
         """Return what a camera sees around a frame of the clip; see `SUPERSAMPLING` and `LARGEST_VIEW` for its size."""
@@ -88,6 +93,10 @@ class ClipModel:
         relative = pose @ np.linalg.inv(pose_of(self._scene, frame))
         backs, their_depth = Backs.of(color, inverse, own).render(relative, lens, self._bands)
         return View(background=background, backs=backs, in_front=their_depth < IN_FRONT * depth)
+
+    def _backdrop(self, index: int) -> Backdrop:
+        with self._locks[index]:  # several frames need it at once
+            return self._kept(index)
 
     def _make_backdrop(self, index: int) -> Backdrop:
         center, last = self._centers[index], self._scene.video.num_frames - 1
