@@ -51,3 +51,14 @@ def test_a_patch_at_the_outline_does_not_cover_the_back():
     red = thing.colors[half:, 0]
     assert red[thickness == 0].max() > 180
     assert red[thickness > 0.9 * thickness.max()].max() < 120
+
+
+def test_a_thing_that_the_edge_of_the_picture_cuts_has_no_back():
+    """Two equal posts, in the middle and at the right edge, where the rest of the second may be of any width."""
+    color, inverse = np.full((48, 64, 3), 90, np.float32), np.full((48, 64), 0.1, np.float32)
+    inverse[10:40, 26:38] = inverse[10:40, 52:] = 0.5
+    lens = Intrinsics.from_fov(**SIZE)
+    thing = Backs.of(color, inverse, lens)
+    columns = thing.points[:, 0] / thing.points[:, 2] * lens.fx + lens.cx
+    assert len(thing.faces)
+    assert columns.max() < 45

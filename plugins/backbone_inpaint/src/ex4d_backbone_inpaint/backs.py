@@ -71,7 +71,8 @@ class Backs:
         depth = np.minimum(inside, radius)
         thickness = 2 * np.sqrt(depth * (2 * radius - depth)) / focal
         # Far from outlines, only a camera behind the scene would see it.
-        faces = _faces(grown, (thickness > 0) & (inside < WIDEST * focal))
+        wanted = (thickness > 0) & (inside < WIDEST * focal)
+        faces = _faces(grown, wanted & ~_cut(np.asarray(inward.any(axis=-1)), 2 * WIDEST * focal))
         used = np.zeros(inverse.size, bool)
         used[faces] = True
         index = np.cumsum(used, dtype=np.int32) - 1
@@ -113,6 +114,23 @@ def _outline(inverse: Floats) -> tuple[Floats, Floats]:
             target = np.moveaxis(grown, axis, 0)[::sign][:-1]
             target[behind] = np.maximum(target, near)[behind]
     return inward, grown
+
+
+def _cut(outline: NDArray[np.bool_], widest: float) -> NDArray[np.bool_]:
+    """Return the pixels [H, W] of narrow things that the left or right edge of the picture cuts.
+
+    Their width, and with it their thickness, is not known; that of wide things does not depend on it.
+
+    Args:
+        outline: bool [H, W], pixels just outside of things.
+        widest: width of the widest narrow thing in pixels.
+    """
+    width = outline.shape[1]
+    result = np.zeros_like(outline)
+    for rows, cut in ((outline, result), (outline[:, ::-1], result[:, ::-1])):
+        first = np.where(rows.any(axis=1), rows.argmax(axis=1), width)[:, None]
+        cut |= (np.arange(width) < first) & (first < widest)
+    return result
 
 
 def _inside(outline: NDArray[np.bool_], grown: Floats) -> tuple[Floats, Floats]:
