@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ex4d_backbone_inpaint.backdrop import UsualColors
 from ex4d_backbone_inpaint.push_pull import push_pull
+from ex4d_backbone_inpaint.surroundings import UsualColors
 
 
 def test_usual_colors_distinguish_depths_in_a_row():
