@@ -78,3 +78,9 @@ def test_faces_across_a_depth_edge_have_the_color_of_the_far_side_unless_the_nea
     vertices, colors = bridge_colors(inverse, color, bridges, (inverse > 0.3) & ground)
     np.testing.assert_allclose(colors, 50 if ground else 200, rtol=1e-6)
     assert ((vertices >= 72) == ground).all()
+
+
+def test_beyond_the_picture_colors_change_smoothly():
+    """Seen from the side, the grid lines there are far apart, and between floor and wall each of them is far behind."""
+    view, _ = seen(*street(), (12.0, -1.0, 6.0), (6, 0, 12))
+    assert np.abs(np.diff(view, axis=1)).max() < 30

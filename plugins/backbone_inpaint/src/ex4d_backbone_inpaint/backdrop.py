@@ -66,7 +66,9 @@ class Backdrop:
         points = [grid_points(depth, sheets.columns, sheets.rows, samples.intrinsics) for depth in sheets.inverse]
         colors = np.concatenate([sheets.color, sheets.background, sheets.certainty], axis=-1).reshape(2, -1, 5)
         # The hidden sheet is closed, so that rays between two parts of the first find something: the farther of both.
-        intact, bridges = split_at_edges(sheets.inverse[1], faces)
+        # Beyond the picture, it is smooth, but its grid is coarse.
+        outer = (sheets.outside > 0).ravel()[faces].any(axis=1)
+        intact, bridges = split_at_edges(sheets.inverse[1], faces[~outer])
         ends, end_colors = bridge_colors(sheets.inverse[1], sheets.color[1], bridges, sheets.ground)
         # All else in the first sheet is in the second one, too.
         is_front = (sheets.background[0].ravel()[faces] == 0).any(axis=1) & foreground
@@ -77,7 +79,7 @@ class Backdrop:
             points=np.concatenate([*points, points[1][bridges.ravel()]]),
             faces=np.concatenate(
                 [
-                    intact + len(points[0]),
+                    np.concatenate([intact, faces[outer]]) + len(points[0]),
                     np.arange(bridges.size, dtype=np.int32).reshape(-1, 3) + 2 * len(points[0]),
                 ]
             ),

@@ -115,10 +115,15 @@ class Sheets:
     """bool [H', W'], where the second sheet is the ground."""
 
     @property
+    def outside(self) -> Floats64:
+        """float64 [H', W'], distance from the picture, in sizes of the picture."""
+        return _outside(self.columns, self.rows, len(self.rows) - 2 * RINGS, len(self.columns) - 2 * RINGS)
+
+    @property
     def certainty(self) -> Floats:
         """float32 [2, H', W', 1], 1 in the picture, less with the distance from it."""
-        outside = _outside(self.columns, self.rows, len(self.rows) - 2 * RINGS, len(self.columns) - 2 * RINGS)
-        return np.broadcast_to(np.exp(-outside / DIRECTION)[None, ..., None], (2, *outside.shape, 1)).astype(np.float32)
+        certainty = np.exp(-self.outside / DIRECTION)[None, ..., None]
+        return np.broadcast_to(certainty, (2, *self.shape, 1)).astype(np.float32)
 
     @property
     def shape(self) -> tuple[int, int]:
