@@ -41,8 +41,8 @@ class Ground:
     def of(cls, inverse: Floats, known: NDArray[np.bool_], lens: Intrinsics) -> Ground:
         """Return the ground of a picture; it is nowhere if the last rows do not show it.
 
-        Those of a moving camera never do, since its samples have a margin. In a room, a ground that was found without
-        them covered the foot of walls and lost 0.1 to 0.2 dB.
+        Those of a moving camera rarely do, since its samples have a margin. In a room, a ground that was found without
+        them covered the foot of walls and lost 0.08 to 0.16 dB.
 
         Args:
             inverse: float32 [H, W], inverse depth.
