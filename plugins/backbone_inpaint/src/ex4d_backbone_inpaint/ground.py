@@ -20,7 +20,7 @@ ROUNDS = 10
 SPREAD = 0.05
 """Smallest relative residual at which a pixel has a quarter of its weight; it grows with the median."""
 
-SAME = 0.2
+SAME = 0.25
 """Relative difference of inverse depth at which a surface hardly is the ground: estimated depth bends it."""
 
 SUPPORT = 0.5
