@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from ex4d_backbone_inpaint.backbone import InpaintBackbone
-from ex4d_backbone_inpaint.backdrop import RINGS, Backdrop
+from ex4d_backbone_inpaint.backdrop import Backdrop
 from ex4d_backbone_inpaint.clip_model import ClipModel
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.samples import take_samples
+from ex4d_backbone_inpaint.sheets import RINGS
 from ex4d_core.builtin.render_zbuffer import Bands
 from ex4d_core.pipeline.stages import generate_video
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Scene, Video
