@@ -44,6 +44,9 @@ MAJORITY = 0.65
 ALIKE = 0.1
 """Largest difference of disparity between pixels of one surface, relative to it."""
 
+BLURRED = 0.05
+"""Relative difference of disparity from its side of an edge at which a pixel of that side is taken to be blurred."""
+
 SPECK = 2
 """Pixels with fewer of 8 neighbors at their depth are specks; thin things have two."""
 
@@ -136,7 +139,7 @@ def _snap(pixels: Tensor, radius: int) -> Tensor:
     is_near = share > torch.where(decided, torch.where(side > 0, 1 - MAJORITY, MAJORITY), 0.5)
     votes = torch.where(is_near[:, None], for_near, for_far)
     snapped = (votes * values).sum(1) / votes.sum(1).clamp_min(1e-12)
-    changes = ~decided | ((side > 0) != is_near) | ((own[:, 3] - snapped).abs() > ALIKE * snapped)
+    changes = ~decided | ((side > 0) != is_near) | ((own[:, 3] - snapped).abs() > BLURRED * snapped)
     index = index[changes]
     flat[:, 3].index_copy_(0, index, snapped[changes])
     return index
