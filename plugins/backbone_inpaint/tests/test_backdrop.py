@@ -6,7 +6,6 @@ import pytest
 from ex4d_backbone_inpaint.backdrop import Backdrop
 from ex4d_backbone_inpaint.edges import bridge_colors
 from ex4d_backbone_inpaint.samples import Samples
-from ex4d_core.builtin.render_zbuffer import Bands
 from ex4d_core.cameras.generators import path_of_eyes
 from ex4d_core.types import Intrinsics
 
@@ -32,7 +31,7 @@ def seen(color, depth, eye, center):
         world_to_camera=np.eye(4),
     )
     pose = path_of_eyes([eye], center=center, intrinsics=LENS).world_to_camera[0].double().numpy()
-    return Backdrop.of(sample, 0.05).render(pose, LENS, Bands(1))
+    return Backdrop.of(sample, 0.05).render(pose, LENS)
 
 
 def on_floor(eye, center):

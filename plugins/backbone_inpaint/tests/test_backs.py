@@ -3,7 +3,6 @@
 import numpy as np
 
 from ex4d_backbone_inpaint.backs import Backs
-from ex4d_core.builtin.render_zbuffer import Bands
 from ex4d_core.types import Intrinsics
 
 SIZE = {"width": 64, "height": 48}
@@ -24,7 +23,7 @@ def test_the_back_of_a_thing_is_hidden_from_the_source_camera_and_has_the_color_
     assert back.min() >= 2 - 1e-6
     assert 2.2 < back.max() < 2 * (1 + 12 / lens.fx)
     assert (thing.colors[half:, 0] > 150).all()
-    _, depth = thing.render(np.eye(4), lens, Bands(1))
+    _, depth = thing.render(np.eye(4), lens)
     np.testing.assert_allclose(depth[19:29, 27:37], 2, rtol=1e-6)
     assert np.isinf(depth[inverse < 0.5]).all()
 
@@ -34,7 +33,7 @@ def test_thin_things_and_plain_walls_have_no_back():
     inverse[:, 30:32] = 0.5
     lens = Intrinsics.from_fov(**SIZE)
     assert not len(Backs.of(color, inverse, lens).faces)
-    _, depth = Backs.of(color, np.zeros_like(inverse), lens).render(np.eye(4), lens, Bands(1))
+    _, depth = Backs.of(color, np.zeros_like(inverse), lens).render(np.eye(4), lens)
     assert np.isinf(depth).all()
 
 

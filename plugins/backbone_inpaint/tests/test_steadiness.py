@@ -11,7 +11,6 @@ from ex4d_backbone_inpaint.clip_model import ClipModel
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.samples import take_samples
 from ex4d_backbone_inpaint.sheets import RINGS
-from ex4d_core.builtin.render_zbuffer import Bands
 from ex4d_core.pipeline.stages import generate_video
 from ex4d_core.types import CameraPath, DepthKind, DepthVideo, Guidance, Intrinsics, Scene, Video
 
@@ -76,7 +75,7 @@ def test_a_floor_around_a_thing_is_not_in_front_of_itself():
 
 def test_a_surface_that_hides_nothing_is_drawn_once():
     wall = clip(torch.full((1, 96, 128, 3), 90, dtype=torch.uint8), torch.full((96, 128), DISTANCE))
-    model = Backdrop.of(take_samples(wall, [0], 0, Bands(1)), 0.06)
+    model = Backdrop.of(take_samples(wall, [0], 0), 0.06)
     assert len(model.faces) == 2 * (96 + 2 * RINGS - 1) * (128 + 2 * RINGS - 1)
 
 

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from ex4d_backbone_inpaint.edges import bridge_colors, split_at_edges
 from ex4d_backbone_inpaint.push_pull import Picture, push_pull
-from ex4d_backbone_inpaint.samples import FAR, NEAR, Floats, Floats64, Samples, grid_faces, grid_points, unbroken
+from ex4d_backbone_inpaint.samples import Floats, Floats64, Samples, drawn, grid_faces, grid_points, unbroken
 from ex4d_backbone_inpaint.sheets import Background, Sheets
 from ex4d_backbone_inpaint.surroundings import BINS, colors_of_directions
-from ex4d_core.builtin.render_zbuffer import Bands, Drawing
 from ex4d_core.types import Intrinsics
 
 SMOOTHING = 3.0
@@ -90,20 +89,12 @@ class Backdrop:
             surroundings=colors_of_directions(points[1], sheets.color[1].reshape(-1, 3), samples.world_to_camera),
         )
 
-    def render(self, world_to_camera: Floats64, intrinsics: Intrinsics, bands: Bands) -> tuple[Picture, Floats64]:
+    def render(self, world_to_camera: Floats64, intrinsics: Intrinsics) -> tuple[Picture, Floats64]:
         """Return the view of a camera, float32 [H, W, 3], 0..255, and its depth [H, W], inf where nothing is."""
         pose = world_to_camera @ np.linalg.inv(self.world_to_camera)
         eye = np.linalg.inv(pose)[:3, 3]
         facing = np.einsum("fi,fi->f", self.normals, eye - self.points[self.fronts[:, 0]]) > 0
-        drawing = Drawing.of(
-            self.points,
-            np.concatenate([self.faces, self.fronts[facing]]),
-            pose=pose,
-            intrinsics=intrinsics,
-            near=NEAR,
-            far=FAR,
-            bands=bands,
-        )
+        drawing = drawn(self.points, np.concatenate([self.faces, self.fronts[facing]]), pose, intrinsics)
         values, covered = drawing.interpolate(self.colors), drawing.face_index >= 0
         far = self._far_colors(world_to_camera, intrinsics)
         known, background, certainty = np.split(values, [3, 4], axis=-1)

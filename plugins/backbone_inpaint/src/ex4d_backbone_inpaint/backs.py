@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ex4d_backbone_inpaint.samples import EDGE_RATIO, FAR, NEAR, Floats, Floats64
-from ex4d_core.builtin.render_zbuffer import Bands, Drawing
+from ex4d_backbone_inpaint.samples import EDGE_RATIO, Floats, Floats64, drawn
 from ex4d_core.types import Intrinsics
 
 WIDEST = 0.1
@@ -92,9 +91,9 @@ class Backs:
             colors=np.concatenate([np.where(is_outer, outer, color[at]), outer + around * (mean - outer)]),
         )
 
-    def render(self, pose: Floats64, lens: Intrinsics, bands: Bands) -> tuple[Floats, Floats64]:
+    def render(self, pose: Floats64, lens: Intrinsics) -> tuple[Floats, Floats64]:
         """Return color float32 [H, W, 3] and depth [H, W], inf where nothing is, seen by a camera at `pose`."""
-        drawing = Drawing.of(self.points, self.faces, pose=pose, intrinsics=lens, near=NEAR, far=FAR, bands=bands)
+        drawing = drawn(self.points, self.faces, pose, lens)
         return drawing.interpolate(self.colors), drawing.depth
 
 

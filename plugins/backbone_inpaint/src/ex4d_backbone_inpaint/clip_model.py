@@ -19,7 +19,6 @@ from ex4d_backbone_inpaint.backs import Backs
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture
 from ex4d_backbone_inpaint.samples import SIDE, pose_of, shrunk, take_samples
-from ex4d_core.builtin.render_zbuffer import Bands
 from ex4d_core.geometry.dynamic_mask import dynamic_mask
 from ex4d_core.types import Intrinsics, Scene
 
@@ -66,7 +65,6 @@ class ClipModel:
     def __init__(self, scene: Scene, options: InpaintOptions) -> None:
         self._scene = scene
         self._options = options
-        self._bands = Bands(1)
         frames = scene.video.num_frames
         self._poses_unknown = scene.depth.has_static_camera and _camera_moves(scene)
         span = SHORT_SPAN if self._poses_unknown else frames if scene.depth.has_static_camera else SPAN
@@ -85,13 +83,13 @@ class ClipModel:
         pose = world_to_camera.double().numpy()
         position = float(np.interp(frame, self._centers, np.arange(len(self._centers))))
         first, rest = int(position), position % 1
-        background, depth = self._backdrop(first).render(pose, lens, self._bands)
+        background, depth = self._backdrop(first).render(pose, lens)
         if rest:
-            background = background + rest * (self._backdrop(first + 1).render(pose, lens, self._bands)[0] - background)
+            background = background + rest * (self._backdrop(first + 1).render(pose, lens)[0] - background)
         color, inverse = shrunk(self._scene, frame, SIDE)
         own = self._scene.depth.intrinsics_at(frame).scaled_to(width=inverse.shape[1], height=inverse.shape[0])
         relative = pose @ np.linalg.inv(pose_of(self._scene, frame))
-        backs, their_depth = Backs.of(color, inverse, own).render(relative, lens, self._bands)
+        backs, their_depth = Backs.of(color, inverse, own).render(relative, lens)
         return View(background=background, backs=backs, in_front=their_depth < IN_FRONT * depth)
 
     def _backdrop(self, index: int) -> Backdrop:
@@ -102,12 +100,12 @@ class ClipModel:
         center, last = self._centers[index], self._scene.video.num_frames - 1
         if self._poses_unknown:
             # In another frame, things in front of the background are elsewhere.
-            samples = take_samples(self._scene, [center], center, self._bands)
+            samples = take_samples(self._scene, [center], center)
             return Backdrop.of(samples, self._options.tolerance, foreground=False)
         reach = last if len(self._centers) == 1 else SPAN
         first, end = max(0, center - reach), min(last, center + reach)
         frames = sorted({round(frame) for frame in np.linspace(first, end, self._options.scene_frames)})
-        return Backdrop.of(take_samples(self._scene, frames, center, self._bands), self._options.tolerance)
+        return Backdrop.of(take_samples(self._scene, frames, center), self._options.tolerance)
 
 
 def _camera_moves(scene: Scene) -> bool:

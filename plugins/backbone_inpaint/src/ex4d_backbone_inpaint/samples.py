@@ -31,6 +31,8 @@ EDGE_RATIO = 1.1
 NEAR, FAR = 1e-6, 1e12
 """Clipping planes: depth may have any unit."""
 
+_ONE_THREAD = Bands(1)
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Samples:
@@ -47,14 +49,13 @@ class Samples:
     """float64 [4, 4]; the world is the source camera of frame 0."""
 
 
-def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands) -> Samples:
+def take_samples(scene: Scene, frames: Sequence[int], center: int) -> Samples:
     """Return frames of a clip as the source camera of frame `center` would see them.
 
     Args:
         scene: the clip.
         frames: indices of the frames.
         center: index of the frame whose camera sees them.
-        bands: threads of the renderer.
     """
     side = SIDE if scene.depth.has_static_camera else MOVING_SIDE
     pictures = [shrunk(scene, frame, side) for frame in frames]
@@ -75,9 +76,14 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int, bands: Bands)
     views = []
     for frame, rgb, near in zip(frames, color, inverse, strict=True):
         own = scene.depth.intrinsics_at(frame).scaled_to(width=width, height=height)
-        views.append(_seen_from(rgb, near, own, camera @ np.linalg.inv(pose_of(scene, frame)), wide, bands))
+        views.append(_seen_from(rgb, near, own, camera @ np.linalg.inv(pose_of(scene, frame)), wide))
     color, inverse = (np.stack(arrays) for arrays in zip(*views, strict=True))
     return Samples(color=color, inverse=inverse, seen=inverse > 0, intrinsics=wide, world_to_camera=camera)
+
+
+def drawn(points: Floats64, faces: NDArray[np.int32], pose: Floats64, lens: Intrinsics) -> Drawing:
+    """Return what a camera at world-to-camera `pose` [4, 4] sees of a mesh; frames are drawn at the same time."""
+    return Drawing.of(points, faces, pose=pose, intrinsics=lens, near=NEAR, far=FAR, bands=_ONE_THREAD)
 
 
 def grid_faces(height: int, width: int) -> NDArray[np.int32]:
@@ -141,20 +147,12 @@ def pose_of(scene: Scene, frame: int) -> Floats64:
 
 
 def _seen_from(
-    color: Floats, inverse: Floats, lens: Intrinsics, pose: Floats64, view: Intrinsics, bands: Bands
+    color: Floats, inverse: Floats, lens: Intrinsics, pose: Floats64, view: Intrinsics
 ) -> tuple[Floats, Floats]:
     """Return color and inverse depth of a frame in another view; nothing is drawn across depth edges."""
     height, width = inverse.shape
     columns: Floats64 = np.arange(width, dtype=np.float64) + 0.5
     rows: Floats64 = np.arange(height, dtype=np.float64) + 0.5
     points = grid_points(np.where(inverse > 0, inverse, 1).astype(np.float32), columns, rows, lens)
-    drawing = Drawing.of(
-        points,
-        unbroken(inverse, grid_faces(height, width)),
-        pose=pose,
-        intrinsics=view,
-        near=NEAR,
-        far=FAR,
-        bands=bands,
-    )
+    drawing = drawn(points, unbroken(inverse, grid_faces(height, width)), pose, view)
     return drawing.interpolate(color.reshape(-1, 3)), (1 / drawing.depth).astype(np.float32)
