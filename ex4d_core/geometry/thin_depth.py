@@ -49,9 +49,9 @@ def even_out(pixels: Tensor) -> None:
     """Make the disparity of thin things even along them; change color and disparity, [T, H, W, 4], in place."""
     depth = 1 / pixels[..., 3]
     size = max(depth.shape[1:])
-    everywhere, radius = torch.ones_like(depth[0], dtype=torch.bool), thin_things.radius_of(WIDTH * size)
-    thin = torch.stack([thin_things.find(each, everywhere, radius).pixels for each in depth])
-    index = thin.flatten().nonzero().squeeze(1)
+    everywhere = torch.ones_like(depth, dtype=torch.bool)
+    thin = thin_things.find(depth, everywhere, thin_things.radius_of(WIDTH * size))
+    index = thin.pixels.flatten().nonzero().squeeze(1)
     flat = pixels.view(-1, 4)
     places, weights = _walk(flat, index, depth.shape, max(round(STEP * size), 1))
     values, columns = flat[index, 3], index % depth.shape[2] / size

@@ -54,14 +54,14 @@ class Pieces:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Thin:
-    """The thin things of a frame."""
+    """The thin things of a frame, [H, W], or of T frames, [T, H, W]."""
 
     pixels: Tensor
-    """bool [H, W]."""
+    """bool."""
     clear: Tensor
-    """bool [H, W], thin pixels that are not mixtures of a thing and what is behind it."""
+    """bool, thin pixels that are not mixtures of a thing and what is behind it."""
     behind: Tensor
-    """[H, W], the depth behind them."""
+    """The depth behind them."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -104,36 +104,38 @@ def radius_of(width: float) -> int:
 
 
 def find(depth: Tensor, known: Tensor, radius: int) -> Thin:
-    """Return the thin things of a frame.
+    """Return the thin things of a frame, or of T frames.
 
     The closing has the resolution of cells of 2x2 pixels, and reaches a cell further than the square, so that bumps in
     the outline of a wide thing are not thin.
 
     Args:
-        depth: [H, W].
-        known: bool [H, W]; nothing is thin because of unknown depth beside it, nor because the image ends.
+        depth: [H, W] or [T, H, W].
+        known: bool, of the same shape; nothing is thin because of unknown depth beside it, nor because the image ends.
         radius: see `radius_of`.
     """
-    height, width = depth.shape
-    inner = functional.pad(known[1:-1, 1:-1], (1, 1, 1, 1))
+    inner = functional.pad(known[..., 1:-1, 1:-1], (1, 1, 1, 1))
     near = torch.where(inner, depth, 0)
-    farthest = window(_cells(near, torch.maximum)[None], radius, torch.maximum)
-    behind = _pixels(window(farthest, radius + 1, torch.minimum), height, width)
+    farthest = window(_cells(near, torch.maximum), radius, torch.maximum)
+    behind = _pixels(window(farthest, radius + 1, torch.minimum), depth.shape)
     thin = (behind > BEHIND * near) & inner
-    nearest = window(_cells(torch.where(thin, 1 / near, 0), torch.maximum)[None], 1, torch.maximum)
-    return Thin(pixels=thin, clear=thin & (near * _pixels(nearest, height, width) <= BEHIND), behind=behind)
+    nearest = window(_cells(torch.where(thin, 1 / near, 0), torch.maximum), 1, torch.maximum)
+    clear = thin & (near * _pixels(nearest, depth.shape) <= BEHIND)
+    return Thin(pixels=thin, clear=clear, behind=behind)
 
 
 def _cells(values: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return the values of cells of 2x2 pixels, [(H + 1) / 2, (W + 1) / 2]; pixels outside of the image are 0."""
-    padded = functional.pad(values, (0, values.shape[1] % 2, 0, values.shape[0] % 2))
-    rows = join(padded[::2], padded[1::2])
-    return join(rows[:, ::2], rows[:, 1::2])
+    """Return the values of cells of 2x2 pixels, [T, (H + 1) / 2, (W + 1) / 2]; pixels outside of the image are 0."""
+    height, width = values.shape[-2:]
+    padded = functional.pad(values.view(-1, height, width), (0, width % 2, 0, height % 2))
+    rows = join(padded[:, ::2], padded[:, 1::2])
+    return join(rows[..., ::2], rows[..., 1::2])
 
 
-def _pixels(cells: Tensor, height: int, width: int) -> Tensor:
-    """Return the values of pixels, [H, W], from those of cells, [1, h, w]."""
-    return functional.interpolate(cells[None], scale_factor=2, mode="nearest")[0, 0, :height, :width]
+def _pixels(cells: Tensor, shape: torch.Size) -> Tensor:
+    """Return the values of pixels, of a shape [H, W] or [T, H, W], from those of cells, [T, h, w]."""
+    pixels = functional.interpolate(cells[None], scale_factor=2, mode="nearest")[0]
+    return pixels[:, : shape[-2], : shape[-1]].reshape(shape)
 
 
 def faces_of(pixels: Tensor) -> Tensor:
@@ -217,7 +219,7 @@ def _closed(corners: Tensor) -> Tensor:
 
 def _width(chosen: Chosen, radius: int) -> Tensor:
     """Return the width of the thing at each face in pixels, [C]: its area in a square, by the side of the square."""
-    areas = _cells(chosen.pixels.view(torch.uint8), torch.add)
+    areas = _cells(chosen.pixels.view(torch.uint8), torch.add)[0]
     height, width = areas.shape
     total = functional.pad(areas, (1, 0, 1, 0)).cumsum(dim=0, dtype=torch.int32).cumsum(dim=1, dtype=torch.int32)
     row, column = (each // 2 for each in chosen.place)
