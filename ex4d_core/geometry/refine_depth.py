@@ -47,6 +47,9 @@ ALIKE = 0.1
 BLURRED = 0.05
 """Relative difference of disparity from its side of an edge at which a pixel of that side is taken to be blurred."""
 
+OUTLINE = 1.5
+"""Ratio of disparities between a thing and what is behind its outline."""
+
 SPECK = 2
 """Pixels with fewer of 8 neighbors at their depth are specks; thin things have two."""
 
@@ -70,7 +73,7 @@ def refine_depth(
         depth: float32 [T, H, W] along +z; NaN, infinite, <= 0 and > `FARTHEST` count as unknown.
         valid: bool [T, H, W], True where depth is known; None leaves that to `depth`.
         options: the options.
-        kind: thin things are only changed if it is AFFINE_INVERSE, see `ex4d_core.geometry.thin_depth`.
+        kind: if it is AFFINE_INVERSE, outlines and thin things (`ex4d_core.geometry.thin_depth`) are made even.
     """
     known = (depth > 0) & (depth <= FARTHEST)  # also False for NaN
     if valid is not None:
@@ -80,6 +83,8 @@ def refine_depth(
     pixels = _pixels(frames, disparity if is_complete else _filled(frames.float(), disparity, known))
     if options.radius:
         _settle(pixels, _snap(pixels, options.radius))
+        if kind is DepthKind.AFFINE_INVERSE:
+            _straighten(pixels)
     if options.even_thin and kind is DepthKind.AFFINE_INVERSE:
         even_out(pixels)
     refined = 1 / pixels[..., 3]
@@ -160,6 +165,18 @@ def _settle(pixels: Tensor, index: Tensor) -> None:
     speck = alike[:, : len(RING)].sum(1) < SPECK
     settled = torch.where(speck, values[:, : len(RING)].median(dim=1).values, mean)
     flat[:, 3].index_copy_(0, index, settled)
+
+
+def _straighten(pixels: Tensor) -> None:
+    """Give the last pixels before an outline the nearest depth beside them; change [T, H, W, 4].
+
+    Estimators draw them a little towards what is behind, here more and there less: from the side, the outline would
+    have teeth.
+    """
+    disparity = pixels[..., 3].contiguous()
+    nearest, farthest = window(disparity, 1, torch.maximum), window(disparity, 1, torch.minimum)
+    recedes = (nearest <= (1 + ALIKE) * disparity) & (OUTLINE * farthest < disparity)
+    pixels[..., 3] = torch.where(recedes, nearest, disparity)
 
 
 def _on_slope(disparity: Tensor, index: Tensor, radius: int) -> Tensor:
