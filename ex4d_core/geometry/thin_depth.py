@@ -44,6 +44,9 @@ STAY = 0.2
 LEVEL = 0.016
 """Extent in columns, relative to the longer side, from which a thing is sloped rather than even."""
 
+AT_ONCE = 1 << 18
+"""Number of pixels whose steps are computed at once, which bounds memory where nearly everything is thin."""
+
 
 def even_out(pixels: Tensor) -> None:
     """Make the disparity of thin things even along them; change color and disparity, [T, H, W, 4], in place."""
@@ -73,14 +76,18 @@ def _walk(flat: Tensor, index: Tensor, shape: torch.Size, step: int) -> tuple[Te
         step: length of the shortest step in pixels.
     """
     offsets = [(step * k * i, step * k * j) for k in STEPS for i, j in RING]
-    around = neighbors(index, offsets, shape)
     places = torch.full((len(flat),), -1, device=index.device)
     places[index] = torch.arange(len(index), device=index.device)
-    own, other = flat[index, None], flat[around]
-    distance2 = (other[..., :3] - own[..., :3]).square().sum(-1)
-    nearest = torch.maximum(own[..., 3], other[..., 3])
-    leads = (places[around] >= 0) & ((other[..., 3] - own[..., 3]).abs() < ALIKE * nearest)
-    weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)).clamp_min(OTHER_COLOR) * leads
-    weights = functional.pad(weights, (0, 1), value=STAY)
-    stops = torch.cat([places[around].clamp_min(0), places[index, None]], dim=1)
-    return stops, weights / weights.sum(dim=1, keepdim=True)
+    stops = index.new_empty(len(index), len(offsets) + 1)
+    weights = flat.new_empty(stops.shape)
+    for start in range(0, len(index), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        around = neighbors(index[part], offsets, shape)
+        own, other, there = flat[index[part], None], flat[around], places[around]
+        distance2 = (other[..., :3] - own[..., :3]).square().sum(-1)
+        nearest = torch.maximum(own[..., 3], other[..., 3])
+        leads = (there >= 0) & ((other[..., 3] - own[..., 3]).abs() < ALIKE * nearest)
+        weights[part, :-1] = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)).clamp_min(OTHER_COLOR) * leads
+        stops[part, :-1] = there.clamp_min(0)
+    weights[:, -1], stops[:, -1] = STAY, places[index]
+    return stops, weights.div_(weights.sum(dim=1, keepdim=True))

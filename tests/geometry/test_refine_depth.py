@@ -151,12 +151,13 @@ def test_a_frame_without_depth_stays_unknown_and_others_do_not(unknown):
     assert not filled.any()
 
 
+@pytest.mark.parametrize("kind", [DepthKind.METRIC, DepthKind.AFFINE_INVERSE], ids=str)
 @pytest.mark.parametrize("size", [(2, 2), (1, 9), (7, 3)], ids=str)
-def test_any_size_is_refined(size):
+def test_any_size_is_refined(size, kind):
     frames = torch.full((1, *size, 3), 9, dtype=torch.uint8)
     depth = torch.ones(1, *size)
     depth[0, 0, 0] = torch.nan
-    refined, filled = refine(frames, depth, radius=5)
+    refined, filled = refine(frames, depth, kind=kind, radius=5)
     assert (refined == 1).all()
     assert filled.sum() == 1
 

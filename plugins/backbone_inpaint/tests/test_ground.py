@@ -38,6 +38,15 @@ def test_without_ground_in_the_last_rows_it_is_nowhere(scene):
     assert (likeness(np.full_like(ground, 0.3), ground) == 0).all()
 
 
+def test_a_plane_below_zero_at_most_pixels_is_not_the_ground():
+    """Far pixels on the left, few nearer ones on the right: the line through them is negative on the left."""
+    inverse, known = np.full((48, 64), 0.01, np.float32), np.zeros((48, 64), bool)
+    known[:, :8] = known[:, 32] = known[::3, 63] = True
+    inverse[:, 63] = 100
+    ground = Ground.of(inverse, known, LENS).at(COLUMNS, ROWS)
+    assert (ground <= 0).all()
+
+
 def test_a_surface_is_like_the_ground_where_it_is_as_far():
     ground = np.array([[0.2, 0.2, 0.2, 0.2, -0.1]], np.float32)
     alike = likeness(np.array([[0.2, 0.22, 0.4, 0.1, 0.2]], np.float32), ground)

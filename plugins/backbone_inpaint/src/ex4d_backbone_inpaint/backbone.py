@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import attrs
 import cv2
@@ -81,9 +82,10 @@ class InpaintBackbone:
         else:
             fills = _from_surroundings(guidance, self._options.steadiness)
         frames = guidance.color.clone()
-        for frame in track(range(guidance.num_frames), progress):
-            fill = torch.from_numpy(np.clip(np.rint(next(fills)), 0, 255).astype(np.uint8))
-            frames[frame] = torch.where(guidance.mask[frame, ..., None], guidance.color[frame], fill)
+        with closing(fills):  # no thread outlives an error or a cancellation
+            for frame in track(range(guidance.num_frames), progress):
+                fill = torch.from_numpy(np.clip(np.rint(next(fills)), 0, 255).astype(np.uint8))
+                frames[frame] = torch.where(guidance.mask[frame, ..., None], guidance.color[frame], fill)
         return Video(frames=frames, fps=guidance.fps)
 
 
@@ -106,26 +108,27 @@ def _path_of(guidance: Guidance) -> CameraPath | None:
     return attrs.evolve(guidance.cameras, intrinsics=sized)
 
 
-def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Iterator[Picture]:
+def _from_model(guidance: Guidance, path: CameraPath, model: ClipModel) -> Generator[Picture, None, None]:
     """Yield the view of the model for each frame, with the exposure of the known pixels.
 
     Each core computes a frame, which takes less time than if all share the work of one.
     """
     at_once = min(available_cores(), FRAMES_AT_ONCE)
     pending: deque[Future[Picture]] = deque()
-    with ThreadPoolExecutor(at_once, thread_name_prefix="inpaint") as pool:
-        try:
-            for frame in range(guidance.num_frames):
-                pending.append(pool.submit(_filled, guidance, frame, path, model))
-                if len(pending) > at_once:
-                    yield pending.popleft().result()
-            while pending:
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="inpaint")
+    try:
+        for frame in range(guidance.num_frames):
+            pending.append(pool.submit(_filled, guidance, frame, path, model))
+            if len(pending) > at_once:
                 yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _filled(guidance: Guidance, frame: int, path: CameraPath, model: ClipModel) -> Picture:
+    """Return the view of the model for a frame, float32 [H, W, 3]; only its unknown pixels count."""
     color, known = _picture(guidance, frame)
     if known.all():
         return color
@@ -163,7 +166,8 @@ def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> 
     mean = np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
     matched = cv2.resize(push_pull(mean, weight), (width, height), interpolation=cv2.INTER_LINEAR)
     distance = cv2.distanceTransform((same < _LEAST_SAME).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-    fade = np.exp(-distance / (_EXPOSURE_REACH * max(height, width)))
+    # Without such pixels, the distance is about 1e38, whose quotient would overflow in small pictures.
+    fade = np.exp(-np.minimum(distance, 1e6) / (_EXPOSURE_REACH * max(height, width)))
     exposure = np.asarray(fade[..., None] * matched, np.float32)
     return np.asarray(cv2.resize(exposure, background.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -172,7 +176,7 @@ def _reduced(values: Picture, width: int, height: int) -> Picture:
     return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _from_surroundings(guidance: Guidance, radius: int) -> Iterator[Picture]:
+def _from_surroundings(guidance: Guidance, radius: int) -> Generator[Picture, None, None]:
     """Yield the fill of each frame from its surroundings, averaged with the fills of neighboring frames.
 
     Known pixels are neither changed nor averaged over, and a static video is not changed.

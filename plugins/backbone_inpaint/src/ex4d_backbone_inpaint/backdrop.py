@@ -104,7 +104,8 @@ class Backdrop:
         # Things in front of the background do not continue beside it.
         beside = push_pull(view - far, np.where(covered, background[..., 0], 0).astype(np.float32))
         distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)[~covered]
-        fade = np.exp(-distance / (FADE * max(covered.shape)))[:, None]
+        # If nothing is covered, the distance is about 1e38, whose quotient would overflow in small pictures.
+        fade = np.exp(-np.minimum(distance, 1e6) / (FADE * max(covered.shape)))[:, None]
         view[~covered] = far[~covered] + fade * beside[~covered]
         return view, drawing.depth
 

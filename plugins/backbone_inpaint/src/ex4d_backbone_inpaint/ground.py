@@ -90,6 +90,9 @@ def _fitted(terms: Floats64, values: Floats64, start: NDArray[np.bool_]) -> tupl
         plane = np.asarray(np.linalg.lstsq(weighted @ terms, weighted @ values, rcond=None)[0])
         fitted = terms @ plane
         error = np.divide(np.abs(values - fitted), fitted, out=np.full_like(values, np.inf), where=fitted > 0)
-        spread = max(1.5 * float(np.median(error[weight > 0.25])), SPREAD)
+        median = float(np.median(error[weight > 0.25]))
+        if np.isinf(median):  # most of them lie above the horizon of the plane, which explains nothing
+            return plane, np.full_like(error, np.inf)
+        spread = max(1.5 * median, SPREAD)
         weight = 1 / (1 + (error / spread) ** 2) ** 2
     return plane, error

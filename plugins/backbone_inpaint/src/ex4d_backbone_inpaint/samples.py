@@ -82,7 +82,7 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int) -> Samples:
 
 
 def drawn(points: Floats64, faces: NDArray[np.int32], pose: Floats64, lens: Intrinsics) -> Drawing:
-    """Return what a camera at world-to-camera `pose` [4, 4] sees of a mesh; frames are drawn at the same time."""
+    """Return what a camera at world-to-camera `pose` [4, 4] sees of a mesh; other threads draw other frames."""
     return Drawing.of(points, faces, pose=pose, intrinsics=lens, near=NEAR, far=FAR, bands=_ONE_THREAD)
 
 
