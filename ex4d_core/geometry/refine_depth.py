@@ -6,7 +6,8 @@ near and far are mixtures and get the depth of their side, pixels on the wrong s
 their depth. This is a bilateral filter (Tomasi and Manduchi, 1998) of a label with two values, so it blurs no depth.
 
 Everything is computed in disparity, 1 / depth, which is linear along planes: a plane has no curvature and no edge.
-Only pixels near edges are processed, each frame by itself, with the same operations on every device.
+Only pixels near edges are processed, and thin things where only the order of depth is known (`thin_depth.py`), each
+frame by itself, with the same operations on every device.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from ex4d_core.geometry.refine_options import RefineOptions
 from ex4d_core.geometry.thin_depth import even_out
-from ex4d_core.geometry.windows import RING, neighbors, window
+from ex4d_core.geometry.windows import RING, likeness, neighbors, window
 from ex4d_core.types.depth import DepthKind
 
 FARTHEST = 1e8
@@ -31,9 +32,6 @@ CURVATURE = 0.5
 
 SLOPE = 0.3
 """Smallest difference of disparity beside a pixel on a slope, relative to that around it, which is twice as far."""
-
-COLOR_SIGMA = 25.0
-"""Standard deviation of colors, in levels of 255, Euclidean."""
 
 MIXED = 0.6
 """Pixels nearer to the middle of an edge than this, relative to half of the jump, are mixtures of near and far."""
@@ -83,10 +81,11 @@ def refine_depth(
     pixels = _pixels(frames, disparity if is_complete else _filled(frames.float(), disparity, known))
     if options.radius:
         _settle(pixels, _snap(pixels, options.radius))
-        if kind is DepthKind.AFFINE_INVERSE:
+    if kind is DepthKind.AFFINE_INVERSE:
+        if options.radius:
             _straighten(pixels)
-    if options.even_thin and kind is DepthKind.AFFINE_INVERSE:
-        even_out(pixels)
+        if options.even_thin:
+            even_out(pixels)
     refined = 1 / pixels[..., 3]
     if is_complete:
         return refined, torch.zeros_like(known)
@@ -134,8 +133,7 @@ def _snap(pixels: Tensor, radius: int) -> Tensor:
     values = around[..., 3]
     # From -1, far, to 1, near; mixtures, near 0, have no vote.
     sides = (values - middle) / half
-    distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
-    votes = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * sides.square().square() + 1e-9
+    votes = likeness(own[:, None], around) * sides.square().square() + 1e-9
     for_near = votes * (sides > 0)
     for_far = votes - for_near
     share = for_near.sum(1) / votes.sum(1)
@@ -159,8 +157,7 @@ def _settle(pixels: Tensor, index: Tensor) -> None:
     flat = pixels.view(-1, 4)
     own, around = flat[index], flat[neighbors(index, RING + FAR, pixels.shape[:3])]
     values, alike = around[..., 3], (around[..., 3] - own[:, None, 3]).abs() <= ALIKE * own[:, None, 3]
-    distance2 = (around[..., :3] - own[:, None, :3]).square().sum(-1)
-    weights = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) * alike
+    weights = likeness(own[:, None], around) * alike
     mean = (own[:, 3] + (weights * values).sum(1)) / (1 + weights.sum(1))
     speck = alike[:, : len(RING)].sum(1) < SPECK
     settled = torch.where(speck, values[:, : len(RING)].median(dim=1).values, mean)
@@ -250,7 +247,6 @@ def _value_from(coarse: Tensor, level: Tensor, value: Tensor) -> Tensor:
     grid = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     around = coarse.permute(0, 2, 3, 1).reshape(-1, 5)[neighbors(parent, grid, torch.Size((count, rows, columns)))]
     own = level[:, :3].permute(0, 2, 3, 1).reshape(-1, 3)[index]
-    distance2 = (around[..., :3] - own[:, None]).square().sum(-1)
-    weights = (torch.exp(distance2 / (-2 * COLOR_SIGMA**2)) + 1e-4) * (0.1 + around[..., 4])
+    weights = (likeness(own[:, None], around) + 1e-4) * (0.1 + around[..., 4])
     filled = (weights * around[..., 3]).sum(1) / weights.sum(1)
     return value.flatten().index_copy(0, index, filled).view(value.shape)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ex4d_core.geometry import thin_things
-from ex4d_core.geometry.windows import RING, neighbors
+from ex4d_core.geometry.windows import RING, likeness, neighbors
 
 WIDTH = 0.02
 """Width of the widest thin thing, relative to the longer side; see `mesh.thin_width`."""
@@ -31,9 +31,6 @@ WALK = 48
 
 ALIKE = 0.2
 """Largest difference of disparity between two ends of a step, relative to the nearer."""
-
-COLOR_SIGMA = 25.0
-"""Standard deviation of colors, in levels of 255, Euclidean."""
 
 OTHER_COLOR = 0.1
 """Weight of a step between colors that have nothing in common, as at the shaded side of a post."""
@@ -84,10 +81,9 @@ def _walk(flat: Tensor, index: Tensor, shape: torch.Size, step: int) -> tuple[Te
         part = slice(start, start + AT_ONCE)
         around = neighbors(index[part], offsets, shape)
         own, other, there = flat[index[part], None], flat[around], places[around]
-        distance2 = (other[..., :3] - own[..., :3]).square().sum(-1)
         nearest = torch.maximum(own[..., 3], other[..., 3])
         leads = (there >= 0) & ((other[..., 3] - own[..., 3]).abs() < ALIKE * nearest)
-        weights[part, :-1] = torch.exp(distance2 / (-2 * COLOR_SIGMA**2)).clamp_min(OTHER_COLOR) * leads
+        weights[part, :-1] = likeness(own, other).clamp_min(OTHER_COLOR) * leads
         stops[part, :-1] = there.clamp_min(0)
     weights[:, -1], stops[:, -1] = STAY, places[index]
     return stops, weights.div_(weights.sum(dim=1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Windows around pixels: their minimum and maximum, and single neighbors."""
+"""Windows around pixels: their minimum and maximum, single neighbors, and how alike their colors are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch.nn import functional
 
 RING = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 """Offsets of the 8 neighbors of a pixel, (row, column)."""
+
+COLOR_SIGMA = 25.0
+"""Standard deviation of colors, in levels of 255, Euclidean."""
 
 
 def window(values: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -43,3 +46,14 @@ def neighbors(index: Tensor, offsets: list[tuple[int, int]], shape: torch.Size) 
     first = index[:, None] // (height * width) * height
     found: Tensor = (first + row.clamp(0, height - 1)) * width + column.clamp(0, width - 1)
     return found
+
+
+def likeness(own: Tensor, other: Tensor) -> Tensor:
+    """Return how alike colors are, from 0 to 1, as in a bilateral filter (Tomasi and Manduchi, 1998), [...].
+
+    Args:
+        own: [..., C], C >= 3: colors in levels of 255, and what is disregarded.
+        other: the same, of a shape that broadcasts with it.
+    """
+    distance2 = (other[..., :3] - own[..., :3]).square().sum(-1)
+    return torch.exp(distance2 / (-2 * COLOR_SIGMA**2))

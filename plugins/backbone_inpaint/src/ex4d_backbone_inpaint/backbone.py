@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ex4d_backbone_inpaint.clip_model import FRAMES_AT_ONCE, ClipModel
+from ex4d_backbone_inpaint.filters import fading
 from ex4d_backbone_inpaint.options import InpaintOptions
 from ex4d_backbone_inpaint.push_pull import Picture, push_pull
 from ex4d_core.builtin.render_zbuffer import available_cores
@@ -165,9 +166,7 @@ def _exposure(color: Picture, known: NDArray[np.bool_], background: Picture) -> 
     total, weight = _reduced(difference * same[..., None], *coarse), _reduced(same, *coarse)
     mean = np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
     matched = cv2.resize(push_pull(mean, weight), (width, height), interpolation=cv2.INTER_LINEAR)
-    distance = cv2.distanceTransform((same < _LEAST_SAME).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-    # Without such pixels, the distance is about 1e38, whose quotient would overflow in small pictures.
-    fade = np.exp(-np.minimum(distance, 1e6) / (_EXPOSURE_REACH * max(height, width)))
+    fade = fading(same >= _LEAST_SAME, _EXPOSURE_REACH * max(height, width))
     exposure = np.asarray(fade[..., None] * matched, np.float32)
     return np.asarray(cv2.resize(exposure, background.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ex4d_backbone_inpaint.edges import bridge_colors, split_at_edges
+from ex4d_backbone_inpaint.filters import fading, smoothed
 from ex4d_backbone_inpaint.push_pull import Picture, push_pull
 from ex4d_backbone_inpaint.samples import Floats, Floats64, Samples, drawn, grid_faces, grid_points, unbroken
 from ex4d_backbone_inpaint.sheets import Background, Sheets
@@ -72,7 +73,7 @@ class Backdrop:
         # All else in the first sheet is in the second one, too.
         is_front = (sheets.background[0].ravel()[faces] == 0).any(axis=1) & foreground
         fronts = unbroken(sheets.inverse[0], faces[is_front])
-        smooth = _smoothed(sheets.inverse[0], sheets.background[0, ..., 0] == 0)
+        smooth = smoothed(sheets.inverse[0], sheets.background[0, ..., 0] == 0, sigma=SMOOTHING)
         smooth_points = grid_points(smooth, sheets.columns, sheets.rows, samples.intrinsics)
         return cls(
             points=np.concatenate([*points, points[1][bridges.ravel()]]),
@@ -103,9 +104,7 @@ class Backdrop:
             return view, drawing.depth
         # Things in front of the background do not continue beside it.
         beside = push_pull(view - far, np.where(covered, background[..., 0], 0).astype(np.float32))
-        distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)[~covered]
-        # If nothing is covered, the distance is about 1e38, whose quotient would overflow in small pictures.
-        fade = np.exp(-np.minimum(distance, 1e6) / (FADE * max(covered.shape)))[:, None]
+        fade = fading(covered, FADE * max(covered.shape))[~covered][:, None]
         view[~covered] = far[~covered] + fade * beside[~covered]
         return view, drawing.depth
 
@@ -120,13 +119,6 @@ class Backdrop:
         return np.asarray(
             cv2.remap(table, position, np.zeros_like(position), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
-
-
-def _smoothed(values: Floats, where: NDArray[np.bool_]) -> Floats:
-    """Return values [H, W] smoothed over a mask, which removes the noise of estimated depth; others are unchanged."""
-    weight = where.astype(np.float32)
-    total, divisor = (cv2.GaussianBlur(each, (0, 0), SMOOTHING) for each in (values * weight, weight))
-    return np.asarray(np.where(where, total / np.maximum(divisor, 1e-6), values), np.float32)
 
 
 def _normals(points: Floats64, faces: NDArray[np.int32]) -> Floats64:

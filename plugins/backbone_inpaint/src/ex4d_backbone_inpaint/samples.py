@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ex4d_backbone_inpaint.filters import smoothed
 from ex4d_core.builtin.render_zbuffer import Bands, Drawing
 from ex4d_core.types import Intrinsics, Scene
 
@@ -30,6 +31,9 @@ EDGE_RATIO = 1.1
 
 NEAR, FAR = 1e-6, 1e12
 """Clipping planes: depth may have any unit."""
+
+SAMPLE_FILTER = 3
+"""Width in pixels of the filter of samples of a static camera, with the weights 1/4, 1/2, 1/4."""
 
 _ONE_THREAD = Bands(1)
 
@@ -66,7 +70,10 @@ def take_samples(scene: Scene, frames: Sequence[int], center: int) -> Samples:
     lens = scene.depth.intrinsics_at(center).scaled_to(width=width, height=height)
     if scene.depth.has_static_camera:
         seen = np.ones(inverse.shape, bool)
-        color = np.stack([_smoothed(rgb, near) for rgb, near in zip(color, inverse, strict=True)])
+        # Faces interpolate linearly, which blurs between vertices and not at them: texture as fine as the grid would
+        # flicker when it moves. The samples of a moving camera are smooth since they are interpolated themselves.
+        inner = [~beside_edge(near) for near in inverse]  # beside edges, color is mixed with another surface
+        color = np.stack([smoothed(rgb, where, size=SAMPLE_FILTER) for rgb, where in zip(color, inner, strict=True)])
         return Samples(color=color, inverse=inverse, seen=seen, intrinsics=lens, world_to_camera=pose_of(scene, center))
     left, top = round(_PADDING * width), round(_PADDING * height)
     wide = Intrinsics(
@@ -126,17 +133,6 @@ def beside_edge(inverse: Floats) -> NDArray[np.bool_]:
     """Return the pixels of inverse depth [H, W] with a depth edge to one of their neighbors, bool [H, W]."""
     square = np.ones((3, 3), np.uint8)
     return np.asarray(cv2.dilate(inverse, square) > EDGE_RATIO * cv2.erode(inverse, square))
-
-
-def _smoothed(color: Floats, inverse: Floats) -> Floats:
-    """Return color [H, W, 3], smoothed except beside depth edges, where it is mixed with another surface.
-
-    Faces interpolate linearly, which blurs between vertices and not at them, so that texture as fine as the grid
-    flickers when it moves. The samples of a moving camera are smooth since they are interpolated themselves.
-    """
-    inner = (~beside_edge(inverse)).astype(np.float32)
-    total = cv2.GaussianBlur(np.dstack([color * inner[..., None], inner]), (3, 3), 0)  # weights 1/4, 1/2, 1/4
-    return np.where(inner[..., None] > 0, total[..., :3] / np.maximum(total[..., 3:], 1e-6), color)
 
 
 def pose_of(scene: Scene, frame: int) -> Floats64:
